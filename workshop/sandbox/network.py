@@ -1,0 +1,89 @@
+"""Addresses of a sandbox: a /16 of the loopback range, so that pods and services have real, own addresses.
+
+Linux answers on all of 127.0.0.0/8 without any set-up and without root. Each sandbox takes one block
+127.BLOCK.0.0/16; it owns the block while its API server listens on `api_address`, so two sandboxes never
+share one.
+
+    127.B.0.1        API server (port 6443)
+    127.B.0.10 ...   nodes
+    127.B.1.0/24     load balancers
+    127.B.16.0/20    pods
+    127.B.128.0/17   services (cluster IPs; virtual, nobody listens there)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+API_PORT = 6443
+BLOCKS = range(64, 250)
+SIDECAR_PORT = 15001
+"""Where a pod's sidecar takes the pod's outbound connections (PROXY protocol v2 carries the destination)."""
+
+_LOW_PORT_SHIFT = 20000
+
+
+def listen_port(port: int) -> int:
+    """The port really listened on for a container's or load balancer's `port`.
+
+    Ports below 1024 need a privilege nobody in the sandbox should need, so they are shifted by 20000. Pods'
+    addresses are used through this function by everything that connects to them.
+    """
+    return port if port >= 1024 else port + _LOW_PORT_SHIFT
+
+
+def may_listen(port: int) -> bool:
+    """Whether this process may listen on `port` without a shift (for load balancers, seen from outside)."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    except (OSError, ValueError):
+        first = 1024
+    return port >= first
+
+
+class AddressPool:
+    """Hands out the addresses of a network in order, and again after they were given back."""
+
+    def __init__(self, network: str) -> None:
+        self._network = ipaddress.ip_network(network)
+        self._next: Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address] = iter(self._network.hosts())
+        self._free: list[str] = []
+        self._taken: set[str] = set()
+
+    def take(self, wanted: str | None = None) -> str:
+        """A free address, or `wanted`. Raises ValueError if that is taken, not of the network, or none is left."""
+        if wanted is not None:
+            if wanted in self._taken or ipaddress.ip_address(wanted) not in self._network:
+                raise ValueError(f"{wanted} is taken or not in {self._network}")
+            self._taken.add(wanted)
+            return wanted
+        while True:
+            address = self._free.pop(0) if self._free else str(next(self._next, ""))
+            if not address:
+                raise ValueError(f"no address left in {self._network}")
+            if address not in self._taken:
+                self._taken.add(address)
+                return address
+
+    def give_back(self, address: str) -> None:
+        if address in self._taken:
+            self._taken.discard(address)
+            self._free.append(address)
+
+
+class Network:
+    """The address plan of one sandbox."""
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.api_address = f"127.{block}.0.1"
+        self.pod_cidr = f"127.{block}.16.0/20"
+        self.service_cidr = f"127.{block}.128.0/17"
+        self.pods = AddressPool(self.pod_cidr)
+        self.services = AddressPool(self.service_cidr)
+        self.load_balancers = AddressPool(f"127.{block}.1.0/24")
+
+    def node_address(self, index: int) -> str:
+        return f"127.{self.block}.0.{10 + index}"
