@@ -1,0 +1,35 @@
+"""The engine: labs made of steps, run to convergence. It knows no cloud, no mesh and no lab by name."""
+
+from workshop.runbook.model import (
+    ABSENT,
+    Bar,
+    Check,
+    Difference,
+    Explanation,
+    Lab,
+    Measurement,
+    Option,
+    Position,
+    Runbook,
+    Step,
+    Timeline,
+    Together,
+    Verdict,
+)
+
+__all__ = [
+    "ABSENT",
+    "Bar",
+    "Check",
+    "Difference",
+    "Explanation",
+    "Lab",
+    "Measurement",
+    "Option",
+    "Position",
+    "Runbook",
+    "Step",
+    "Timeline",
+    "Together",
+    "Verdict",
+]

@@ -1,0 +1,22 @@
+"""What can go wrong in a run, as data; the console words it.
+
+An error says what was tried, what came back, the likeliest cause and the next command to type.
+"""
+
+from __future__ import annotations
+
+
+class WorkshopError(Exception):
+    """A step, or something it used, failed. Ends a run with exit status 1."""
+
+    exit_status = 1
+
+    def __init__(self, tried: str, came_back: str = "", *, cause: str = "", next_command: str = "") -> None:
+        super().__init__(": ".join(part for part in (tried, came_back) if part))
+        self.tried, self.came_back, self.cause, self.next_command = tried, came_back, cause, next_command
+
+
+class UsageError(WorkshopError):
+    """Wrong usage or configuration: nothing was changed. Exit status 2."""
+
+    exit_status = 2

@@ -1,0 +1,223 @@
+"""The words of a runbook: labs, steps, stages, and what checks and probes say of them.
+
+A step promises four things: `check` decides from facts and changes nothing; `apply` is safe to repeat and safe
+to kill; `verify` observes the effect; `undo` removes exactly what the step added. This module is imported by
+`invoke --list`, so it stays light: no asyncio, no rich, no YAML.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+
+Outcome = Literal["unchanged", "changed", "failed", "inconclusive", "skipped"]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT: Any = _Absent()
+"""Stands where a difference has nothing on one side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as wanted. `subject` is an object ("VirtualService bookinfo/reviews"),
+    `path` the field in it ("spec.http[0].route[0].weight"), empty for the object as a whole."""
+
+    subject: str
+    path: str = ""
+    wanted: Any = ABSENT
+    found: Any = ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a check found. No difference means converged. `note` is shown beside the outcome."""
+
+    differences: tuple[Difference, ...] = ()
+    note: str = ""
+
+    @property
+    def converged(self) -> bool:
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A measured share (0 to 1) beside the expected one and the range that is accepted."""
+
+    label: str
+    measured: float
+    expected: float | None = None
+    accepted: tuple[float, float] | None = None
+    colour: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a probe measured: `samples` answers in `seconds`, `errors` requests without a usable answer."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    samples: int
+    seconds: float
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    kind: Literal["pass", "fail", "inconclusive"]
+    reason: str
+    measurements: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a person would do instead: the YAML applied and the commands to type."""
+
+    yaml: str = ""
+    commands: tuple[str, ...] = ()
+
+
+class Step(ABC):
+    """The smallest thing an attendee runs. `title` is a sentence in the imperative."""
+
+    title: str
+
+    @abstractmethod
+    async def check(self, run: Run) -> Check: ...
+
+    @abstractmethod
+    async def apply(self, run: Run) -> None: ...
+
+    async def verify(self, run: Run) -> Verdict | None:
+        return None
+
+    async def check_undo(self, run: Run) -> Check:
+        """What of this step is still there: converged when nothing is."""
+        return Check()
+
+    async def undo(self, run: Run) -> None:
+        return None
+
+    @abstractmethod
+    def explain(self, run: Run) -> Explanation: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Steps of a lab that do not depend on each other and run at the same time."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a timeline's object is, read from the cluster.
+
+    `stage` is the name of the stage it is at, None before the first one or off the path. `off_path` says what it
+    is instead, in words. `holder` is the lab that moved the object last, empty when unknown.
+    """
+
+    stage: str | None
+    off_path: str = ""
+    holder: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+class Timeline(ABC):
+    """An object that a lab moves through stages, one step for each.
+
+    `stages` are names in order. The object before the first stage is at `start` (for instance, absent).
+    """
+
+    title: str
+    start: str
+    stages: tuple[str, ...]
+
+    @abstractmethod
+    async def position(self, run: Run) -> Position: ...
+
+    @abstractmethod
+    def step(self, stage: str, run: Run) -> Step:
+        """The step that moves the object to `stage` (also `start`, and a stage made from the run's options)."""
+        ...
+
+    def asked(self, run: Run) -> str | None:
+        """A stage off the path that the run's options ask for (`--weights`), by a name `step` understands.
+
+        Raises UsageError for options that make no stage.
+        """
+        return None
+
+
+Part = Step | Together | Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A lab's own option on the command line. Values arrive as text (or bool); a lab's parts parse them."""
+
+    name: str
+    help: str
+    default: str | bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """One section of the workshop.
+
+    `needs` are labs that must have converged before. `undoes` makes it a clean-up: its parts are none, and it runs
+    the undo of those labs' parts, last first.
+    """
+
+    name: str
+    title: str
+    text: str
+    parts: tuple[Part, ...] = ()
+    needs: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+    undoes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """Labs in order. Raises ValueError when a need is unknown or comes later."""
+
+    labs: tuple[Lab, ...]
+    _index: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for lab in self.labs:
+            for other in (*lab.needs, *lab.undoes):
+                if other not in self._index:
+                    raise ValueError(f"lab {lab.name} needs {other}, which does not come before it")
+            self._index[lab.name] = len(self._index)
+
+    def lab(self, name: str) -> Lab:
+        return self.labs[self._index[name]]
+
+    def position(self, name: str) -> int:
+        return self._index[name]
+
+    def with_needs(self, names: tuple[str, ...]) -> tuple[Lab, ...]:
+        """These labs and all they need, in the runbook's order."""
+        wanted: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in wanted:
+                wanted.add(name)
+                todo.extend(self.lab(name).needs)
+        return tuple(lab for lab in self.labs if lab.name in wanted)
+
+
+Options = Mapping[str, str | bool | None]

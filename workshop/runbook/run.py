@@ -1,0 +1,91 @@
+"""What a step is given: tools, facts, options, and a way to wait and to tell.
+
+The engine knows no cloud and no mesh. Layers put their tools (a kubectl, an istioctl, ...) into a toolbox by type
+and take them out with `run.use(Kubectl)`. Facts are observed once per source and kept until something was applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from workshop.runbook import events
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.model import Options
+
+T = TypeVar("T")
+Listener = Callable[[events.Event], None]
+
+
+class Source(Hashable, Protocol[T]):  # type: ignore[misc]
+    """Something observable: a hashable value with an `observe`. Equal sources are observed once."""
+
+    async def observe(self, run: Run) -> T: ...
+
+
+class Facts:
+    """What is really there. One observation serves all checks until `forget`, also of checks that run at once."""
+
+    def __init__(self) -> None:
+        self._observed: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def get(self, source: Source[T], run: Run) -> T:
+        task = self._observed.get(source)
+        if task is None:
+            task = self._observed[source] = asyncio.ensure_future(source.observe(run))
+        result: T = await asyncio.shield(task)
+        return result
+
+    def forget(self) -> None:
+        self._observed.clear()
+
+
+class Run:
+    """The context of one lab in one run."""
+
+    def __init__(
+        self, lab: str, toolbox: Mapping[type, object], facts: Facts, options: Options, listener: Listener
+    ) -> None:
+        self.lab, self.facts, self.options = lab, facts, options
+        self._toolbox, self._listener = toolbox, listener
+
+    def use(self, kind: type[T]) -> T:
+        """The toolbox's tool of this type. Raises KeyError when the target offers none (a programming error)."""
+        tool = self._toolbox[kind]
+        assert isinstance(tool, kind)
+        return tool
+
+    def emit(self, event: events.Event) -> None:
+        self._listener(event)
+
+    async def observe(self, source: Source[T]) -> T:
+        return await self.facts.get(source, self)
+
+    async def wait(
+        self,
+        what: str,
+        missing: Callable[[], Awaitable[str]],
+        *,
+        seconds: float,
+        every: float = 0.05,
+        next_command: str = "",
+    ) -> None:
+        """Call `missing` until it says "" (nothing), at growing intervals (from `every`, to 2 s).
+
+        It returns in words what is still missing, which is shown. Raises WorkshopError after `seconds`.
+        """
+        started = time.monotonic()
+        while True:
+            still = await missing()
+            waited = time.monotonic() - started
+            if not still:
+                return
+            if waited >= seconds:
+                raise WorkshopError(
+                    f"waited {seconds:g} s for {what}", f"still missing: {still}", next_command=next_command
+                )
+            self.emit(events.Waiting(self.lab, what, still, waited, seconds))
+            await asyncio.sleep(min(every, seconds - waited))
+            every = min(every * 1.5, 2.0)
