@@ -1,0 +1,114 @@
+"""The network as a pod sees it: cluster DNS, cluster addresses, and its sidecar in the way.
+
+Without a sidecar a connection to a cluster address goes to one of the service's ready endpoints, picked at
+random for each connection, as kube-proxy does. With one, as behind Istio's packet filter rules, every
+connection out of the pod goes to the sidecar at `podIP:SIDECAR_PORT`, and a PROXY protocol v2 header says
+where it was going; Envoy decides. A pod has a sidecar when its init container `istio-init` ran: from then on
+there is no way around it, so what starts before the proxy listens gets "connection refused", as it would on
+a real cluster.
+
+Connections stay within the sandbox's own addresses; every other name does not resolve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import socket
+import struct
+
+from workshop.sandbox.network import SIDECAR_PORT, Network, listen_port
+from workshop.sandbox.node.directory import Directory
+
+_PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
+CLUSTER_DOMAIN = "cluster.local"
+
+
+def proxy_header(source: tuple[str, int], destination: tuple[str, int]) -> bytes:
+    """A PROXY protocol v2 header for TCP over IPv4: where the connection comes from and was going."""
+    return (
+        _PROXY_SIGNATURE
+        + ipaddress.IPv4Address(source[0]).packed
+        + ipaddress.IPv4Address(destination[0]).packed
+        + struct.pack("!HH", source[1], destination[1])
+    )
+
+
+class PodNetwork:
+    """One pod's view. `sidecar` is set by the kubelet."""
+
+    def __init__(self, network: Network, directory: Directory, ip: str, namespace: str) -> None:
+        self.ip, self.namespace, self.sidecar = ip, namespace, False
+        self._directory = directory
+        self._pods = ipaddress.IPv4Network(network.pod_cidr)
+        self._services = ipaddress.IPv4Network(network.service_cidr)
+        self._block = ipaddress.IPv4Network(f"127.{network.block}.0.0/16")
+
+    def resolve(self, host: str) -> str:
+        """The address of a name as the cluster's DNS answers it.
+
+        A service's cluster address, one of the pods of a headless service, `localhost` (the pod itself), or
+        the address that was given. Raises socket.gaierror for everything else.
+        """
+        if host in ("localhost", "127.0.0.1", self.ip):
+            return self.ip
+        try:
+            address = ipaddress.IPv4Address(host)
+        except ValueError:
+            pass
+        else:
+            if address in self._block:
+                return host
+            raise OSError(101, f"Network is unreachable: the sandbox has no way to {host}")
+        found = self._directory.lookup(host.rstrip("."), self.namespace)
+        if found is None:
+            raise socket.gaierror(socket.EAI_NONAME, f"Could not resolve host: {host}")
+        return found
+
+    def route(self, host: str, port: int) -> tuple[str, int]:
+        """Where a connection to `host:port` really goes without a sidecar: an address and a port listened on.
+
+        Raises socket.gaierror for an unknown name and ConnectionRefusedError for a service without ready
+        endpoints.
+        """
+        address = self.resolve(host)
+        where = ipaddress.IPv4Address(address)
+        if where in self._services:
+            endpoints = self._directory.endpoints(address, port)
+            if not endpoints:
+                raise ConnectionRefusedError(111, f"Connection refused: no ready endpoint for {host}:{port}")
+            address, port = random.choice(endpoints)  # noqa: S311 - load balancing
+            where = ipaddress.IPv4Address(address)
+        return address, listen_port(port) if where in self._pods else port
+
+    def through_sidecar(self, host: str, port: int) -> tuple[str, int] | None:
+        """The destination to tell the sidecar, or None when the connection does not pass it.
+
+        A service is told by its cluster address and port; a pod by the port it really listens on, so that
+        what the sidecar passes through arrives.
+        """
+        if not self.sidecar:
+            return None
+        address = self.resolve(host)
+        if address == self.ip:
+            return None
+        return address, listen_port(port) if ipaddress.IPv4Address(address) in self._pods else port
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A connected non-blocking socket. Raises OSError (gaierror, ConnectionRefusedError, ...)."""
+        told = self.through_sidecar(host, port)
+        target = (self.ip, SIDECAR_PORT) if told else self.route(host, port)
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.bind((self.ip, 0))
+            await loop.sock_connect(sock, target)
+            if told:
+                await loop.sock_sendall(sock, proxy_header(sock.getsockname(), told))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
