@@ -1,0 +1,128 @@
+"""Profiles (config/*.yaml) as typed, validated settings.
+
+Invoke collects them: the defaults are `config/sandbox.yaml`, a profile given with `-f` lies over them, `INVOKE_*`
+variables over that. What comes out is checked as a whole here, so a misspelt key, a wrong type or a broken
+file ends with one clear sentence and exit status 2 before anything is touched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from msgspec import Meta, Struct, ValidationError, convert, structs
+
+from workshop.runbook.errors import UsageError
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
+
+_INVOKES_OWN = ("run", "runners", "sudo", "tasks", "timeouts", "debug")
+
+
+class Cluster(Struct, frozen=True, forbid_unknown_fields=True):
+    context: str
+    kubeconfig: str
+
+
+class Istio(Struct, frozen=True, forbid_unknown_fields=True):
+    version: str
+    profile: str
+    ingress: Literal["public", "private"]
+    download: str
+
+
+class Traffic(Struct, frozen=True, forbid_unknown_fields=True):
+    """`deviation` in percentage points, `concurrency` in requests."""
+
+    deviation: Annotated[float, Meta(ge=1, le=50)]
+    concurrency: Annotated[int, Meta(ge=1, le=256)]
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    target: Literal["sandbox", "cluster"]
+    state: str
+    cluster: Cluster
+    istio: Istio
+    traffic: Traffic
+    images: dict[str, str]
+
+    @property
+    def state_folder(self) -> Path:
+        """Absolute; a relative `state` lies in the folder of tasks.py."""
+        return ROOT / Path(self.state).expanduser()
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """A profile's content. Raises UsageError for a file that is missing, broken, or no mapping."""
+    import yaml
+
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except OSError as error:
+        raise UsageError(
+            f"read the profile {path}", error.strerror or str(error), next_command="ls config"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        raise broken_yaml(str(path), error) from error
+    if not isinstance(content, dict):
+        raise UsageError(f"read the profile {path}", "it is not a mapping of settings")
+    return content
+
+
+def broken_yaml(path: str, error: Any) -> UsageError:
+    """A YAML error (PyYAML's, or that of the YAML bundled with Invoke) as file, line and column."""
+    mark = error.problem_mark or error.context_mark
+    where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else path
+    return UsageError(f"read {where}", error.problem or error.context or str(error), cause="the YAML is broken")
+
+
+def from_config(config: Mapping[str, Any]) -> Settings:
+    """Invoke's merged configuration as settings. Raises UsageError naming the key, and the nearest valid one."""
+    content = {key: value for key, value in config.items() if key not in _INVOKES_OWN}
+    try:
+        settings = convert(content, Settings, strict=False)
+    except ValidationError as error:
+        raise _worded(error, content) from error
+    if settings.target == "cluster" and not settings.cluster.context:
+        raise UsageError(
+            "read the settings",
+            "target is cluster, but cluster.context names no context",
+            cause="the profile does not say which cluster the workshop may work on",
+            next_command="kubectl config get-contexts",
+        )
+    return settings
+
+
+def _worded(error: ValidationError, content: Mapping[str, Any]) -> UsageError:
+    """msgspec says `Expected ..., got ... - at `$.a.b`` or `Object contains unknown field `x` - at `$.a``."""
+    problem, _, at = str(error).partition(" - at `$")
+    path = at.strip("`.")
+    if unknown := re.search(r"unknown field `(.*)`", problem):
+        kind: Any = Settings
+        for part in filter(None, path.split(".")):
+            kind = {field.name: field.type for field in structs.fields(kind)}[part]
+        valid = [field.name for field in structs.fields(kind)]
+        near = difflib.get_close_matches(unknown[1], valid, n=1, cutoff=0.5)
+        prefix = f"{path}." if path else ""
+        return UsageError(
+            "read the settings",
+            f"there is no setting {prefix}{unknown[1]}",
+            cause=f"did you mean {prefix}{near[0]}?"
+            if near
+            else f"valid are {', '.join(prefix + v for v in valid)}",
+        )
+    plain = problem.replace("`", "")
+    if "[...]" in path:  # inside a mapping of free names, msgspec does not say which
+        return UsageError("read the settings", f"{path}: {plain}")
+    value: Any = content
+    kind = Settings
+    for part in filter(None, path.split(".")):
+        value = value.get(part, "missing")
+        kind = {field.name: field.type for field in structs.fields(kind)}[part]
+    if get_origin(kind) is Literal:
+        plain = f"valid are {', '.join(get_args(kind))}"
+    return UsageError("read the settings", f"{path} is {value!r}", cause=plain)
