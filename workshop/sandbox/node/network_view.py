@@ -20,6 +20,7 @@ import struct
 
 from workshop.sandbox.network import SIDECAR_PORT, Network, listen_port
 from workshop.sandbox.node.directory import Directory
+from workshop.sandbox.node.http_client import PodHttpClient
 
 _PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
 CLUSTER_DOMAIN = "cluster.local"
@@ -40,6 +41,7 @@ class PodNetwork:
 
     def __init__(self, network: Network, directory: Directory, ip: str, namespace: str) -> None:
         self.ip, self.namespace, self.sidecar = ip, namespace, False
+        self.http = PodHttpClient(self)
         self._directory = directory
         self._pods = ipaddress.IPv4Network(network.pod_cidr)
         self._services = ipaddress.IPv4Network(network.service_cidr)

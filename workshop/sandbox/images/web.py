@@ -1,0 +1,110 @@
+"""A container that serves HTTP: aiohttp's low-level server on the pod's address, without routing or middlewares.
+
+Stopping must lose no request. The pod has left the EndpointSlices by then, but whoever balances over them may
+need a moment to hear of it, and a kept connection must not be closed while a request is on its way. So a
+stopping server goes on serving, asks clients to close (`Connection: close`), and ends when nothing was in
+flight for `QUIET` seconds or the grace period is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+
+from aiohttp import web
+
+from workshop.sandbox.images.program import Container, Program, ProgramError
+from workshop.sandbox.network import listen_port
+
+QUIET = 0.25
+"""Seconds: two and a half times what the mesh may take to stop sending here."""
+
+JSON = {"Content-Type": "application/json"}
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+
+# Carried from an incoming request to the calls it causes, so that traces join up and rules on the user apply.
+PROPAGATED = (
+    "x-request-id",
+    "x-ot-span-context",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-sampling-priority",
+    "traceparent",
+    "tracestate",
+    "x-cloud-trace-context",
+    "grpc-trace-bin",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "b3",
+    "sw8",
+    "user-agent",
+    "cookie",
+    "authorization",
+    "jwt",
+)
+
+
+class WebProgram(Program):
+    """Subclasses answer; `port` is what the image's server listens on."""
+
+    port = 8080
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(container)
+        self._server: web.Server[web.BaseRequest] | None = None
+        self._listener: asyncio.Server | None = None
+        self._in_flight = 0
+        self._last = 0.0
+        self._stopping = False
+
+    @abstractmethod
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The response to one request."""
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = web.Server(self._handle, access_log=None, keepalive_timeout=3600)
+        try:
+            self._listener = await loop.create_server(
+                self._server, self.container.ip, listen_port(self.port), backlog=1024
+            )
+        except OSError as error:
+            raise ProgramError(f"listen tcp {self.container.ip}:{self.port}: {error.strerror}") from error
+        self.container.log(f"listening on port {self.port}")
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._in_flight += 1
+        try:
+            response = await self.answer(request)
+        except web.HTTPException as refusal:
+            response = refusal
+        finally:
+            self._in_flight -= 1
+            if self._stopping:
+                self._last = time.monotonic()
+        self.container.log(f"{request.method} {request.path_qs} {response.status}")
+        if self._stopping:
+            response.force_close()
+        return response
+
+    async def stop(self, grace: float) -> None:
+        if self._listener is None or self._server is None:
+            return
+        self._stopping = True
+        self._last = now = time.monotonic()
+        deadline = now + grace
+        while (now := time.monotonic()) < deadline and (self._in_flight or now < self._last + QUIET):
+            await asyncio.sleep(min(0.02, deadline - now))
+        self._listener.close()
+        await self._server.shutdown(timeout=0 if now >= deadline else 1)
+
+
+def propagated(request: web.BaseRequest) -> dict[str, str]:
+    """The headers of `request` that the calls it causes carry on."""
+    headers = request.headers
+    return {name: headers[name] for name in PROPAGATED if name in headers}
