@@ -1,0 +1,179 @@
+"""The workshop's command line: `invoke --list` is its table of contents.
+
+Every lab of the runbook becomes a task `lab.<name>`, every group of labs (`lab.istio`) a task that runs them in order.
+This module is loaded by every `invoke`, also to list or complete, so everything heavy is imported inside functions.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from invoke import Collection, Context, Exit, Task, task
+
+from labs import RUNBOOK
+from workshop.runbook.model import Lab, Option, Timeline
+
+_COMMON = (
+    Option("plan", "Show what would change; change nothing.", False),
+    Option("explain", "Show the text, the YAML and the commands to type instead.", False),
+    Option("only", "Refuse when a lab this one needs has not converged, instead of running it.", False),
+    Option("verify", "Measure again what has converged already.", False),
+    Option("pause", "Wait for Enter between steps.", False),
+    Option("yes", "Do not ask before something is deleted.", False),
+)
+_STEP = Option("step", "Run only this step (a number as shown by --plan).")
+_STAGES = (
+    Option("to", "Move straight to this stage ({stages}); back as well as forth."),
+    Option("restart", "Begin at the first stage again.", False),
+)
+
+
+class _Chapter(str):
+    """A task's name that sorts by its place in the runbook: `--list` sorts, a table of contents has an order."""
+
+    place = 0
+
+    def __lt__(self, other: str) -> bool:
+        return self.place < other.place if isinstance(other, _Chapter) else str(self) < other
+
+
+def _chapter(name: str, place: int) -> _Chapter:
+    chapter = _Chapter(name)
+    chapter.place = place
+    return chapter
+
+
+def _lab_task(lab: Lab) -> Task[Any]:
+    timelines = [part for part in lab.parts if isinstance(part, Timeline)]
+    options = [*_COMMON, *([] if lab.undoes else [_STEP])]
+    for timeline in timelines:
+        stages = ", ".join((timeline.start, *timeline.stages))
+        options += [Option(item.name, item.help.format(stages=stages), item.default) for item in _STAGES]
+    options += lab.options
+
+    def body(context: Context, **given: Any) -> None:
+        own = {option.name: given.pop(option.name) for option in lab.options}
+        _run(context, f"lab.{lab.name}", (lab.name,), own, **given)
+
+    return _task(body, lab.name.rpartition(".")[2], f"{lab.title}\n\n{lab.text}", options)
+
+
+def _group_task(name: str, labs: Iterable[Lab]) -> Task[Any]:
+    names = tuple(lab.name for lab in labs if not lab.undoes)
+
+    def body(context: Context, **given: Any) -> None:
+        _run(context, f"lab.{name}", names, {}, **given)
+
+    return _task(body, "all", f"All {name.capitalize()} labs in order, without the clean-up.", list(_COMMON))
+
+
+def _task(body: Callable[..., None], name: str, text: str, options: list[Option]) -> Task[Any]:
+    """A task with a flag for each option. No one-letter flags: `-e`, `-R` and `-f` are Invoke's own."""
+    parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)]
+    parameters += [
+        inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default) for option in options
+    ]
+    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    body.__doc__ = text
+    body.__name__ = name
+    return Task(body, name=name, auto_shortflags=False, help={option.name: option.help for option in options})
+
+
+def _run(context: Context, task_name: str, labs: tuple[str, ...], own: dict[str, Any], **given: Any) -> None:
+    """Run labs as asked on the command line; ends Invoke with the run's exit status when it is not 0."""
+    from workshop.command import run_labs
+
+    status = run_labs(context.config, RUNBOOK, task_name, labs, own, **given)
+    if status:
+        raise Exit(code=status)
+
+
+@task
+def up(context: Context) -> None:
+    """Start the sandbox (labs do it by themselves)."""
+    from workshop.command import sandbox_up
+
+    sandbox_up(context.config)
+
+
+@task
+def down(context: Context) -> None:
+    """Stop the sandbox; its cluster is gone."""
+    from workshop.command import sandbox_down
+
+    sandbox_down(context.config)
+
+
+@task
+def status(context: Context) -> None:
+    """Tell whether the sandbox runs, since when, and where."""
+    from workshop.command import sandbox_status
+
+    if not sandbox_status(context.config):
+        raise Exit(code=1)
+
+
+@task
+def shell(context: Context) -> None:
+    """A shell in which kubectl and istioctl talk to the sandbox."""
+    from workshop.command import sandbox_shell
+
+    code = sandbox_shell(context.config)
+    if code:
+        raise Exit(code=code)
+
+
+@task(auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})
+def adopt(context: Context, yes: bool = False) -> None:
+    """Mark a cluster as the workshop's, so that labs may change it."""
+    from workshop.command import adopt_cluster
+
+    adopt_cluster(context.config, yes=yes)
+
+
+@task
+def test(context: Context) -> None:
+    """Lint, types, layers and all tests."""
+    tools = f"{sys.prefix}/bin"
+    for command in ("ruff check", "ruff format --check", "mypy", "lint-imports", "pytest"):
+        context.run(f"{tools}/{command}", pty=False, echo=True)
+
+
+def _labs() -> Collection:
+    """`lab.istio.install`, ... from the runbook; a lab's name before the dot is its collection."""
+    root = Collection("lab")
+    for group in dict.fromkeys(lab.name.partition(".")[0] for lab in RUNBOOK.labs):
+        labs = [lab for lab in RUNBOOK.labs if lab.name.startswith(f"{group}.")]
+        collection = Collection(group)
+        collection.add_task(_group_task(group, labs), default=True)
+        for lab in labs:
+            collection.add_task(_lab_task(lab))
+        places = {"all": -1, **{lab.name.rpartition(".")[2]: place for place, lab in enumerate(labs)}}
+        for name in list(collection.tasks):
+            collection.tasks[_chapter(name, places[name])] = collection.tasks.pop(name)
+        root.add_collection(collection)
+    return root
+
+
+class _Workshop(Collection):
+    """Reads the default profile only when a task runs, not to list or to complete."""
+
+    def configuration(self, taskpath: str | None = None) -> dict[str, Any]:
+        from workshop.settings import DEFAULT_PROFILE, read_profile
+
+        return {**read_profile(DEFAULT_PROFILE), **super().configuration(taskpath)}
+
+
+def _word_broken_settings(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Invoke reads `-f FILE` and `INVOKE_*` itself and lets their errors fall through as tracebacks."""
+    from workshop.command import word_invokes_own_error
+
+    word_invokes_own_error(error) or sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _word_broken_settings
+
+ns = _Workshop(adopt, test, _labs(), Collection("sandbox", up, down, status, shell))
