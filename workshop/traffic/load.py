@@ -1,0 +1,161 @@
+"""Sends a fixed number of requests and counts what comes back.
+
+A few workers share one session, each sending its next request when its last one is answered, over connections that
+are kept alive. Nothing is retried. Whatever ends the sending (the count, the time limit, a cancellation), no task
+and no connection is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+from yarl import URL
+
+from workshop.traffic import client
+from workshop.traffic.endpoint import Login
+
+Classify = Callable[[int, Mapping[str, str], bytes], str | None]
+"""Status, headers and body of an answer to its category; None when the answer is of no use."""
+
+_SHOWN_EVERY = 0.1
+_EXAMPLE = 200
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Requests without a usable answer that failed in the same way, with what the first one said."""
+
+    example: str
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Result:
+    """`latencies` are seconds, sorted, of every request that was answered (usable or not).
+
+    Requests that the time limit cut off, or kept from being sent, are in none of the figures.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, Trouble] = field(default_factory=dict)
+    latencies: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def answers(self) -> int:
+        """Usable ones."""
+        return sum(self.counts.values())
+
+    @property
+    def failed(self) -> int:
+        return sum(trouble.count for trouble in self.errors.values())
+
+    @property
+    def done(self) -> int:
+        return self.answers + self.failed
+
+    def percentile(self, share: float) -> float:
+        """The latency that this share (0 to 1) of the answers did not exceed; NaN without answers."""
+        if not self.latencies:
+            return math.nan
+        return self.latencies[max(0, math.ceil(share * len(self.latencies)) - 1)]
+
+    def trouble(self, kind: str, example: str) -> None:
+        self.errors.setdefault(kind, Trouble(example)).count += 1
+
+
+class _Sending:
+    """One load while it runs: what is left to send, and the result so far."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        count: int,
+        classify: Classify,
+        progress: Callable[[int, int], None] | None,
+        result: Result,
+    ) -> None:
+        self._session, self._url, self._classify, self._progress = session, URL(url), classify, progress
+        self._count, self._left, self._shown, self._done = count, count, time.perf_counter(), 0
+        self.result = result
+
+    async def work(self) -> None:
+        while self._left > 0:
+            self._left -= 1
+            await self._request()
+            self._done += 1
+            now = time.perf_counter()
+            if self._progress is not None and (now - self._shown >= _SHOWN_EVERY or self._done == self._count):
+                self._shown = now
+                self._progress(self._done, self._count)
+
+    async def _request(self) -> None:
+        result, started = self.result, time.perf_counter()
+        try:
+            async with self._session.get(self._url, allow_redirects=False) as response:
+                body = await response.read()
+        except client.FAILURES as error:
+            result.trouble(client.kind_of(error), client.describe(error))
+            return
+        result.latencies.append(time.perf_counter() - started)
+        category = self._classify(response.status, response.headers, body)
+        if category is not None:
+            result.counts[category] = result.counts.get(category, 0) + 1
+            return
+        kind = "unrecognised answer" if response.status == 200 else f"HTTP {response.status}"
+        result.trouble(kind, " ".join(body.decode(errors="replace").split())[:_EXAMPLE] or "empty")
+
+
+async def send(
+    url: str,
+    *,
+    count: int,
+    classify: Classify,
+    concurrency: int = 16,
+    headers: Mapping[str, str] | None = None,
+    cookies: Mapping[str, str] | None = None,
+    login: Login | None = None,
+    request_timeout: float = 15.0,
+    within: float = 120.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """GET `url` `count` times, `concurrency` at once, within `within` seconds in all.
+
+    With `login`, logs in once first and sends all requests with that session's cookies. `progress` is called with
+    what is done and `count`, ten times a second at most, and at the end. `Result.seconds` is without the log-in.
+
+    Raises LoginError, and what `classify` raises.
+    """
+    result = Result()
+    workers = max(1, min(concurrency, count))
+    started = time.perf_counter()
+    try:
+        async with (
+            asyncio.timeout(within),
+            client.session(
+                url,
+                connections=workers,
+                request_timeout=request_timeout,
+                headers=headers,
+                cookies=cookies,
+                login=login,
+            ) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            started = time.perf_counter()
+            sending = _Sending(session, url, count, classify, progress, result)
+            for _ in range(workers):
+                group.create_task(sending.work())
+    except TimeoutError:
+        pass  # What there is by now is the result; the rest is missing from it.
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    result.seconds = time.perf_counter() - started
+    result.latencies.sort()
+    return result
