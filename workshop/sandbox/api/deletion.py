@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..cluster import Admission, Object, Resource
 from . import errors
+from .kinds import storage_key
 from .objects import clone, terminating, timestamp
 from .writes import Writer
 
@@ -23,7 +24,8 @@ _DEFAULT_GRACE = 30
 class Deletion:
     """How a DELETE is meant (metav1.DeleteOptions)."""
 
-    propagation: str = "Background"
+    propagation: str | None = None
+    """None: what the object's finalizers say already, else Background."""
     grace_seconds: int | None = None
     uid: str | None = None
     resource_version: str | None = None
@@ -37,6 +39,7 @@ def delete(writer: Writer, resource: Resource, live: Object, how: Deletion) -> t
     admission = Admission("DELETE", resource, live, live, how.dry_run)
     for hook in list(writer.admission):
         hook(admission)
+    resource = writer.registry.by_key(storage_key(resource))
     marked = clone(live)
     finalizers = _finalizers(marked, how.propagation)
     grace = _grace(resource, live, how.grace_seconds)
@@ -46,8 +49,8 @@ def delete(writer: Writer, resource: Resource, live: Object, how: Deletion) -> t
     _mark(resource, marked, finalizers, grace)
     if marked == live or how.dry_run:
         return marked, False
-    stored = writer.store.put(resource.key, marked)
-    return stored, False
+    stored = writer.put(resource, marked)
+    return stored, writer.find(resource, metadata.get("namespace"), metadata["name"]) is None
 
 
 def _check_preconditions(resource: Resource, metadata: Object, how: Deletion) -> None:
@@ -62,8 +65,11 @@ def _check_preconditions(resource: Resource, metadata: Object, how: Deletion) ->
         raise errors.conflict(resource, metadata["name"], why)
 
 
-def _finalizers(obj: Object, propagation: str) -> list[str]:
-    others = [name for name in obj["metadata"].get("finalizers") or () if name not in (FOREGROUND, ORPHAN)]
+def _finalizers(obj: Object, propagation: str | None) -> list[str]:
+    present: list[str] = obj["metadata"].get("finalizers") or []
+    if propagation is None:
+        return present
+    others = [name for name in present if name not in (FOREGROUND, ORPHAN)]
     wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
     return others + wanted
 

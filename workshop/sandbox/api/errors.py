@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 from ..cluster import ApiError, Resource
 
 
-def details(resource: Resource, name: str, causes: Iterable[Mapping[str, str]] = ()) -> dict[str, object]:
-    """A Status' details. `kind` is the plural, except where Kubernetes gives the kind (Invalid)."""
+def details(resource: Resource, name: str) -> dict[str, object]:
+    """A Status' details. `kind` is the plural, as Kubernetes has it everywhere but in Invalid."""
     found: dict[str, object] = {"name": name, "kind": resource.plural}
     if resource.group:
         found["group"] = resource.group
-    if listed := [dict(cause) for cause in causes]:
-        found["causes"] = listed
     return found
 
 
@@ -51,15 +47,17 @@ def method_not_allowed() -> ApiError:
     return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
-def invalid(resource: Resource, name: str, causes: Iterable[Mapping[str, str]]) -> ApiError:
-    """422. A cause has reason, message and field, as in the Status' details."""
-    listed = list(causes)
-    parts = [f"{cause['field']}: {cause['message']}" for cause in listed]
-    text = parts[0] if len(parts) == 1 else "[" + ", ".join(parts) + "]"
-    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    info = {**details(resource, name, listed), "kind": resource.kind}
-    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', info)
-
-
-def cause(field: str, message: str, reason: str = "FieldValueInvalid") -> dict[str, str]:
-    return {"reason": reason, "message": message, "field": field}
+def namespace_terminating(resource: Resource, name: str, namespace: str) -> ApiError:
+    refusal = forbidden(
+        resource,
+        name,
+        f"unable to create new content in namespace {namespace} because it is being terminated",
+    )
+    refusal.details["causes"] = [
+        {
+            "reason": "NamespaceTerminating",
+            "message": f"namespace {namespace} is being terminated",
+            "field": "metadata.namespace",
+        }
+    ]
+    return refusal

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from ..cluster import ApiError, Object, Resource
+from ..schema.crd import establish
+from ..schema.types import Type
 
 POD_STREAMS = ("log", "exec", "attach", "portforward")
 
@@ -85,6 +87,7 @@ class Registry:
         self._served: dict[tuple[str, str, str], Resource] = {}
         self._by_key: dict[str, Resource] = {}
         self._custom: dict[str, tuple[Resource, ...]] = {}
+        self._types: dict[Resource, Type] = {}
         self.crds: dict[str, Object] = {}
         self.generation = 0
         """Grows with every change, so that what is derived from the registry can be kept until then."""
@@ -114,10 +117,20 @@ class Registry:
     def is_custom(self, key: str) -> bool:
         return key in self._custom
 
-    def serve_custom(self, key: str, crd: Object, resources: Iterable[Resource]) -> None:
-        """Serve a CRD's kind in `resources`, its served versions, the preferred one first."""
+    def type_of(self, resource: Resource) -> Type | None:
+        """The schema of a custom kind's version; None for built-in kinds."""
+        return self._types.get(resource)
+
+    def types(self) -> Mapping[Resource, Type]:
+        return self._types
+
+    def serve_custom(self, crd: Object) -> None:
+        """Serve a CRD's kind, instead of what an earlier state of the CRD said."""
+        key = crd["metadata"]["name"]
         self._forget(key)
-        self._custom[key] = tuple(resources)
+        kinds = establish(crd)
+        self._custom[key] = tuple(kind.resource for kind in kinds)
+        self._types.update({kind.resource: kind.type for kind in kinds})
         self.crds[key] = crd
         for resource in self._custom[key]:
             self._serve(resource)
@@ -129,6 +142,7 @@ class Registry:
 
     def _forget(self, key: str) -> None:
         for resource in self._custom.pop(key, ()):
+            self._types.pop(resource, None)
             self._served.pop((resource.group, resource.version, resource.plural), None)
         if self.crds.pop(key, None) is not None:
             self._by_key.pop(key, None)

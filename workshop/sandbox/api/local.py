@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..cluster import AdmissionHook, Object, Resource, WatchEvent
 from . import errors
+from .custom_resources import CustomResources
 from .deletion import Deletion, delete
 from .kinds import Registry
 from .objects import clone
@@ -23,6 +24,7 @@ class LocalCluster:
         self.store = Store(first_revision)
         self.registry = Registry()
         self.writer = Writer(self.store, self.registry)
+        CustomResources(self.writer)
         for name in _FIRST_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}}, manager="kube-apiserver")
 

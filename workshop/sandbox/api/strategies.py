@@ -10,7 +10,11 @@ import base64
 from typing import Any
 
 from ..cluster import Object, Resource
-from .objects import clone
+from .objects import at, clone, timestamp
+
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+"""The finalizer that keeps a CRD until its objects are gone."""
 
 _COUNTS_GENERATIONS = frozenset(
     {
@@ -41,6 +45,9 @@ def prepare_create(resource: Resource, obj: Object) -> None:
         obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(obj.get("spec") or {})}
     elif resource.key == "secrets":
         take_string_data(obj)
+    elif resource.key == CRDS:
+        obj["metadata"].setdefault("finalizers", []).append(CRD_CLEANUP)
+        obj["status"] = _crd_status(obj, {})
 
 
 def prepare_update(resource: Resource, new: Object, old: Object, subresource: str | None) -> None:
@@ -68,6 +75,28 @@ def prepare_update(resource: Resource, new: Object, old: Object, subresource: st
         new["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = new["metadata"]["name"]
     elif resource.key == "secrets":
         take_string_data(new)
+    elif resource.key == CRDS:
+        new["status"] = _crd_status(new, old["status"])
+
+
+def _crd_status(crd: Object, old: Object) -> Object:
+    """A CRD that was accepted is served at once."""
+    stored = [version["name"] for version in at(crd, "spec", "versions") or () if version.get("storage")]
+    now = timestamp()
+    accepted = {
+        "NamesAccepted": ("NoConflicts", "no conflicts found"),
+        "Established": ("InitialNamesAccepted", "the initial names have been accepted"),
+    }
+    conditions = old.get("conditions") or [
+        {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now}
+        for kind, (reason, message) in accepted.items()
+    ]
+    kept = [name for name in old.get("storedVersions") or () if name not in stored]
+    return {
+        "conditions": conditions,
+        "acceptedNames": clone(at(crd, "spec", "names")),
+        "storedVersions": kept + stored,
+    }
 
 
 def take_string_data(secret: Object) -> None:

@@ -1,4 +1,4 @@
-"""The one path of every write: defaults, admission, validation, optimistic lock, store.
+"""The one path of every write: decoding, defaults, admission, validation, optimistic lock, store.
 
 A request over HTTP and a call of a controller in this process both end here. Everything is synchronous, so a
 write never interleaves with another; the optimistic lock is about clients that read earlier.
@@ -6,31 +6,41 @@ write never interleaves with another; the optimistic lock is about clients that 
 
 from __future__ import annotations
 
-import random
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from ..cluster import Admission, AdmissionHook, Object, Resource
+from ..cluster import Admission, AdmissionHook, ApiError, Object, Resource
+from ..schema.apply import track_update
+from ..schema.decode import Strictness, decode
+from ..schema.defaults import default
+from ..schema.validate import check
 from . import errors, strategies
+from .conversion import as_stored
 from .kinds import Registry, storage_key
-from .objects import name_of, namespace_of, terminating, timestamp
+from .metadata import keep_identity, new_metadata
+from .objects import clone, name_of, namespace_of, terminating, timestamp
 from .store import Store
 
-_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-"""No vowels and nothing that looks alike, so that a generated name is never a word."""
-
-Finished = Callable[[str, Object], None]
+Notice = Callable[[Resource, Object], None]
 
 
 @dataclass(slots=True)
 class Write:
-    """How a write is meant. `warnings` collects what the client is told beside the answer."""
+    """How a write is meant."""
 
     manager: str
     dry_run: bool = False
     subresource: str | None = None
+    strictness: Strictness = "Strict"
+    duplicates: Sequence[str] = ()
+    """Fields that were there twice in the request's body."""
+    patch: Any = None
+    """What made the object from the live one; findings of the decoder are then about the patch."""
+    tracked: bool = False
+    """managedFields are up to date already (server-side apply keeps them itself)."""
     warnings: list[str] = field(default_factory=list)
+    """What the client is told beside the answer."""
 
 
 class Writer:
@@ -38,59 +48,66 @@ class Writer:
         self.store = store
         self.registry = registry
         self.admission: list[AdmissionHook] = []
-        self.after_write: list[Callable[[Resource, Object], None]] = []
+        self.after_write: list[Notice] = []
         """Called with what was stored; how the API notices CRDs."""
-        self.after_removal: list[Callable[[Resource, Object], None]] = []
+        self.after_removal: list[Notice] = []
 
     def create(self, resource: Resource, namespace: str | None, obj: Object, write: Write) -> Object:
-        """Store a new object; `obj` becomes the store's."""
+        """Store a new object of `resource`; `obj` becomes the store's."""
         key = storage_key(resource)
-        metadata = self._new_metadata(resource, namespace, obj)
+        obj = self._decoded(resource, obj, write)
+        resource = self.registry.by_key(key)
+        metadata = new_metadata(resource, namespace, obj, lambda name: self.find(resource, namespace, name))
         strategies.prepare_create(resource, obj)
-        name = metadata["name"]
-        self._may_create_in(resource, namespace, name)
-        if self.store.get(key, namespace, name) is not None:
-            raise errors.already_exists(resource, name)
+        self._may_create_in(resource, namespace, metadata["name"])
+        if self.find(resource, namespace, metadata["name"]) is not None:
+            raise errors.already_exists(resource, metadata["name"])
+        kind = self.registry.type_of(resource)
+        default(resource, obj, kind)
         self._admit("CREATE", resource, obj, None, write)
+        default(resource, obj, kind)
+        check(resource, obj, None, kind)
         if strategies.counts_generations(resource, self.registry.is_custom(key)):
             metadata["generation"] = 1
-        if write.dry_run:
-            return obj
-        self.store.put(key, obj)
-        for noticed in self.after_write:
-            noticed(resource, obj)
-        return obj
+        if not write.tracked:
+            track_update(resource, None, obj, write.manager, timestamp(), "", kind)
+        return obj if write.dry_run else self.put(resource, obj)
 
     def replace(self, resource: Resource, old: Object, new: Object, write: Write) -> Object:
         """Store `new` in place of `old`, the live object. Storing what is there already changes nothing."""
         key = storage_key(resource)
-        self._keep_identity(resource, old, new)
+        new = self._decoded(resource, new, write)
+        resource, custom = self.registry.by_key(key), self.registry.is_custom(key)
+        keep_identity(resource, old, new, custom=custom)
         strategies.prepare_update(resource, new, old, write.subresource)
+        kind = self.registry.type_of(resource)
+        default(resource, new, kind)
         if write.subresource is None:
             self._admit("UPDATE", resource, new, old, write)
-        if new == old:
-            return old
-        custom = self.registry.is_custom(key)
+            default(resource, new, kind)
+        if write.subresource is None or custom:
+            check(resource, new, old, kind)
         if strategies.counts_generations(resource, custom) and _generation_changed(resource, old, new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
+        if not write.tracked and new != old:
+            track_update(resource, old, new, write.manager, timestamp(), write.subresource or "", kind)
+        if _same(old, new):
+            return old
         if write.dry_run:
             return new
-        stored = self.store.put(key, new)
-        for noticed in self.after_write:
-            noticed(resource, stored)
+        stored = self.put(resource, new)
         self.remove_if_done(resource, stored)
         return stored
 
-    def remove_if_done(self, resource: Resource, obj: Object) -> bool:
-        """Remove a terminating object that nothing holds any more."""
-        metadata = obj["metadata"]
-        held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
-        if resource.key == "namespaces":
-            held = held or (obj.get("spec") or {}).get("finalizers")
-        if not terminating(obj) or held:
-            return False
-        self.remove(resource, obj)
-        return True
+    def find(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        return self.store.get(storage_key(resource), namespace if resource.namespaced else None, name)
+
+    def put(self, resource: Resource, obj: Object) -> Object:
+        """Store without further questions, and let those know who asked to."""
+        stored = self.store.put(storage_key(resource), obj)
+        for noticed in self.after_write:
+            noticed(resource, stored)
+        return stored
 
     def remove(self, resource: Resource, obj: Object) -> Object:
         last = self.store.remove(storage_key(resource), namespace_of(obj), name_of(obj))
@@ -98,83 +115,47 @@ class Writer:
             noticed(resource, last)
         return last
 
-    def _new_metadata(self, resource: Resource, namespace: str | None, obj: Object) -> Object:
-        metadata: Object = obj.setdefault("metadata", {})
-        if metadata.get("resourceVersion"):
-            raise errors.bad_request("resourceVersion should not be set on objects to be created")
-        for server_side in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
-            metadata.pop(server_side, None)
-        if not metadata.get("name"):
-            if not metadata.get("generateName"):
-                missing = errors.cause(
-                    "metadata.name", "Required value: name or generateName is required", "FieldValueRequired"
-                )
-                raise errors.invalid(resource, "", [missing])
-            metadata["name"] = self._generate_name(resource, namespace, metadata["generateName"])
-        if resource.namespaced:
-            metadata["namespace"] = namespace
-        else:
-            metadata.pop("namespace", None)
-        metadata["uid"] = str(uuid.uuid4())
-        metadata["creationTimestamp"] = timestamp()
-        metadata.pop("generation", None)
-        return metadata
+    def remove_if_done(self, resource: Resource, obj: Object) -> None:
+        """Remove a terminating object that nothing holds any more."""
+        metadata = obj["metadata"]
+        held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
+        if resource.key == "namespaces":
+            held = held or (obj.get("spec") or {}).get("finalizers")
+        if terminating(obj) and not held and self.find(resource, namespace_of(obj), name_of(obj)) is obj:
+            self.remove(resource, obj)
 
-    def _generate_name(self, resource: Resource, namespace: str | None, prefix: str) -> str:
-        while True:
-            name = prefix[:58] + "".join(random.choices(_NAME_LETTERS, k=5))  # noqa: S311 - not a secret
-            if self.store.get(storage_key(resource), namespace, name) is None:
-                return name
+    def _decoded(self, resource: Resource, obj: Object, write: Write) -> Object:
+        """`obj` in the version that is stored, with only the fields it knows."""
+        kind = self.registry.type_of(resource)
+        found = decode(resource, obj, write.strictness, write.duplicates, kind, patch=write.patch)
+        write.warnings.extend(found)
+        return as_stored(obj, resource, self.registry.by_key(storage_key(resource)))
 
     def _may_create_in(self, resource: Resource, namespace: str | None, name: str) -> None:
+        crd = self.registry.crds.get(resource.key)
+        if crd is not None and terminating(crd):
+            why = "create not allowed while custom resource definition is terminating"
+            raise ApiError(405, "MethodNotAllowed", why, errors.details(resource, name))
         if not resource.namespaced:
             return
-        namespaces = self.registry.by_key("namespaces")
         if not namespace:
-            raise errors.bad_request("an object of this kind needs a namespace")
+            raise errors.bad_request("an empty namespace may not be set during creation")
         home = self.store.get("namespaces", None, namespace)
         if home is None:
-            raise errors.not_found(namespaces, namespace)
+            raise errors.not_found(self.registry.by_key("namespaces"), namespace)
+        # Events still tell what happens while the rest of a namespace goes; the real API refuses them, too.
         if terminating(home):
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            refusal = errors.forbidden(resource, name, why)
-            refusal.details["causes"] = [
-                errors.cause(
-                    "metadata.namespace", f"namespace {namespace} is being terminated", "NamespaceTerminating"
-                )
-            ]
-            raise refusal
+            raise errors.namespace_terminating(resource, name, namespace)
 
-    def _keep_identity(self, resource: Resource, old: Object, new: Object) -> None:
-        was, now = old["metadata"], new.setdefault("metadata", {})
-        name = was["name"]
-        if now.get("uid") not in (None, "", was["uid"]):
-            why = f"Precondition failed: UID in precondition: {now['uid']}, UID in object meta: {was['uid']}"
-            raise errors.conflict(resource, name, why)
-        if now.get("resourceVersion") not in (None, "", was["resourceVersion"]):
-            raise errors.modified(resource, name)
-        for field_name in (
-            *("name", "namespace", "uid", "creationTimestamp", "generateName", "generation"),
-            *("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"),
-        ):
-            if field_name in was:
-                now[field_name] = was[field_name]
-            else:
-                now.pop(field_name, None)
-        now.pop("selfLink", None)
-        if terminating(old):
-            added = set(now.get("finalizers") or ()) - set(was.get("finalizers") or ())
-            if added:
-                message = (
-                    "Forbidden: no new finalizers can be added if the object is being deleted, "
-                    f"found new finalizers {sorted(added)}"
-                )
-                raise errors.invalid(
-                    resource, name, [errors.cause("metadata.finalizers", message, "FieldValueForbidden")]
-                )
-
-    def _admit(self, operation: str, resource: Resource, obj: Object, old: Object | None, write: Write) -> None:
-        admission = Admission(operation, resource, obj, old, write.dry_run)  # type: ignore[arg-type]
+    def _admit(
+        self,
+        operation: Literal["CREATE", "UPDATE"],
+        resource: Resource,
+        obj: Object,
+        old: Object | None,
+        write: Write,
+    ) -> None:
+        admission = Admission(operation, resource, obj, old, write.dry_run)
         for hook in list(self.admission):
             hook(admission)
         write.warnings.extend(admission.warnings)
@@ -186,3 +167,19 @@ def _generation_changed(resource: Resource, old: Object, new: Object) -> bool:
         ignored.add("status")
     keys = (old.keys() | new.keys()) - ignored
     return any(old.get(key) != new.get(key) for key in keys)
+
+
+def _same(old: Object, new: Object) -> bool:
+    """Whether nothing changed but when somebody wrote it."""
+    if new == old:
+        return True
+    if any(old.get(key) != new.get(key) for key in (old.keys() | new.keys()) - {"metadata"}):
+        return False
+    return _timeless(old["metadata"]) == _timeless(new["metadata"])
+
+
+def _timeless(metadata: Object) -> Object:
+    managers = clone(metadata.get("managedFields") or [])
+    for entry in managers:
+        entry.pop("time", None)
+    return {**metadata, "managedFields": managers}

@@ -1,0 +1,67 @@
+"""CRDs at work: a kind is served as soon as its CRD is stored, and goes with it, objects first."""
+
+from __future__ import annotations
+
+from ..cluster import Object, Resource
+from ..schema.findings import Cause, invalid
+from .deletion import Deletion, delete
+from .objects import at, clone, terminating
+from .strategies import CRD_CLEANUP, CRDS
+from .writes import Writer
+
+
+class CustomResources:
+    """Keeps a writer's registry in step with the stored CRDs."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._registry = writer.registry
+        writer.admission.append(lambda admission: self._refuse_taken(admission.resource, admission.object))
+        writer.after_write.append(self._stored)
+        writer.after_removal.append(self._removed)
+
+    def _refuse_taken(self, resource: Resource, crd: Object) -> None:
+        """A kind cannot be defined twice in a group."""
+        if resource.key != CRDS:
+            return
+        key, group, kind = crd["metadata"]["name"], at(crd, "spec", "group"), at(crd, "spec", "names", "kind")
+        for served in self._registry.all():
+            own = self._registry.is_custom(key) and served.key == key
+            if not own and served.group == group and (served.key == key or served.kind == kind):
+                message = f'Invalid value: "{kind}": {served.key} has this name already'
+                raise invalid(resource, key, [Cause("spec.names", "FieldValueInvalid", message)])
+
+    def _stored(self, resource: Resource, obj: Object) -> None:
+        if resource.key != CRDS:
+            return
+        self._registry.serve_custom(obj)
+        if terminating(obj):
+            self._empty(obj)
+
+    def _empty(self, crd: Object) -> None:
+        """Ask for the removal of a terminating CRD's objects, and release it when there are none."""
+        key = crd["metadata"]["name"]
+        kind = self._registry.by_key(key)
+        for obj in self._writer.store.list(key):
+            if not terminating(obj):
+                delete(self._writer, kind, obj, Deletion())
+        self._release(key)
+
+    def _release(self, key: str) -> None:
+        crd = self._writer.store.get(CRDS, None, key)
+        if crd is None or not terminating(crd) or self._writer.store.count(key):
+            return
+        if CRD_CLEANUP not in crd["metadata"].get("finalizers", ()):
+            return
+        released = clone(crd)
+        released["metadata"]["finalizers"].remove(CRD_CLEANUP)
+        definition = self._registry.by_key(CRDS)
+        self._writer.remove_if_done(definition, self._writer.put(definition, released))
+
+    def _removed(self, resource: Resource, obj: Object) -> None:
+        if resource.key == CRDS:
+            key = obj["metadata"]["name"]
+            self._registry.withdraw_custom(key)
+            self._writer.store.drop(key)
+        elif self._registry.is_custom(resource.key):
+            self._release(resource.key)
