@@ -1,0 +1,81 @@
+"""Namespaces: emptied before they go, whatever kinds their content is of.
+
+What makes other objects goes first, so that nothing is made again meanwhile; what is held (a pod that still
+serves its last requests, somebody's finalizer) is waited for, and the namespace's conditions say for what.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ..api.objects import terminating
+from ..cluster import Object, WatchEvent
+from . import conditions
+from .controller import MANAGER, Name, name_of
+from .everything import FollowsEverything, kinds
+
+_FIRST = ("horizontalpodautoscalers.autoscaling", "deployments.apps", "replicasets.apps", "pods")
+_FINALIZER = "kubernetes"
+
+
+class Namespaces(FollowsEverything[Name]):
+    def keys(self, event: WatchEvent) -> Iterable[Name]:
+        namespace, name = name_of(event.object)
+        if event.resource == "namespaces":
+            return (("", name),)
+        # Content that goes may be what a namespace waits for; content that changes may be held by less.
+        home = self.cluster.find("namespaces", None, namespace) if namespace else None
+        return (("", namespace),) if home is not None and terminating(home) else ()
+
+    def reconcile(self, key: Name) -> float | None:
+        name = key[1]
+        namespace = self.cluster.find("namespaces", None, name)
+        if namespace is None or not terminating(namespace):
+            return None
+        present = kinds(self.cluster)
+        for kind in sorted(present, key=lambda kind: _FIRST.index(kind) if kind in _FIRST else len(_FIRST)):
+            for obj in self.cluster.list(kind, name):
+                if not terminating(obj):
+                    self.cluster.delete(kind, name, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
+        left = {kind: objects for kind in present if (objects := self.cluster.list(kind, name))}
+        if left:
+            self._tell(name, left)
+        elif _FINALIZER in (namespace["spec"].get("finalizers") or ()):
+            self.cluster.edit("namespaces", None, name, _finalize, manager=MANAGER, subresource="finalize")
+        return None
+
+    def _tell(self, name: str, left: dict[str, list[Object]]) -> None:
+        amounts = ", ".join(f"{kind} has {len(objects)} resource instances" for kind, objects in left.items())
+        holders = Counter(
+            finalizer
+            for objects in left.values()
+            for obj in objects
+            for finalizer in obj["metadata"].get("finalizers") or ()
+        )
+        held = ", ".join(f"{finalizer} in {count} resource instances" for finalizer, count in holders.items())
+
+        def change(changed: Object) -> None:
+            status = changed.setdefault("status", {})
+            told = conditions.merge(
+                status.get("conditions"),
+                "NamespaceContentRemaining",
+                "True",
+                "SomeResourcesRemain",
+                f"Some resources are remaining: {amounts}",
+            )
+            if held:
+                told = conditions.merge(
+                    told,
+                    "NamespaceFinalizersRemaining",
+                    "True",
+                    "SomeFinalizersRemain",
+                    f"Some content in the namespace has finalizers remaining: {held}",
+                )
+            status["conditions"] = told
+
+        self.cluster.edit("namespaces", None, name, change, manager=MANAGER, subresource="status")
+
+
+def _finalize(namespace: Object) -> None:
+    namespace["spec"]["finalizers"] = [one for one in namespace["spec"]["finalizers"] if one != _FINALIZER]
