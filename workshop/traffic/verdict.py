@@ -187,18 +187,21 @@ def judge(plan: Plan, counts: Mapping[str, int], errors: int = 0) -> Verdict:
     if unknown or answers + errors > plan.n or min([errors, *counts.values()]) < 0:
         raise ValueError(f"{dict(counts)} and {errors} errors do not fit a plan of {plan.n} requests")
     missing = plan.n - answers
+    short = sum(max(0, it.low - counts.get(label, 0)) for label, it in plan.ranges.items())
     out = [
         f"{label}: {_of(counts.get(label, 0), answers)}, accepted {_accepted(it, plan.n)}"
         for label, it in plan.ranges.items()
-        if counts.get(label, 0) > it.high or counts.get(label, 0) + missing < it.low
+        if counts.get(label, 0) > it.high or (counts.get(label, 0) < it.low and short > missing)
     ]
-    lacking = f"{answers} of {plan.n} answers" + (f", {errors} errors" if errors else "")
+    had = f"{answers} of {plan.n} answers" if missing else f"{answers} answers"
+    if errors:
+        had += f", {errors} errors"
     if out:
-        return Verdict("fail", "; ".join(out) + (f" ({lacking})" if missing else f" ({answers} answers)"))
+        return Verdict("fail", f"{'; '.join(out)} ({had})")
     if all(it.low <= counts.get(label, 0) <= it.high - missing for label, it in plan.ranges.items()):
-        note = f"{lacking}, the split is proven without the rest" if missing else f"{answers} answers"
-        return Verdict("pass", f"every share is as expected ({note})")
-    return Verdict("inconclusive", f"{lacking}: too few to tell")
+        proven = ", which prove the split without the rest" if missing else ""
+        return Verdict("pass", f"every share is as expected ({had}{proven})")
+    return Verdict("inconclusive", f"{had}: too few to tell")
 
 
 def _of(count: int, answers: int) -> str:

@@ -1,0 +1,109 @@
+"""Both error rates, seen in simulated streams of answers (seeded, so that a run is always the same)."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from workshop.traffic.binomial import at_least
+from workshop.traffic.verdict import ERROR, Plan, judge, plan
+
+STREAMS = 10_000
+BITS = 24
+"""Shares are simulated to this many binary digits: to 6e-8."""
+
+MOST = next(count for count in range(STREAMS) if at_least(count + 1, STREAMS, ERROR) < ERROR)
+"""More errors than this would be seen once in a thousand tests if the rate were as it is promised."""
+
+
+def chosen(rng: random.Random, requests: int, share: float) -> int:
+    """A number whose bits are requests: each is 1 with probability `share`, independently.
+
+    A bit is 1 where a random binary fraction is below `share`; the fractions of all requests are compared at once,
+    the last digit first.
+    """
+    bits, digits = 0, round(share * 2**BITS)
+    if digits >= 2**BITS:
+        return (1 << requests) - 1
+    for place in range(BITS):
+        drawn = rng.getrandbits(requests)
+        bits = bits | ~drawn if digits >> place & 1 else bits & ~drawn
+    return bits & ((1 << requests) - 1)
+
+
+def stream(rng: random.Random, plan: Plan, shares: tuple[float, ...]) -> dict[str, int]:
+    """Counts of one stream of the plan's requests."""
+    counts, left, rest = {}, plan.n, 1.0
+    for label, share in zip(plan.ranges, shares, strict=True):
+        # Requests that no earlier category took are as good as any others: count on among as many.
+        counts[label] = chosen(rng, left, min(1.0, share / rest)).bit_count() if left and share else 0
+        left, rest = left - counts[label], rest - share
+    return counts
+
+
+def verdicts(plan: Plan, shares: tuple[float, ...]) -> dict[str, int]:
+    rng = random.Random(f"{plan.n} {shares}")  # noqa: S311
+    found: dict[str, int] = {}
+    for _ in range(STREAMS):
+        kind = judge(plan, stream(rng, plan, shares)).kind
+        found[kind] = found.get(kind, 0) + 1
+    return found
+
+
+def test_the_simulation_draws_what_it_should() -> None:
+    rng = random.Random(1)  # noqa: S311
+    whole = plan({"a": 0.3, "b": 0.2, "c": 0.5, "d": 0}, 0.1)
+    total = dict.fromkeys(whole.ranges, 0)
+    for _ in range(500):
+        for label, count in stream(rng, whole, (0.3, 0.2, 0.5, 0)).items():
+            total[label] += count
+    sent = sum(total.values())
+    assert sent == 500 * whole.n
+    assert [count / sent for count in total.values()] == pytest.approx([0.3, 0.2, 0.5, 0], abs=0.004)
+
+
+RIGHT = [
+    ((0.5, 0.5), 0.10),
+    ((0.33, 0.33, 0.34), 0.10),
+    ((0.8, 0.2, 0.0), 0.10),
+    ((0.95, 0.05), 0.04),
+    ((1.0, 0.0, 0.0), 0.10),
+]
+
+
+@pytest.mark.parametrize(("shares", "deviation"), RIGHT)
+def test_a_right_split_is_rejected_once_in_a_thousand_at_most(shares: tuple[float, ...], deviation: float) -> None:
+    found = verdicts(plan({f"v{i}": share for i, share in enumerate(shares)}, deviation), shares)
+    assert found.get("fail", 0) <= MOST
+    assert found["pass"] == STREAMS - found.get("fail", 0)
+
+
+WRONG = [
+    ((0.5, 0.5), 0.10, (0.6, 0.4)),
+    ((0.5, 0.5), 0.10, (0.4, 0.6)),
+    ((0.33, 0.33, 0.34), 0.10, (0.43, 0.28, 0.29)),
+    ((0.33, 0.33, 0.34), 0.10, (0.38, 0.38, 0.24)),
+    ((0.8, 0.2, 0.0), 0.10, (0.7, 0.3, 0.0)),
+    ((0.8, 0.2, 0.0), 0.10, (0.75, 0.15, 0.1)),
+    ((0.95, 0.05), 0.04, (0.91, 0.09)),
+    ((0.95, 0.05), 0.04, (0.99, 0.01)),
+    ((1.0, 0.0, 0.0), 0.10, (0.9, 0.1, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("shares", "deviation", "wrong"), WRONG)
+def test_a_split_wrong_by_the_deviation_is_accepted_once_in_a_thousand_at_most(
+    shares: tuple[float, ...], deviation: float, wrong: tuple[float, ...]
+) -> None:
+    found = verdicts(plan({f"v{i}": share for i, share in enumerate(shares)}, deviation), wrong)
+    assert found.get("pass", 0) <= MOST
+    assert found["fail"] == STREAMS - found.get("pass", 0)
+
+
+def test_half_the_requests_would_break_the_promise() -> None:
+    """The tests above have the power to see a plan that is too small."""
+    right, wrong = (0.5, 0.5), (0.6, 0.4)
+    small = plan({"v1": 0.5, "v2": 0.5}, 0.15)
+    assert verdicts(small, right).get("fail", 0) <= MOST
+    assert verdicts(small, wrong).get("pass", 0) > 50 * MOST
