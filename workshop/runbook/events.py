@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workshop.runbook.model import Check, Outcome, Verdict
 
@@ -15,9 +15,20 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail(Event):
+    """What a step (or a tool it uses) says while it runs. Whoever emits it leaves `step` alone: `Run.emit` knows
+    the step. It is 0 for what belongs to none."""
+
+    step: int = field(default=0, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted(Event):
+    """`labs` are all that take part, needs included; `steps` counts theirs."""
+
     labs: tuple[str, ...]
     target: str
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ class StepPhase(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting(Event):
+class Waiting(Detail):
     """`waited` and `limit` are seconds."""
 
     what: str
@@ -53,7 +64,7 @@ class Waiting(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress(Event):
+class Progress(Detail):
     """`done` of `total` (requests of a probe, for instance)."""
 
     what: str
@@ -62,14 +73,14 @@ class Progress(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Event):
+class Told(Detail):
     """A line worth seeing in a step's result: an address found, a table."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Command(Event):
+class Command(Detail):
     """A subprocess is about to start; secrets never travel in arguments."""
 
     argv: tuple[str, ...]
@@ -91,15 +102,27 @@ class StepFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LabFinished(Event):
+    """All steps of the lab have an outcome. `converged` when labs that need it can go on."""
+
+    seconds: float
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted(Event):
-    """Ctrl-C was seen; the run stops at the next safe point."""
+    """Ctrl-C was seen; the run stops at the next safe point, or at once when it was seen again."""
+
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
-    """`resume` is the command that goes on, when there is something left."""
+    """`resume` is the command that goes on, when there is something left. `error` is why the run as a whole was
+    refused or stopped, when that is not one step's failure."""
 
     exit_status: int
     seconds: float
     counts: dict[Outcome, int]
     resume: str = ""
+    error: Exception | None = None

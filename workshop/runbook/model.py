@@ -88,9 +88,11 @@ class Explanation:
 
 
 class Step(ABC):
-    """The smallest thing an attendee runs. `title` is a sentence in the imperative."""
+    """The smallest thing an attendee runs. `title` is a sentence in the imperative, `undo_title` the one for
+    taking it back (when empty, the engine makes one of `title`)."""
 
     title: str
+    undo_title: str = ""
 
     @abstractmethod
     async def check(self, run: Run) -> Check: ...
@@ -106,10 +108,14 @@ class Step(ABC):
         return Check()
 
     async def undo(self, run: Run) -> None:
-        return None
+        """Remove what `check_undo` found. The engine then waits until `check_undo` finds nothing."""
+        return
 
     @abstractmethod
     def explain(self, run: Run) -> Explanation: ...
+
+    def explain_undo(self, run: Run) -> Explanation:
+        return Explanation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,7 @@ class Timeline(ABC):
     title: str
     start: str
     stages: tuple[str, ...]
+    undo_title: str = ""
 
     @abstractmethod
     async def position(self, run: Run) -> Position: ...
@@ -157,6 +164,21 @@ class Timeline(ABC):
         Raises UsageError for options that make no stage.
         """
         return None
+
+    async def check_undo(self, run: Run) -> Check:
+        """What undoing the whole timeline would change: what the step to `start` would, when the object is at one
+        of these stages, or off the path with this lab the last to have moved it. An object elsewhere is another
+        lab's."""
+        position = await self.position(run)
+        if position.stage is None and not (position.off_path and position.holder == run.lab):
+            return Check()
+        return await self.step(self.start, run).check(run)
+
+    async def undo(self, run: Run) -> None:
+        await self.step(self.start, run).apply(run)
+
+    def explain_undo(self, run: Run) -> Explanation:
+        return self.step(self.start, run).explain(run)
 
 
 Part = Step | Together | Timeline

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Options
+from workshop.runbook.stop import Stop
 
 T = TypeVar("T")
 Listener = Callable[[events.Event], None]
@@ -30,26 +32,46 @@ class Facts:
 
     def __init__(self) -> None:
         self._observed: dict[Hashable, asyncio.Task[Any]] = {}
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def get(self, source: Source[T], run: Run) -> T:
         task = self._observed.get(source)
         if task is None:
             task = self._observed[source] = asyncio.ensure_future(source.observe(run))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        # A check that is cut short must not take the observation away from the other checks that wait for it.
         result: T = await asyncio.shield(task)
         return result
 
     def forget(self) -> None:
         self._observed.clear()
 
+    async def close(self) -> None:
+        """End the observations that nobody waits for any more."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
 
 class Run:
-    """The context of one lab in one run."""
+    """The context of one lab in one run; the engine makes one for each step (`step` is its number)."""
 
     def __init__(
-        self, lab: str, toolbox: Mapping[type, object], facts: Facts, options: Options, listener: Listener
+        self,
+        lab: str,
+        toolbox: Mapping[type, object],
+        facts: Facts,
+        options: Options,
+        listener: Listener,
+        *,
+        step: int = 0,
+        shown_as: str = "",
+        stop: Stop | None = None,
     ) -> None:
         self.lab, self.facts, self.options = lab, facts, options
         self._toolbox, self._listener = toolbox, listener
+        self._step, self._shown_as, self._stop = step, shown_as or lab, stop or Stop()
 
     def use(self, kind: type[T]) -> T:
         """The toolbox's tool of this type. Raises KeyError when the target offers none (a programming error)."""
@@ -58,10 +80,18 @@ class Run:
         return tool
 
     def emit(self, event: events.Event) -> None:
+        """Pass an event on, under the lab and step that are running (a clean-up runs other labs' parts)."""
+        if isinstance(event, events.Detail):
+            event = replace(event, lab=self._shown_as, step=self._step)
         self._listener(event)
 
     async def observe(self, source: Source[T]) -> T:
         return await self.facts.get(source, self)
+
+    async def cuttable(self, looking: Awaitable[T]) -> T:
+        """Await something that changes nothing, inside an `apply`: Ctrl-C cuts it short (checks and verifications
+        are cut short anyway)."""
+        return await self._stop.cuttable(looking)
 
     async def wait(
         self,
@@ -74,8 +104,14 @@ class Run:
     ) -> None:
         """Call `missing` until it says "" (nothing), at growing intervals (from `every`, to 2 s).
 
-        It returns in words what is still missing, which is shown. Raises WorkshopError after `seconds`.
+        It returns in words what is still missing, which is shown. Raises WorkshopError after `seconds`. Ctrl-C
+        cuts the wait short.
         """
+        await self.cuttable(self._wait(what, missing, seconds, every, next_command))
+
+    async def _wait(
+        self, what: str, missing: Callable[[], Awaitable[str]], seconds: float, every: float, next_command: str
+    ) -> None:
         started = time.monotonic()
         while True:
             still = await missing()

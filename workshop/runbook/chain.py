@@ -1,0 +1,177 @@
+"""A lab as the chain of steps a run goes through: numbered, with timelines unfolded to one step for each stage.
+
+Runner, plan and explain all walk this same chain, which is why a plan is truthful. A timeline's steps share a
+`Course`, which reads once where the object is and from that decides which stages are behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Check, Difference, Explanation, Lab, Position, Runbook, Step, Timeline, Together
+from workshop.runbook.request import Request
+from workshop.runbook.run import Run
+
+UNDO_LIMIT = 120.0
+"""Seconds until something that was deleted must be gone; a namespace with finalizers takes tens of seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a step's check came to. `verifiable`: the object is at this step, so its effect can be measured."""
+
+    check: Check
+    verifiable: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """One step of a chain. `lab` is whose options and labels it runs with (a clean-up's steps are other labs')."""
+
+    number: int
+    step: Step
+    lab: Lab
+    course: Course | None = None
+    stage: int = 0
+
+    @property
+    def title(self) -> str:
+        return self.step.title
+
+    @property
+    def undoes(self) -> bool:
+        return isinstance(self.step, Undo)
+
+    async def look(self, run: Run) -> Look:
+        if self.course is None:
+            return Look(await self.step.check(run))
+        return await self.course.look(self.stage, self.step, run)
+
+
+Chain = tuple[tuple[Unit, ...], ...]
+"""Groups in order; the steps in a group run at the same time."""
+
+
+class Course:
+    """A timeline's way through its stages in one run.
+
+    `later` are the labs after this one: when one of them moved the object last, its position stands, unless
+    `by_name` (the lab was asked for alone) makes it begin again at the first stage. `again` makes it do so anyway.
+    """
+
+    def __init__(self, timeline: Timeline, *, later: frozenset[str], again: bool, by_name: bool) -> None:
+        self.timeline = timeline
+        self.moved = False
+        """Set by a plan when something before will have moved the object: where it is now decides no more."""
+        self._later, self._again, self._by_name = later, again, by_name
+        self._position: Position | None = None
+
+    async def position(self, run: Run) -> Position:
+        if self._position is None:
+            self._position = await self.timeline.position(run)
+        return self._position
+
+    def forget(self) -> None:
+        self._position = None
+
+    async def look(self, stage: int, step: Step, run: Run) -> Look:
+        position = await self.position(run)
+        stages = self.timeline.stages
+        again = self._again or self.moved
+        if position.holder in self._later and not again:
+            if not self._by_name:
+                return Look(Check(note=f"superseded by {position.holder}"), verifiable=False)
+            again = True
+        behind = stages.index(position.stage) if position.stage in stages and not again else -1
+        if stage <= behind:
+            here = stage == behind
+            return Look(Check(note="the cluster is here" if here and behind < len(stages) - 1 else ""), here)
+        check = await step.check(run)
+        if self.moved and check.converged:
+            before = stages[stage - 1] if stage else "moved before"
+            check = Check((Difference(self.timeline.title, "", stages[stage], before),))
+        if position.off_path and stage == 0:
+            check = replace(check, note=f"off the path: {position.off_path}")
+        return Look(check)
+
+
+class Undo(Step):
+    """A part's undo, as a step."""
+
+    def __init__(self, part: Step | Timeline) -> None:
+        self.title = part.undo_title or f"Undo: {part.title}"
+        self._part = part
+
+    async def check(self, run: Run) -> Check:
+        return await self._part.check_undo(run)
+
+    async def apply(self, run: Run) -> None:
+        await self._part.undo(run)
+
+        async def still_there() -> str:
+            run.facts.forget()
+            return ", ".join(sorted({difference.subject for difference in (await self.check(run)).differences}))
+
+        # The observation that finds nothing left serves the next step's check.
+        await run.wait("what was deleted to be gone", still_there, seconds=UNDO_LIMIT)
+
+    def explain(self, run: Run) -> Explanation:
+        return self._part.explain_undo(run)
+
+
+def unfold(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Chain:
+    """The lab's chain for this request. `run` gives the options; nothing is looked at.
+
+    Raises UsageError for options that make no stage, or that contradict the request.
+    """
+    return tuple(_undo_groups(runbook, lab) if lab.undoes else _groups(runbook, lab, request, run))
+
+
+def _undo_groups(runbook: Runbook, lab: Lab) -> Iterator[tuple[Unit, ...]]:
+    number = 0
+    for name in sorted(lab.undoes, key=runbook.position, reverse=True):
+        undone = runbook.lab(name)
+        for part in reversed(undone.parts):
+            steps = part.steps if isinstance(part, Together) else (part,)
+            yield tuple(Unit(number + place, Undo(step), undone) for place, step in enumerate(steps, 1))
+            number += len(steps)
+
+
+def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[tuple[Unit, ...]]:
+    asked_for = lab.name in request.labs
+    by_name = request.labs == (lab.name,)
+    number = 1
+    for part in lab.parts:
+        if isinstance(part, Step):
+            yield (Unit(number, part, lab),)
+            number += 1
+        elif isinstance(part, Together):
+            yield tuple(Unit(number + place, step, lab) for place, step in enumerate(part.steps))
+            number += len(part.steps)
+        else:
+            if asked_for and (stage := _stage_asked(part, request, run)) is not None:
+                yield (Unit(number, part.step(stage, run), lab),)
+                if stage == request.to:
+                    return  # what comes after the stage asked for is not touched
+            else:
+                course = _course(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
+                for index, stage in enumerate(part.stages):
+                    yield (Unit(number + index, part.step(stage, run), lab, course, index),)
+            number += len(part.stages)
+
+
+def _course(runbook: Runbook, lab: Lab, timeline: Timeline, *, again: bool, by_name: bool) -> Course:
+    later = frozenset(other.name for other in runbook.labs[runbook.position(lab.name) + 1 :])
+    return Course(timeline, later=later, again=again, by_name=by_name)
+
+
+def _stage_asked(timeline: Timeline, request: Request, run: Run) -> str | None:
+    asked = timeline.asked(run)
+    if asked is None:
+        return request.to if request.to in (timeline.start, *timeline.stages) else None
+    for flag, value in (("--to", request.to), ("--step", request.step), ("--restart", request.restart or None)):
+        if value is not None:
+            raise UsageError(f"use {flag} with a stage of your own ({asked})", "each says where to go")
+    return asked

@@ -1,0 +1,67 @@
+"""The guard's lock, taken once for a run when the first step is about to change something.
+
+Steps of several labs run at the same time and any of them may be the first; whoever it is, one task of its own
+enters and leaves the lock, because a lock that renews itself in the background may only be left by the task that
+entered it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from workshop.runbook.guard import Guard
+
+_RELEASE_LIMIT = 10.0
+"""Seconds for giving the lock back. It expires by itself: an unreachable cluster must not keep a run from ending."""
+
+
+class Hold:
+    """`on_lost` is called with the error when the lock is lost while it is held."""
+
+    def __init__(self, guard: Guard, on_lost: Callable[[Exception], None]) -> None:
+        self.guard, self._on_lost = guard, on_lost
+        self._asking = asyncio.Lock()
+        self._may_change = False
+        self._keeper: asyncio.Task[None] | None = None
+        self._taken: asyncio.Future[None] | None = None
+        self._release = asyncio.Event()
+
+    @property
+    def held(self) -> bool:
+        return bool(self._taken and self._taken.done() and not self._taken.exception())
+
+    async def take(self, *, destroys: bool) -> None:
+        """Returns when the target may be changed and the lock is held. Raises what the guard raised, each time.
+        Whether something may be destroyed was asked before."""
+        async with self._asking:
+            if not (destroys or self._may_change):
+                await self.guard.may_change()
+                self._may_change = True
+        if self._taken is None:
+            self._taken = asyncio.get_running_loop().create_future()
+            self._keeper = asyncio.create_task(self._keep(self._taken))
+        await asyncio.shield(self._taken)
+
+    async def _keep(self, taken: asyncio.Future[None]) -> None:
+        try:
+            async with self.guard.hold():
+                taken.set_result(None)
+                await self._release.wait()
+        except Exception as error:
+            if taken.done():
+                self._on_lost(error)
+            else:
+                taken.set_exception(error)
+        finally:
+            if not taken.done():
+                taken.cancel()
+
+    async def release(self) -> None:
+        if self._keeper is None:
+            return
+        self._release.set()
+        if not self.held:
+            self._keeper.cancel()
+        await asyncio.wait({self._keeper}, timeout=_RELEASE_LIMIT)
+        self._keeper.cancel()

@@ -1,0 +1,174 @@
+"""What a run would change, from the same chains and the same checks, changing nothing.
+
+A check answers from what is there now; what an earlier step of the plan will create is not there yet, and checks
+are written to answer then, too. Only where an earlier step will move the very object that a check looks at does the
+plan know better than the check: the later stages of a timeline, and later labs' timelines of the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workshop.runbook.chain import Chain, Unit, unfold
+from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Check, Explanation, Lab, Runbook
+from workshop.runbook.request import Request
+from workshop.runbook.run import Facts, Listener, Run
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """`explanation` says how a person would make the change. With `error`, the check could not decide."""
+
+    number: int
+    title: str
+    check: Check
+    explanation: Explanation
+    destroys: bool = False
+    error: Exception | None = None
+
+    @property
+    def changes(self) -> bool:
+        return not self.check.converged
+
+
+@dataclass(frozen=True, slots=True)
+class LabPlan:
+    name: str
+    title: str
+    steps: tuple[StepPlan, ...]
+
+    @property
+    def changes(self) -> bool:
+        return any(step.changes or step.error for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    target: str
+    labs: tuple[LabPlan, ...]
+
+    @property
+    def steps(self) -> tuple[StepPlan, ...]:
+        return tuple(step for lab in self.labs for step in lab.steps)
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 1 when a check could not decide."""
+        return int(any(step.error for step in self.steps))
+
+
+async def plan(
+    runbook: Runbook, request: Request, toolbox: Mapping[type, object], listener: Listener, *, target: str
+) -> Plan:
+    """Raises UsageError where a run would refuse."""
+    request.validate(runbook)
+    facts = Facts()
+    try:
+        planner = Planner(runbook, request, toolbox, facts, listener)
+        labs = planner.labs()
+        chains = {lab.name: planner.unfold(lab) for lab in labs}
+        await planner.refuse_unless_ready(chains)
+        return Plan(target, tuple([await planner.lab(lab, chains[lab.name]) for lab in labs]))
+    finally:
+        await facts.close()
+
+
+class Planner:
+    """The looking half of a run, also used by the runner for what must have converged before."""
+
+    def __init__(
+        self,
+        runbook: Runbook,
+        request: Request,
+        toolbox: Mapping[type, object],
+        facts: Facts,
+        listener: Listener,
+    ) -> None:
+        self._runbook, self._request = runbook, request
+        self._toolbox, self._facts, self._listener = toolbox, facts, listener
+        self._moved_from: set[str] = set()
+
+    def labs(self) -> tuple[Lab, ...]:
+        """The labs that take part, in order."""
+        labs = self._runbook.with_needs(self._request.labs)
+        alone = self._request.only or self._request.step is not None
+        return tuple(lab for lab in labs if lab.name in self._request.labs) if alone else labs
+
+    def unfold(self, lab: Lab) -> Chain:
+        return unfold(self._runbook, lab, self._request, self._run(lab, 0, lab))
+
+    def _run(self, owner: Lab, number: int, shown_as: Lab) -> Run:
+        return Run(
+            owner.name,
+            self._toolbox,
+            self._facts,
+            self._request.options_of(owner),
+            self._listener,
+            step=number,
+            shown_as=shown_as.name,
+        )
+
+    async def lab(self, lab: Lab, chain: Chain) -> LabPlan:
+        units = [unit for group in chain for unit in group if self._request.step in (None, unit.number)]
+        return LabPlan(lab.name, lab.title, tuple([await self._step(unit, lab) for unit in units]))
+
+    async def _step(self, unit: Unit, lab: Lab) -> StepPlan:
+        run = self._run(unit.lab, unit.number, lab)
+        try:
+            if unit.course and (await unit.course.position(run)).holder in self._moved_from:
+                unit.course.moved = True
+            look = await unit.look(run)
+        except Exception as error:
+            return StepPlan(unit.number, unit.title, Check(), Explanation(), unit.undoes, error)
+        if look.check.converged:
+            return StepPlan(unit.number, unit.title, look.check, Explanation(), unit.undoes)
+        if unit.course:
+            unit.course.moved = True
+            holder = (await unit.course.position(run)).holder
+            self._moved_from |= {holder} - {""}
+        return StepPlan(unit.number, unit.title, look.check, unit.step.explain(run), unit.undoes)
+
+    async def refuse_unless_ready(self, chains: Mapping[str, Chain]) -> None:
+        """For --only and --step, which converge nothing else: raises UsageError naming what to run first."""
+        if not self._request.only and self._request.step is None:
+            return
+        await self._refuse_unless_needs_converged()
+        if self._request.step is not None:
+            await self._refuse_unless_at_step(self._runbook.lab(self._request.labs[0]), chains, self._request.step)
+
+    async def _refuse_unless_needs_converged(self) -> None:
+        needs = [lab for lab in self._runbook.with_needs(self._request.labs) if lab.name not in self._request.labs]
+        missing = [lab.name for lab in needs if not await self._converged(lab)]
+        if not missing:
+            return
+        brought = {need for name in missing for need in self._needs_of(name)}
+        first = [name for name in missing if name not in brought]
+        raise UsageError(
+            f"run only {' '.join(self._request.labs)}",
+            f"{', '.join(missing)} must have converged before, and {'has' if len(missing) == 1 else 'have'} not",
+            next_command=" ".join(["invoke", *(f"lab.{name}" for name in first)]),
+        )
+
+    def _needs_of(self, name: str) -> set[str]:
+        return {lab.name for lab in self._runbook.with_needs((name,))} - {name}
+
+    async def _converged(self, lab: Lab) -> bool:
+        for group in unfold(self._runbook, lab, self._request, self._run(lab, 0, lab)):
+            for unit in group:
+                if not (await unit.look(self._run(unit.lab, unit.number, lab))).check.converged:
+                    return False
+        return True
+
+    async def _refuse_unless_at_step(self, lab: Lab, chains: Mapping[str, Chain], number: int) -> None:
+        for group in chains[lab.name]:
+            if any(unit.number == number for unit in group):
+                return
+            for unit in group:
+                if not (await unit.look(self._run(unit.lab, unit.number, lab))).check.converged:
+                    raise UsageError(
+                        f"run only step {number} of {lab.name}",
+                        f"step {unit.number} ({unit.title}) has not converged, and it comes before",
+                        next_command=f"invoke lab.{lab.name} --step {unit.number}",
+                    )

@@ -1,0 +1,93 @@
+"""What a person asked for on the command line, checked against the runbook before anything is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Lab, Options, Runbook, Timeline, Together
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`labs` by name; `command` as it was typed, for the hint how to go on; `options` are the labs' own.
+
+    `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
+    begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
+    unchanged; `yes` answers the question before something is destroyed.
+    """
+
+    labs: tuple[str, ...]
+    command: str = ""
+    only: bool = False
+    step: int | None = None
+    to: str | None = None
+    restart: bool = False
+    pause: bool = False
+    verify: bool = False
+    yes: bool = False
+    options: Mapping[str, Options] = field(default_factory=dict)
+
+    def validate(self, runbook: Runbook) -> None:
+        """Raises UsageError for what the runbook does not have, or what contradicts itself."""
+        known = [lab.name for lab in runbook.labs]
+        for name in self.labs:
+            if name not in known:
+                raise _unknown("lab", name, known, f"invoke lab.{_nearest(name, known) or known[0]}")
+        given = [flag for flag, value in (("--step", self.step), ("--to", self.to)) if value is not None]
+        given += ["--restart"] if self.restart else []
+        if len(given) > 1:
+            raise UsageError(
+                f"use {' and '.join(given)} together", "each says where to begin", cause="one is enough"
+            )
+        if self.step is None and self.to is None:
+            return
+        if len(self.labs) != 1:
+            raise UsageError(f"use {given[0]} for {len(self.labs)} labs", "it is about one lab")
+        lab = runbook.lab(self.labs[0])
+        if self.to is not None:
+            self._validate_stage(lab, self.to)
+        count = step_count(runbook, lab)
+        if self.step is not None and not 1 <= self.step <= count:
+            raise UsageError(
+                f"run step {self.step} of {lab.name}",
+                f"it has {f'steps 1 to {count}' if count > 1 else 'one step'}",
+                next_command=f"invoke lab.{lab.name} --explain",
+            )
+
+    def _validate_stage(self, lab: Lab, stage: str) -> None:
+        stages = [name for part in lab.parts if isinstance(part, Timeline) for name in (part.start, *part.stages)]
+        if not stages:
+            raise UsageError(
+                f"move {lab.name} to {stage}", "it has no stages", next_command=f"invoke lab.{lab.name}"
+            )
+        if stage not in stages:
+            command = f"invoke lab.{lab.name} --to {_nearest(stage, stages) or stages[0]}"
+            raise _unknown(f"stage of {lab.name}", stage, stages, command)
+
+    def options_of(self, lab: Lab) -> Options:
+        """The lab's options as given, else their defaults."""
+        return {option.name: option.default for option in lab.options} | dict(self.options.get(lab.name, {}))
+
+
+def step_count(runbook: Runbook, lab: Lab) -> int:
+    """How many steps the lab has, each stage and each part of a `Together` one. A clean-up has one for each part
+    that it undoes, a timeline being one."""
+    if lab.undoes:
+        parts = [part for name in lab.undoes for part in runbook.lab(name).parts]
+        return sum(len(part.steps) if isinstance(part, Together) else 1 for part in parts)
+    return sum(
+        len(part.stages) if isinstance(part, Timeline) else len(part.steps) if isinstance(part, Together) else 1
+        for part in lab.parts
+    )
+
+
+def _unknown(what: str, name: str, known: Iterable[str], command: str) -> UsageError:
+    return UsageError(f"find the {what} {name!r}", f"there are {', '.join(known)}", next_command=command)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib  # slow to import, and only a mistake needs it
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)), "")

@@ -1,0 +1,223 @@
+"""A run: labs in the order of their needs, each a chain of steps; check, apply when needed, verify.
+
+Labs that do not depend on each other run at the same time, and share the facts: one observation serves all checks
+until something was applied. A run that finds everything converged observes once, takes no lock and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from workshop.runbook import events
+from workshop.runbook.chain import Chain, Unit
+from workshop.runbook.errors import UsageError
+from workshop.runbook.guard import Gate, Guard
+from workshop.runbook.hold import Hold
+from workshop.runbook.model import Lab, Runbook
+from workshop.runbook.plan import Planner
+from workshop.runbook.request import Request
+from workshop.runbook.run import Facts, Listener, Run
+from workshop.runbook.steps import StepRunner, only_cause
+from workshop.runbook.stop import Stop, Stopped
+from workshop.runbook.tally import Tally
+
+
+async def execute(
+    runbook: Runbook,
+    request: Request,
+    toolbox: Mapping[type, object],
+    listener: Listener,
+    *,
+    target: str,
+    guard: Guard,
+    gate: Gate,
+) -> int:
+    """Converge what the request asks for. Returns the exit status: 0 converged, 1 a step failed, 2 wrong usage,
+    3 inconclusive, 130 interrupted. What happened, also why it was refused, goes to the listener."""
+    return await _Execution(runbook, request, toolbox, listener, target, guard, gate).go()
+
+
+class _Execution:
+    def __init__(
+        self,
+        runbook: Runbook,
+        request: Request,
+        toolbox: Mapping[type, object],
+        listener: Listener,
+        target: str,
+        guard: Guard,
+        gate: Gate,
+    ) -> None:
+        self._runbook, self._request, self._toolbox, self._listener = runbook, request, toolbox, listener
+        self._target, self._gate = target, gate
+        self._facts = Facts()
+        self._stop = Stop(lambda at_once: listener(events.Interrupted("", at_once)))
+        self._tally = Tally(request)
+        self._hold = Hold(guard, self._refuse)
+        self._chains: dict[str, Chain] = {}
+        self._started: dict[str, float] = {}
+        self._finished: set[str] = set()
+        self._planner = Planner(runbook, request, toolbox, self._facts, listener)
+
+    async def go(self) -> int:
+        started = time.monotonic()
+        work = asyncio.create_task(self._work())
+        try:
+            with self._stop.signals(work.cancel):
+                try:
+                    await work
+                except asyncio.CancelledError:
+                    if not self._stop.interrupted:
+                        raise
+                except Stopped:
+                    pass
+                except Exception as error:
+                    self._tally.refusal = self._tally.refusal or only_cause(error)
+                finally:
+                    self._skip_the_rest()
+                    await asyncio.shield(self._hold.release())
+                    await self._facts.close()
+        finally:
+            work.cancel()
+        status = self._tally.exit_status(self._stop.asked and not self._tally.refusal)
+        self._listener(
+            events.RunFinished(
+                "",
+                status,
+                time.monotonic() - started,
+                self._tally.counts,
+                self._tally.resume(status),
+                self._tally.refusal,
+            )
+        )
+        return status
+
+    async def _work(self) -> None:
+        self._request.validate(self._runbook)
+        if self._request.pause and not self._gate.interactive:
+            raise UsageError(
+                "pause between steps", "there is no terminal to ask at", cause="stdin is not a terminal"
+            )
+        labs = self._planner.labs()
+        self._chains = {lab.name: self._planner.unfold(lab) for lab in labs}
+        steps = sum(len(self._units(lab)) for lab in labs)
+        self._listener(events.RunStarted("", tuple(lab.name for lab in labs), self._target, steps))
+        await self._stop.cuttable(self._planner.refuse_unless_ready(self._chains))
+        done = {lab.name: asyncio.Event() for lab in labs}
+        async with asyncio.TaskGroup() as group:
+            for lab in labs:
+                group.create_task(self._lab(lab, done))
+
+    def _refuse(self, error: Exception) -> None:
+        """The run cannot go on: what is under way finishes, nothing else starts."""
+        self._tally.refusal = self._tally.refusal or error
+        self._stop.ask()
+
+    def _units(self, lab: Lab) -> tuple[Unit, ...]:
+        """The lab's steps that take part."""
+        return tuple(
+            unit for group in self._chains[lab.name] for unit in group if self._request.step in (None, unit.number)
+        )
+
+    def _before(self, lab: Lab) -> tuple[str, ...]:
+        """The labs of this run that must have ended before this one starts. A person who pauses follows one lab
+        after the other."""
+        taking_part = [name for name in self._chains if name != lab.name]
+        if self._request.pause:
+            return tuple(name for name in taking_part if self._comes_before(name, lab))
+        needed = {other.name for other in self._runbook.with_needs((lab.name, *lab.undoes))}
+        return tuple(name for name in taking_part if name in needed)
+
+    def _comes_before(self, name: str, lab: Lab) -> bool:
+        return self._runbook.position(name) < self._runbook.position(lab.name)
+
+    async def _lab(self, lab: Lab, done: dict[str, asyncio.Event]) -> None:
+        try:
+            before = self._before(lab)
+            for name in before:
+                await done[name].wait()
+            failed = [name for name in before if not self._tally.converged(name)]
+            if self._stop.asked:
+                return
+            self._start(lab)
+            if failed:
+                self._skip(lab, f"{failed[0]} has not converged")
+            else:
+                await self._steps(lab)
+            if not self._stop.asked:
+                self._finish(lab)
+        finally:
+            done[lab.name].set()
+
+    async def _steps(self, lab: Lab) -> None:
+        runs = {unit: self._run(unit, lab) for unit in self._units(lab)}
+        runner = StepRunner(
+            lab,
+            runs,
+            self._request,
+            self._stop,
+            self._hold,
+            self._tally,
+            self._gate,
+            self._listener,
+            self._refuse,
+        )
+        for group in self._chains[lab.name]:
+            taking_part = [unit for unit in group if unit in runs]
+            if self._request.pause:
+                for unit in taking_part:
+                    if not self._stop.asked:
+                        await runner.step(unit)
+            else:
+                async with asyncio.TaskGroup() as tasks:
+                    for unit in taking_part:
+                        tasks.create_task(runner.step(unit))
+            if self._stop.asked:
+                return
+            if not self._tally.converged(lab.name):
+                self._skip(lab, "a step before has not converged")
+                return
+
+    def _run(self, unit: Unit, lab: Lab) -> Run:
+        return Run(
+            unit.lab.name,
+            self._toolbox,
+            self._facts,
+            self._request.options_of(unit.lab),
+            self._listener,
+            step=unit.number,
+            shown_as=lab.name,
+            stop=self._stop,
+        )
+
+    def _start(self, lab: Lab) -> None:
+        self._started[lab.name] = time.monotonic()
+        note = "" if lab.name in self._request.labs else f"needed by {', '.join(self._needed_by(lab))}"
+        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), note))
+
+    def _needed_by(self, lab: Lab) -> list[str]:
+        return [name for name in self._chains if lab.name in self._runbook.lab(name).needs]
+
+    def _finish(self, lab: Lab) -> None:
+        self._finished.add(lab.name)
+        seconds = time.monotonic() - self._started[lab.name]
+        self._listener(events.LabFinished(lab.name, seconds, self._tally.converged(lab.name)))
+
+    def _skip(self, lab: Lab, note: str) -> None:
+        for unit in self._units(lab):
+            if not self._tally.has(lab.name, unit.number):
+                self._tally.add(lab.name, unit.number, "skipped", None)
+                self._listener(events.StepFinished(lab.name, unit.number, unit.title, "skipped", 0.0, note=note))
+
+    def _skip_the_rest(self) -> None:
+        note = "refused" if self._tally.refusal else "interrupted"
+        for name in self._chains:
+            if name in self._finished:
+                continue
+            lab = self._runbook.lab(name)
+            if name not in self._started:
+                self._start(lab)
+            self._skip(lab, note)
+            self._finish(lab)

@@ -1,0 +1,209 @@
+"""One step of a run: check, then apply and verify when the check says so; and what is asked before a change.
+
+Every way a step can end is an outcome: a check or verification cut short, an apply that raised, a verdict that is
+not a pass. A refusal by the guard ends the whole run, but gently: what other labs have under way is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from workshop.runbook import events
+from workshop.runbook.chain import Look, Unit
+from workshop.runbook.errors import UsageError
+from workshop.runbook.guard import Gate
+from workshop.runbook.hold import Hold
+from workshop.runbook.model import Check, Lab, Outcome, Step, Verdict
+from workshop.runbook.request import Request
+from workshop.runbook.run import Listener, Run
+from workshop.runbook.stop import Stop, Stopped
+from workshop.runbook.tally import Tally
+
+
+class _Refused(Exception):
+    """The guard, or the person asked, does not let the run go on."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a step has come, for the outcome when it ends there."""
+
+    check: Check | None = None
+    changing: bool = False
+    applied: bool = False
+    verdict: Verdict | None = None
+
+
+class StepRunner:
+    """Runs the steps of one lab. `runs` are all that take part; `refuse` is told why the whole run cannot go on."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        runs: Mapping[Unit, Run],
+        request: Request,
+        stop: Stop,
+        hold: Hold,
+        tally: Tally,
+        gate: Gate,
+        listener: Listener,
+        refuse: Callable[[Exception], None],
+    ) -> None:
+        self._lab, self._runs, self._request, self._stop, self._hold = lab, runs, request, stop, hold
+        self._tally, self._gate, self._listener, self._refuse = tally, gate, listener, refuse
+        self._asking = asyncio.Lock()
+        self._may_destroy = False
+
+    async def step(self, unit: Unit) -> None:
+        """Every end but a cancelled run is an outcome, told to the tally and the listener."""
+        started = time.monotonic()
+        self._listener(events.StepStarted(self._lab.name, unit.number, unit.title))
+        progress = _Progress()
+        outcome: Outcome = "skipped"
+        error: Exception | None = None
+        note = ""
+        try:
+            outcome = await self._converge(unit, progress)
+            note = self._note(unit, progress, outcome)
+        except asyncio.CancelledError:
+            outcome, note = self._cut_short(progress)
+            raise
+        except Exception as raised:
+            cause = only_cause(raised)
+            if isinstance(cause, Stopped):
+                outcome, note = self._cut_short(progress)
+            elif isinstance(cause, _Refused):
+                note = "refused"
+                self._refuse(cause.error)
+            else:
+                outcome, error = "failed", cause
+                self._tally.unverified |= progress.applied
+        finally:
+            self._tally.add(self._lab.name, unit.number, outcome, error)
+            self._tally.moved |= progress.changing and unit.course is not None
+            self._listener(
+                events.StepFinished(
+                    self._lab.name,
+                    unit.number,
+                    unit.title,
+                    outcome,
+                    time.monotonic() - started,
+                    progress.check,
+                    progress.verdict,
+                    error,
+                    note,
+                )
+            )
+
+    async def _converge(self, unit: Unit, progress: _Progress) -> Outcome:
+        run = self._runs[unit]
+        held = self._hold.held
+        look = await self._look(unit, progress)
+        if look.check.converged:
+            return await self._unchanged(unit, look, progress)
+        await self._may_change(unit, look.check)
+        if not held:
+            # Somebody else may have changed the target until the lock was ours.
+            run.facts.forget()
+            if unit.course:
+                unit.course.forget()
+            look = await self._look(unit, progress)
+            if look.check.converged:
+                return await self._unchanged(unit, look, progress)
+        if self._stop.asked:
+            raise Stopped
+        self._phase(unit, "undo" if unit.undoes else "apply", look.check)
+        progress.changing = True
+        try:
+            await unit.step.apply(run)
+        finally:
+            run.facts.forget()
+        progress.applied = True
+        return await self._verified(unit, progress, "changed")
+
+    async def _look(self, unit: Unit, progress: _Progress) -> Look:
+        self._phase(unit, "check")
+        look = await self._stop.cuttable(unit.look(self._runs[unit]))
+        progress.check = look.check
+        return look
+
+    async def _unchanged(self, unit: Unit, look: Look, progress: _Progress) -> Outcome:
+        if self._request.verify and look.verifiable:
+            return await self._verified(unit, progress, "unchanged")
+        return "unchanged"
+
+    async def _verified(self, unit: Unit, progress: _Progress, outcome: Outcome) -> Outcome:
+        if type(unit.step).verify is Step.verify:
+            return outcome
+        self._phase(unit, "verify")
+        progress.verdict = await self._stop.cuttable(unit.step.verify(self._runs[unit]))
+        if progress.verdict is None or progress.verdict.kind == "pass":
+            return outcome
+        self._tally.unverified = True
+        return "failed" if progress.verdict.kind == "fail" else "inconclusive"
+
+    async def _may_change(self, unit: Unit, check: Check) -> None:
+        """What must be asked before a change, and the lock. Raises Stopped or _Refused."""
+        question = self._gate.go_on(self._lab.name, unit.title, check) if self._request.pause else None
+        if question and not await self._stop.cuttable(question):
+            self._stop.ask()
+            raise Stopped
+        try:
+            if unit.undoes:
+                await self._ask_before_destroying()
+            await self._stop.cuttable(self._hold.take(destroys=unit.undoes))
+        except Stopped:
+            raise
+        except Exception as error:
+            raise _Refused(only_cause(error)) from error
+
+    async def _ask_before_destroying(self) -> None:
+        """Once for the whole clean-up, with all that it will remove."""
+        async with self._asking:
+            if self._may_destroy:
+                return
+            guard = self._hold.guard
+            await self._stop.cuttable(guard.may_destroy())
+            if not (self._request.yes or guard.disposable):
+                await self._confirm(guard.name)
+            self._may_destroy = True
+
+    async def _confirm(self, target: str) -> None:
+        doomed: dict[str, None] = {}
+        for unit, run in self._runs.items():
+            look = await self._stop.cuttable(unit.look(run))
+            doomed |= dict.fromkeys(difference.subject for difference in look.check.differences)
+        tried = f"remove {len(doomed)} object{'' if len(doomed) == 1 else 's'} from {target}"
+        if not self._gate.interactive:
+            raise UsageError(tried, "there is no terminal to ask at", next_command=f"{self._request.command} --yes")
+        if not await self._stop.cuttable(self._gate.confirm(target, tuple(doomed))):
+            raise UsageError(tried, f"{target} was not typed", cause="nothing was changed")
+
+    def _phase(self, unit: Unit, phase: str, check: Check | None = None) -> None:
+        self._listener(events.StepPhase(self._lab.name, unit.number, phase, check))
+
+    def _note(self, unit: Unit, progress: _Progress, outcome: Outcome) -> str:
+        note = progress.check.note if progress.check else ""
+        return unit.lab.name if unit.undoes and outcome == "changed" and not note else note
+
+    def _cut_short(self, progress: _Progress) -> tuple[Outcome, str]:
+        if not progress.changing:
+            return "skipped", "interrupted"
+        if not progress.applied:
+            return "inconclusive", "interrupted while it was applied"
+        self._tally.unverified = True
+        return "inconclusive", "applied; interrupted before its effect was seen"
+
+
+def only_cause(error: Exception) -> Exception:
+    """What a task group wrapped: its first real error. Stopped only when there is no other."""
+    while isinstance(error, ExceptionGroup):
+        error = next((inner for inner in error.exceptions if not isinstance(inner, Stopped)), error.exceptions[0])
+    return error

@@ -1,0 +1,85 @@
+"""Ending a run early: where it is safe, and at once.
+
+The first Ctrl-C asks. What only looks (a check, a wait, a probe) is cut short; what changes something is finished,
+so nothing is left half done that a next run would not see; no further step starts. The second Ctrl-C, or SIGTERM,
+cancels whatever is at hand, which is safe as well (steps promise it) but leaves more for the next run to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """Raised where something was cut short because the run was asked to stop. Not for catching in a step."""
+
+
+class Stop:
+    """Whether this run was asked to end. `on_signal` is told of each Ctrl-C: False for the first, True for the
+    one that ends it at once."""
+
+    def __init__(self, on_signal: Callable[[bool], None] = lambda at_once: None) -> None:
+        self.asked = False
+        self.interrupted = False
+        self._on_signal = on_signal
+        self._cuttable: set[asyncio.Task[Any]] = set()
+
+    def ask(self) -> None:
+        """Stop at the next safe point."""
+        self.asked = True
+        for task in self._cuttable:
+            task.cancel()
+
+    async def cuttable(self, looking: Awaitable[T]) -> T:
+        """Await something that changes nothing, so it may be cut short. Raises Stopped when it was."""
+        task = asyncio.ensure_future(looking)
+        if self.asked:
+            task.cancel()
+        self._cuttable.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if not self.asked or (current and current.cancelling()):
+                raise
+            raise Stopped from None
+        finally:
+            self._cuttable.discard(task)
+
+    @contextlib.contextmanager
+    def signals(self, cancel: Callable[[], object]) -> Iterator[None]:
+        """Listen to SIGINT and SIGTERM; `cancel` ends the run at once. Without effect outside the main thread,
+        where Python delivers no signals."""
+        loop = asyncio.get_running_loop()
+
+        def at_once() -> None:
+            self.interrupted = self.asked = True
+            self._on_signal(True)
+            cancel()
+
+        def interrupt() -> None:
+            if self.interrupted:
+                at_once()
+                return
+            self.interrupted = True
+            self._on_signal(False)
+            self.ask()
+
+        installed = []
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, at_once)):
+                before = signal.getsignal(number)
+                loop.add_signal_handler(number, handler)
+                installed.append((number, before))
+        try:
+            yield
+        finally:
+            for number, before in installed:
+                loop.remove_signal_handler(number)
+                signal.signal(number, before)
