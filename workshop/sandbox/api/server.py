@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import json
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -59,14 +60,14 @@ class ApiServer:
         """Since when nobody outside has asked for anything; 0 while a request is being answered."""
         return 0.0 if self._open_requests else time.monotonic() - self._last_request
 
-    async def start(self, address: str, port: int, context: ssl.SSLContext) -> None:
-        """Listen. Raises OSError when the address is taken."""
+    async def start(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+        """Answer on a socket that is bound already."""
         app = web.Application(client_max_size=_LARGEST_BODY)
         app.router.add_route("*", "/{path:.*}", self._handle)
         # Without handler_cancellation a watch would only notice that its client left at the next change.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
         await self._runner.setup()
-        await web.TCPSite(self._runner, address, port, ssl_context=context, backlog=512).start()
+        await web.SockSite(self._runner, listener, ssl_context=context, backlog=512).start()
 
     async def stop(self) -> None:
         if self._runner is not None:

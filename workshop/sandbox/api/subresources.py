@@ -24,10 +24,11 @@ def _scale_places(registry: Registry, target: Target) -> tuple[str, str, str]:
         return _PLACES
     served = next(entry for entry in crd["spec"]["versions"] if entry["name"] == target.resource.version)
     scale = served["subresources"]["scale"]
-    return tuple(  # type: ignore[return-value]
+    spec, status, labels = (
         scale.get(name, "").removeprefix(".")
         for name in ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
     )
+    return spec, status, labels
 
 
 def scale_of(registry: Registry, target: Target, live: Object) -> Object:

@@ -171,7 +171,8 @@ def _check_kind(target: Target, obj: Object) -> None:
     kind = obj.setdefault("kind", resource.kind)
     if version != resource.api_version:
         raise errors.bad_request(
-            f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
+            f"the API version in the data ({version}) does not match "
+            f"the expected API version ({resource.api_version})"
         )
     if kind != resource.kind:
         raise errors.bad_request(

@@ -1,0 +1,133 @@
+"""Starts and stops the sandbox of a folder, as a process of its own that outlives the caller.
+
+Importing this is cheap (standard library only): it is on the path of every command that uses the sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .state import State
+
+IDLE_SECONDS = 3600
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.01
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class SandboxError(Exception):
+    """The sandbox did not start or stop; `log` is the end of its log."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.message, self.log = message, log
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.log}" if self.log else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A sandbox that answers."""
+
+    pid: int
+    url: str
+    kubeconfig: Path
+    bin: Path
+    """kubectl and istioctl, for the PATH."""
+    started: float
+    """Seconds since the epoch."""
+
+
+def status(folder: Path) -> Running | None:
+    """The folder's sandbox, if it is ready."""
+    state = State(folder.absolute())
+    return _running(state) if state.locked() else None
+
+
+def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
+    """The folder's sandbox, started unless it is there. Any number of callers get the same one.
+
+    `idle_seconds` without a request from outside end it. Raises SandboxError when it does not get ready.
+    """
+    state = State(folder.absolute())
+    started: subprocess.Popen[bytes] | None = None
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        descriptor = state.lock()
+        if descriptor is not None:
+            # Nobody has the folder. If it was our own child's, the child has ended.
+            if started is not None and started.poll() is not None:
+                os.close(descriptor)
+                raise SandboxError(f"the sandbox ended with status {started.returncode}", state.log_tail())
+            started = _start(state, descriptor, idle_seconds)
+        elif (running := _running(state)) is not None:
+            return running
+        time.sleep(_POLL_SECONDS)
+    raise SandboxError(f"the sandbox was not ready within {_START_SECONDS:.0f} s", state.log_tail())
+
+
+def stop(folder: Path) -> bool:
+    """End the folder's sandbox and wait until it is gone; False when there was none."""
+    state = State(folder.absolute())
+    deadline = time.monotonic() + _STOP_SECONDS
+    asked: int | None = None
+    while state.locked():
+        running = _running(state)
+        late = time.monotonic() > deadline
+        if running is not None and (asked is None or late):
+            _signal(running.pid, signal.SIGKILL if late else signal.SIGTERM)
+            asked = running.pid
+        if time.monotonic() > deadline + _STOP_SECONDS:
+            raise SandboxError("the sandbox did not stop", state.log_tail())
+        time.sleep(_POLL_SECONDS)
+    return asked is not None
+
+
+def _start(state: State, descriptor: int, idle_seconds: int) -> subprocess.Popen[bytes]:
+    """Start a server that takes over the lock."""
+    state.server.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "workshop.sandbox", "serve", "--state", str(state.folder)]
+    command += ["--idle", str(idle_seconds), "--lock", str(descriptor)]
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+    try:
+        with state.log.open("wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=state.folder,
+                env={**os.environ, "PYTHONPATH": path},
+                pass_fds=[descriptor],
+                start_new_session=True,
+            )
+    finally:
+        os.close(descriptor)
+
+
+def _running(state: State) -> Running | None:
+    said = state.read_server()
+    if said is None:
+        return None
+    return Running(
+        pid=int(str(said["pid"])),
+        url=str(said["url"]),
+        kubeconfig=state.kubeconfig,
+        bin=state.bin,
+        started=float(str(said["started"])),
+    )
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
