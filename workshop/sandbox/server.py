@@ -70,8 +70,9 @@ async def serve(state: State, idle_seconds: float) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await api.start(listener, context)
     try:
-        async with asyncio.TaskGroup() as group:
-            parts = [group.create_task(_stop_when_idle(api, idle_seconds, stopping))]
+        async with asyncio.TaskGroup():
+            parts: list[asyncio.Task[None]] = []
+            _stop_when_idle(api, idle_seconds, stopping)
             api.ready = True
             _announce(state, network, url)
             await stopping.wait()
@@ -109,11 +110,13 @@ def _announce(state: State, network: Network, url: str) -> None:
     log.info("ready at %s", url)
 
 
-async def _stop_when_idle(api: ApiServer, idle_seconds: float, stopping: asyncio.Event) -> None:
-    while (left := idle_seconds - api.idle_seconds) > 0:
-        await asyncio.sleep(left)
-    log.info("no request for %.0f s", idle_seconds)
-    stopping.set()
+def _stop_when_idle(api: ApiServer, idle_seconds: float, stopping: asyncio.Event) -> None:
+    left = idle_seconds - api.idle_seconds
+    if left > 0:
+        asyncio.get_running_loop().call_later(left, _stop_when_idle, api, idle_seconds, stopping)
+    else:
+        log.info("no request for %.0f s", idle_seconds)
+        stopping.set()
 
 
 def _raise_file_limit() -> None:
