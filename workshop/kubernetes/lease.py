@@ -1,0 +1,186 @@
+"""The lock of a cluster: a coordination.k8s.io/v1 Lease that one run holds.
+
+Two runs cannot both win: creating fails when it is there, and taking over names the resourceVersion that was read,
+so the API server lets one of two through. A lease that is not renewed expires by itself, and one whose holder has
+ended on this machine is free at once, so nobody ever needs a force-unlock.
+
+Expiry compares the holder's clock with ours. A clock that is wrong by more than the lease lasts lets a second run
+in; the first then finds at its next renewal that the lease is no longer its own, and stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from workshop.kubernetes.errors import KubectlError
+from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.runbook.errors import UsageError, WorkshopError
+
+Object = dict[str, Any]
+
+LASTS = 30
+"""Seconds without a renewal until anybody may take the lease."""
+_RENEWED_EVERY, _TRIED_AGAIN_AFTER = 10.0, 2.0
+
+
+class Held(UsageError):
+    """Another run has the lease. `age` is in seconds."""
+
+    def __init__(self, tried: str, holder: str, age: float) -> None:
+        super().__init__(
+            tried,
+            f"another run has it: {holder}, for {age:.0f} s",
+            cause="two runs at the same time would undo each other's changes",
+            next_command=f"wait until it ends; if it was killed on another machine, its lock ends after {LASTS} s",
+        )
+        self.holder, self.age = holder, age
+
+
+class Lost(WorkshopError):
+    """The lease is somebody else's now, or could not be renewed in time."""
+
+
+class Lease:
+    """`renewed_every` and `lasts` are seconds, `clock` what the time is taken from."""
+
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        namespace: str,
+        name: str,
+        holder: Holder,
+        *,
+        lasts: int = LASTS,
+        renewed_every: float = _RENEWED_EVERY,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._kubectl, self._namespace, self._name, self._holder = kubectl, namespace, name, holder
+        self._lasts, self._renewed_every, self._clock = lasts, renewed_every, clock
+        self._live: Object = {}
+        self._renewed = 0.0
+        self._stop = asyncio.Event()
+
+    async def acquire(self) -> None:
+        """Raises Held, KubectlError (NotFound when the namespace is not there)."""
+        while True:
+            try:
+                self._keep(await self._write("create", self._body()))
+                return
+            except KubectlError as error:
+                if error.reason != "AlreadyExists":
+                    raise
+            try:
+                live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
+                self._refuse_if_held(live)
+                taken = self._body(transitions=live["spec"].get("leaseTransitions", 0) + 1)
+                taken["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+                self._keep(await self._write("replace", taken))
+                return
+            except KubectlError as error:
+                if error.reason not in ("NotFound", "Conflict"):
+                    raise  # else it was released, or another run was faster: see how it is now
+
+    async def keep(self) -> None:
+        """Renew until `stop`. Raises Lost."""
+        while not await self._stopped_within(self._renewed_every):
+            await self._renew()
+
+    def stop(self) -> None:
+        """Let `keep` end, after a renewal that is under way: cut short, it would leave open what is written now."""
+        self._stop.set()
+
+    async def release(self) -> None:
+        """Delete it, if it is still the very lease that was written last."""
+        metadata, self._live = self._live.get("metadata"), {}
+        if metadata is None:
+            return
+        exactly = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": exactly}
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases/{self._name}"
+        try:
+            await self._kubectl.call("delete", "--raw", path, "-f", "-", stdin=json.dumps(options), seconds=10)
+        except KubectlError as error:
+            if error.reason not in ("NotFound", "Conflict"):
+                raise
+
+    async def _renew(self) -> None:
+        while True:
+            renewed = {**self._live, "spec": {**self._live["spec"], "renewTime": _text(self._clock())}}
+            try:
+                self._keep(await self._write("replace", renewed))
+                return
+            except KubectlError as error:
+                if error.reason in ("Conflict", "NotFound"):
+                    raise self._lost("another run took it, or somebody deleted it") from error
+                why: WorkshopError = error
+            except WorkshopError as error:
+                why = error
+            if time.monotonic() - self._renewed >= self._lasts - _TRIED_AGAIN_AFTER:
+                raise self._lost(why.came_back) from why
+            if await self._stopped_within(_TRIED_AGAIN_AFTER):
+                return
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        return self._stop.is_set()
+
+    def _lost(self, why: str) -> Lost:
+        return Lost(
+            f"keep the lock {self._namespace}/{self._name}",
+            why,
+            cause="this run stopped: it no longer has the cluster",
+        )
+
+    def _refuse_if_held(self, live: Object) -> None:
+        spec = live["spec"]
+        identity = spec.get("holderIdentity", "")
+        holder = Holder.parse(identity)
+        renewed = _time(spec.get("renewTime") or live["metadata"]["creationTimestamp"])
+        expired = renewed + timedelta(seconds=spec.get("leaseDurationSeconds", LASTS)) < self._clock()
+        if not identity or expired or (holder and holder.is_gone()):
+            return
+        since = _time(spec.get("acquireTime") or live["metadata"]["creationTimestamp"])
+        age = max(0.0, (self._clock() - since).total_seconds())
+        raise Held(f"take the lock of the cluster {self._kubectl.context}", str(holder or identity), age)
+
+    def _body(self, *, transitions: int = 0) -> Object:
+        now = _text(self._clock())
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": {
+                "holderIdentity": self._holder.identity,
+                "leaseDurationSeconds": self._lasts,
+                "acquireTime": now,
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            },
+        }
+
+    async def _write(self, verb: str, lease: Object) -> Object:
+        written: Object = json.loads(
+            await self._kubectl.call(
+                verb, "-f", "-", "-o", "json", "--validate=false", stdin=json.dumps(lease), seconds=10
+            )
+        )
+        return written
+
+    def _keep(self, live: Object) -> None:
+        self._live, self._renewed = live, time.monotonic()
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

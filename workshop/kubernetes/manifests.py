@@ -1,0 +1,158 @@
+"""Manifests: YAML beside the labs, read as data.
+
+    image: ${bookinfo-reviews-v1}
+
+stands for the image that the settings pin under that name; an unknown name is an error, as is broken YAML, with
+file and line. Every object gets the workshop's labels, in its own metadata only: labels in a pod template or a
+selector would change what the lab shows (and a selector can never be changed again).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from workshop.runbook.errors import UsageError
+
+Object = dict[str, Any]
+PART_OF = "app.kubernetes.io/part-of"
+WORKSHOP = "mesh-workshop"
+LAB = "workshop/lab"
+
+_PIN = re.compile(r"\$\{([^}\n]*)\}")
+_CLUSTER_SCOPED = frozenset({"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"})
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """`root` is the folder of the labs, `images` the settings' pins. Lab `istio.canary` has its files in
+    `root/istio`, and a file's name may go on from there ("canary/subsets.yaml")."""
+
+    root: Path
+    images: Mapping[str, str]
+
+    def path(self, lab: str, file: str) -> Path:
+        return self.root.joinpath(*lab.split(".")[:-1], file)
+
+    def load(self, lab: str, file: str) -> list[Object]:
+        """The objects of a file in its order, labelled. Raises UsageError with file and line."""
+        path = self.path(lab, file)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"read {path}", error.strerror or str(error)) from error
+        objects = parse(self._with_pins(text, path), str(path))
+        for obj in objects:
+            mark(obj, lab)
+        return objects
+
+    def _with_pins(self, text: str, path: Path) -> str:
+        def pinned(match: re.Match[str]) -> str:
+            name = match[1]
+            if name in self.images:
+                return self.images[name]
+            line = text.count("\n", 0, match.start()) + 1
+            near = difflib.get_close_matches(name, self.images, n=1)
+            raise UsageError(
+                f"read {path}, line {line}",
+                f"there is no image {name} in the settings",
+                cause=f"did you mean {near[0]}?" if near else f"known are {', '.join(self.images) or 'none'}",
+            )
+
+        return _PIN.sub(pinned, text)
+
+
+def mark(obj: Object, lab: str) -> None:
+    """Say on the object that the workshop put it there, and which lab."""
+    obj["metadata"].setdefault("labels", {}).update({PART_OF: WORKSHOP, LAB: lab})
+
+
+def is_ours(obj: Object) -> bool:
+    return holder(obj) is not None
+
+
+def holder(obj: Object) -> str | None:
+    """The lab that put the object there last; None when it was not the workshop."""
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(LAB, "") if labels.get(PART_OF) == WORKSHOP else None
+
+
+def name_of(obj: Object) -> str:
+    """As differences and messages name it: "Deployment bookinfo/reviews-v1"."""
+    metadata = obj["metadata"]
+    return f"{obj['kind']} " + "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
+
+
+def as_yaml(objects: Iterable[Object]) -> str:
+    return yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=False, width=110, explicit_start=True)
+
+
+def parse(text: str, file: str) -> list[Object]:
+    """Kubernetes objects out of YAML documents. Raises UsageError with `file` and the line."""
+    loader = _Loader(text)
+    objects: list[Object] = []
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            assert node is not None
+            content = loader.construct_document(node)
+            if content is None:
+                continue
+            if problem := _problem(content):
+                raise UsageError(f"read {file}, line {node.start_mark.line + 1}", problem)
+            objects.append(content)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark or error.context_mark
+        where = f"{file}, line {at.line + 1}, column {at.column + 1}" if at else file
+        raise UsageError(
+            f"read {where}", error.problem or error.context or str(error), cause="the YAML is broken"
+        ) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UsageError(f"read {file}, line {line}", error.reason, cause="the YAML is broken") from error
+    finally:
+        loader.dispose()
+    return objects
+
+
+def _problem(content: object) -> str:
+    if not isinstance(content, dict):
+        return "this is no object (a mapping with apiVersion, kind and metadata)"
+    metadata = content.get("metadata")
+    for field, value in (("apiVersion", content.get("apiVersion")), ("kind", content.get("kind"))):
+        if not isinstance(value, str):
+            return f"the object has no {field}"
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        return "the object has no metadata.name"
+    scoped = content["kind"] in _CLUSTER_SCOPED
+    if scoped == ("namespace" in metadata):
+        kind = content["kind"]
+        return (
+            f"a {kind} has no namespace" if scoped else f"the {kind} says not in which metadata.namespace it goes"
+        )
+    return ""
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: a date stays text, and a key that is there twice is an error."""
+
+    yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is there twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)

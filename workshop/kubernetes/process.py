@@ -1,0 +1,116 @@
+"""A program in a subprocess: an argument list, a time limit, and nothing left behind.
+
+The program gets its own process group, so that Ctrl-C in the terminal reaches the workshop alone, which then
+decides where it is safe to stop. It ends when the time limit is reached, when the caller is cancelled, and (on
+Linux) when the workshop itself is killed: what a killed run had started must not go on beside the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from workshop.kubernetes.errors import ToolMissing, ToolTimeout, command_line, without_log_lines
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    status: int
+    stdout: str
+    stderr: str
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    seconds: float,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    install_hint: str = "",
+) -> Finished:
+    """Run `argv` to its end, whatever its exit status. `environment` is added to this process' own; `on_line`
+    gets each line of stdout as it comes.
+
+    Raises ToolMissing (with `install_hint` as the next command) and ToolTimeout after `seconds`.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            process_group=0,
+            preexec_fn=_die_with_parent(),
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise ToolMissing(
+            f"start {argv[0]}",
+            error.strerror or str(error),
+            cause=f"{argv[0]} is not installed for this target",
+            next_command=install_hint,
+        ) from error
+    stdout, stderr = bytearray(), bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            assert process.stdout
+            assert process.stderr
+            await asyncio.gather(
+                _write(process, stdin),
+                _collect(process.stdout, stdout, on_line),
+                _collect(process.stderr, stderr, None),
+            )
+            status = await process.wait()
+    except TimeoutError:
+        said = without_log_lines((stderr or stdout).decode(errors="replace"))
+        raise ToolTimeout(command_line(argv), seconds, said) from None
+    finally:
+        if process.returncode is None:
+            _kill(process)
+            await process.wait()
+    return Finished(status, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+
+
+async def _write(process: asyncio.subprocess.Process, text: str) -> None:
+    if process.stdin is None:
+        return
+    try:
+        process.stdin.write(text.encode())
+        await process.stdin.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it ended without reading all of it; its exit status and stderr say why
+    finally:
+        process.stdin.close()
+
+
+async def _collect(stream: asyncio.StreamReader, into: bytearray, on_line: Callable[[str], None] | None) -> None:
+    told = 0
+    while chunk := await stream.read(1 << 16):
+        into += chunk
+        while on_line and (end := into.find(b"\n", told)) >= 0:
+            on_line(into[told:end].decode(errors="replace").rstrip("\r"))
+            told = end + 1
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@cache
+def _die_with_parent() -> Callable[[], None] | None:
+    """What to call in the child before it becomes the program (only on Linux is there such a thing)."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) and None

@@ -1,0 +1,112 @@
+"""Proofs: how a step shows that what it applied has the effect the lab speaks of.
+
+A step takes them as data and runs them in its `verify`. What measures traffic is not known here: `through_ingress`
+(ingress.py) takes anything with a `measure(run, base_url)`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from workshop.runbook.model import Verdict
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+
+
+class Proof(Protocol):
+    async def prove(self, run: Run) -> Verdict | None:
+        """Observe the effect; None when there was only something to tell. Raises WorkshopError when it is not
+        there in time."""
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        """What a person would type to see it."""
+        ...
+
+
+async def prove_all(run: Run, proofs: tuple[Proof, ...]) -> Verdict | None:
+    """In order, up to the first that does not pass. One verdict with what all of them measured."""
+    verdict: Verdict | None = None
+    for proof in proofs:
+        found = await proof.prove(run)
+        if found is None:
+            continue
+        before = verdict.measurements if verdict else ()
+        reasons = [found.reason] if verdict is None or found.kind != "pass" else [verdict.reason, found.reason]
+        verdict = Verdict(found.kind, "; ".join(filter(None, reasons)), (*before, *found.measurements))
+        if found.kind != "pass":
+            break
+    return verdict
+
+
+def all_commands(run: Run, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
+    return tuple(command for proof in proofs for command in proof.commands(run))
+
+
+@dataclass(frozen=True, slots=True)
+class ExecCheck:
+    """Run `command` inside a pod until the regular expression `expect` is found in what it prints, at most
+    `seconds`. `workload` as kubectl names it: "deploy/ratings-v1". The part found (or its first group) is shown."""
+
+    command: str
+    expect: str
+    namespace: str
+    workload: str
+    container: str
+    seconds: float = 60.0
+
+    async def prove(self, run: Run) -> Verdict:
+        import shlex
+
+        from workshop.kubernetes.kubectl import Kubectl
+
+        kubectl = Kubectl.of(run)
+        found: list[str] = []
+
+        async def missing() -> str:
+            finished = await kubectl.exec(
+                self.namespace, self.workload, shlex.split(self.command), container=self.container
+            )
+            if match := re.search(self.expect, finished.stdout):
+                found.append(match[1] if match.groups() else match[0])
+                return ""
+            said = (finished.stdout.strip() or finished.stderr.strip()).splitlines()
+            status = f"exit status {finished.status}, " if finished.status else ""
+            return f"{self.expect!r} in its output ({status}{said[0][:120] if said else 'no output'})"
+
+        await run.wait(
+            f"{self.command!r} inside {self.workload}",
+            missing,
+            seconds=self.seconds,
+            every=0.2,
+            next_command=self.commands(run)[0],
+        )
+        return Verdict("pass", f"{self.workload} got: {found[0]}")
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        return (f"kubectl exec -n {self.namespace} {self.workload} -c {self.container} -- {self.command}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Shows:
+    """Show what `kubectl <command>` prints: shows("get pods -n bookinfo")."""
+
+    command: str
+
+    async def prove(self, run: Run) -> None:
+        import shlex
+
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.runbook import events
+
+        printed = await Kubectl.of(run).call(*shlex.split(self.command))
+        run.emit(events.Told(run.lab, printed.rstrip()))
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        return (f"kubectl {self.command}",)
+
+
+exec_check = ExecCheck
+shows = Shows

@@ -1,0 +1,116 @@
+"""Are Deployments rolled out? Read from live objects, and said in words of what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workshop.kubernetes.kubectl import Kubectl
+    from workshop.runbook.run import Run
+
+Object = dict[str, Any]
+
+
+def is_complete(deployment: Object) -> bool:
+    """Seen by its controller, all pods of the newest template and available, no older ones left (what `kubectl
+    rollout status` waits for)."""
+    status = deployment.get("status", {})
+    wanted: int = deployment["spec"].get("replicas", 1)
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("availableReplicas", 0) >= wanted
+        and status.get("replicas", 0) <= wanted
+    )
+
+
+def pods_of(deployment: Object, pods: Iterable[Object]) -> list[Object]:
+    """Its pods, those that are on their way out left aside."""
+    selector = deployment["spec"]["selector"].get("matchLabels", {})
+    namespace = deployment["metadata"]["namespace"]
+    return [
+        pod
+        for pod in pods
+        if pod["metadata"]["namespace"] == namespace
+        and "deletionTimestamp" not in pod["metadata"]
+        and selector.items() <= pod["metadata"].get("labels", {}).items()
+    ]
+
+
+def ready_of(pod: Object) -> str:
+    """Its READY column as `kubectl get pods` shows it: "2/2". An init container that goes on beside the others
+    (restartPolicy Always, a native sidecar) counts as one."""
+    spec = pod["spec"]
+    names = {container["name"] for container in spec["containers"]}
+    names |= {c["name"] for c in spec.get("initContainers", []) if c.get("restartPolicy") == "Always"}
+    status = pod.get("status", {})
+    states = (*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ()))
+    return f"{sum(state['ready'] for state in states if state['name'] in names)}/{len(names)}"
+
+
+def containers_wanted(ready: str) -> int:
+    """Of "2/2": 2."""
+    return int(ready.partition("/")[2])
+
+
+def has_containers(pod: Object, ready: str) -> bool:
+    """Whether the pod has as many containers as READY is to say, ready or not yet."""
+    return containers_wanted(ready_of(pod)) == containers_wanted(ready)
+
+
+def trouble(pod: Object) -> str:
+    """Why a pod does not get ready, in Kubernetes' words, if it says so."""
+    status = pod.get("status", {})
+    for state in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        waiting = state.get("state", {}).get("waiting", {})
+        if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            return f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
+    return ""
+
+
+def missing(wanted: Mapping[tuple[str, str], str], deployments: Iterable[Object], pods: Sequence[Object]) -> str:
+    """What is missing of the Deployments `wanted` ((namespace, name) -> READY of their pods, or empty)."""
+    there = {(d["metadata"]["namespace"], d["metadata"]["name"]): d for d in deployments}
+    return ", ".join(_missing(wanted, there, pods))
+
+
+def _missing(
+    wanted: Mapping[tuple[str, str], str], there: Mapping[tuple[str, str], Object], pods: Sequence[Object]
+) -> Iterator[str]:
+    for (namespace, name), ready in wanted.items():
+        deployment = there.get((namespace, name))
+        if deployment is None:
+            yield f"{name} (not there)"
+            continue
+        own = pods_of(deployment, pods)
+        if not is_complete(deployment):
+            available = deployment.get("status", {}).get("availableReplicas", 0)
+            why = next(filter(None, map(trouble, own)), "")
+            yield f"{name} {available}/{deployment['spec'].get('replicas', 1)}" + (f" ({why})" if why else "")
+        elif odd := [pod for pod in own if ready and ready_of(pod) != ready]:
+            yield f"{odd[0]['metadata']['name']} READY {ready_of(odd[0])} instead of {ready}"
+
+
+async def wait(run: Run, kubectl: Kubectl, wanted: Mapping[tuple[str, str], str], *, seconds: float) -> None:
+    """Until nothing is missing. Raises WorkshopError after `seconds`, saying what is."""
+    namespaces = sorted({namespace for namespace, _ in wanted})
+
+    async def still() -> str:
+        objects: list[Object] = []
+        for namespace in namespaces:
+            objects += await kubectl.get_items("deployments.apps,pods", "-n", namespace)
+        deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
+        return missing(wanted, deployments, [obj for obj in objects if obj["kind"] == "Pod"])
+
+    if wanted:
+        await run.wait(
+            f"{len(wanted)} Deployment{'s' if len(wanted) > 1 else ''} in {', '.join(namespaces)}",
+            still,
+            seconds=seconds,
+            every=0.1,
+            next_command=f"kubectl --context={kubectl.context} get pods -n {namespaces[0]}",
+        )

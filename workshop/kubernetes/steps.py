@@ -1,0 +1,285 @@
+"""The steps of labs that are about Kubernetes objects, as declarations.
+
+    apply("Deploy ratings", "bookinfo-ratings.yaml", ready="2/2")
+    label_namespaces("Inject sidecars from now on", "primary", "bookinfo", labels={"istio-injection": "enabled"})
+
+Labs are imported by `invoke --list`, so everything heavy is imported when a step runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workshop.kubernetes.proofs import Proof, all_commands, prove_all
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
+
+if TYPE_CHECKING:
+    from workshop.kubernetes.facts import Snapshot
+    from workshop.runbook.run import Run
+
+Object = dict[str, Any]
+
+
+def apply(title: str, *files: str, ready: str = "", proofs: tuple[Proof, ...] = (), seconds: float = 300.0) -> Step:
+    """Apply manifests and wait at most `seconds` until their Deployments are available.
+
+    `ready` is what the READY column of their pods is to say ("2/2": the workload and its sidecar); pods with
+    another number of containers, because they were there before the sidecars, are replaced by a rolling restart.
+    """
+    return Apply(title, files, ready, proofs, seconds)
+
+
+def label_namespaces(
+    title: str, *namespaces: str, labels: Mapping[str, str | Choice], proofs: tuple[Proof, ...] = ()
+) -> Step:
+    """Label namespaces that are there; undone by removing the labels."""
+    return LabelNamespaces(title, namespaces, labels, proofs)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value that a lab's option decides: one of `values`, the first when the option is not given."""
+
+    option: str
+    values: tuple[str, ...]
+
+    def of(self, run: Run) -> str:
+        """Raises UsageError for any other value."""
+        given = run.options.get(self.option)
+        if given is None:
+            return self.values[0]
+        if given not in self.values:
+            from workshop.runbook.errors import UsageError
+
+            raise UsageError(
+                f"use --{self.option} {given}",
+                f"it is one of {', '.join(self.values)}",
+                next_command=f"invoke lab.{run.lab} --{self.option} {self.values[0]}",
+            )
+        return str(given)
+
+
+def choice(option: str, *values: str) -> Choice:
+    return Choice(option, values)
+
+
+async def _snapshot(run: Run) -> Snapshot:
+    from workshop.kubernetes.facts import ClusterFacts
+
+    return await run.observe(ClusterFacts())
+
+
+class Apply(Step):
+    def __init__(
+        self, title: str, files: tuple[str, ...], ready: str, proofs: tuple[Proof, ...], seconds: float
+    ) -> None:
+        self.title, self._files, self._ready, self._proofs, self._seconds = title, files, ready, proofs, seconds
+
+    def objects(self, run: Run) -> list[Object]:
+        from workshop.kubernetes.manifests import Manifests
+
+        manifests = run.use(Manifests)
+        return [obj for file in self._files for obj in manifests.load(run.lab, file)]
+
+    async def check(self, run: Run) -> Check:
+        snapshot = await _snapshot(run)
+        return Check(
+            tuple(
+                difference
+                for obj in self.objects(run)
+                for difference in (*_drift(obj, snapshot), *self._unready(obj, snapshot))
+            )
+        )
+
+    async def apply(self, run: Run) -> None:
+        from workshop.kubernetes import rollout
+        from workshop.kubernetes.kubectl import Kubectl
+
+        kubectl, snapshot, objects = Kubectl.of(run), await _snapshot(run), self.objects(run)
+        drifted = [obj for obj in objects if _drift(obj, snapshot)]
+        if leaving := [obj for obj in drifted if _is_leaving(snapshot.find(obj))]:
+            await kubectl.delete(leaving, seconds=self._seconds)
+        if drifted:
+            await kubectl.apply([_owned(obj, snapshot) for obj in drifted], seconds=self._seconds)
+        for obj in drifted:
+            if extra := _removals(obj, snapshot):
+                await kubectl.merge_patch(obj, extra)
+        deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
+        for obj in deployments:
+            if obj not in drifted and self._lacks_containers(obj, snapshot):
+                await kubectl.restart(obj["metadata"]["namespace"], [obj["metadata"]["name"]])
+        wanted = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): self._ready for obj in deployments}
+        await rollout.wait(run, kubectl, wanted, seconds=self._seconds)
+
+    async def verify(self, run: Run) -> Verdict | None:
+        return await prove_all(run, self._proofs)
+
+    async def check_undo(self, run: Run) -> Check:
+        from workshop.kubernetes.manifests import name_of
+
+        ours = self._ours(await _snapshot(run), run)
+        return Check(tuple(Difference(name_of(obj), "", ABSENT, "present") for obj in ours))
+
+    async def undo(self, run: Run) -> None:
+        from workshop.kubernetes.kubectl import Kubectl
+
+        if ours := self._ours(await _snapshot(run), run):
+            await Kubectl.of(run).delete(ours, wait=False)
+
+    def explain(self, run: Run) -> Explanation:
+        from workshop.kubernetes.manifests import as_yaml
+
+        objects = self.objects(run)
+        commands = [f"kubectl apply -f {file}" for file in self._shown(run)]
+        commands += [
+            f"kubectl rollout status -n {obj['metadata']['namespace']} deployment/{obj['metadata']['name']}"
+            for obj in objects
+            if obj["kind"] == "Deployment"
+        ]
+        return Explanation(as_yaml(objects), (*commands, *all_commands(run, self._proofs)))
+
+    def explain_undo(self, run: Run) -> Explanation:
+        return Explanation(commands=tuple(f"kubectl delete -f {file}" for file in reversed(self._shown(run))))
+
+    def _shown(self, run: Run) -> list[str]:
+        from workshop.kubernetes.manifests import Manifests
+
+        manifests = run.use(Manifests)
+        return [str(manifests.path(run.lab, file).relative_to(manifests.root.parent)) for file in self._files]
+
+    def _ours(self, snapshot: Snapshot, run: Run) -> list[Object]:
+        from workshop.kubernetes.manifests import is_ours
+
+        live = [snapshot.find(obj) for obj in reversed(self.objects(run))]
+        return [obj for obj in live if obj is not None and is_ours(obj)]
+
+    def _unready(self, wanted: Object, snapshot: Snapshot) -> tuple[Difference, ...]:
+        from workshop.kubernetes import rollout
+        from workshop.kubernetes.manifests import name_of
+
+        live = snapshot.find(wanted)
+        if wanted["kind"] != "Deployment" or live is None:
+            return ()
+        subject, namespace = name_of(wanted), wanted["metadata"]["namespace"]
+        if not rollout.is_complete(live):
+            replicas, status = live["spec"].get("replicas", 1), live.get("status", {})
+            field = "updatedReplicas" if status.get("availableReplicas", 0) == replicas else "availableReplicas"
+            return (Difference(subject, f"status.{field}", replicas, status.get(field, 0)),)
+        pods = rollout.pods_of(live, snapshot.all("Pod", namespace))
+        odd = [pod for pod in pods if self._ready and rollout.ready_of(pod) != self._ready]
+        return tuple(Difference(name_of(pod), "READY", self._ready, rollout.ready_of(pod)) for pod in odd)
+
+    def _lacks_containers(self, wanted: Object, snapshot: Snapshot) -> bool:
+        from workshop.kubernetes import rollout
+
+        live = snapshot.find(wanted)
+        if live is None or not self._ready:
+            return False
+        pods = rollout.pods_of(live, snapshot.all("Pod", wanted["metadata"]["namespace"]))
+        return not all(rollout.has_containers(pod, self._ready) for pod in pods)
+
+
+class LabelNamespaces(Step):
+    def __init__(
+        self,
+        title: str,
+        namespaces: tuple[str, ...],
+        labels: Mapping[str, str | Choice],
+        proofs: tuple[Proof, ...],
+    ) -> None:
+        self.title, self._namespaces, self._labels, self._proofs = title, namespaces, labels, proofs
+
+    async def check(self, run: Run) -> Check:
+        snapshot, found = await _snapshot(run), []
+        for namespace in self._namespaces:
+            live = snapshot.get("Namespace", "", namespace)
+            if live is None:
+                found.append(Difference(f"Namespace {namespace}", "", "present", ABSENT))
+                continue
+            for key, value in self._wanted(run).items():
+                there = live["metadata"].get("labels", {}).get(key, ABSENT)
+                if there != value:
+                    found.append(Difference(f"Namespace {namespace}", f"metadata.labels[{key}]", value, there))
+        return Check(tuple(found))
+
+    async def apply(self, run: Run) -> None:
+        from workshop.kubernetes.kubectl import Kubectl
+
+        await Kubectl.of(run).label("namespace", self._namespaces, self._wanted(run))
+
+    async def verify(self, run: Run) -> Verdict | None:
+        return await prove_all(run, self._proofs)
+
+    async def check_undo(self, run: Run) -> Check:
+        snapshot, found = await _snapshot(run), []
+        for namespace in self._namespaces:
+            live = snapshot.get("Namespace", "", namespace) or {"metadata": {}}
+            labels = live["metadata"].get("labels", {})
+            found += [
+                Difference(f"Namespace {namespace}", f"metadata.labels[{key}]", ABSENT, labels[key])
+                for key in self._labels
+                if key in labels
+            ]
+        return Check(tuple(found))
+
+    async def undo(self, run: Run) -> None:
+        from workshop.kubernetes.kubectl import Kubectl
+
+        snapshot = await _snapshot(run)
+        there = [name for name in self._namespaces if snapshot.get("Namespace", "", name)]
+        if there:
+            await Kubectl.of(run).label("namespace", there, dict.fromkeys(self._labels))
+
+    def explain(self, run: Run) -> Explanation:
+        labels = " ".join(f"{key}={value}" for key, value in self._wanted(run).items())
+        command = f"kubectl label namespace {' '.join(self._namespaces)} {labels} --overwrite"
+        return Explanation(commands=(command, *all_commands(run, self._proofs)))
+
+    def explain_undo(self, run: Run) -> Explanation:
+        labels = " ".join(f"{key}-" for key in self._labels)
+        return Explanation(commands=(f"kubectl label namespace {' '.join(self._namespaces)} {labels}",))
+
+    def _wanted(self, run: Run) -> dict[str, str]:
+        return {key: value.of(run) if isinstance(value, Choice) else value for key, value in self._labels.items()}
+
+
+def _owned(wanted: Object, snapshot: Snapshot) -> Object:
+    """What to apply. A namespace that was there before the workshop is used, not owned: it gets no label of ours,
+    so that undoing the step does not delete it."""
+    from workshop.kubernetes.manifests import LAB, PART_OF, is_ours
+
+    live = snapshot.find(wanted)
+    if wanted["kind"] != "Namespace" or live is None or is_ours(live) or _is_leaving(live):
+        return wanted
+    labels = {k: v for k, v in wanted["metadata"]["labels"].items() if k not in (PART_OF, LAB)}
+    return {**wanted, "metadata": {**wanted["metadata"], "labels": labels}}
+
+
+def _drift(wanted: Object, snapshot: Snapshot) -> tuple[Difference, ...]:
+    from workshop.kubernetes.compare import differences
+    from workshop.kubernetes.manifests import name_of
+
+    live, subject = snapshot.find(wanted), name_of(wanted)
+    if live is not None and _is_leaving(live):
+        return (Difference(subject, "metadata.deletionTimestamp", ABSENT, live["metadata"]["deletionTimestamp"]),)
+    return differences(subject, _owned(wanted, snapshot), live)
+
+
+def _is_leaving(live: Object | None) -> bool:
+    return live is not None and "deletionTimestamp" in live["metadata"]
+
+
+def _removals(wanted: Object, snapshot: Snapshot) -> Object:
+    """A merge patch that removes the fields of a spec that are too much; server-side apply leaves alone what others
+    have added. Fields inside a list need none: Istio's lists are replaced as a whole."""
+    removals: Object = {}
+    for difference in _drift(wanted, snapshot):
+        if difference.wanted is ABSENT and difference.path.startswith("spec.") and "[" not in difference.path:
+            *parents, last = difference.path.split(".")
+            level = removals
+            for parent in parents:
+                level = level.setdefault(parent, {})
+            level[last] = None
+    return removals
