@@ -99,7 +99,10 @@ def kind_of(error: BaseException) -> str:
     return "not HTTP" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
 
 
+def said(error: BaseException) -> str:
+    """What the error says, on one line; timeouts say nothing."""
+    return " ".join(str(error).split())
+
+
 def describe(error: BaseException) -> str:
-    """The kind and what the error says, on one line."""
-    text = " ".join(str(error).split())
-    return f"{kind_of(error)}: {text}" if text else kind_of(error)
+    return ": ".join(part for part in (kind_of(error), said(error)) if part)

@@ -28,7 +28,7 @@ _EXAMPLE = 200
 
 @dataclass(slots=True)
 class Trouble:
-    """Requests without a usable answer that failed in the same way, with what the first one said."""
+    """Requests without a usable answer that failed in the same way, with what the first one said (if anything)."""
 
     example: str
     count: int = 0
@@ -101,7 +101,7 @@ class _Sending:
             async with self._session.get(self._url, allow_redirects=False) as response:
                 body = await response.read()
         except client.FAILURES as error:
-            result.trouble(client.kind_of(error), client.describe(error))
+            result.trouble(client.kind_of(error), client.said(error))
             return
         result.latencies.append(time.perf_counter() - started)
         category = self._classify(response.status, response.headers, body)
@@ -109,7 +109,7 @@ class _Sending:
             result.counts[category] = result.counts.get(category, 0) + 1
             return
         kind = "unrecognised answer" if response.status == 200 else f"HTTP {response.status}"
-        result.trouble(kind, " ".join(body.decode(errors="replace").split())[:_EXAMPLE] or "empty")
+        result.trouble(kind, " ".join(body.decode(errors="replace").split())[:_EXAMPLE])
 
 
 async def send(

@@ -101,4 +101,7 @@ def _measurement(probe: Probe, plan: Plan, result: Result) -> Measurement:
 
 
 def _troubles(result: Result) -> str:
-    return "; ".join(f"{trouble.count} of {kind} ({trouble.example})" for kind, trouble in result.errors.items())
+    return "; ".join(
+        f"{kind}: {trouble.count}" + (f" ({trouble.example})" if trouble.example else "")
+        for kind, trouble in result.errors.items()
+    )

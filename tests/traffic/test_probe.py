@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from aiohttp import web
+
+from tests.traffic.servers import Handler, serving
+from workshop.runbook import events
+from workshop.runbook.run import Facts, Run
+from workshop.traffic.endpoint import Ingress, Login
+from workshop.traffic.probe import Category, Probe
+from workshop.traffic.verdict import sample_size
+
+STARS = (
+    Category("no stars", lambda body: "Reviews served by" in body and "glyphicon-star" not in body, "white"),
+    Category("black stars", r'glyphicon-star.*color="black"', "black"),
+    Category("red stars", r'glyphicon-star.*color="red"', "red"),
+)
+PAGES = {
+    "v1": "<p>Reviews served by: v1</p>",
+    "v2": '<p>Reviews served by: v2</p><i class="glyphicon-star" color="black">',
+    "v3": '<p>Reviews served by: v3</p><i class="glyphicon-star" color="red">',
+}
+
+
+def probe(*expected: float, **more: object) -> Probe:
+    return Probe("reviews", "/productpage", STARS, expected, **{"visible_within": 0.3, **more})  # type: ignore[arg-type]
+
+
+def listening() -> tuple[Run, list[events.Event]]:
+    heard: list[events.Event] = []
+    return Run("istio.canary", {}, Facts(), {}, heard.append), heard
+
+
+def splitting(weights: Callable[[int], tuple[float, float, float] | int]) -> Handler:
+    """A server that splits at random (seeded) by the weights it has at its n-th request; a number is a status."""
+    rng, served = random.Random(4), 0  # noqa: S311
+
+    async def page(request: web.Request) -> web.Response:
+        nonlocal served
+        served += 1
+        now = weights(served)
+        if isinstance(now, int):
+            return web.Response(status=now, text="no healthy upstream")
+        return web.Response(text=PAGES[rng.choices(("v1", "v2", "v3"), now)[0]], content_type="text/html")
+
+    return page
+
+
+async def test_a_right_split_passes_with_exactly_the_plans_requests() -> None:
+    run, heard = listening()
+    wanted = probe(0.5, 0, 0.5)
+    async with serving(splitting(lambda served: (0.5, 0, 0.5))) as server:
+        verdict = await wanted.measure(run, server.url + "/")
+    assert verdict.kind == "pass"
+    n, sample = wanted.plan().n, sample_size(wanted.plan())
+    assert (n, sample) == (1010, 101)
+    assert len(server.requests) == n + sample
+    assert {request.path for request in server.requests} == {"/productpage"}
+    (measured,) = verdict.measurements
+    assert (measured.title, measured.samples, measured.errors) == ("reviews", n, 0)
+    assert measured.seconds > 0
+    none, black, red = measured.bars
+    assert (none.label, none.expected, none.colour) == ("no stars", 0.5, "white")
+    assert none.accepted == (453 / 1010, 557 / 1010)
+    assert none.measured == pytest.approx(0.5, abs=0.05)
+    assert (black.measured, black.expected, black.accepted) == (0, 0, (0, 0))
+    assert none.measured + red.measured == pytest.approx(1)
+    assert heard[-1] == events.Progress("istio.canary", "reviews", n, n)
+    assert all(isinstance(event, events.Progress) for event in heard)
+
+
+async def test_waits_until_the_change_is_visible_and_leaves_the_samples_out() -> None:
+    run, heard = listening()
+    wanted = probe(0, 0, 1, visible_within=20)
+    async with serving(splitting(lambda served: (1, 0, 0) if served <= 70 else (0, 0, 1))) as server:
+        verdict = await wanted.measure(run, server.url)
+    assert verdict.kind == "pass"
+    assert verdict.measurements[0].samples == 66
+    waiting = [event for event in heard if isinstance(event, events.Waiting)]
+    # Samples of 20: three are of the old split, one is mixed, the fifth is of the new one.
+    assert len(waiting) == 4
+    assert len(server.requests) == 5 * 20 + 66
+    assert waiting[0].what == "reviews: the change to be visible"
+    assert waiting[0].missing == "no stars 20 of 20, expected 0%, red stars 0 of 20, expected 100%"
+    assert waiting[0].limit == 20
+    assert [event.waited for event in waiting] == sorted(event.waited for event in waiting)
+    assert isinstance(heard[-1], events.Progress)
+
+
+async def test_waits_through_errors_too() -> None:
+    run, heard = listening()
+    async with serving(splitting(lambda served: 503 if served <= 30 else (0, 1, 0))) as server:
+        verdict = await probe(0, 1, 0, visible_within=20).measure(run, server.url)
+    assert verdict.kind == "pass"
+    assert isinstance(heard[0], events.Waiting)
+    assert heard[0].missing == "HTTP 503: 20 (no healthy upstream)"
+
+
+async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_fails() -> None:
+    run, heard = listening()
+    async with serving(splitting(lambda served: (1, 0, 0))) as server:
+        verdict = await probe(0.5, 0, 0.5).measure(run, server.url)
+    assert verdict.kind == "fail"
+    assert "no stars: 100.0%, accepted 44.9% to 55.1%" in verdict.reason
+    assert verdict.reason.endswith("the change was not visible within 0.3 s")
+    assert verdict.measurements[0].samples == 1010
+    assert sum(isinstance(event, events.Waiting) for event in heard) >= 2
+
+
+async def test_a_split_off_by_the_deviation_that_looks_right_at_a_glance_fails() -> None:
+    run, _ = listening()
+    async with serving(splitting(lambda served: (0.6, 0, 0.4))) as server:
+        verdict = await probe(0.5, 0, 0.5, visible_within=20).measure(run, server.url)
+    assert verdict.kind == "fail"
+    assert re.fullmatch(
+        r"no stars: (5[6-9]|6\d)\.\d%, accepted 44.9% to 55.1%; red stars: .* \(1010 answers\)", verdict.reason
+    )
+
+
+async def test_errors_alone_are_inconclusive() -> None:
+    run, _ = listening()
+    async with serving(splitting(lambda served: 503)) as server:
+        verdict = await probe(0.8, 0.2, 0).measure(run, server.url)
+    assert verdict.kind == "inconclusive"
+    assert verdict.reason == (
+        "0 of 713 answers, 713 errors: too few to tell; HTTP 503: 713 (no healthy upstream); "
+        "the change was not visible within 0.3 s"
+    )
+    assert [bar.measured for bar in verdict.measurements[0].bars] == [0, 0, 0]
+    assert verdict.measurements[0].errors == 713
+
+
+async def test_one_error_leaves_a_stage_of_100_percent_open() -> None:
+    run, _ = listening()
+    async with serving(splitting(lambda served: 500 if served == 40 else (0, 0, 1))) as server:
+        verdict = await probe(0, 0, 1).measure(run, server.url)
+    assert verdict.kind == "inconclusive"
+    assert "65 of 66 answers, 1 errors" in verdict.reason
+
+
+async def test_the_time_limit_of_the_measurement() -> None:
+    async def slow(request: web.Request) -> web.Response:
+        if len(server.requests) > 20:
+            await asyncio.Event().wait()
+        return web.Response(text=PAGES["v3"])
+
+    run, _ = listening()
+    async with serving(slow) as server:
+        verdict = await probe(0, 0, 1, within=0.1).measure(run, server.url)
+    assert verdict.kind == "inconclusive"
+    assert verdict.reason == "0 of 66 answers: too few to tell"
+
+
+async def test_sends_headers_and_logs_in_once_for_each_batch() -> None:
+    async def application(request: web.Request) -> web.Response:
+        if request.path == "/login":
+            response = web.Response(status=302)
+            response.set_cookie("session", str((await request.post())["username"]))
+            return response
+        return web.Response(text=PAGES["v2" if request.cookies.get("session") == "jason" else "v3"])
+
+    run, _ = listening()
+    jason = Login("/login", (("username", "jason"), ("passwd", "x")))
+    async with serving(application) as server:
+        verdict = await probe(0, 1, 0, login=jason, headers=(("Host", "books"),)).measure(run, server.url)
+        assert (await probe(0, 0, 1).measure(run, server.url)).kind == "pass"
+    assert verdict.kind == "pass"
+    assert Counter(request.path for request in server.requests) == {"/login": 2, "/productpage": 2 * 86}
+    assert server.requests[0].host == "books"
+
+
+async def test_a_login_that_fails_is_inconclusive() -> None:
+    run, heard = listening()
+    async with serving(splitting(lambda served: 503)) as server:
+        verdict = await probe(0, 1, 0, login=Login("/login", ())).measure(run, server.url)
+    assert verdict.kind == "inconclusive"
+    assert verdict.reason == f"log in at {server.url}/login: HTTP 503"
+    assert verdict.measurements[0].samples == 0
+    assert isinstance(heard[0], events.Waiting)
+
+
+def test_an_answer_belongs_to_one_category_or_to_none() -> None:
+    wanted = Probe("p", "/", (*STARS, Category("gone", "", status=503)), (0, 0, 1, 0))
+    assert wanted.classify(200, {}, PAGES["v1"].encode()) == "no stars"
+    assert wanted.classify(200, {}, PAGES["v3"].encode()) == "red stars"
+    assert wanted.classify(404, {}, PAGES["v3"].encode()) is None
+    assert wanted.classify(503, {}, b"\xff anything") == "gone"
+    assert wanted.classify(200, {}, (PAGES["v2"] + PAGES["v3"].replace("\n", "")).encode()) is None
+    assert wanted.classify(200, {}, b"Sorry, product reviews are currently unavailable") is None
+
+
+@pytest.mark.parametrize(("categories", "expected"), [(STARS, (0.5, 0.5)), ((STARS[0], STARS[0]), (0.5, 0.5))])
+def test_a_probe_needs_a_share_for_each_category(
+    categories: tuple[Category, ...], expected: tuple[float, ...]
+) -> None:
+    with pytest.raises(ValueError, match="a label of its own and a share"):
+        Probe("p", "/", categories, expected)
+
+
+def test_declarations_are_values() -> None:
+    assert hash(probe(0, 0, 1)) == hash(probe(0, 0, 1))
+    assert Ingress("http://127.0.0.1") == Ingress("http://127.0.0.1")
+
+
+def test_declaring_a_probe_imports_nothing_heavy() -> None:
+    program = "import sys, workshop.traffic.probe, workshop.traffic.endpoint; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert not {"asyncio", "aiohttp", "json", "ssl", "subprocess", "yaml", "rich"} & set(output.stdout.split())
