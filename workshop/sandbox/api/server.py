@@ -26,7 +26,7 @@ from .local import LocalCluster
 from .reading import Reader
 from .requests import Answer, Target, flag, not_served, parse_accept, parse_path
 from .watching import watch
-from .writing import Writes
+from .writing import Writes, read_body
 
 log = logging.getLogger(__name__)
 
@@ -185,10 +185,7 @@ class ApiServer:
 async def _review(request: web.Request, plural: str) -> web.StreamResponse:
     if request.method != "POST":
         raise errors.method_not_allowed()
-    try:
-        review = await request.json()
-    except ValueError:
-        raise errors.bad_request("the object provided is unrecognized") from None
+    review, _ = await read_body(request)
     return _response(reviews.answer(plural, review), 201)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ from ..schema import patch as patches
 from ..schema.apply import server_side_apply
 from ..schema.decode import Strictness, decode, parse_strict
 from ..schema.findings import invalid, required
-from . import errors, subresources
+from . import errors, protobuf, subresources
 from .conversion import as_served
 from .deletion import Deletion, delete
 from .objects import at, timestamp
@@ -141,12 +140,20 @@ class Writes:
         return 200, found, []
 
 
+async def read_body(request: web.BaseRequest, *, yaml: bool = False) -> tuple[Any, list[str]]:
+    """The body's value, and what is there twice in it."""
+    kind = request.content_type
+    if kind == protobuf.MEDIA_TYPE:
+        return protobuf.decode(await request.read()), []
+    yaml = yaml or kind in ("application/yaml", "application/x-yaml")
+    if not yaml and "json" not in kind and request.method != "PATCH":
+        raise _unsupported(kind, ["application/json", "application/yaml", protobuf.MEDIA_TYPE])
+    return parse_strict(await request.read(), yaml=yaml)
+
+
 async def _read(request: web.BaseRequest, *, yaml: bool = False) -> tuple[Any, Write]:
     """The body's value, and how the write is meant."""
-    yaml = yaml or request.content_type in ("application/yaml", "application/x-yaml")
-    if not yaml and "json" not in request.content_type and request.method != "PATCH":
-        raise _unsupported(request.content_type, ["application/json", "application/yaml"])
-    value, duplicates = parse_strict(await request.read(), yaml=yaml)
+    value, duplicates = await read_body(request, yaml=yaml)
     if not isinstance(value, dict) and request.method != "PATCH":
         raise errors.bad_request("the object provided is unrecognized: it is not an object")
     strictness = request.query.get("fieldValidation") or "Warn"
@@ -195,8 +202,7 @@ def _check_names(target: Target, obj: Object) -> None:
 
 async def _deletion(request: web.BaseRequest) -> Deletion:
     """From the body (metav1.DeleteOptions) or, without one, the query."""
-    body = await request.read()
-    options: Any = json.loads(body) if body.strip() else {}
+    options: Any = (await read_body(request))[0] if request.body_exists and await request.read() else {}
     if not isinstance(options, dict):
         raise errors.bad_request("the delete options are not an object")
     query = request.query
