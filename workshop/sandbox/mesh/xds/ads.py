@@ -54,14 +54,6 @@ class Configuration:
             ROUTES: self.routes,
         }[kind]
 
-    def merged(self, other: Configuration) -> Configuration:
-        return Configuration(
-            {**self.clusters, **other.clusters},
-            {**self.endpoints, **other.endpoints},
-            {**self.listeners, **other.listeners},
-            {**self.routes, **other.routes},
-        )
-
 
 class Ads:
     """The configuration of one Envoy. `handle` serves its stream; there is one at a time."""
@@ -182,7 +174,11 @@ class _Stream:
 
     def _changed(self, kind: Kind, wanted: Mapping[str, Resource]) -> dict[str, Resource]:
         sent = self._sent[kind]
-        return {name: resource for name, resource in wanted.items() if sent.get(name) != resource}
+        return {
+            name: resource
+            for name, resource in wanted.items()
+            if (before := sent.get(name)) is not resource and before != resource
+        }
 
     def _send_difference(self, kind: Kind, wanted: Mapping[str, Resource], *, always: bool = False) -> None:
         gone = [name for name in self._sent[kind] if name not in wanted]

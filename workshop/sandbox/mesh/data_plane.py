@@ -1,0 +1,135 @@
+"""The sandbox's data plane: one Envoy, told by several parts of the sandbox what they want of it.
+
+A part is named by who wants it: the load balancers, a proxy, what the proxies share. When a proxy goes, its part
+goes with it, whether or not a control plane is there to notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import aiohttp
+
+from .envoy import ADMIN_SOCKET, XDS_SOCKET, Envoy
+from .proxies import Proxy
+from .xds import http2
+from .xds.ads import Ads, Configuration
+
+log = logging.getLogger(__name__)
+
+_START_SECONDS = 10
+_RESTART_SECONDS = 1.0
+
+
+class DataPlane:
+    """`directory` is for Envoy alone: its sockets, log and first configuration."""
+
+    def __init__(self, directory: Path) -> None:
+        self.proxies: dict[str, Proxy] = {}
+        self.changed: list[Callable[[], None]] = []
+        """Called when a proxy came or went."""
+        self._envoy = Envoy(directory)
+        self._ads = Ads()
+        self._parts: dict[str, Configuration] = {}
+        self._version = self._in_effect = 0
+        self._publishing = asyncio.Lock()
+        self._live: set[str] = set()
+        self._progress = asyncio.Condition()
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """What Envoy did not take, and why."""
+        return self._ads.refused
+
+    @property
+    def pid(self) -> int | None:
+        """Envoy's process."""
+        return self._envoy.pid
+
+    async def run(self) -> None:
+        """Keep Envoy running until cancelled. Should it crash, it starts again and gets everything anew."""
+        self._envoy.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        server = await http2.serve(self._envoy.directory / XDS_SOCKET, self._ads.handle)
+        try:
+            while True:
+                await self._envoy.start()
+                status = await self._envoy.wait()
+                log.error("Envoy ended with status %s; starting it again", status)
+                await asyncio.sleep(_RESTART_SECONDS)
+        finally:
+            await self._envoy.stop()
+            server.close()
+
+    async def publish(self, parts: Mapping[str, Configuration]) -> None:
+        """Replace these parts; returns when Envoy has put them into effect (at once when it does not run).
+
+        Several calls at a time are put together into one change.
+        """
+        self._parts.update(parts)
+        await self._bring_about()
+        async with self._progress:
+            self._live.update(name for name in parts if name in self._parts)
+            self._progress.notify_all()
+
+    async def _bring_about(self) -> None:
+        self._version += 1
+        version = self._version
+        async with self._publishing:
+            if self._in_effect >= version:
+                return
+            latest, parts = self._version, list(self._parts.values())
+            merged = Configuration(
+                {name: made for part in parts for name, made in part.clusters.items()},
+                {name: made for part in parts for name, made in part.endpoints.items()},
+                {name: made for part in parts for name, made in part.listeners.items()},
+                {name: made for part in parts for name, made in part.routes.items()},
+            )
+            await self._ads.publish(merged)
+            self._in_effect = latest
+
+    def register(self, proxy: Proxy) -> None:
+        """A proxy has started: the control plane, if there is one, will configure it."""
+        self.proxies[proxy.id] = proxy
+        self._tell()
+
+    async def unregister(self, proxy: Proxy) -> None:
+        """A proxy ends. Its connections drain, nobody is taken any more; returns when that is so."""
+        if self.proxies.get(proxy.id) is not proxy:
+            return
+        del self.proxies[proxy.id]
+        self._live.discard(proxy.id)
+        self._tell()
+        if self._parts.pop(proxy.id, None) is not None:
+            await self._bring_about()
+
+    def _tell(self) -> None:
+        for callback in self.changed:
+            callback()
+
+    async def live(self, proxy: Proxy) -> None:
+        """Wait until the proxy's configuration is in effect and Envoy runs: for ever without a control plane."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: proxy.id in self._live)
+        part = self._parts.get(proxy.id)
+        for listener in part.listeners.values() if part else ():
+            address = listener["address"]["socket_address"]
+            await _accepts(address["address"], address["port_value"])
+
+    async def admin(self, path: str) -> str:
+        """What Envoy's own interface answers to a GET of `path`. Raises OSError when Envoy does not run."""
+        connector = aiohttp.UnixConnector(str(self._envoy.directory / ADMIN_SOCKET))
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(f"http://envoy{path}") as got:
+            return await got.text()
+
+
+async def _accepts(address: str, port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+            return
+        await asyncio.sleep(0.02)

@@ -1,0 +1,47 @@
+"""The mesh of one sandbox, composed: data plane, ways in from outside, admission hooks, programs.
+
+Envoy and the load balancers are there from the start. Everything that is Istio's begins to act when `istioctl
+install` has put Istio's own objects and workloads into the cluster, and ends when they are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from workshop.sandbox.cluster import Cluster
+
+from . import injection, load_balancers, registry, validation
+from .control_plane import ControlPlane
+from .data_plane import DataPlane
+from .programs import programs
+from .reaction import Reaction
+
+_SLICES = "endpointslices.discovery.k8s.io"
+_OUTSIDE = "outside"
+
+
+class Mesh:
+    """Adds its admission hooks to `cluster`. `directory` is for Envoy's files; `programs` are for the node."""
+
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
+        self._cluster = cluster
+        self.data_plane = DataPlane(directory)
+        self.control_plane = ControlPlane(cluster, self.data_plane)
+        self.programs = programs(self.control_plane, self.data_plane)
+        cluster.admission.append(injection.hook(cluster, lambda: self.control_plane.running))
+        cluster.admission.append(validation.hook(cluster))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        outside = Reaction(self._cluster, ("services", _SLICES, "nodes"), self._publish_outside)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.data_plane.run())
+            group.create_task(outside.run())
+
+    async def _publish_outside(self) -> None:
+        list_ = self._cluster.list
+        services = list_("services")
+        known = registry.build(services, list_(_SLICES), ())
+        made = load_balancers.translate(services, list_("nodes"), known)
+        await self.data_plane.publish({_OUTSIDE: made})

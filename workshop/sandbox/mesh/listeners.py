@@ -1,0 +1,144 @@
+"""Listeners for Envoy (LDS): where a proxy takes connections, and what it does with them by their destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from workshop.sandbox.network import SIDECAR_PORT, listen_port
+
+from . import clusters
+from .endpoints import socket_address
+from .proxies import Proxy
+from .registry import Port, Registry, Service
+from .tables import table_name
+from .xds.protobuf import TYPE_PREFIX
+
+_EXTENSIONS = "envoy.extensions.filters"
+HEALTH_PORT = 15021
+HEALTH_PATH = "/healthz/ready"
+
+Filter = dict[str, Any]
+
+
+def sidecar(proxy: Proxy, registry: Registry) -> dict[str, Any]:
+    """Takes all that leaves the pod; the PROXY protocol header says where it was going.
+
+    On a port where services speak HTTP one chain serves them all, for the request names the host. TCP goes by
+    the service's address. Where nobody said what a port speaks, the first bytes decide. The rest is passed on.
+    """
+    chains: list[dict[str, Any]] = []
+    guessed: list[int] = []
+    for number, serving in registry.by_port.items():
+        http = _http(f"outbound_{number}", table_name(proxy, number))
+        if any(port.protocol != "tcp" for _, port in serving):
+            chains.append(_chain(f"http_{number}", {"destination_port": number}, http))
+        for service, port in serving:
+            if service.address and port.protocol in ("tcp", "auto"):
+                if port.protocol == "auto":
+                    guessed.append(number)
+                    spoken = {
+                        **_destination(service, port),
+                        "application_protocols": ["http/1.0", "http/1.1", "h2c"],
+                    }
+                    chains.append(_chain(f"http_{service.host}_{number}", spoken, http))
+                tcp = _tcp(clusters.name(proxy.id, service.host, number))
+                chains.append(_chain(f"tcp_{service.host}_{number}", _destination(service, port), tcp))
+    return {
+        "name": f"{proxy.id}/outbound",
+        "address": socket_address(proxy.address, SIDECAR_PORT),
+        "listener_filters": [_listener_filter("proxy_protocol", "ProxyProtocol"), *_inspectors(guessed)],
+        "filter_chains": chains,
+        "default_filter_chain": _chain("passthrough", {}, _tcp(clusters.PASSTHROUGH)),
+        "continue_on_listener_filters_timeout": True,
+        "listener_filters_timeout": "1s",
+        "traffic_direction": "OUTBOUND",
+    }
+
+
+def gateway(proxy: Proxy, port: int) -> dict[str, Any]:
+    """A port that a Gateway opens; `port` is the pod's."""
+    http = _http(f"inbound_{port}", table_name(proxy, port), edge=True)
+    return {
+        "name": f"{proxy.id}/{port}",
+        "address": socket_address(proxy.address, listen_port(port)),
+        "filter_chains": [_chain("http", {}, http)],
+        "traffic_direction": "OUTBOUND",
+    }
+
+
+def health(proxy: Proxy) -> dict[str, Any]:
+    """What answers a gateway's readiness probe: it listens as soon as the proxy has its configuration."""
+    match = {"match": {"path": HEALTH_PATH}, "direct_response": {"status": 200}}
+    http = {
+        **_connection_manager("health"),
+        "route_config": {"virtual_hosts": [{"name": "health", "domains": ["*"], "routes": [match]}]},
+    }
+    return {
+        "name": f"{proxy.id}/health",
+        "address": socket_address(proxy.address, HEALTH_PORT),
+        "filter_chains": [_chain("health", {}, http)],
+    }
+
+
+def forward(name: str, addresses: Iterable[tuple[str, int]], cluster: str) -> dict[str, Any]:
+    """Plain TCP from some addresses to one cluster: a load balancer's or a node's port."""
+    first, *others = [socket_address(address, port) for address, port in addresses]
+    return {
+        "name": name,
+        "address": first,
+        "additional_addresses": [{"address": address} for address in others],
+        "filter_chains": [_chain("forward", {}, _tcp(cluster))],
+    }
+
+
+def _destination(service: Service, port: Port) -> dict[str, Any]:
+    return {
+        "destination_port": port.number,
+        "prefix_ranges": [{"address_prefix": service.address, "prefix_len": 32}],
+    }
+
+
+def _chain(name: str, match: Mapping[str, Any], network_filter: Filter) -> dict[str, Any]:
+    filters = [{"name": network_filter["@type"].rpartition(".")[2], "typed_config": network_filter}]
+    return {"name": name, "filters": filters, **({"filter_chain_match": match} if match else {})}
+
+
+def _listener_filter(module: str, message: str) -> dict[str, Any]:
+    kind = f"{TYPE_PREFIX}{_EXTENSIONS}.listener.{module}.v3.{message}"
+    return {"name": f"envoy.filters.listener.{module}", "typed_config": {"@type": kind}}
+
+
+def _inspectors(ports: list[int]) -> list[dict[str, Any]]:
+    """Look at the first bytes on these ports only: elsewhere the server may be the one to speak first."""
+    if not ports:
+        return []
+    elsewhere = [{"destination_port_range": {"start": port, "end": port + 1}} for port in sorted(set(ports))]
+    among = elsewhere[0] if len(elsewhere) == 1 else {"or_match": {"rules": elsewhere}}
+    return [{**_listener_filter("http_inspector", "HttpInspector"), "filter_disabled": {"not_match": among}}]
+
+
+def _tcp(cluster: str) -> Filter:
+    kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
+    return {"@type": kind, "stat_prefix": "tcp", "cluster": cluster}
+
+
+def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
+    manager = _connection_manager(stat_prefix)
+    manager["rds"] = {"route_config_name": table, "config_source": clusters.XDS_SOURCE}
+    manager["use_remote_address"] = edge
+    return manager
+
+
+def _connection_manager(stat_prefix: str) -> Filter:
+    kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager"
+    router = f"{TYPE_PREFIX}{_EXTENSIONS}.http.router.v3.Router"
+    return {
+        "@type": kind,
+        "stat_prefix": stat_prefix,
+        "server_name": "istio-envoy",
+        "normalize_path": True,
+        "stream_idle_timeout": "0s",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": router}}],
+    }

@@ -1,0 +1,107 @@
+"""The rules in force: Gateways, VirtualServices and DestinationRules, found by who asks and for which host.
+
+The order among rules for the same host is Istio's: the older wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workshop.sandbox.cluster import Object
+
+from . import hosts
+
+ROOT_NAMESPACE = "istio-system"
+MESH = "mesh"
+"""What stands among a VirtualService's gateways for every sidecar."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What DestinationRules say of one host: a policy for all of it, and its subsets by name."""
+
+    traffic: Mapping[str, Any] = field(default_factory=dict)
+    subsets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+NO_POLICY = Policy()
+
+
+@dataclass(frozen=True)
+class Rules:
+    gateways: tuple[Object, ...] = ()
+    virtual_services: tuple[Object, ...] = ()
+    destination_rules: tuple[Object, ...] = ()
+
+    def of_mesh(self, namespace: str) -> list[tuple[str, Object]]:
+        """(host, VirtualService) for sidecars in `namespace`; of several for a host only the first counts."""
+        found: dict[str, Object] = {}
+        for rule in self.virtual_services:
+            if MESH in bound_gateways(rule) and _exported_to(rule, namespace):
+                for host in rule["spec"].get("hosts") or []:
+                    found.setdefault(hosts.resolve(host, rule["metadata"]["namespace"]), rule)
+        return list(found.items())
+
+    def of_gateway(self, gateway: Object) -> Iterator[Object]:
+        """VirtualServices that name `gateway` (a Gateway object)."""
+        name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
+        for rule in self.virtual_services:
+            if name in bound_gateways(rule) and _exported_to(rule, gateway["metadata"]["namespace"]):
+                yield rule
+
+    def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
+        """What clients in `client_namespace` are told of `host`.
+
+        Rules of the client's namespace come first, then those of the service's, then the root namespace's.
+        """
+        for namespace in dict.fromkeys((client_namespace, service_namespace, ROOT_NAMESPACE)):
+            candidates: dict[str, list[Object]] = {}
+            for rule in self.destination_rules:
+                if rule["metadata"]["namespace"] == namespace and _exported_to(rule, client_namespace):
+                    pattern = hosts.resolve(rule["spec"]["host"], namespace)
+                    candidates.setdefault(pattern, []).append(rule)
+            if found := hosts.most_specific(candidates.items(), host):
+                return _merged(found)
+        return NO_POLICY
+
+
+def build(
+    gateways: Iterable[Object], virtual_services: Iterable[Object], destination_rules: Iterable[Object]
+) -> Rules:
+    return Rules(_by_age(gateways), _by_age(virtual_services), _by_age(destination_rules))
+
+
+def bound_gateways(virtual_service: Object) -> list[str]:
+    """The gateways a VirtualService names, each as NAMESPACE/NAME or `mesh`."""
+    namespace = virtual_service["metadata"]["namespace"]
+    names = virtual_service["spec"].get("gateways") or [MESH]
+    return [qualified(name, namespace) for name in names]
+
+
+def qualified(gateway: str, namespace: str) -> str:
+    """A gateway's name as a VirtualService in `namespace` writes it, in full."""
+    return gateway if gateway == MESH or "/" in gateway else f"{namespace}/{gateway}"
+
+
+def _by_age(objects: Iterable[Object]) -> tuple[Object, ...]:
+    def age(obj: Object) -> tuple[str, str, str]:
+        metadata = obj["metadata"]
+        return metadata.get("creationTimestamp") or "", metadata["name"], metadata["namespace"]
+
+    return tuple(sorted(objects, key=age))
+
+
+def _exported_to(rule: Object, namespace: str) -> bool:
+    exported = rule["spec"].get("exportTo") or ["*"]
+    return "*" in exported or rule["metadata"]["namespace"] == namespace
+
+
+def _merged(found: list[Object]) -> Policy:
+    """Several rules for one host: the oldest one's policy, and everyone's subsets (of a name, the oldest)."""
+    subsets: dict[str, Mapping[str, Any]] = {}
+    for rule in found:
+        for subset in rule["spec"].get("subsets") or []:
+            subsets.setdefault(subset["name"], subset)
+    return Policy(found[0]["spec"].get("trafficPolicy") or {}, subsets)

@@ -1,0 +1,107 @@
+"""The one table of what the sandbox's mesh supports of Istio's rules. Everything else is refused by its path.
+
+A path leaves out indices; `*` stands for any key of a map. Where a field takes a few values only, they are in
+`VALUES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from .clusters import LOAD_BALANCERS
+from .routes import REDIRECT_CODES
+from .translation import HTTP_PROTOCOLS
+
+_STRING_MATCH = ("exact", "prefix", "regex")
+
+
+def _each(prefix: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}.{name}" for name in names)
+
+
+_HEADERS = tuple(
+    f"headers.{direction}.{change}"
+    for direction in ("request", "response")
+    for change in ("set.*", "add.*", "remove")
+)
+
+SUPPORTED: Mapping[str, tuple[str, ...]] = {
+    "Gateway": (
+        "selector.*",
+        *_each("servers", "name", "hosts", "port.name", "port.number", "port.protocol"),
+    ),
+    "VirtualService": (
+        "hosts",
+        "gateways",
+        "exportTo",
+        "http.name",
+        *(
+            f"http.match.{field}.{kind}"
+            for field in ("uri", "method", "authority", "scheme", "headers.*", "withoutHeaders.*", "queryParams.*")
+            for kind in _STRING_MATCH
+        ),
+        *_each("http.match", "name", "port", "ignoreUriCase", "gateways", "sourceLabels.*", "sourceNamespace"),
+        *_each("http.route", "weight", "destination.host", "destination.subset", "destination.port.number"),
+        *_each("http.route", *_HEADERS),
+        *_each("http", *_HEADERS),
+        *_each("http.redirect", "uri", "authority", "port", "scheme", "redirectCode"),
+        *_each("http.directResponse", "status", "body.string"),
+        *_each("http.rewrite", "uri", "authority", "uriRegexRewrite.match", "uriRegexRewrite.rewrite"),
+        "http.timeout",
+        *_each("http.retries", "attempts", "perTryTimeout", "retryOn"),
+    ),
+    "DestinationRule": (
+        "host",
+        "exportTo",
+        "trafficPolicy.loadBalancer.simple",
+        *_each("subsets", "name", "labels.*", "trafficPolicy.loadBalancer.simple"),
+    ),
+}
+
+VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
+    ("Gateway", "servers.port.protocol"): frozenset(HTTP_PROTOCOLS),
+    ("VirtualService", "exportTo"): frozenset({"*", "."}),
+    ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
+    ("DestinationRule", "exportTo"): frozenset({"*", "."}),
+    ("DestinationRule", "trafficPolicy.loadBalancer.simple"): frozenset(LOAD_BALANCERS),
+    ("DestinationRule", "subsets.trafficPolicy.loadBalancer.simple"): frozenset(LOAD_BALANCERS),
+}
+
+
+def unsupported(kind: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    """What of a rule the sandbox does not do, each with its path."""
+    yield from _walk(kind, "", "spec", spec)
+
+
+@cache
+def _prefixes(kind: str) -> frozenset[str]:
+    """The supported paths and all that leads to them."""
+    found: set[str] = set()
+    for path in SUPPORTED[kind]:
+        parts = path.split(".")
+        found.update(".".join(parts[:size]) for size in range(1, len(parts) + 1))
+    return frozenset(found)
+
+
+def _walk(kind: str, path: str, written: str, value: Any) -> Iterator[str]:
+    """`path` is the table's, `written` the one with indices and keys."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            below = f"{path}.{key}" if path else key
+            wildcard = f"{path}.*"
+            if wildcard in _prefixes(kind):
+                yield from _walk(kind, wildcard, f"{written}[{key}]", item)
+            elif below in _prefixes(kind):
+                yield from _walk(kind, below, f"{written}.{key}", item)
+            elif item is not None:
+                yield f"{written}.{key}: not supported by the sandbox"
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _walk(kind, path, f"{written}[{index}]", item)
+    else:
+        allowed = VALUES.get((kind, path))
+        if allowed is not None and value not in allowed:
+            known = ", ".join(sorted(str(item) for item in allowed))
+            yield f"{written}: {value} is not supported by the sandbox (supported: {known})"

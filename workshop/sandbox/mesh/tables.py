@@ -1,0 +1,104 @@
+"""Route tables for Envoy (RDS): per proxy and port, which host's requests go by which routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from workshop.sandbox.cluster import Object
+
+from . import clusters, hosts, routes
+from .proxies import Proxy
+from .registry import Port, Registry, Service
+from .rules import MESH, Rules
+
+_EXTERNAL_HOSTS_PORT = 80
+"""Hosts that are no service of the cluster are known on this port only, as with Istio."""
+
+
+def table_name(proxy: Proxy, port: int) -> str:
+    return f"{proxy.id}/{port}"
+
+
+def sidecar_tables(proxy: Proxy, registry: Registry, rules: Rules) -> Iterator[dict[str, Any]]:
+    """A table for every port on which some service speaks HTTP. Unknown hosts are passed through."""
+    by_host = rules.of_mesh(proxy.namespace)
+    for number, serving in registry.by_port.items():
+        speaking = [(service, port) for service, port in serving if port.protocol != "tcp"]
+        if speaking:
+            context = routes.Context(proxy, number, MESH, registry)
+            virtual_hosts = [_service_host(context, service, port, by_host) for service, port in speaking]
+            if number == _EXTERNAL_HOSTS_PORT:
+                virtual_hosts += _external_hosts(context, by_host)
+            virtual_hosts.append(_virtual_host("allow_any", ["*"], routes.to_cluster(clusters.PASSTHROUGH)))
+            yield _table(table_name(proxy, number), virtual_hosts)
+
+
+def gateway_table(
+    proxy: Proxy, port: int, servers: Iterable[tuple[Object, Object]], registry: Registry, rules: Rules
+) -> dict[str, Any]:
+    """The table of a gateway's `port`: `servers` are the Gateways (and their servers) that open it.
+
+    A host gets the routes of all VirtualServices for it, the oldest first. What no rule is for is answered
+    with 404.
+    """
+    found: dict[str, list[routes.Route]] = {}
+    for gateway, server in servers:
+        name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
+        context = routes.Context(proxy, server["port"]["number"], name, registry)
+        for rule in rules.of_gateway(gateway):
+            for host in _common_hosts(server["hosts"], gateway, rule):
+                found.setdefault(host, []).extend(routes.translate(rule, context))
+    return _table(
+        table_name(proxy, port),
+        [_virtual_host(f"{host}:{port}", [host], table_routes) for host, table_routes in found.items()],
+    )
+
+
+def _common_hosts(server_hosts: list[str], gateway: Object, virtual_service: Object) -> Iterator[str]:
+    """The hosts a gateway's server and a VirtualService agree on; a server may say for which namespace."""
+    metadata = virtual_service["metadata"]
+    for server_host in server_hosts:
+        namespace, slash, host = server_host.rpartition("/")
+        namespace = gateway["metadata"]["namespace"] if namespace == "." else namespace
+        if slash and namespace not in ("*", metadata["namespace"]):
+            continue
+        for rule_host in virtual_service["spec"]["hosts"]:
+            common = hosts.overlap(host, hosts.resolve(rule_host, metadata["namespace"]))
+            if common is not None:
+                yield common
+
+
+def _service_host(
+    context: routes.Context, service: Service, port: Port, by_host: list[tuple[str, Object]]
+) -> dict[str, Any]:
+    rule = hosts.most_specific(by_host, service.host)
+    names = [service.host, f"{service.name}.{service.namespace}.svc", f"{service.name}.{service.namespace}"]
+    if service.namespace == context.proxy.namespace:
+        names.append(service.name)
+    if service.address:
+        names.append(service.address)
+    if rule is not None:
+        chosen = routes.translate(rule, context)
+    else:
+        chosen = routes.to_cluster(clusters.name(context.proxy.id, service.host, port.number))
+    return _virtual_host(f"{service.host}:{port.number}", names, chosen)
+
+
+def _external_hosts(context: routes.Context, by_host: list[tuple[str, Object]]) -> Iterator[dict[str, Any]]:
+    for host, rule in by_host:
+        if host != "*" and not any(hosts.covers(host, service) for service in context.registry.by_host):
+            yield _virtual_host(f"{host}:{context.port}", [host], routes.translate(rule, context))
+
+
+def _virtual_host(name: str, domains: list[str], chosen: list[routes.Route]) -> dict[str, Any]:
+    return {"name": name, "domains": domains, "routes": chosen, "include_request_attempt_count": True}
+
+
+def _table(name: str, virtual_hosts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "virtual_hosts": virtual_hosts,
+        "ignore_port_in_host_matching": True,
+        "max_direct_response_body_size_bytes": 1024 * 1024,
+    }
