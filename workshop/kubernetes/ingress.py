@@ -1,8 +1,8 @@
 """The address that traffic from outside enters by: what tutorials export as GATEWAY_URL.
 
 Read from the ingress gateway's Service, as one does by hand: the load balancer's address and the port named
-`http2`. A load balancer takes its time, so that is waited for. Where it has no way to offer that port (it says so in
-the port's status), the node port does.
+`http2`. A load balancer takes its time, so that is waited for. Where it has no way to offer that port (it says so
+in the port's status), the node port does.
 """
 
 from __future__ import annotations

@@ -84,28 +84,20 @@ class Apply(Step):
         return [obj for file in self._files for obj in manifests.load(run.lab, file)]
 
     async def check(self, run: Run) -> Check:
-        snapshot = await _snapshot(run)
-        return Check(
-            tuple(
-                difference
-                for obj in self.objects(run)
-                for difference in (*_drift(obj, snapshot), *self._unready(obj, snapshot))
-            )
-        )
+        from workshop.kubernetes.repair import drift
+
+        snapshot, found = await _snapshot(run), []
+        for obj in self.objects(run):
+            found += [*drift(obj, snapshot), *self._unready(obj, snapshot)]
+        return Check(tuple(found))
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl
+        from workshop.kubernetes.repair import repair
 
         kubectl, snapshot, objects = Kubectl.of(run), await _snapshot(run), self.objects(run)
-        drifted = [obj for obj in objects if _drift(obj, snapshot)]
-        if leaving := [obj for obj in drifted if _is_leaving(snapshot.find(obj))]:
-            await kubectl.delete(leaving, seconds=self._seconds)
-        if drifted:
-            await kubectl.apply([_owned(obj, snapshot) for obj in drifted], seconds=self._seconds)
-        for obj in drifted:
-            if extra := _removals(obj, snapshot):
-                await kubectl.merge_patch(obj, extra)
+        drifted = await repair(kubectl, objects, snapshot, seconds=self._seconds)
         deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
         for obj in deployments:
             if obj not in drifted and self._lacks_containers(obj, snapshot):
@@ -243,43 +235,3 @@ class LabelNamespaces(Step):
 
     def _wanted(self, run: Run) -> dict[str, str]:
         return {key: value.of(run) if isinstance(value, Choice) else value for key, value in self._labels.items()}
-
-
-def _owned(wanted: Object, snapshot: Snapshot) -> Object:
-    """What to apply. A namespace that was there before the workshop is used, not owned: it gets no label of ours,
-    so that undoing the step does not delete it."""
-    from workshop.kubernetes.manifests import LAB, PART_OF, is_ours
-
-    live = snapshot.find(wanted)
-    if wanted["kind"] != "Namespace" or live is None or is_ours(live) or _is_leaving(live):
-        return wanted
-    labels = {k: v for k, v in wanted["metadata"]["labels"].items() if k not in (PART_OF, LAB)}
-    return {**wanted, "metadata": {**wanted["metadata"], "labels": labels}}
-
-
-def _drift(wanted: Object, snapshot: Snapshot) -> tuple[Difference, ...]:
-    from workshop.kubernetes.compare import differences
-    from workshop.kubernetes.manifests import name_of
-
-    live, subject = snapshot.find(wanted), name_of(wanted)
-    if live is not None and _is_leaving(live):
-        return (Difference(subject, "metadata.deletionTimestamp", ABSENT, live["metadata"]["deletionTimestamp"]),)
-    return differences(subject, _owned(wanted, snapshot), live)
-
-
-def _is_leaving(live: Object | None) -> bool:
-    return live is not None and "deletionTimestamp" in live["metadata"]
-
-
-def _removals(wanted: Object, snapshot: Snapshot) -> Object:
-    """A merge patch that removes the fields of a spec that are too much; server-side apply leaves alone what others
-    have added. Fields inside a list need none: Istio's lists are replaced as a whole."""
-    removals: Object = {}
-    for difference in _drift(wanted, snapshot):
-        if difference.wanted is ABSENT and difference.path.startswith("spec.") and "[" not in difference.path:
-            *parents, last = difference.path.split(".")
-            level = removals
-            for parent in parents:
-                level = level.setdefault(parent, {})
-            level[last] = None
-    return removals

@@ -1,0 +1,164 @@
+"""istioctl as a subprocess, its answers parsed. Like kubectl, it is always told the kubeconfig and the context.
+
+Which istioctl it is comes first: one that says it has the pinned version, else that version is downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workshop.kubernetes import process
+from workshop.kubernetes.errors import command_line, without_log_lines
+from workshop.mesh.download import Release
+from workshop.runbook import events
+from workshop.runbook.errors import WorkshopError
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+
+FOUND_ISSUES = 79
+"""istioctl's exit status when `analyze` ran and found something at level Error (istioctl/cmd/errors.go)."""
+
+
+class IstioctlError(WorkshopError):
+    """istioctl ended with `status`; `stderr` is what it wrote."""
+
+    def __init__(self, tried: str, stderr: str, status: int, *, cause: str = "", next_command: str = "") -> None:
+        super().__init__(tried, without_log_lines(stderr), cause=cause, next_command=next_command)
+        self.stderr, self.status = stderr, status
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """`control_plane` has the version of each istiod, none when there is none."""
+
+    client: str
+    control_plane: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One finding of `analyze`: IST0102, "Info", "Namespace bookinfo", and what it says."""
+
+    code: str
+    level: str
+    origin: str
+    text: str
+
+
+def _silent(argv: tuple[str, ...], stdin: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Istioctl:
+    """`candidates` are looked at in order: paths, or a bare name for PATH. `client_versions` are what a usable one
+    may call itself (by default, the pinned version). `profile` and `private_ingress` are how to install here."""
+
+    version: str
+    release: Release
+    kubeconfig: Path
+    context: str
+    candidates: tuple[str, ...] = ("istioctl",)
+    client_versions: tuple[str, ...] = ()
+    profile: str = "default"
+    private_ingress: bool = False
+    echo: Callable[[tuple[str, ...], str], None] = _silent
+    _found: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, run: Run) -> Istioctl:
+        """The target's istioctl, with each command shown as an event of `run`."""
+        return replace(run.use(cls), echo=lambda argv, stdin: run.emit(events.Command(run.lab, argv, stdin)))
+
+    async def binary(self) -> str:
+        """The istioctl of the pinned version; downloads it when none of the candidates is. Raises WorkshopError."""
+        if "binary" not in self._found:
+            for candidate in self.candidates:
+                if await _client_version(candidate) in (self.client_versions or (self.version,)):
+                    self._found["binary"] = candidate
+                    break
+            else:
+                self._found["binary"] = str(await self.release.fetch(self.version))
+        return self._found["binary"]
+
+    async def precheck(self, *, seconds: float = 120.0) -> str:
+        """What `istioctl x precheck` says. Raises IstioctlError when this cluster must not get Istio."""
+        return await self._call("x", "precheck", seconds=seconds)
+
+    async def install(
+        self, *args: str, seconds: float = 600.0, on_line: Callable[[str], None] | None = None
+    ) -> str:
+        return await self._call("install", "-y", *args, seconds=seconds, on_line=on_line)
+
+    async def uninstall(self, *, seconds: float = 300.0) -> str:
+        """Everything of Istio goes: all revisions, and what is in no namespace."""
+        return await self._call("uninstall", "--purge", "-y", seconds=seconds)
+
+    async def versions(self) -> Versions:
+        return parse_versions(await self._call("version", "-o", "json", seconds=60))
+
+    async def analyze(self, *args: str) -> list[Message]:
+        """What is suspicious in the cluster (`-n NAMESPACE`, `-A`) or in files."""
+        printed = await self._call("analyze", *args, "-o", "json", seconds=120, accepted=(0, FOUND_ISSUES))
+        return parse_messages(printed)
+
+    async def _call(
+        self,
+        *args: str,
+        seconds: float,
+        accepted: Sequence[int] = (0,),
+        on_line: Callable[[str], None] | None = None,
+    ) -> str:
+        options = (f"--kubeconfig={self.kubeconfig}", f"--context={self.context}")
+        argv = (await self.binary(), *args, *options)
+        self.echo(argv, "")
+        finished = await process.run(argv, seconds=seconds, on_line=on_line)
+        if finished.status not in accepted:
+            raise IstioctlError(
+                command_line(("istioctl", *args)),
+                finished.stderr or finished.stdout,
+                finished.status,
+                next_command=f"kubectl --context={self.context} get pods -n istio-system",
+            )
+        return finished.stdout
+
+
+async def _client_version(binary: str) -> str:
+    """What an istioctl calls itself, empty when there is none or it does not say."""
+    try:
+        finished = await process.run((binary, "version", "--remote=false", "-o", "json"), seconds=30)
+        return parse_versions(finished.stdout).client if finished.status == 0 else ""
+    except WorkshopError:
+        return ""
+
+
+def parse_versions(printed: str) -> Versions:
+    """Of `istioctl version -o json`. Raises WorkshopError for anything else."""
+    content = _json(printed, "istioctl version")
+    try:
+        client = content["clientVersion"]["version"]
+        planes = tuple(plane["Info"]["version"] for plane in content.get("meshVersion") or ())
+    except (KeyError, TypeError) as error:
+        raise WorkshopError("read what istioctl version says", printed.strip()[:200]) from error
+    return Versions(client, planes)
+
+
+def parse_messages(printed: str) -> list[Message]:
+    """Of `istioctl analyze -o json`. Raises WorkshopError for anything else."""
+    content = _json(printed, "istioctl analyze")
+    try:
+        return [Message(m["code"], m["level"], m.get("origin", ""), m["message"]) for m in content]
+    except (KeyError, TypeError) as error:
+        raise WorkshopError("read what istioctl analyze says", printed.strip()[:200]) from error
+
+
+def _json(printed: str, tried: str) -> Any:
+    try:
+        return json.loads(printed)
+    except ValueError as error:
+        raise WorkshopError(f"read what {tried} says", printed.strip()[:200] or "nothing") from error
