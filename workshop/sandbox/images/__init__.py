@@ -1,0 +1,14 @@
+"""The images the sandbox knows, by the last part of their name; any registry and tag will do."""
+
+from __future__ import annotations
+
+from workshop.sandbox.images import bookinfo, helloworld, httpbin, podinfo, tools
+from workshop.sandbox.images.program import Factory
+
+PROGRAMS: dict[str, Factory] = {
+    **bookinfo.PROGRAMS,
+    **helloworld.PROGRAMS,
+    **httpbin.PROGRAMS,
+    **podinfo.PROGRAMS,
+    **tools.PROGRAMS,
+}

@@ -11,12 +11,14 @@ otherwise), `wait` returns when it ends by itself, `stop` lets requests in fligh
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workshop.sandbox.cluster import Cluster, Object
+from workshop.sandbox.images.files import Files
 
 if TYPE_CHECKING:
     from workshop.sandbox.node.network_view import PodNetwork
@@ -57,12 +59,15 @@ class Container:
     pod: Object
     spec: Object
     env: Mapping[str, str]
-    files: Mapping[str, bytes]
-    """What volumes (ConfigMaps, Secrets, service account) put into the container, by absolute path."""
+    files: Files
     network: PodNetwork
     cluster: Cluster
-    log: Callable[[str], None]
-    """Adds a line to the container's log, with the time."""
+    streams: Streams
+    """Of the container's main process: output is its log, and what `kubectl attach` connects to."""
+
+    def log(self, line: str) -> None:
+        """Add a line to the container's log."""
+        self.streams.out(line.encode() + b"\n")
 
     @property
     def name(self) -> str:
@@ -90,8 +95,10 @@ class Container:
 
     @property
     def command(self) -> list[str]:
-        """`command` and `args` of the container, as one argument list; empty when the image's own runs."""
-        return [*(self.spec.get("command") or []), *(self.spec.get("args") or [])]
+        """`command` and `args` as one argument list, `$(VAR)` expanded; empty when the image's own runs."""
+        return [
+            expand(word, self.env) for word in (*(self.spec.get("command") or ()), *(self.spec.get("args") or ()))
+        ]
 
 
 class Program(ABC):
@@ -109,7 +116,7 @@ class Program(ABC):
         await asyncio.get_running_loop().create_future()
         raise AssertionError("a future nobody completes")
 
-    async def stop(self, grace: float) -> None:
+    async def stop(self, grace: float) -> None:  # noqa: B027 - most need nothing
         """End it: serve what is in flight for at most `grace` seconds; 0 means at once."""
 
     async def exec(self, command: list[str], streams: Streams) -> int | None:
@@ -128,6 +135,13 @@ class Done(Program):
 
 
 Factory = Callable[[Container], Program]
+
+_REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_.-][A-Za-z0-9_.-]*)\))")
+
+
+def expand(text: str, env: Mapping[str, str]) -> str:
+    """`$(NAME)` as Kubernetes expands it in commands and env: unknown names stay, `$$` is a dollar."""
+    return _REFERENCE.sub(lambda found: env.get(found[2], found[0]) if found[2] else "$", text)
 
 
 def repository(image: str) -> str:

@@ -53,10 +53,12 @@ class WebProgram(Program):
     """Subclasses answer; `port` is what the image's server listens on."""
 
     port = 8080
+    binaries: tuple[str, ...] = ()
+    """Names a container's `command` may call the image's own program by."""
 
     def __init__(self, container: Container) -> None:
         super().__init__(container)
-        self._server: web.Server[web.BaseRequest] | None = None
+        self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self._in_flight = 0
         self._last = 0.0
@@ -66,7 +68,20 @@ class WebProgram(Program):
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request."""
 
+    def configure(self, arguments: list[str]) -> None:
+        """Take the program's command line. Raises ProgramError for what it does not know."""
+        if arguments:
+            raise ProgramError(
+                f"unknown arguments for the sandbox's {self.container.image}: {' '.join(arguments)}", 2
+            )
+
     async def start(self) -> None:
+        command = self.container.command
+        if self.container.spec.get("command"):
+            name = command.pop(0)
+            if name.rsplit("/", 1)[-1] not in self.binaries:
+                raise ProgramError(f'exec: "{name}": executable file not found in $PATH', 127)
+        self.configure(command)
         loop = asyncio.get_running_loop()
         self._server = web.Server(self._handle, access_log=None, keepalive_timeout=3600)
         try:
@@ -98,7 +113,7 @@ class WebProgram(Program):
         self._stopping = True
         self._last = now = time.monotonic()
         deadline = now + grace
-        while (now := time.monotonic()) < deadline and (self._in_flight or now < self._last + QUIET):
+        while (now := time.monotonic()) < deadline and (self._in_flight or now < self._last + QUIET):  # noqa: ASYNC110
             await asyncio.sleep(min(0.02, deadline - now))
         self._listener.close()
         await self._server.shutdown(timeout=0 if now >= deadline else 1)

@@ -32,12 +32,15 @@ class Reply(NamedTuple):
 class PodConnector(aiohttp.BaseConnector):
     """Dials through a `PodNetwork`; everything else is aiohttp's own pool."""
 
-    def __init__(self, network: PodNetwork, *, force_close: bool = False) -> None:
-        super().__init__(limit=0, force_close=force_close)
+    def __init__(self, network: PodNetwork) -> None:
+        super().__init__(limit=0)
         self._network = network
 
     async def _create_connection(
-        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
     ) -> ResponseHandler:
         host, port = req.url.raw_host, req.url.port
         if host is None or port is None or req.is_ssl():
@@ -62,14 +65,18 @@ class PodHttpClient:
     def session(self) -> aiohttp.ClientSession:
         """aiohttp's own interface over the same connections (not balanced per request)."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=PodConnector(self._network),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            )
+            self._session = self.new_session()
         return self._session
+
+    def new_session(self, *, decompress: bool = False) -> aiohttp.ClientSession:
+        """A session with connections of its own, which the caller closes. It adds no header but Host."""
+        return aiohttp.ClientSession(
+            connector=PodConnector(self._network),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+            auto_decompress=decompress,
+            skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept", "Content-Type"),
+        )
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         """Raises OSError (no such name, refused), aiohttp.ClientError (broken off). Has no time limit itself."""

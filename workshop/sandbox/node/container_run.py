@@ -1,0 +1,324 @@
+"""One container of a pod on this node: its program, restarts, probes and logs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from workshop.sandbox.api.objects import timestamp
+from workshop.sandbox.cluster import Object
+from workshop.sandbox.images import commands
+from workshop.sandbox.images.program import Container, Factory, Program, ProgramError, Streams, repository
+from workshop.sandbox.node.environment import NotConfigured
+from workshop.sandbox.node.logs import ContainerLog
+from workshop.sandbox.node.probes import Prober
+
+FIRST_BACKOFF, LONGEST_BACKOFF, FORGIVEN_AFTER = 10.0, 300.0, 600.0
+"""Seconds, as a kubelet's: a crash is restarted at once, the next one 10 s later, then twice as long each time."""
+
+KILLED = 137
+
+Tell = Callable[[str, str, Literal["Normal", "Warning"]], None]
+
+
+class Pod(Protocol):
+    """What a container asks of its pod."""
+
+    def container(self, spec: Object, streams: Streams) -> Container:
+        """Raises NotConfigured."""
+        ...
+
+    def changed(self) -> None: ...
+
+    def tell(
+        self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal", *, container: str = ""
+    ) -> None: ...
+
+
+class Stopped(Exception):
+    """The container was asked to stop while it was not running."""
+
+
+class ContainerRun:
+    """Runs `spec`'s program again and again, as the restart policy says. `state` is a ContainerState."""
+
+    def __init__(self, pod: Pod, spec: Object, programs: Mapping[str, Factory], *, waiting: str) -> None:
+        self.spec = spec
+        self.state: Object = {"waiting": {"reason": waiting}}
+        self.last_state: Object = {}
+        self.restarts = 0
+        self.started = False
+        self.log = ContainerLog()
+        self.previous_log: ContainerLog | None = None
+        self.program: Program | None = None
+        self.serving = asyncio.Event()
+        """Set once the program serves and its startup probe, if any, has succeeded."""
+        self.stdin = asyncio.StreamReader()
+        self._pod, self._programs = pod, programs
+        self._probed_ready = False
+        self._stopping = False
+        self._kill: asyncio.Future[int] | None = None
+        self._changed = asyncio.Event()
+        self._id = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def running(self) -> bool:
+        return "running" in self.state
+
+    @property
+    def ready(self) -> bool:
+        return self.running and self.started and self._probed_ready
+
+    @property
+    def container_id(self) -> str:
+        return f"sandbox://{self._id}" if self._id else ""
+
+    @property
+    def exit_code(self) -> int | None:
+        terminated = self.state.get("terminated")
+        return None if terminated is None else int(terminated["exitCode"])
+
+    async def run(self, policy: str) -> None:
+        """Until the restart policy says it is over, or `stop`."""
+        backoff = 0.0
+        while not self._stopping:
+            begun = time.monotonic()
+            code = await self._once()
+            if self._stopping or policy == "Never" or (policy == "OnFailure" and code == 0):
+                return
+            backoff = 0.0 if time.monotonic() - begun > FORGIVEN_AFTER else backoff
+            if backoff:
+                self._crash_loop(backoff)
+                await asyncio.sleep(backoff)
+            backoff = min(max(backoff * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
+            self.restarts += 1
+
+    def _crash_loop(self, seconds: float) -> None:
+        self.last_state = self.state
+        message = f"back-off {seconds:.0f}s restarting failed container={self.name}"
+        self._wait("CrashLoopBackOff", message)
+        self._pod.tell(
+            "BackOff", f"Back-off restarting failed container {self.name}", "Warning", container=self.name
+        )
+
+    def _wait(self, reason: str, message: str = "") -> None:
+        self.state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
+        self._pod.changed()
+
+    async def _once(self) -> int:
+        """One run of the program; its exit status."""
+        factory = await self._image()
+        self.stdin = asyncio.StreamReader()
+        if self._id:
+            self.previous_log, self.log = self.log, ContainerLog()
+            if "terminated" in self.state:
+                self.last_state = self.state
+        container = await self._configured(
+            Streams(self.stdin, self.log.out, self.log.err, bool(self.spec.get("tty")))
+        )
+        self._id = uuid.uuid4().hex * 2
+        began = timestamp()
+        self._pod.tell("Created", f"Container created: {self.name}", container=self.name)
+        self._pod.tell("Started", f"Container started: {self.name}", container=self.name)
+        self.state = {"running": {"startedAt": began}}
+        self._kill = asyncio.get_running_loop().create_future()
+        reason, code = "Error", 1
+        try:
+            code = await self._live(factory, container)
+            reason = "Completed" if code == 0 else "Error"
+        except ProgramError as error:
+            code = error.exit_code
+            container.streams.err(f"{error}\n".encode())
+        except asyncio.CancelledError:
+            code = KILLED
+            raise
+        except Exception:
+            container.streams.err(traceback.format_exc().encode())
+        finally:
+            self.started = self._probed_ready = False
+            self.serving.clear()
+            self.program = None
+            self.log.close()
+            self.state = {
+                "terminated": {
+                    "exitCode": code,
+                    "reason": reason,
+                    "startedAt": began,
+                    "finishedAt": timestamp(),
+                    "containerID": self.container_id,
+                }
+            }
+            self._pod.changed()
+        return code
+
+    async def _image(self) -> Factory:
+        """The image's program. While it is unknown, wait for the pod to name another one."""
+        pause = FIRST_BACKOFF
+        while (factory := self._programs.get(repository(self.spec["image"]))) is None:
+            image, known = self.spec["image"], ", ".join(sorted(self._programs))
+            message = f'unknown image "{image}": the sandbox has no registry; the images it knows are {known}'
+            self._pod.tell("Failed", f"Failed to pull image: {message}", "Warning", container=self.name)
+            self._pod.tell("Failed", "Error: ErrImagePull", "Warning", container=self.name)
+            self._wait("ErrImagePull", message)
+            await self._image_changes(image, 1.0)
+            if self.spec["image"] == image:
+                self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {message}')
+                self._pod.tell("BackOff", f'Back-off pulling image "{image}"', "Warning", container=self.name)
+                await self._image_changes(image, pause)
+                pause = min(pause * 2, LONGEST_BACKOFF)
+        image = self.spec["image"]
+        self._pod.tell("Pulled", f'Container image "{image}" already present on machine', container=self.name)
+        return factory
+
+    async def _image_changes(self, image: str, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.spec["image"] == image:
+                    await self._changed.wait()
+                    self._changed.clear()
+
+    def update(self, spec: Object) -> None:
+        """The pod's spec was edited: only an image can have changed, and then the container starts anew."""
+        changed = spec["image"] != self.spec["image"]
+        self.spec = spec
+        if changed:
+            self._changed.set()
+            if self.program is not None:
+                self._pod.tell(
+                    "Killing", f"Container {self.name} definition changed, will be restarted", container=self.name
+                )
+                self._restart()
+
+    async def _configured(self, streams: Streams) -> Container:
+        while True:
+            try:
+                return self._pod.container(self.spec, streams)
+            except NotConfigured as error:
+                self._pod.tell("Failed", f"Error: {error}", "Warning", container=self.name)
+                self._wait("CreateContainerConfigError", str(error))
+                await asyncio.sleep(1)
+
+    async def _live(self, factory: Factory, container: Container) -> int:
+        """From start to end of one run; the exit status."""
+        assert self._kill is not None
+        self.program = program = commands.program(container) or factory(container)
+        self._pod.changed()
+        life = asyncio.create_task(self._serve(program, container), name=f"{container.pod_name}/{self.name}")
+        try:
+            await asyncio.wait({life, self._kill}, return_when=asyncio.FIRST_COMPLETED)
+            return await life if life.done() and not self._kill.done() else self._kill.result()
+        finally:
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+            if not self._kill.done():
+                await program.stop(0)
+
+    async def _serve(self, program: Program, container: Container) -> int:
+        await program.start()
+        prober = Prober(self.spec, container.ip, self._execute)
+        watches: list[asyncio.Task[None]] = []
+        try:
+            if startup := self.spec.get("startupProbe"):
+                await self._startup(prober, startup)
+            self.started = True
+            readiness, liveness = self.spec.get("readinessProbe"), self.spec.get("livenessProbe")
+            self._probed_ready = readiness is None
+            if readiness:
+                watches.append(asyncio.create_task(prober.watch(readiness, self._on_readiness)))
+            if liveness:
+                watches.append(asyncio.create_task(prober.watch(liveness, self._on_liveness)))
+            self.serving.set()
+            self._pod.changed()
+            return await program.wait()
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+
+    async def _startup(self, prober: Prober, probe: Object) -> None:
+        verdict: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
+
+        def report(ok: bool, message: str) -> None:
+            if not verdict.done():
+                verdict.set_result((ok, message))
+
+        watch = asyncio.create_task(prober.watch(probe, report))
+        try:
+            ok, message = await verdict
+        finally:
+            watch.cancel()
+        if not ok:
+            self._unhealthy("Startup", message)
+            raise ProgramError(f"Container {self.name} failed startup probe", KILLED)
+
+    def _on_readiness(self, ok: bool, message: str) -> None:
+        if not ok:
+            self._unhealthy("Readiness", message)
+        if ok != self._probed_ready and not self._stopping:
+            self._probed_ready = ok
+            self._pod.changed()
+
+    def _on_liveness(self, ok: bool, message: str) -> None:
+        if ok or self._stopping:
+            return
+        self._unhealthy("Liveness", message)
+        self._pod.tell(
+            "Killing", f"Container {self.name} failed liveness probe, will be restarted", container=self.name
+        )
+        self._restart()
+
+    def _unhealthy(self, probe: str, message: str) -> None:
+        self._pod.tell("Unhealthy", f"{probe} probe failed: {message}", "Warning", container=self.name)
+
+    async def _execute(self, command: list[str]) -> tuple[int, str]:
+        output = bytearray()
+        status = await self.exec(command, Streams(out=output.extend, err=output.extend))
+        return status, output.decode(errors="replace")
+
+    async def exec(self, command: list[str], streams: Streams) -> int:
+        """Run a command in the container. Raises commands.NotFound, Stopped."""
+        if self.program is None:
+            raise Stopped(self.name)
+        status = await self.program.exec(command, streams)
+        return await commands.run(command, self.program.container, streams) if status is None else status
+
+    def _restart(self) -> None:
+        asyncio.get_running_loop().create_task(self._end(30))
+
+    async def _end(self, grace: float) -> None:
+        if self.program is not None and self._kill is not None and not self._kill.done():
+            program, kill = self.program, self._kill
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace + 1):
+                    await program.stop(grace)
+            if not kill.done():
+                kill.set_result(0)
+
+    async def stop(self, grace: float) -> None:
+        """For good. The state stays; `run` returns."""
+        self._stopping = True
+        await self._end(grace)
+
+    def status(self) -> dict[str, Any]:
+        """A ContainerStatus."""
+        image = self.spec["image"]
+        return {
+            "name": self.name,
+            "state": self.state,
+            "lastState": self.last_state,
+            "ready": self.ready,
+            "restartCount": self.restarts,
+            "image": image,
+            "imageID": f"sandbox/{repository(image)}" if self._id else "",
+            **({"containerID": self.container_id} if self._id else {}),
+            "started": self.started,
+        }

@@ -1,0 +1,189 @@
+"""One pod on this node, from its address to its end.
+
+Ending loses no request: the pod first says that it is not ready, so that it leaves the EndpointSlices; then its
+containers finish what they have in flight (the sidecar after the others, for they may still call through it);
+then the object goes. `terminationGracePeriodSeconds` bounds all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Literal
+
+from workshop.sandbox.api.objects import timestamp
+from workshop.sandbox.cluster import Cluster, Object
+from workshop.sandbox.controllers import events
+from workshop.sandbox.images.files import Content
+from workshop.sandbox.images.program import Container, Factory, Streams
+from workshop.sandbox.network import Network
+from workshop.sandbox.node import environment
+from workshop.sandbox.node.container_run import ContainerRun
+from workshop.sandbox.node.directory import Directory
+from workshop.sandbox.node.network_view import PodNetwork
+from workshop.sandbox.node.pod_status import pod_status
+
+MANAGER = "kubelet"
+_ADDRESS_REST = 5.0
+"""Seconds before a pod's address is given to another, so that nobody's old connections reach that one."""
+_SIDECAR, _REDIRECTION = "istio-proxy", "istio-init"
+
+
+class PodRun:
+    """Made for a pod bound to this node; `update` and `removed` tell what became of the object."""
+
+    def __init__(
+        self,
+        pod: Object,
+        cluster: Cluster,
+        network: Network,
+        directory: Directory,
+        programs: Mapping[str, Factory],
+        host_ip: str,
+    ) -> None:
+        self.pod = pod
+        self.host_ip = host_ip
+        self.started_at = timestamp()
+        self.initialized = self.terminating = False
+        self._cluster, self._addresses = cluster, network.pods
+        self.ip = network.pods.take()
+        self.network = PodNetwork(network, directory, self.ip, pod["metadata"]["namespace"])
+        spec = pod["spec"]
+        waiting = "PodInitializing" if spec.get("initContainers") else "ContainerCreating"
+        self.init = [
+            ContainerRun(self, one, programs, waiting="PodInitializing") for one in spec.get("initContainers") or ()
+        ]
+        self.containers = [ContainerRun(self, one, programs, waiting=waiting) for one in spec["containers"]]
+        self._volumes: dict[str, Content] = {}
+        self._sidecars: list[asyncio.Task[None]] = []
+        self._status_due = False
+        self._task = asyncio.create_task(self._live(), name=f"pod {pod['metadata']['name']}")
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.pod["metadata"]["name"])
+
+    def find(self, container: str) -> ContainerRun | None:
+        return next((run for run in (*self.containers, *self.init) if run.name == container), None)
+
+    # What containers ask.
+
+    def container(self, spec: Object, streams: Streams) -> Container:
+        env = environment.environment(self._cluster, self.pod, spec, self.ip, self.host_ip)
+        files = environment.files(self.pod, spec, self._volumes, self.ip)
+        return Container(self.pod, spec, env, files, self.network, self._cluster, streams)
+
+    def tell(
+        self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal", *, container: str = ""
+    ) -> None:
+        path = None
+        if container:
+            of_init = any(run.name == container for run in self.init)
+            path = f"spec.{'initContainers' if of_init else 'containers'}{{{container}}}"
+        host = self.pod["spec"]["nodeName"]
+        events.record(self._cluster, self.pod, reason, message, kind, MANAGER, host=host, field_path=path)
+
+    def changed(self) -> None:
+        """Write the status soon: several changes of one moment are one write."""
+        if not self._status_due:
+            self._status_due = True
+            asyncio.get_running_loop().call_soon(self._write_status)
+
+    def _write_status(self) -> None:
+        self._status_due = False
+
+        def change(live: Object) -> None:
+            if live["metadata"]["uid"] == self.pod["metadata"]["uid"]:
+                live["status"] = pod_status(self, live)
+
+        metadata = self.pod["metadata"]
+        self._cluster.edit(
+            "pods", metadata["namespace"], metadata["name"], change, manager=MANAGER, subresource="status"
+        )
+
+    # Its life.
+
+    async def _live(self) -> None:
+        self.changed()
+        await self._mount()
+        policy = self.pod["spec"].get("restartPolicy", "Always")
+        for run in self.init:
+            if not await self._initialize(run, policy):
+                return
+        self.initialized = True
+        for run in self.containers:
+            if "waiting" in run.state:
+                run.state = {"waiting": {"reason": "ContainerCreating"}}
+        async with asyncio.TaskGroup() as group:
+            for run in self.containers:
+                group.create_task(run.run(policy))
+        if not self.terminating:
+            await self._stop_sidecars(30)
+        self.changed()
+
+    async def _initialize(self, run: ContainerRun, policy: str) -> bool:
+        """Whether the pod goes on after this init container."""
+        if run.spec.get("restartPolicy") == "Always":
+            self._sidecars.append(asyncio.create_task(run.run("Always")))
+            await run.serving.wait()
+            return True
+        await run.run("OnFailure" if policy == "Always" else policy)
+        if run.exit_code == 0 and run.name == _REDIRECTION:
+            self.network.sidecar = True
+        return run.exit_code == 0
+
+    async def _mount(self) -> None:
+        while True:
+            try:
+                self._volumes = environment.volumes(self._cluster, self.pod, self.ip, self.host_ip)
+            except environment.NotConfigured as error:
+                self.tell("FailedMount", f"MountVolume.SetUp failed: {error}", "Warning")
+                await asyncio.sleep(1)
+            else:
+                return
+
+    def update(self, pod: Object) -> None:
+        """The object changed."""
+        self.pod = pod
+        specs = {spec["name"]: spec for spec in pod["spec"]["containers"]}
+        for run in self.containers:
+            run.update(specs[run.name])
+        if pod["metadata"].get("deletionTimestamp") and self._ending is None:
+            grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+            self._ending = asyncio.create_task(self._terminate(grace), name=f"end of pod {self.name}")
+
+    async def _terminate(self, grace: float) -> None:
+        self.terminating = True
+        self._write_status()
+        for run in (*self.init, *self.containers):
+            if run.running:
+                self.tell("Killing", f"Stopping container {run.name}", container=run.name)
+        deadline = time.monotonic() + grace
+        await asyncio.gather(*(run.stop(grace) for run in self.containers if run.name != _SIDECAR))
+        left = max(0.0, deadline - time.monotonic())
+        await asyncio.gather(*(run.stop(left) for run in self.containers if run.name == _SIDECAR))
+        await self._stop_sidecars(left)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._write_status()
+        metadata = self.pod["metadata"]
+        self._cluster.delete("pods", metadata["namespace"], metadata["name"], grace_seconds=0, uid=metadata["uid"])
+
+    async def _stop_sidecars(self, grace: float) -> None:
+        await asyncio.gather(*(run.stop(grace) for run in self.init))
+        for task in self._sidecars:
+            task.cancel()
+        await asyncio.gather(*self._sidecars, return_exceptions=True)
+
+    async def removed(self) -> None:
+        """The object is gone (or the node stops): end whatever still runs, at once."""
+        current = asyncio.current_task()
+        for task in (self._ending, self._task, *self._sidecars):
+            if task is not None and task is not current:
+                task.cancel()
+        pending = [task for task in (self._ending, self._task, *self._sidecars) if task]
+        await asyncio.gather(*pending, return_exceptions=True)
+        await self.network.http.close()
+        asyncio.get_running_loop().call_later(_ADDRESS_REST, self._addresses.give_back, self.ip)

@@ -1,0 +1,87 @@
+"""`kubectl port-forward`: each connection is a pair of SPDY streams, one for data and one for what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiohttp import WSMsgType, web
+
+from workshop.sandbox.cluster import ApiError
+from workshop.sandbox.network import listen_port
+from workshop.sandbox.node.pod_run import PodRun
+from workshop.sandbox.node.streams.spdy import SpdySession, SpdyStream
+
+_PROTOCOL = "SPDY/3.1+portforward.k8s.io"
+
+
+async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamResponse:
+    if _PROTOCOL not in request.headers.get("Sec-WebSocket-Protocol", ""):
+        raise ApiError(400, "BadRequest", f"unable to upgrade: the sandbox's port-forward is {_PROTOCOL}")
+    if pod.terminating or not any(run.running for run in pod.containers):
+        raise ApiError(400, "BadRequest", f"unable to forward port because pod {pod.name} is not running")
+    socket = web.WebSocketResponse(protocols=(_PROTOCOL,), max_msg_size=0)
+    await socket.prepare(request)
+    forwarder = _Forwarder(pod)
+    session = SpdySession(socket.send_bytes, forwarder.opened)
+    try:
+        async for message in socket:
+            if message.type is WSMsgType.BINARY:
+                await session.feed(message.data)
+    finally:
+        session.close()
+        await forwarder.stop()
+    return socket
+
+
+class _Forwarder:
+    """Pairs streams by their request and connects each pair to the pod."""
+
+    def __init__(self, pod: PodRun) -> None:
+        self._pod = pod
+        self._errors: dict[str, SpdyStream] = {}
+        self._data: dict[str, SpdyStream] = {}
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def opened(self, stream: SpdyStream) -> None:
+        request = stream.headers.get("requestid", "")
+        kind = self._errors if stream.headers.get("streamtype") == "error" else self._data
+        kind[request] = stream
+        if request in self._errors and request in self._data:
+            task = asyncio.create_task(self._forward(self._data.pop(request), self._errors.pop(request)))
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+
+    async def stop(self) -> None:
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _forward(self, data: SpdyStream, error: SpdyStream) -> None:
+        port = int(data.headers.get("port", "0"))
+        try:
+            reader, writer = await asyncio.open_connection(self._pod.ip, listen_port(port))
+        except OSError as failure:
+            pod, reason = self._pod.name, failure.strerror or failure
+            await error.write(f"failed to connect to port {port} inside pod {pod}: {reason}".encode())
+            await error.end()
+            await data.end()
+            return
+        with contextlib.closing(writer):
+            upload = asyncio.create_task(self._upload(data, writer))
+            try:
+                with contextlib.suppress(ConnectionError):
+                    while piece := await reader.read(65536):
+                        await data.write(piece)
+                await data.end()
+                await error.end()
+            finally:
+                upload.cancel()
+                await asyncio.gather(upload, return_exceptions=True)
+
+    async def _upload(self, data: SpdyStream, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await data.reader.read(65536):
+                writer.write(piece)
+                await writer.drain()
+            writer.write_eof()
