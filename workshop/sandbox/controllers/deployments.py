@@ -7,6 +7,7 @@ arithmetic (rollout.py) never works with a number that is out of date.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -81,16 +82,19 @@ class Deployments(Controller[Name]):
 
     def _look(self, deployment: Object, replica_sets: list[Object]) -> Scene:
         seconds = deployment["spec"].get("minReadySeconds", 0)
-        available: dict[str, int] = {}
+        there: Counter[str] = Counter()
+        available: Counter[str] = Counter()
         for pod in self.cluster.list("pods", deployment["metadata"]["namespace"]):
             manager = owners.controller_of(pod)
-            if manager and pods.is_active(pod) and pods.seconds_to_available(pod, seconds) == 0:
-                available[manager["uid"]] = available.get(manager["uid"], 0) + 1
+            if manager and pods.is_active(pod):
+                there[manager["uid"]] += 1
+                available[manager["uid"]] += pods.seconds_to_available(pod, seconds) == 0
         new = revisions.find_new(deployment, replica_sets)
         old = [one for one in sorted(replica_sets, key=revisions.age) if one is not new]
         sizes = {
-            one["metadata"]["name"]: Size(one["spec"].get("replicas", 1), available.get(one["metadata"]["uid"], 0))
+            one["metadata"]["name"]: Size(one["spec"].get("replicas", 1), available[uid], there[uid])
             for one in replica_sets
+            for uid in (one["metadata"]["uid"],)
         }
         return Scene(deployment, limits_of(deployment), new, old, sizes)
 
@@ -197,7 +201,7 @@ class Deployments(Controller[Name]):
         changed = self.cluster.edit(_REPLICA_SETS, *name_of(replica_set), change, manager=MANAGER)
         if changed is None or before.wanted == size:
             return
-        scene.sizes[name] = Size(size, before.available)
+        scene.sizes[name] = Size(size, before.available, before.there)
         record(
             self.cluster, scene.deployment, "ScalingReplicaSet", _scaled(name, before.wanted, size), source=_SOURCE
         )

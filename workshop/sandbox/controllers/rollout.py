@@ -1,8 +1,9 @@
 """The arithmetic of a rolling update: how large each replica set may be, given how many pods serve.
 
-Two promises bound every step: never more than `desired + surge` pods wanted, never fewer than
-`desired - unavailable` available because of the rollout. Pods that a replica set is to lose are taken as
-lost: of `available` pods no more count than the set is asked to have.
+Two promises bound every step: never more than `desired + surge` pods, never fewer than
+`desired - unavailable` available because of the rollout. What a replica set was asked for but has not done
+yet counts against both: pods that it is to lose are taken as lost when it is about who serves, and as still
+there when it is about room.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ from ..cluster import Object
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A replica set: how many pods it is asked to have, and how many are available."""
+    """A replica set: how many pods it is asked to have, how many of its pods are available, and how many it
+    has at all (those on their way out apart).
+    """
 
     wanted: int
     available: int
+    there: int = 0
 
     @property
     def staying(self) -> int:
         return min(self.wanted, self.available)
+
+    @property
+    def most(self) -> int:
+        return max(self.wanted, self.there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ def new_size(limits: Limits, new: Size, old: Sequence[Size]) -> int:
     """What the new replica set should be asked for now."""
     if new.wanted >= limits.desired:
         return limits.desired
-    room = limits.most - new.wanted - sum(size.wanted for size in old)
+    room = limits.most - new.wanted - sum(size.most for size in old)
     return min(limits.desired, new.wanted + max(0, room))
 
 

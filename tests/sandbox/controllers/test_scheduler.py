@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from workshop.sandbox.cluster import Object
+
+from .conftest import World, add_node
+
+HOST = "kubernetes.io/hostname"
+
+
+def pod(world: World, name: str, labels: dict[str, str] | None = None, **spec: Any) -> None:
+    container = {"name": "c", "image": "web:1", **spec.pop("container", {})}
+    metadata = {"name": name, "namespace": "default", "labels": labels or {}}
+    world.create("pods", {"metadata": metadata, "spec": {"containers": [container], **spec}})
+
+
+def node_of(world: World, name: str) -> str | None:
+    found: str | None = world.cluster.get("pods", "default", name)["spec"].get("nodeName")
+    return found
+
+
+async def placed(world: World, name: str) -> str:
+    node: str = await world.until(lambda: node_of(world, name))
+    return node
+
+
+async def waiting(world: World, name: str) -> str:
+    """Why it has no node."""
+    await world.until(lambda: world.cluster.get("pods", "default", name)["status"].get("conditions"))
+    (condition,) = world.cluster.get("pods", "default", name)["status"]["conditions"]
+    assert (condition["type"], condition["status"]) == ("PodScheduled", "False")
+    assert condition["reason"] == "Unschedulable"
+    assert condition["message"] in world.messages("FailedScheduling")
+    message: str = condition["message"]
+    return message
+
+
+async def test_replicas_spread_over_nodes(world: World) -> None:
+    world.deploy(replicas=6)
+    await world.until(world.is_complete)
+    assert Counter(one["spec"]["nodeName"] for one in world.pods()) == {"node-0": 2, "node-1": 2, "node-2": 2}
+    assert any(message.startswith("Successfully assigned default/web-") for message in world.messages("Scheduled"))
+    conditions = world.pods()[0]["status"]["conditions"]
+    assert [one["status"] for one in conditions if one["type"] == "PodScheduled"] == ["True"]
+
+
+async def test_a_node_selector_is_respected_and_a_label_wakes_the_pod(world: World) -> None:
+    pod(world, "picky", nodeSelector={"disk": "fast"})
+    assert await waiting(world, "picky") == (
+        "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."
+    )
+
+    def label(node: Object) -> None:
+        node["metadata"]["labels"]["disk"] = "fast"
+
+    world.cluster.edit("nodes", None, "node-1", label, manager="test")
+    assert await placed(world, "picky") == "node-1"
+
+
+async def test_node_affinity(world: World) -> None:
+    term = {"matchExpressions": [{"key": HOST, "operator": "NotIn", "values": ["node-0", "node-2"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    pod(world, "there", affinity={"nodeAffinity": required})
+    assert await placed(world, "there") == "node-1"
+
+
+async def test_cordons_and_taints(world: World) -> None:
+    taint = {"key": "team", "value": "red", "effect": "NoSchedule"}
+
+    def spoil(node: Object) -> None:
+        if node["metadata"]["name"] == "node-0":
+            node["spec"] = {"unschedulable": True}
+        else:
+            node["spec"] = {"taints": [taint]}
+
+    for index in range(3):
+        world.cluster.edit("nodes", None, f"node-{index}", spoil, manager="test")
+    pod(world, "plain")
+    assert await waiting(world, "plain") == (
+        "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) had untolerated taint(s)."
+    )
+    pod(world, "red", tolerations=[{"key": "team", "value": "red", "effect": "NoSchedule"}])
+    assert await placed(world, "red") in ("node-1", "node-2")
+
+
+async def test_what_does_not_fit_waits_until_there_is_room(world: World) -> None:
+    big = {"container": {"resources": {"requests": {"cpu": "1500m"}}}}
+    for index in range(3):
+        pod(world, f"big-{index}", **big)
+        await placed(world, f"big-{index}")
+    pod(world, "late", **big)
+    assert await waiting(world, "late") == "0/3 nodes are available: 3 Insufficient cpu."
+    world.cluster.delete("pods", "default", "big-1")
+    assert await placed(world, "late")
+
+
+async def test_pods_that_avoid_each_other_do(world: World) -> None:
+    term = {"labelSelector": {"matchLabels": {"app": "shy"}}, "topologyKey": HOST}
+    apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    for index in range(4):
+        pod(world, f"shy-{index}", {"app": "shy"}, affinity=apart)
+    await world.until(lambda: world.messages("FailedScheduling"))
+    nodes = [node_of(world, f"shy-{index}") for index in range(4)]
+    assert sorted(node for node in nodes if node) == ["node-0", "node-1", "node-2"]
+    together = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    pod(world, "fan", affinity=together)
+    assert await placed(world, "fan")
+
+
+async def test_hard_spread_constraints_hold(world: World) -> None:
+    constraint = {
+        "maxSkew": 1,
+        "topologyKey": HOST,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "even"}},
+    }
+    for index in range(2):
+        pod(world, f"fixed-{index}", {"app": "even"}, nodeSelector={HOST: "node-0"})
+        await placed(world, f"fixed-{index}")
+    pod(world, "third", {"app": "even"}, topologySpreadConstraints=[constraint], nodeSelector={})
+    assert await placed(world, "third") != "node-0"
+
+
+async def test_without_nodes_pods_wait_for_one(world: World) -> None:
+    for index in range(3):
+        world.cluster.delete("nodes", None, f"node-{index}")
+    await world.settled()
+    pod(world, "early")
+    assert await waiting(world, "early") == "no nodes available to schedule pods"
+    add_node(world, 7)
+    assert await placed(world, "early") == "node-7"
+
+
+async def test_another_schedulers_pod_is_left_alone(world: World) -> None:
+    pod(world, "theirs", schedulerName="mine")
+    await world.settled()
+    assert node_of(world, "theirs") is None
+    assert world.messages("FailedScheduling") == []
