@@ -11,9 +11,9 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from msgspec import Meta, Struct, ValidationError, convert, structs
+from msgspec import Struct, ValidationError, convert, structs
 
 from workshop.runbook.errors import UsageError
 
@@ -35,19 +35,11 @@ class Istio(Struct, frozen=True, forbid_unknown_fields=True):
     download: str
 
 
-class Traffic(Struct, frozen=True, forbid_unknown_fields=True):
-    """`deviation` in percentage points, `concurrency` in requests."""
-
-    deviation: Annotated[float, Meta(ge=1, le=50)]
-    concurrency: Annotated[int, Meta(ge=1, le=256)]
-
-
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     target: Literal["sandbox", "cluster"]
     state: str
     cluster: Cluster
     istio: Istio
-    traffic: Traffic
     images: dict[str, str]
 
     @property

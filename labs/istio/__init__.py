@@ -1,0 +1,1 @@
+"""Istio: installed, let into two namespaces, and put to work on the BookInfo application."""
