@@ -102,13 +102,13 @@ class Undo(Step):
 
     def __init__(self, part: Step | Timeline) -> None:
         self.title = part.undo_title or f"Undo: {part.title}"
-        self._part = part
+        self.part = part
 
     async def check(self, run: Run) -> Check:
-        return await self._part.check_undo(run)
+        return await self.part.check_undo(run)
 
     async def apply(self, run: Run) -> None:
-        await self._part.undo(run)
+        await self.part.undo(run)
 
         async def still_there() -> str:
             run.facts.forget()
@@ -118,7 +118,7 @@ class Undo(Step):
         await run.wait("what was deleted to be gone", still_there, seconds=UNDO_LIMIT)
 
     def explain(self, run: Run) -> Explanation:
-        return self._part.explain_undo(run)
+        return self.part.explain_undo(run)
 
 
 def unfold(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Chain:

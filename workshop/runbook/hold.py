@@ -13,7 +13,7 @@ from collections.abc import Callable
 from workshop.runbook.guard import Guard
 
 _RELEASE_LIMIT = 10.0
-"""Seconds for giving the lock back. It expires by itself: an unreachable cluster must not keep a run from ending."""
+"""Seconds for giving the lock back. It expires by itself: an unreachable cluster must not keep a run going."""
 
 
 class Hold:

@@ -142,7 +142,8 @@ class Position:
 class Timeline(ABC):
     """An object that a lab moves through stages, one step for each.
 
-    `stages` are names in order. The object before the first stage is at `start` (for instance, absent).
+    `stages` are names in order. The object before the first stage is at `start` (for instance, absent); where an
+    earlier lab moves the same object, `start` is the name of that lab's stage it takes over from.
     """
 
     title: str

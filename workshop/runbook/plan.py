@@ -2,7 +2,7 @@
 
 A check answers from what is there now; what an earlier step of the plan will create is not there yet, and checks
 are written to answer then, too. Only where an earlier step will move the very object that a check looks at does the
-plan know better than the check: the later stages of a timeline, and later labs' timelines of the same object.
+plan know better than the check: the later stages of a timeline, and other labs' timelines of the same object.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workshop.runbook.chain import Chain, Unit, unfold
+from workshop.runbook.chain import Chain, Undo, Unit, unfold
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import Check, Explanation, Lab, Runbook
+from workshop.runbook.model import Check, Difference, Explanation, Lab, Runbook, Timeline
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Listener, Run
 
@@ -88,7 +88,9 @@ class Planner:
     ) -> None:
         self._runbook, self._request = runbook, request
         self._toolbox, self._facts, self._listener = toolbox, facts, listener
-        self._moved_from: set[str] = set()
+        self._moved: dict[str, str] = {}
+        """Where the plan will have moved a timeline's object, by the lab that holds it now: that tells labs which
+        move the same object."""
 
     def labs(self) -> tuple[Lab, ...]:
         """The labs that take part, in order."""
@@ -117,18 +119,29 @@ class Planner:
     async def _step(self, unit: Unit, lab: Lab) -> StepPlan:
         run = self._run(unit.lab, unit.number, lab)
         try:
-            if unit.course and (await unit.course.position(run)).holder in self._moved_from:
-                unit.course.moved = True
-            look = await unit.look(run)
+            check = await self._check(unit, run)
         except Exception as error:
             return StepPlan(unit.number, unit.title, Check(), Explanation(), unit.undoes, error)
-        if look.check.converged:
-            return StepPlan(unit.number, unit.title, look.check, Explanation(), unit.undoes)
-        if unit.course:
+        explanation = Explanation() if check.converged else unit.step.explain(run)
+        return StepPlan(unit.number, unit.title, check, explanation, unit.undoes)
+
+    async def _check(self, unit: Unit, run: Run) -> Check:
+        """What the check says now, or will say after what the plan has before it."""
+        timeline = unit.course.timeline if unit.course else unit.step.part if isinstance(unit.step, Undo) else None
+        if not isinstance(timeline, Timeline):
+            return (await unit.look(run)).check
+        holder = (await timeline.position(run)).holder
+        if unit.course and holder in self._moved:
             unit.course.moved = True
-            holder = (await unit.course.position(run)).holder
-            self._moved_from |= {holder} - {""}
-        return StepPlan(unit.number, unit.title, look.check, unit.step.explain(run), unit.undoes)
+        check = (await unit.look(run)).check
+        if not unit.course and check.converged and self._moved.get(holder) in timeline.stages:
+            check = Check((Difference(timeline.title, "", timeline.start, self._moved[holder]),))
+        if not check.converged:
+            if unit.course:
+                unit.course.moved = True
+            if holder:
+                self._moved[holder] = timeline.stages[unit.stage] if unit.course else timeline.start
+        return check
 
     async def refuse_unless_ready(self, chains: Mapping[str, Chain]) -> None:
         """For --only and --step, which converge nothing else: raises UsageError naming what to run first."""

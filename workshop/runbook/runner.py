@@ -112,7 +112,7 @@ class _Execution:
 
     def _refuse(self, error: Exception) -> None:
         """The run cannot go on: what is under way finishes, nothing else starts."""
-        self._tally.refusal = self._tally.refusal or error
+        self._tally.refusal = self._tally.refusal or only_cause(error)
         self._stop.ask()
 
     def _units(self, lab: Lab) -> tuple[Unit, ...]:

@@ -1,0 +1,90 @@
+"""What is asked for is checked against the runbook before anything is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.runbook.world import Moves, Put, lab
+from workshop.runbook.errors import UsageError
+from workshop.runbook.explain import explain
+from workshop.runbook.model import Explanation, Option, Runbook, Together
+from workshop.runbook.request import Request, step_count
+
+RUNBOOK = Runbook(
+    (
+        lab("istio.install", Put("base"), Together((Put("one"), Put("two")))),
+        lab("istio.canary", Put("rules"), Moves("reviews", ("v1", "v1-v3", "v3"))),
+        lab("istio.cleanup", undoes=["istio.install", "istio.canary"]),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "came_back", "next_command"),
+    [
+        (
+            {"labs": ("istio.canry",)},
+            "there are istio.install, istio.canary, istio.cleanup",
+            "invoke lab.istio.canary",
+        ),
+        (
+            {"labs": ("istio.canary",), "to": "v1-v2"},
+            "there are none, v1, v1-v3, v3",
+            "invoke lab.istio.canary --to v1-v3",
+        ),
+        ({"labs": ("istio.install",), "to": "v1"}, "it has no stages", "invoke lab.istio.install"),
+        ({"labs": ("istio.cleanup",), "to": "v1"}, "it has no stages", "invoke lab.istio.cleanup"),
+        ({"labs": ("istio.canary",), "step": 5}, "it has steps 1 to 4", "invoke lab.istio.canary --explain"),
+        ({"labs": ("istio.canary",), "step": 0}, "it has steps 1 to 4", "invoke lab.istio.canary --explain"),
+        ({"labs": ("istio.install", "istio.canary"), "step": 1}, "it is about one lab", ""),
+        ({"labs": ("istio.canary",), "step": 1, "to": "v1"}, "each says where to begin", ""),
+        ({"labs": ("istio.canary",), "restart": True, "to": "v1"}, "each says where to begin", ""),
+    ],
+)
+def test_what_the_runbook_does_not_have_is_refused(
+    asked: dict[str, Any], came_back: str, next_command: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        Request(**asked).validate(RUNBOOK)
+    assert refused.value.came_back == came_back
+    assert refused.value.next_command == next_command
+
+
+def test_what_the_runbook_has_is_accepted() -> None:
+    for asked in ({"to": "none"}, {"to": "v1-v3"}, {"step": 4}, {"restart": True}, {}):
+        Request(("istio.canary",), **asked).validate(RUNBOOK)
+
+
+def test_each_stage_and_each_step_together_counts() -> None:
+    assert [step_count(RUNBOOK, item) for item in RUNBOOK.labs] == [3, 4, 5]
+
+
+def test_options_not_given_have_their_defaults() -> None:
+    item = lab("a")
+    assert Request(("a",)).options_of(item) == {"weights": None}
+    assert Request(("a",), options={"a": {"weights": "1"}}).options_of(item) == {"weights": "1"}
+    assert item.options == (Option("weights", "a stage of one's own"),)
+
+
+def test_explain_needs_no_cluster_and_has_every_step() -> None:
+    install, canary = explain(RUNBOOK, Request(("istio.canary", "istio.install")))
+    assert install.lab.name == "istio.install"
+    assert [(step.number, step.title) for step in canary.steps] == [
+        (1, "Put rules"),
+        (2, "Move reviews to v1"),
+        (3, "Move reviews to v1-v3"),
+        (4, "Move reviews to v3"),
+    ]
+    assert canary.steps[3].explanation == Explanation("reviews: v3\n", ("put reviews v3",))
+
+
+def test_explain_of_one_step_of_a_stage_of_ones_own_and_of_a_clean_up() -> None:
+    (one,) = explain(RUNBOOK, Request(("istio.canary",), step=3))
+    assert [step.number for step in one.steps] == [3]
+    (own,) = explain(RUNBOOK, Request(("istio.canary",), options={"istio.canary": {"weights": "80/20"}}))
+    assert own.steps[1].explanation.commands == ("put reviews 80/20",)
+    (cleanup,) = explain(RUNBOOK, Request(("istio.cleanup",)))
+    assert [step.title for step in cleanup.steps][-1] == "Undo: Put base"
+    assert cleanup.steps[-1].explanation.commands == ("remove base",)
