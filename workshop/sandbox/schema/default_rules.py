@@ -6,7 +6,6 @@ same type; "" counts as left out, as it does in Kubernetes.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +52,6 @@ VALUES: dict[str, dict[str, Any]] = {
     "core.v1.EndpointPort": {"protocol": "TCP"},
     "core.v1.EphemeralContainer": _CONTAINER,
     "core.v1.HTTPGetAction": {"path": "/", "scheme": "HTTP"},
-    "core.v1.Namespace": {"status": {"phase": "Active"}},
     "core.v1.ObjectFieldSelector": {"apiVersion": "v1"},
     "core.v1.PodSpec": {
         "dnsPolicy": "ClusterFirst",
@@ -93,26 +91,9 @@ def _replica_set(obj: Object) -> None:
         metadata["labels"] = dict(labels)
 
 
-def _namespace(obj: Object) -> None:
-    metadata = obj.setdefault("metadata", {})
-    if name := metadata.get("name"):
-        metadata["labels"] = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
-        # Kept by namespaces until their objects are gone.
-        if not metadata.get("deletionTimestamp"):
-            obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
-
-
 def _node_status(status: Object) -> None:
     if "capacity" in status and "allocatable" not in status:
         status["allocatable"] = dict(status["capacity"])
-
-
-def _secret(obj: Object) -> None:
-    """`stringData` is write-only: it goes into `data`."""
-    text = obj.pop("stringData", None)
-    if isinstance(text, dict):
-        encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in text.items()}
-        obj["data"] = {**(obj.get("data") or {}), **encoded}
 
 
 def pull_policy(image: Any) -> str:
@@ -161,24 +142,6 @@ def _pod(obj: Object) -> None:
             for port in container.get("ports") or ():
                 port["hostPort"] = port.get("hostPort") or port.get("containerPort")
     spec["serviceAccountName"] = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
-    status = obj["status"] = obj.get("status") or {}
-    status["phase"] = status.get("phase") or "Pending"
-    status["qosClass"] = status.get("qosClass") or _quality(spec)
-
-
-def _quality(spec: Object) -> str:
-    """BestEffort asks for nothing; Guaranteed limits cpu and memory of all containers to what they ask for."""
-    resources = [
-        container.get("resources") or {}
-        for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-    ]
-    if not any(each.get("requests") or each.get("limits") for each in resources):
-        return "BestEffort"
-    for each in resources:
-        limits, requests = each.get("limits") or {}, each.get("requests") or {}
-        if any(limits.get(kind) is None or limits[kind] != requests.get(kind) for kind in ("cpu", "memory")):
-            return "Burstable"
-    return "Guaranteed"
 
 
 _REACHABLE = ("NodePort", "LoadBalancer")
@@ -242,12 +205,10 @@ FUNCTIONS: dict[str, Callable[[Object], None]] = {
     "core.v1.Container": _container,
     "core.v1.EphemeralContainer": _container,
     "core.v1.LoadBalancerIngress": _load_balancer_ingress,
-    "core.v1.Namespace": _namespace,
     "core.v1.NodeStatus": _node_status,
     "core.v1.Pod": _pod,
     "core.v1.PodSpec": _pod_spec,
     "core.v1.Probe": _probe,
-    "core.v1.Secret": _secret,
     "core.v1.ServiceSpec": _service_spec,
     "core.v1.Volume": _volume,
     "rbac.v1.Subject": _subject,
