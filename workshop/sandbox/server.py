@@ -24,7 +24,7 @@ from pathlib import Path
 
 import uvloop
 
-from . import tools
+from . import controllers, tools
 from .api.local import LocalCluster
 from .api.server import ApiServer
 from .certificates import server_context, write_private
@@ -69,10 +69,11 @@ async def serve(state: State, idle_seconds: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await api.start(listener, context)
+    _stop_when_idle(api, idle_seconds, stopping)
     try:
-        async with asyncio.TaskGroup():
-            parts: list[asyncio.Task[None]] = []
-            _stop_when_idle(api, idle_seconds, stopping)
+        async with asyncio.TaskGroup() as group:
+            parts = [group.create_task(controllers.run(cluster, network, authority.decode()), name="controllers")]
+            await _first_objects(cluster)
             api.ready = True
             _announce(state, network, url)
             await stopping.wait()
@@ -81,6 +82,13 @@ async def serve(state: State, idle_seconds: float) -> None:
     finally:
         state.server.unlink(missing_ok=True)
         await api.stop()
+
+
+async def _first_objects(cluster: LocalCluster) -> None:
+    """Wait until a pod can be made and run: what every client takes for granted."""
+    async for _ in cluster.watch("serviceaccounts"):
+        if cluster.find("serviceaccounts", "default", "default") is not None:
+            return
 
 
 def claim_block(folder: Path) -> tuple[socket.socket, Network]:

@@ -24,13 +24,10 @@ class LocalCluster:
         self.store = Store(first_revision)
         self.registry = Registry()
         self.writer = Writer(self.store, self.registry)
+        self.admission: list[AdmissionHook] = self.writer.admission
         CustomResources(self.writer)
         for name in _FIRST_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}}, manager="kube-apiserver")
-
-    @property
-    def admission(self) -> list[AdmissionHook]:
-        return self.writer.admission
 
     def resources(self) -> list[Resource]:
         return self.registry.all()
