@@ -1,12 +1,14 @@
 """The workshop's command line: `invoke --list` is its table of contents.
 
-Every lab of the runbook becomes a task `lab.<name>`, every group of labs (`lab.istio`) a task that runs them in order.
-This module is loaded by every `invoke`, also to list or complete, so everything heavy is imported inside functions.
+Every lab of the runbook becomes a task `lab.<name>`, every group of labs (`lab.istio`) a task that runs them in
+order. This module is loaded by every `invoke`, also to list or complete, so all that is heavy is imported inside
+functions.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -56,7 +58,7 @@ def _lab_task(lab: Lab) -> Task[Any]:
 
     def body(context: Context, **given: Any) -> None:
         own = {option.name: given.pop(option.name) for option in lab.options}
-        _run(context, f"lab.{lab.name}", (lab.name,), own, **given)
+        _end(_command().run_labs(context.config, RUNBOOK, (lab.name,), own, **given))
 
     return _task(body, lab.name.rpartition(".")[2], f"{lab.title}\n\n{lab.text}", options)
 
@@ -65,7 +67,7 @@ def _group_task(name: str, labs: Iterable[Lab]) -> Task[Any]:
     names = tuple(lab.name for lab in labs if not lab.undoes)
 
     def body(context: Context, **given: Any) -> None:
-        _run(context, f"lab.{name}", names, {}, **given)
+        _end(_command().run_labs(context.config, RUNBOOK, names, {}, **given))
 
     return _task(body, "all", f"All {name.capitalize()} labs in order, without the clean-up.", list(_COMMON))
 
@@ -82,11 +84,13 @@ def _task(body: Callable[..., None], name: str, text: str, options: list[Option]
     return Task(body, name=name, auto_shortflags=False, help={option.name: option.help for option in options})
 
 
-def _run(context: Context, task_name: str, labs: tuple[str, ...], own: dict[str, Any], **given: Any) -> None:
-    """Run labs as asked on the command line; ends Invoke with the run's exit status when it is not 0."""
-    from workshop.command import run_labs
+def _command() -> Any:
+    from workshop import command
 
-    status = run_labs(context.config, RUNBOOK, task_name, labs, own, **given)
+    return command
+
+
+def _end(status: int) -> None:
     if status:
         raise Exit(code=status)
 
@@ -94,44 +98,31 @@ def _run(context: Context, task_name: str, labs: tuple[str, ...], own: dict[str,
 @task
 def up(context: Context) -> None:
     """Start the sandbox (labs do it by themselves)."""
-    from workshop.command import sandbox_up
-
-    sandbox_up(context.config)
+    _end(_command().sandbox_up(context.config))
 
 
 @task
 def down(context: Context) -> None:
     """Stop the sandbox; its cluster is gone."""
-    from workshop.command import sandbox_down
-
-    sandbox_down(context.config)
+    _end(_command().sandbox_down(context.config))
 
 
 @task
 def status(context: Context) -> None:
     """Tell whether the sandbox runs, since when, and where."""
-    from workshop.command import sandbox_status
-
-    if not sandbox_status(context.config):
-        raise Exit(code=1)
+    _end(_command().sandbox_status(context.config))
 
 
 @task
 def shell(context: Context) -> None:
     """A shell in which kubectl and istioctl talk to the sandbox."""
-    from workshop.command import sandbox_shell
-
-    code = sandbox_shell(context.config)
-    if code:
-        raise Exit(code=code)
+    _end(_command().sandbox_shell(context.config))
 
 
 @task(auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})
 def adopt(context: Context, yes: bool = False) -> None:
     """Mark a cluster as the workshop's, so that labs may change it."""
-    from workshop.command import adopt_cluster
-
-    adopt_cluster(context.config, yes=yes)
+    _end(_command().adopt(context.config, yes=yes))
 
 
 @task
@@ -169,9 +160,10 @@ class _Workshop(Collection):
 
 def _word_broken_settings(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Invoke reads `-f FILE` and `INVOKE_*` itself and lets their errors fall through as tracebacks."""
-    from workshop.command import word_invokes_own_error
-
-    word_invokes_own_error(error) or sys.__excepthook__(kind, error, trace)
+    if _command().word_invokes_own_error(error):
+        sys.stderr.flush()
+        os._exit(2)
+    sys.__excepthook__(kind, error, trace)
 
 
 sys.excepthook = _word_broken_settings

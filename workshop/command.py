@@ -1,0 +1,252 @@
+"""What the tasks of tasks.py do: settings, target, console and engine put together.
+
+Every function returns an exit status. Errors are worded by the console and become the status they carry, so nobody
+sees a traceback without `-d`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workshop import console
+from workshop.runbook import events
+from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.model import Runbook
+from workshop.runbook.request import Request
+from workshop.settings import broken_yaml, from_config
+from workshop.target import Target, describe, sandbox_folder
+
+Config = Any
+"""Invoke's merged configuration: a mapping, with `run.echo` and `run.dry` as its -e and -R set them."""
+
+
+def run_labs(
+    config: Config,
+    runbook: Runbook,
+    labs: tuple[str, ...],
+    own: dict[str, Any],
+    *,
+    plan: bool = False,
+    explain: bool = False,
+    **asked: Any,
+) -> int:
+    """Run, plan or explain `labs`. `own` are the options of a single lab, `asked` the Request's fields."""
+
+    def act() -> int:
+        options = {labs[0]: {key: value for key, value in own.items() if value is not None}} if own else {}
+        request = Request(labs, command=_typed(), options=options, **asked)
+        target = describe(_settings(config), command=_invoke(config))
+        if explain:
+            from workshop.runbook.explain import explain as explained
+
+            console.show_explanation(explained(runbook, request, target.toolbox))
+            return 0
+        return _look_or_run(config, runbook, request, target, plan or config.run.dry)
+
+    return _worded(act)
+
+
+def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Target, look: bool) -> int:
+    with console.open(debug=_debugging(), echo=config.run.echo) as screen:
+        target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+        if look:
+            from workshop.runbook.plan import plan
+
+            found = asyncio.run(plan(runbook, request, target.toolbox, screen.listen, target=target.name))
+            screen.show_plan(found, commands=config.run.dry)
+            return found.exit_status
+        from workshop.runbook.runner import execute
+
+        return asyncio.run(
+            execute(
+                runbook,
+                request,
+                target.toolbox,
+                screen.listen,
+                target=target.name,
+                guard=target.guard,
+                gate=screen.gate,
+            )
+        )
+
+
+def adopt(config: Config, *, yes: bool) -> int:
+    """Mark the cluster, once a person typed its name."""
+
+    def act() -> int:
+        target = describe(_settings(config), command=_invoke(config))
+        target.make_ready(print)
+        if asyncio.run(target.guard.is_marked()):
+            print(f"{target.name} is the workshop's already")
+            return 0
+        if not yes and not target.guard.disposable:
+            _confirm(target)
+        asyncio.run(target.guard.adopt())
+        print(
+            f"{target.name} is the workshop's now: labs may change it, and the clean-up may delete what they made"
+        )
+        return 0
+
+    return _worded(act)
+
+
+def sandbox_up(config: Config) -> int:
+    def act() -> int:
+        _sandbox(config).make_ready(print)
+        return sandbox_status(config)
+
+    return _worded(act)
+
+
+def sandbox_down(config: Config) -> int:
+    def act() -> int:
+        from workshop.sandbox import launcher
+
+        stopped = launcher.stop(sandbox_folder(_settings(config)))
+        print("the sandbox is stopped" if stopped else "the sandbox was not running")
+        return 0
+
+    return _worded(act)
+
+
+def sandbox_status(config: Config) -> int:
+    """1 when it does not run."""
+
+    def act() -> int:
+        from workshop.sandbox import launcher
+
+        running = launcher.status(sandbox_folder(_settings(config)))
+        if running is None:
+            print("the sandbox is not running (invoke sandbox.up starts it)")
+            return 1
+        minutes = (time.time() - running.started) / 60
+        print(f"the sandbox runs at {running.url} (process {running.pid}, for {minutes:.0f} min)")
+        print(f"KUBECONFIG={running.kubeconfig}")
+        return 0
+
+    return _worded(act)
+
+
+def sandbox_shell(config: Config) -> int:
+    """A shell with the sandbox's kubeconfig and tools; its exit status."""
+
+    def act() -> int:
+        settings = _settings(config)
+        target = _sandbox(config)
+        target.make_ready(print)
+        tools = os.pathsep.join([str(sandbox_folder(settings) / "bin"), os.environ.get("PATH", "")])
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(target.kubectl.kubeconfig),
+            "KUBECACHEDIR": str(target.kubectl.cache),
+            "PATH": tools,
+        }
+        if sys.stdin.isatty():
+            print("kubectl and istioctl talk to the sandbox here; exit leaves")
+        return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environment, check=False).returncode
+
+    return _worded(act)
+
+
+def word_invokes_own_error(error: BaseException) -> bool:
+    """Word what Invoke trips over while it reads settings, before any task runs; False for anything else."""
+    import invoke.exceptions as invokes
+    from invoke.util import yaml
+
+    path = _profile() or "the project's invoke.yaml"
+    worded: UsageError
+    if isinstance(error, yaml.MarkedYAMLError):
+        worded = broken_yaml(path, error)
+    elif isinstance(
+        error,
+        (
+            invokes.AmbiguousEnvVar,
+            invokes.AmbiguousMergeError,
+            invokes.UncastableEnvVar,
+            invokes.UnknownFileType,
+            invokes.UnpicklableConfigMember,
+        ),
+    ):
+        worded = UsageError("read the settings", str(error), cause=f"see {path} and INVOKE_* variables")
+    elif isinstance(error, OSError) and error.filename == path:
+        worded = UsageError(f"read the profile {path}", error.strerror or str(error))
+    else:
+        return False
+    console.show_error(worded, debug=_debugging())
+    return True
+
+
+def _settings(config: Config) -> Any:
+    profile = _profile()
+    if profile and not Path(profile).expanduser().exists():  # Invoke goes on without it
+        raise UsageError(f"read the profile {profile}", "there is no such file", next_command="ls config")
+    return from_config(config)
+
+
+def _sandbox(config: Config) -> Target:
+    settings = _settings(config)
+    if settings.target != "sandbox":
+        raise UsageError(
+            "use the sandbox", f"the target is {settings.target}", cause="the profile or INVOKE_TARGET says so"
+        )
+    return describe(settings, command=_invoke(config))
+
+
+def _profile() -> str:
+    """What -f or INVOKE_RUNTIME_CONFIG names. Invoke keeps it to itself, and an error comes before any task."""
+    words = sys.argv[1:]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in ("-f", "--config"):
+            return following
+        if word.startswith("--config="):
+            return word.partition("=")[2]
+        if word.startswith("-f") and len(word) > 2:
+            return word[2:].removeprefix("=")
+    return os.environ.get("INVOKE_RUNTIME_CONFIG", "")
+
+
+def _invoke(config: Config) -> str:
+    """How Invoke is called for this profile, for hints."""
+    profile = _profile()
+    return f"invoke -f {shlex.quote(profile)}" if profile else "invoke"
+
+
+def _typed() -> str:
+    return shlex.join(["invoke", *sys.argv[1:]])
+
+
+def _confirm(target: Target) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"adopt {target.name}",
+            "there is no terminal to ask at",
+            cause="a cluster is adopted by typing its name",
+            next_command="add --yes when you are sure",
+        )
+    print(f"From now on labs may change {target.name}, and the clean-up may delete what they made.")
+    if input(f"Type its name ({target.name}) to adopt it: ").strip() != target.name:
+        raise UsageError(f"adopt {target.name}", "that is not its name", cause="nothing was changed")
+
+
+def _debugging() -> bool:
+    """Whether Invoke got -d."""
+    return logging.getLogger("invoke").isEnabledFor(logging.DEBUG)
+
+
+def _worded(act: Callable[[], int]) -> int:
+    try:
+        return act()
+    except WorkshopError as error:
+        console.show_error(error, debug=_debugging())
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
