@@ -8,8 +8,8 @@ from aiohttp import web
 from tests.traffic.servers import serving, wired
 from workshop.runbook.errors import WorkshopError
 from workshop.traffic.client import LoginError
-from workshop.traffic.endpoint import Login
 from workshop.traffic.fetch import fetch
+from workshop.traffic.login import Login
 
 
 async def test_an_answer_has_status_headers_body_and_time() -> None:

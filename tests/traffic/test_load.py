@@ -10,8 +10,8 @@ from aiohttp import web
 
 from tests.traffic.servers import eventually, serving, wired
 from workshop.traffic.client import LoginError
-from workshop.traffic.endpoint import Login
 from workshop.traffic.load import Result, send
+from workshop.traffic.login import Login
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LOGIN = Login("/login", (("username", "jason"), ("passwd", "a secret")))
@@ -112,6 +112,19 @@ async def test_logs_in_once_and_uses_the_session() -> None:
     assert len(server.requests) == 21
     assert {request.headers["x"] for request in server.requests} == {"y"}
     assert server.requests[-1].cookies["a"] == "1"
+
+
+async def test_cookies_of_answers_are_not_kept() -> None:
+    """Else the first answer of a sticky version would decide all others."""
+
+    async def sticky(request: web.Request) -> web.Response:
+        response = web.Response(text=request.cookies.get("version", "none"))
+        response.set_cookie("version", "v1")
+        return response
+
+    async with serving(sticky) as server:
+        result = await send(server.url.replace("127.0.0.1", "localhost"), count=10, concurrency=1, classify=by_body)
+    assert result.counts == {"none": 10}
 
 
 @pytest.mark.parametrize(("status", "said"), [(403, "HTTP 403"), (200, "without a cookie")])

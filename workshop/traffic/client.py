@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from workshop.runbook.errors import WorkshopError
-from workshop.traffic.endpoint import Login
+from workshop.traffic.login import Login
 
 
 class LoginError(WorkshopError):

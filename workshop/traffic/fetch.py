@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from workshop.runbook.errors import WorkshopError
 from workshop.traffic import client
-from workshop.traffic.endpoint import Login
+from workshop.traffic.login import Login
 
 
 @dataclass(frozen=True, slots=True)

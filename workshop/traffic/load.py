@@ -17,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from workshop.traffic import client
-from workshop.traffic.endpoint import Login
+from workshop.traffic.login import Login
 
 Classify = Callable[[int, Mapping[str, str], bytes], str | None]
 """Status, headers and body of an answer to its category; None when the answer is of no use."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from workshop.runbook.model import Verdict
     from workshop.runbook.run import Run
-    from workshop.traffic.endpoint import Login
+    from workshop.traffic.login import Login
     from workshop.traffic.verdict import Plan
 
 

@@ -1,15 +1,8 @@
-"""Where traffic enters, and how somebody logs in there. Declarations only: labs import this."""
+"""How somebody logs in. A declaration: labs import it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class Ingress:
-    """The address of the ingress gateway as it is seen from here: `http://ADDRESS:PORT`, without a path."""
-
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
