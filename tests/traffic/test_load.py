@@ -118,8 +118,8 @@ async def test_cookies_of_answers_are_not_kept() -> None:
     """Else the first answer of a sticky version would decide all others."""
 
     async def sticky(request: web.Request) -> web.Response:
-        response = web.Response(text=request.cookies.get("version", "none"))
-        response.set_cookie("version", "v1")
+        response = web.Response(text=request.cookies.get("affinity", "none"))
+        response.set_cookie("affinity", "v1")
         return response
 
     async with serving(sticky) as server:

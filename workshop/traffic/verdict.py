@@ -17,7 +17,7 @@ share, so of all shares above p_i + d, that at p_i + d is hardest to notice, and
 
     P(X_i <= high_i | n, p_i + d) <= ERROR   and   P(X_i >= low_i | n, p_i - d) <= ERROR.
 
-The widest ranges that obey these are taken; any wider one breaks (b), any narrower one makes (a) worse. Where
+The widest ranges that obey these are taken; narrower ones would only make (a) worse. Where
 p_i - d is below 0 or p_i + d above 1, 0 and 1 stand in: a category that should be there and gets nothing is
 always noticed, whatever d.
 
@@ -33,8 +33,9 @@ must match.
 **What is guaranteed.** (a) and (b) at exactly the plan's n. Counts are whole numbers, so the errors do not fall
 evenly as n grows: the next larger n may miss one of them by a little. That is why a probe takes exactly n answers,
 and why a missing answer is not left out of the sum but counted against every category (see `judge`). Round robin
-and least request spread requests more evenly than chance, which only helps (a); answers that depend on each other
-otherwise (a session that sticks to a version) are outside the calculation.
+spreads requests more evenly than chance, which only helps (a). Least request favours whoever answers faster, so
+equal shares are then not what is to be expected; and answers that depend on each other (a session that sticks to a
+version) are outside the calculation.
 
 Sources: binomial and multinomial distribution, Bonferroni's inequality and the monotone likelihood ratio of the
 binomial, as in any textbook (e.g. Casella and Berger, Statistical Inference, 8.3). No approximation is used: tails
