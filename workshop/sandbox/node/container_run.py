@@ -59,6 +59,8 @@ class ContainerRun:
         self.serving = asyncio.Event()
         """Set once the program serves and its startup probe, if any, has succeeded."""
         self.stdin = asyncio.StreamReader()
+        self.attached = False
+        """Whether anybody has attached to this run."""
         self._pod, self._programs = pod, programs
         self._probed_ready = False
         self._stopping = False
@@ -117,7 +119,7 @@ class ContainerRun:
     async def _once(self) -> int:
         """One run of the program; its exit status."""
         factory = await self._image()
-        self.stdin = asyncio.StreamReader()
+        self.stdin, self.attached = asyncio.StreamReader(), False
         if self._id:
             self.previous_log, self.log = self.log, ContainerLog()
             if "terminated" in self.state:

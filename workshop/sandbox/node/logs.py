@@ -47,6 +47,10 @@ class ContainerLog:
         self._written += len(lines)
         self._notify()
 
+    def so_far(self) -> bytes:
+        """All that is kept, as it was written, the unfinished line included."""
+        return b"".join([*(line.text + b"\n" for line in self._lines), *self._partial.values()])
+
     def out(self, data: bytes) -> None:
         self.write("out", data)
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable
 
 from workshop.sandbox.images.commands import basics, curl, shell, text
 from workshop.sandbox.images.commands.process import CommandFunction, Process, Usage
-from workshop.sandbox.images.commands.shell import Shell
+from workshop.sandbox.images.commands.shell import INTERRUPT_LINE, Shell
 from workshop.sandbox.images.commands.terminal import Terminal
 from workshop.sandbox.images.program import Container, Program, ProgramError, Streams
 
@@ -48,6 +48,8 @@ async def run(command: list[str], container: Container, streams: Streams) -> int
     def interrupt() -> None:
         for task in foreground:
             task.cancel()
+        if not foreground:
+            terminal.streams.stdin.feed_data(INTERRUPT_LINE)
 
     terminal = Terminal(streams, interrupt)
     keys = asyncio.create_task(terminal.run())

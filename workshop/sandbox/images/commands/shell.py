@@ -16,6 +16,10 @@ Execute = Callable[[list[str], Process], Awaitable[int]]
 """Runs one command that is not built in."""
 
 
+INTERRUPT_LINE = b"\x03\n"
+"""Read by an interactive shell: forget what was typed so far."""
+
+
 class _Exit(Exception):
     def __init__(self, status: int) -> None:
         self.status = status
@@ -61,6 +65,9 @@ class Shell:
             line = await self.process.stdin.readline()
             if not line:
                 return self.status
+            if line == INTERRUPT_LINE:
+                pending = ""
+                continue
             pending += line.decode(errors="replace")
             try:
                 tree = syntax.parse(pending)

@@ -1,6 +1,7 @@
 """What kubectl streams from and to pods: logs, exec, attach and port-forward.
 
-Over WebSockets, which kubectl prefers since 1.31; its older SPDY upgrade is refused.
+Over WebSockets, which kubectl prefers since 1.31; its older SPDY upgrade is refused. What is wrong with
+a request is said before that, because after any refusal kubectl tries SPDY, and shows what came back last.
 """
 
 from __future__ import annotations
@@ -32,8 +33,6 @@ class StreamServer:
             raise ApiError(400, "BadRequest", why)
         if subresource == "log":
             return await serve_log(request, run)
-        if "websocket" not in request.headers.get("Upgrade", "").lower():
-            raise ApiError(400, "BadRequest", "unable to upgrade: the sandbox streams over WebSocket only")
         if subresource == "exec":
             return await terminals.serve_exec(request, run)
         if subresource == "attach":

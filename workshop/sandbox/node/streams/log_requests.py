@@ -8,10 +8,10 @@ from datetime import datetime
 
 from aiohttp import web
 
-from workshop.sandbox.cluster import ApiError
 from workshop.sandbox.node.container_run import ContainerRun
 from workshop.sandbox.node.logs import ContainerLog
 from workshop.sandbox.node.pod_run import PodRun
+from workshop.sandbox.node.streams.request import bad, container, flag
 
 _PARAMETERS = {
     "container",
@@ -31,10 +31,10 @@ _BATCH = 65536
 async def serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
     query = request.query
     if unknown := set(query) - _PARAMETERS:
-        raise _bad(f"not supported by the sandbox: {', '.join(sorted(unknown))}")
-    log = _log(pod, container(pod, query.get("container", "")), _flag(query, "previous"))
-    stamped, limit = _flag(query, "timestamps"), _number(query, "limitBytes")
-    lines = log.read(tail=_number(query, "tailLines"), since=_since(query), follow=_flag(query, "follow"))
+        raise bad(f"not supported by the sandbox: {', '.join(sorted(unknown))}")
+    log = _log(pod, container(pod, query.get("container", "")), flag(query, "previous"))
+    stamped, limit = flag(query, "timestamps"), _number(query, "limitBytes")
+    lines = log.read(tail=_number(query, "tailLines"), since=_since(query), follow=flag(query, "follow"))
     response = web.StreamResponse(headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"})
     await response.prepare(request)
     waiting = bytearray()
@@ -44,7 +44,7 @@ async def serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
             del waiting[limit:]
             break
         # Line by line when following; else in pieces, unless a limit has to be counted from the start.
-        if limit is None and (_flag(query, "follow") or len(waiting) > _BATCH):
+        if limit is None and (flag(query, "follow") or len(waiting) > _BATCH):
             await response.write(bytes(waiting))
             waiting.clear()
     if waiting:
@@ -53,36 +53,15 @@ async def serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
     return response
 
 
-def container(pod: PodRun, name: str) -> ContainerRun:
-    """The container of this name; without one, the only container. Raises ApiError."""
-    if not name:
-        names = [run.name for run in pod.containers]
-        if len(names) > 1:
-            raise _bad(f"a container name must be specified for pod {pod.name}, choose one of: [{' '.join(names)}]")
-        name = names[0]
-    run = pod.find(name)
-    if run is None:
-        raise _bad(f"container {name} is not valid for pod {pod.name}")
-    return run
-
-
 def _log(pod: PodRun, run: ContainerRun, previous: bool) -> ContainerLog:
     if previous:
         if run.previous_log is None:
-            raise _bad(f'previous terminated container "{run.name}" in pod "{pod.name}" not found')
+            raise bad(f'previous terminated container "{run.name}" in pod "{pod.name}" not found')
         return run.previous_log
     if not run.container_id:
         reason = run.state.get("waiting", {}).get("reason", "ContainerCreating")
-        raise _bad(f'container "{run.name}" in pod "{pod.name}" is waiting to start: {reason}')
+        raise bad(f'container "{run.name}" in pod "{pod.name}" is waiting to start: {reason}')
     return run.log
-
-
-def _bad(message: str) -> ApiError:
-    return ApiError(400, "BadRequest", message)
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    return query.get(name, "").lower() in ("true", "1")
 
 
 def _number(query: Mapping[str, str], name: str) -> int | None:
@@ -90,7 +69,7 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
-        raise _bad(f"{name}: Invalid value: {text!r}: must be a whole number, not negative")
+        raise bad(f"{name}: Invalid value: {text!r}: must be a whole number, not negative")
     return int(text)
 
 
@@ -102,5 +81,5 @@ def _since(query: Mapping[str, str]) -> int | None:
         try:
             return int(datetime.fromisoformat(moment).timestamp()) * 1_000_000_000
         except ValueError:
-            raise _bad(f"sinceTime: Invalid value: {moment!r}") from None
+            raise bad(f"sinceTime: Invalid value: {moment!r}") from None
     return None

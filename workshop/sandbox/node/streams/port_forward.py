@@ -7,19 +7,20 @@ import contextlib
 
 from aiohttp import WSMsgType, web
 
-from workshop.sandbox.cluster import ApiError
 from workshop.sandbox.network import listen_port
 from workshop.sandbox.node.pod_run import PodRun
+from workshop.sandbox.node.streams.request import bad, require_websocket
 from workshop.sandbox.node.streams.spdy import SpdySession, SpdyStream
 
 _PROTOCOL = "SPDY/3.1+portforward.k8s.io"
 
 
 async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamResponse:
-    if _PROTOCOL not in request.headers.get("Sec-WebSocket-Protocol", ""):
-        raise ApiError(400, "BadRequest", f"unable to upgrade: the sandbox's port-forward is {_PROTOCOL}")
     if pod.terminating or not any(run.running for run in pod.containers):
-        raise ApiError(400, "BadRequest", f"unable to forward port because pod {pod.name} is not running")
+        raise bad(f"unable to forward port because pod {pod.name} is not running")
+    require_websocket(request)
+    if _PROTOCOL not in request.headers.get("Sec-WebSocket-Protocol", ""):
+        raise bad(f"unable to upgrade: the sandbox's port-forward is {_PROTOCOL}")
     socket = web.WebSocketResponse(protocols=(_PROTOCOL,), max_msg_size=0)
     await socket.prepare(request)
     forwarder = _Forwarder(pod)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from workshop.sandbox.cluster import ApiError
 from workshop.sandbox.images.commands import NotFound
 from workshop.sandbox.images.program import Streams
 from workshop.sandbox.node.container_run import ContainerRun, Stopped
 from workshop.sandbox.node.pod_run import PodRun
-from workshop.sandbox.node.streams.log_requests import container
+from workshop.sandbox.node.streams.request import bad, container, flag, require_websocket
 
 _STDIN, _STDOUT, _STDERR, _OUTCOME, _SIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -26,10 +25,10 @@ _NOT_FOUND = 127
 
 
 async def serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
-    run = _running(pod, request.query)
+    run = _running(pod, request)
     command = request.query.getall("command", [])
     if not command:
-        raise ApiError(400, "BadRequest", "you must specify at least 1 command for the container")
+        raise bad("you must specify at least 1 command for the container")
 
     async def execute(streams: Streams) -> int:
         try:
@@ -46,14 +45,18 @@ async def serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
 
 
 async def serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse:
-    run = _running(pod, request.query)
+    run = _running(pod, request)
 
     async def attach(streams: Streams) -> int:
         def listen(stream: str, data: bytes) -> None:
             (streams.out if stream == "out" else streams.err)(data)
 
+        # Who starts a container to talk to it must not miss what it said before the connection was there.
+        if run.spec.get("stdin") and not run.attached:
+            streams.out(run.log.so_far())
+        run.attached = True
         run.log.listeners.append(listen)
-        feeding = asyncio.create_task(_feed(streams.stdin, run)) if _flag(request.query, "stdin") else None
+        feeding = asyncio.create_task(_feed(streams.stdin, run)) if flag(request.query, "stdin") else None
         try:
             await run.log.closed()
         finally:
@@ -72,15 +75,12 @@ async def _feed(stdin: asyncio.StreamReader, run: ContainerRun) -> None:
         run.stdin.feed_eof()
 
 
-def _running(pod: PodRun, query: Mapping[str, str]) -> ContainerRun:
-    run = container(pod, query.get("container", ""))
+def _running(pod: PodRun, request: web.Request) -> ContainerRun:
+    run = container(pod, request.query.get("container", ""))
     if not run.running:
-        raise ApiError(400, "BadRequest", f'container not found ("{run.name}"): it is not running')
+        raise bad(f'container not found ("{run.name}"): it is not running')
+    require_websocket(request)
     return run
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    return query.get(name, "").lower() in ("true", "1")
 
 
 class _Session:
@@ -97,9 +97,9 @@ class _Session:
         streams = Streams(
             out=lambda data: self._send(_STDOUT, data),
             err=lambda data: self._send(_STDERR, data),
-            tty=_flag(query, "tty"),
+            tty=flag(query, "tty"),
         )
-        if _flag(query, "stdin"):
+        if flag(query, "stdin"):
             streams.stdin = asyncio.StreamReader(limit=2**24)
         sending = asyncio.create_task(self._pump())
         receiving = asyncio.create_task(self._receive(streams.stdin))
