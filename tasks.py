@@ -15,8 +15,10 @@ from typing import Any
 
 from invoke import Collection, Context, Exit, Task, task
 
-from labs import RUNBOOK
-from workshop.runbook.model import Lab, Option, Timeline
+sys.dont_write_bytecode = False  # Invoke sets it, and every call would compile the same modules again
+
+from labs import RUNBOOK  # noqa: E402
+from workshop.runbook.model import Lab, Option, Timeline  # noqa: E402
 
 _COMMON = (
     Option("plan", "Show what would change; change nothing.", False),

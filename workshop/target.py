@@ -40,7 +40,7 @@ class Target:
 
 
 def describe(settings: Settings, *, command: str = "invoke") -> Target:
-    """`command` is how Invoke was called, with the profile, for hints. Raises UsageError for what cannot be found."""
+    """`command` is how Invoke was called, with the profile, for hints. Raises UsageError for what is missing."""
     return {"sandbox": _sandbox, "cluster": _cluster}[settings.target](settings, command)
 
 
