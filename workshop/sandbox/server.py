@@ -28,8 +28,10 @@ from . import controllers, tools
 from .api.local import LocalCluster
 from .api.server import ApiServer
 from .certificates import server_context, write_private
+from .images import PROGRAMS
 from .kubeconfig import kubeconfig
 from .network import API_PORT, BLOCKS, Network
+from .node import Node
 from .state import State
 
 log = logging.getLogger(__name__)
@@ -68,17 +70,23 @@ async def serve(state: State, idle_seconds: float) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    node = Node(cluster, network, PROGRAMS)
+    api.streams = node.streams.handle
     await api.start(listener, context)
     _stop_when_idle(api, idle_seconds, stopping)
     try:
         async with asyncio.TaskGroup() as group:
-            parts = [group.create_task(controllers.run(cluster, network, authority.decode()), name="controllers")]
+            parts = [
+                group.create_task(controllers.run(cluster, network, authority.decode()), name="controllers"),
+                group.create_task(node.run(), name="node"),
+            ]
             await _first_objects(cluster)
             api.ready = True
             _announce(state, network, url)
             await stopping.wait()
             for part in parts:
                 part.cancel()
+        await node.stop()
     finally:
         state.server.unlink(missing_ok=True)
         await api.stop()
