@@ -57,11 +57,8 @@ async def test_an_address_stays_and_a_replacement_without_keeps_it(world: World)
         world.edit("services", "web", lambda changed: changed["spec"].update(clusterIP="127.64.130.1"))
 
 
-async def test_headless_and_external_services_have_no_address(world: World) -> None:
+async def test_headless_services_have_no_address(world: World) -> None:
     assert world.create("services", service("headless", clusterIP="None"))["spec"]["clusterIPs"] == ["None"]
-    external = {"type": "ExternalName", "externalName": "example.com"}
-    made = world.create("services", {"metadata": {"name": "ext", "namespace": "default"}, "spec": external})
-    assert "clusterIP" not in made["spec"]
 
 
 async def test_node_ports_come_and_go_with_the_type(world: World) -> None:
@@ -81,6 +78,7 @@ async def test_node_ports_come_and_go_with_the_type(world: World) -> None:
     )
     back = world.edit("services", "web", lambda changed: changed["spec"].update(type="ClusterIP"))
     assert "nodePort" not in back["spec"]["ports"][0]
+    assert "externalTrafficPolicy" not in back["spec"]
 
 
 def ingress(world: World, name: str = "web") -> list[Object]:

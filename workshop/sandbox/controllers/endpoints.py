@@ -1,4 +1,5 @@
-"""Endpoints and EndpointSlices of services with a selector.
+"""Where services lead: Endpoints and EndpointSlices of those with a selector, and slices that mirror the
+Endpoints somebody wrote for a service without one.
 
 A pod on its way out is not ready here before anything else happens to it, so nobody sends it anything new;
 slices go on telling that it still serves what it has.
@@ -9,20 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..cluster import Cluster, Object, WatchEvent
-from . import owners
+from . import endpoint_slices
 from .controller import MANAGER, Controller, Name, name_of
-from .service_backends import Backend, Port, backends, is_headless, selects
+from .endpoint_slices import MANAGED_BY, SERVICE_NAME, SLICES
+from .service_backends import Backend, Groups, Port, backends, labels_with, selects, written
 
-SLICES = "endpointslices.discovery.k8s.io"
-SERVICE_NAME = "kubernetes.io/service-name"
-_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _ENDPOINTS_MANAGED_BY = "endpoints.kubernetes.io/managed-by"
-_HEADLESS = "service.kubernetes.io/headless"
-_SLICE_MANAGER = "endpointslice-controller.k8s.io"
 _ENDPOINTS_MANAGER = "endpoint-controller"
-_LARGEST_SLICE = 100
-
-Groups = dict[tuple[Port, ...], list[Backend]]
+SKIP_MIRROR = "endpointslice.kubernetes.io/skip-mirror"
+_CONTROLLER, _MIRROR = "endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"
 
 
 class EndpointsOfServices(Controller[Name]):
@@ -39,12 +35,11 @@ class EndpointsOfServices(Controller[Name]):
             return ((namespace, name),)
         if event.resource == "pods":
             return self._services_of(event, namespace, name)
-        # Only what others did to them; changes of our own are what they should be already.
-        labels = obj["metadata"].get("labels") or {}
         if event.resource == "endpoints":
-            return ((namespace, name),) if labels.get(_ENDPOINTS_MANAGED_BY) == _ENDPOINTS_MANAGER else ()
+            return ((namespace, name),)
+        labels = obj["metadata"].get("labels") or {}
         service = labels.get(SERVICE_NAME)
-        return ((namespace, service),) if service and labels.get(_MANAGED_BY) == _SLICE_MANAGER else ()
+        return ((namespace, service),) if service and labels.get(MANAGED_BY) in (_CONTROLLER, _MIRROR) else ()
 
     def _services_of(self, event: WatchEvent, namespace: str, name: str) -> list[Name]:
         now: dict[str, str] = event.object["metadata"].get("labels") or {}
@@ -65,13 +60,22 @@ class EndpointsOfServices(Controller[Name]):
         if service is None:
             self._forget(namespace, name)
             return None
-        if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
-            # What it has stays, from now on anybody's to change.
-            return None
-        groups = backends(service, self.cluster.list("pods", namespace))
-        self._write_slices(service, groups)
-        self._write_endpoints(service, groups)
+        if service["spec"].get("selector"):
+            groups = backends(service, self.cluster.list("pods", namespace))
+            endpoint_slices.write(self.cluster, service, groups, _CONTROLLER)
+            self._write_endpoints(service, groups)
+        else:
+            self._mirror(service)
         return None
+
+    def _mirror(self, service: Object) -> None:
+        """Slices of what was written by hand; nothing when there is nothing, or slices were written, too."""
+        endpoints = self.cluster.find("endpoints", *name_of(service))
+        labels = (endpoints or {}).get("metadata", {}).get("labels") or {}
+        if endpoints is None or labels.get(SKIP_MIRROR) == "true" or _ENDPOINTS_MANAGED_BY in labels:
+            endpoint_slices.remove(self.cluster, service, _MIRROR)
+        else:
+            endpoint_slices.write(self.cluster, service, written(endpoints), _MIRROR)
 
     def _forget(self, namespace: str, name: str) -> None:
         """The service is gone. Its slices, which it owns, are the garbage collector's."""
@@ -79,59 +83,10 @@ class EndpointsOfServices(Controller[Name]):
         if endpoints and (endpoints["metadata"].get("labels") or {}).get(_ENDPOINTS_MANAGED_BY):
             self.cluster.delete("endpoints", namespace, name)
 
-    def _write_slices(self, service: Object, groups: Groups) -> None:
-        namespace, name = name_of(service)
-        present: dict[tuple[Port, ...], list[Object]] = {}
-        for piece in self.cluster.list(SLICES, namespace, {SERVICE_NAME: name, _MANAGED_BY: _SLICE_MANAGER}):
-            if owners.is_controlled_by(piece, service):
-                present.setdefault(_ports_of(piece), []).append(piece)
-        labels = _labels(service, {SERVICE_NAME: name, _MANAGED_BY: _SLICE_MANAGER})
-        # A service without pods has one slice without endpoints, so that there is something to watch.
-        for ports, group in (groups or {(): []}).items():
-            pieces = present.pop(ports, [])
-            for start in range(0, max(len(group), 1), _LARGEST_SLICE):
-                endpoints = [_endpoint(one) for one in group[start : start + _LARGEST_SLICE]]
-                self._write_slice(service, pieces.pop(0) if pieces else None, labels, ports, endpoints)
-            present[ports] = pieces
-        for piece in (piece for pieces in present.values() for piece in pieces):
-            self.cluster.delete(SLICES, *name_of(piece))
-
-    def _write_slice(
-        self,
-        service: Object,
-        piece: Object | None,
-        labels: Object,
-        ports: tuple[Port, ...],
-        endpoints: list[Object],
-    ) -> None:
-        if piece is not None:
-
-            def change(changed: Object) -> None:
-                changed["metadata"]["labels"] = labels
-                changed["endpoints"] = endpoints
-
-            self.cluster.edit(SLICES, *name_of(piece), change, manager=MANAGER)
-            return
-        namespace, name = name_of(service)
-        made = {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "generateName": f"{name}-",
-                "namespace": namespace,
-                "labels": labels,
-                "ownerReferences": [owners.reference_to(service)],
-            },
-            "addressType": "IPv4",
-            "endpoints": endpoints,
-            "ports": [_slice_port(port) for port in ports],
-        }
-        self.cluster.create(SLICES, made, manager=MANAGER)
-
     def _write_endpoints(self, service: Object, groups: Groups) -> None:
         namespace, name = name_of(service)
         subsets = [subset for ports, group in groups.items() if (subset := _subset(ports, group))]
-        labels = _labels(service, {_ENDPOINTS_MANAGED_BY: _ENDPOINTS_MANAGER})
+        labels = labels_with(service, {_ENDPOINTS_MANAGED_BY: _ENDPOINTS_MANAGER})
 
         def change(changed: Object) -> None:
             changed["metadata"]["labels"] = labels
@@ -147,37 +102,6 @@ class EndpointsOfServices(Controller[Name]):
             }
             change(made)
             self.cluster.create("endpoints", made, manager=MANAGER)
-
-
-def _labels(service: Object, own: dict[str, str]) -> dict[str, str]:
-    labels = {**(service["metadata"].get("labels") or {}), **own}
-    if is_headless(service):
-        labels[_HEADLESS] = ""
-    return labels
-
-
-def _ports_of(piece: Object) -> tuple[Port, ...]:
-    return tuple(
-        (port.get("name") or "", port["port"], port.get("protocol", "TCP"), port.get("appProtocol"))
-        for port in piece.get("ports") or ()
-    )
-
-
-def _slice_port(port: Port) -> Object:
-    name, number, protocol, application = port
-    made: Object = {"name": name, "port": number, "protocol": protocol}
-    return {**made, "appProtocol": application} if application else made
-
-
-def _endpoint(backend: Backend) -> Object:
-    made: Object = {
-        "addresses": [backend.address],
-        "conditions": {"ready": backend.ready, "serving": backend.serving, "terminating": backend.terminating},
-        "targetRef": backend.reference,
-    }
-    if backend.node:
-        made["nodeName"] = backend.node
-    return made
 
 
 def _subset(ports: tuple[Port, ...], group: list[Backend]) -> Object | None:

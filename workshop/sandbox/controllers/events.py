@@ -1,16 +1,18 @@
 """Events: what happened to an object, as `kubectl describe` and `kubectl events` show it.
 
-The same thing happening again is counted on one Event rather than told again. Its name follows from what
-happened to whom, so finding it needs no index. Events are the best effort of whoever records them: where
-none can be stored (a namespace on its way out) there is none.
+The same thing happening again is counted on one Event rather than told again. Names sort by time, since
+timestamps are whole seconds and clients show what happened within one in the order of names. Events are the
+best effort of whoever records them: where none can be stored (a namespace on its way out) there is none.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from ..api.objects import timestamp
 from ..cluster import ApiError, Cluster, Object, WatchEvent
@@ -18,6 +20,10 @@ from .clock import seconds_since
 from .controller import MANAGER, Controller, Name, name_of
 
 _KEPT_SECONDS = 3600
+_REMEMBERED = 4096
+
+_names: WeakKeyDictionary[Cluster, OrderedDict[tuple[str, ...], str]] = WeakKeyDictionary()
+"""The events of each cluster that the same thing happening again is counted on, the latest last."""
 
 
 def record(
@@ -38,8 +44,8 @@ def record(
     """
     metadata = obj["metadata"]
     namespace = metadata.get("namespace") or "default"
-    same = "\0".join((metadata["uid"], type, reason, message, source, field_path or ""))
-    name = f"{metadata['name']}.{hashlib.blake2b(same.encode(), digest_size=8).hexdigest()}"
+    same = (metadata["uid"], type, reason, message, source, field_path or "")
+    names = _names.setdefault(cluster, OrderedDict())
     now = timestamp()
 
     def again(event: Object) -> None:
@@ -47,7 +53,11 @@ def record(
         event["lastTimestamp"] = now
 
     with contextlib.suppress(ApiError):
-        if cluster.edit("events", namespace, name, again, manager=source) is None:
+        known = names.get(same)
+        if known is None or cluster.edit("events", namespace, known, again, manager=source) is None:
+            names[same] = name = f"{metadata['name']}.{time.time_ns():x}"
+            if len(names) > _REMEMBERED:
+                names.popitem(last=False)
             cluster.create(
                 "events",
                 {

@@ -10,7 +10,8 @@ from ..api.objects import terminating
 from ..cluster import Admission, AdmissionHook, ApiError, Cluster, Object, WatchEvent
 from ..network import API_PORT, Network
 from .controller import MANAGER, Controller, Name, name_of
-from .endpoints import SERVICE_NAME, SLICES
+from .endpoint_slices import SERVICE_NAME, SLICES
+from .endpoints import SKIP_MIRROR
 
 _ACCOUNT = "default"
 _CERTIFICATES = "kube-root-ca.crt"
@@ -100,7 +101,7 @@ class ApiServerService(Controller[Name]):
         piece = {"addressType": "IPv4", "endpoints": endpoints, "ports": [port]}
         labels = {"component": "apiserver", "provider": "kubernetes"}
         self._ensure("services", key, labels, {"spec": service})
-        self._ensure("endpoints", key, {"endpointslice.kubernetes.io/skip-mirror": "true"}, subsets)
+        self._ensure("endpoints", key, {SKIP_MIRROR: "true"}, subsets)
         self._ensure(SLICES, key, {SERVICE_NAME: "kubernetes"}, piece)
         return None
 

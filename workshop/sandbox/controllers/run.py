@@ -20,6 +20,7 @@ from .namespaces import Namespaces
 from .replicasets import ReplicaSets
 from .scheduler import Scheduler
 from .service_addresses import ServiceAddresses
+from .support import require_support
 
 
 async def run(cluster: Cluster, network: Network, certificates: str = "") -> None:
@@ -28,7 +29,7 @@ async def run(cluster: Cluster, network: Network, certificates: str = "") -> Non
     `certificates` (PEM) are what clients should trust the API server by; every namespace shows them.
     """
     addresses = ServiceAddresses(cluster, network)
-    hooks: list[AdmissionHook] = [addresses, require_service_account(cluster)]
+    hooks: list[AdmissionHook] = [require_support, addresses, require_service_account(cluster)]
     controllers: list[Controller[Any]] = [
         NamespaceContent(cluster, certificates),
         ApiServerService(cluster, network, addresses.api_server),

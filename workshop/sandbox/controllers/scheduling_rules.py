@@ -133,20 +133,6 @@ def _requests(container: Object) -> dict[str, Fraction]:
     return {resource: quantities.parse(amount) for resource, amount in asked.items()}
 
 
-def _host_ports(pod: Object, place: Place, places: list[Place]) -> str | None:
-    wanted = set(_ports(pod))
-    if wanted and any(port in wanted for other in place.pods for port in _ports(other)):
-        return "node(s) didn't have free ports for the requested pod ports"
-    return None
-
-
-def _ports(pod: Object) -> Iterable[tuple[int, str]]:
-    for container in pod["spec"]["containers"]:
-        for port in container.get("ports") or ():
-            if port.get("hostPort"):
-                yield port["hostPort"], port.get("protocol", "TCP")
-
-
 def _affinity(pod: Object, place: Place, places: list[Place]) -> str | None:
     for term in _terms(pod, "podAffinity"):
         near = [other for other in _near(place, places, term["topologyKey"]) if _term_selects(pod, term, other)]
@@ -218,7 +204,6 @@ _RULES: tuple[Rule, ...] = (
     _schedulable,
     _taints,
     _node_affinity,
-    _host_ports,
     _room,
     _affinity,
     _anti_affinity,

@@ -17,6 +17,7 @@ from ..schema.findings import Cause, bad_value, forbidden, invalid
 NODE_PORTS = range(30000, 32768)
 _REACHABLE = ("NodePort", "LoadBalancer")
 _HEADLESS = "None"
+_ONLY_OF = {"externalTrafficPolicy": _REACHABLE, "allocateLoadBalancerNodePorts": ("LoadBalancer",)}
 
 
 class ServiceAddresses:
@@ -39,15 +40,15 @@ class ServiceAddresses:
         service, old = admission.object, admission.old or {}
         spec, before = service["spec"], old.get("spec") or {}
         kind = spec.setdefault("type", "ClusterIP")
-        if kind == "ExternalName":
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-                spec.pop(field, None)
-        else:
-            self._give_address(admission, spec, before)
+        self._give_address(admission, spec, before)
         if kind in _REACHABLE:
             self._give_node_ports(admission, spec, before)
         else:
             self._take_node_ports(admission, spec, before)
+        for field, kinds in _ONLY_OF.items():
+            # Left over from an earlier type; asked for anew it is for validation to refuse.
+            if kind not in kinds and spec.get(field) == before.get(field):
+                spec.pop(field, None)
 
     def _give_address(self, admission: Admission, spec: Object, before: Object) -> None:
         had = before.get("clusterIP")

@@ -9,6 +9,8 @@ from ..api.objects import terminating
 from ..cluster import Object
 from . import pods
 
+_HEADLESS = "service.kubernetes.io/headless"
+
 Port = tuple[str, int, str, str | None]
 """Name (empty without), number, protocol, application protocol."""
 
@@ -17,38 +19,37 @@ Port = tuple[str, int, str, str | None]
 class Backend:
     address: str
     node: str | None
-    pod: Object
+    reference: Object | None
+    """The pod."""
     ready: bool
     """May be sent to: ready and staying, or published in any case."""
     serving: bool
     terminating: bool
 
-    @property
-    def reference(self) -> Object:
-        metadata = self.pod["metadata"]
-        return {
-            "kind": "Pod",
-            "name": metadata["name"],
-            "namespace": metadata["namespace"],
-            "uid": metadata["uid"],
-        }
+
+Groups = dict[tuple[Port, ...], list[Backend]]
+"""Backends by the ports they serve."""
 
 
 def selects(service: Object, labels: Mapping[str, str]) -> bool:
     selector = service["spec"].get("selector")
-    return bool(selector) and service["spec"].get("type") != "ExternalName" and selector.items() <= labels.items()
+    return bool(selector) and selector.items() <= labels.items()
 
 
-def is_headless(service: Object) -> bool:
-    return bool(service["spec"].get("clusterIP") == "None")
+def labels_with(service: Object, own: Mapping[str, str]) -> dict[str, str]:
+    """Labels of what tells a service's backends: the service's, and some of its own."""
+    labels = {**(service["metadata"].get("labels") or {}), **own}
+    if service["spec"].get("clusterIP") == "None":
+        labels[_HEADLESS] = ""
+    return labels
 
 
-def backends(service: Object, candidates: Iterable[Object]) -> dict[tuple[Port, ...], list[Backend]]:
+def backends(service: Object, candidates: Iterable[Object]) -> Groups:
     """Backends by the ports they serve, the eldest pod first. A port with a name may be another number in each
     pod, or not be there.
     """
     always = bool(service["spec"].get("publishNotReadyAddresses"))
-    found: dict[tuple[Port, ...], list[Backend]] = {}
+    found: Groups = {}
     mine = [pod for pod in candidates if selects(service, pod["metadata"].get("labels") or {})]
     for pod in sorted(mine, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
         address = pods.address(pod)
@@ -56,8 +57,25 @@ def backends(service: Object, candidates: Iterable[Object]) -> dict[tuple[Port, 
             continue
         serving, leaving = pods.is_ready(pod), terminating(pod)
         ready = always or (serving and not leaving)
-        backend = Backend(address, pod["spec"].get("nodeName"), pod, ready, serving, leaving)
+        metadata = pod["metadata"]
+        reference = {"kind": "Pod", **{field: metadata[field] for field in ("name", "namespace", "uid")}}
+        backend = Backend(address, pod["spec"].get("nodeName"), reference, ready, serving, leaving)
         found.setdefault(_ports(service, pod), []).append(backend)
+    return found
+
+
+def written(endpoints: Object) -> Groups:
+    """What somebody wrote into Endpoints."""
+    found: Groups = {}
+    for subset in endpoints.get("subsets") or ():
+        ports = tuple(
+            (port.get("name") or "", port["port"], port.get("protocol", "TCP"), port.get("appProtocol"))
+            for port in subset.get("ports") or ()
+        )
+        group = found.setdefault(ports, [])
+        for field, ready in (("addresses", True), ("notReadyAddresses", False)):
+            for one in subset.get(field) or ():
+                group.append(Backend(one["ip"], one.get("nodeName"), one.get("targetRef"), ready, ready, False))
     return found
 
 
