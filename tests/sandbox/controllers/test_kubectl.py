@@ -127,11 +127,12 @@ def test_draining_a_node_respects_the_budget(kubectl: Kubectl, web: str) -> None
     kubectl("-n", web, "wait", "--for=jsonpath={.status.expectedPods}=2", "pdb/web", "--timeout=5s")
     pod = kubectl.json("-n", web, "get", "pods")["items"][0]
     node = pod["spec"]["nodeName"]
-    selector = ("--pod-selector=app=web", "--timeout=1s")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod["metadata"]["name"]}}
+    path = f"/api/v1/namespaces/{web}/pods/{pod['metadata']['name']}/eviction"
+    assert "disruption budget" in kubectl.fails("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    kubectl("-n", web, "delete", "pdb", "web")
     try:
-        assert "disruption budget" in kubectl.fails("drain", node, *selector)
-        kubectl("-n", web, "delete", "pdb", "web")
-        kubectl("drain", node, *selector[:1], "--timeout=10s")
+        kubectl("drain", node, "--pod-selector=app=web", "--timeout=10s")
         kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=10s")
         nodes = {one["spec"]["nodeName"] for one in kubectl.json("-n", web, "get", "pods")["items"]}
         assert node not in nodes
