@@ -142,7 +142,8 @@ class Writes:
 
 async def read_body(request: web.BaseRequest, *, yaml: bool = False) -> tuple[Any, list[str]]:
     """The body's value, and what is there twice in it."""
-    kind = request.content_type
+    # kubectl scale says nothing about its body, which is JSON.
+    kind = request.content_type if "Content-Type" in request.headers else "application/json"
     if kind == protobuf.MEDIA_TYPE:
         return protobuf.decode(await request.read()), []
     yaml = yaml or kind in ("application/yaml", "application/x-yaml")
