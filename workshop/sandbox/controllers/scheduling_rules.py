@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from .. import quantities
 from ..cluster import Object
-from ..node import quantities
 from . import conditions, selectors
 
 _HOST = "kubernetes.io/hostname"

@@ -9,7 +9,7 @@ from typing import Any
 from workshop.sandbox.cluster import Cluster, Object
 from workshop.sandbox.images.files import Content, Files
 from workshop.sandbox.images.program import expand
-from workshop.sandbox.node.quantities import divided
+from workshop.sandbox.quantities import divided
 
 NODE_CPU, NODE_MEMORY = "2", "7Gi"
 """What a container may use when it has no limit: a node's capacity."""

@@ -1,4 +1,4 @@
-"""Kubernetes quantities ("250m", "128Mi") as numbers, for the environment of a container."""
+"""Kubernetes quantities ("250m", "128Mi") as numbers."""
 
 from __future__ import annotations
 
