@@ -17,13 +17,16 @@ import ipaddress
 import random
 import socket
 import struct
+from functools import lru_cache
+
+import aiohttp
 
 from workshop.sandbox.network import SIDECAR_PORT, Network, listen_port
 from workshop.sandbox.node.directory import Directory
 from workshop.sandbox.node.http_client import PodHttpClient
+from workshop.sandbox.node.sessions import new_session
 
 _PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
-CLUSTER_DOMAIN = "cluster.local"
 
 
 def proxy_header(source: tuple[str, int], destination: tuple[str, int]) -> bytes:
@@ -36,6 +39,27 @@ def proxy_header(source: tuple[str, int], destination: tuple[str, int]) -> bytes
     )
 
 
+@lru_cache(maxsize=4096)
+def _number(address: str) -> int | None:
+    """An IPv4 address as a number, None for a name."""
+    try:
+        return int(ipaddress.IPv4Address(address))
+    except ValueError:
+        return None
+
+
+class _Range:
+    """A network, asked about addresses for every request there is."""
+
+    def __init__(self, cidr: str) -> None:
+        network = ipaddress.IPv4Network(cidr)
+        self._mask, self._first = int(network.netmask), int(network.network_address)
+
+    def __contains__(self, address: str) -> bool:
+        number = _number(address)
+        return number is not None and number & self._mask == self._first
+
+
 class PodNetwork:
     """One pod's view. `sidecar` is set by the kubelet."""
 
@@ -43,9 +67,9 @@ class PodNetwork:
         self.ip, self.namespace, self.sidecar = ip, namespace, False
         self.http = PodHttpClient(self)
         self._directory = directory
-        self._pods = ipaddress.IPv4Network(network.pod_cidr)
-        self._services = ipaddress.IPv4Network(network.service_cidr)
-        self._block = ipaddress.IPv4Network(f"127.{network.block}.0.0/16")
+        self._pods = _Range(network.pod_cidr)
+        self._services = _Range(network.service_cidr)
+        self._block = _Range(f"127.{network.block}.0.0/16")
 
     def resolve(self, host: str) -> str:
         """The address of a name as the cluster's DNS answers it.
@@ -55,12 +79,8 @@ class PodNetwork:
         """
         if host in ("localhost", "127.0.0.1", self.ip):
             return self.ip
-        try:
-            address = ipaddress.IPv4Address(host)
-        except ValueError:
-            pass
-        else:
-            if address in self._block:
+        if _number(host) is not None:
+            if host in self._block:
                 return host
             raise OSError(101, f"Network is unreachable: the sandbox has no way to {host}")
         found = self._directory.lookup(host.rstrip("."), self.namespace)
@@ -75,14 +95,12 @@ class PodNetwork:
         endpoints.
         """
         address = self.resolve(host)
-        where = ipaddress.IPv4Address(address)
-        if where in self._services:
+        if address in self._services:
             endpoints = self._directory.endpoints(address, port)
             if not endpoints:
                 raise ConnectionRefusedError(111, f"Connection refused: no ready endpoint for {host}:{port}")
             address, port = random.choice(endpoints)  # noqa: S311 - load balancing
-            where = ipaddress.IPv4Address(address)
-        return address, listen_port(port) if where in self._pods else port
+        return address, listen_port(port) if address in self._pods else port
 
     def through_sidecar(self, host: str, port: int) -> tuple[str, int] | None:
         """The destination to tell the sidecar, or None when the connection does not pass it.
@@ -95,7 +113,11 @@ class PodNetwork:
         address = self.resolve(host)
         if address == self.ip:
             return None
-        return address, listen_port(port) if ipaddress.IPv4Address(address) in self._pods else port
+        return address, listen_port(port) if address in self._pods else port
+
+    def new_session(self, *, decompress: bool = False) -> aiohttp.ClientSession:
+        """aiohttp's client over this network, with connections of its own; the caller closes it."""
+        return new_session(self, decompress=decompress)
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """A connected non-blocking socket. Raises OSError (gaierror, ConnectionRefusedError, ...)."""

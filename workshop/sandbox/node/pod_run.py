@@ -185,5 +185,5 @@ class PodRun:
                 task.cancel()
         pending = [task for task in (self._ending, self._task, *self._sidecars) if task]
         await asyncio.gather(*pending, return_exceptions=True)
-        await self.network.http.close()
+        self.network.http.close()
         asyncio.get_running_loop().call_later(_ADDRESS_REST, self._addresses.give_back, self.ip)

@@ -15,7 +15,6 @@ import secrets
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import aiohttp
 from aiohttp import web
 
 from workshop.sandbox.images.bookinfo import page
@@ -142,7 +141,7 @@ class ProductPage(WebProgram):
                     return 200, json.loads(reply.body)
                 status = reply.status
                 self.container.log(f"{service} answered {status}")
-            except (OSError, aiohttp.ClientError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 status = 500
                 self.container.log(f"{service} failed: {error!r}")
         return status, {"error": f"Sorry, product {service} are currently unavailable for this book."}

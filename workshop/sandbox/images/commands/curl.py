@@ -72,7 +72,7 @@ async def curl(process: Process) -> int:
         return process.complain("(2) no URL specified", 2)
     call = await _call(process, found)
     status = 0
-    async with process.container.network.http.new_session(decompress=call.has("compressed")) as session:
+    async with process.container.network.new_session(decompress=call.has("compressed")) as session:
         for url in urls:
             try:
                 status = await _transfer(process, session, call, url)
