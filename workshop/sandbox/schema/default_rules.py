@@ -1,4 +1,4 @@
-"""What is defaulted, by type (the OpenAPI component's name without `io.k8s.api.`).
+"""What is defaulted, by type (`types.short_name`).
 
 The figures are Kubernetes' own (pkg/apis/*/v1/defaults.go). A function runs before the table's values of the
 same type; "" counts as left out, as it does in Kubernetes.

@@ -17,8 +17,6 @@ from . import types
 from .default_rules import FUNCTIONS, VALUES
 from .types import LIST, MAP, OBJECT, Type
 
-_PREFIXES = ("io.k8s.api.", "io.k8s.apiextensions-apiserver.pkg.apis.")
-
 
 def default(resource: Resource, obj: Object, crd_type: Type | None = None) -> None:
     """Fill in, in place, what `obj` leaves out. Doing it again changes nothing."""
@@ -37,9 +35,7 @@ class _Rule:
     __slots__ = ("fields", "function", "values")
 
     def __init__(self, kind: Type) -> None:
-        name = kind.name
-        for prefix in _PREFIXES:
-            name = name.removeprefix(prefix)
+        name = types.short_name(kind.name)
         self.function: Callable[[Object], None] | None = FUNCTIONS.get(name)
         self.values: dict[str, Any] = VALUES.get(name, {})
         self.fields: dict[str, Type] = {}

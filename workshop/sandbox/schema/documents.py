@@ -34,12 +34,13 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
 _COMMON = {
     "apiVersion": "The group and version of the schema this object is written in.",
     "kind": "The kind of this object.",
+    "metadata": "Its name, namespace, labels and the like.",
 }
 
 
 @cache
 def _texts() -> dict[str, dict[str, str]]:
-    """Our own descriptions: by type (without `io.k8s.api.`) and field; "" is the type itself."""
+    """Our own descriptions: by type (`types.short_name`) and field; "" is the type itself."""
     text = package_files.files(__package__).joinpath("data/texts.json").read_text(encoding="utf-8")
     data: dict[str, dict[str, str]] = json.loads(text)
     return data
@@ -130,9 +131,6 @@ def _path_parameter(name: str, operation: Any) -> Document:
     return {"name": name, "in": "path", "required": True, **kind}
 
 
-_ACTIONS = {"get": "get", "post": "post", "put": "put", "patch": "patch", "delete": "delete"}
-
-
 def _media_types(verb: str, strategic: bool) -> tuple[str, ...]:
     if verb != "patch":
         return ("application/json",)
@@ -143,7 +141,7 @@ def _operation_v3(resource: Resource, verb: str, strategic: bool) -> Document:
     made: Document = {
         "responses": {"200": {"description": "OK"}},
         "parameters": [{"name": name, "in": "query", "schema": {"type": "string"}} for name in _PARAMETERS[verb]],
-        "x-kubernetes-action": _ACTIONS[verb],
+        "x-kubernetes-action": verb,
         "x-kubernetes-group-version-kind": _identity(resource),
     }
     if verb in ("post", "put", "patch"):
@@ -156,7 +154,7 @@ def _operation_v2(resource: Resource, verb: str, strategic: bool) -> Document:
         "consumes": list(_media_types(verb, strategic)),
         "responses": {"200": {"description": "OK"}},
         "parameters": [{"name": name, "in": "query", "type": "string"} for name in _PARAMETERS[verb]],
-        "x-kubernetes-action": _ACTIONS[verb],
+        "x-kubernetes-action": verb,
         "x-kubernetes-group-version-kind": _identity(resource),
     }
 
@@ -189,7 +187,7 @@ def _schemas(served: list[Resource], crd_types: CrdTypes, prefix: str) -> Docume
 
 
 def _component(name: str, facts: Document, prefix: str, todo: list[str]) -> Document:
-    texts = _texts().get(name.removeprefix("io.k8s.api."), {})
+    texts = _texts().get(types.short_name(name), {})
     made: Document = {"description": texts[""]} if "" in texts else {}
     if scalar := facts.get("scalar"):
         return made | _scalar(scalar)
@@ -248,7 +246,7 @@ def _scalar(form: str) -> Document:
     if form == "any":
         return {"type": "object"}
     if form == "int-or-string":
-        return {"type": "string", "format": form}
+        return {"format": form, "oneOf": [{"type": "integer"}, {"type": "string"}]}
     if form == "bytes":
         return {"type": "string", "format": "byte"}
     return {"type": "string"} if form == "quantity" else {"type": "string", "format": form}
@@ -259,7 +257,7 @@ def _custom_schema(resource: Resource, kind: Type, prefix: str) -> Document:
     made["type"] = "object"
     properties = dict(made.get("properties") or {})
     for key, text in _COMMON.items():
-        properties[key] = {"type": "string", "description": text}
-    metadata = _of_notation(types.OBJECT_META, prefix, [])
-    made["properties"] = {**properties, "metadata": metadata}
+        field = _of_notation(types.OBJECT_META if key == "metadata" else "string", prefix, [])
+        properties[key] = {**field, "description": text}
+    made["properties"] = properties
     return made

@@ -56,9 +56,8 @@ def json_patch(live: Object, operations: Any) -> Object:
         except (KeyError, IndexError, ValueError, TypeError) as error:
             reason = error.args[0] if error.args else ""
             text = f"{operation.get('op')} operation does not apply: {operation.get('path')}: {reason}"
-            causes = [{"reason": "UnexpectedServerResponse", "message": text}]
             message = f"the server rejected our request due to an error in our request: {text}"
-            raise ApiError(422, "Invalid", message, {"causes": causes}) from None
+            raise ApiError(422, "Invalid", message) from None
     if not isinstance(document, dict):
         raise ApiError(400, "BadRequest", "a JSON patch must leave an object")
     return document

@@ -66,6 +66,21 @@ def packaged() -> dict[str, Any]:
     return data
 
 
+_PREFIXES = (
+    "io.k8s.api.",
+    "io.k8s.apiextensions-apiserver.pkg.apis.",
+    "io.k8s.apimachinery.pkg.apis.",
+)
+
+
+def short_name(name: str) -> str:
+    """A type's name as tables of facts about types have it: `core.v1.Pod`, `meta.v1.ObjectMeta`."""
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return name
+
+
 def of(resource: Resource, crd_type: Type | None = None) -> Type | None:
     """The type of a resource's objects; `crd_type` is what `crd.establish` gave, for a CRD's."""
     return crd_type or of_kind(resource.api_version, resource.kind)
@@ -89,7 +104,7 @@ def named(name: str) -> Type:
     made = Type(facts.get("scalar", OBJECT), name, required=tuple(facts.get("required", ())))
     made.atomic = facts.get("atomic", False)
     _types[name] = made  # before its fields: some types contain themselves
-    made.fields = {key: _field(value) for key, value in facts.get("fields", {}).items()}
+    made.fields.update((key, _field(value)) for key, value in facts.get("fields", {}).items())
     return made
 
 
