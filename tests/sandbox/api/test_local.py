@@ -311,3 +311,9 @@ def test_a_crd_cannot_take_a_kind_that_is_there(cluster: LocalCluster) -> None:
     with pytest.raises(ApiError) as refusal:
         cluster.create(CRDS, crd, manager="test")
     assert refusal.value.code == 422
+
+
+def test_a_crd_with_a_column_that_cannot_be_printed_is_refused(cluster: LocalCluster) -> None:
+    column = {"name": "Deep", "type": "string", "jsonPath": ".spec..hosts"}
+    with pytest.raises(ApiError, match=r"additionalPrinterColumns\[0\]\.jsonPath.*not supported by the sandbox"):
+        cluster.create(CRDS, widget_crd(additionalPrinterColumns=[column]), manager="test")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from ..cluster import Object, Resource
-from ..schema.findings import Cause, invalid
+from collections.abc import Iterator
+
+from ..cluster import Admission, Object, Resource
+from ..schema.findings import Cause, bad_value, invalid
 from .deletion import Deletion, delete
 from .objects import at, clone, terminating
 from .strategies import CRD_CLEANUP, CRDS
+from .tables.json_path import JsonPath
 from .writes import Writer
 
 
@@ -16,20 +19,26 @@ class CustomResources:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._registry = writer.registry
-        writer.admission.append(lambda admission: self._refuse_taken(admission.resource, admission.object))
+        writer.admission.append(self._check)
         writer.after_write.append(self._stored)
         writer.after_removal.append(self._removed)
 
-    def _refuse_taken(self, resource: Resource, crd: Object) -> None:
-        """A kind cannot be defined twice in a group."""
-        if resource.key != CRDS:
+    def _check(self, admission: Admission) -> None:
+        """Refuse a CRD whose kind is taken, or whose columns could not be printed."""
+        crd = admission.object
+        if admission.resource.key != CRDS or admission.operation == "DELETE":
             return
+        causes = [*self._taken(crd), *_unprintable(crd)]
+        if causes:
+            raise invalid(admission.resource, crd["metadata"]["name"], causes)
+
+    def _taken(self, crd: Object) -> Iterator[Cause]:
+        """A kind cannot be defined twice in a group."""
         key, group, kind = crd["metadata"]["name"], at(crd, "spec", "group"), at(crd, "spec", "names", "kind")
         for served in self._registry.all():
             own = self._registry.is_custom(key) and served.key == key
             if not own and served.group == group and (served.key == key or served.kind == kind):
-                message = f'Invalid value: "{kind}": {served.key} has this name already'
-                raise invalid(resource, key, [Cause("spec.names", "FieldValueInvalid", message)])
+                yield bad_value("spec.names.kind", kind, f"{served.key} has this name already")
 
     def _stored(self, resource: Resource, obj: Object) -> None:
         if resource.key != CRDS:
@@ -65,3 +74,13 @@ class CustomResources:
             self._writer.store.drop(key)
         elif self._registry.is_custom(resource.key):
             self._release(resource.key)
+
+
+def _unprintable(crd: Object) -> Iterator[Cause]:
+    for i, version in enumerate(at(crd, "spec", "versions") or ()):
+        for j, column in enumerate(version.get("additionalPrinterColumns") or ()):
+            try:
+                JsonPath(column.get("jsonPath", ""))
+            except ValueError as error:
+                field = f"spec.versions[{i}].additionalPrinterColumns[{j}].jsonPath"
+                yield bad_value(field, column.get("jsonPath"), f"not supported by the sandbox: {error}")
