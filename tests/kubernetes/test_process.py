@@ -34,7 +34,7 @@ def content(file: Path) -> str:
 
 async def until_written(file: Path) -> str:
     async with asyncio.timeout(5):
-        while not (text := content(file)):
+        while not (text := content(file)):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
     return text
 

@@ -36,18 +36,11 @@ class Ingress:
 
         async def missing() -> str:
             service = await kubectl.get_json("service", self.service, "-n", self.namespace)
-            port = next((port for port in service["spec"]["ports"] if port.get("name") == self.port), None)
-            if port is None:
-                return f"a port named {self.port}"
-            addresses = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-            if not addresses:
-                return "the load balancer's address (EXTERNAL-IP is <pending>)"
-            if not refused(addresses[0], port["port"]):
-                found.append(url(addresses[0].get("ip") or addresses[0]["hostname"], port["port"]))
-            elif "nodePort" in port:
-                found.append(url(await _node_address(kubectl), port["nodePort"]))
-            else:
-                return refused(addresses[0], port["port"])
+            entry = read(service, self.port)
+            if isinstance(entry, str):
+                return entry
+            host, port = entry
+            found.append(url(host or await _node_address(kubectl), port))
             return ""
 
         await run.wait(
@@ -68,9 +61,21 @@ class Ingress:
         )
 
 
-def refused(address: Object, port: int) -> str:
-    """Why the load balancer does not offer the port, empty when it does."""
-    return next((str(p["error"]) for p in address.get("ports", ()) if p["port"] == port and p.get("error")), "")
+def read(service: Object, port_name: str) -> tuple[str, int] | str:
+    """Host and port where a Service's port is reached, the host empty when it is any node's; or what is missing."""
+    port = next((port for port in service["spec"]["ports"] if port.get("name") == port_name), None)
+    if port is None:
+        return f"a port named {port_name}"
+    addresses = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    if not addresses:
+        return "the load balancer's address (EXTERNAL-IP is <pending>)"
+    offered = addresses[0].get("ports", ())
+    refused = next((p["error"] for p in offered if p["port"] == port["port"] and p.get("error")), None)
+    if refused is None:
+        return addresses[0].get("ip") or addresses[0]["hostname"], port["port"]
+    if "nodePort" in port:
+        return "", port["nodePort"]
+    return f"port {port['port']} at the load balancer: {refused}"
 
 
 def url(host: str, port: int) -> str:
