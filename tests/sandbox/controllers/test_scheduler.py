@@ -138,3 +138,15 @@ async def test_another_schedulers_pod_is_left_alone(world: World) -> None:
     await world.settled()
     assert node_of(world, "theirs") is None
     assert world.messages("FailedScheduling") == []
+
+
+async def test_pods_of_a_deleted_node_are_made_elsewhere(world: World) -> None:
+    world.deploy(replicas=3)
+    await world.until(world.is_complete)
+    world.kubelet.lets_go = lambda pod: False
+    world.cluster.delete("nodes", None, "node-1")
+
+    def nodes() -> list[str]:
+        return sorted(one["spec"].get("nodeName", "") for one in world.pods())
+
+    await world.until(lambda: nodes() in (["node-0", "node-0", "node-2"], ["node-0", "node-2", "node-2"]))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ..api.objects import timestamp
 from ..cluster import Object, WatchEvent
 from . import conditions
-from .controller import MANAGER, Controller, Name, name_of
+from .controller import MANAGER, Controller, Name, name_of, write_status
 from .events import record
 
 RESOURCE = "horizontalpodautoscalers.autoscaling"
@@ -77,21 +77,14 @@ class Autoscalers(Controller[Name]):
         record(self.cluster, autoscaler, "SuccessfulRescale", said, source=_SOURCE)
 
     def _write(self, autoscaler: Object, current: int, desired: int, told: list[tuple[str, str, str, str]]) -> None:
-        def change(changed: Object) -> None:
-            status = changed.get("status") or {}
-            entries = status.get("conditions")
-            for one in told:
-                entries = conditions.merge(entries, *one)
-            changed["status"] = {
-                **status,
-                "currentReplicas": current,
-                "desiredReplicas": desired,
-                "conditions": entries,
-            }
-            if any(reason == "SucceededRescale" for _, _, reason, _ in told):
-                changed["status"]["lastScaleTime"] = timestamp()
-
-        self.cluster.edit(RESOURCE, *name_of(autoscaler), change, manager=MANAGER, subresource="status")
+        before = autoscaler.get("status") or {}
+        entries = before.get("conditions")
+        for one in told:
+            entries = conditions.merge(entries, *one)
+        status = {**before, "currentReplicas": current, "desiredReplicas": desired, "conditions": entries}
+        if any(reason == "SucceededRescale" for _, _, reason, _ in told):
+            status["lastScaleTime"] = timestamp()
+        write_status(self.cluster, RESOURCE, autoscaler, status)
 
 
 def _target(autoscaler: Object) -> str | None:

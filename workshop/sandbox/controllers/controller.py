@@ -36,6 +36,18 @@ def name_of(obj: Object) -> Name:
     return metadata.get("namespace") or "", metadata["name"]
 
 
+def write_status(cluster: Cluster, resource: str, obj: Object, status: Object) -> None:
+    """Replace the status of `obj`, if that changes anything: mostly it does not, and then this is cheap."""
+    if obj.get("status") == status:
+        return
+
+    def write(changed: Object) -> None:
+        changed["status"] = status
+
+    namespace, name = name_of(obj)
+    cluster.edit(resource, namespace or None, name, write, manager=MANAGER, subresource="status")
+
+
 class Controller(ABC, Generic[K]):
     watches: ClassVar[tuple[str, ...]]
     """The kinds whose changes matter, as `Resource.key`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..api.objects import terminating
 from ..cluster import ApiError, Object, WatchEvent
 from . import deployment_status, owners, pods, revisions
-from .controller import MANAGER, Controller, Name, name_of
+from .controller import MANAGER, Controller, Name, name_of, write_status
 from .deployment_status import RESOURCE, Seen
 from .events import record
 from .rollout import Limits, Size, limits_of, new_size, old_sizes, proportional
@@ -185,6 +185,8 @@ class Deployments(Controller[Name]):
 
     def _show_revision(self, scene: Scene) -> None:
         revision = str(revisions.revision_of(scene.new or {}))
+        if (scene.deployment["metadata"].get("annotations") or {}).get(revisions.REVISION) == revision:
+            return
 
         def change(changed: Object) -> None:
             changed["metadata"].setdefault("annotations", {})[revisions.REVISION] = revision
@@ -193,6 +195,8 @@ class Deployments(Controller[Name]):
 
     def _resize(self, scene: Scene, replica_set: Object, size: int) -> None:
         name, before = replica_set["metadata"]["name"], scene.size(replica_set)
+        if before.wanted == size and revisions.has_noted(replica_set, scene.limits):
+            return
 
         def change(changed: Object) -> None:
             changed["spec"]["replicas"] = size
@@ -212,11 +216,7 @@ class Deployments(Controller[Name]):
             return None
         seen = deployment_status.see(self.cluster, live, scene.new, scene.old, made=scene.made)
         status, again = deployment_status.status_of(live, seen)
-
-        def write(changed: Object) -> None:
-            changed["status"] = status
-
-        self.cluster.edit(RESOURCE, *name_of(live), write, manager=MANAGER, subresource="status")
+        write_status(self.cluster, RESOURCE, live, status)
         if not terminating(live) and deployment_status.is_complete(live, status):
             self._forget_revisions(scene, seen)
         return again

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ..api.objects import terminating
 from ..cluster import Object, WatchEvent
 from . import conditions, owners, pods, selectors
-from .controller import MANAGER, Controller, Name, name_of
+from .controller import Controller, Name, name_of, write_status
 
 RESOURCE = "poddisruptionbudgets.policy"
 _SCALED = {"ReplicaSet": "replicasets.apps", "Deployment": "deployments.apps"}
@@ -38,19 +38,16 @@ class DisruptionBudgets(Controller[Name]):
         expected, desired = self._amounts(budget["spec"], mine)
         allowed = max(0, healthy - desired) if mine else 0
         enough = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
-
-        def write(changed: Object) -> None:
-            told = (changed.get("status") or {}).get("conditions")
-            changed["status"] = {
-                "observedGeneration": budget["metadata"].get("generation", 1),
-                "expectedPods": expected,
-                "desiredHealthy": desired,
-                "currentHealthy": healthy,
-                "disruptionsAllowed": allowed,
-                "conditions": conditions.merge(told, "DisruptionAllowed", *enough, ""),
-            }
-
-        self.cluster.edit(RESOURCE, *key, write, manager=MANAGER, subresource="status")
+        told = (budget.get("status") or {}).get("conditions")
+        status = {
+            "observedGeneration": budget["metadata"].get("generation", 1),
+            "expectedPods": expected,
+            "desiredHealthy": desired,
+            "currentHealthy": healthy,
+            "disruptionsAllowed": allowed,
+            "conditions": conditions.merge(told, "DisruptionAllowed", *enough, ""),
+        }
+        write_status(self.cluster, RESOURCE, budget, status)
         return None
 
     def _amounts(self, spec: Object, mine: list[Object]) -> tuple[int, int]:

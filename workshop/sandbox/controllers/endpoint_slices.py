@@ -45,6 +45,9 @@ def _present(cluster: Cluster, service: Object, manager: str) -> list[Object]:
 
 
 def _change(cluster: Cluster, piece: Object, labels: dict[str, str], endpoints: list[Object]) -> None:
+    if piece["metadata"].get("labels") == labels and piece.get("endpoints") == endpoints:
+        return
+
     def change(changed: Object) -> None:
         changed["metadata"]["labels"] = labels
         changed["endpoints"] = endpoints

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from ..api.objects import clone, terminating
 from ..cluster import ApiError, Object, WatchEvent
 from . import conditions, owners, pods
-from .controller import MANAGER, Controller, Name, name_of
+from .controller import MANAGER, Controller, Name, name_of, write_status
 from .events import record
 
 RESOURCE = "replicasets.apps"
@@ -98,11 +98,7 @@ class ReplicaSets(Controller[Name]):
             told = [one for one in told if one["type"] != "ReplicaFailure"]
         if told:
             status["conditions"] = told
-
-        def write(changed: Object) -> None:
-            changed["status"] = status
-
-        self.cluster.edit(RESOURCE, *name_of(replica_set), write, manager=MANAGER, subresource="status")
+        write_status(self.cluster, RESOURCE, replica_set, status)
         return min((wait for wait in waits if wait), default=None)
 
 

@@ -113,6 +113,11 @@ def describe(replica_set: Object, deployment: Object, revision: int) -> None:
         annotations[REVISION] = str(revision)
 
 
+def has_noted(replica_set: Object, limits: Limits) -> bool:
+    annotations = replica_set["metadata"].get("annotations") or {}
+    return annotations.get(DESIRED) == str(limits.desired) and annotations.get(_MAXIMUM) == str(limits.most)
+
+
 def note_sizes(replica_set: Object, limits: Limits) -> None:
     """What the sizes were decided from, so that a later scaling of the deployment is noticed."""
     annotations = replica_set["metadata"].setdefault("annotations", {})

@@ -16,6 +16,7 @@ from .events import EventExpiry
 from .first_objects import ApiServerService, NamespaceContent, require_service_account
 from .garbage import GarbageCollector
 from .load_balancers import LoadBalancers
+from .lost_pods import LostPods
 from .namespaces import Namespaces
 from .replicasets import ReplicaSets
 from .scheduler import Scheduler
@@ -36,6 +37,7 @@ async def run(cluster: Cluster, network: Network, certificates: str = "") -> Non
         Deployments(cluster),
         ReplicaSets(cluster),
         Scheduler(cluster),
+        LostPods(cluster),
         EndpointsOfServices(cluster),
         LoadBalancers(cluster, network),
         GarbageCollector(cluster),
