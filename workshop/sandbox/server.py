@@ -30,6 +30,7 @@ from .api.server import ApiServer
 from .certificates import server_context, write_private
 from .images import PROGRAMS
 from .kubeconfig import kubeconfig
+from .mesh.everything import Mesh
 from .network import API_PORT, BLOCKS, Network
 from .node import Node
 from .state import State
@@ -70,7 +71,8 @@ async def serve(state: State, idle_seconds: float) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    node = Node(cluster, network, PROGRAMS)
+    mesh = Mesh(cluster, state.envoy)
+    node = Node(cluster, network, {**PROGRAMS, **mesh.programs})
     api.streams = node.streams.handle
     await api.start(listener, context)
     _stop_when_idle(api, idle_seconds, stopping)
@@ -79,6 +81,7 @@ async def serve(state: State, idle_seconds: float) -> None:
             parts = [
                 group.create_task(controllers.run(cluster, network, authority.decode()), name="controllers"),
                 group.create_task(node.run(), name="node"),
+                group.create_task(mesh.run(), name="mesh"),
             ]
             await _first_objects(cluster)
             api.ready = True
