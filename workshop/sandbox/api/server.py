@@ -173,9 +173,7 @@ class ApiServer:
     def _make_document(self, path: str) -> Mapping[str, object]:
         resources, types = self.cluster.resources(), self.cluster.registry.types()
         if path == "/openapi/v3":
-            return documents.openapi_v3_index(resources)
-        if path == "/openapi/v2":
-            return documents.openapi_v2(resources, types)
+            return documents.openapi_v3_index(resources, types)
         group_version = path.removeprefix("/openapi/v3/").removeprefix("apis/").removeprefix("api/")
         if group_version not in {resource.api_version for resource in resources}:
             raise not_served()

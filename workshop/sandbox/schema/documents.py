@@ -2,7 +2,8 @@
 
 kubectl finds a kind's schema by x-kubernetes-group-version-kind, takes a strategic merge only when the PATCH
 of the kind's path accepts that media type, and relies on server-side validation and dry runs only when that
-PATCH has the parameters for them. Documents hold that and no more; what is served is the API server's answer.
+PATCH has the parameters for them. Documents hold that and no more. The older OpenAPI v2 is not served: both kubectls want it for nothing
+but `explain --output=plaintext-openapiv2`.
 """
 
 from __future__ import annotations
@@ -82,19 +83,8 @@ def openapi_v3(group_version: str, resources: Iterable[Resource], crd_types: Crd
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.36.1-sandbox"},
-        "paths": _paths(served, crd_types or {}, _operation_v3),
-        "components": {"schemas": _schemas(served, crd_types or {}, _PREFIX)},
-    }
-
-
-def openapi_v2(resources: Iterable[Resource], crd_types: CrdTypes | None = None) -> Document:
-    """What /openapi/v2 answers."""
-    served = list(resources)
-    return {
-        "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": "v1.36.1-sandbox"},
-        "paths": _paths(served, crd_types or {}, _operation_v2),
-        "definitions": _schemas(served, crd_types or {}, "#/definitions/"),
+        "paths": _paths(served, crd_types or {}),
+        "components": {"schemas": _schemas(served, crd_types or {})},
     }
 
 
@@ -102,7 +92,7 @@ def _identity(resource: Resource) -> Document:
     return {"group": resource.group, "version": resource.version, "kind": resource.kind}
 
 
-def _paths(served: list[Resource], crd_types: CrdTypes, operation: Any) -> Document:
+def _paths(served: list[Resource], crd_types: CrdTypes) -> Document:
     paths: Document = {}
     for resource in served:
         root = "/" + _place(resource.api_version)
@@ -114,21 +104,20 @@ def _paths(served: list[Resource], crd_types: CrdTypes, operation: Any) -> Docum
         names = ["namespace"] if resource.namespaced else []
         strategic = resource not in crd_types
         paths[collection] = {
-            "parameters": [_path_parameter(name, operation) for name in names],
-            **{verb: operation(resource, verb, strategic) for verb in ("get", "post")},
+            "parameters": [_path_parameter(name) for name in names],
+            **{verb: _operation(resource, verb, strategic) for verb in ("get", "post")},
         }
         if resource.namespaced:
-            paths[f"{root}/{resource.plural}"] = {"get": operation(resource, "get", strategic)}
+            paths[f"{root}/{resource.plural}"] = {"get": _operation(resource, "get", strategic)}
         paths[f"{collection}/{{name}}"] = {
-            "parameters": [_path_parameter(name, operation) for name in [*names, "name"]],
-            **{verb: operation(resource, verb, strategic) for verb in ("get", "put", "patch", "delete")},
+            "parameters": [_path_parameter(name) for name in [*names, "name"]],
+            **{verb: _operation(resource, verb, strategic) for verb in ("get", "put", "patch", "delete")},
         }
     return paths
 
 
-def _path_parameter(name: str, operation: Any) -> Document:
-    kind = {"schema": {"type": "string"}} if operation is _operation_v3 else {"type": "string"}
-    return {"name": name, "in": "path", "required": True, **kind}
+def _path_parameter(name: str) -> Document:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _media_types(verb: str, strategic: bool) -> tuple[str, ...]:
@@ -137,7 +126,7 @@ def _media_types(verb: str, strategic: bool) -> tuple[str, ...]:
     return (*_JSON_PATCHES, _STRATEGIC) if strategic else _JSON_PATCHES
 
 
-def _operation_v3(resource: Resource, verb: str, strategic: bool) -> Document:
+def _operation(resource: Resource, verb: str, strategic: bool) -> Document:
     made: Document = {
         "responses": {"200": {"description": "OK"}},
         "parameters": [{"name": name, "in": "query", "schema": {"type": "string"}} for name in _PARAMETERS[verb]],
@@ -149,16 +138,6 @@ def _operation_v3(resource: Resource, verb: str, strategic: bool) -> Document:
     return made
 
 
-def _operation_v2(resource: Resource, verb: str, strategic: bool) -> Document:
-    return {
-        "consumes": list(_media_types(verb, strategic)),
-        "responses": {"200": {"description": "OK"}},
-        "parameters": [{"name": name, "in": "query", "type": "string"} for name in _PARAMETERS[verb]],
-        "x-kubernetes-action": verb,
-        "x-kubernetes-group-version-kind": _identity(resource),
-    }
-
-
 def component_name(resource: Resource, crd_types: CrdTypes) -> str:
     """`io.k8s.api.apps.v1.Deployment`, and for custom kinds the group in reverse."""
     if resource not in crd_types:
@@ -167,26 +146,26 @@ def component_name(resource: Resource, crd_types: CrdTypes) -> str:
     return f"{group}.{resource.version}.{resource.kind}"
 
 
-def _schemas(served: list[Resource], crd_types: CrdTypes, prefix: str) -> Document:
+def _schemas(served: list[Resource], crd_types: CrdTypes) -> Document:
     facts = types.packaged()["types"]
     schemas: Document = {}
     todo = [types.OBJECT_META]
     for resource in served:
         name = component_name(resource, crd_types)
         if resource in crd_types:
-            schemas[name] = _custom_schema(resource, crd_types[resource], prefix)
+            schemas[name] = _custom_schema(resource, crd_types[resource])
         else:
             todo.append(name)
     while todo:
         name = todo.pop()
         if name not in schemas:
-            schemas[name] = _component(name, facts[name], prefix, todo)
+            schemas[name] = _component(name, facts[name], todo)
     for resource in served:
         schemas[component_name(resource, crd_types)]["x-kubernetes-group-version-kind"] = [_identity(resource)]
     return schemas
 
 
-def _component(name: str, facts: Document, prefix: str, todo: list[str]) -> Document:
+def _component(name: str, facts: Document, todo: list[str]) -> Document:
     texts = _texts().get(types.short_name(name), {})
     made: Document = {"description": texts[""]} if "" in texts else {}
     if scalar := facts.get("scalar"):
@@ -199,7 +178,7 @@ def _component(name: str, facts: Document, prefix: str, todo: list[str]) -> Docu
     made["properties"] = {}
     for key, value in facts["fields"].items():
         field = {"type": value} if isinstance(value, str) else value
-        made["properties"][key] = _property(field, prefix, todo)
+        made["properties"][key] = _property(field, todo)
         text = texts.get(key) or (_COMMON.get(key) if "apiVersion" in facts["fields"] else None)
         if text:
             made["properties"][key]["description"] = text
@@ -215,8 +194,8 @@ _EXTENSIONS = {
 }
 
 
-def _property(field: Document, prefix: str, todo: list[str]) -> Document:
-    made = _of_notation(field["type"], prefix, todo)
+def _property(field: Document, todo: list[str]) -> Document:
+    made = _of_notation(field["type"], todo)
     made |= {extension: field[key] for key, extension in _EXTENSIONS.items() if key in field}
     if field.get("atomic"):
         made["x-kubernetes-map-type"] = "atomic"
@@ -225,14 +204,14 @@ def _property(field: Document, prefix: str, todo: list[str]) -> Document:
     return made
 
 
-def _of_notation(notation: str, prefix: str, todo: list[str]) -> Document:
+def _of_notation(notation: str, todo: list[str]) -> Document:
     if notation.startswith("[]"):
-        return {"type": "array", "items": _of_notation(notation[2:], prefix, todo)}
+        return {"type": "array", "items": _of_notation(notation[2:], todo)}
     if notation.startswith("{}"):
-        return {"type": "object", "additionalProperties": _of_notation(notation[2:], prefix, todo)}
+        return {"type": "object", "additionalProperties": _of_notation(notation[2:], todo)}
     if "." in notation:
         todo.append(notation)
-        return {"allOf": [{"$ref": prefix + notation}]} if prefix == _PREFIX else {"$ref": prefix + notation}
+        return {"allOf": [{"$ref": _PREFIX + notation}]}
     return _scalar(notation)
 
 
@@ -252,12 +231,12 @@ def _scalar(form: str) -> Document:
     return {"type": "string"} if form == "quantity" else {"type": "string", "format": form}
 
 
-def _custom_schema(resource: Resource, kind: Type, prefix: str) -> Document:
+def _custom_schema(resource: Resource, kind: Type) -> Document:
     made = dict(kind.schema or {})
     made["type"] = "object"
     properties = dict(made.get("properties") or {})
     for key, text in _COMMON.items():
-        field = _of_notation(types.OBJECT_META if key == "metadata" else "string", prefix, [])
+        field = _of_notation(types.OBJECT_META if key == "metadata" else "string", [])
         properties[key] = {**field, "description": text}
     made["properties"] = properties
     return made
