@@ -33,7 +33,7 @@ async def test_a_need_says_whose_need_it_is() -> None:
     await world.run("b")
     assert world.events[0] == RunStarted("", ("a", "b"), "memory", 2)
     assert [event for event in world.events if isinstance(event, LabStarted)] == [
-        LabStarted("a", "Lab a", 1, "needed by b"),
+        LabStarted("a", "Lab a", 1, "for b"),
         LabStarted("b", "Lab b", 1),
     ]
 

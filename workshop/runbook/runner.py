@@ -194,7 +194,7 @@ class _Execution:
 
     def _start(self, lab: Lab) -> None:
         self._started[lab.name] = time.monotonic()
-        note = "" if lab.name in self._request.labs else f"needed by {', '.join(self._needed_by(lab))}"
+        note = "" if lab.name in self._request.labs else f"for {', '.join(self._needed_by(lab))}"
         self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), note))
 
     def _needed_by(self, lab: Lab) -> list[str]:

@@ -7,8 +7,9 @@ not a pass. A refusal by the guard ends the whole run, but gently: what other la
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from workshop.runbook import events
@@ -36,6 +37,8 @@ class _Progress:
     """How far a step has come, for the outcome when it ends there."""
 
     check: Check | None = None
+    thinking: float = 0.0
+    """Seconds a person took to answer, which are not the step's."""
     changing: bool = False
     applied: bool = False
     verdict: Verdict | None = None
@@ -94,7 +97,7 @@ class StepRunner:
                     unit.number,
                     unit.title,
                     outcome,
-                    time.monotonic() - started,
+                    time.monotonic() - started - progress.thinking,
                     progress.check,
                     progress.verdict,
                     error,
@@ -108,7 +111,10 @@ class StepRunner:
         look = await self._look(unit, progress)
         if look.check.converged:
             return await self._unchanged(unit, look, progress)
-        await self._may_change(unit, look.check)
+        began = time.monotonic()
+        await self._ask_before_changing(unit, look.check)
+        progress.thinking = time.monotonic() - began
+        await self._lock(unit)
         if not held:
             # Somebody else may have changed the target until the lock was ours.
             run.facts.forget()
@@ -149,20 +155,19 @@ class StepRunner:
         self._tally.unverified = True
         return "failed" if progress.verdict.kind == "fail" else "inconclusive"
 
-    async def _may_change(self, unit: Unit, check: Check) -> None:
-        """What must be asked before a change, and the lock. Raises Stopped or _Refused."""
+    async def _ask_before_changing(self, unit: Unit, check: Check) -> None:
+        """The person with --pause, and before a clean-up. Raises Stopped or _Refused."""
         question = self._gate.go_on(self._lab.name, unit.title, check) if self._request.pause else None
         if question and not await self._stop.cuttable(question):
             self._stop.ask()
             raise Stopped
-        try:
-            if unit.undoes:
+        if unit.undoes:
+            with _refusing():
                 await self._ask_before_destroying()
+
+    async def _lock(self, unit: Unit) -> None:
+        with _refusing():
             await self._stop.cuttable(self._hold.take(destroys=unit.undoes))
-        except Stopped:
-            raise
-        except Exception as error:
-            raise _Refused(only_cause(error)) from error
 
     async def _ask_before_destroying(self) -> None:
         """Once for the whole clean-up, with all that it will remove."""
@@ -200,6 +205,17 @@ class StepRunner:
             return "inconclusive", "interrupted while it was applied"
         self._tally.unverified = True
         return "inconclusive", "applied; interrupted before its effect was seen"
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """What the guard or the gate raises ends the run, not just the step."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception as error:
+        raise _Refused(only_cause(error)) from error
 
 
 def only_cause(error: Exception) -> Exception:

@@ -1,0 +1,143 @@
+"""A run as its events, with all that a view has to show: labs at once, every outcome, a measured split, an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.events import (
+    Command,
+    Event,
+    LabFinished,
+    LabStarted,
+    Progress,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepPhase,
+    StepStarted,
+    Told,
+    Waiting,
+)
+from workshop.runbook.model import Bar, Check, Difference, Measurement, Outcome, Verdict
+
+PODS = """\
+NAME                              READY   STATUS    RESTARTS   AGE
+details-v1-766844796b-p2l6f       2/2     Running   0          4s
+productpage-v1-54bb874995-kcqtv   2/2     Running   0          3s
+ratings-v1-5dc79b6bcd-vm9rp       2/2     Running   0          4s"""
+
+CREATED = Check((Difference("Deployment bookinfo/details-v1"), Difference("Service bookinfo/details")))
+
+THIRDS = Check(
+    tuple(
+        Difference("VirtualService bookinfo/reviews", f"spec.http[0].route[{place}].weight", wanted, found)
+        for place, (wanted, found) in enumerate([(33, 100), (33, 0), (34, 0)])
+    )
+)
+
+STARS = (("no stars", "none"), ("black stars", "black"), ("red stars", "red"))
+
+
+def measured(*shares: float, expected: tuple[float, ...] = (0.33, 0.33, 0.34), errors: int = 0) -> Measurement:
+    return Measurement(
+        "Stars on the product page",
+        tuple(
+            Bar(label, share, wanted, (max(0.0, wanted - 0.032), min(1.0, wanted + 0.032)), colour)
+            for (label, colour), share, wanted in zip(STARS, shares, expected, strict=True)
+        ),
+        samples=2604,
+        seconds=1.42,
+        errors=errors,
+    )
+
+
+PASS = Verdict("pass", "every share is as expected (2604 of 2604 answered)", (measured(0.324, 0.337, 0.339),))
+
+FORBIDDEN = WorkshopError(
+    "kubectl apply -f - (Gateway bookinfo/bookinfo-gateway)",
+    'Error from server (Forbidden): gateways.networking.istio.io is forbidden: User "ada" cannot create it',
+    cause="this account may not create Istio's objects in the namespace",
+    next_command="kubectl auth can-i create gateways.networking.istio.io -n bookinfo",
+)
+
+
+def finished(
+    lab: str, number: int, title: str, outcome: Outcome, seconds: float = 0.3, **more: object
+) -> StepFinished:
+    return StepFinished(lab, number, title, outcome, seconds, **more)  # type: ignore[arg-type]
+
+
+def whole_run() -> Iterator[Event]:
+    """Two labs at once, then one with a probe, then one that fails and one that is skipped for it."""
+    yield RunStarted(
+        "", ("istio.install", "istio.inject", "istio.canary", "istio.gateway", "istio.identity"), "sandbox", 11
+    )
+    yield LabStarted("istio.install", "Install Istio", 2, "for istio.canary")
+    yield StepStarted("istio.install", 1, "Check that the cluster is fit for Istio")
+    yield StepPhase("istio.install", 1, "check")
+    yield Command("istio.install", ("istioctl", "--context", "primary", "x", "precheck"), step=1)
+    yield finished("istio.install", 1, "Check that the cluster is fit for Istio", "unchanged", 0.1)
+    yield StepStarted("istio.install", 2, "Install the control plane and the ingress gateway")
+    yield StepPhase("istio.install", 2, "apply", CREATED)
+    yield LabStarted("istio.inject", "Let Istio inject sidecars into two namespaces", 1, "for istio.canary")
+    yield StepStarted("istio.inject", 1, "Create the namespaces primary and bookinfo")
+    yield StepPhase("istio.inject", 1, "apply", CREATED)
+    yield Command("istio.inject", ("kubectl", "--context", "primary", "apply", "-f", "-"), "a: 1\nb: 2\n", step=1)
+    yield Waiting("istio.install", "istiod to be ready", "1 of 2 deployments", 3.0, 120.0, step=2)
+    yield finished("istio.inject", 1, "Create the namespaces primary and bookinfo", "changed", 0.4, check=CREATED)
+    yield LabFinished("istio.inject", 0.4, True)
+    yield Waiting("istio.install", "istiod to be ready", "1 of 2 deployments", 12.0, 120.0, step=2)
+    yield Told("istio.install", "client 1.31.1, control plane 1.31.1", step=2)
+    yield finished(
+        "istio.install", 2, "Install the control plane and the ingress gateway", "changed", 14.2, check=CREATED
+    )
+    yield LabFinished("istio.install", 14.3, True)
+    yield LabStarted("istio.canary", "Release reviews v3 as a canary", 4)
+    yield finished("istio.canary", 1, "Name the versions of all four services as subsets", "unchanged", 0.0)
+    yield StepStarted("istio.canary", 2, "All requests to v1")
+    yield finished(
+        "istio.canary",
+        2,
+        "All requests to v1",
+        "changed",
+        0.8,
+        check=Check((THIRDS.differences[0],), "off the path: 80/20/0"),
+        note="off the path: 80/20/0",
+    )
+    yield StepStarted("istio.canary", 3, "A third to each of v1, v2 and v3")
+    yield StepPhase("istio.canary", 3, "verify")
+    yield Progress("istio.canary", "Stars on the product page", 1024, 2604, step=3)
+    yield Told("istio.canary", PODS, step=3)
+    yield finished(
+        "istio.canary", 3, "A third to each of v1, v2 and v3", "changed", 2.1, check=THIRDS, verdict=PASS
+    )
+    yield StepStarted("istio.canary", 4, "All requests to v3")
+    few = Verdict("inconclusive", "212 of 2604 answered: too few to tell", (measured(0, 0.08, 0.92, errors=2392),))
+    yield finished("istio.canary", 4, "All requests to v3", "inconclusive", 5.0, check=THIRDS, verdict=few)
+    yield LabFinished("istio.canary", 8.0, False)
+    yield LabStarted("istio.gateway", "Open the ingress gateway for BookInfo", 2)
+    yield StepStarted("istio.gateway", 1, "Open a port and route the page's paths to productpage")
+    yield StepPhase("istio.gateway", 1, "apply", CREATED)
+    yield finished(
+        "istio.gateway",
+        1,
+        "Open a port and route the page's paths to productpage",
+        "failed",
+        0.6,
+        check=CREATED,
+        error=FORBIDDEN,
+    )
+    yield finished("istio.gateway", 2, "Find the address", "skipped", 0.0, note="a step before has not converged")
+    yield LabFinished("istio.gateway", 0.6, False)
+    yield LabStarted("istio.identity", "Route by who is logged in", 2)
+    for number, title in ((1, "Jason gets v2"), (2, "Everybody else gets v3")):
+        yield finished("istio.identity", number, title, "skipped", 0.0, note="istio.gateway has not converged")
+    yield LabFinished("istio.identity", 0.0, False)
+    yield RunFinished(
+        "",
+        1,
+        74.3,
+        {"changed": 4, "unchanged": 2, "failed": 1, "inconclusive": 1, "skipped": 3},
+        "invoke lab.istio --verify",
+    )

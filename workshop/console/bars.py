@@ -1,0 +1,86 @@
+"""A measured share as a bar beside the expected one, with numbers and the accepted range."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from workshop.console.words import Glyphs, count, duration, percent
+from workshop.runbook.model import Bar, Measurement, Verdict
+
+_COLOURS = {"none": "white", "black": "bright_black", "": "cyan"}
+"""Of things that have no colour, or one that a terminal's background may have."""
+
+_VERDICTS = {
+    "pass": ("changed", "green"),
+    "fail": ("failed", "bold red"),
+    "inconclusive": ("inconclusive", "yellow"),
+}
+
+_LABEL, _NUMBER, _RANGE, _GAP = 20, 7, 15, 1
+
+
+def bar(share: float, cells: int, glyphs: Glyphs) -> str:
+    """`share` of `cells`, to an eighth of a cell where the output can show it. What is not nothing shows."""
+    steps = len(glyphs.eighths)
+    filled = round(min(max(share, 0.0), 1.0) * cells * steps)
+    filled = max(filled, 1) if share > 0 else 0
+    whole, part = divmod(filled, steps)
+    text = glyphs.full * whole + (glyphs.eighths[part] if part else "")
+    return text or ""
+
+
+def verdict_lines(verdict: Verdict, width: int, glyphs: Glyphs) -> RenderableType:
+    """All of what a probe measured, and what follows from it."""
+    parts: list[RenderableType] = [measurement_lines(item, width, glyphs) for item in verdict.measurements]
+    name, style = _VERDICTS[verdict.kind]
+    sign = Text(f"{getattr(glyphs, name)} ", style)
+    parts.append(Text.assemble(sign, (verdict.reason, style if verdict.kind != "pass" else "")))
+    return Group(*parts)
+
+
+def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> RenderableType:
+    label = min(max((len(item.label) for item in measurement.bars), default=0), _LABEL)
+    compared = any(item.expected is not None for item in measurement.bars)
+    columns = 2 if compared else 1
+    fixed = label + (_NUMBER + 2 * _GAP) * columns + (_RANGE + 2 if compared else 0) + 2
+    cells = max(8, min(28, (width - fixed) // columns))
+    table = Table.grid(padding=(0, _GAP))
+    table.add_column(width=label, overflow="fold")
+    table.add_column(width=cells)
+    table.add_column(width=_NUMBER, justify="right")
+    if compared:
+        table.add_column(width=cells)
+        table.add_column(width=_NUMBER, justify="right")
+        table.add_column(min_width=_RANGE)
+        heads = ("", "measured", "", "expected", "", "accepted")
+        table.add_row(*(Text(head, "dim") for head in heads))
+    for item in measurement.bars:
+        table.add_row(*_row(item, cells, compared, glyphs))
+    facts = [count(measurement.samples, "answer"), duration(measurement.seconds)]
+    facts += [count(measurement.errors, "error")] if measurement.errors else []
+    title = Text.assemble((measurement.title, "bold"), (f"  {f' {glyphs.dot} '.join(facts)}", "dim"))
+    return Group(title, Padding(table, (0, 0, 0, 2)))
+
+
+def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs) -> list[Text]:
+    colour = _COLOURS.get(item.colour, item.colour)
+    row = [Text(item.label), _track(item.measured, cells, colour, glyphs), Text(percent(item.measured), "bold")]
+    if not compared:
+        return row
+    if item.expected is None:
+        return [*row, Text(), Text(), Text()]
+    row += [_track(item.expected, cells, f"{colour} dim", glyphs), Text(percent(item.expected), "dim")]
+    if item.accepted is None:
+        return [*row, Text()]
+    low, high = item.accepted
+    inside = low <= item.measured <= high
+    sign = Text(glyphs.changed, "green") if inside else Text(glyphs.failed, "bold red")
+    return [*row, Text.assemble((f"{low * 100:.1f}{glyphs.dash}{percent(high)} ", "dim"), sign)]
+
+
+def _track(share: float, cells: int, style: str, glyphs: Glyphs) -> Text:
+    filled = bar(share, cells, glyphs)
+    return Text.assemble((filled, style), (glyphs.track * (cells - len(filled)), "dim"))

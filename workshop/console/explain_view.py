@@ -1,0 +1,66 @@
+"""An explanation: the lab's text, and for each step what a person would type instead, with the YAML."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.text import Text
+
+from workshop.console.lines import Lines
+from workshop.runbook.explain import LabExplanation, StepExplanation
+
+_PAGE = 80
+"""Columns of running text."""
+
+
+def explanation_lines(labs: Sequence[LabExplanation], lines: Lines) -> Iterator[RenderableType]:
+    for place, explained in enumerate(labs):
+        lab = explained.lab
+        if place:
+            yield Text()
+        yield Text.assemble((lab.name, "bold cyan"), "  ", (lab.title, "bold"))
+        for paragraph in _paragraphs(lab.text):
+            yield Text()
+            yield _page(Text(paragraph))
+        if lab.needs:
+            yield Text()
+            yield Text.assemble(("needs  ", "dim"), ", ".join(lab.needs))
+        if lab.options:
+            yield Text()
+        for option in lab.options:
+            yield _page(Text.assemble((f"--{option.name}  ", "bold"), (option.help, "dim")))
+        for step in explained.steps:
+            yield from _step(step)
+
+
+def _step(step: StepExplanation) -> Iterator[RenderableType]:
+    yield Text()
+    yield _page(Text.assemble((f"{step.number:>2}  ", "dim"), (step.title, "bold")))
+    for command in step.explanation.commands:
+        yield _indented(Text.assemble(("$ ", "dim"), (command, "blue")))
+    if step.explanation.yaml.strip():
+        yield _indented(
+            Syntax(
+                step.explanation.yaml.strip(), "yaml", theme="ansi_dark", background_color="default", word_wrap=True
+            )
+        )
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Text as a docstring has it, with its lines joined again; the page breaks them where it ends."""
+    return [" ".join(block.split()) for block in inspect.cleandoc(text).split("\n\n") if block.strip()]
+
+
+def _page(text: Text) -> RenderableType:
+    """Text broken to the page, not to the terminal."""
+    from rich.constrain import Constrain
+
+    return Constrain(text, _PAGE)
+
+
+def _indented(block: RenderableType) -> RenderableType:
+    return Padding(block, (0, 0, 0, 4), expand=False)

@@ -1,0 +1,179 @@
+"""What stays on the screen of a run: headings, a line for each step with what came of it, the summary.
+
+The live view prints these above its moving region, the plain one just prints them, and a picture draws them: so all
+three say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from workshop.console import words
+from workshop.console.bars import verdict_lines
+from workshop.console.errors import error_lines
+from workshop.console.words import Glyphs
+from workshop.runbook import events
+from workshop.runbook.model import Difference, Outcome
+
+INDENT = 6
+"""Columns left of what a step tells, so that its line stands out."""
+
+_TITLES = 20
+"""Columns left of a step's title."""
+
+_TIME = 10
+"""Columns of a step's time, and the gap before it."""
+
+_MOST_DIFFERENCES = 4
+
+_ENDINGS: dict[int, tuple[str, str, str]] = {
+    0: ("changed", "Converged", "bold green"),
+    1: ("failed", "Failed", "bold red"),
+    2: ("failed", "Refused", "bold red"),
+    3: ("inconclusive", "Inconclusive", "bold yellow"),
+    130: ("skipped", "Interrupted", "bold yellow"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """`width` is what there is; lines are no longer than is good to read."""
+
+    width: int
+    glyphs: Glyphs
+    debug: bool = False
+
+    def start(self, event: events.RunStarted) -> RenderableType:
+        facts = [event.target, words.count(len(event.labs), "lab"), words.count(event.steps, "step")]
+        return Text.assemble(("Mesh Workshop", "bold"), (f"  {f' {self.glyphs.dot} '.join(facts)}", "dim"))
+
+    def heading(self, name: str, title: str, note: str = "") -> RenderableType:
+        line = Text.assemble((name, "bold cyan"), "  ", (title, "bold"))
+        if note:
+            line.append(f"  {note}", "dim")
+        return Group(Text(), line)
+
+    def row(
+        self, sign: RenderableType, word: Text, number: str, body: RenderableType, seconds: float | None
+    ) -> RenderableType:
+        """One step's line, finished or running: its columns stand below each other."""
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=3, justify="right")
+        table.add_column(width=12, no_wrap=True)
+        table.add_column(width=2, justify="right", style="dim", no_wrap=True)
+        table.add_column(ratio=1, overflow="fold")
+        table.add_column(width=_TIME - 1, justify="right", style="dim", no_wrap=True)
+        table.add_row(sign, word, number, body, "" if seconds is None else words.duration(seconds))
+        return _wide(table, self.width)
+
+    def titled(self, title: str, note: str, style: str = "") -> Text:
+        """A title with a note beside it, or below where both do not fit."""
+        body = Text(title, style)
+        if note:
+            fits = body.cell_len + 2 + cell_len(note) <= self.width - _TITLES - _TIME
+            body.append(f"{'  ' if fits else chr(10)}{note}", "dim")
+        return body
+
+    def step(self, event: events.StepFinished, told: Sequence[str]) -> RenderableType:
+        style = words.STYLES[event.outcome]
+        note = event.note or self._what_changed(event)
+        body = self.titled(event.title, note, style="dim" if event.outcome == "skipped" else "")
+        sign = Text(self.glyphs.outcome(event.outcome), style)
+        seconds = None if event.outcome == "skipped" else event.seconds
+        lines = [self.row(sign, Text(event.outcome, style), str(event.step), body, seconds)]
+        lines += [self.below(block) for block in self._details(event, told)]
+        return Group(*lines)
+
+    def skipped_lab(self, steps: Sequence[events.StepFinished]) -> RenderableType:
+        """A lab of which nothing was run, in one line."""
+        body = Text(f"{words.count(len(steps), 'step')}: {steps[0].note}", "dim")
+        return self.row(Text(self.glyphs.skipped, "dim"), Text("skipped", "dim"), "", body, None)
+
+    def _what_changed(self, event: events.StepFinished) -> str:
+        """For what is not shown field by field."""
+        if not event.check or event.outcome != "changed":
+            return ""
+        return words.totals((item for item in event.check.differences if not item.path), past=True)
+
+    def _details(self, event: events.StepFinished, told: Sequence[str]) -> list[RenderableType]:
+        blocks: list[RenderableType] = []
+        if event.check and event.outcome != "unchanged":
+            edited = [item for item in event.check.differences if item.path]
+            blocks += self.differences(edited[:_MOST_DIFFERENCES])
+            if len(edited) > _MOST_DIFFERENCES:
+                blocks.append(Text(f"    and {words.count(len(edited) - _MOST_DIFFERENCES, 'field')} more", "dim"))
+        blocks += [Text(text, overflow="fold") for text in told]
+        if event.verdict:
+            blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
+        if event.error:
+            blocks.append(error_lines(event.error, debug=self.debug))
+        return blocks
+
+    def below(self, block: RenderableType) -> RenderableType:
+        """What belongs to the step's line above it."""
+        return Padding(block, (0, 0, 0, INDENT), expand=False)
+
+    def beside(self, line: Text) -> RenderableType:
+        """The same in the column of the titles, for what is short and passes."""
+        return Padding(line, (0, 0, 0, _TITLES), expand=False)
+
+    def differences(self, differences: Sequence[Difference]) -> list[Text]:
+        """Object by object what is to be created, removed or changed, and the changed ones field by field."""
+        signs = {"create": ("+", "green"), "remove": ("-", "red"), "change": ("~", "yellow")}
+        lines = []
+        for subject, group in words.by_subject(differences).items():
+            sign, style = signs[words.kind_of_change(group)]
+            lines.append(Text.assemble((f"{sign} {subject}", style)))
+            for item in group:
+                if item.path:
+                    lines.append(Text.assemble("    ", (item.path, ""), "  ", *self._from_to(item)))
+                elif sign == "~":
+                    lines[-1].append("  ").append(Text.assemble(*self._from_to(item)))
+        return lines
+
+    def _from_to(self, item: Difference) -> tuple[tuple[str, str], ...]:
+        arrow = f" {self.glyphs.arrow} "
+        return (words.value(item.found), "red"), (arrow, "dim"), (words.value(item.wanted), "green")
+
+    def command(self, event: events.Command) -> RenderableType:
+        import shlex
+
+        line = Text.assemble(("$ ", "dim"), (shlex.join(event.argv), "blue"))
+        if event.stdin:
+            line.append(f"  # {words.count(len(event.stdin.splitlines()), 'line')} on stdin", "dim")
+        return self.below(line)
+
+    def interrupted(self, at_once: bool) -> RenderableType:
+        said = "Stopping at once." if at_once else "Stopping at the next safe point; Ctrl-C again stops at once."
+        return Text(said, "yellow")
+
+    def summary(self, event: events.RunFinished) -> RenderableType:
+        lines: list[RenderableType] = [Text()]
+        if event.error:
+            lines += [error_lines(event.error, debug=self.debug), Text()]
+        glyph, word, style = _ENDINGS[event.exit_status]
+        counts = self._counts(event.counts)
+        line = Text.assemble((f"{getattr(self.glyphs, glyph)} {word}", style), "  " if counts else "", counts)
+        if event.exit_status == 0 and not event.counts.get("changed"):
+            line.append("  nothing was applied", "dim")
+        line.append(f"  {words.duration(event.seconds)}", "bold")
+        lines.append(line)
+        if event.resume:
+            lines.append(Text.assemble(("  go on with  ", "dim"), (event.resume, "bold cyan")))
+        return Group(*lines)
+
+    def _counts(self, counts: dict[Outcome, int]) -> Text:
+        parts = [Text(f"{counts[kind]} {kind}", words.STYLES[kind]) for kind in words.ORDER if counts.get(kind)]
+        return Text(f" {self.glyphs.dot} ", "dim").join(parts)
+
+
+def _wide(table: Table, width: int) -> Table:
+    table.width = width
+    return table

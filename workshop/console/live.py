@@ -1,0 +1,135 @@
+"""A run on a terminal: finished lines stay, and below them moves what is running.
+
+The moving region is drawn by rich's own thread, so the time spent waiting counts on while nothing happens; it only
+reads the story, under a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from workshop.console import bars, words
+from workshop.console.gate import TerminalGate
+from workshop.console.lines import Lines
+from workshop.console.screen import Screen
+from workshop.console.story import LabStory, StepStory, Story
+from workshop.runbook import events
+
+_REFRESH = 10
+"""Redraws per second; a terminal over a slow line still follows."""
+
+
+class LiveScreen(Screen):
+    def __init__(self, console: Console, lines: Lines, *, echo: bool) -> None:
+        super().__init__(console, lines, echo=echo)
+        self._story = Story(lines)
+        self._lock = threading.RLock()
+        self._spinner = Spinner(lines.glyphs.spinner, style="cyan")
+        self._live = self._new_live()
+        self.gate = TerminalGate(self.print, lines, lambda text: console.print(text, end=""), self._quiet)
+
+    def _new_live(self) -> Live:
+        return Live(
+            console=self.console,
+            get_renderable=self._region,
+            refresh_per_second=_REFRESH,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def print(self, line: RenderableType) -> None:
+        self.console.print(line)
+
+    def listen(self, event: events.Event) -> None:
+        if isinstance(event, events.Command):
+            if self.echo:
+                self.print(self.lines.command(event))
+            return
+        # Printing waits for rich's drawing thread, which waits for the story: never print under the lock.
+        with self._lock:
+            finished = list(self._story.take(event))
+        if isinstance(event, events.RunFinished):
+            self._live.stop()
+        for line in finished:
+            self.print(line)
+
+    def _region(self) -> RenderableType:
+        with self._lock:
+            if self._story.over or not self._story.labs:
+                return Text()
+            lines: list[RenderableType] = []
+            for lab in self._story.labs.values():
+                if lab.finished and lab.name in self._story.waiting:
+                    lines.append(self.lines.heading(lab.name, lab.title, "finished"))
+                elif lab.running:
+                    lines += self._running_lab(lab)
+            lines.append(self._footer())
+            return Group(*lines)
+
+    def _running_lab(self, lab: LabStory) -> Iterator[RenderableType]:
+        if self._story.under is not lab:
+            yield self.lines.heading(lab.name, lab.title, f"step {lab.done + 1} of {lab.steps}")
+        for step in lab.running.values():
+            yield from self._running_step(step)
+
+    def _running_step(self, step: StepStory) -> Iterator[RenderableType]:
+        spent = time.monotonic() - step.began
+        phase = Text(words.PHASES.get(step.phase, step.phase), "cyan")
+        yield self.lines.row(self._spinner, phase, str(step.number), Text(step.title, "bold"), spent)
+        if step.waiting:
+            waiting = step.waiting
+            yield self.lines.beside(
+                Text.assemble(
+                    (f"waiting {waiting.waited:.0f} of {waiting.limit:.0f} s for ", "dim"),
+                    (f"{waiting.what}: {waiting.missing}", "yellow"),
+                )
+            )
+        if step.progress:
+            yield self.lines.beside(self._progress(step.progress))
+
+    def _progress(self, progress: events.Progress) -> Text:
+        share = progress.done / progress.total if progress.total else 0.0
+        filled = bars.bar(share, 20, self.lines.glyphs)
+        return Text.assemble(
+            (filled, "cyan"),
+            (self.lines.glyphs.track * (20 - len(filled)), "dim"),
+            f" {progress.done:,} of {progress.total:,}",
+            (f"  {progress.what}", "dim"),
+        )
+
+    def _footer(self) -> RenderableType:
+        story = self._story
+        spent = words.duration(time.monotonic() - story.began)
+        where = f"\n{story.done} of {words.count(story.total, 'step')} {self.lines.glyphs.dot} {spent}"
+        if story.interrupted:
+            return Text.assemble((where, "dim"), ("  stopping", "yellow"))
+        return Text(f"{where} {self.lines.glyphs.dot} Ctrl-C stops at the next safe point", "dim")
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Nothing moves while a question is on the screen."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live = self._new_live()
+            self._live.start()
+
+    def __enter__(self) -> LiveScreen:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()

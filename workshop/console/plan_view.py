@@ -1,0 +1,61 @@
+"""A plan: lab by lab and step by step what a run would change, object by object and field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from workshop.console import words
+from workshop.console.errors import error_lines
+from workshop.console.lines import Lines
+from workshop.runbook.plan import Plan, StepPlan
+
+
+def plan_lines(plan: Plan, lines: Lines, *, commands: bool) -> Iterator[RenderableType]:
+    """With `commands`, what a person would type for each change instead of what would differ."""
+    title = "What a run would do by hand" if commands else "What a run would change"
+    yield Text.assemble((title, "bold"), (f"  {plan.target} {lines.glyphs.dot} nothing is changed now", "dim"))
+    for lab in plan.labs:
+        yield lines.heading(lab.name, lab.title)
+        for step in lab.steps:
+            yield from _step(step, lines, commands)
+    yield from _summary(plan, lines)
+
+
+def _step(step: StepPlan, lines: Lines, commands: bool) -> Iterator[RenderableType]:
+    number = str(step.number)
+    body = lines.titled(step.title, step.check.note)
+    if step.error:
+        yield lines.row(Text(lines.glyphs.failed, "bold red"), Text("unknown", "bold red"), number, body, None)
+        yield lines.below(error_lines(step.error, debug=lines.debug))
+        return
+    if not step.changes:
+        yield lines.row(Text(lines.glyphs.unchanged, "dim"), Text("unchanged", "dim"), number, body, None)
+        return
+    word, style = ("remove", "red") if step.destroys else ("change", "yellow")
+    yield lines.row(Text("-" if step.destroys else "~", style), Text(word, style), number, body, None)
+    if not commands:
+        for line in lines.differences(step.check.differences):
+            yield lines.below(line)
+        return
+    for command in step.explanation.commands:
+        yield lines.below(Text.assemble(("$ ", "dim"), (command, "blue")))
+    if not step.explanation.commands:
+        yield lines.below(Text("no command does this alone; --explain says more", "dim"))
+
+
+def _summary(plan: Plan, lines: Lines) -> Iterator[RenderableType]:
+    changing = [step for step in plan.steps if step.changes]
+    yield Text()
+    if unknown := sum(1 for step in plan.steps if step.error):
+        yield Text(f"{lines.glyphs.failed} {words.count(unknown, 'step')} could not be checked", "bold red")
+    elif not changing:
+        yield Text.assemble(
+            (f"{lines.glyphs.changed} Converged", "bold green"), ("  a run would change nothing", "dim")
+        )
+        return
+    of = f"{len(changing)} of {words.count(len(plan.steps), 'step')} would change something"
+    objects = words.totals(difference for step in changing for difference in step.check.differences)
+    yield Text.assemble((of, "bold"), (f"  {objects}" if objects else "", "dim"))

@@ -1,0 +1,76 @@
+"""What the command line opens to show something: a run as it happens, a plan, an explanation, an error."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from rich.console import Console, RenderableType
+
+from workshop.console import words
+from workshop.console.errors import error_lines
+from workshop.console.lines import Lines
+from workshop.runbook import events
+from workshop.runbook.guard import Gate
+
+if TYPE_CHECKING:
+    from workshop.runbook.explain import LabExplanation
+    from workshop.runbook.plan import Plan
+
+WIDEST = 110
+"""Columns of a step's line at most: its time should not be an eye's journey away."""
+
+
+class Screen(ABC):
+    """`gate` asks the person. `listen` takes a run's events, in the thread that entered."""
+
+    gate: Gate
+
+    def __init__(self, console: Console, lines: Lines, *, echo: bool) -> None:
+        self.console, self.lines, self.echo = console, lines, echo
+
+    @abstractmethod
+    def listen(self, event: events.Event) -> None: ...
+
+    @abstractmethod
+    def print(self, line: RenderableType) -> None: ...
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show_plan(self, plan: Plan, *, commands: bool = False) -> None:
+        """What a run would change; with `commands` (Invoke's --dry), what a person would type for it."""
+        from workshop.console.plan_view import plan_lines
+
+        for line in plan_lines(plan, self.lines, commands=commands):
+            self.print(line)
+
+    def show_explanation(self, labs: Sequence[LabExplanation]) -> None:
+        from workshop.console.explain_view import explanation_lines
+
+        for line in explanation_lines(labs, self.lines):
+            self.print(line)
+
+    def show_error(self, error: BaseException) -> None:
+        self.print(error_lines(error, debug=self.lines.debug))
+
+
+def open_screen(stdout: TextIO, *, debug: bool, echo: bool) -> Screen:
+    glyphs = words.UNICODE if (stdout.encoding or "").lower().replace("-", "") in ("utf8", "") else words.ASCII
+    if not stdout.isatty() or os.environ.get("TERM") == "dumb":
+        from workshop.console.plain import PlainScreen
+
+        return PlainScreen(stdout, debug=debug, echo=echo, glyphs=glyphs)
+    from workshop.console.live import LiveScreen
+
+    console = Console(file=stdout, highlight=False)
+    width = max(80, min(console.width, WIDEST))
+    return LiveScreen(console, Lines(width, glyphs, debug), echo=echo)

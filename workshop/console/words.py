@@ -1,0 +1,109 @@
+"""Outcomes, times, numbers and differences in words, the same for every view."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workshop.runbook.model import ABSENT, Difference, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The signs of an output that can show them, and of one that is ASCII only."""
+
+    changed: str = "✓"
+    unchanged: str = "="
+    failed: str = "✗"
+    inconclusive: str = "?"
+    skipped: str = "-"
+    full: str = "█"
+    eighths: str = " ▏▎▍▌▋▊▉"
+    track: str = "·"
+    arrow: str = "→"
+    dot: str = "·"
+    dash: str = "\u2013"
+    spinner: str = "dots"
+
+    def outcome(self, outcome: Outcome) -> str:
+        return str(getattr(self, outcome))
+
+
+UNICODE = Glyphs()
+ASCII = Glyphs(
+    changed="+",
+    failed="x",
+    full="#",
+    eighths=" ",
+    track=".",
+    arrow="->",
+    dot="|",
+    dash="-",
+    spinner="line",
+)
+
+STYLES: dict[Outcome, str] = {
+    "changed": "green",
+    "unchanged": "dim",
+    "failed": "bold red",
+    "inconclusive": "yellow",
+    "skipped": "dim",
+}
+
+ORDER: tuple[Outcome, ...] = ("failed", "inconclusive", "changed", "unchanged", "skipped")
+
+PHASES = {"check": "checking", "apply": "applying", "verify": "verifying", "undo": "undoing"}
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d} min"
+
+
+def count(number: int, what: str, plural: str = "") -> str:
+    """`count(2, "object")` is "2 objects"."""
+    return f"{number:,} {what if number == 1 else plural or what + 's'}"
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
+def value(thing: Any, limit: int = 60) -> str:
+    """A value as it would stand in YAML's flow style, shortened in the middle of nowhere when it is long."""
+    if thing is ABSENT:
+        return "absent"
+    text = thing if isinstance(thing, str) and thing else json.dumps(thing, default=str, ensure_ascii=False)
+    text = " ".join(text.split()) if isinstance(thing, str) else text
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def by_subject(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
+    grouped: dict[str, list[Difference]] = {}
+    for difference in differences:
+        grouped.setdefault(difference.subject, []).append(difference)
+    return grouped
+
+
+def kind_of_change(differences: Sequence[Difference]) -> str:
+    """What happens to a subject: "create", "remove" or "change"."""
+    for difference in differences:
+        if not difference.path and difference.found is ABSENT:
+            return "create"
+        if not difference.path and difference.wanted is ABSENT:
+            return "remove"
+    return "change"
+
+
+def totals(differences: Iterable[Difference], past: bool = False) -> str:
+    """ "2 to create, 1 to change", or, of the past, "2 created, 1 changed"."""
+    kinds = Counter(kind_of_change(group) for group in by_subject(differences).values())
+    words = {"create": "created", "change": "changed", "remove": "removed"}
+    return ", ".join(
+        f"{kinds[kind]:,} {done if past else 'to ' + kind}" for kind, done in words.items() if kinds[kind]
+    )
