@@ -82,7 +82,6 @@ class Network:
         self.pod_cidr = f"127.{block}.16.0/20"
         self.service_cidr = f"127.{block}.128.0/17"
         self.pods = AddressPool(self.pod_cidr)
-        self.services = AddressPool(self.service_cidr)
         self.load_balancers = AddressPool(f"127.{block}.1.0/24")
 
     def node_address(self, index: int) -> str:

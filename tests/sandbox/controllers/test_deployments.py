@@ -275,7 +275,10 @@ async def test_a_refused_pod_is_told_and_tried_again(world: World) -> None:
     template["spec"]["serviceAccountName"] = "reviews"
     world.deploy(template=template)
     await world.until(lambda: world.messages("FailedCreate"))
-    assert 'serviceaccount "reviews" not found' in world.messages("FailedCreate")[0]
+    (replica_set,) = world.replica_sets()
+    why = 'error looking up service account default/reviews: serviceaccount "reviews" not found'
+    told = f'Error creating: pods "{replica_set["metadata"]["name"]}-" is forbidden: {why}'
+    assert world.messages("FailedCreate") == [told]
     failure = await world.until(
         lambda: [one for one in world.deployment()["status"]["conditions"] if one["type"] == "ReplicaFailure"]
     )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from workshop.sandbox.cluster import Object
+import pytest
+
+from workshop.sandbox.cluster import ApiError, Object
 
 from .conftest import World
 from .test_garbage import CRD
@@ -84,3 +86,8 @@ async def test_the_api_servers_service_is_put_back(world: World) -> None:
     world.cluster.delete("services", "default", "kubernetes")
     again = await world.until(lambda: world.cluster.find("services", "default", "kubernetes"))
     assert again["spec"]["clusterIP"] == "127.64.128.1"
+
+
+async def test_the_first_namespaces_stay(world: World) -> None:
+    with pytest.raises(ApiError, match="this namespace may not be deleted"):
+        world.cluster.delete("namespaces", None, "default")

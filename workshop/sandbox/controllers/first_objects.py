@@ -70,7 +70,9 @@ def require_service_account(cluster: Cluster) -> AdmissionHook:
         namespace = pod["metadata"]["namespace"]
         if account != _ACCOUNT and cluster.find("serviceaccounts", namespace, account) is None:
             why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
-            raise ApiError(403, "Forbidden", f'pods "{pod["metadata"]["name"]}" is forbidden: {why}')
+            # By the prefix, where the name was made up: trying again is then told as the same thing again.
+            name = pod["metadata"].get("generateName") or pod["metadata"]["name"]
+            raise ApiError(403, "Forbidden", f'pods "{name}" is forbidden: {why}')
 
     return hook
 

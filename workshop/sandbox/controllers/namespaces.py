@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..api.objects import terminating
-from ..cluster import Object, WatchEvent
+from ..cluster import Admission, ApiError, Object, WatchEvent
 from . import conditions
 from .controller import MANAGER, Name, name_of
 from .everything import FollowsEverything, kinds
 
+_KEPT = frozenset({"default", "kube-system", "kube-public"})
 _FIRST = ("horizontalpodautoscalers.autoscaling", "deployments.apps", "replicasets.apps", "pods")
 _FINALIZER = "kubernetes"
 
@@ -75,6 +76,15 @@ class Namespaces(FollowsEverything[Name]):
             status["conditions"] = told
 
         self.cluster.edit("namespaces", None, name, change, manager=MANAGER, subresource="status")
+
+
+def keep_first_namespaces(admission: Admission) -> None:
+    """An admission hook: what everything else takes for granted cannot be deleted."""
+    if admission.operation == "DELETE" and admission.resource.key == "namespaces":
+        name = admission.object["metadata"]["name"]
+        if name in _KEPT:
+            message = f'namespaces "{name}" is forbidden: this namespace may not be deleted'
+            raise ApiError(403, "Forbidden", message)
 
 
 def _finalize(namespace: Object) -> None:

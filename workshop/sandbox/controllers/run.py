@@ -17,7 +17,7 @@ from .first_objects import ApiServerService, NamespaceContent, require_service_a
 from .garbage import GarbageCollector
 from .load_balancers import LoadBalancers
 from .lost_pods import LostPods
-from .namespaces import Namespaces
+from .namespaces import Namespaces, keep_first_namespaces
 from .replicasets import ReplicaSets
 from .scheduler import Scheduler
 from .service_addresses import ServiceAddresses
@@ -30,7 +30,12 @@ async def run(cluster: Cluster, network: Network, certificates: str = "") -> Non
     `certificates` (PEM) are what clients should trust the API server by; every namespace shows them.
     """
     addresses = ServiceAddresses(cluster, network)
-    hooks: list[AdmissionHook] = [require_support, addresses, require_service_account(cluster)]
+    hooks: list[AdmissionHook] = [
+        keep_first_namespaces,
+        require_support,
+        addresses,
+        require_service_account(cluster),
+    ]
     controllers: list[Controller[Any]] = [
         NamespaceContent(cluster, certificates),
         ApiServerService(cluster, network, addresses.api_server),
