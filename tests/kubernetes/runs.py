@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workshop.kubernetes.manifests import Manifests
 from workshop.runbook import events
-from workshop.runbook.model import Options, Step, Verdict
+from workshop.runbook.model import Options, Step, Timeline, Verdict
 from workshop.runbook.run import Facts, Run
 
 
@@ -42,7 +42,7 @@ class Recorded(Run):
         assert check.converged, check.differences
         return "changed", verdict
 
-    async def take_back(self, step: Step) -> str:
+    async def take_back(self, step: Step | Timeline) -> str:
         """As the engine does: undo, and wait until nothing is left."""
         self.facts.forget()
         self.events.clear()

@@ -1,0 +1,29 @@
+"""The sandbox, the workshop's kubectl, and the sandbox's istioctl as any other istioctl."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.kubernetes.conftest import kubectl, namespace, sandbox
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.mesh.download import Release
+from workshop.mesh.istioctl import Istioctl
+from workshop.sandbox import launcher
+
+__all__ = ["kubectl", "namespace", "sandbox"]
+
+VERSION = "1.31.1"
+
+
+@pytest.fixture
+def istioctl(sandbox: launcher.Running, kubectl: Kubectl, tmp_path: Path) -> Istioctl:
+    return Istioctl(
+        VERSION,
+        Release("http://127.0.0.1:9", tmp_path / "bin", seconds=1),
+        kubectl.kubeconfig,
+        kubectl.context,
+        candidates=(str(sandbox.bin / "istioctl"),),
+        client_versions=(f"{VERSION}-sandbox",),
+    )

@@ -1,0 +1,75 @@
+"""A VirtualService moved through its stages in the sandbox, and back after somebody else changed it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.kubernetes.runs import Recorded
+from tests.mesh.test_timeline import Shares
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.mesh.istioctl import Istioctl
+from workshop.mesh.timeline import WeightedRoute, stage
+from workshop.runbook.model import Position
+
+
+@pytest.fixture
+async def istio(kubectl: Kubectl, istioctl: Istioctl) -> AsyncIterator[None]:
+    await istioctl.install("--set", "profile=minimal")
+    yield
+    await istioctl.uninstall()
+    await kubectl.call("delete", "namespace", "istio-system")
+
+
+async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: str) -> None:
+    reviews = WeightedRoute(
+        "Move reviews from v1 to v3",
+        stage("v1", "All to v1", 100, 0),
+        stage("half", "Half to each", 50, 50),
+        namespace=namespace,
+        host="reviews",
+        subsets=("v1", "v3"),
+        proof=Shares,
+    )
+    subset = [{"name": name, "labels": {"version": name}} for name in reviews.subsets]
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "reviews", "namespace": namespace},
+        "spec": {"host": "reviews", "subsets": subset},
+    }
+    await kubectl.apply([rule])
+    run = Recorded(kubectl)
+
+    async def position() -> Position:
+        run.facts.forget()
+        return await reviews.position(run)
+
+    async def edit(path: str, value: object) -> None:
+        patch = json.dumps([{"op": "add", "path": path, "value": value}])
+        await kubectl.call("patch", "virtualservice", "reviews", "-n", namespace, "--type=json", "-p", patch)
+
+    assert await position() == Position(None)
+    for name, shares in (("v1", (1.0, 0.0)), ("half", (0.5, 0.5))):
+        outcome, verdict = await run.converge(reviews.step(name, run))
+        assert outcome == "changed"
+        assert verdict
+        assert verdict.reason == str(shares)
+        assert await position() == Position(name, holder="istio.canary")
+    assert (await run.converge(reviews.step("half", run)))[0] == "unchanged"
+
+    # A hand edit that server-side apply repairs (in an atomic list), and one that it leaves alone (beside it).
+    await edit("/spec/http/0/timeout", "2s")
+    await edit("/spec/gateways", ["mesh"])
+    moved = await position()
+    assert moved.stage is None
+    assert {"spec.http[0].timeout", "spec.gateways"} <= {difference.path for difference in moved.differences}
+    assert (await run.converge(reviews.step("v1", run)))[0] == "changed"
+    assert await position() == Position("v1", holder="istio.canary")
+
+    await run.converge(reviews.step("25,75", run))
+    assert (await position()).off_path.endswith("has the weights v1 25 %, v3 75 %")
+    assert await run.take_back(reviews) == "changed"
+    assert await position() == Position(None)
