@@ -151,15 +151,6 @@ def _labs() -> Collection:
     return root
 
 
-class _Workshop(Collection):
-    """Reads the default profile only when a task runs, not to list or to complete."""
-
-    def configuration(self, taskpath: str | None = None) -> dict[str, Any]:
-        from workshop.settings import DEFAULT_PROFILE, read_profile
-
-        return {**read_profile(DEFAULT_PROFILE), **super().configuration(taskpath)}
-
-
 def _word_broken_settings(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Invoke reads `-f FILE` and `INVOKE_*` itself and lets their errors fall through as tracebacks."""
     if _command().word_invokes_own_error(error):
@@ -170,4 +161,4 @@ def _word_broken_settings(kind: type[BaseException], error: BaseException, trace
 
 sys.excepthook = _word_broken_settings
 
-ns = _Workshop(adopt, test, _labs(), Collection("sandbox", up, down, status, shell))
+ns = Collection(adopt, test, _labs(), Collection("sandbox", up, down, status, shell))

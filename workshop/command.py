@@ -15,18 +15,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workshop import console
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
-from workshop.settings import broken_yaml, from_config
+from workshop.settings import Settings, broken_yaml, load
 from workshop.target import Target, describe, sandbox_folder
 
-Config = Any
-"""Invoke's merged configuration: a mapping, with `run.echo` and `run.dry` as its -e and -R set them."""
+if TYPE_CHECKING:
+    from invoke.config import Config
+
+    from workshop.console.screen import Screen
 
 
 def run_labs(
@@ -48,7 +50,8 @@ def run_labs(
         if explain:
             from workshop.runbook.explain import explain as explained
 
-            console.show_explanation(explained(runbook, request, target.toolbox))
+            with _screen(config) as screen:
+                screen.show_explanation(explained(runbook, request, target.toolbox))
             return 0
         return _look_or_run(config, runbook, request, target, plan or config.run.dry)
 
@@ -56,7 +59,7 @@ def run_labs(
 
 
 def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Target, look: bool) -> int:
-    with console.open(debug=_debugging(), echo=config.run.echo) as screen:
+    with _screen(config) as screen:
         target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
         if look:
             from workshop.runbook.plan import plan
@@ -160,7 +163,7 @@ def sandbox_shell(config: Config) -> int:
 def word_invokes_own_error(error: BaseException) -> bool:
     """Word what Invoke trips over while it reads settings, before any task runs; False for anything else."""
     import invoke.exceptions as invokes
-    from invoke.util import yaml
+    from invoke.vendor import yaml
 
     path = _profile() or "the project's invoke.yaml"
     worded: UsageError
@@ -170,7 +173,6 @@ def word_invokes_own_error(error: BaseException) -> bool:
         error,
         (
             invokes.AmbiguousEnvVar,
-            invokes.AmbiguousMergeError,
             invokes.UncastableEnvVar,
             invokes.UnknownFileType,
             invokes.UnpicklableConfigMember,
@@ -181,15 +183,15 @@ def word_invokes_own_error(error: BaseException) -> bool:
         worded = UsageError(f"read the profile {path}", error.strerror or str(error))
     else:
         return False
-    console.show_error(worded, debug=_debugging())
+    _show(worded)
     return True
 
 
-def _settings(config: Config) -> Any:
+def _settings(config: Config) -> Settings:
     profile = _profile()
     if profile and not Path(profile).expanduser().exists():  # Invoke goes on without it
         raise UsageError(f"read the profile {profile}", "there is no such file", next_command="ls config")
-    return from_config(config)
+    return load(config)
 
 
 def _sandbox(config: Config) -> Target:
@@ -237,6 +239,15 @@ def _confirm(target: Target) -> None:
         raise UsageError(f"adopt {target.name}", "that is not its name", cause="nothing was changed")
 
 
+def _screen(config: Config) -> Screen:
+    return console.open(sys.stdout, debug=_debugging(), echo=config.run.echo)
+
+
+def _show(error: WorkshopError) -> None:
+    with console.open(sys.stderr, debug=_debugging()) as screen:
+        screen.show_error(error)
+
+
 def _debugging() -> bool:
     """Whether Invoke got -d."""
     return logging.getLogger("invoke").isEnabledFor(logging.DEBUG)
@@ -246,7 +257,7 @@ def _worded(act: Callable[[], int]) -> int:
     try:
         return act()
     except WorkshopError as error:
-        console.show_error(error, debug=_debugging())
+        _show(error)
         return error.exit_status
     except KeyboardInterrupt:
         return 130

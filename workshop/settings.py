@@ -11,11 +11,14 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from msgspec import Struct, ValidationError, convert, structs
 
 from workshop.runbook.errors import UsageError
+
+if TYPE_CHECKING:
+    from invoke.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
@@ -70,6 +73,20 @@ def broken_yaml(path: str, error: Any) -> UsageError:
     mark = error.problem_mark or error.context_mark
     where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else path
     return UsageError(f"read {where}", error.problem or error.context or str(error), cause="the YAML is broken")
+
+
+def load(config: Config) -> Settings:
+    """The settings of a task, from its `context.config`: the default profile goes under what Invoke has collected,
+    and makes its keys known to INVOKE_* variables. It is read here, not when tasks.py is loaded, so that listing
+    and completing do not wait for it."""
+    from invoke.exceptions import AmbiguousEnvVar, UncastableEnvVar
+
+    config.load_collection(read_profile(DEFAULT_PROFILE))
+    try:
+        config.load_shell_env()
+    except (AmbiguousEnvVar, UncastableEnvVar) as error:
+        raise UsageError("read the settings", str(error), cause="an INVOKE_* variable does not fit") from error
+    return from_config(dict(config.items()))
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:
