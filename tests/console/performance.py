@@ -1,4 +1,4 @@
-"""A run as its events, with all that a view has to show: labs at once, every outcome, a measured split, an error."""
+"""A run as its events, with all a view has to show: labs at once, every outcome, a measured split, an error."""
 
 from __future__ import annotations
 

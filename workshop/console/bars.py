@@ -19,7 +19,7 @@ _VERDICTS = {
     "inconclusive": ("inconclusive", "yellow"),
 }
 
-_LABEL, _NUMBER, _RANGE, _GAP = 20, 7, 15, 1
+_LABEL, _NUMBER, _RANGE, _GAP = 20, 7, 16, 1
 
 
 def bar(share: float, cells: int, glyphs: Glyphs) -> str:
@@ -55,7 +55,7 @@ def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> R
         table.add_column(width=cells)
         table.add_column(width=_NUMBER, justify="right")
         table.add_column(min_width=_RANGE)
-        heads = ("", "measured", "", "expected", "", "accepted")
+        heads = ("", "measured", "", "expected", "", " accepted")
         table.add_row(*(Text(head, "dim") for head in heads))
     for item in measurement.bars:
         table.add_row(*_row(item, cells, compared, glyphs))
@@ -78,7 +78,7 @@ def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs) -> list[Text]:
     low, high = item.accepted
     inside = low <= item.measured <= high
     sign = Text(glyphs.changed, "green") if inside else Text(glyphs.failed, "bold red")
-    return [*row, Text.assemble((f"{low * 100:.1f}{glyphs.dash}{percent(high)} ", "dim"), sign)]
+    return [*row, Text.assemble((f" {low * 100:.1f}{glyphs.dash}{percent(high)} ", "dim"), sign)]
 
 
 def _track(share: float, cells: int, style: str, glyphs: Glyphs) -> Text:

@@ -171,7 +171,7 @@ class Lines:
 
     def _counts(self, counts: dict[Outcome, int]) -> Text:
         parts = [Text(f"{counts[kind]} {kind}", words.STYLES[kind]) for kind in words.ORDER if counts.get(kind)]
-        return Text(f" {self.glyphs.dot} ", "dim").join(parts)
+        return Text(f" {self.glyphs.dot} ").join(parts)
 
 
 def _wide(table: Table, width: int) -> Table:

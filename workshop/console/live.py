@@ -27,6 +27,9 @@ from workshop.runbook import events
 _REFRESH = 10
 """Redraws per second; a terminal over a slow line still follows."""
 
+_CELLS = 14
+"""Of a progress bar."""
+
 
 class LiveScreen(Screen):
     def __init__(self, console: Console, lines: Lines, *, echo: bool) -> None:
@@ -40,7 +43,7 @@ class LiveScreen(Screen):
     def _new_live(self) -> Live:
         return Live(
             console=self.console,
-            get_renderable=self._region,
+            get_renderable=self.moving,
             refresh_per_second=_REFRESH,
             transient=True,
             redirect_stdout=False,
@@ -63,7 +66,7 @@ class LiveScreen(Screen):
         for line in finished:
             self.print(line)
 
-    def _region(self) -> RenderableType:
+    def moving(self) -> RenderableType:
         with self._lock:
             if self._story.over or not self._story.labs:
                 return Text()
@@ -99,12 +102,14 @@ class LiveScreen(Screen):
 
     def _progress(self, progress: events.Progress) -> Text:
         share = progress.done / progress.total if progress.total else 0.0
-        filled = bars.bar(share, 20, self.lines.glyphs)
+        filled = bars.bar(share, _CELLS, self.lines.glyphs)
         return Text.assemble(
             (filled, "cyan"),
-            (self.lines.glyphs.track * (20 - len(filled)), "dim"),
+            (self.lines.glyphs.track * (_CELLS - len(filled)), "dim"),
             f" {progress.done:,} of {progress.total:,}",
             (f"  {progress.what}", "dim"),
+            no_wrap=True,
+            overflow="ellipsis",
         )
 
     def _footer(self) -> RenderableType:

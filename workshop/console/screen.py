@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -64,7 +66,21 @@ class Screen(ABC):
 
 
 def open_screen(stdout: TextIO, *, debug: bool, echo: bool) -> Screen:
-    glyphs = words.UNICODE if (stdout.encoding or "").lower().replace("-", "") in ("utf8", "") else words.ASCII
+    """See `workshop.console.open`. With WORKSHOP_PICTURE in the environment (tools/picture.py sets it), what is
+    shown is drawn into that file as well."""
+    screen = _screen(stdout, debug, echo)
+    if not (picture := os.environ.get("WORKSHOP_PICTURE")):
+        return screen
+    from workshop.console.picture import PicturedScreen
+
+    return PicturedScreen(screen, Path(picture), os.environ.get("WORKSHOP_PICTURE_TITLE", "Mesh Workshop"))
+
+
+def _screen(stdout: TextIO, debug: bool, echo: bool) -> Screen:
+    glyphs = words.UNICODE
+    if (stdout.encoding or "utf-8").lower().replace("-", "") != "utf8" and isinstance(stdout, io.TextIOWrapper):
+        glyphs = words.ASCII
+        stdout.reconfigure(errors="replace")  # a cluster's words may have any sign
     if not stdout.isatty() or os.environ.get("TERM") == "dumb":
         from workshop.console.plain import PlainScreen
 

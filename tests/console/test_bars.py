@@ -1,0 +1,62 @@
+"""A measured share is a bar whose length is the share, beside the expected one, with numbers."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from tests.console.performance import PASS, measured
+from tests.console.rendering import bare, rendered
+from workshop.console.bars import bar, measurement_lines, verdict_lines
+from workshop.console.words import ASCII, UNICODE
+from workshop.runbook.model import Bar, Measurement, Verdict
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, ""), (1, "████████"), (0.5, "████"), (0.28125, "██▎"), (0.0001, "▏"), (1.7, "████████")]
+)
+def test_a_bar_is_as_long_as_its_share(share: float, text: str) -> None:
+    assert bar(share, 8, UNICODE) == text
+
+
+def test_in_ascii_a_bar_has_whole_cells() -> None:
+    assert bar(0.5, 8, ASCII) == "####"
+    assert bar(0.01, 8, ASCII) == "#"
+
+
+@pytest.mark.parametrize("width", [74, 94, 114])
+def test_measured_expected_and_accepted_stand_beside_each_other(width: int) -> None:
+    lines = bare(rendered([measurement_lines(measured(0.5, 0.2, 0.3), width, UNICODE)], width)).splitlines()
+    assert lines[0].split("  ")[0] == "Stars on the product page"
+    assert lines[1].split() == ["measured", "expected", "accepted"]
+    assert [number for number in lines[2].split() if number[0].isdigit()] == ["50.0", "33.0", "29.8\u201336.2"]
+    assert all(cell_len(line) <= width for line in lines)
+    measured_bar, expected_bar = (part.count("█") for part in lines[2].split("%")[:2])
+    assert measured_bar > expected_bar > 0
+
+
+def test_what_is_outside_the_accepted_range_is_marked() -> None:
+    lines = bare(rendered([measurement_lines(measured(0.5, 0.34, 0.3), 74, UNICODE)])).splitlines()
+    assert [line.rstrip()[-1] for line in lines[2:5]] == ["✗", "✓", "✗"]
+
+
+def test_bars_have_the_colour_the_lab_says() -> None:
+    text = rendered([measurement_lines(measured(0.3, 0.3, 0.4), 74, UNICODE)])
+    none, black, red = (line for line in text.splitlines() if " stars" in line)
+    assert "\x1b[37m" in none
+    assert "\x1b[90m" in black
+    assert "\x1b[31m" in red
+
+
+def test_without_an_expectation_there_is_only_what_was_measured() -> None:
+    lines = bare(rendered([measurement_lines(Measurement("Status", (Bar("200", 1.0),), 12, 0.2), 74, UNICODE)]))
+    assert "expected" not in lines
+    assert "100.0 %" in lines
+    assert "12 answers" in lines
+
+
+def test_a_verdict_says_its_reason_and_errors_are_counted() -> None:
+    assert "✓ every share is as expected" in bare(rendered([verdict_lines(PASS, 74, UNICODE)]))
+    few = Verdict("inconclusive", "too few to tell", (measured(0, 0, 0, errors=1),))
+    assert "1 error\n" in bare(rendered([verdict_lines(few, 74, UNICODE)])).replace(" \n", "\n")
+    assert "? too few to tell" in bare(rendered([verdict_lines(few, 74, UNICODE)]))

@@ -1,0 +1,252 @@
+"""A run on a terminal and in a log: the same information, lab by lab, in lines that fit."""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+
+import pytest
+from rich.cells import cell_len
+
+from tests.console.performance import FORBIDDEN, PODS, finished, whole_run
+from tests.console.rendering import bare, coloured, live, live_screen, plain, region, words, written
+from workshop.console.plain import PlainScreen
+from workshop.console.words import ASCII, UNICODE
+from workshop.runbook.events import (
+    Event,
+    Interrupted,
+    LabFinished,
+    LabStarted,
+    Progress,
+    RunFinished,
+    RunStarted,
+    StepStarted,
+    Waiting,
+)
+from workshop.runbook.model import ABSENT, Check, Difference
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_log_says_the_same_as_a_terminal(width: int) -> None:
+    said = [set(words(view)) for view in (live(whole_run(), width), plain(whole_run()))]
+    # Bars have other lengths in other widths, and long words may be broken to fit.
+    without_bars = [{word for word in view if not set(word) & set("█▏▎▍▌▋▊▉·")} for view in said]
+    assert without_bars[1] == without_bars[0]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    lines = bare(live(whole_run(), width, echo=True)).splitlines()
+    assert max(cell_len(line) for line in lines) <= width
+    assert all(line.rstrip() for line in lines if "changed" in line)
+
+
+def test_a_log_has_no_control_characters_and_no_blanks_at_the_end_of_lines() -> None:
+    log = plain(whole_run(), echo=True)
+    assert not [sign for sign in log if unicodedata.category(sign) == "Cc" and sign != "\n"]
+    assert not [line for line in log.splitlines() if line != line.rstrip()]
+
+
+def test_a_log_in_ascii_is_ascii() -> None:
+    log = plain(whole_run(), glyphs=ASCII)
+    assert "#######" in log
+    assert not [sign for sign in log.replace("\u2026", "") if ord(sign) > 126]
+
+
+def test_every_step_has_a_line_with_outcome_number_title_and_time() -> None:
+    log = plain(whole_run())
+    assert "  = unchanged     1 Check that the cluster is fit for Istio" in log
+    (line,) = [line for line in log.splitlines() if "Install the control plane" in line]
+    assert line.split()[:3] == ["✓", "changed", "2"]
+    assert line.endswith("2 created" + line.partition("2 created")[2])
+    assert line.endswith("14.2 s")
+    assert "  - skipped       2 Find the address  a step before has not converged" in log
+
+
+def test_labs_at_the_same_time_are_kept_apart() -> None:
+    log = plain(whole_run())
+    install, inject = log.index("istio.install  Install"), log.index("istio.inject  Let")
+    assert install < log.index("14.2 s") < inject < log.index("Create the namespaces")
+    assert log.count("istio.install  Install") == 1
+
+
+def test_a_lab_of_which_nothing_ran_has_one_line() -> None:
+    log = plain(whole_run())
+    assert "2 steps: istio.gateway has not converged" in log
+    assert "Jason gets v2" not in log
+
+
+def test_what_changed_is_named_field_by_field() -> None:
+    log = plain(whole_run())
+    assert "All requests to v1  off the path: 80/20/0" in log
+    assert "~ VirtualService bookinfo/reviews\n          spec.http[0].route[0].weight  100 → 33" in log
+
+
+def test_many_fields_are_counted_not_listed() -> None:
+    check = Check(tuple(Difference("ConfigMap a/b", f"data.key{number}", 1, 0) for number in range(9)))
+    log = plain(
+        [LabStarted("a", "A", 1), finished("a", 1, "Put", "changed", check=check), LabFinished("a", 1, True)]
+    )
+    assert "data.key3" in log
+    assert "data.key4" not in log
+    assert "and 5 fields more" in log
+
+
+def test_what_a_step_told_is_below_it_as_it_was_told() -> None:
+    log = plain(whole_run())
+    assert "".join(f"      {line}\n" for line in PODS.splitlines()) in log
+
+
+def test_an_error_says_what_was_tried_what_came_back_why_and_what_next() -> None:
+    for view in (plain(whole_run()), bare(live(whole_run(), 120))):
+        places = [view.index(part) for part in (FORBIDDEN.tried, "Error from server", "this account", "auth can-i")]
+        assert places == sorted(places)
+        labels = [view.index(f"\n      {label} ") for label in ("tried", "came back", "likely", "next")]
+        assert labels == sorted(labels)
+
+
+def test_a_traceback_only_in_debug() -> None:
+    def run() -> list[Event]:
+        try:
+            raise KeyError("gateway")
+        except KeyError as error:
+            failed = finished("a", 1, "Put", "failed", error=error)
+        return [LabStarted("a", "A", 1), failed, LabFinished("a", 1, False)]
+
+    assert "Traceback" not in plain(run())
+    assert "a defect in the workshop" in plain(run())
+    assert "KeyError: 'gateway'" in plain(run())
+    assert "Traceback" in plain(run(), debug=True)
+
+
+def test_the_summary_counts_and_says_how_to_go_on() -> None:
+    last = plain(whole_run()).splitlines()[-2:]
+    assert last[0] == "✗ Failed  1 failed · 1 inconclusive · 4 changed · 2 unchanged · 3 skipped  1:14 min"
+    assert last[1].split("  ") == ["", "go on with", "invoke lab.istio --verify"]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (RunFinished("", 0, 0.91, {"unchanged": 14}), "✓ Converged  14 unchanged  nothing was applied  0.9 s"),
+        (RunFinished("", 0, 30.0, {"changed": 2}), "✓ Converged  2 changed  30.0 s"),
+        (RunFinished("", 3, 1.0, {"inconclusive": 1}), "? Inconclusive  1 inconclusive  1.0 s"),
+        (RunFinished("", 130, 1.0, {"skipped": 1}), "- Interrupted  1 skipped  1.0 s"),
+        (RunFinished("", 2, 0.0, {}, error=FORBIDDEN), "✗ Refused  0.0 s"),
+    ],
+)
+def test_the_last_line_says_how_it_ended(event: RunFinished, said: str) -> None:
+    log = plain([event])
+    assert log.splitlines()[-1] == said
+    assert bool(event.error) == ("auth can-i" in log)
+
+
+def test_commands_are_shown_when_asked_for() -> None:
+    assert "$ kubectl" not in plain(whole_run())
+    for view in (plain(whole_run(), echo=True), bare(live(whole_run(), echo=True))):
+        assert "$ istioctl --context primary x precheck" in view
+        assert "$ kubectl --context primary apply -f -  # 2 lines on stdin" in view
+
+
+def test_without_colour_the_same_is_said() -> None:
+    assert coloured(live(whole_run()))
+    screen = live_screen()
+    screen.console.no_color = True  # what rich takes from NO_COLOR
+    for event in whole_run():
+        screen.listen(event)
+    assert not coloured(written(screen))
+    assert bare(written(screen)) == bare(live(whole_run()))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_log_says_every_ten_seconds_what_is_waited_for() -> None:
+    file, clock = io.StringIO(), Clock()
+    screen = PlainScreen(file, debug=False, echo=False, glyphs=UNICODE, clock=clock)
+    screen.listen(LabStarted("istio.install", "Install", 1))
+    screen.listen(StepStarted("istio.install", 1, "Install Istio"))
+    for tick in range(0, 26):
+        clock.now = float(tick)
+        screen.listen(Waiting("istio.install", "istiod to be ready", "1 of 2 pods", clock.now, 120, step=1))
+    said = [line.strip() for line in file.getvalue().splitlines() if "waiting" in line]
+    assert said == [
+        "istio.install, step 1: still waiting, 10 of 120 s, for istiod to be ready: 1 of 2 pods",
+        "istio.install, step 1: still waiting, 20 of 120 s, for istiod to be ready: 1 of 2 pods",
+    ]
+    clock.now = 31
+    screen.listen(Progress("istio.install", "Requests", 1024, 2048, step=1))
+    assert "istio.install, step 1: Requests: 1,024 of 2,048" in file.getvalue()
+
+
+def running(*events: Event) -> str:
+    screen = live_screen(80)
+    screen.listen(RunStarted("", ("a", "b"), "sandbox", 5))
+    for event in events:
+        screen.listen(event)
+    return region(screen)
+
+
+def test_the_moving_region_shows_what_is_waited_for_and_for_how_long() -> None:
+    shown = running(
+        LabStarted("a", "Lab A", 2),
+        StepStarted("a", 1, "Put"),
+        Waiting("a", "istiod to be ready", "1 of 2 pods", 12.4, 120.0, step=1),
+    )
+    assert "waiting 12 of 120 s for istiod to be ready: 1 of 2 pods" in shown
+    assert "a  Lab A  step 1 of 2" in shown
+    assert "checking      1 Put" in shown
+    assert "0 of 5 steps" in shown
+
+
+def test_the_moving_region_shows_a_probe_s_progress() -> None:
+    shown = running(
+        LabStarted("a", "Lab A", 2), StepStarted("a", 1, "Put"), Progress("a", "Requests", 1024, 2048, step=1)
+    )
+    assert "███████······· 1,024 of 2,048  Requests" in shown
+
+
+def test_the_moving_region_shows_all_labs_that_run_and_those_whose_lines_wait() -> None:
+    shown = running(
+        LabStarted("a", "Lab A", 1),
+        StepStarted("a", 1, "Put a1"),
+        LabStarted("b", "Lab B", 1),
+        StepStarted("b", 1, "Put b1"),
+        LabStarted("c", "Lab C", 1),
+        finished("c", 1, "Put c1", "changed"),
+        LabFinished("c", 1.0, True),
+    )
+    assert "Put a1" in shown
+    assert "Put b1" in shown
+    assert "c  Lab C  finished" in shown
+
+
+def test_after_ctrl_c_the_region_says_that_it_stops() -> None:
+    begun = (LabStarted("a", "Lab A", 1), StepStarted("a", 1, "Put"))
+    assert "Ctrl-C stops" in running(*begun)
+    assert "stopping" in running(*begun, Interrupted("a"))
+    assert "Ctrl-C again stops at once" in plain([Interrupted("")])
+    assert "Stopping at once" in plain([Interrupted("", at_once=True)])
+
+
+def test_nothing_moves_when_the_run_is_over() -> None:
+    assert running(LabStarted("a", "A", 1), RunFinished("", 0, 1.0, {})).strip() == ""
+
+
+def test_a_screen_that_is_entered_and_left_gives_the_cursor_back() -> None:
+    screen = live_screen()
+    with screen:
+        for event in whole_run():
+            screen.listen(event)
+    assert written(screen).count("\x1b[?25l") == written(screen).count("\x1b[?25h") == 1
+    assert "go on with" in bare(written(screen))
+
+
+def test_absent_is_a_word_not_a_representation() -> None:
+    check = Check((Difference("Namespace a", "metadata.labels.x", "on", ABSENT),))
+    log = plain([LabStarted("a", "A", 1), finished("a", 1, "Label", "changed", check=check)])
+    assert "metadata.labels.x  absent → on" in log

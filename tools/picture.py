@@ -1,0 +1,25 @@
+"""Draw what a workshop command shows as an SVG: `python tools/picture.py docs/canary.svg invoke lab.istio.canary`.
+
+The command runs as it always does, and its exit status is kept; the picture is what stays on the screen, under the
+command as its title.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    if len(sys.argv) < 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    path, *command = sys.argv[1:]
+    picture = {"WORKSHOP_PICTURE": str(Path(path).resolve()), "WORKSHOP_PICTURE_TITLE": " ".join(command)}
+    return subprocess.run(command, env=os.environ | picture, check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
