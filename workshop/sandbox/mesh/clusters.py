@@ -17,13 +17,18 @@ PASSTHROUGH = "PassthroughCluster"
 """Forwards to where the connection was going, for everything the mesh knows nothing about."""
 
 LOAD_BALANCERS = {
-    "UNSPECIFIED": "LEAST_REQUEST",
+    "UNSPECIFIED": "ROUND_ROBIN",
     "LEAST_CONN": "LEAST_REQUEST",
     "LEAST_REQUEST": "LEAST_REQUEST",
     "RANDOM": "RANDOM",
     "ROUND_ROBIN": "ROUND_ROBIN",
 }
-"""DestinationRule's `simple` load balancers as Envoy calls them."""
+"""DestinationRule's `simple` load balancers as Envoy calls them.
+
+Where a rule says nothing Istio's API promises "an appropriate default"; the real one is least requests. That
+favours the fastest version as soon as requests overlap (42 %, 30 % and 28 % for reviews v1, v2 and v3 with 16 at a
+time), and the workshop teaches that without rules all three are asked in turn. So here it is round robin.
+"""
 
 XDS_SOURCE: dict[str, Any] = {"resource_api_version": "V3", "ads": {}}
 

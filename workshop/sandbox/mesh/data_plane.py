@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 
-from .envoy import ADMIN_SOCKET, XDS_SOCKET, Envoy
+from .envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
 from .proxies import Proxy
 from .xds import http2
 from .xds.ads import Ads, Configuration
@@ -38,6 +39,7 @@ class DataPlane:
         self._version = self._in_effect = 0
         self._publishing = asyncio.Lock()
         self._live: set[str] = set()
+        self._forgetting: set[asyncio.Task[None]] = set()
         self._progress = asyncio.Condition()
 
     @property
@@ -97,14 +99,28 @@ class DataPlane:
         self._tell()
 
     async def unregister(self, proxy: Proxy) -> None:
-        """A proxy ends. Its connections drain, nobody is taken any more; returns when that is so."""
+        """A proxy ends: returns when its listeners are closed.
+
+        What it needs to answer requests on open connections stays for as long as these drain.
+        """
         if self.proxies.get(proxy.id) is not proxy:
             return
         del self.proxies[proxy.id]
         self._live.discard(proxy.id)
         self._tell()
-        if self._parts.pop(proxy.id, None) is not None:
+        part = self._parts.get(proxy.id)
+        if part is not None:
+            draining = self._parts[proxy.id] = replace(part, listeners={})
+            asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._forget, proxy.id, draining)
             await self._bring_about()
+
+    def _forget(self, name: str, draining: Configuration) -> None:
+        """The proxy has drained, unless one of the same name has come in its place."""
+        if self._parts.get(name) is draining:
+            del self._parts[name]
+            task = asyncio.get_running_loop().create_task(self._bring_about())
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
 
     def _tell(self) -> None:
         for callback in self.changed:
