@@ -52,6 +52,12 @@ def test_what_the_runbook_does_not_have_is_refused(
     assert refused.value.next_command == next_command
 
 
+def test_commands_to_type_call_invoke_as_it_was_called() -> None:
+    with pytest.raises(UsageError) as refused:
+        Request(("istio.canary",), to="v2", program="invoke -f mine.yaml").validate(RUNBOOK)
+    assert refused.value.next_command == "invoke -f mine.yaml lab.istio.canary --to v1"
+
+
 def test_what_the_runbook_has_is_accepted() -> None:
     for asked in ({"to": "none"}, {"to": "v1-v3"}, {"step": 4}, {"restart": True}, {}):
         Request(("istio.canary",), **asked).validate(RUNBOOK)

@@ -161,7 +161,7 @@ class Planner:
         raise UsageError(
             f"run only {' '.join(self._request.labs)}",
             f"{', '.join(missing)} must have converged before, and {'has' if len(missing) == 1 else 'have'} not",
-            next_command=" ".join(["invoke", *(f"lab.{name}" for name in first)]),
+            next_command=" ".join([self._request.program, *(f"lab.{name}" for name in first)]),
         )
 
     def _needs_of(self, name: str) -> set[str]:
@@ -183,5 +183,5 @@ class Planner:
                     raise UsageError(
                         f"run only step {number} of {lab.name}",
                         f"step {unit.number} ({unit.title}) has not converged, and it comes before",
-                        next_command=f"invoke lab.{lab.name} --step {unit.number}",
+                        next_command=f"{self._request.program} lab.{lab.name} --step {unit.number}",
                     )

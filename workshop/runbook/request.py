@@ -15,7 +15,8 @@ class Request:
 
     `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
     begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
-    unchanged; `yes` answers the question before something is destroyed.
+    unchanged; `yes` answers the question before something is destroyed. `program` is how Invoke was called (with the
+    profile, say), for the commands that errors name.
     """
 
     labs: tuple[str, ...]
@@ -28,13 +29,14 @@ class Request:
     verify: bool = False
     yes: bool = False
     options: Mapping[str, Options] = field(default_factory=dict)
+    program: str = "invoke"
 
     def validate(self, runbook: Runbook) -> None:
         """Raises UsageError for what the runbook does not have, or what contradicts itself."""
         known = [lab.name for lab in runbook.labs]
         for name in self.labs:
             if name not in known:
-                raise _unknown("lab", name, known, f"invoke lab.{_nearest(name, known) or known[0]}")
+                raise _unknown("lab", name, known, f"{self.program} lab.{_nearest(name, known) or known[0]}")
         given = [flag for flag, value in (("--step", self.step), ("--to", self.to)) if value is not None]
         given += ["--restart"] if self.restart else []
         if len(given) > 1:
@@ -53,17 +55,17 @@ class Request:
             raise UsageError(
                 f"run step {self.step} of {lab.name}",
                 f"it has {f'steps 1 to {count}' if count > 1 else 'one step'}",
-                next_command=f"invoke lab.{lab.name} --explain",
+                next_command=f"{self.program} lab.{lab.name} --explain",
             )
 
     def _validate_stage(self, lab: Lab, stage: str) -> None:
         stages = [name for part in lab.parts if isinstance(part, Timeline) for name in (part.start, *part.stages)]
         if not stages:
             raise UsageError(
-                f"move {lab.name} to {stage}", "it has no stages", next_command=f"invoke lab.{lab.name}"
+                f"move {lab.name} to {stage}", "it has no stages", next_command=f"{self.program} lab.{lab.name}"
             )
         if stage not in stages:
-            command = f"invoke lab.{lab.name} --to {_nearest(stage, stages) or stages[0]}"
+            command = f"{self.program} lab.{lab.name} --to {_nearest(stage, stages) or stages[0]}"
             raise _unknown(f"stage of {lab.name}", stage, stages, command)
 
     def options_of(self, lab: Lab) -> Options:
