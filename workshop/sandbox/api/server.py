@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from ..cluster import ApiError, Object
-from ..schema import documents
+from ..schema import documents, openapi_v2
 from . import errors, reviews, subresources
 from .discovery import REVIEWS, Discovery, version_info
 from .kinds import POD_STREAMS
@@ -113,7 +113,7 @@ class ApiServer:
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/")
         if path.startswith("/openapi/"):
-            return self._openapi(path)
+            return self._openapi(request, path)
         if (document := self._discovery.document(path, request.headers.get("Accept", ""))) is not None:
             body, content_type = document
             return _response(body, content_type=content_type)
@@ -161,7 +161,12 @@ class ApiServer:
         pod = self._reader.find(target)
         return await self.streams(request, pod, str(target.subresource))
 
-    def _openapi(self, path: str) -> web.StreamResponse:
+    def _openapi(self, request: web.Request, path: str) -> web.StreamResponse:
+        if path == "/openapi/v2":
+            if openapi_v2.MEDIA_TYPE not in request.headers.get("Accept", ""):
+                raise ApiError(406, "NotAcceptable", f"only {openapi_v2.MEDIA_TYPE} is served here")
+            body = openapi_v2.openapi_v2(self.cluster.resources())
+            return web.Response(body=body, headers={"Content-Type": openapi_v2.MEDIA_TYPE})
         registry = self.cluster.registry
         if self._documents_of != registry.generation:
             self._documents.clear()

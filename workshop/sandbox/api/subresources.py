@@ -9,6 +9,7 @@ from ..schema.findings import bad_value, invalid
 from . import errors
 from .deletion import Deletion, delete
 from .kinds import Registry
+from .label_selectors import selects
 from .objects import at, clone, timestamp
 from .requests import Target
 from .tables.columns import NONE, selector
@@ -99,10 +100,9 @@ def _bind(
 
 def _evict(writer: Writer, target: Target, live: Object, body: Object) -> tuple[int, Object, list[str]]:
     """A delete that a disruption budget can hold back."""
-    labels = live["metadata"].get("labels") or {}
     for budget in writer.store.list("poddisruptionbudgets.policy", target.namespace):
-        wanted = at(budget, "spec", "selector", "matchLabels") or {}
-        if wanted.items() <= labels.items() and not at(budget, "status", "disruptionsAllowed"):
+        guarded = selects(budget["spec"].get("selector"), live)
+        if guarded and not at(budget, "status", "disruptionsAllowed"):
             message = "Cannot evict pod as it would violate the pod's disruption budget."
             raise ApiError(429, "TooManyRequests", message)
     options = body.get("deleteOptions") or {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..api import label_selectors as selectors
 from ..api.objects import terminating
 from ..cluster import Object, WatchEvent
-from . import conditions, owners, pods, selectors
+from . import conditions, owners, pods
 from .controller import Controller, Name, name_of, write_status
 
 RESOURCE = "poddisruptionbudgets.policy"

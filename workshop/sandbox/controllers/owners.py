@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..api import label_selectors as selectors
 from ..api.objects import terminating
 from ..cluster import Cluster, Object
-from . import selectors
 from .controller import MANAGER
 
 

@@ -13,8 +13,9 @@ from fractions import Fraction
 from typing import Any
 
 from .. import quantities
+from ..api import label_selectors as selectors
 from ..cluster import Object
-from . import conditions, selectors
+from . import conditions
 
 _HOST = "kubernetes.io/hostname"
 
