@@ -40,6 +40,12 @@ def test_what_is_outside_the_accepted_range_is_marked() -> None:
     assert [line.rstrip()[-1] for line in lines[2:5]] == ["✗", "✓", "✗"]
 
 
+def test_a_range_of_one_value_is_one_number() -> None:
+    only = Measurement("Titles", (Bar("title", 1.0, 1.0, (1.0, 1.0)),), 66, 0.2)
+    (line,) = [line for line in bare(rendered([measurement_lines(only, 74, UNICODE)])).splitlines() if "█" in line]
+    assert line.split()[-3:] == ["100.0", "%", "✓"]
+
+
 def test_bars_have_the_colour_the_lab_says() -> None:
     text = rendered([measurement_lines(measured(0.3, 0.3, 0.4), 74, UNICODE)])
     none, black, red = (line for line in text.splitlines() if " stars" in line)

@@ -87,6 +87,12 @@ def test_dry_shows_the_commands_of_what_would_change_and_only_those() -> None:
     assert not [line for line in shown if "DestinationRule" in line]
 
 
+def test_values_are_written_as_yaml_is() -> None:
+    route = {"destination": {"host": "reviews", "subset": "v2"}, "weight": 33, "names": ["a", ""], "on": True}
+    shown = planned(step(1, "Put", Difference("VirtualService a/b", "spec.http", ABSENT, route)))
+    assert "{destination: {host: reviews, subset: v2}, weight: 33, names" in shown
+
+
 def test_long_values_are_shortened() -> None:
     long = {"key": "x" * 300}
     shown = planned(step(1, "Put", Difference("ConfigMap a/b", "data", long, ABSENT)))

@@ -21,6 +21,7 @@ from workshop.runbook.events import (
     RunFinished,
     RunStarted,
     StepStarted,
+    Told,
     Waiting,
 )
 from workshop.runbook.model import ABSENT, Check, Difference
@@ -95,6 +96,14 @@ def test_many_fields_are_counted_not_listed() -> None:
 def test_what_a_step_told_is_below_it_as_it_was_told() -> None:
     log = plain(whole_run())
     assert "".join(f"      {line}\n" for line in PODS.splitlines()) in log
+
+
+def test_what_each_step_of_a_lab_tells_is_told_once() -> None:
+    def step(number: int) -> list[Event]:
+        return [Told("a", "GATEWAY_URL is http://127.0.0.1", step=number), finished("a", number, "Put", "changed")]
+
+    log = plain([LabStarted("a", "A", 2), *step(1), *step(2), LabFinished("a", 1, True)])
+    assert log.count("GATEWAY_URL") == 1
 
 
 def test_an_error_says_what_was_tried_what_came_back_why_and_what_next() -> None:

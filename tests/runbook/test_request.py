@@ -55,7 +55,7 @@ def test_what_the_runbook_does_not_have_is_refused(
 def test_commands_to_type_call_invoke_as_it_was_called() -> None:
     with pytest.raises(UsageError) as refused:
         Request(("istio.canary",), to="v2", program="invoke -f mine.yaml").validate(RUNBOOK)
-    assert refused.value.next_command == "invoke -f mine.yaml lab.istio.canary --to v1"
+    assert refused.value.next_command == "invoke -f mine.yaml lab.istio.canary --to v3"
 
 
 def test_what_the_runbook_has_is_accepted() -> None:

@@ -78,7 +78,8 @@ def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs) -> list[Text]:
     low, high = item.accepted
     inside = low <= item.measured <= high
     sign = Text(glyphs.changed, "green") if inside else Text(glyphs.failed, "bold red")
-    return [*row, Text.assemble((f" {low * 100:.1f}{glyphs.dash}{percent(high)} ", "dim"), sign)]
+    accepted = percent(high) if low == high else f"{low * 100:.1f}{glyphs.dash}{percent(high)}"
+    return [*row, Text.assemble((f" {accepted} ", "dim"), sign)]
 
 
 def _track(share: float, cells: int, style: str, glyphs: Glyphs) -> Text:

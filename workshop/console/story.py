@@ -35,6 +35,7 @@ class LabStory:
     steps: int
     running: dict[int, StepStory] = field(default_factory=dict)
     told: dict[int, list[str]] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)
     skipped: list[events.StepFinished] = field(default_factory=list)
     done: int = 0
     printed: bool = False
@@ -144,5 +145,7 @@ class Story:
         lab.skipped.clear()
 
     def _told(self, lab: LabStory, step: int) -> list[str]:
-        """What a step told, a thing said twice (before and after it was found changed, say) only once."""
-        return list(dict.fromkeys(lab.told.pop(step, ())))
+        """What a step told, without what a step of this lab has told before (an address that each one finds)."""
+        new = [text for text in dict.fromkeys(lab.told.pop(step, ())) if text not in lab.said]
+        lab.said.update(new)
+        return new

@@ -75,12 +75,21 @@ def percent(share: float) -> str:
 
 
 def value(thing: Any, limit: int = 60) -> str:
-    """A value as it would stand in YAML's flow style, shortened in the middle of nowhere when it is long."""
+    """A value as it would stand in YAML's flow style, shortened when it is long."""
+    text = _flow(thing)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _flow(thing: Any) -> str:
     if thing is ABSENT:
         return "absent"
-    text = thing if isinstance(thing, str) and thing else json.dumps(thing, default=str, ensure_ascii=False)
-    text = " ".join(text.split()) if isinstance(thing, str) else text
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if isinstance(thing, dict):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in thing.items()) + "}"
+    if isinstance(thing, list | tuple):
+        return "[" + ", ".join(map(_flow, thing)) + "]"
+    if isinstance(thing, str) and thing:
+        return " ".join(thing.split())
+    return json.dumps(thing, default=str, ensure_ascii=False)
 
 
 def by_subject(differences: Iterable[Difference]) -> dict[str, list[Difference]]:

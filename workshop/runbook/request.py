@@ -15,7 +15,7 @@ class Request:
 
     `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
     begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
-    unchanged; `yes` answers the question before something is destroyed. `program` is how Invoke was called (with the
+    unchanged; `yes` answers the question before something is destroyed. `program` is how Invoke was called (with a
     profile, say), for the commands that errors name.
     """
 
