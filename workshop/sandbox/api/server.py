@@ -163,8 +163,8 @@ class ApiServer:
 
     def _openapi(self, request: web.Request, path: str) -> web.StreamResponse:
         if path == "/openapi/v2":
-            if openapi_v2.MEDIA_TYPE not in request.headers.get("Accept", ""):
-                raise ApiError(406, "NotAcceptable", f"only {openapi_v2.MEDIA_TYPE} is served here")
+            if openapi_v2.ACCEPTED not in request.headers.get("Accept", ""):
+                raise ApiError(406, "NotAcceptable", f"only {openapi_v2.ACCEPTED} is served here")
             body = openapi_v2.openapi_v2(self.cluster.resources())
             return web.Response(body=body, headers={"Content-Type": openapi_v2.MEDIA_TYPE})
         registry = self.cluster.registry

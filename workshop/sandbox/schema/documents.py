@@ -2,8 +2,8 @@
 
 kubectl finds a kind's schema by x-kubernetes-group-version-kind, takes a strategic merge only when the PATCH
 of the kind's path accepts that media type, and relies on server-side validation and dry runs only when that
-PATCH has the parameters for them. Documents hold that and no more. The older OpenAPI v2 is not served: both kubectls want it for nothing
-but `explain --output=plaintext-openapiv2`.
+PATCH has the parameters for them. Documents hold that and no more. `openapi_v2` has the little that is still
+wanted of the older format.
 """
 
 from __future__ import annotations
