@@ -36,6 +36,23 @@ async def test_a_plan_has_differences_and_what_a_person_would_type() -> None:
     assert plan.exit_status == 0
 
 
+async def test_later_stages_are_planned_from_the_stage_before_not_from_what_is_there_now() -> None:
+    world = bench(lab("a", Moves("r", ("v1", "v2", "v3"))), objects={"r": ("80/20", "a")})
+    plan = await world.plan("a")
+    assert [step.check.differences for step in plan.steps] == [
+        (Difference("r", "", "v1", "80/20"),),
+        (Difference("r", "", "v2", "v1"),),
+        (Difference("r", "", "v3", "v2"),),
+    ]
+    world.world.objects["r"] = ("v3", "a")
+    plan = await world.plan("a", restart=True)
+    assert [step.check.differences for step in plan.steps] == [
+        (Difference("r", "", "v1", "v3"),),
+        (Difference("r", "", "v2", "v1"),),
+        (Difference("Move r", "", "v3", "v2"),),
+    ]
+
+
 async def test_a_check_that_cannot_decide_is_in_the_plan_and_the_others_are_planned() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1")))
 

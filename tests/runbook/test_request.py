@@ -26,12 +26,12 @@ RUNBOOK = Runbook(
     [
         (
             {"labs": ("istio.canry",)},
-            "there are istio.install, istio.canary, istio.cleanup",
+            "the labs are istio.install, istio.canary, istio.cleanup",
             "invoke lab.istio.canary",
         ),
         (
             {"labs": ("istio.canary",), "to": "v1-v2"},
-            "there are none, v1, v1-v3, v3",
+            "its stages are none, v1, v1-v3, v3",
             "invoke lab.istio.canary --to v1-v3",
         ),
         ({"labs": ("istio.install",), "to": "v1"}, "it has no stages", "invoke lab.istio.install"),

@@ -89,12 +89,20 @@ class Course:
             here = stage == behind
             return Look(Check(note="the cluster is here" if here and behind < len(stages) - 1 else ""), here)
         check = await step.check(run)
-        if self.moved and check.converged:
-            before = stages[stage - 1] if stage else "moved before"
-            check = Check((Difference(self.timeline.title, "", stages[stage], before),))
+        if self.moved:
+            check = self._from_before(stage, check)
         if position.off_path and stage == 0:
             check = replace(check, note=f"off the path: {position.off_path}")
         return Look(check)
+
+    def _from_before(self, stage: int, check: Check) -> Check:
+        """What a check says of an object that will have been moved before: it compares with what is there now, so
+        of its differences only the subjects hold."""
+        stages = self.timeline.stages
+        if stage == 0:
+            return check if check.differences else Check((Difference(self.timeline.title, "", stages[0], "moved"),))
+        subjects = dict.fromkeys(item.subject for item in check.differences) or {self.timeline.title: None}
+        return Check(tuple(Difference(subject, "", stages[stage], stages[stage - 1]) for subject in subjects))
 
 
 class Undo(Step):

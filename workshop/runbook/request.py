@@ -36,7 +36,9 @@ class Request:
         known = [lab.name for lab in runbook.labs]
         for name in self.labs:
             if name not in known:
-                raise _unknown("lab", name, known, f"{self.program} lab.{_nearest(name, known) or known[0]}")
+                raise _unknown(
+                    f"lab {name}", "the labs are", known, f"{self.program} lab.{_nearest(name, known) or known[0]}"
+                )
         given = [flag for flag, value in (("--step", self.step), ("--to", self.to)) if value is not None]
         given += ["--restart"] if self.restart else []
         if len(given) > 1:
@@ -66,7 +68,7 @@ class Request:
             )
         if stage not in stages:
             command = f"{self.program} lab.{lab.name} --to {_nearest(stage, stages) or stages[0]}"
-            raise _unknown(f"stage of {lab.name}", stage, stages, command)
+            raise _unknown(f"stage {stage} of {lab.name}", "its stages are", stages, command)
 
     def options_of(self, lab: Lab) -> Options:
         """The lab's options as given, else their defaults."""
@@ -85,8 +87,8 @@ def step_count(runbook: Runbook, lab: Lab) -> int:
     )
 
 
-def _unknown(what: str, name: str, known: Iterable[str], command: str) -> UsageError:
-    return UsageError(f"find the {what} {name!r}", f"there are {', '.join(known)}", next_command=command)
+def _unknown(what: str, known_are: str, known: Iterable[str], command: str) -> UsageError:
+    return UsageError(f"find the {what}", f"{known_are} {', '.join(known)}", next_command=command)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
