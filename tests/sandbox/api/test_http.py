@@ -80,7 +80,7 @@ def test_health_needs_no_token(client: Client, path: str) -> None:
         ("GET", "/api/v1/namespaces/default/nodes", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/default/pods/none", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt/status", 404, "NotFound"),
-        ("GET", "/openapi/v2", 404, "NotFound"),
+        ("GET", "/openapi/v2", 406, "NotAcceptable"),
         ("PUT", "/api/v1/namespaces/default/configmaps", 405, "MethodNotAllowed"),
         ("POST", "/api/v1/namespaces/default/configmaps/one", 405, "MethodNotAllowed"),
         ("GET", "/api/v1/pods?labelSelector=a+in+1", 400, "BadRequest"),
