@@ -15,7 +15,7 @@ from workshop.sandbox.cluster import Object
 from workshop.sandbox.istioctl.crds import crds
 from workshop.sandbox.mesh.everything import Mesh
 from workshop.sandbox.mesh.proxies import Proxy
-from workshop.sandbox.network import SIDECAR_PORT, Network, listen_port
+from workshop.sandbox.network import SIDECAR_PORT, AddressPool, Network, listen_port
 from workshop.sandbox.node.network_view import proxy_header
 
 SLICES = "endpointslices.discovery.k8s.io"
@@ -67,6 +67,7 @@ class World:
         self.mesh = Mesh(self.cluster, directory)
         self._task: asyncio.Task[None] | None = None
         self._runners: list[web.AppRunner] = []
+        self._addresses = AddressPool(network.service_cidr)
         self._proxies: dict[str, Proxy] = {}
 
     async def start(self) -> None:
@@ -91,7 +92,7 @@ class World:
         more = changes.pop("port", {})
         spec = {
             "type": "ClusterIP",
-            "clusterIP": self.network.services.take(),
+            "clusterIP": self._addresses.take(),
             "selector": {"app": name},
             "ports": [
                 {"name": port, "port": number, "targetPort": number, "protocol": "TCP", **more}

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass, field
 
 from workshop.sandbox.cluster import Cluster, Object, WatchEvent
 
 from . import clusters, registry, rules, translation
 from .data_plane import DataPlane
 from .reaction import Reaction
-from .registry import Registry
-from .rules import Rules
 from .xds.ads import Configuration
 
 GATEWAYS = "gateways.networking.istio.io"
@@ -22,6 +21,17 @@ VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
 _SLICES = "endpointslices.discovery.k8s.io"
 _WATCHED = ("services", _SLICES, "pods", GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)
+
+
+@dataclass
+class _Kept:
+    """Proxies' configuration made from `origin`; good for as long as that stays the same."""
+
+    origin: object
+    made: dict[str, Configuration] = field(default_factory=dict)
+
+    def still(self, origin: object) -> _Kept:
+        return self if self.origin == origin else _Kept(origin)
 
 
 class ControlPlane:
@@ -33,9 +43,7 @@ class ControlPlane:
         self._task: asyncio.Task[None] | None = None
         self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
         self._labels: dict[str, Object] = {}
-        self._shape: tuple[Registry, Rules] | None = None
-        self._made: dict[str, Configuration] = {}
-        """Proxies' configuration without endpoints, for the registry and rules of `_shape`."""
+        self._services = self._rules = _Kept(None)
         data_plane.changed.append(self._reaction.trigger)
 
     @property
@@ -72,8 +80,8 @@ class ControlPlane:
         list_ = self._cluster.list
         services = registry.build(list_("services"), list_(_SLICES), list_("pods"))
         in_force = rules.build(list_(GATEWAYS), list_(VIRTUAL_SERVICES), list_(DESTINATION_RULES))
-        if self._shape != (services, in_force):
-            self._shape, self._made = (services, in_force), {}
+        self._services = self._services.still((services, in_force.destination_rules))
+        self._rules = self._rules.still((services, in_force))
         targets = {}
         parts = {"shared": translation.shared()}
         for proxy in list(self._data_plane.proxies.values()):
@@ -81,10 +89,15 @@ class ControlPlane:
                 found = list(clusters.targets(services, in_force, proxy.namespace))
                 targets[proxy.namespace] = found, translation.localities(found)
             found, localities = targets[proxy.namespace]
-            made = self._made.get(proxy.id)
-            if made is None:
-                made = self._made[proxy.id] = translation.configuration(proxy, services, in_force, found)
+            if proxy.id not in self._services.made:
+                self._services.made[proxy.id] = translation.from_services(proxy, services, found)
+            if proxy.id not in self._rules.made:
+                self._rules.made[proxy.id] = translation.from_rules(proxy, services, in_force)
+            one, other = self._services.made[proxy.id], self._rules.made[proxy.id]
             parts[proxy.id] = Configuration(
-                made.clusters, translation.assignments(proxy, localities), made.listeners, made.routes
+                one.clusters,
+                translation.assignments(proxy, localities),
+                {**one.listeners, **other.listeners},
+                other.routes,
             )
         await self._data_plane.publish(parts)

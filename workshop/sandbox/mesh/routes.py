@@ -5,6 +5,7 @@ Pure translation: what does not translate was refused before it was stored (see 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,7 @@ def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Rout
 
 def to_cluster(cluster: str) -> list[Route]:
     """One route that sends everything to one cluster, with Istio's defaults."""
-    return [{"match": {"prefix": "/"}, "route": {"cluster": cluster, **_action({})}}]
+    return [{"match": {"prefix": "/"}, "route": {"cluster": cluster, **_DEFAULT_ACTION}}]
 
 
 def _matches(matches: Iterable[Mapping[str, Any]], context: Context, namespace: str) -> Iterator[dict[str, Any]]:
@@ -226,26 +227,21 @@ def _headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "ns": 1e-9}
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|us|ns|h|m|s))+")
+_DURATION_PART = re.compile(r"([\d.]+)([a-z]+)")
 
 
 def seconds(text: str) -> float:
     """A duration as Istio's rules write it ("1.5s", "1m30s", "100ms"). Raises ValueError."""
-    total, number, rest = 0.0, "", text
-    if not text:
-        raise ValueError("an empty duration")
-    while rest:
-        size = len(rest) - len(rest.lstrip("0123456789."))
-        number, rest = rest[:size], rest[size:]
-        size = len(rest) - len(rest.lstrip("hmsnu"))
-        unit = next((unit for unit in ("ms", "us", "ns", "h", "m", "s") if rest.startswith(unit)), None)
-        if not number or unit is None:
-            raise ValueError(f"{text!r} is not a duration")
-        total += float(number) * _UNITS[unit]
-        rest = rest[len(unit) :]
-    return total
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is not a duration")
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
 def duration(text: str) -> str:
     """The same in Envoy's JSON: seconds with a fraction."""
     return f"{seconds(text):.9f}".rstrip("0").rstrip(".") + "s"
+
+
+_DEFAULT_ACTION = _action({})

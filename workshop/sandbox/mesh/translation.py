@@ -23,18 +23,23 @@ def shared() -> Configuration:
     return Configuration(clusters={clusters.PASSTHROUGH: clusters.passthrough()})
 
 
-def configuration(proxy: Proxy, registry: Registry, rules: Rules, targets: Iterable[Target]) -> Configuration:
-    """A proxy's own clusters, listeners and route tables; its endpoints change more often, see `assignments`."""
-    own_clusters = {made["name"]: made for made in (clusters.cluster(proxy.id, target) for target in targets)}
+def from_services(proxy: Proxy, registry: Registry, targets: Iterable[Target]) -> Configuration:
+    """What changes with services and DestinationRules only: clusters, and a sidecar's listener."""
+    own = {made["name"]: made for made in (clusters.cluster(proxy.id, target) for target in targets)}
     if proxy.kind == "gateway":
-        own_listeners, own_tables = _gateway(proxy, registry, rules)
+        return Configuration(own)
+    listener = listeners.sidecar(proxy, registry)
+    return Configuration(own, listeners={listener["name"]: listener})
+
+
+def from_rules(proxy: Proxy, registry: Registry, rules: Rules) -> Configuration:
+    """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
+    if proxy.kind == "gateway":
+        opened, own = _gateway(proxy, registry, rules)
     else:
-        own_listeners = [listeners.sidecar(proxy, registry)]
-        own_tables = list(tables.sidecar_tables(proxy, registry, rules))
+        opened, own = [], list(tables.sidecar_tables(proxy, registry, rules))
     return Configuration(
-        clusters=own_clusters,
-        listeners={made["name"]: made for made in own_listeners},
-        routes={made["name"]: made for made in own_tables},
+        listeners={made["name"]: made for made in opened}, routes={made["name"]: made for made in own}
     )
 
 
