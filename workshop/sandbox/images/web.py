@@ -20,6 +20,9 @@ from workshop.sandbox.network import listen_port
 QUIET = 0.25
 """Seconds: two and a half times what the mesh may take to stop sending here."""
 
+_KEPT = 2 * 3600
+"""Seconds: longer than Envoy keeps an idle connection (1 h), so that it is never closed under a request."""
+
 JSON = {"Content-Type": "application/json"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
@@ -83,7 +86,7 @@ class WebProgram(Program):
                 raise ProgramError(f'exec: "{name}": executable file not found in $PATH', 127)
         self.configure(command)
         loop = asyncio.get_running_loop()
-        self._server = web.Server(self._handle, access_log=None, keepalive_timeout=3600)
+        self._server = web.Server(self._handle, access_log=None, keepalive_timeout=_KEPT)
         try:
             self._listener = await loop.create_server(
                 self._server, self.container.ip, listen_port(self.port), backlog=1024
@@ -116,7 +119,8 @@ class WebProgram(Program):
         while (now := time.monotonic()) < deadline and (self._in_flight or now < self._last + QUIET):  # noqa: ASYNC110
             await asyncio.sleep(min(0.02, deadline - now))
         self._listener.close()
-        await self._server.shutdown(timeout=0 if now >= deadline else 1)
+        # Not 0, which aiohttp takes for "as long as it takes".
+        await self._server.shutdown(timeout=0.001 if now >= deadline else 1)
 
 
 def propagated(request: web.BaseRequest) -> dict[str, str]:
