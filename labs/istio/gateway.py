@@ -25,7 +25,8 @@ LAB = Lab(
                         "/productpage",
                         (Category("Simple Bookstore App", "<title>Simple Bookstore App</title>"),),
                         (1.0,),
-                    )
+                    ),
+                    tell=True,
                 ),
             ),
         ),

@@ -133,11 +133,27 @@ def test_istio_specs_have_nothing_more() -> None:
     ]
 
 
-def test_a_changed_weight_is_the_only_difference() -> None:
-    def split(first: int, second: int) -> dict[str, Any]:
-        return {"route": [{"weight": first}, {"weight": second}]}
+def split(**weights: int) -> dict[str, Any]:
+    return {"route": [{"destination": {"host": "reviews", "subset": s}, "weight": w} for s, w in weights.items()]}
 
-    assert found(virtual_service(split(50, 50)), virtual_service(split(60, 40))) == [
-        ("spec.http[0].route[0].weight", 50, 60),
-        ("spec.http[0].route[1].weight", 50, 40),
+
+def test_a_changed_split_is_told_by_subset() -> None:
+    assert found(virtual_service(split(v1=50, v3=50)), virtual_service(split(v1=60, v3=40))) == [
+        ("spec.http[0].route[v1].weight", 50, 60),
+        ("spec.http[0].route[v3].weight", 50, 40),
+    ]
+    assert found(virtual_service(split(v1=50, v3=50)), virtual_service(split(v3=50, v2=50))) == [
+        ("spec.http[0].route[v1]", split(v1=50)["route"][0], ABSENT),
+        ("spec.http[0].route[v2]", ABSENT, split(v2=50)["route"][0]),
+    ]
+
+
+def test_destinations_that_subsets_do_not_tell_apart_are_told_by_position() -> None:
+    twice = {"route": [*split(v1=50)["route"], *split(v1=50)["route"]]}
+    assert [path for path, _, _ in found(virtual_service(split(v1=50)), virtual_service(twice))] == [
+        "spec.http[0].route[1]"
+    ]
+    whole = {"route": [{"destination": {"host": "reviews"}, "weight": 100}]}
+    assert [path for path, _, _ in found(virtual_service(split(v1=100)), virtual_service(whole))] == [
+        "spec.http[0].route[0].destination.subset"
     ]

@@ -35,7 +35,7 @@ async def test_the_address_is_that_of_the_load_balancer(kubectl: Kubectl, namesp
     await kubectl.call("apply", "-n", namespace, "-f", "-", stdin=json.dumps(SERVICE))
     run = Recorded(kubectl)
     entry = Ingress(namespace, "entry", seconds=10)
-    verdict = await through_ingress(Probe(), entry).prove(run)
+    verdict = await through_ingress(Probe(), entry, tell=True).prove(run)
     live = await kubectl.get_json("service", "entry", "-n", namespace)
     address = live["status"]["loadBalancer"]["ingress"][0]["ip"]
     assert verdict.reason == f"measured at http://{address}:8080"

@@ -80,3 +80,13 @@ def test_trouble_of_a_pod_that_no_node_takes() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     assert rollout.trouble({"status": {"conditions": [condition]}}) == "Unschedulable: 0/3 nodes"
     assert rollout.trouble(pod(True)) == ""
+
+
+def test_pods_that_a_deployment_left() -> None:
+    gone, other, bare = pod(True), pod(True), pod(True)
+    gone["metadata"] |= {
+        "ownerReferences": [{"kind": "ReplicaSet", "name": "web-7f9c"}],
+        "deletionTimestamp": "now",
+    }
+    other["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web-v2-7f9c"}]
+    assert rollout.left_by("shop", "web", [gone, other, bare]) == [gone]

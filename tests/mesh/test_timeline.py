@@ -97,8 +97,8 @@ async def test_other_weights_are_off_the_path_and_named() -> None:
     assert position.stage is None
     assert position.off_path == "VirtualService bookinfo/reviews has the weights v1 80 %, v2 20 %, v3 0 %"
     assert [(d.path, d.wanted, d.found) for d in position.differences] == [
-        ("spec.http[0].route[0].weight", 100, 80),
-        ("spec.http[0].route[1]", ABSENT, {"destination": {"host": "reviews", "subset": "v2"}, "weight": 20}),
+        ("spec.http[0].route[v1].weight", 100, 80),
+        ("spec.http[0].route[v2]", ABSENT, {"destination": {"host": "reviews", "subset": "v2"}, "weight": 20}),
     ]
 
 
@@ -115,11 +115,11 @@ FAULT = {"delay": {"fixedDelay": "7s", "percentage": {"value": 50}}}
         ({"http": live(100, 0, 0)["spec"]["http"] * 2}, "spec.http[1]"),
         (
             {"http": [{"route": [{"destination": {"host": "reviews", "subset": "v9"}, "weight": 100}]}]},
-            "spec.http[0].route[0].destination.subset",
+            "spec.http[0].route[v9]",
         ),
         (
             {"http": [{"route": [{"destination": {"host": "reviews", "subset": "v1", "port": {"number": 1}}}]}]},
-            "spec.http[0].route[0].destination.port",
+            "spec.http[0].route[v1].destination.port",
         ),
     ],
 )
@@ -180,8 +180,8 @@ async def test_checks_name_exactly_what_is_not_as_wanted() -> None:
     assert (await thirds.check(there(live(33, 33, 34)))).converged
     edited = await thirds.check(there(live(33, 23, 44)))
     assert [(d.path, d.wanted, d.found) for d in edited.differences] == [
-        ("spec.http[0].route[1].weight", 33, 23),
-        ("spec.http[0].route[2].weight", 34, 44),
+        ("spec.http[0].route[v2].weight", 33, 23),
+        ("spec.http[0].route[v3].weight", 34, 44),
     ]
     gone = await thirds.check(there())
     assert [(d.subject, d.path, d.found) for d in gone.differences] == [

@@ -6,7 +6,8 @@ or mount path where Kubernetes does, else by position and length.
 
 Istio's configuration is another matter: its server adds nothing to a spec, and there a field more (a `fault`, a
 second route) is a change in behaviour that somebody made. For its kinds the spec has to be equal, and what is too
-much is a difference as well (wanted ABSENT).
+much is a difference as well (wanted ABSENT). The destinations of a route are told apart by their subset, so that
+a changed split reads as one: their order means nothing.
 """
 
 from __future__ import annotations
@@ -88,15 +89,35 @@ class _Comparison:
                 self.found.append(Difference(self.subject, _child(path, key), ABSENT, live[key]))
 
     def _list(self, path: str, wanted: list[Any], live: list[Any]) -> None:
-        keys = None if self.exact else _list_keys(path, wanted)
-        if keys is None:
-            for index in range(max(len(wanted), len(live))):
-                self.value(f"{path}[{index}]", _at(wanted, index), _at(live, index))
+        if self.exact:
+            there, desired = _by_subset(live), _by_subset(wanted)
+            if there is None or desired is None or not path.endswith(".route"):
+                self._positions(path, wanted, live)
+                return
+            for subset in dict.fromkeys((*desired, *there)):
+                self.value(f"{path}[{subset}]", desired.get(subset, ABSENT), there.get(subset, ABSENT))
             return
-        there = {_identity(item, keys): item for item in live if isinstance(item, dict)}
+        keys = _list_keys(path, wanted)
+        if keys is None:
+            self._positions(path, wanted, live)
+            return
+        found = {_identity(item, keys): item for item in live if isinstance(item, dict)}
         for item in wanted:
             identity = _identity(item, keys)
-            self.value(f"{path}[{identity[0]}]", item, there.get(identity, ABSENT))
+            self.value(f"{path}[{identity[0]}]", item, found.get(identity, ABSENT))
+
+    def _positions(self, path: str, wanted: list[Any], live: list[Any]) -> None:
+        for index in range(max(len(wanted), len(live))):
+            self.value(f"{path}[{index}]", _at(wanted, index), _at(live, index))
+
+
+def _by_subset(route: list[Any]) -> dict[str, Any] | None:
+    """The destinations of a route by their subset, None when that does not tell them apart."""
+    try:
+        found = {entry["destination"]["subset"]: entry for entry in route}
+    except (KeyError, TypeError):
+        return None
+    return found if len(found) == len(route) else None
 
 
 def _list_keys(path: str, wanted: list[Any]) -> tuple[str, ...] | None:

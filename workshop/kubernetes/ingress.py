@@ -99,16 +99,18 @@ class Measures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ThroughIngress:
-    """The proof that a probe gives when its requests enter by the ingress gateway. Tells the GATEWAY_URL."""
+    """The proof that a probe gives when its requests enter by the ingress gateway. `tell` shows the GATEWAY_URL."""
 
     probe: Measures
     ingress: Ingress = Ingress()
+    tell: bool = False
 
     async def prove(self, run: Run) -> Verdict:
         from workshop.runbook import events
 
         base_url = await run.observe(self.ingress)
-        run.emit(events.Told(run.lab, f"GATEWAY_URL is {base_url}"))
+        if self.tell:
+            run.emit(events.Told(run.lab, f"GATEWAY_URL is {base_url}"))
         return await self.probe.measure(run, base_url)
 
     def commands(self, run: Run) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class Kubectl:
         )
 
     async def delete(self, objects: Sequence[Object], *, wait: bool = True, seconds: float = 120.0) -> None:
-        """Delete in this order; each goes when all it owns has gone. Those not there are no error."""
+        """Delete in this order; what they own goes after them. Those not there are no error."""
         from workshop.kubernetes.manifests import as_yaml
 
         bare = [
@@ -95,7 +95,6 @@ class Kubectl:
             "delete",
             "--ignore-not-found",
             f"--wait={str(wait).lower()}",
-            "--cascade=foreground",
             f"--timeout={seconds:g}s",
             "-f",
             "-",

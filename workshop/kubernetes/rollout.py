@@ -38,6 +38,19 @@ def pods_of(deployment: Object, pods: Iterable[Object]) -> list[Object]:
     ]
 
 
+def left_by(namespace: str, deployment: str, pods: Iterable[Object]) -> list[Object]:
+    """Pods that a Deployment of this name made, whether it is there or not, on their way out or not."""
+    return [
+        pod
+        for pod in pods
+        if pod["metadata"]["namespace"] == namespace
+        and any(
+            owner["kind"] == "ReplicaSet" and owner["name"].rpartition("-")[0] == deployment
+            for owner in pod["metadata"].get("ownerReferences", ())
+        )
+    ]
+
+
 def ready_of(pod: Object) -> str:
     """Its READY column as `kubectl get pods` shows it: "2/2". An init container that goes on beside the others
     (restartPolicy Always, a native sidecar) counts as one."""

@@ -109,10 +109,16 @@ class Apply(Step):
         return await prove_all(run, self._proofs)
 
     async def check_undo(self, run: Run) -> Check:
+        from workshop.kubernetes import rollout
         from workshop.kubernetes.manifests import name_of
 
-        ours = self._ours(await _snapshot(run), run)
-        return Check(tuple(Difference(name_of(obj), "", ABSENT, "present") for obj in ours))
+        snapshot = await _snapshot(run)
+        left = self._ours(snapshot, run)
+        for obj in self.objects(run):
+            if obj["kind"] == "Deployment" and snapshot.find(obj) in (None, *left):
+                namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+                left += rollout.left_by(namespace, name, snapshot.all("Pod", namespace))
+        return Check(tuple(Difference(name_of(obj), "", ABSENT, "present") for obj in left))
 
     async def undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
