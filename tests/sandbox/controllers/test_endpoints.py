@@ -184,7 +184,7 @@ async def test_a_service_that_is_being_deleted_gets_no_new_slices(world: World) 
     world.cluster.delete("services", "default", "web", propagation="Foreground")
     held = await world.until(lambda: not slices(world) and world.cluster.get("services", "default", "web"))
     assert "test/hold" in held["metadata"]["finalizers"]
-    (pod,) = world.pods()
-    world.kubelet.tell("default", pod["metadata"]["name"], ready=False)
+    world.kubelet.becomes_ready = lambda pod: False
+    world.kubelet.look_again()
     await world.until(lambda: not ready(world, "other"))
     assert not slices(world)
