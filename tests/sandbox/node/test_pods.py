@@ -299,6 +299,27 @@ async def test_grace_bounds_what_a_request_may_take(place: Place) -> None:
     writer.close()
 
 
+async def test_a_pod_that_ends_still_serves_who_has_not_heard_of_it(place: Place) -> None:
+    run = await place.serving("bin", container("go-httpbin"))
+    await place.expose("bin", 80, 8080)
+    kept_reader, kept_writer = await asyncio.open_connection(run.ip, 8080)
+    place.cluster.delete("pods", NAMESPACE, "bin")
+    await place.until(lambda: not place.endpoints("bin"))
+    assert not place.ready("bin")
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET /get HTTP/1.1\r\nHost: bin\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer.lower()
+
+    for reader, writer in [(kept_reader, kept_writer), await asyncio.open_connection(run.ip, 8080)]:
+        answer = await ask(reader, writer)
+        assert answer.startswith(b"http/1.1 200")
+        assert b"\nconnection: close" in answer
+    await place.until(lambda: place.cluster.find("pods", NAMESPACE, "bin") is None)
+
+
 async def test_a_rolling_restart_loses_no_request(place: Place) -> None:
     template = {"metadata": {"labels": {"app": "bin"}}, "spec": {"containers": [container("go-httpbin")]}}
     deployment = {
