@@ -94,7 +94,8 @@ def stop(folder: Path) -> bool:
 def _start(state: State, descriptor: int, idle_seconds: int) -> subprocess.Popen[bytes]:
     """Start a server that takes over the lock."""
     state.server.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "workshop.sandbox", "serve", "--state", str(state.folder)]
+    # -P: nothing in the folder it runs in may be taken for a module.
+    command = [sys.executable, "-P", "-m", "workshop.sandbox", "serve", "--state", str(state.folder)]
     command += ["--idle", str(idle_seconds), "--lock", str(descriptor)]
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
     try:

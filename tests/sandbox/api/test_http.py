@@ -180,6 +180,11 @@ def test_a_watch_from_too_long_ago_is_gone(client: Client, namespace: str) -> No
     assert (seen["type"], seen["object"]["code"], seen["object"]["reason"]) == ("ERROR", 410, "Expired")
 
 
+def test_a_watch_from_the_future_is_of_another_sandbox(client: Client) -> None:
+    seen = next(client.events("/api/v1/pods?watch=1&resourceVersion=99999999999&timeoutSeconds=1"))
+    assert (seen["type"], seen["object"]["code"]) == ("ERROR", 410)
+
+
 def test_a_watch_that_begins_with_what_is_there(client: Client, namespace: str) -> None:
     path = CONFIG_MAPS.format(namespace)
     client("POST", path, config_map("one"))

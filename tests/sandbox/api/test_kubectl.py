@@ -213,6 +213,8 @@ def test_events(inside: Inside, eventually: Eventually) -> None:
     inside("scale", "deployment", "web", "--replicas=1")
     eventually(lambda: "ScalingReplicaSet" in inside("get", "events"))
     assert header(inside("get", "events")) == ["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+    wide = ["SUBOBJECT", "SOURCE", "MESSAGE", "FIRST SEEN", "COUNT", "NAME"]
+    assert header(inside("get", "events", "-o", "wide"))[4:] == wide
     assert "ScalingReplicaSet" in inside("events", "--for=deployment/web")
     assert "ScalingReplicaSet" in inside("get", "events.events.k8s.io")
     assert "Normal" in inside("get", "events", "--field-selector=involvedObject.kind=Deployment,type=Normal")

@@ -117,7 +117,8 @@ class Store:
         kind = self._kinds.get(key)
         if kind is None:
             return []
-        return [kind.objects[at] for at in sorted(kind.objects, key=_order) if namespace in (None, at[0])]
+        wanted = kind.objects if namespace is None else [at for at in kind.objects if at[0] == namespace]
+        return [kind.objects[at] for at in sorted(wanted, key=_order)]
 
     def _kind(self, key: str) -> _Kind:
         kind = self._kinds.get(key)

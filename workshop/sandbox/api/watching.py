@@ -76,7 +76,8 @@ def _first_events(
             yield "BOOKMARK", _bookmark(target, store.revision, {"k8s.io/initial-events-end": "true"})
         return
     try:
-        missed = store.since(key, revision)
+        # A revision to come is one of an earlier sandbox in this place: the client must begin again.
+        missed = store.since(key, revision if revision <= store.revision else 0)
     except ApiError as error:
         yield "ERROR", error.status()
         return

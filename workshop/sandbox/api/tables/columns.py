@@ -30,13 +30,13 @@ class Column:
 
 
 def columns(*names: str, wide: Sequence[str] = ()) -> list[Column]:
-    """From `Name` or `Name:type`; those of `wide` are shown with `-o wide`."""
-    return [_column(name, False) for name in names] + [_column(name, True) for name in wide]
+    """From `Name` or `Name:type`; `+Name` and those of `wide` are shown with `-o wide` only."""
+    return [_column(name) for name in (*names, *(f"+{name}" for name in wide))]
 
 
-def _column(text: str, wide: bool) -> Column:
-    name, _, kind = text.partition(":")
-    return Column(name, kind or "string", wide)
+def _column(text: str) -> Column:
+    name, _, kind = text.removeprefix("+").partition(":")
+    return Column(name, kind or "string", text.startswith("+"))
 
 
 def age(when: str | None) -> str:

@@ -60,9 +60,9 @@ def _event(obj: Object) -> list[Any]:
         obj.get("type", ""),
         obj.get("reason", ""),
         f"{kind}/{about['name']}" if about.get("name") else kind,
-        (obj.get("message") or obj.get("note") or "").strip(),
         about.get("fieldPath", ""),
         f"{component}, {host}" if host else component,
+        (obj.get("message") or obj.get("note") or "").strip(),
         age(first),
         count,
         obj["metadata"]["name"],
@@ -121,8 +121,8 @@ NODES = (
 NAMESPACES = (columns("Name", "Status", "Age"), _namespace)
 EVENTS = (
     columns(
-        *("Last Seen", "Type", "Reason", "Object", "Message"),
-        wide=("Subobject", "Source", "First Seen", "Count", "Name"),
+        *("Last Seen", "Type", "Reason", "Object", "+Subobject", "+Source", "Message"),
+        *("+First Seen", "+Count", "+Name"),
     ),
     _event,
 )
