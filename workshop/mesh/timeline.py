@@ -74,16 +74,17 @@ class WeightedRoute(Timeline):
         if live is None or is_leaving(live):
             return Position(None)
         moved_by = holder(live) or ""
-        weights = self._read(live)
-        if weights is None:
-            extra = self._differences(live, run)
+        weights = self._weights(live)
+        extra = self._differences(live, weights or next(iter(self._stages.values())).weights, run)
+        if extra:
             paths = ", ".join(dict.fromkeys(difference.path for difference in extra))
             return Position(None, f"{self._subject} was changed elsewhere: {paths}", moved_by, extra)
         for one in self._stages.values():
             if one.weights == weights:
                 return Position(one.name, holder=moved_by)
+        assert weights is not None
         said = f"{self._subject} has the weights {self._worded(weights)}"
-        return Position(None, said, moved_by, self._differences(live, run))
+        return Position(None, said, moved_by)
 
     def step(self, stage: str, run: Run) -> Step:
         if stage == self.start:
@@ -117,32 +118,22 @@ class WeightedRoute(Timeline):
         mark(virtual_service, lab)
         return virtual_service
 
-    def _read(self, live: Object) -> Weights | None:
-        """The weights of a live object that is like ours in everything else. Destinations in any order, those with
-        weight 0 there or not, and a sole one without a weight mean the same."""
-        spec = live["spec"]
+    def _weights(self, live: Object) -> Weights | None:
+        """Those of the first route's subsets; None when it has none, or others than ours."""
+        found = dict.fromkeys(self.subsets, 0)
         try:
-            (rule,) = spec["http"]
-            if spec.keys() != {"hosts", "http"} or spec["hosts"] != [self.host] or rule.keys() != {"route"}:
-                return None
-            found = dict.fromkeys(self.subsets, 0)
-            for entry in rule["route"]:
-                destination = entry["destination"]
-                if destination.keys() != {"host", "subset"} or destination["host"] != self.host:
-                    return None
-                if not entry.keys() <= {"destination", "weight"}:
-                    return None
-                found[destination["subset"]] += entry.get("weight", 100 if len(rule["route"]) == 1 else 0)
-        except (KeyError, ValueError, TypeError):
+            for entry in _route_of(live):
+                found[entry["destination"]["subset"]] += entry["weight"]
+        except (KeyError, TypeError):
             return None
         return tuple(found.values())
 
-    def _differences(self, live: Object, run: Run) -> tuple[Difference, ...]:
-        """From the first stage, where a run begins when the object is off the path."""
+    def _differences(self, live: Object, weights: Weights, run: Run) -> tuple[Difference, ...]:
+        """What is otherwise than these weights make it."""
         from workshop.kubernetes.compare import differences
 
-        first = next(iter(self._stages.values()))
-        return differences(self._subject, {**self.virtual_service(first.weights, run.lab), "metadata": {}}, live)
+        wanted = {**self.virtual_service(weights, run.lab), "metadata": {}}
+        return differences(self._subject, wanted, _plain(live))
 
     @property
     def _subject(self) -> str:
@@ -174,6 +165,23 @@ class WeightedRoute(Timeline):
         if sum(weights) != 100:
             return f"the weights add up to {sum(weights)}, not to 100"
         return ""
+
+
+def _route_of(live: Object) -> list[Object]:
+    """The destinations of the first HTTP route that get something, each with a weight: a sole one needs none."""
+    http = live["spec"].get("http")
+    route: list[Object] = http[0].get("route", []) if http else []
+    if len(route) == 1:
+        return [{"weight": 100, **route[0]}]
+    return [entry for entry in route if entry.get("weight")]
+
+
+def _plain(live: Object) -> Object:
+    """The object with its first route as we would write it."""
+    http = live["spec"].get("http")
+    if not http or not _route_of(live):
+        return live
+    return {**live, "spec": {**live["spec"], "http": [{**http[0], "route": _route_of(live)}, *http[1:]]}}
 
 
 class _Route(Step):
