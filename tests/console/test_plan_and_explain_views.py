@@ -88,9 +88,9 @@ def test_dry_shows_the_commands_of_what_would_change_and_only_those() -> None:
 
 
 def test_values_are_written_as_yaml_is() -> None:
-    route = {"to": {"host": "reviews"}, "weight": 33, "names": ["a", ""], "on": True}
+    route = {"to": {"host": "a"}, "names": ["a", ""], "on": True}
     shown = planned(step(1, "Put", Difference("VirtualService a/b", "spec.http", ABSENT, route)))
-    assert '{to: {host: reviews}, weight: 33, names: [a, ""], on: true} → absent' in " ".join(squeezed(shown))
+    assert '{to: {host: a}, names: [a, ""], on: true} → absent' in shown
 
 
 def test_long_values_are_shortened() -> None:

@@ -93,6 +93,27 @@ def test_many_fields_are_counted_not_listed() -> None:
     assert "and 5 fields more" in log
 
 
+def test_what_would_have_changed_is_not_said_to_have_changed() -> None:
+    check = Check((Difference("ConfigMap a/b", "data.key", 1, 0),))
+    log = plain(
+        [
+            LabStarted("a", "A", 2),
+            finished("a", 1, "Put", "changed"),
+            finished("a", 2, "Put", "skipped", check=check),
+        ]
+    )
+    assert "data.key" not in log
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_long_value_is_cut_so_that_the_other_fits(width: int) -> None:
+    check = Check((Difference("VirtualService a/b", "spec.http[0].route[v2]", ABSENT, {"weights": "x" * 200}),))
+    log = bare(live([LabStarted("a", "A", 1), finished("a", 1, "Put", "changed", check=check)], width))
+    (line,) = [line for line in log.splitlines() if "route[v2]" in line]
+    assert line.rstrip().endswith("… → absent")
+    assert width - 4 <= cell_len(line.rstrip()) <= width
+
+
 def test_what_a_step_told_is_below_it_as_it_was_told() -> None:
     log = plain(whole_run())
     assert "".join(f"      {line}\n" for line in PODS.splitlines()) in log

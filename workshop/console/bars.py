@@ -19,7 +19,7 @@ _VERDICTS = {
     "inconclusive": ("inconclusive", "yellow"),
 }
 
-_LABEL, _NUMBER, _RANGE, _GAP = 20, 7, 16, 1
+_LABEL, _NUMBER, _RANGE, _GAP = 20, 7, 14, 1
 
 
 def bar(share: float, cells: int, glyphs: Glyphs) -> str:
@@ -45,7 +45,7 @@ def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> R
     label = min(max((len(item.label) for item in measurement.bars), default=0), _LABEL)
     compared = any(item.expected is not None for item in measurement.bars)
     columns = 2 if compared else 1
-    fixed = label + (_NUMBER + 2 * _GAP) * columns + (_RANGE + 2 if compared else 0) + 2
+    fixed = label + (_NUMBER + 2 * _GAP) * columns + (_RANGE + 1 + 2 * _GAP if compared else 0) + 2
     cells = max(8, min(28, (width - fixed) // columns))
     table = Table.grid(padding=(0, _GAP))
     table.add_column(width=label, overflow="fold")
@@ -55,7 +55,8 @@ def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> R
         table.add_column(width=cells)
         table.add_column(width=_NUMBER, justify="right")
         table.add_column(min_width=_RANGE)
-        heads = ("", "measured", "", "expected", "", " accepted")
+        table.add_column(width=1)
+        heads = ("", "measured", "", "expected", "", " accepted", "")
         table.add_row(*(Text(head, "dim") for head in heads))
     for item in measurement.bars:
         table.add_row(*_row(item, cells, compared, glyphs))
@@ -71,15 +72,15 @@ def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs) -> list[Text]:
     if not compared:
         return row
     if item.expected is None:
-        return [*row, Text(), Text(), Text()]
+        return row + [Text()] * 4
     row += [_track(item.expected, cells, f"{colour} dim", glyphs), Text(percent(item.expected), "dim")]
     if item.accepted is None:
-        return [*row, Text()]
+        return row + [Text()] * 2
     low, high = item.accepted
     inside = low <= item.measured <= high
     sign = Text(glyphs.changed, "green") if inside else Text(glyphs.failed, "bold red")
     accepted = percent(high) if low == high else f"{low * 100:.1f}{glyphs.dash}{percent(high)}"
-    return [*row, Text.assemble((f" {accepted} ", "dim"), sign)]
+    return [*row, Text(f" {accepted}", "dim"), sign]
 
 
 def _track(share: float, cells: int, style: str, glyphs: Glyphs) -> Text:

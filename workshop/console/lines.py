@@ -33,6 +33,9 @@ _TIME = 10
 
 _MOST_DIFFERENCES = 4
 
+_LEAST = 12
+"""Columns that a value gets even where there are none left."""
+
 _ENDINGS: dict[int, tuple[str, str, str]] = {
     0: ("changed", "Converged", "bold green"),
     1: ("failed", "Failed", "bold red"),
@@ -104,7 +107,7 @@ class Lines:
 
     def _details(self, event: events.StepFinished, told: Sequence[str]) -> list[RenderableType]:
         blocks: list[RenderableType] = []
-        if event.check and event.outcome != "unchanged":
+        if event.check and event.outcome not in ("unchanged", "skipped"):
             edited = [item for item in event.check.differences if item.path]
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:
@@ -133,14 +136,19 @@ class Lines:
             lines.append(Text.assemble((f"{sign} {subject}", style)))
             for item in group:
                 if item.path:
-                    lines.append(Text.assemble("    ", (item.path, ""), "  ", *self._from_to(item)))
+                    lines.append(Text.assemble("    ", (item.path, ""), "  ", *self._from_to(item, item.path)))
                 elif sign == "~":
-                    lines[-1].append("  ").append(Text.assemble(*self._from_to(item)))
+                    lines[-1].append("  ").append(Text.assemble(*self._from_to(item, subject)))
         return lines
 
-    def _from_to(self, item: Difference) -> tuple[tuple[str, str], ...]:
+    def _from_to(self, item: Difference, before: str) -> tuple[tuple[str, str], ...]:
+        """Both values in what is left of the line after `before`; a long one is cut, not the other."""
         arrow = f" {self.glyphs.arrow} "
-        return (words.value(item.found), "red"), (arrow, "dim"), (words.value(item.wanted), "green")
+        room = self.width - INDENT - 4 - cell_len(before) - 2 - len(arrow)
+        found, wanted = words.value(item.found), words.value(item.wanted)
+        shorter = min(len(found), len(wanted), room // 2)
+        limit = max(room - shorter, _LEAST)
+        return (words.value(item.found, limit), "red"), (arrow, "dim"), (words.value(item.wanted, limit), "green")
 
     def command(self, event: events.Command) -> RenderableType:
         import shlex

@@ -1,7 +1,8 @@
 """A run on a terminal: finished lines stay, and below them moves what is running.
 
-The moving region is drawn by rich's own thread, so the time spent waiting counts on while nothing happens; it only
-reads the story, under a lock.
+A thread draws the moving region again and again, so that the time spent waiting counts on while nothing happens.
+Whoever draws or prints holds one lock from reading the story to the end of writing: rich counts the region's lines
+to know how far to go up, and two at once would count each other's.
 """
 
 from __future__ import annotations
@@ -38,33 +39,45 @@ class LiveScreen(Screen):
         self._lock = threading.RLock()
         self._spinner = Spinner(lines.glyphs.spinner, style="cyan")
         self._live = self._new_live()
+        self._left = threading.Event()
+        self._drawing = threading.Thread(target=self._keep_drawing, name="live region", daemon=True)
         self.gate = TerminalGate(self.print, lines, lambda text: console.print(text, end=""), self._quiet)
 
     def _new_live(self) -> Live:
         return Live(
             console=self.console,
             get_renderable=self.moving,
-            refresh_per_second=_REFRESH,
+            auto_refresh=False,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
 
+    def _keep_drawing(self) -> None:
+        while not self._left.wait(1 / _REFRESH):
+            self._draw()
+
+    def _draw(self) -> None:
+        with self._lock:
+            if self._live.is_started:
+                self._live.refresh()
+
     def print(self, line: RenderableType) -> None:
-        self.console.print(line)
+        with self._lock:
+            self.console.print(line)
 
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
             if self.echo:
                 self.print(self.lines.command(event))
             return
-        # Printing waits for rich's drawing thread, which waits for the story: never print under the lock.
         with self._lock:
             finished = list(self._story.take(event))
-        if isinstance(event, events.RunFinished):
-            self._live.stop()
-        for line in finished:
-            self.print(line)
+            if isinstance(event, events.RunFinished):
+                self._live.stop()
+            if finished:
+                self.print(Group(*finished))
+                self._draw()  # without the step whose line is finished now
 
     def moving(self) -> RenderableType:
         with self._lock:
@@ -123,18 +136,23 @@ class LiveScreen(Screen):
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
         """Nothing moves while a question is on the screen."""
-        self._live.stop()
+        with self._lock:
+            self._live.stop()
         try:
             yield
         finally:
-            self._live = self._new_live()
-            self._live.start()
+            with self._lock:
+                self._live = self._new_live()
+                self._live.start()
 
     def __enter__(self) -> LiveScreen:
         self._live.start()
+        self._drawing.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left.set()
+        self._drawing.join()
         self._live.stop()
