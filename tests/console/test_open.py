@@ -63,6 +63,16 @@ def test_a_pipe_without_unicode_gets_ascii() -> None:
     assert b"Zo?" in raw.getvalue()
 
 
+async def test_a_run_goes_on_when_nobody_reads_its_output_any_more() -> None:
+    reader, writer = os.pipe()
+    world = bench(lab("a", Put("a1"), Put("a2")))
+    with os.fdopen(writer, "w") as stdout, console.open(stdout) as screen:
+        os.close(reader)
+        world.on_event = screen.listen
+        assert await world.run("a") == 0
+    assert world.world.changes == ["a1", "a2"]
+
+
 def test_a_picture_is_an_svg_of_what_stays_on_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.svg"
     monkeypatch.setenv("WORKSHOP_PICTURE", str(path))

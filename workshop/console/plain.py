@@ -5,6 +5,7 @@ Instead of a moving region, a step that takes long says every ten seconds what i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -44,18 +45,21 @@ class PlainScreen(Screen):
         self._stdout, self._clock = stdout, clock
         self._story = Story(self.lines)
         self._said: dict[tuple[str, int], float] = {}
-        self.gate = TerminalGate(self.print, self.lines, self._ask)
+        self.gate = TerminalGate(self.print, self.lines, self._write)
 
     def print(self, line: RenderableType) -> None:
         with self.console.capture() as captured:
             self.console.print(line)
         # Tables fill their lines with blanks, which a log need not keep.
-        self._stdout.write("".join(f"{text.rstrip()}\n" for text in captured.get().splitlines()))
-        self._stdout.flush()
+        self._write("".join(f"{text.rstrip()}\n" for text in captured.get().splitlines()))
 
-    def _ask(self, question: str) -> None:
-        self._stdout.write(question)
-        self._stdout.flush()
+    def _write(self, text: str) -> None:
+        try:
+            self._stdout.write(text)
+            self._stdout.flush()
+        except BrokenPipeError:
+            # Nobody reads on (`| head`): a run that has begun is still brought to its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
 
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
@@ -84,7 +88,7 @@ class PlainScreen(Screen):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stdout.flush()
+        self._write("")
 
 
 def still(step: StepStory, event: events.Waiting | events.Progress) -> str:
