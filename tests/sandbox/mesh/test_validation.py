@@ -1,0 +1,168 @@
+"""What may be applied, and the words in which the rest is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workshop.sandbox.api.local import LocalCluster
+from workshop.sandbox.cluster import ApiError
+from workshop.sandbox.istioctl.crds import crds
+from workshop.sandbox.istioctl.manifests import webhooks
+from workshop.sandbox.mesh import validation
+from workshop.sandbox.mesh.support import SUPPORTED
+
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+CONFIGURATIONS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+ROUTE = [{"destination": {"host": "reviews"}}]
+
+
+def virtual_service(**changes: Any) -> dict:
+    return {"hosts": ["reviews"], "http": [{"route": ROUTE}], **changes}
+
+
+def http(**fields: Any) -> dict:
+    return virtual_service(http=[{"route": ROUTE, **fields}])
+
+
+def gateway(**server: Any) -> dict:
+    port = {"number": 80, "name": "http", "protocol": "HTTP"}
+    return {"selector": {"istio": "ingressgateway"}, "servers": [{"port": port, "hosts": ["*"], **server}]}
+
+
+def problems(kind: str, spec: dict) -> list[str]:
+    return list(validation.find_problems(kind, {"metadata": {"name": "r", "namespace": "shop"}, "spec": spec}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("VirtualService", virtual_service(gateways=["mesh", "gate", "shop/gate"], exportTo=["*"])),
+        ("VirtualService", http(name="n", timeout="10s", retries={"attempts": 3, "retryOn": "5xx,503"})),
+        ("VirtualService", http(match=[{"headers": {"end-user": {"exact": "jason"}}, "uri": {"prefix": "/a"}}])),
+        ("VirtualService", http(headers={"request": {"set": {"x": "y"}}})),
+        ("VirtualService", virtual_service(hosts=["*"], gateways=["gate"])),
+        ("VirtualService", virtual_service(http=[{"redirect": {"uri": "/", "redirectCode": 308}}])),
+        ("Gateway", gateway(hosts=["*.example.com", "shop/one.example", "./two.example"])),
+        ("DestinationRule", {"host": "reviews", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]}),
+        ("DestinationRule", {"host": "*.local", "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}}}),
+    ],
+)
+def test_what_is_fine(kind: str, spec: dict) -> None:
+    assert problems(kind, spec) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "path"),
+    [
+        ("VirtualService", http(fault={"delay": {"fixedDelay": "7s"}}), "spec.http[0].fault"),
+        ("VirtualService", http(mirror={"host": "other"}), "spec.http[0].mirror"),
+        ("VirtualService", http(corsPolicy={"allowMethods": ["GET"]}), "spec.http[0].corsPolicy"),
+        ("VirtualService", virtual_service(tcp=[{"route": ROUTE}]), "spec.tcp"),
+        ("VirtualService", virtual_service(exportTo=["other"]), "spec.exportTo[0]"),
+        ("VirtualService", http(match=[{"statPrefix": "x"}]), "spec.http[0].match[0].statPrefix"),
+        ("Gateway", gateway(tls={"mode": "SIMPLE"}), "spec.servers[0].tls"),
+        (
+            "Gateway",
+            gateway(port={"number": 443, "name": "s", "protocol": "HTTPS"}),
+            "spec.servers[0].port.protocol",
+        ),
+        (
+            "DestinationRule",
+            {"host": "a", "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 1}}}},
+            "spec.trafficPolicy.connectionPool",
+        ),
+        (
+            "DestinationRule",
+            {"host": "a", "subsets": [{"name": "v1", "trafficPolicy": {"outlierDetection": {}}}]},
+            "spec.subsets[0].trafficPolicy.outlierDetection",
+        ),
+        (
+            "DestinationRule",
+            {"host": "a", "trafficPolicy": {"loadBalancer": {"simple": "PASSTHROUGH"}}},
+            "spec.trafficPolicy.loadBalancer.simple",
+        ),
+    ],
+)
+def test_what_the_sandbox_does_not_do_is_refused_by_its_path(kind: str, spec: dict, path: str) -> None:
+    found = problems(kind, spec)
+    assert len(found) == 1
+    assert found[0].startswith(f"{path}: ")
+    assert "supported by the sandbox" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "words"),
+    [
+        ("VirtualService", virtual_service(hosts=[]), "at least one host"),
+        ("VirtualService", virtual_service(hosts=["*"]), "wildcard host *"),
+        ("VirtualService", virtual_service(hosts=["a_b"]), 'domain name "a_b" invalid'),
+        ("VirtualService", virtual_service(hosts=["a", "a"]), "duplicate hosts"),
+        ("VirtualService", {"hosts": ["a"]}, "http, tcp or tls must be provided"),
+        ("VirtualService", virtual_service(http=[{"name": "n"}]), "route, redirect or direct_response is required"),
+        ("VirtualService", http(redirect={"uri": "/"}), "cannot contain both route and redirect"),
+        ("VirtualService", virtual_service(http=[{"route": ROUTE * 2}]), "total destination weight = 0"),
+        ("VirtualService", virtual_service(http=[{"route": [{**ROUTE[0], "weight": -1}]}]), "weight -1 < 0"),
+        (
+            "VirtualService",
+            virtual_service(http=[{"route": [{"destination": {}}]}]),
+            "destination host is required",
+        ),
+        ("VirtualService", http(timeout="soon"), "invalid duration soon"),
+        ("VirtualService", http(timeout="0.1ms"), "greater than 1ms"),
+        ("VirtualService", http(retries={"attempts": 1, "retryOn": "always"}), '"always" is not a valid retryOn'),
+        ("VirtualService", http(match=[{"uri": {"regex": "("}}]), "invalid regex"),
+        ("VirtualService", http(match=[{"uri": {"regex": "(?!a)b"}}]), "invalid regex"),
+        ("Gateway", {"selector": {}, "servers": []}, "at least one server"),
+        ("Gateway", gateway(hosts=[]), "at least one host"),
+        ("Gateway", gateway(port={"number": 0, "name": "a", "protocol": "HTTP"}), "range 1..65535"),
+        ("DestinationRule", {"subsets": []}, "host is required"),
+        ("DestinationRule", {"host": "a", "subsets": [{"labels": {"a": "b"}}]}, "subset name cannot be empty"),
+        ("DestinationRule", {"host": "a", "subsets": [{"name": "v"}] * 2}, "duplicate subset name v"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(kind: str, spec: dict, words: str) -> None:
+    assert any(words in problem for problem in problems(kind, spec))
+
+
+def test_it_is_in_force_while_the_webhook_is_there() -> None:
+    cluster = LocalCluster()
+    cluster.admission.append(validation.hook(cluster))
+    for crd in crds():
+        cluster.create(CRDS, crd, manager="test")
+    bad = {"metadata": {"name": "r", "namespace": "default"}, "spec": http(fault={})}
+    cluster.create("virtualservices.networking.istio.io", bad, manager="test")
+    cluster.create(CONFIGURATIONS, webhooks.objects()[1], manager="test")
+    with pytest.raises(ApiError) as refused:
+        cluster.create(
+            "virtualservices.networking.istio.io",
+            {**bad, "metadata": {**bad["metadata"], "name": "s"}},
+            manager="test",
+        )
+    assert refused.value.code == 400
+    assert refused.value.message == (
+        'admission webhook "validation.istio.io" denied the request: configuration is invalid: '
+        "spec.http[0].fault: not supported by the sandbox"
+    )
+
+
+def test_several_problems_are_a_list() -> None:
+    message = validation.refusal(["one", "two"]).message
+    assert message.endswith("configuration is invalid: 2 errors occurred:\n\t* one\n\t* two\n")
+
+
+def test_every_supported_field_is_one_of_istios() -> None:
+    """The table has no path that the CRDs do not have."""
+    schemas = {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"] for crd in crds()}
+    for kind, paths in SUPPORTED.items():
+        for path in paths:
+            schema = schemas[kind]["openAPIV3Schema"]["properties"]["spec"]
+            for part in path.split("."):
+                while schema.get("type") == "array":
+                    schema = schema["items"]
+                below = (
+                    schema.get("additionalProperties") if part == "*" else schema.get("properties", {}).get(part)
+                )
+                assert below is not None, f"{kind}: {path}"
+                schema = below

@@ -1,0 +1,54 @@
+"""The packaged data are what the tools make of their sources."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from workshop.sandbox.mesh.envoy import binary
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(tool: str, source: Path) -> object:
+    command = [sys.executable, str(ROOT / "tools" / tool), str(source)]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+
+
+def test_the_schema_of_envoys_configuration_is_that_of_the_installed_envoy() -> None:
+    packaged = json.loads((ROOT / "workshop/sandbox/mesh/xds/schema.json").read_text())
+    assert run("extract_xds_schema.py", binary()) == packaged
+
+
+def test_istios_schemas_lose_descriptions_and_cel_but_no_field(tmp_path: Path) -> None:
+    properties = {
+        "description": {"type": "string", "description": "a field that is called so"},
+        "port": {"type": "integer", "x-kubernetes-validations": [{"rule": "self > 0"}]},
+    }
+    schema = {"type": "object", "description": "gone", "properties": properties, "required": ["port"]}
+    documents = [
+        {
+            "metadata": {"name": f"{kind.lower()}s.networking.istio.io", "labels": {"app": "istio-pilot"}},
+            "spec": {
+                "group": "networking.istio.io",
+                "names": {"kind": kind, "plural": f"{kind.lower()}s"},
+                "versions": [{"name": name, "schema": {"openAPIV3Schema": schema}} for name in ("v1", "v1beta1")],
+            },
+        }
+        for kind in ("DestinationRule", "Gateway", "Sidecar", "VirtualService")
+    ]
+    source = tmp_path / "crds.yaml"
+    source.write_text(yaml.safe_dump_all(documents))
+    found = run("extract_istio_schema.py", source)
+    assert isinstance(found, list)
+    assert [crd["names"]["kind"] for crd in found] == ["Gateway", "VirtualService", "DestinationRule"]
+    assert found[0]["versions"] == ["v1", "v1beta1"]
+    assert found[0]["schema"] == {
+        "type": "object",
+        "properties": {"description": {"type": "string"}, "port": {"type": "integer"}},
+        "required": ["port"],
+    }
