@@ -11,6 +11,9 @@ A field is its type, or an object where there is more to say:
     "replicas": "int32"       "labels": "{}string" (a map)       "args": "[]string" (a list)
     "ports": {"type": "[]io.k8s.api.core.v1.ServicePort", "list": "map", "keys": ["port", "protocol"],
               "patch": "merge", "patchKey": "port"}
+
+A type is its fields and which of them are required, or a scalar; `object` is what a scalar `any` must be when it
+is an object.
 """
 
 from __future__ import annotations
@@ -95,6 +98,8 @@ def definition_of(name: str, schema: Schema, enums: dict[tuple[str, str], list[s
         }
     else:
         entry["scalar"] = schema.get("format") or ("quantity" if name.endswith(".Quantity") else "any")
+        if name.endswith(("JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool")):
+            entry["object"] = name.partition("Or")[0]
     if schema.get("required"):
         entry["required"] = schema["required"]
     if schema.get("x-kubernetes-map-type") == "atomic":

@@ -13,7 +13,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def role(obj: Object, old: Object | None) -> Iterator[Cause]:
-    namespaced = obj["kind"] == "Role"
+    namespaced = obj.get("kind") == "Role"
     for i, rule in enumerate(obj.get("rules") or ()):
         path = f"rules[{i}]"
         if not rule.get("verbs"):
@@ -36,7 +36,7 @@ def binding(obj: Object, old: Object | None) -> Iterator[Cause]:
     reference = obj["roleRef"]
     if reference.get("apiGroup") != _RBAC:
         yield unsupported("roleRef.apiGroup", reference.get("apiGroup"), [_RBAC])
-    kinds = ["ClusterRole", "Role"] if obj["kind"] == "RoleBinding" else ["ClusterRole"]
+    kinds = ["ClusterRole", "Role"] if obj.get("kind") == "RoleBinding" else ["ClusterRole"]
     if reference.get("kind") not in kinds:
         yield unsupported("roleRef.kind", reference.get("kind"), kinds)
     if old is not None and reference != old["roleRef"]:
@@ -46,7 +46,7 @@ def binding(obj: Object, old: Object | None) -> Iterator[Cause]:
         if kind == "ServiceAccount":
             if wrong := names.subdomain(subject.get("name", "")):
                 yield bad_value(f"{path}.name", subject.get("name", ""), wrong)
-            if obj["kind"] == "ClusterRoleBinding" and not subject.get("namespace"):
+            if obj.get("kind") == "ClusterRoleBinding" and not subject.get("namespace"):
                 yield required(f"{path}.namespace")
         elif kind not in ("User", "Group"):
             yield unsupported(f"{path}.kind", kind, ["ServiceAccount", "User", "Group"])

@@ -179,7 +179,10 @@ def _check(item: Any, kind: Type, path: str, plain: str, messages: list[str], pa
                     _check(each, kind.element, f"{path}[{i}]", plain, messages, parent, custom)
         elif not _left_to_validation(kind):
             raise _mistyped(item, kind, plain, parent)
-    elif form != ANY and not custom and not (form == "string" and type(item) is str):
+    elif form == ANY:
+        if kind.element is not None and isinstance(item, dict):
+            _clean(item, kind.element, path, plain, messages)
+    elif not custom and not (form == "string" and type(item) is str):
         _check_scalar(item, kind, plain, parent)
 
 
@@ -217,7 +220,7 @@ def _check_scalar(item: Any, kind: Type, plain: str, parent: Type) -> None:
         if good:
             try:
                 base64.b64decode(item, validate=True)
-            except binascii.Error:
+            except (binascii.Error, ValueError):
                 at = next((i for i, char in enumerate(item) if not re.match(r"[A-Za-z0-9+/=]", char)), len(item))
                 raise _Mistyped(f"illegal base64 data at input byte {at}") from None
     else:
@@ -244,6 +247,8 @@ def _mistyped(item: Any, kind: Type, plain: str, parent: Type) -> _Mistyped:
         found = "bool"
     elif isinstance(item, dict | list):
         found = "object" if isinstance(item, dict) else "array"
+    elif item is None:
+        found = "null"
     elif isinstance(item, int | float):
         found = f"number {item}" if kind.form in _INTEGERS else "number"
     else:

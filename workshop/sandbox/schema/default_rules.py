@@ -130,7 +130,9 @@ def _volume(volume: Object) -> None:
 
 
 def _pod(obj: Object) -> None:
-    spec = obj.get("spec") or {}
+    spec = obj.get("spec")
+    if spec is None:
+        return
     for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
         resources = container.get("resources") or {}
         if limits := resources.get("limits"):

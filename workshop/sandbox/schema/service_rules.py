@@ -12,7 +12,7 @@ from .selector_rules import labels
 
 
 def service(obj: Object, old: Object | None) -> Iterator[Cause]:
-    spec = obj["spec"]
+    spec = obj.get("spec") or {}
     kind, headless = spec.get("type"), spec.get("clusterIP") == "None"
     if not spec.get("ports") and not headless and kind != "ExternalName":
         yield required("spec.ports")
@@ -84,7 +84,7 @@ def _addresses(spec: Object, old: Object | None) -> Iterator[Cause]:
             yield bad_value(
                 f"spec.externalIPs[{i}]", each, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
             )
-    if old is None or "ExternalName" in (spec.get("type"), old["spec"].get("type")):
+    if old is None or "ExternalName" in (spec.get("type"), (old.get("spec") or {}).get("type")):
         return
     before = old["spec"].get("clusterIP")
     if before and address != before:

@@ -106,11 +106,12 @@ def _special(live: Object, patch: Object, key: str, kind: Type | None) -> None:
     if key in (_PATCH, _RETAIN):
         return
     name = key.partition("/")[2]
-    if not key.startswith((_ORDER, _DELETE)) or not isinstance(patch[key], list):
-        raise _bad(f"{key}: no such directive, or not a list")
+    field = _field(kind, name)
+    if not key.startswith((_ORDER, _DELETE)) or not isinstance(patch[key], list) or "merge" not in field.patch:
+        raise _bad(f"{key}: no such directive, not a list, or not about a list that is merged")
     if name in patch or not isinstance(live.get(name), list):
         return
-    live[name] = _merged_list(live[name], [], patch, name, _field(kind, name))
+    live[name] = _merged_list(live[name], [], patch, name, field)
 
 
 def _merged_list(live: Any, items: list[Any], patch: Object, name: str, field: Field) -> list[Any]:
@@ -119,7 +120,7 @@ def _merged_list(live: Any, items: list[Any], patch: Object, name: str, field: F
     key = field.patch_key
 
     def identify(item: Any) -> Any:
-        return _identity(item, key, name) if key else item
+        return _identity(item, key, name)
 
     if key:
         if any(isinstance(item, dict) and item.get(_PATCH) == "replace" for item in items):
@@ -133,8 +134,10 @@ def _merged_list(live: Any, items: list[Any], patch: Object, name: str, field: F
         items = [item for item in items if identify(item) not in gone]
     else:
         drop = patch.get(_DELETE + name, [])
+        if not isinstance(drop, list):
+            raise _bad(f"{_DELETE}{name} needs a list")
         kept = [item for item in before if item not in drop]
-        merged = kept + [item for item in dict.fromkeys(items) if item not in kept]
+        merged = kept + [item for item in dict.fromkeys(map(identify, items)) if item not in kept]
     order = patch.get(_ORDER + name)
     if order is None:
         order = items
@@ -148,9 +151,16 @@ def _merged_list(live: Any, items: list[Any], patch: Object, name: str, field: F
 
 
 def _identity(item: Any, key: str, name: str) -> Any:
-    if not isinstance(item, dict) or key not in item:
+    """What tells an item of a list that is merged from the others: its key's value, or the item itself."""
+    if not key:
+        found = item
+    elif isinstance(item, dict) and key in item:
+        found = item[key]
+    else:
         raise _bad(f"map: {item} does not contain declared merge key: {key} (in {name})")
-    return item[key]
+    if isinstance(found, dict | list):
+        raise _bad(f"{found} cannot identify an item of {name}")
+    return found
 
 
 def _merge_items(

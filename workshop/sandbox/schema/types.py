@@ -33,7 +33,7 @@ class Type:
     fields: dict[str, Field] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     element: Type | None = None
-    """Of a list or a map."""
+    """Of a list or a map; of ANY, what it must be when it is an object."""
     atomic: bool = False
     """Owned and replaced as a whole by server-side apply."""
     keys: tuple[str, ...] = ()
@@ -104,6 +104,8 @@ def named(name: str) -> Type:
     made = Type(facts.get("scalar", OBJECT), name, required=tuple(facts.get("required", ())))
     made.atomic = facts.get("atomic", False)
     _types[name] = made  # before its fields: some types contain themselves
+    if "object" in facts:
+        made.element = named(facts["object"])
     made.fields.update((key, _field(value)) for key, value in facts.get("fields", {}).items())
     return made
 

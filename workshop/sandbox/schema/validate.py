@@ -87,7 +87,7 @@ def _walk(value: Any, kind: Type, path: str) -> Iterator[Cause]:
                 if each and each not in known:
                     yield unsupported(prefix + key + (f"[{i}]" if i >= 0 else ""), each, known)
         for key, inner in plan.below.items():
-            below = value.get(key)
+            below = value.get(key, {} if prefix + key == "spec" else None)  # no spec is an empty one
             if below is not None:
                 yield from _walk(below, inner, prefix + key)
     elif kind.form == LIST and kind.element is not None:

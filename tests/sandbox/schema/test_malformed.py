@@ -1,0 +1,140 @@
+"""Whatever a client sends: it is taken or refused as an ApiError, and never breaks anything."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from workshop.sandbox.cluster import ApiError, Object, Resource
+from workshop.sandbox.schema import patch
+from workshop.sandbox.schema.apply import server_side_apply, track_update
+from workshop.sandbox.schema.decode import decode
+from workshop.sandbox.schema.defaults import default
+from workshop.sandbox.schema.types import Type
+from workshop.sandbox.schema.validate import check
+
+from .objects import DEPLOYMENTS, PODS, RESOURCES, SERVICES, custom, definition, deployment, fruit, pod, service
+
+JUNK: list[Any] = [
+    None,
+    1,
+    -1,
+    1.5,
+    True,
+    "",
+    "x",
+    "Ü",
+    [],
+    {},
+    [None],
+    [1],
+    {"a": None},
+    [[]],
+    {"a": {"b": 1}},
+    10**12,
+]
+RICH_POD = pod(
+    volumes=[{"name": "v", "configMap": {"name": "c"}}],
+    tolerations=[{"key": "a"}],
+    initContainers=[
+        {
+            "name": "i",
+            "image": "i",
+            "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+            "envFrom": [{"configMapRef": {"name": "c"}}],
+            "readinessProbe": {"httpGet": {"port": 1}},
+            "resources": {"limits": {"cpu": "1"}},
+        }
+    ],
+)
+FRUITS, FRUIT_TYPE = custom(
+    {
+        "type": "object",
+        "properties": {
+            "list": {
+                "type": "array",
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["n"],
+                "items": {"type": "object", "properties": {"n": {"type": "string", "default": "x"}}},
+            },
+            "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "map": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+        },
+    }
+)
+STRING = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "pattern": "a"}}}}
+CASES: list[tuple[Resource, Object, Type | None]] = [
+    (DEPLOYMENTS, deployment(strategy={"rollingUpdate": {"maxSurge": 1}}), None),
+    (PODS, RICH_POD, None),
+    (SERVICES, service(type="LoadBalancer", externalIPs=["1.2.3.4"]), None),
+    (RESOURCES["customresourcedefinitions.apiextensions.k8s.io"], definition(STRING), None),
+    (RESOURCES["secrets"], {"metadata": {"name": "s"}, "data": {"a": "YQ=="}, "type": "Opaque"}, None),
+    (FRUITS, fruit({"list": [{"n": "1"}, {"n": "2"}], "set": ["a", "b"], "map": {"a": 1}}), FRUIT_TYPE),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    for key, item in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        yield from places(item, (*path, key))
+
+
+def spoiled(value: Object, chance: random.Random) -> Object:
+    value = copy.deepcopy(value)
+    for _ in range(chance.randint(1, 3)):
+        path = chance.choice([path for path in places(value) if path != ("metadata",)])
+        parent: Any = value
+        for step in path[:-1]:
+            parent = parent[step]
+        if isinstance(parent, dict) and chance.random() < 0.2:
+            parent[chance.choice(["junk", "$patch", "$retainKeys", f"$setElementOrder/{path[-1]}"])] = (
+                chance.choice(JUNK)
+            )
+        else:
+            parent[path[-1]] = copy.deepcopy(chance.choice(JUNK))
+    return value
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0].plural)
+def test_writes(case: Any) -> None:
+    resource, good, kind = case
+    taken = 0
+    for seed in range(150):
+        obj = spoiled(good, random.Random(seed))  # noqa: S311 - to be repeatable
+        live = copy.deepcopy(good)
+        default(resource, live, kind)
+        try:
+            decode(resource, obj, "Warn", (), kind)
+            default(resource, obj, kind)
+            again = copy.deepcopy(obj)
+            default(resource, again, kind)
+            assert again == obj
+            applied = server_side_apply(resource, live, obj, "one", True, "T1", "", kind)
+            assert server_side_apply(resource, applied, obj, "one", True, "T2", "", kind) == applied
+            track_update(resource, live, obj, "other", "T", "", kind)
+            check(resource, obj, live, kind)
+            taken += 1
+        except ApiError:
+            continue
+    assert 0 < taken < 150
+
+
+@pytest.mark.parametrize("case", CASES[:5], ids=lambda case: case[0].plural)
+def test_strategic_patches(case: Any) -> None:
+    resource, good, _ = case
+    before = json.dumps(good)
+    for seed in range(150):
+        change = spoiled(good, random.Random(seed))  # noqa: S311 - to be repeatable
+        try:
+            patch.strategic_merge(resource, good, change)
+        except ApiError:
+            continue
+    assert json.dumps(good) == before
