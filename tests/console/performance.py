@@ -76,7 +76,7 @@ def whole_run() -> Iterator[Event]:
     yield LabStarted("istio.install", "Install Istio", 2, "for istio.canary")
     yield StepStarted("istio.install", 1, "Check that the cluster is fit for Istio")
     yield StepPhase("istio.install", 1, "check")
-    yield Command("istio.install", ("istioctl", "--context", "primary", "x", "precheck"), step=1)
+    yield Command("istio.install", ("/opt/bin/istioctl", "x", "precheck", "--context=primary"), step=1)
     yield finished("istio.install", 1, "Check that the cluster is fit for Istio", "unchanged", 0.1)
     yield StepStarted("istio.install", 2, "Install the control plane and the ingress gateway")
     yield StepPhase("istio.install", 2, "apply", CREATED)

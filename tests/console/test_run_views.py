@@ -119,6 +119,20 @@ def test_what_a_step_told_is_below_it_as_it_was_told() -> None:
     assert "".join(f"      {line}\n" for line in PODS.splitlines()) in log
 
 
+def test_a_table_keeps_its_shape_and_is_cut_only_at_a_terminal_s_edge() -> None:
+    table = "\n".join(f"{name:<60}{'x' * 40}" for name in ("NAME", "istiod", "istio-ingressgateway"))
+    run = [
+        LabStarted("a", "A", 1),
+        Told("a", table, step=1),
+        finished("a", 1, "Put", "changed"),
+        LabFinished("a", 1, True),
+    ]
+    assert all(line in plain(run) for line in table.splitlines())
+    shown = [line for line in bare(live(run, 80)).splitlines() if "xxx" in line]
+    assert len(shown) == 3
+    assert all(line.rstrip().endswith("…") and cell_len(line.rstrip()) == 80 for line in shown)
+
+
 def test_what_each_step_of_a_lab_tells_is_told_once() -> None:
     def step(number: int) -> list[Event]:
         return [Told("a", "GATEWAY_URL is http://127.0.0.1", step=number), finished("a", number, "Put", "changed")]
@@ -174,7 +188,7 @@ def test_the_last_line_says_how_it_ended(event: RunFinished, said: str) -> None:
 def test_commands_are_shown_when_asked_for() -> None:
     assert "$ kubectl" not in plain(whole_run())
     for view in (plain(whole_run(), echo=True), bare(live(whole_run(), echo=True))):
-        assert "$ istioctl --context primary x precheck" in view
+        assert "$ istioctl x precheck --context=primary" in view
         assert "$ kubectl --context primary apply -f -  # 2 lines on stdin" in view
 
 

@@ -36,6 +36,8 @@ _MOST_DIFFERENCES = 4
 _LEAST = 12
 """Columns that a value gets even where there are none left."""
 
+_CONNECTION = ("--kubeconfig", "--context", "--cache-dir")
+
 _ENDINGS: dict[int, tuple[str, str, str]] = {
     0: ("changed", "Converged", "bold green"),
     1: ("failed", "Failed", "bold red"),
@@ -112,7 +114,7 @@ class Lines:
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:
                 blocks.append(Text(f"    and {words.count(len(edited) - _MOST_DIFFERENCES, 'field')} more", "dim"))
-        blocks += [Text(text, overflow="fold") for text in told]
+        blocks += [_as_told(text) for text in told]
         if event.verdict:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:
@@ -151,9 +153,14 @@ class Lines:
         return (words.value(item.found, limit), "red"), (arrow, "dim"), (words.value(item.wanted, limit), "green")
 
     def command(self, event: events.Command) -> RenderableType:
+        """As a person would type it; what only says which cluster is there, but does not stand out."""
         import shlex
+        from pathlib import PurePath
 
-        line = Text.assemble(("$ ", "dim"), (shlex.join(event.argv), "blue"))
+        program, *arguments = event.argv
+        line = Text.assemble(("$ ", "dim"), (PurePath(program).name, "blue"))
+        for argument in arguments:
+            line.append(f" {shlex.quote(argument)}", "dim" if argument.startswith(_CONNECTION) else "blue")
         if event.stdin:
             line.append(f"  # {words.count(len(event.stdin.splitlines()), 'line')} on stdin", "dim")
         return self.below(line)
@@ -180,6 +187,12 @@ class Lines:
     def _counts(self, counts: dict[Outcome, int]) -> Text:
         parts = [Text(f"{counts[kind]} {kind}", words.STYLES[kind]) for kind in words.ORDER if counts.get(kind)]
         return Text(f" {self.glyphs.dot} ").join(parts)
+
+
+def _as_told(text: str) -> Text:
+    """A table keeps its shape and is cut at the edge of a terminal; anything else is broken there."""
+    table = "\n" in text
+    return Text(text, no_wrap=table, overflow="ellipsis" if table else "fold")
 
 
 def _wide(table: Table, width: int) -> Table:
