@@ -100,7 +100,8 @@ class WebProgram(Program):
         try:
             response = await self.answer(request)
         except web.HTTPException as refusal:
-            response = refusal
+            allow = {"Allow": refusal.headers["Allow"]} if "Allow" in refusal.headers else {}
+            response = web.Response(text=refusal.text, status=refusal.status, headers=allow)
         finally:
             self._in_flight -= 1
             if self._stopping:

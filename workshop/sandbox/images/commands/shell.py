@@ -318,13 +318,12 @@ def _arithmetic(text: str, variables: dict[str, str]) -> int:
                 return -value(operand)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return _BINARY[type(op)](value(left), value(right))
-        raise SyntaxRefused
+        raise ValueError(text)
 
-    SyntaxRefused = syntax.SyntaxRefused(f"arithmetic not supported: {text}")
     try:
         return value(ast.parse(text.strip().replace("$", "").replace("/", "//"), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError) as error:
-        raise SyntaxRefused from error
+        raise syntax.SyntaxRefused(f"arithmetic not supported: {text}") from error
 
 
 def names() -> Iterator[str]:

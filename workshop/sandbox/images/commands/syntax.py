@@ -187,9 +187,9 @@ class _Lexer:
     def _expansion(self, quoted: bool) -> Part:
         text, start = self.text, self.at + 1
         if text.startswith("((", start):
-            end = self._find("))", start)
-            self.at = end + 2
-            return Part("arithmetic", text[start + 2 : end], quoted)
+            end = self._closing(start)
+            self.at = end + 1
+            return Part("arithmetic", text[start + 2 : end - 1], quoted)
         if text.startswith("(", start):
             end = self._closing(start)
             self.at = end + 1

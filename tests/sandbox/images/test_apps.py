@@ -1,0 +1,154 @@
+"""HelloWorld, httpbin, podinfo and the clients."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.sandbox.node.conftest import Place, container
+from workshop.sandbox.images.program import repository
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("busybox", "busybox"),
+        ("docker.io/istio/proxyv2:1.31.1", "proxyv2"),
+        ("registry:5000/a/b@sha256:abc", "b"),
+        ("registry:5000/a/b:tag@sha256:abc", "b"),
+    ],
+)
+def test_an_image_is_known_by_the_last_part_of_its_name(image: str, name: str) -> None:
+    assert repository(image) == name
+
+
+async def ask(place: Place, *arguments: str) -> str:
+    status, out, err = await place.exec("app", "curl", "-s", *arguments)
+    assert status == 0, err
+    return out
+
+
+async def value(place: Place, *arguments: str) -> Any:
+    return json.loads(await ask(place, *arguments))
+
+
+async def test_helloworld_says_its_version_and_pod(place: Place) -> None:
+    await place.serving("app", container("docker.io/istio/examples-helloworld-v2"))
+    assert await ask(place, "localhost:5000/hello") == "Hello version: v2, instance: app\n"
+    assert await ask(place, "-o", "/dev/null", "-w", "%{http_code}", "localhost:5000/health") == "200"
+
+
+async def test_httpbin_says_what_it_was_asked(place: Place) -> None:
+    await place.serving("app", container("mccutchen/go-httpbin"))
+    at = "localhost:8080"
+    asked = await value(place, "-H", "X-Test: yes", f"{at}/get?a=1&a=2")
+    assert asked["args"] == {"a": ["1", "2"]}
+    assert asked["headers"]["X-Test"] == ["yes"]
+    assert (await value(place, "-d", "a=1", f"{at}/post"))["form"] == {"a": ["1"]}
+    assert (await value(place, "--json", '{"a": 1}', f"{at}/anything/x"))["json"] == {"a": 1}
+    assert await value(place, "-A", "me", f"{at}/user-agent") == {"user-agent": "me"}
+    assert await ask(place, "-o", "/dev/null", "-w", "%{http_code}", f"{at}/status/418") == "418"
+    assert await ask(place, "-o", "/dev/null", "-w", "%{http_code}", f"{at}/post") == "405"
+    assert await ask(place, "-o", "/dev/null", "-w", "%{http_code}", f"{at}/status/x") == "400"
+    assert (await value(place, "-L", f"{at}/redirect/3"))["method"] == "GET"
+    assert (await value(place, "-u", "a:b", f"{at}/basic-auth/a/b"))["authorized"]
+    jar = ("-c", "/jar", "-b", "/jar")
+    assert await value(place, "-L", *jar, f"{at}/cookies/set?k=v") == {"cookies": {"k": "v"}}
+    assert await value(place, *jar, f"{at}/cookies") == {"cookies": {"k": "v"}}
+    assert len(await ask(place, f"{at}/bytes/1000")) == 1000
+    assert (await place.exec("app", "curl", "-m", "0.05", f"{at}/delay/5"))[0] == 28
+
+
+async def test_podinfo_has_its_version_color_and_health(place: Place) -> None:
+    env = [{"name": "PODINFO_UI_COLOR", "value": "#00f"}]
+    app = container("ghcr.io/stefanprodan/podinfo:6.7.0", "./podinfo", "--port=9899", "--level=info", env=env)
+    await place.serving("app", app)
+    at = "localhost:9899"
+    info = await value(place, at)
+    assert (info["version"], info["color"], info["hostname"]) == ("6.7.0", "#00f", "app")
+    assert (await value(place, f"{at}/version"))["version"] == "6.7.0"
+    assert "background: #00f" in await ask(place, "-H", "Accept: text/html", at)
+    assert await value(place, f"{at}/healthz") == {"status": "OK"}
+    assert await ask(place, "-o", "/dev/null", "-w", "%{http_code}", f"{at}/status/503") == "503"
+    await place.exec("app", "curl", "-s", f"{at}/panic")
+    await place.until(lambda: place.state("app", field="lastState").get("terminated", {}).get("exitCode") == 255)
+
+
+@pytest.mark.parametrize(
+    ("image", "fields"),
+    [
+        ("podinfo", {"args": ["--cache-server=redis"]}),
+        ("go-httpbin", {"args": ["-port", "1"]}),
+        ("examples-bookinfo-ratings-v1", {"command": ["node", "ratings.js"]}),
+    ],
+)
+async def test_a_command_line_that_is_not_known_ends_the_program(place: Place, image: str, fields: Any) -> None:
+    place.start("app", container(image, **fields), restartPolicy="Never")
+    await place.until(lambda: place.state("app").get("terminated"))
+    assert place.state("app")["terminated"]["exitCode"] in (2, 127)
+
+
+async def test_the_curl_image_is_curl(place: Place) -> None:
+    await place.serving("app", container("go-httpbin"))
+    url = f"http://{place.run('app').ip}:8080/status/200"
+    place.start(
+        "call", container("curlimages/curl", args=["-s", "-w", "%{http_code}\n", url]), restartPolicy="Never"
+    )
+    await place.until(lambda: place.pod("call")["status"]["phase"] == "Succeeded")
+    assert await place.log("call") == ["200"]
+    await place.serving("idle", container("curlimages/curl", args=["sleep", "infinity"]))
+
+
+async def test_fortio_echoes_and_asks(place: Place) -> None:
+    await place.serving("app", container("fortio/fortio", args=["server"]))
+    assert await ask(place, "-d", "hello", "localhost:8080/echo") == "hello"
+    status, out, _ = await place.exec("app", "fortio", "curl", "-quiet", "http://localhost:8080/")
+    assert (status, out.splitlines()[0]) == (0, "HTTP/1.1 200 OK")
+    status, _, err = await place.exec("app", "fortio", "load", "http://localhost:8080/")
+    assert (status, "curl" in err) == (1, True)
+
+
+async def test_two_programs_cannot_have_one_port(place: Place) -> None:
+    second = container("go-httpbin", name="second")
+    place.start("app", container("go-httpbin"), second, restartPolicy="Never")
+    await place.until(lambda: place.state("app", 1).get("terminated") or place.state("app", 0).get("terminated"))
+    logs = [*await place.log("app", 0), *await place.log("app", 1)]
+    assert any("Address already in use" in line or "address already in use" in line for line in logs)
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "message"),
+    [
+        ("https://app", 1, "plain HTTP"),
+        ("http://nobody.example", 6, "Could not resolve host: nobody.example"),
+        ("localhost:1", 7, "Failed to connect to localhost port 1"),
+        ("-f localhost:8080/status/404", 22, "returned error: 404"),
+    ],
+)
+async def test_curl_fails_as_curl_does(place: Place, url: str, status: int, message: str) -> None:
+    await place.serving("app", container("go-httpbin"))
+    found, _, err = await place.exec("app", "curl", "-sS", *url.split())
+    assert (found, message in err) == (status, True), err
+
+
+async def test_curl_shows_heads_and_what_it_sent(place: Place) -> None:
+    await place.serving("app", container("go-httpbin"))
+    assert (await ask(place, "-i", "localhost:8080/status/204")).startswith("HTTP/1.1 204 No Content\r\n")
+    assert "Content-Type: application/json\r\n" in await ask(place, "-I", "localhost:8080/get")
+    _, _, err = await place.exec("app", "curl", "-v", "-H", "X-A: b", "-H", "Accept:", "localhost:8080/get")
+    assert "> GET /get HTTP/1.1" in err
+    assert "> X-A: b" in err
+    assert "> Accept" not in err
+    assert "< HTTP/1.1 200 OK" in err
+
+
+async def test_wget_and_nslookup(place: Place) -> None:
+    await place.serving("app", container("go-httpbin"))
+    await place.expose("app", 80, 8080)
+    assert '"hostname": "app"' in (await place.exec("app", "wget", "-qO-", "http://app/hostname"))[1]
+    assert (await place.exec("app", "wget", "-q", "-O", "/f", "http://app/status/500"))[0] == 1
+    address = place.cluster.get("services", "default", "app")["spec"]["clusterIP"]
+    assert f"Address: {address}" in (await place.exec("app", "nslookup", "app"))[1]
+    assert (await place.exec("app", "nslookup", "nobody"))[0] == 1

@@ -1,0 +1,173 @@
+"""Commands in a container: the shell and what it can call."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from workshop.sandbox.images import commands
+from workshop.sandbox.images.commands.syntax import SyntaxRefused, parse
+from workshop.sandbox.images.files import Files
+from workshop.sandbox.images.program import Container, Streams
+
+
+def box() -> Container:
+    """A container without a network."""
+    pod = {"metadata": {"name": "box", "namespace": "default"}}
+    env = {"PATH": "/bin", "WHO": "me", "EMPTY": ""}
+    return Container(pod, {"name": "main", "image": "busybox"}, env, Files(), None, None, Streams())  # type: ignore[arg-type]
+
+
+async def run(*command: str, stdin: str = "", container: Container | None = None) -> tuple[int, str, str]:
+    out, err = bytearray(), bytearray()
+    streams = Streams(asyncio.StreamReader(), out.extend, err.extend)
+    streams.stdin.feed_data(stdin.encode())
+    streams.stdin.feed_eof()
+    async with asyncio.timeout(5):
+        status = await commands.run(list(command), container or box(), streams)
+    return status, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize(
+    ("script", "output"),
+    [
+        ("echo a b   c", "a b c"),
+        ("echo 'a  b' \"c  $WHO\" d\\ e", "a  b c  me d e"),
+        ("echo $WHO-${WHO}-${NONE:-none}-$NONE-", "me-me-none--"),
+        ("echo '$WHO' \"\\$WHO\" \\$WHO", "$WHO $WHO $WHO"),
+        ("x='a b'; for w in $x \"$x\"; do echo [$w]; done", "[a]\n[b]\n[a b]"),
+        ("echo $(echo one; echo two) `echo three`", "one two three"),
+        ('echo "$(echo one; echo two)"', "one\ntwo"),
+        ("echo $((1 + 2 * 3)) $((7 / 2)) $((7 % 4))", "7 3 3"),
+        ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); echo $i; done", "1\n2\n3"),
+        ("until true; do echo never; done; echo done", "done"),
+        ("for i in 1 2 3 4; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done", "1\n3"),
+        ("if false; then echo a; elif true; then echo b; else echo c; fi", "b"),
+        ("true && echo yes || echo no; false && echo yes || echo no", "yes\nno"),
+        ("! false && echo inverted", "inverted"),
+        ("false; echo $?; (exit 4); echo $?", "1\n4"),
+        ("x=1; (x=2); echo $x; { x=3; }; echo $x", "1\n3"),
+        ("A=1 env | grep ^A=; echo $A", "A=1\n"),
+        ("B=2; env | grep -c ^B=; export B; env | grep ^B=", "0\nB=2"),
+        ("echo out; echo err >&2", "out"),
+        ("echo err >&2 2>/dev/null; { echo e >&2; } 2>&1 | cat", "e"),
+        ("echo one > /f; echo two >> /f; cat < /f; cat /f | wc -l", "one\ntwo\n2"),
+        ("cd /etc 2>/dev/null || echo no; pwd", "no\n/"),
+        ("read a b; echo $b-$a", "y z-x"),
+        ("while read line; do echo got $line; done", "got x y z"),
+        ("# nothing\necho a # b\n\necho c", "a\nc"),
+        ("echo a; exit 3; echo b", "a"),
+        ('echo "it\'s" \'say "x"\'', 'it\'s say "x"'),
+        ("nothing; echo $?", "127"),
+        ('[ -n "$WHO" ] && [ -z "$EMPTY" ] && test 2 -gt 1 && echo ok', "ok"),
+        ("sh -c 'echo $0 $1 $# \"$@\"' sh a 'b c'", "sh a 2 a b c"),
+        ("seq 3 | sort -rn | head -n 2", "3\n2"),
+        ("printf '%s=%d\\n' a 1", "a=1"),
+        ("echo one two | cut -d ' ' -f 2; echo abc | tr a-c A-C; echo abc | tr -d b", "two\nABC\nac"),
+        ("printf 'b\\na\\nb\\n' | sort | uniq -c", "      1 a\n      2 b"),
+        ("printf 'b\\na\\nb\\n' | sort -u; seq 1 2 5 | tail -1", "a\nb\n5"),
+        ("echo v1 v2 | grep -o 'v[0-9]'; echo a.b | grep -oE '(a|b)+'", "v1\nv2\na\nb"),
+        (
+            "echo 'a(b' | grep -c 'a(b'; echo ab | grep -o 'a\\(b\\|c\\)'; echo x | grep -v x || echo none",
+            "1\nab\nnone",
+        ),
+        ("basename=x; hostname; whoami; id -u", "box\nroot\n0"),
+        ("date +%s | wc -l; date -u +%Y | grep -c 20", "1\n1"),
+        (
+            "echo a | tee /copy; cat /copy; ls / | grep copy; rm /copy; cat /copy 2>/dev/null || echo gone",
+            "a\na\ncopy\ngone",
+        ),
+        ("false | true; echo $?; sleep 9 | true; echo $?", "0\n0"),
+    ],
+)
+async def test_the_shell_does_what_a_shell_does(script: str, output: str) -> None:
+    _, out, _ = await run("sh", "-c", script, stdin="x y z\n")
+    assert out.rstrip("\n") == output.rstrip("\n")
+
+
+async def test_the_status_is_that_of_the_last_command_or_exit() -> None:
+    assert (await run("sh", "-c", "false"))[0] == 1
+    assert (await run("sh", "-c", "exit 42"))[0] == 42
+    assert (await run("bash", "-c", "true"))[0] == 0
+    assert (await run("/bin/sh", "-ec", "exit 3"))[0] == 3
+
+
+async def test_a_script_may_come_from_standard_input_or_a_file() -> None:
+    assert (await run("sh", stdin="echo one\nif true\nthen echo two\nfi\n"))[1] == "one\ntwo\n"
+    container = box()
+    container.files.write("/run.sh", b"echo $1\n")
+    assert (await run("sh", "/run.sh", "arg", container=container))[1] == "arg\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("sleep 1 &", "background"),
+        ("f() { echo; }", "functions"),
+        ("cat <<END\nEND", "here-documents"),
+        ("case x in x) echo;; esac", "case is not supported"),
+        ("echo ${x%y}", "not supported"),
+        ("echo 'open", "unterminated"),
+        ("if true; then echo", "end of file"),
+        ("echo )", "unexpected"),
+    ],
+)
+async def test_what_the_shell_does_not_know_is_refused_by_name(script: str, reason: str) -> None:
+    with pytest.raises(SyntaxRefused, match=reason):
+        parse(script)
+    status, _, err = await run("sh", "-c", script)
+    assert (status, "syntax error" in err) == (2, True)
+
+
+async def test_arithmetic_is_only_arithmetic() -> None:
+    status, _, err = await run("sh", "-c", "echo $((__import__('os').getpid()))")
+    assert (status, "arithmetic" in err) == (2, True)
+
+
+async def test_an_unknown_command_names_the_known_ones() -> None:
+    with pytest.raises(commands.NotFound, match=r'"vi": executable file not found.*curl'):
+        await run("vi")
+
+
+@pytest.mark.parametrize(
+    "command", [["ls", "-Z"], ["grep"], ["date", "--iso"], ["sleep", "x"], ["head", "-n", "x"]]
+)
+async def test_an_unknown_option_is_refused(command: list[str]) -> None:
+    status, _, err = await run(*command)
+    assert status == 2
+    assert err.startswith(f"{command[0]}: ")
+
+
+async def test_a_loop_lets_others_run_and_can_be_cancelled() -> None:
+    looping = asyncio.create_task(run("sh", "-c", "while true; do true; done"))
+    await asyncio.sleep(0.01)
+    looping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looping
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"), [(["--retry", "3", "x"], "retry"), (["--proxy", "x", "y"], "--proxy")]
+)
+async def test_curl_refuses_what_it_does_not_do(arguments: list[str], option: str) -> None:
+    status, _, err = await run("curl", *arguments)
+    assert (status, option in err) == (2, True)
+
+
+def test_files_are_mounted_over_a_root() -> None:
+    files, shared = Files(), {"a": b"1", "deep/b": b"2"}
+    files.mount("/data", shared)
+    files.mount("/data/fixed", {"c": b"3"}, read_only=True)
+    files.write("/data/new", b"4")
+    assert shared["new"] == b"4"
+    assert files.entries("/data") == ["a", "deep", "fixed", "new"]
+    assert files.entries("/") == ["data"]
+    assert files.is_directory("/data/deep")
+    assert not files.is_directory("/data/a")
+    with pytest.raises(OSError, match="Read-only"):
+        files.write("/data/fixed/c", b"")
+    with pytest.raises(FileNotFoundError):
+        files.read("/data/none")
+    with pytest.raises(IsADirectoryError):
+        files.read("/data")
