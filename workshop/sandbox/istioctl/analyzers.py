@@ -111,7 +111,8 @@ def _missing_proxies(resources: Resources) -> Iterator[Message]:
     injected = {obj["metadata"]["name"] for obj in resources.outside_the_system("Namespace") if enabled(obj)}
     for pod in resources.of("Pod"):
         refused = (pod["metadata"].get("labels") or {}).get(POD_LABEL) == "false"
-        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        phase = (pod.get("status") or {}).get("phase")
+        ended = phase in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]
         if namespace_of(pod) in injected and not (has_proxy(pod) or refused or ended):
             name = f"{namespace_of(pod)}/{pod['metadata']['name']}"
             yield Message(

@@ -139,15 +139,13 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    command = _find(argv)
+    words = _words(argv)
+    command = _find(words)
     if command is None:
-        arguments = parse(argv, _GLOBAL)
-        if arguments.words and arguments.words[0] != "help":
-            raise UsageError(
-                f'unknown command "{" ".join(arguments.words)}" for "istioctl": the sandbox\'s istioctl has '
-                + ", ".join(" ".join(known.words) for known in COMMANDS)
-            )
-        wanted = _find(arguments.words[1:])
+        if words and words not in (["help", *words[1:]], ["x"]):
+            raise UsageError(_unknown(words))
+        parse(argv, _GLOBAL)
+        wanted = _find(words[1:])
         print(_command_help(wanted) if wanted else _help())
         return 0
     arguments = parse(argv, [*_GLOBAL, *command.flags])
@@ -161,9 +159,9 @@ def _run(argv: list[str]) -> int:
     return run(Invocation(arguments))
 
 
-def _find(argv: list[str]) -> Command | None:
-    """The command an argument list begins with; flags of all commands may stand before it."""
-    words: list[str] = []
+def _words(argv: list[str]) -> list[str]:
+    """The words of an argument list; flags that all commands have may stand among them."""
+    found: list[str] = []
     with_value = {f"--{flag.name}" for flag in _GLOBAL if not flag.switch}
     with_value |= {f"-{flag.short}" for flag in _GLOBAL if flag.short and not flag.switch}
     rest = list(argv)
@@ -172,8 +170,19 @@ def _find(argv: list[str]) -> Command | None:
         if word in with_value and rest:
             rest.pop(0)
         elif not word.startswith("-"):
-            words.append(_OTHER_NAMES.get(word, word))
+            found.append(_OTHER_NAMES.get(word, word))
+    return found
+
+
+def _find(words: list[str]) -> Command | None:
     return next((command for command in COMMANDS if tuple(words[: len(command.words)]) == command.words), None)
+
+
+def _unknown(words: list[str]) -> str:
+    group = " ".join(words[:1]) if any(words[0] == command.words[0] for command in COMMANDS) else ""
+    what = words[1] if group and len(words) > 1 else words[0]
+    known = ", ".join(" ".join(command.words) for command in COMMANDS)
+    return f'unknown command "{what}" for "{f"istioctl {group}".strip()}": the sandbox\'s istioctl has {known}'
 
 
 def _help() -> str:

@@ -1,0 +1,196 @@
+"""The whole command against a sandbox: from an empty cluster through install, analyze and injection, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workshop.sandbox import launcher
+
+NAMESPACE = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: hello, namespace: shop}
+spec:
+  selector: {app: hello}
+  ports: [{name: web, port: 5000}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: hello, namespace: shop}
+spec:
+  selector: {matchLabels: {app: hello}}
+  template:
+    metadata: {labels: {app: hello, version: v1}}
+    spec:
+      containers: [{name: hello, image: docker.io/istio/examples-helloworld-v1:1.0}]
+"""
+RULES = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gate, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: hello, namespace: shop}
+spec:
+  hosts: ["*"]
+  gateways: [gate]
+  http: [{route: [{destination: {host: hello}}]}]
+"""
+VOLATILE = ("events", "leases", "nodes", "componentstatuses")
+
+
+class Sandbox:
+    """kubectl and istioctl of a sandbox's PATH."""
+
+    def __init__(self, running: launcher.Running) -> None:
+        self._running = running
+        self._environment = {**os.environ, "KUBECONFIG": str(running.kubeconfig)}
+
+    def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        command = [str(self._running.bin / argv[0]), *argv[1:]]
+        return subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=60, check=False, env=self._environment
+        )
+
+    def __call__(self, *argv: str, stdin: str = "") -> str:
+        done = self.run(*argv, stdin=stdin)
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def fails(self, status: int, *argv: str, stdin: str = "") -> str:
+        done = self.run(*argv, stdin=stdin)
+        assert done.returncode == status, f"{' '.join(argv)}: {done.stderr}{done.stdout}"
+        return done.stderr
+
+    def json(self, *argv: str) -> Any:
+        return json.loads(self(*argv, "-o", "json"))
+
+    def dump(self) -> list[Any]:
+        """All objects of all kinds, but for what only says when they were written."""
+        kinds = self("kubectl", "api-resources", "--verbs=list", "-o", "name").split()
+        wanted = ",".join(kind for kind in kinds if kind.partition(".")[0] not in VOLATILE)
+        items = self.json("kubectl", "get", wanted, "-A")["items"]
+        for item in items:
+            for stamp in ("resourceVersion", "managedFields"):
+                item["metadata"].pop(stamp, None)
+        return sorted(
+            items, key=lambda item: (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        )
+
+    def codes(self, *arguments: str) -> list[str]:
+        return [message["code"] for message in self.json("istioctl", "analyze", *arguments)]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    folder = tmp_path_factory.mktemp("istioctl") / "state"
+    yield Sandbox(launcher.ensure(folder))
+    launcher.stop(folder)
+
+
+def test_install_use_and_remove_leave_the_cluster_as_it_was(
+    sandbox: Sandbox, tmp_path: Path, eventually: Callable[[Callable[[], Any]], Any]
+) -> None:
+    before = sandbox.dump()
+    assert "safe to install" in sandbox("istioctl", "x", "precheck")
+    assert "Istio is not present" in sandbox("istioctl", "version")
+    assert 'resource type "virtualservices"' in sandbox.fails(1, "kubectl", "get", "virtualservices")
+
+    printed = sandbox("istioctl", "install", "-y")
+    assert printed.splitlines() == [
+        "✔ Istio core installed",
+        "✔ Istiod installed",
+        "✔ Ingress gateways installed",
+        "✔ Installation complete",
+    ]
+    versions = sandbox.json("istioctl", "version")
+    assert versions["clientVersion"]["version"] == "1.31.1-sandbox"
+    assert [plane["Info"]["version"] for plane in versions["meshVersion"]] == ["1.31.1"]
+    installed = sandbox.dump()
+    sandbox("istioctl", "install", "-y")
+    assert sandbox.dump() == installed
+
+    sandbox("kubectl", "apply", "-f", "-", stdin=NAMESPACE)
+    sandbox("kubectl", "rollout", "status", "-n", "shop", "deployment/hello")
+    assert sandbox.codes("-n", "shop") == ["IST0102", "IST0118"]
+    sandbox("kubectl", "label", "namespace", "shop", "istio-injection=enabled")
+    named = '{"spec": {"ports": [{"name": "http-web", "port": 5000}]}}'
+    sandbox("kubectl", "patch", "service", "-n", "shop", "hello", "-p", named, "--type=merge")
+    assert sandbox.codes("-n", "shop") == ["IST0103"]
+    sandbox("kubectl", "rollout", "restart", "-n", "shop", "deployment/hello")
+    sandbox("kubectl", "rollout", "status", "-n", "shop", "deployment/hello")
+    assert sandbox("istioctl", "analyze", "-n", "shop").startswith("✔ No validation issues found")
+    ready = "jsonpath={.items[*].status.containerStatuses[*].ready}"
+    eventually(lambda: sandbox("kubectl", "get", "pods", "-n", "shop", "-o", ready) == "true true")
+    assert sandbox("istioctl", "proxy-status").count("1.31.1") == 2
+
+    sandbox("kubectl", "apply", "-f", "-", stdin=RULES)
+    refused = sandbox.fails(
+        1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("http: [{", "http: [{fault: {}, ")
+    )
+    assert "spec.http[0].fault: not supported by the sandbox" in refused
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(RULES.replace("host: hello", "host: nobody"))
+    done = sandbox.run("istioctl", "analyze", "-n", "shop", str(wrong))
+    assert done.returncode == 79
+    assert 'Error [IST0101] (VirtualService shop/hello) Referenced host not found: "nobody"' in done.stdout
+
+    removed = sandbox("istioctl", "uninstall", "--purge", "-y")
+    assert removed.endswith("✔ Uninstall complete\n")
+    sandbox("kubectl", "delete", "namespace", "shop", "istio-system")
+    assert sandbox.dump() == before
+
+
+def test_what_it_does_not_do(sandbox: Sandbox) -> None:
+    assert "unknown flag: --foo" in sandbox.fails(64, "istioctl", "install", "--foo")
+    assert 'unknown command "dashboard"' in sandbox.fails(64, "istioctl", "dashboard", "kiali")
+    assert "--purge must be set" in sandbox.fails(64, "istioctl", "uninstall", "-y")
+    assert "no running Istio pods" in sandbox.fails(1, "istioctl", "proxy-status")
+    assert 'context "nope" does not exist' in sandbox.fails(1, "istioctl", "version", "--context=nope")
+
+
+def test_nothing_happens_without_a_yes(sandbox: Sandbox) -> None:
+    done = sandbox.run("istioctl", "install", stdin="n\n")
+    assert done.returncode == 1
+    assert "Cancelled." in done.stdout
+    assert sandbox.fails(1, "kubectl", "get", "namespace", "istio-system")
+
+
+def test_a_profile_without_the_gateway_removes_the_gateway_of_one_with(sandbox: Sandbox) -> None:
+    sandbox("istioctl", "install", "-y")
+    sandbox("istioctl", "install", "-y", "--set", "profile=minimal")
+    assert "istio-ingressgateway" not in sandbox("kubectl", "get", "deployments,services", "-n", "istio-system")
+    sandbox("istioctl", "uninstall", "--purge", "-y")
+    sandbox("kubectl", "delete", "namespace", "istio-system")
+
+
+def test_what_is_not_ready_in_time_is_said(sandbox: Sandbox) -> None:
+    unknown = ("--set", "values.global.hub=example.org/none", "--set", "hub=example.org/none")
+    sandbox("istioctl", "install", "-y", *unknown)
+    image = sandbox("kubectl", "get", "deployment", "-n", "istio-system", "istiod", "-o", "jsonpath={..image}")
+    assert image == "example.org/none/pilot:1.31.1"
+    sandbox("kubectl", "set", "image", "-n", "istio-system", "deployment/istiod", "discovery=example.org/other:1")
+    refused = sandbox.fails(1, "istioctl", "install", "-y", "--readiness-timeout", "0s")
+    assert "resources not ready after 0s" in refused
+    sandbox("istioctl", "uninstall", "--purge", "-y")
+    sandbox("kubectl", "delete", "namespace", "istio-system")
+
+
+def test_help_says_whose_it_is(sandbox: Sandbox) -> None:
+    assert "sandbox's own istioctl" in sandbox("istioctl", "help")
+    assert "--readiness-timeout" in sandbox("istioctl", "install", "--help")
