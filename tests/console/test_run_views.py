@@ -119,8 +119,8 @@ def test_what_a_step_told_is_below_it_as_it_was_told() -> None:
     assert "".join(f"      {line}\n" for line in PODS.splitlines()) in log
 
 
-def test_a_table_keeps_its_shape_and_is_cut_only_at_a_terminal_s_edge() -> None:
-    table = "\n".join(f"{name:<60}{'x' * 40}" for name in ("NAME", "istiod", "istio-ingressgateway"))
+def test_a_table_keeps_its_columns_and_goes_on_further_in_at_a_terminal_s_edge() -> None:
+    table = "\n".join(f"{name:<60}{'x' * 20}END" for name in ("NAME", "istiod", "istio-ingressgateway"))
     run = [
         LabStarted("a", "A", 1),
         Told("a", table, step=1),
@@ -128,9 +128,10 @@ def test_a_table_keeps_its_shape_and_is_cut_only_at_a_terminal_s_edge() -> None:
         LabFinished("a", 1, True),
     ]
     assert all(line in plain(run) for line in table.splitlines())
-    shown = [line for line in bare(live(run, 80)).splitlines() if "xxx" in line]
-    assert len(shown) == 3
-    assert all(line.rstrip().endswith("…") and cell_len(line.rstrip()) == 80 for line in shown)
+    shown = bare(live(run, 80)).splitlines()
+    at = shown.index(f"      {'NAME':<60}{'x' * 14}")
+    assert [line.rstrip() for line in shown[at + 1 : at + 6 : 2]] == ["          xxxxxxEND"] * 3
+    assert max(cell_len(line) for line in shown) <= 80
 
 
 def test_what_each_step_of_a_lab_tells_is_told_once() -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
-from rich.console import Group, RenderableType
+from rich.cells import cell_len, split_text
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +32,9 @@ _TIME = 10
 """Columns of a step's time, and the gap before it."""
 
 _MOST_DIFFERENCES = 4
+
+_HANGING = 4
+"""Columns further in that a line goes on which is too long."""
 
 _LEAST = 12
 """Columns that a value gets even where there are none left."""
@@ -114,7 +117,7 @@ class Lines:
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:
                 blocks.append(Text(f"    and {words.count(len(edited) - _MOST_DIFFERENCES, 'field')} more", "dim"))
-        blocks += [_as_told(text) for text in told]
+        blocks += [_AsTold(text) for text in told]
         if event.verdict:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:
@@ -189,10 +192,20 @@ class Lines:
         return Text(f" {self.glyphs.dot} ").join(parts)
 
 
-def _as_told(text: str) -> Text:
-    """A table keeps its shape and is cut at the edge of a terminal; anything else is broken there."""
-    table = "\n" in text
-    return Text(text, no_wrap=table, overflow="ellipsis" if table else "fold")
+@dataclass(frozen=True, slots=True)
+class _AsTold:
+    """Text with its line breaks and columns. What is too long for the output goes on below, further in, so that a
+    table's first columns still stand below each other."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.text.splitlines():
+            first, rest = split_text(line, options.max_width)
+            yield Text(first, no_wrap=True)
+            while rest:
+                more, rest = split_text(rest, options.max_width - _HANGING)
+                yield Text(" " * _HANGING + more, "dim", no_wrap=True)
 
 
 def _wide(table: Table, width: int) -> Table:
