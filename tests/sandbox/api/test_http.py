@@ -111,6 +111,34 @@ def test_bodies_and_forms_that_are_not_known(client: Client, namespace: str) -> 
     assert client("POST", path, b"kind: ConfigMap\nmetadata: {name: y}", Content_Type="application/yaml")[0] == 201
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("DELETE", "configmaps/one", {"gracePeriodSeconds": "soon"}),
+        ("DELETE", "configmaps/one", {"dryRun": "All"}),
+        ("DELETE", "configmaps/one", {"dryRun": [1]}),
+        ("DELETE", "configmaps/one", {"somethingNew": True}),
+        ("DELETE", "configmaps/one", "text"),
+        ("POST", "pods/one/eviction", {"deleteOptions": "text"}),
+        ("POST", "pods/one/binding", {"target": 5}),
+        ("PATCH", "configmaps/two?fieldManager=x", 5),
+        ("PATCH", "configmaps/two?fieldManager=x", {"metadata": 5}),
+        ("PATCH", "services/two?fieldManager=x", {}),
+    ],
+)
+def test_odd_requests_are_the_clients_fault(
+    client: Client, namespace: str, method: str, path: str, body: Any
+) -> None:
+    inside = f"/api/v1/namespaces/{namespace}"
+    client("POST", f"{inside}/configmaps", config_map("one"))
+    pod = {"metadata": {"name": "one"}, "spec": {"containers": [{"name": "main", "image": "pause"}]}}
+    client("POST", f"{inside}/pods", pod)
+    kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+    code, status = client(method, f"{inside}/{path}", body, Content_Type=kind)
+    assert code in (400, 409, 422), status
+    assert client("GET", f"{inside}/configmaps/one")[0] == 200
+
+
 def test_field_validation_is_the_clients_choice(client: Client, namespace: str) -> None:
     path = CONFIG_MAPS.format(namespace)
     body = {**config_map("one"), "colour": "red"}

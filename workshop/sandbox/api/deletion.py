@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ..cluster import Admission, Object, Resource
 from . import errors
 from .kinds import storage_key
-from .objects import clone, terminating, timestamp
+from .objects import at, clone, terminating, timestamp
 from .writes import Writer
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -43,7 +43,7 @@ def delete(writer: Writer, resource: Resource, live: Object, how: Deletion) -> t
     marked = clone(live)
     finalizers = _finalizers(marked, how.propagation)
     grace = _grace(resource, live, how.grace_seconds)
-    held = bool(finalizers or grace or (resource.key == "namespaces" and live["spec"].get("finalizers")))
+    held = bool(finalizers or grace or (resource.key == "namespaces" and at(live, "spec", "finalizers")))
     if not held:
         return (live, True) if how.dry_run else (writer.remove(resource, live), True)
     _mark(resource, marked, finalizers, grace)

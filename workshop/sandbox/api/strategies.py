@@ -76,7 +76,7 @@ def prepare_update(resource: Resource, new: Object, old: Object, subresource: st
     elif resource.key == "secrets":
         take_string_data(new)
     elif resource.key == CRDS:
-        new["status"] = _crd_status(new, old["status"])
+        new["status"] = _crd_status(new, old.get("status") or {})
 
 
 def _crd_status(crd: Object, old: Object) -> Object:

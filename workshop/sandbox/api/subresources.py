@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..cluster import ApiError, Object
-from ..schema.findings import bad_value, invalid
+from ..schema.findings import bad_value, invalid, required
 from . import errors
-from .deletion import Deletion, delete
+from .delete_options import deletion_of
+from .deletion import delete
 from .kinds import Registry
 from .label_selectors import selects
 from .objects import at, clone, timestamp
@@ -77,7 +78,7 @@ def post(writer: Writer, target: Target, live: Object, body: Object, write: Writ
     if target.subresource == "binding":
         return _bind(writer, target, live, body, write)
     if target.subresource == "eviction":
-        return _evict(writer, target, live, body)
+        return _evict(writer, target, live, body, write)
     raise errors.method_not_allowed()
 
 
@@ -87,6 +88,8 @@ def _bind(
     name, node = live["metadata"]["name"], at(body, "target", "name")
     if live["spec"].get("nodeName"):
         raise errors.conflict(target.resource, name, f"pod {name} is already assigned to node")
+    if not isinstance(node, str) or not node:
+        raise invalid(target.resource, name, [required("target.name")])
     new = clone(live)
     new["spec"]["nodeName"] = node
     new["status"]["conditions"] = [
@@ -98,7 +101,9 @@ def _bind(
     return 201, _success(), write.warnings
 
 
-def _evict(writer: Writer, target: Target, live: Object, body: Object) -> tuple[int, Object, list[str]]:
+def _evict(
+    writer: Writer, target: Target, live: Object, body: Object, write: Write
+) -> tuple[int, Object, list[str]]:
     """A delete that a disruption budget can hold back."""
     for budget in writer.store.list("poddisruptionbudgets.policy", target.namespace):
         guarded = selects(budget["spec"].get("selector"), live)
@@ -106,13 +111,9 @@ def _evict(writer: Writer, target: Target, live: Object, body: Object) -> tuple[
             message = "Cannot evict pod as it would violate the pod's disruption budget."
             raise ApiError(429, "TooManyRequests", message)
     options = body.get("deleteOptions") or {}
-    how = Deletion(
-        options.get("propagationPolicy"),
-        options.get("gracePeriodSeconds"),
-        uid=at(options, "preconditions", "uid"),
-        dry_run="All" in (options.get("dryRun") or ()),
-    )
-    delete(writer, target.resource, live, how)
+    if not isinstance(options, dict):
+        raise errors.bad_request("deleteOptions: it is not an object")
+    delete(writer, target.resource, live, deletion_of(options, {"dryRun": "All" if write.dry_run else ""}))
     return 201, _success(), []
 
 

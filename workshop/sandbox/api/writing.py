@@ -14,10 +14,11 @@ from ..schema.decode import Strictness, decode, parse_strict
 from ..schema.findings import invalid, required
 from . import errors, protobuf, subresources
 from .conversion import as_served
+from .delete_options import deletion_of
 from .deletion import Deletion, delete
 from .objects import at, timestamp
 from .reading import Reader
-from .requests import Answer, Target, dry_run, flag, manager, number
+from .requests import Answer, Target, dry_run, flag, manager
 from .writes import Write, Writer
 
 Result = tuple[int, Object, list[str]]
@@ -60,7 +61,7 @@ class Writes:
 
     async def patch(self, request: web.BaseRequest, target: Target) -> Result:
         kind = request.content_type
-        body, write = await _read(request, yaml=kind == APPLY)
+        body, write = await _read(request)
         write.subresource = target.subresource
         if kind == APPLY:
             return self._apply(request, target, body, write)
@@ -92,12 +93,12 @@ class Writes:
             raise _unsupported(APPLY, [*_PATCH_TYPES])
         resource, name = target.resource, cast(str, target.name)
         _check_kind(target, applied)
+        crd_type = self._writer.registry.type_of(resource)
+        write.warnings += decode(resource, applied, write.strictness, write.duplicates, crd_type)
         applied.setdefault("metadata", {}).setdefault("name", name)
         if resource.namespaced:
             applied["metadata"].setdefault("namespace", target.namespace)
         _check_names(target, applied)
-        crd_type = self._writer.registry.type_of(resource)
-        write.warnings += decode(resource, applied, write.strictness, write.duplicates, crd_type)
         live = self._writer.find(resource, target.namespace, name)
         merged = server_side_apply(
             resource,
@@ -140,23 +141,24 @@ class Writes:
         return 200, found, []
 
 
-async def read_body(request: web.BaseRequest, *, yaml: bool = False) -> tuple[Any, list[str]]:
-    """The body's value, and what is there twice in it."""
+async def read_body(request: web.BaseRequest) -> tuple[Any, list[str]]:
+    """The body's value (an object, unless it is a patch), and what is there twice in it."""
     # kubectl scale says nothing about its body, which is JSON.
     kind = request.content_type if "Content-Type" in request.headers else "application/json"
     if kind == protobuf.MEDIA_TYPE:
         return protobuf.decode(await request.read()), []
-    yaml = yaml or kind in ("application/yaml", "application/x-yaml")
+    yaml = kind in (APPLY, "application/yaml", "application/x-yaml")
     if not yaml and "json" not in kind and request.method != "PATCH":
         raise _unsupported(kind, ["application/json", "application/yaml", protobuf.MEDIA_TYPE])
-    return parse_strict(await request.read(), yaml=yaml)
-
-
-async def _read(request: web.BaseRequest, *, yaml: bool = False) -> tuple[Any, Write]:
-    """The body's value, and how the write is meant."""
-    value, duplicates = await read_body(request, yaml=yaml)
-    if not isinstance(value, dict) and request.method != "PATCH":
+    value, duplicates = parse_strict(await request.read(), yaml=yaml)
+    if not isinstance(value, dict) and "-patch+json" not in kind:
         raise errors.bad_request("the object provided is unrecognized: it is not an object")
+    return value, duplicates
+
+
+async def _read(request: web.BaseRequest) -> tuple[Any, Write]:
+    """The body's value, and how the write is meant."""
+    value, duplicates = await read_body(request)
     strictness = request.query.get("fieldValidation") or "Warn"
     if strictness not in ("Strict", "Warn", "Ignore"):
         raise errors.bad_request(f'fieldValidation: Unsupported value: "{strictness}"')
@@ -203,20 +205,7 @@ def _check_names(target: Target, obj: Object) -> None:
 
 async def _deletion(request: web.BaseRequest) -> Deletion:
     """From the body (metav1.DeleteOptions) or, without one, the query."""
-    options: Any = (await read_body(request))[0] if request.body_exists and await request.read() else {}
-    if not isinstance(options, dict):
-        raise errors.bad_request("the delete options are not an object")
-    query = request.query
-    policy = options.get("propagationPolicy") or query.get("propagationPolicy") or None
-    if policy not in (None, "Background", "Foreground", "Orphan"):
-        raise errors.bad_request(f'propagationPolicy: Unsupported value: "{policy}"')
-    if options.get("orphanDependents") is not None:
-        policy = "Orphan" if options["orphanDependents"] else "Background"
-    grace = options.get("gracePeriodSeconds")
-    return Deletion(
-        propagation=policy,
-        grace_seconds=number(query, "gracePeriodSeconds") if grace is None else int(grace),
-        uid=at(options, "preconditions", "uid"),
-        resource_version=at(options, "preconditions", "resourceVersion"),
-        dry_run=dry_run({"dryRun": (options.get("dryRun") or [query.get("dryRun", "")])[0]}),
-    )
+    if request.body_exists and await request.read():
+        options, _ = await read_body(request)
+        return deletion_of(options, request.query)
+    return deletion_of({}, request.query)

@@ -38,7 +38,7 @@ class ServiceAddresses:
         if admission.resource.key != "services" or admission.operation == "DELETE":
             return
         service, old = admission.object, admission.old or {}
-        spec, before = service["spec"], old.get("spec") or {}
+        spec, before = service.setdefault("spec", {}), old.get("spec") or {}
         kind = spec.setdefault("type", "ClusterIP")
         self._give_address(admission, spec, before)
         if kind in _REACHABLE:
