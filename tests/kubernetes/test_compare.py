@@ -48,7 +48,7 @@ def test_fields_are_named_by_their_path() -> None:
 
 def test_keys_with_dots_are_in_brackets() -> None:
     wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": {"workshop/lab": "a", "x.y": "b"}}}
-    live = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
+    live: dict[str, Any] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
     assert [path for path, _, _ in found(wanted, live)] == ["metadata.labels"]
     live["metadata"]["labels"] = {}
     assert [path for path, _, _ in found(wanted, live)] == [

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.errors import KubectlError
@@ -82,3 +84,15 @@ async def test_a_cluster_that_does_not_answer_is_an_error_not_an_absence(kubectl
     with pytest.raises(KubectlError) as failed:
         await Recorded(replace(kubectl, context="typo")).observe(ClusterFacts())
     assert failed.value.reason == "NoContext"
+
+
+async def test_credentials_that_are_not_accepted(kubectl: Kubectl, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    content = yaml.safe_load(kubectl.kubeconfig.read_text())
+    content["users"][0]["user"] = {"token": "wrong"}
+    kubeconfig.write_text(yaml.safe_dump(content))
+    with pytest.raises(KubectlError) as failed:
+        await replace(kubectl, kubeconfig=kubeconfig).get_items("pods")
+    assert failed.value.reason == "Unauthorized"
+    assert failed.value.next_command == "kubectl --context=primary auth whoami"
+    assert "wrong" not in str(failed.value)

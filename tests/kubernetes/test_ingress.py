@@ -84,5 +84,7 @@ def test_urls() -> None:
 
 
 def test_the_commands_a_person_types(kubectl: Kubectl) -> None:
-    commands = through_ingress(Probe()).commands(Recorded(kubectl))
-    assert commands[-1] == "curl -s http://$GATEWAY_URL/productpage"
+    curl = "curl -s http://$GATEWAY_URL/productpage"
+    assert through_ingress(Probe()).commands(Recorded(kubectl)) == (curl,)
+    commands = through_ingress(Probe(), tell=True).commands(Recorded(kubectl))
+    assert commands[-2:] == ("GATEWAY_URL=$INGRESS_HOST:$INGRESS_PORT", curl)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import platform
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -129,12 +131,12 @@ async def test_only_http_addresses(tmp_path: Path) -> None:
     ],
 )
 def test_archive_names(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, name: str) -> None:
-    monkeypatch.setattr(download.sys, "platform", system)
-    monkeypatch.setattr(download.platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     assert download.archive_name("1.31.1") == f"istioctl-1.31.1-{name}.tar.gz"
 
 
 def test_a_machine_that_istio_has_nothing_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(WorkshopError, match="riscv64"):
         download.archive_name("1.31.1")

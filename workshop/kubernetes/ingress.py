@@ -99,7 +99,8 @@ class Measures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ThroughIngress:
-    """The proof that a probe gives when its requests enter by the ingress gateway. `tell` shows the GATEWAY_URL."""
+    """The proof that a probe gives when its requests enter by the ingress gateway. With `tell`, also where that is:
+    for the lab that opens it."""
 
     probe: Measures
     ingress: Ingress = Ingress()
@@ -115,7 +116,7 @@ class ThroughIngress:
 
     def commands(self, run: Run) -> tuple[str, ...]:
         path = getattr(self.probe, "path", "/")
-        return (*self.ingress.commands(), f"curl -s http://$GATEWAY_URL{path}")
+        return (*(self.ingress.commands() if self.tell else ()), f"curl -s http://$GATEWAY_URL{path}")
 
 
 through_ingress = ThroughIngress
