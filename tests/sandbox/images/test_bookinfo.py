@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.sandbox.node.conftest import Place, container
-from workshop.sandbox.images.bookinfo import backends, productpage
+from workshop.sandbox.images.bookinfo import productpage
 from workshop.sandbox.images.bookinfo.productpage import seal, unseal
 from workshop.sandbox.images.web import WebProgram
 from workshop.sandbox.node.http_client import Reply
@@ -174,7 +174,7 @@ async def test_reviews_wait_for_ratings_as_long_as_their_version(
 
     place.programs["examples-bookinfo-ratings-v1"] = Slow
     await bookinfo(place, "ratings", "reviews", version=version)
-    monkeypatch.setattr(backends.asyncio, "timeout", impatient)
+    monkeypatch.setattr(asyncio, "timeout", impatient)
     reply = await place.run("reviews").network.http.request("GET", "http://reviews:9080/reviews/0", {})
     monkeypatch.undo()
     assert waited == [patience]

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from workshop.sandbox.images import commands
-from workshop.sandbox.images.commands.syntax import SyntaxRefused, parse
+from workshop.sandbox.images.commands.syntax import parse
+from workshop.sandbox.images.commands.tree import SyntaxRefused
 from workshop.sandbox.images.files import Files
 from workshop.sandbox.images.program import Container, Streams
 

@@ -15,6 +15,7 @@ from workshop.sandbox.cluster import Object
 from workshop.sandbox.images import commands
 from workshop.sandbox.images.program import Container, Factory, Program, ProgramError, Streams, repository
 from workshop.sandbox.node.environment import NotConfigured
+from workshop.sandbox.node.health import Health
 from workshop.sandbox.node.logs import ContainerLog
 from workshop.sandbox.node.probes import Prober
 
@@ -226,60 +227,31 @@ class ContainerRun:
 
     async def _serve(self, program: Program, container: Container) -> int:
         await program.start()
-        prober = Prober(self.spec, container.ip, self._execute)
-        watches: list[asyncio.Task[None]] = []
+        health = Health(self.spec, Prober(self.spec, container.ip, self._execute), self._on_health)
         try:
-            if startup := self.spec.get("startupProbe"):
-                await self._startup(prober, startup)
+            if not await health.begun():
+                raise ProgramError(f"Container {self.name} failed startup probe", KILLED)
             self.started = True
-            readiness, liveness = self.spec.get("readinessProbe"), self.spec.get("livenessProbe")
-            self._probed_ready = readiness is None
-            if readiness:
-                watches.append(asyncio.create_task(prober.watch(readiness, self._on_readiness)))
-            if liveness:
-                watches.append(asyncio.create_task(prober.watch(liveness, self._on_liveness)))
+            self._probed_ready = health.ready
+            health.watch()
             self.serving.set()
             self._pod.changed()
             return await program.wait()
         finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
+            await health.stop()
 
-    async def _startup(self, prober: Prober, probe: Object) -> None:
-        verdict: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
-
-        def report(ok: bool, message: str) -> None:
-            if not verdict.done():
-                verdict.set_result((ok, message))
-
-        watch = asyncio.create_task(prober.watch(probe, report))
-        try:
-            ok, message = await verdict
-        finally:
-            watch.cancel()
-        if not ok:
-            self._unhealthy("Startup", message)
-            raise ProgramError(f"Container {self.name} failed startup probe", KILLED)
-
-    def _on_readiness(self, ok: bool, message: str) -> None:
-        if not ok:
-            self._unhealthy("Readiness", message)
-        if ok != self._probed_ready and not self._stopping:
-            self._probed_ready = ok
-            self._pod.changed()
-
-    def _on_liveness(self, ok: bool, message: str) -> None:
-        if ok or self._stopping:
+    def _on_health(self, health: Health, failed: str, message: str) -> None:
+        if self._stopping:
             return
-        self._unhealthy("Liveness", message)
-        self._pod.tell(
-            "Killing", f"Container {self.name} failed liveness probe, will be restarted", container=self.name
-        )
-        self._restart()
-
-    def _unhealthy(self, probe: str, message: str) -> None:
-        self._pod.tell("Unhealthy", f"{probe} probe failed: {message}", "Warning", container=self.name)
+        if failed:
+            self._pod.tell("Unhealthy", f"{failed} probe failed: {message}", "Warning", container=self.name)
+        if failed == "Liveness":
+            why = f"Container {self.name} failed liveness probe, will be restarted"
+            self._pod.tell("Killing", why, container=self.name)
+            self._restart()
+        if self.started and health.ready != self._probed_ready:
+            self._probed_ready = health.ready
+            self._pod.changed()
 
     async def _execute(self, command: list[str]) -> tuple[int, str]:
         output = bytearray()

@@ -31,7 +31,9 @@ def environment(cluster: Cluster, pod: Object, container: Object, ip: str, host_
         for kind, resource in (("configMapRef", "configmaps"), ("secretRef", "secrets")):
             if reference := source.get(kind):
                 data = _data(cluster, pod, resource, reference["name"], bool(reference.get("optional")))
-                env |= {source.get("prefix", "") + name: value.decode() for name, value in data.items()}
+                env |= {
+                    source.get("prefix", "") + name: value.decode(errors="replace") for name, value in data.items()
+                }
     for variable in container.get("env") or ():
         value = _value(cluster, pod, container, variable, env, ip, host_ip)
         if value is not None:
@@ -89,7 +91,7 @@ def _value(
             optional = bool(reference.get("optional"))
             data = _data(cluster, pod, resource, reference["name"], optional)
             if reference["key"] in data:
-                return data[reference["key"]].decode()
+                return data[reference["key"]].decode(errors="replace")
             if not optional:
                 where = f"{resource.rstrip('s').capitalize()} {pod['metadata']['namespace']}/{reference['name']}"
                 raise NotConfigured(f"couldn't find key {reference['key']} in {where}")

@@ -8,6 +8,7 @@ then the object goes. `terminationGracePeriodSeconds` bounds all of it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Literal
@@ -28,6 +29,15 @@ MANAGER = "kubelet"
 _ADDRESS_REST = 5.0
 """Seconds before a pod's address is given to another, so that nobody's old connections reach that one."""
 _SIDECAR, _REDIRECTION = "istio-proxy", "istio-init"
+
+
+log = logging.getLogger(__name__)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """A pod that fails here, rather than in its program, must not go unnoticed."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s failed", task.get_name(), exc_info=error)
 
 
 class PodRun:
@@ -59,6 +69,7 @@ class PodRun:
         self._sidecars: list[asyncio.Task[None]] = []
         self._status_due = False
         self._task = asyncio.create_task(self._live(), name=f"pod {pod['metadata']['name']}")
+        self._task.add_done_callback(_tell_failure)
         self._ending: asyncio.Task[None] | None = None
 
     @property
@@ -153,6 +164,7 @@ class PodRun:
         if pod["metadata"].get("deletionTimestamp") and self._ending is None:
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
             self._ending = asyncio.create_task(self._terminate(grace), name=f"end of pod {self.name}")
+            self._ending.add_done_callback(_tell_failure)
 
     async def _terminate(self, grace: float) -> None:
         self.terminating = True

@@ -60,7 +60,12 @@ class Prober:
         if isinstance(port, int):
             return port
         ports = self._container.get("ports") or ()
-        return next((p["containerPort"] for p in ports if p.get("name") == port), 0) or int(port)
+        for one in ports:
+            if one.get("name") == port:
+                return int(one["containerPort"])
+        if not port.isdecimal():
+            raise OSError(0, f"couldn't find port: {port}")
+        return int(port)
 
     async def _tcp(self, tcp: Object) -> Outcome:
         _, writer = await asyncio.open_connection(tcp.get("host") or self._ip, listen_port(self._port(tcp["port"])))

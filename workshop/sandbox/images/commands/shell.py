@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import contextlib
-import operator
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from workshop.sandbox.images.commands import syntax
+from workshop.sandbox.images.commands import syntax, tree
+from workshop.sandbox.images.commands.expansion import Expansion
 from workshop.sandbox.images.commands.process import Process
 
 Execute = Callable[[list[str], Process], Awaitable[int]]
@@ -48,7 +46,7 @@ class Shell:
         """The status of the last command; `exit` included."""
         try:
             await self._sequence(syntax.parse(text), self.process)
-        except syntax.SyntaxRefused as refusal:
+        except tree.SyntaxRefused as refusal:
             self.status = self.process.complain(f"syntax error: {refusal}", 2)
         except _Exit as end:
             self.status = end.status
@@ -70,8 +68,8 @@ class Shell:
                 continue
             pending += line.decode(errors="replace")
             try:
-                tree = syntax.parse(pending)
-            except syntax.SyntaxRefused as refusal:
+                parsed = syntax.parse(pending)
+            except tree.SyntaxRefused as refusal:
                 if "unterminated" in str(refusal) or "end of file" in str(refusal):
                     continue
                 pending = ""
@@ -79,13 +77,13 @@ class Shell:
                 continue
             pending = ""
             try:
-                await self._sequence(tree, self.process)
+                await self._sequence(parsed, self.process)
             except _Exit as end:
                 return end.status
             except (_Break, _Continue):
                 pass
 
-    async def _sequence(self, sequence: syntax.Sequence, process: Process) -> int:
+    async def _sequence(self, sequence: tree.Sequence, process: Process) -> int:
         for item in sequence.items:
             self.status = await self._pipeline(item.first, process)
             for word, pipeline in item.rest:
@@ -94,7 +92,7 @@ class Shell:
             await asyncio.sleep(0)  # a loop of built-ins must not keep everybody else waiting
         return self.status
 
-    async def _pipeline(self, pipeline: syntax.Pipeline, process: Process) -> int:
+    async def _pipeline(self, pipeline: tree.Pipeline, process: Process) -> int:
         *feeders, last = pipeline.commands
         if not feeders:
             status = await self._node(last, process)
@@ -102,7 +100,7 @@ class Shell:
             status = await self._piped(feeders, last, process)
         return int(not status) if pipeline.negated else status
 
-    async def _piped(self, feeders: list[syntax.Node], last: syntax.Node, process: Process) -> int:
+    async def _piped(self, feeders: list[tree.Node], last: tree.Node, process: Process) -> int:
         tasks: list[asyncio.Task[int]] = []
         stdin = process.stdin
         for node in feeders:
@@ -117,42 +115,41 @@ class Shell:
                 task.cancel()  # as SIGPIPE: nobody reads any more
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _feeding(self, node: syntax.Node, process: Process, pipe: asyncio.StreamReader) -> int:
+    async def _feeding(self, node: tree.Node, process: Process, pipe: asyncio.StreamReader) -> int:
         try:
             return await self._subshell(node, process)
         finally:
             pipe.feed_eof()
 
-    async def _subshell(self, node: syntax.Node | syntax.Sequence, process: Process) -> int:
+    async def _subshell(self, node: tree.Node | tree.Sequence, process: Process) -> int:
         child = Shell(process, self._execute, self.arguments)
         child.variables, child._exported, child.status = dict(self.variables), set(self._exported), self.status
         try:
-            if isinstance(node, syntax.Sequence):
+            if isinstance(node, tree.Sequence):
                 return await child._sequence(node, process)
             return await child._node(node, process)
         except _Exit as end:
             return end.status
 
-    async def _node(self, node: syntax.Node, process: Process) -> int:
-        with contextlib.ExitStack() as closing:
-            try:
-                process = await self._redirected(node.redirections, process, closing)
-            except OSError as error:
-                return process.complain(f"can't open {error.filename}: {error.strerror}")
-            if isinstance(node, syntax.Command):
-                return await self._command(node, process)
-            if node.subshell:
-                assert isinstance(node.body, syntax.Sequence)
-                return await self._subshell(node.body, process)
-            return await self._compound(node.body, process)
+    async def _node(self, node: tree.Node, process: Process) -> int:
+        try:
+            process = await self._redirected(node.redirections, process)
+        except OSError as error:
+            return process.complain(f"can't open {error.filename}: {error.strerror}")
+        if isinstance(node, tree.Command):
+            return await self._command(node, process)
+        if node.subshell:
+            assert isinstance(node.body, tree.Sequence)
+            return await self._subshell(node.body, process)
+        return await self._compound(node.body, process)
 
     async def _compound(self, body: object, process: Process) -> int:
-        if isinstance(body, syntax.If):
+        if isinstance(body, tree.If):
             for condition, then in body.branches:
                 if await self._sequence(condition, process) == 0:
                     return await self._sequence(then, process)
             return await self._sequence(body.otherwise, process) if body.otherwise else 0
-        if isinstance(body, syntax.Loop):
+        if isinstance(body, tree.Loop):
             while (await self._sequence(body.condition, process) == 0) != body.until:
                 try:
                     await self._sequence(body.body, process)
@@ -161,8 +158,8 @@ class Shell:
                 except _Break:
                     break
             return 0
-        if isinstance(body, syntax.For):
-            for value in [field for word in body.words for field in await self._fields(word, process)]:
+        if isinstance(body, tree.For):
+            for value in [field for word in body.words for field in await self._expansion(process).fields(word)]:
                 self.variables[body.name] = value
                 try:
                     await self._sequence(body.body, process)
@@ -171,14 +168,12 @@ class Shell:
                 except _Break:
                     break
             return self.status
-        assert isinstance(body, syntax.Sequence)
+        assert isinstance(body, tree.Sequence)
         return await self._sequence(body, process)
 
-    async def _redirected(
-        self, redirections: list[syntax.Redirection], process: Process, closing: contextlib.ExitStack
-    ) -> Process:
+    async def _redirected(self, redirections: list[tree.Redirection], process: Process) -> Process:
         for one in redirections:
-            target = "".join(await self._fields(one.target, process))
+            target = "".join(await self._expansion(process).fields(one.target))
             if one.operator == "<":
                 stdin = asyncio.StreamReader()
                 stdin.feed_data(await process.input(target))
@@ -197,11 +192,9 @@ class Shell:
         files.write(path, b"", append=append)
         return lambda data: files.write(path, data, append=True)
 
-    async def _command(self, command: syntax.Command, process: Process) -> int:
-        assigned = {
-            name: "".join([await self._text(part, process) for part in word]) for name, word in command.assignments
-        }
-        words = [field for word in command.words for field in await self._fields(word, process)]
+    async def _command(self, command: tree.Command, process: Process) -> int:
+        assigned = {name: await self._expansion(process).joined(word) for name, word in command.assignments}
+        words = [field for word in command.words for field in await self._expansion(process).fields(word)]
         if not words:
             self.variables |= assigned
             return 0
@@ -213,49 +206,13 @@ class Shell:
         called = replace(process, env=env, directory=self.process.directory)
         return await self._execute(words, called)
 
-    # Expansions.
+    def _expansion(self, process: Process) -> Expansion:
+        async def output(script: str) -> str:
+            written = bytearray()
+            self.status = await self._subshell(syntax.parse(script), replace(process, out=written.extend))
+            return written.decode(errors="replace")
 
-    async def _fields(self, word: syntax.Word, process: Process) -> list[str]:
-        """A word's fields: what is not quoted is split at blanks."""
-        fields: list[str] = []
-        open_field = False
-        for part in word:
-            text = await self._text(part, process)
-            if part.kind == "variable" and part.text == "@":
-                pieces = list(self.arguments) if part.quoted else text.split()
-            elif part.quoted or part.kind == "text":
-                pieces = [text]
-            else:
-                pieces = text.split()
-                if text[:1].isspace():
-                    open_field = False
-            for index, piece in enumerate(pieces):
-                if open_field and index == 0:
-                    fields[-1] += piece
-                else:
-                    fields.append(piece)
-                open_field = True
-            if not part.quoted and part.kind != "text" and text[-1:].isspace():
-                open_field = False
-        return fields
-
-    async def _text(self, part: syntax.Part, process: Process) -> str:
-        if part.kind == "text":
-            return part.text
-        if part.kind == "arithmetic":
-            return str(_arithmetic(part.text, self.variables))
-        if part.kind == "command":
-            output = bytearray()
-            inner = replace(process, out=output.extend)
-            self.status = await self._subshell(syntax.parse(part.text), inner)
-            return output.decode(errors="replace").rstrip("\n")
-        special = {"?": str(self.status), "#": str(len(self.arguments)), "@": " ".join(self.arguments), "$": "1"}
-        if part.text.isdigit():
-            index = int(part.text)
-            value = (["sh", *self.arguments][index : index + 1] or [""])[0]
-        else:
-            value = special.get(part.text, self.variables.get(part.text, ""))
-        return value or (part.default or "")
+        return Expansion(self.variables, self.arguments, self.status, output)
 
     # Built-in commands: those that change the shell itself.
 
@@ -294,38 +251,3 @@ class Shell:
         values = line.rstrip("\n").split(None, len(names) - 1)
         self.variables |= dict(zip(names, [*values, *[""] * len(names)], strict=False))
         return 0 if line else 1
-
-
-_BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-}
-
-
-def _arithmetic(text: str, variables: dict[str, str]) -> int:
-    """Whole numbers with + - * / % and parentheses. Raises SyntaxRefused."""
-
-    def value(node: ast.AST) -> int:
-        match node:
-            case ast.Constant(value=int(number)):
-                return number
-            case ast.Name(id=name):
-                return int(variables.get(name) or 0)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -value(operand)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                return _BINARY[type(op)](value(left), value(right))
-        raise ValueError(text)
-
-    try:
-        return value(ast.parse(text.strip().replace("$", "").replace("/", "//"), mode="eval").body)
-    except (SyntaxError, ValueError, ZeroDivisionError) as error:
-        raise syntax.SyntaxRefused(f"arithmetic not supported: {text}") from error
-
-
-def names() -> Iterator[str]:
-    """The built-in commands."""
-    return (name.removeprefix("_do_") for name in vars(Shell) if name.startswith("_do_"))
