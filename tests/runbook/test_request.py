@@ -52,12 +52,6 @@ def test_what_the_runbook_does_not_have_is_refused(
     assert refused.value.next_command == next_command
 
 
-def test_a_step_may_be_as_it_was_typed() -> None:
-    assert Request(("istio.canary",), step="4") == Request(("istio.canary",), step=4)  # type: ignore[arg-type]
-    with pytest.raises(UsageError):
-        Request(("istio.canary",), step="four")  # type: ignore[arg-type]
-
-
 def test_commands_to_type_call_invoke_as_it_was_called() -> None:
     with pytest.raises(UsageError) as refused:
         Request(("istio.canary",), to="v2", program="invoke -f mine.yaml").validate(RUNBOOK)

@@ -31,18 +31,6 @@ class Request:
     options: Mapping[str, Options] = field(default_factory=dict)
     program: str = "invoke"
 
-    def __post_init__(self) -> None:
-        """The command line gives `step` as text. Raises UsageError when it is no number."""
-        if not isinstance(self.step, str):
-            return
-        if not self.step.isdecimal():
-            raise UsageError(
-                f"run step {self.step}",
-                "it is not a number",
-                cause="--plan and --explain show each step's number",
-            )
-        object.__setattr__(self, "step", int(self.step))
-
     def validate(self, runbook: Runbook) -> None:
         """Raises UsageError for what the runbook does not have, or what contradicts itself."""
         known = [lab.name for lab in runbook.labs]
