@@ -7,7 +7,7 @@ from itertools import chain
 
 from ..cluster import Object
 from . import names
-from .findings import Cause, bad_value, forbidden, required
+from .findings import Cause, bad_value, forbidden, required, too_long
 
 _LIMIT = 1024 * 1024
 _NEEDED = {
@@ -28,7 +28,7 @@ def config_map(obj: Object, old: Object | None) -> Iterator[Cause]:
         if key in binary:
             yield bad_value(f"data[{key}]", key, "duplicate of key present in binaryData")
     if sum(map(len, chain(text.values(), binary.values()))) > _LIMIT:
-        yield _too_long("")
+        yield too_long("", _LIMIT)
     yield from _immutable(obj, old, "data", "binaryData")
 
 
@@ -38,17 +38,13 @@ def secret(obj: Object, old: Object | None) -> Iterator[Cause]:
         if wrong := names.config_key(key):
             yield bad_value(f"data[{key}]", key, wrong)
     if sum(map(len, data.values())) * 3 // 4 > _LIMIT:
-        yield _too_long("data")
+        yield too_long("data", _LIMIT)
     for key in _NEEDED.get(obj.get("type", ""), ()):
         if key not in data:
             yield required(f"data[{key}]")
     if old is not None and obj.get("type") != old.get("type"):
         yield bad_value("type", obj.get("type"), "field is immutable")
     yield from _immutable(obj, old, "data")
-
-
-def _too_long(path: str) -> Cause:
-    return Cause(path, "FieldValueTooLong", f"Too long: may not be more than {_LIMIT} bytes")
 
 
 def _immutable(obj: Object, old: Object | None, *parts: str) -> Iterator[Cause]:

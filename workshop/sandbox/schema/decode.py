@@ -143,10 +143,7 @@ def _clean(value: Object, kind: Type, path: str, plain: str, messages: list[str]
         item = value[key]
         field = kind.fields.get(key)
         if field is None:
-            if kind.element is not None:
-                if item is not None or custom:
-                    _check(item, kind.element, _join(path, key), plain, messages, kind, custom)
-            elif not kind.open:
+            if not kind.open:
                 messages.append(f'unknown field "{_join(path, key)}"')
                 del value[key]
             continue

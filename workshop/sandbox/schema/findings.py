@@ -52,14 +52,8 @@ def forbidden(field: str, detail: str) -> Cause:
     return Cause(field, "FieldValueForbidden", f"Forbidden: {detail}")
 
 
-def too_long(field: str, value: Any, limit: int) -> Cause:
-    return Cause(
-        field,
-        "FieldValueTooLong",
-        f"Too long: may not be more than {limit} bytes"
-        if value is None
-        else f"Invalid value: {show(value)}: must be no more than {limit} bytes",
-    )
+def too_long(field: str, limit: int) -> Cause:
+    return Cause(field, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
 
 
 def invalid(resource: Resource | None, name: str, causes: list[Cause]) -> ApiError:

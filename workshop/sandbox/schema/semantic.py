@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ..cluster import Object, Resource
 from . import access_rules, config_rules, custom_rules, names, service_rules, workload_rules
-from .findings import Cause, bad_value, required
+from .findings import Cause, bad_value, required, too_long
 from .selector_rules import labels
 from .types import Type
 
@@ -68,8 +68,7 @@ def _metadata(resource: Resource, metadata: Object) -> Iterator[Cause]:
         if wrong := names.qualified_name(key.lower()):
             yield bad_value("metadata.annotations", key, wrong)
     if size > _ANNOTATIONS_LIMIT:
-        limit = f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes"
-        yield Cause("metadata.annotations", "FieldValueTooLong", limit)
+        yield too_long("metadata.annotations", _ANNOTATIONS_LIMIT)
     for finalizer in metadata.get("finalizers") or ():
         if wrong := names.qualified_name(finalizer):
             yield bad_value("metadata.finalizers", finalizer, wrong)

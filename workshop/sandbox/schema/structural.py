@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from .findings import Cause, bad_type, bad_value, required, show, unsupported
+from .findings import Cause, bad_type, bad_value, required, show, too_long, unsupported
 
 Schema = Mapping[str, Any]
 
@@ -84,8 +84,7 @@ def _string(value: str, schema: Schema, path: str) -> Iterator[Cause]:
     if len(value) < schema.get("minLength", 0):
         yield _body(path, value, f"should be at least {schema['minLength']} chars long")
     if len(value) > schema.get("maxLength", len(value)):
-        limit = schema["maxLength"]
-        yield Cause(path, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
+        yield too_long(path, schema["maxLength"])
     if (pattern := schema.get("pattern")) and not _pattern(pattern).search(value):
         yield _body(path, value, f"should match '{pattern}'")
     fits = _FORMATS.get(schema.get("format", ""))
