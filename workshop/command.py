@@ -39,13 +39,15 @@ def run_labs(
     *,
     plan: bool = False,
     explain: bool = False,
+    step: str | None = None,
     **asked: Any,
 ) -> int:
     """Run, plan or explain `labs`. `own` are the options of a single lab, `asked` the Request's fields."""
 
     def act() -> int:
         options = {labs[0]: {key: value for key, value in own.items() if value is not None}} if own else {}
-        request = Request(labs, command=_typed(), options=options, **asked)
+        request = Request(labs, command=_typed(), step=_number(step), options=options, **asked)
+        request.validate(runbook)
         target = describe(_settings(config), command=_invoke(config))
         if explain:
             from workshop.runbook.explain import explain as explained
@@ -220,6 +222,14 @@ def _invoke(config: Config) -> str:
     """How Invoke is called for this profile, for hints."""
     profile = _profile()
     return f"invoke -f {shlex.quote(profile)}" if profile else "invoke"
+
+
+def _number(step: str | None) -> int | None:
+    if step is None:
+        return None
+    if not step.isdecimal():
+        raise UsageError(f"run step {step!r}", "it is a step's number, as --plan and --explain show it")
+    return int(step)
 
 
 def _typed() -> str:

@@ -11,10 +11,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from workshop.runbook.errors import WorkshopError
+from workshop.runbook.errors import UsageError, WorkshopError
 
 
-class ToolMissing(WorkshopError):
+class ToolMissing(UsageError):
     """The program is not there, or may not be executed."""
 
 
@@ -34,13 +34,16 @@ class ToolTimeout(WorkshopError):
 class KubectlError(WorkshopError):
     """kubectl ended with `status`. `reason` is the API's own (NotFound, Conflict, AlreadyExists, Invalid,
     Unauthorized, Forbidden, ...), or Unreachable, NoContext, NotServed (a kind the cluster does not have), or
-    empty when it is none of these. `stderr` is what kubectl wrote."""
+    empty when it is none of these. `stderr` is what kubectl wrote. A cluster that is not there is a matter of
+    configuration, hence its exit status."""
 
     def __init__(
         self, tried: str, stderr: str, status: int, reason: str, *, cause: str = "", next_command: str = ""
     ):
         super().__init__(tried, without_log_lines(stderr), cause=cause, next_command=next_command)
         self.stderr, self.status, self.reason = stderr, status, reason
+        if reason in ("NoContext", "Unreachable"):
+            self.exit_status = UsageError.exit_status
 
 
 _REASONS = (
@@ -51,7 +54,7 @@ _REASONS = (
         "Unreachable",
         r"connection to the server .* was refused|Unable to connect to the server|dial tcp|i/o timeout",
     ),
-    ("Unreachable", r"no such host|TLS handshake timeout|connection reset by peer|unexpected EOF"),
+    ("Unreachable", r"no such host|TLS handshake timeout|connection reset by peer|EOF$"),
     ("NotServed", r"doesn't have a resource type|no matches for kind"),
     ("NotServed", r"could not find the requested resource"),
 )

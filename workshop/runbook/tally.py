@@ -46,8 +46,9 @@ class Tally:
         if self.refusal:
             return self.refusal.exit_status if isinstance(self.refusal, WorkshopError) else 1
         if "failed" in self._outcomes.values():
-            usage = self._errors and all(isinstance(error, UsageError) for error in self._errors)
-            return UsageError.exit_status if usage else WorkshopError.exit_status
+            usage = self._errors and all(_is_usage(error) for error in self._errors)
+            untouched = "changed" not in self._outcomes.values()
+            return UsageError.exit_status if usage and untouched else WorkshopError.exit_status
         return 3 if "inconclusive" in self._outcomes.values() else 0
 
     def resume(self, exit_status: int) -> str:
@@ -60,3 +61,7 @@ class Tally:
         if self.unverified and not self._request.verify:
             words.append("--verify")
         return " ".join(words)
+
+
+def _is_usage(error: Exception) -> bool:
+    return getattr(error, "exit_status", None) == UsageError.exit_status

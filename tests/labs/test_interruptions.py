@@ -1,0 +1,102 @@
+"""A run that is killed, interrupted or met by another one: the next one converges, and nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+
+from tests.labs.conftest import Workshop
+
+CONVERGED = 13
+
+
+def _until(process: subprocess.Popen[str], pattern: str) -> str:
+    """What the process has said when `pattern` is in it (or when it ended)."""
+    said = ""
+    assert process.stdout
+    while line := process.stdout.readline():
+        said += line
+        if re.search(pattern, said):
+            break
+    return said
+
+
+def test_killed_after_any_step_the_same_command_converges(workshop: Workshop) -> None:
+    """Killed as soon as a step is done, while the next one is under way, at every step of the run."""
+    kills = 0
+    for _ in range(2 * CONVERGED):
+        process = workshop.start("lab.istio")
+        _until(process, r"✓ changed ")
+        finished = process.poll() is not None
+        process.kill()
+        process.communicate()
+        if finished:
+            break
+        kills += 1
+    assert kills >= 8
+    workshop.converge("lab.istio")
+    assert set(workshop.converge("lab.istio").outcomes) == {"unchanged"}
+    pods = json.loads(workshop.by_hand("kubectl get pods -n bookinfo -o json"))["items"]
+    assert sorted(pod["metadata"]["labels"]["app"] for pod in pods) == [
+        "details",
+        "productpage",
+        *["ratings"],
+        *["reviews"] * 3,
+    ]
+    sets = json.loads(workshop.by_hand("kubectl get replicasets -A -o json"))["items"]
+    assert len(sets) == 8
+
+
+def test_ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on(workshop: Workshop) -> None:
+    workshop.converge("lab.istio.canary", "--to", "v1")
+    process = workshop.start("lab.istio.canary")
+    _until(process, r"istio\.canary")
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, said
+    assert "invoke lab.istio.canary" in said
+    assert workshop.converge("lab.istio.canary", "--verify").outcomes[-1] in ("changed", "unchanged")
+
+
+def test_a_second_run_is_refused_while_the_first_one_holds_the_lock(workshop: Workshop) -> None:
+    workshop.converge("lab.istio.canary", "--to", "v1")
+    first = workshop.start("lab.istio.canary")
+    _until(first, r"✓ changed ")
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = workshop.run("lab.istio.canary", "--to", "v1")
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert first.communicate(timeout=60)
+    assert second.status != 0
+    assert f"process {first.pid}" in second.said
+
+
+def test_the_lock_of_a_killed_run_is_gone_after_the_next_change(workshop: Workshop) -> None:
+    workshop.converge("lab.istio.cleanup")
+    assert "No resources found" in workshop.by_hand("kubectl get leases -n workshop-system")
+
+
+def test_only_refuses_and_names_what_to_run(workshop: Workshop) -> None:
+    ran = workshop.run("lab.istio.gateway", "--only")
+    assert ran.status == 2
+    assert "invoke lab.istio.bookinfo" in ran.said
+
+
+def test_a_dead_cluster_is_an_error_with_the_next_command(workshop: Workshop) -> None:
+    profile = workshop.state / "cluster.yaml"
+    config = workshop.state / "kubeconfig"
+    config.write_text(
+        "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:9'}}]\n"
+        "contexts: [{name: mine, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n"
+    )
+    profile.write_text(f"target: cluster\ncluster: {{context: mine, kubeconfig: {config}}}\n")
+    ran = workshop.run("-f", str(profile), "lab.istio.install")
+    assert ran.status == 2
+    assert "this machine cannot reach it" in ran.said
+    profile.write_text(f"target: cluster\ncluster: {{context: other, kubeconfig: {config}}}\n")
+    ran = workshop.run("-f", str(profile), "lab.istio.install")
+    assert ran.status == 2
+    assert "it has mine" in ran.said
