@@ -89,6 +89,37 @@ async def test_weights_change_under_load_and_no_request_is_lost(world: World) ->
     assert set(lost) == {200}
 
 
+async def test_a_changed_policy_replaces_clusters_under_load_and_no_request_is_lost(world: World) -> None:
+    client = await reviews(world)
+    plane, lost = world.mesh.data_plane, Counter[int]()
+    address = world.cluster.get("services", "default", "reviews")["spec"]["clusterIP"]
+    running = True
+
+    async def load() -> None:
+        other = world.client(plane.proxies["client.default"], address, 9080)
+        while running:
+            lost[(await other.get("/", "reviews"))[0]] += 1
+
+    task = asyncio.create_task(load())
+
+    async def policy_is(expected: str) -> bool:
+        dump = json.loads(await plane.admin("/config_dump?resource=dynamic_active_clusters"))
+        found = [one["cluster"] for one in dump["configs"] if "|9080||reviews" in one["cluster"]["name"]]
+        return [one.get("lb_policy") for one in found] == [expected]
+
+    for simple in ("RANDOM", "LEAST_REQUEST", "RANDOM"):
+        world.apply(
+            "destinationrules",
+            "reviews",
+            {**DESTINATION_RULE, "trafficPolicy": {"loadBalancer": {"simple": simple}}},
+        )
+        await eventually(lambda: policy_is(simple))  # noqa: B023
+        assert await versions(client)
+    running = False
+    await task
+    assert set(lost) == {200}
+
+
 async def _both(client: Client) -> bool:
     return set(await versions(client)) == {"v1", "v2"}
 

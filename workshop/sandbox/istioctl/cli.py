@@ -142,7 +142,7 @@ def _run(argv: list[str]) -> int:
     words = _words(argv)
     command = _find(words)
     if command is None:
-        if words and words not in (["help", *words[1:]], ["x"]):
+        if words and words[0] != "help" and words != ["x"]:
             raise UsageError(_unknown(words))
         parse(argv, _GLOBAL)
         wanted = _find(words[1:])

@@ -158,12 +158,16 @@ class _Stream:
         by_endpoints = {cluster for cluster, resource in changed.items() if "eds_cluster_config" in resource}
         known = by_endpoints & self._subscribed[ENDPOINTS]
         self._send(CLUSTERS, changed)
-        await self._settled()
-        await self._wait(lambda: by_endpoints <= self._subscribed[ENDPOINTS], "ask for new clusters' endpoints")
+        # A changed cluster waits for its endpoints anew before it replaces the old one, even if they are the same,
+        # and Envoy acknowledges clusters only when none waits any more.
         endpoints = self._changed(ENDPOINTS, wanted.endpoints)
-        # A changed cluster waits for its endpoints anew before it replaces the old one, even if they are the same.
         endpoints.update({name: wanted.endpoints[name] for name in known if name in wanted.endpoints})
         self._send(ENDPOINTS, {n: r for n, r in endpoints.items() if n in self._subscribed[ENDPOINTS]})
+        await self._settled()
+        # A refusal names the clusters it is about; nobody will ask for their endpoints.
+        refused = self._ads.refused.get(CLUSTERS, "")
+        by_endpoints = {cluster for cluster in by_endpoints if cluster not in refused}
+        await self._wait(lambda: by_endpoints <= self._subscribed[ENDPOINTS], "ask for new clusters' endpoints")
         await self._settled()
         routes = self._changed(ROUTES, wanted.routes)
         self._send(ROUTES, {n: r for n, r in routes.items() if n in self._subscribed[ROUTES]})
