@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sandbox.conftest import Kubectl
 from workshop.sandbox.api.local import LocalCluster
+
+from .inside import Inside
 
 
 @pytest.fixture
 def cluster() -> LocalCluster:
     """An API without anything else: nothing acts on what is written."""
     return LocalCluster()
+
+
+@pytest.fixture
+def inside(either_kubectl: Kubectl, namespace: str) -> Inside:
+    return Inside(either_kubectl, namespace)
