@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,10 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     assert sandbox("istioctl", "proxy-status").count("1.31.1") == 2
 
     sandbox("kubectl", "apply", "-f", "-", stdin=RULES)
+    eventually(lambda: "Hello version: v1" in _through_the_gateway(sandbox))
+    stats = ("pilot-agent", "request", "GET", "stats?filter=upstream_rq_200")
+    counted = sandbox("kubectl", "exec", "-n", "istio-system", "deploy/istio-ingressgateway", "--", *stats)
+    assert "cluster.outbound|5000||hello.shop.svc.cluster.local.upstream_rq_200: " in counted
     refused = sandbox.fails(
         1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("http: [{", "http: [{fault: {}, ")
     )
@@ -154,6 +159,18 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     assert removed.endswith("✔ Uninstall complete\n")
     sandbox("kubectl", "delete", "namespace", "shop", "istio-system")
     assert sandbox.dump() == before
+
+
+def _through_the_gateway(sandbox: Sandbox) -> str:
+    """What the ingress gateway answers at a node's port, "" while it does not."""
+    port = "jsonpath={.spec.ports[?(@.name=='http2')].nodePort}"
+    number = sandbox("kubectl", "get", "service", "-n", "istio-system", "istio-ingressgateway", "-o", port)
+    node = sandbox("kubectl", "get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
+    try:
+        with urllib.request.urlopen(f"http://{node}:{number}/hello", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
 
 
 def test_what_it_does_not_do(sandbox: Sandbox) -> None:
