@@ -46,9 +46,9 @@ def run_labs(
 
     def act() -> int:
         options = {labs[0]: {key: value for key, value in own.items() if value is not None}} if own else {}
-        request = Request(labs, command=_typed(), step=_number(step), options=options, **asked)
+        request = Request(labs, command=_typed(), program=_invoke(), step=_number(step), options=options, **asked)
         request.validate(runbook)
-        target = describe(_settings(config), command=_invoke(config))
+        target = describe(_settings(config), command=_invoke())
         if explain:
             from workshop.runbook.explain import explain as explained
 
@@ -88,7 +88,7 @@ def adopt(config: Config, *, yes: bool) -> int:
     """Mark the cluster, once a person typed its name."""
 
     def act() -> int:
-        target = describe(_settings(config), command=_invoke(config))
+        target = describe(_settings(config), command=_invoke())
         target.make_ready(print)
         if asyncio.run(target.guard.is_marked()):
             print(f"{target.name} is the workshop's already")
@@ -202,7 +202,7 @@ def _sandbox(config: Config) -> Target:
         raise UsageError(
             "use the sandbox", f"the target is {settings.target}", cause="the profile or INVOKE_TARGET says so"
         )
-    return describe(settings, command=_invoke(config))
+    return describe(settings, command=_invoke())
 
 
 def _profile() -> str:
@@ -218,7 +218,7 @@ def _profile() -> str:
     return os.environ.get("INVOKE_RUNTIME_CONFIG", "")
 
 
-def _invoke(config: Config) -> str:
+def _invoke() -> str:
     """How Invoke is called for this profile, for hints."""
     profile = _profile()
     return f"invoke -f {shlex.quote(profile)}" if profile else "invoke"
