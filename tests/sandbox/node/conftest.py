@@ -74,11 +74,8 @@ class Place:
     async def expose(self, name: str, port: int, target: int | str | None = None, **spec: Any) -> None:
         """A service for the pods labelled `app: name`; wait for its endpoints."""
         ports = [{"name": "http", "port": port, "targetPort": target or port}]
-        service = {
-            "metadata": {"name": name, "namespace": NAMESPACE},
-            "spec": {"selector": {"app": name}, "ports": ports},
-        }
-        service["spec"] |= spec
+        whole = {"selector": {"app": name}, "ports": ports, **spec}
+        service = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": whole}
         self.cluster.create("services", service, manager=ME)
         await self.until(lambda: self.endpoints(name))
 
