@@ -162,12 +162,12 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
 
 
 def _through_the_gateway(sandbox: Sandbox) -> str:
-    """What the ingress gateway answers at a node's port, "" while it does not."""
-    port = "jsonpath={.spec.ports[?(@.name=='http2')].nodePort}"
-    number = sandbox("kubectl", "get", "service", "-n", "istio-system", "istio-ingressgateway", "-o", port)
-    node = sandbox("kubectl", "get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
+    """What the ingress gateway answers at the address that tutorials' commands find, "" while it does not."""
+    service = ("kubectl", "get", "service", "-n", "istio-system", "istio-ingressgateway", "-o")
+    host = sandbox(*service, "jsonpath={.status.loadBalancer.ingress[0].ip}")
+    port = sandbox(*service, 'jsonpath={.spec.ports[?(@.name=="http2")].port}')
     try:
-        with urllib.request.urlopen(f"http://{node}:{number}/hello", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{host}:{port}/hello", timeout=5) as answer:
             return str(answer.read().decode())
     except OSError:
         return ""

@@ -93,6 +93,17 @@ async def test_several_gateways_share_a_port_and_open_others(world: World) -> No
     assert await _status(other, 404, host="one.example")
 
 
+async def test_ports_80_and_443_are_where_the_service_has_8080_and_8443(world: World) -> None:
+    proxy = await world.gateway("gateway", istio="ingressgateway")
+    world.service("gateway", {"http2": 8080}, selector={"istio": "ingressgateway"}, port={"targetPort": 8081})
+    world.service("one", {"http": 9080})
+    await world.pod("one", "one", "one")
+    world.apply("gateways", "gate", GATEWAY)
+    world.apply("virtualservices", "one", to("one"))
+    client = world.outside(proxy.address, 8081)
+    await eventually(lambda: _served(client, "one"))
+
+
 async def test_mesh_rules_do_not_apply_at_the_gateway_and_the_other_way_round(world: World) -> None:
     client, _ = await entrance(world)
     world.apply("gateways", "gate", GATEWAY)

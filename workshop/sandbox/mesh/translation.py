@@ -16,6 +16,9 @@ from .xds.ads import Configuration
 
 HTTP_PROTOCOLS = ("HTTP", "HTTP2", "GRPC")
 """What a Gateway's server may speak."""
+_INSTEAD = {80: 8080, 443: 8443}
+"""Ports that tutorials' Gateways name, and where the ingress gateway's service has them, as nobody but root may
+listen on the former."""
 
 
 def shared() -> Configuration:
@@ -77,15 +80,17 @@ def _gateway(proxy: Proxy, registry: Registry, rules: Rules) -> tuple[list[dict[
 def pod_port(proxy: Proxy, number: int, registry: Registry) -> int:
     """Where a gateway's pod listens for a server's port: the target port of the gateway's own service.
 
-    A Gateway speaks of the port that clients use. One that no service of the pod has is the pod's own.
+    A Gateway speaks of the port that clients use. One that no service of the pod has is the pod's own, but for
+    80 and 443 where a service has 8080 and 8443 instead.
     """
-    for service in registry.services:
-        selects = service.selector and service.selector.items() <= proxy.labels.items()
-        if selects and service.namespace == proxy.namespace and number in service.target_ports:
-            target = service.target_ports[number]
-            if isinstance(target, int):
-                return target
-            for endpoint in service.endpoints[number]:
-                if endpoint.address == proxy.address:
-                    return endpoint.port
+    for candidate in (number, _INSTEAD.get(number, number)):
+        for service in registry.services:
+            selects = service.selector and service.selector.items() <= proxy.labels.items()
+            if selects and service.namespace == proxy.namespace and candidate in service.target_ports:
+                target = service.target_ports[candidate]
+                if isinstance(target, int):
+                    return target
+                for endpoint in service.endpoints[candidate]:
+                    if endpoint.address == proxy.address:
+                        return endpoint.port
     return number

@@ -1,4 +1,9 @@
-"""The gateways that come with a profile: Envoy at the mesh's edge, with a service in front."""
+"""The gateways that come with a profile: Envoy at the mesh's edge, with a service in front.
+
+The ingress gateway is entered from this machine at its load balancer's address, where nobody but root may listen on
+80 or 443. So its service has `http2` and `https` on 8080 and 8443, and the commands by which tutorials find address
+and port hold without root.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,8 @@ def ingress(chosen: Options) -> list[Object]:
         spec["loadBalancerIP"] = chosen.ingress_address
     ports = [
         service_port("status-port", _HEALTH_PORT),
-        service_port("http2", 80, 8080),
-        service_port("https", 443, 8443),
+        service_port("http2", 8080, 8080),
+        service_port("https", 8443, 8443),
     ]
     return _gateway("istio-ingressgateway", chosen, {**spec, "ports": ports}, chosen.ingress_annotations)
 
