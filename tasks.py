@@ -26,8 +26,8 @@ _COMMON = (
     Option("only", "Refuse when a lab this one needs has not converged, instead of running it.", False),
     Option("verify", "Measure again what has converged already.", False),
     Option("pause", "Wait for Enter between steps.", False),
-    Option("yes", "Do not ask before something is deleted.", False),
 )
+_YES = Option("yes", "Do not ask before something is deleted.", False)
 _STEP = Option("step", "Run only this step (a number as shown by --plan).")
 _STAGES = (
     Option("to", "Move straight to this stage ({stages}); back as well as forth."),
@@ -52,7 +52,7 @@ def _chapter(name: str, place: int) -> _Chapter:
 
 def _lab_task(lab: Lab) -> Task[Any]:
     timelines = [part for part in lab.parts if isinstance(part, Timeline)]
-    options = [*_COMMON, *([] if lab.undoes else [_STEP])]
+    options = [*_COMMON, _YES if lab.undoes else _STEP]
     for timeline in timelines:
         stages = ", ".join((timeline.start, *timeline.stages))
         options += [Option(item.name, item.help.format(stages=stages), item.default) for item in _STAGES]
