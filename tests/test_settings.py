@@ -31,7 +31,7 @@ def test_invokes_own_keys_are_not_ours(profile: dict[str, Any]) -> None:
         ("istio", "versoin", "1", "there is no setting istio.versoin", "did you mean istio.version?"),
         (None, "targett", "x", "there is no setting targett", "did you mean target?"),
         (None, "qqqqqq", "x", "there is no setting qqqqqq", "valid are target, state"),
-        (None, "target", "moon", "target is 'moon'", "valid are sandbox, cluster"),
+        (None, "target", "moon", "target is 'moon'", "valid are sandbox, azure, cluster"),
         ("istio", "version", ["1"], "istio.version is ['1']", "Expected str"),
         ("images", "x", 3, "images[...]: Expected str, got int", ""),
         (None, "istio", 3, "istio is 3", "Expected object"),

@@ -38,10 +38,68 @@ class Istio(Struct, frozen=True, forbid_unknown_fields=True):
     download: str
 
 
+class Place(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cluster and its resource group."""
+
+    group: str
+    cluster: str
+
+
+class Network(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    prefix: str
+    subnet: str
+    subnet_prefix: str
+
+
+class Service(Struct, frozen=True, forbid_unknown_fields=True):
+    prefix: str
+    dns_ip: str
+
+
+class Nodes(Struct, frozen=True, forbid_unknown_fields=True):
+    size: str
+    count: int
+    max_pods: int
+    pool: str
+
+
+class Pods(Struct, frozen=True, forbid_unknown_fields=True):
+    """How pods get their addresses and who enforces policies: AKS's networkPlugin and what goes with it. `prefix`
+    is for the overlay."""
+
+    plugin: Literal["azure"]
+    mode: Literal["overlay", "node-subnet"]
+    dataplane: Literal["cilium", "azure"]
+    policy: Literal["cilium", "azure", "calico", "none"]
+    prefix: str
+
+
+class Azure(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the azure labs make. Types only: the rules are in workshop.azure.rules."""
+
+    subscription: str
+    tenant: str
+    location: str
+    tag: str
+    primary: Place
+    secondary: Place
+    registry: str
+    network: Network
+    service: Service
+    kubernetes: str
+    nodes: Nodes
+    pods: Pods
+    monitoring: bool
+    workspace: str
+    import_images: tuple[str, ...]
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    target: Literal["sandbox", "cluster"]
+    target: Literal["sandbox", "azure", "cluster"]
     state: str
     cluster: Cluster
+    azure: Azure
     istio: Istio
     images: dict[str, str]
 
@@ -96,6 +154,13 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         settings = convert(content, Settings, strict=False)
     except ValidationError as error:
         raise _worded(error, content) from error
+    if settings.target == "azure" and not settings.azure.subscription:
+        raise UsageError(
+            "read the settings",
+            "target is azure, but azure.subscription names none",
+            cause="the profile does not say where the clusters are to be made",
+            next_command="az account list --output table",
+        )
     if settings.target == "cluster" and not settings.cluster.context:
         raise UsageError(
             "read the settings",

@@ -1,0 +1,211 @@
+"""The durable record of runs, steps and long-running operations: a SQLite file in the state folder.
+
+What a run was told to do elsewhere goes on there when the run is killed. So whoever starts a long-running operation
+writes down how to find it again (`begin`) before waiting for it, and a later run goes on waiting for that very
+operation. Every entry is committed at once. There are no secrets in it, and nothing decides from it what a cluster
+is like: it may be deleted at any time, and only operations under way are then looked up by their resource.
+
+It is opened when the first entry is read or written, and may be used from any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workshop.runbook import events
+from workshop.runbook.errors import UsageError, WorkshopError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_VERSION = 1
+_BUSY_SECONDS = 10.0
+
+_TABLES = """
+create table runs (
+    id integer primary key, command text not null, target text not null, labs text not null, started real not null,
+    seconds real, exit_status integer, error text not null default ''
+) strict;
+create table steps (
+    run integer not null references runs (id), lab text not null, step integer not null, title text not null,
+    outcome text not null, seconds real not null, ended real not null, error text not null,
+    primary key (run, lab, step)
+) strict, without rowid;
+create table operations (
+    resource_id text primary key, kind text not null, token text not null, started real not null
+) strict, without rowid;
+create table durations (kind text not null, seconds real not null, ended real not null) strict;
+create index durations_by_kind on durations (kind, ended);
+"""
+
+_RECENT = 15
+"""How many past operations of a kind say how long one usually takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A long-running operation under way. `token` is what its service needs to find it again; `started` is in
+    seconds since the epoch."""
+
+    resource_id: str
+    kind: str
+    token: str
+    started: float
+
+
+class Journal:
+    """`command` is what was typed, for the entry of the run that `listen` hears of."""
+
+    def __init__(self, path: Path, *, command: str = "") -> None:
+        self.path, self._command = path, command
+        self._lock = threading.RLock()
+        self._opened: sqlite3.Connection | None = None
+        self._run: int | None = None
+        self.trouble: WorkshopError | None = None
+        """Why a run's entries could not be written any more. The run itself went on."""
+
+    def listen(self, event: events.Event) -> None:
+        """Write down what happens in a run. Raises WorkshopError at its start only: a full disk later must not end
+        what is under way."""
+        if isinstance(event, events.RunStarted):
+            self._run = self._start(event)
+        elif self._run is not None and not self.trouble:
+            try:
+                self._note(self._run, event)
+            except WorkshopError as error:
+                self.trouble = error
+
+    def operation(self, resource_id: str) -> Operation | None:
+        """The one under way on this resource, as far as any run knows."""
+        found = self._do(
+            "select resource_id, kind, token, started from operations where resource_id = ?", (_key(resource_id),)
+        )
+        return Operation(*found[0]) if found else None
+
+    def begin(self, resource_id: str, kind: str, token: str) -> Operation:
+        """Write an operation down, instead of any that was known of this resource. To be called before waiting."""
+        started = time.time()
+        self._do("insert or replace into operations values (?, ?, ?, ?)", (_key(resource_id), kind, token, started))
+        return Operation(_key(resource_id), kind, token, started)
+
+    def end(self, resource_id: str, *, succeeded: bool = True) -> None:
+        """The operation is over, whoever started it; one that succeeded counts for how long its kind takes."""
+        with self._lock:
+            if succeeded and (operation := self.operation(resource_id)):
+                now = time.time()
+                self._do("insert into durations values (?, ?, ?)", (operation.kind, now - operation.started, now))
+            self._do("delete from operations where resource_id = ?", (_key(resource_id),))
+
+    def usual(self, kind: str) -> float | None:
+        """Seconds that such an operation has taken lately (the median); None when none has ended yet."""
+        found = self._do(
+            "select seconds from durations where kind = ? order by ended desc limit ?", (kind, _RECENT)
+        )
+        seconds = sorted(row[0] for row in found)
+        return seconds[len(seconds) // 2] if seconds else None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._opened:
+                self._opened.close()
+            self._opened = None
+
+    def _start(self, event: events.RunStarted) -> int:
+        found = self._do(
+            "insert into runs (command, target, labs, started) values (?, ?, ?, ?) returning id",
+            (self._command, event.target, " ".join(event.labs), time.time()),
+        )
+        return int(found[0][0])
+
+    def _note(self, run: int, event: events.Event) -> None:
+        match event:
+            case events.StepFinished():
+                error = str(event.error) if event.error else ""
+                self._do(
+                    "insert or replace into steps values (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (run, event.lab, event.step, event.title, event.outcome, event.seconds, time.time(), error),
+                )
+            case events.RunFinished():
+                error = str(event.error) if event.error else ""
+                self._do(
+                    "update runs set seconds = ?, exit_status = ?, error = ? where id = ?",
+                    (event.seconds, event.exit_status, error, run),
+                )
+
+    def _do(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Raises WorkshopError for a journal that cannot be used."""
+        import sqlite3
+
+        with self._lock:
+            try:
+                self._opened = self._opened or self._open()
+                return self._opened.execute(statement, values).fetchall()
+            except (sqlite3.Error, OSError) as error:
+                raise self._unusable(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        import sqlite3
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self.path.chmod(0o600)
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            # With a write-ahead log a commit survives kill -9 without waiting for the disk.
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the tables, unless another process has. Raises UsageError for a journal of a later version."""
+        if self._version(connection) == 0:
+            connection.execute("begin immediate")
+            if self._version(connection) == 0:
+                for statement in _TABLES.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"pragma user_version = {_VERSION}")
+            connection.execute("commit")
+        if (version := self._version(connection)) != _VERSION:
+            raise UsageError(
+                f"open the journal {self.path}",
+                f"it has version {version}, and this workshop writes version {_VERSION}",
+                cause="a newer workshop has used this state folder",
+                next_command=f"mv {self.path} {self.path}.newer",
+            )
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        return int(connection.execute("pragma user_version").fetchone()[0])
+
+    def _unusable(self, error: Exception) -> WorkshopError:
+        import sqlite3
+
+        tried, said = f"use the journal {self.path}", str(error)
+        if isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.DatabaseError):
+            return WorkshopError(
+                tried,
+                said,
+                cause="the disk is full, the folder is not writable, or another run holds it for long",
+                next_command=f"df {self.path.parent}",
+            )
+        return UsageError(
+            tried,
+            said,
+            cause="the file is broken; without it, only operations under way are found a little later",
+            next_command=f"mv {self.path} {self.path}.broken",
+        )
+
+
+def _key(resource_id: str) -> str:
+    """Resource ids of Azure name the same thing in any case."""
+    return resource_id.lower()
