@@ -13,7 +13,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
 from workshop.settings import Settings, broken_yaml, load
-from workshop.target import Target, describe, sandbox_folder
+from workshop.target import ACCOUNT, Target, Use, describe, sandbox_folder
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -42,22 +43,50 @@ def run_labs(
     step: str | None = None,
     **asked: Any,
 ) -> int:
-    """Run, plan or explain `labs`. `own` are the options of a single lab, `asked` the Request's fields."""
+    """Run, plan or explain `labs`. `own` are the options of a single lab, `asked` the Request's fields.
+
+    Labs on the account and labs on a cluster are two runs, one after the other: the second's cluster, with its lock
+    and its facts, is what the first one makes.
+    """
 
     def act() -> int:
         options = {labs[0]: {key: value for key, value in own.items() if value is not None}} if own else {}
-        request = Request(labs, command=_typed(), program=_invoke(), step=_number(step), options=options, **asked)
-        request.validate(runbook)
-        target = describe(_settings(config), command=_invoke())
-        if explain:
-            from workshop.runbook.explain import explain as explained
-
-            with _screen(config) as screen:
-                screen.show_explanation(explained(runbook, request, target.toolbox))
-            return 0
-        return _look_or_run(config, runbook, request, target, plan or config.run.dry)
+        whole = Request(labs, command=_typed(), program=_invoke(), step=_number(step), options=options, **asked)
+        whole.validate(runbook)
+        settings = _settings(config)
+        look = plan or config.run.dry
+        statuses = []
+        for request, use in _parts(settings, whole):
+            target = describe(settings, use)
+            if explain:
+                _explain(config, runbook, request, target)
+            else:
+                statuses.append(_look_or_run(config, runbook, request, target, look))
+            if any(statuses) and not look:
+                break
+        return max(statuses, default=0)
 
     return _worded(act)
+
+
+def _parts(settings: Settings, whole: Request) -> Iterator[tuple[Request, Use]]:
+    account = tuple(name for name in whole.labs if name.startswith(ACCOUNT))
+    cluster = tuple(name for name in whole.labs if name not in account)
+    if settings.target == "cluster" and account and cluster:
+        print("the target is a cluster that is there: nothing is made on Azure")
+        account = ()
+    if account:
+        yield replace(whole, labs=account), Use(account=True, command=whole.program, typed=whole.command)
+    if cluster:
+        use = Use(made=bool(account), command=whole.program, typed=whole.command)
+        yield replace(whole, labs=cluster), use
+
+
+def _explain(config: Config, runbook: Runbook, request: Request, target: Target) -> None:
+    from workshop.runbook.explain import explain
+
+    with _screen(config) as screen:
+        screen.show_explanation(explain(runbook, request, target.toolbox))
 
 
 def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Target, look: bool) -> int:
@@ -71,31 +100,38 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
             return found.exit_status
         from workshop.runbook.runner import execute
 
-        return asyncio.run(
+        def listen(event: events.Event) -> None:
+            screen.listen(event)
+            target.journal.listen(event)
+
+        status = asyncio.run(
             execute(
                 runbook,
                 request,
                 target.toolbox,
-                screen.listen,
+                listen,
                 target=target.name,
                 guard=target.guard,
                 gate=screen.gate,
             )
         )
+    if target.journal.trouble:
+        _show(target.journal.trouble)
+    return status
 
 
 def adopt(config: Config, *, yes: bool) -> int:
     """Mark the cluster, once a person typed its name."""
 
     def act() -> int:
-        target = describe(_settings(config), command=_invoke())
+        target = describe(_settings(config), Use(command=_invoke()))
         target.make_ready(print)
-        if asyncio.run(target.guard.is_marked()):
+        if asyncio.run(target.cluster.is_marked()):
             print(f"{target.name} is the workshop's already")
             return 0
-        if not yes and not target.guard.disposable:
+        if not yes and not target.cluster.disposable:
             _confirm(target)
-        asyncio.run(target.guard.adopt())
+        asyncio.run(target.cluster.adopt())
         print(
             f"{target.name} is the workshop's now: labs may change it, and the clean-up may delete what they made"
         )
@@ -202,7 +238,7 @@ def _sandbox(config: Config) -> Target:
         raise UsageError(
             "use the sandbox", f"the target is {settings.target}", cause="the profile or INVOKE_TARGET says so"
         )
-    return describe(settings, command=_invoke())
+    return describe(settings, Use(command=_invoke()))
 
 
 def _profile() -> str:

