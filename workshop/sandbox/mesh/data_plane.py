@@ -17,7 +17,7 @@ import aiohttp
 
 from .envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
 from .proxies import Proxy
-from .xds import http2
+from .xds import grpc_server
 from .xds.ads import Ads, Configuration
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class DataPlane:
     async def run(self) -> None:
         """Keep Envoy running until cancelled. Should it crash, it starts again and gets everything anew."""
         self._envoy.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        server = await http2.serve(self._envoy.directory / XDS_SOCKET, self._ads.handle)
+        server = await grpc_server.serve(self._envoy.directory / XDS_SOCKET, self._ads.handle)
         try:
             while True:
                 await self._envoy.start()

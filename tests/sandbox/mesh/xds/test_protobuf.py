@@ -1,85 +1,52 @@
-"""Bytes as the Protocol Buffers' own documentation and decoders have them."""
+"""Resources become Envoy's messages, and a mistake in one is an error that says where it is."""
 
 from __future__ import annotations
 
-import struct
+from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseError
 
-from workshop.sandbox.mesh.xds.protobuf import EncodingError, decode, encode, encode_any
+from workshop.sandbox.mesh.xds.protobuf import encode
 
 CLUSTER = "envoy.config.cluster.v3.Cluster"
+RESPONSE = "envoy.service.discovery.v3.DeltaDiscoveryResponse"
+OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def fields(message: str, value: dict) -> dict[int, object]:
-    return dict(decode(encode(message, value)))
+def in_any(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {"@type": f"type.googleapis.com/{name}", **value}
 
 
-def test_scalars_enums_and_strings() -> None:
-    found = fields(
-        CLUSTER,
-        {"name": "a", "type": "EDS", "lb_policy": "RANDOM", "close_connections_on_host_health_failure": True},
-    )
-    assert found == {1: b"a", 2: 3, 6: 3, 31: 1}
-
-
-def test_varints_grow_with_the_number() -> None:
-    address = "envoy.config.core.v3.SocketAddress"
-    assert encode(address, {"port_value": 300}) == b"\x18\xac\x02"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds", "nanos"), [("5s", 5, 0), ("0.25s", 0, 250_000_000), ("1.000000001s", 1, 1)]
-)
-def test_durations(text: str, seconds: int, nanos: int) -> None:
-    found = fields(CLUSTER, {"connect_timeout": text})
-    assert dict(decode(found[4])) == {1: seconds, 2: nanos}  # type: ignore[arg-type]
-
-
-def test_wrapped_numbers_are_messages() -> None:
-    thresholds = "envoy.config.cluster.v3.CircuitBreakers.Thresholds"
-    assert fields(thresholds, {"max_connections": 2**32 - 1}) == {2: b"\x08\xff\xff\xff\xff\x0f"}
-
-
-def test_repeated_fields_keep_their_order() -> None:
-    host = "envoy.config.route.v3.VirtualHost"
-    found = [value for number, value in decode(encode(host, {"domains": ["b", "a"]})) if number == 2]
-    assert found == [b"b", b"a"]
-
-
-def test_maps_are_repeated_pairs() -> None:
-    metadata = "envoy.config.core.v3.Metadata"
-    found = fields(metadata, {"filter_metadata": {"k": {"n": 1.5, "t": "x", "l": [True, None]}}})
-    entry = dict(decode(found[1]))  # type: ignore[arg-type]
-    assert entry[1] == b"k"
-    values = {
-        dict(decode(pair))[1]: dict(decode(dict(decode(pair))[2]))
-        for number, pair in decode(entry[2])
-        if number == 1
-    }
-    assert values[b"n"] == {2: struct.pack("<d", 1.5)}
-    assert values[b"t"] == {3: b"x"}
-    assert [dict(decode(item)) for _, item in decode(values[b"l"][6])] == [{4: 1}, {1: 0}]
+def test_canonical_json_becomes_envoys_bytes() -> None:
+    made = encode(CLUSTER, {"name": "a", "type": "EDS", "connect_timeout": "0.25s"})
+    assert made.SerializeToString(deterministic=True) == b"\x0a\x01a\x10\x03\x22\x05\x10\x80\xe5\x9a\x77"
 
 
 def test_an_any_has_its_type() -> None:
-    found = dict(decode(encode_any({"@type": f"type.googleapis.com/{CLUSTER}", "name": "a"})))
-    assert found == {1: f"type.googleapis.com/{CLUSTER}".encode(), 2: b"\x0a\x01a"}
+    resource = encode(RESPONSE, {"resources": [{"resource": in_any(CLUSTER, {"name": "a"})}]}).resources[0].resource  # type: ignore[attr-defined]
+    assert (resource.type_url, resource.value) == (f"type.googleapis.com/{CLUSTER}", b"\x0a\x01a")
 
 
 @pytest.mark.parametrize(
-    ("value", "path"),
+    ("value", "said"),
     [
-        ({"nmae": "x"}, ".nmae: not a field"),
-        ({"type": "EDSS"}, ".type: 'EDSS'"),
-        ({"name": 3}, ".name: 3 is not a string"),
+        ({"nmae": "x"}, 'no field named "nmae" at "DeltaDiscoveryResponse.resources[0].resource"'),
+        ({"type": "EDSS"}, "EDSS for enum type envoy.config.cluster.v3.Cluster.DiscoveryType"),
+        ({"name": 3}, "Failed to parse name field"),
         (
             {"load_assignment": {"endpoints": [{"lb_endpoints": [{"endpoint": {"addres": {}}}]}]}},
-            ".addres: not a field",
+            'no field named "addres" at '
+            '"DeltaDiscoveryResponse.resources[0].resource.load_assignment.endpoints[0].lb_endpoints[0].endpoint"',
+        ),
+        (
+            {"typed_extension_protocol_options": {"http": in_any(OPTIONS, {"explicit": {}})}},
+            'no field named "explicit" at '
+            '"DeltaDiscoveryResponse.resources[0].resource.typed_extension_protocol_options[http]"',
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_path(value: dict, path: str) -> None:
-    with pytest.raises(EncodingError) as raised:
-        encode(CLUSTER, value)
-    assert path in str(raised.value)
+def test_a_mistake_is_named_with_its_path(value: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParseError) as raised:
+        encode(RESPONSE, {"resources": [{"resource": in_any(CLUSTER, value)}]})
+    assert said in str(raised.value)

@@ -6,6 +6,6 @@ user by default, and Envoy aborts when there is none left, at about a hundred cl
 see 15 services have 400 and more. So Envoy subscribes to everything over one stream (incremental ADS), which also
 tells when a change is in effect and why a configuration was refused.
 
-The modules, from the wire up: `protobuf` (JSON to bytes), `http2` (a gRPC server for one streaming method),
-`ads` (what was sent, what is wanted, and in which order the difference goes).
+The modules, from the wire up: `protobuf` (JSON to Envoy's messages), `grpc_server` (the one method that Envoy
+calls), `ads` (what was sent, what is wanted, and in which order the difference goes).
 """

@@ -15,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import protobuf
-from .http2 import Call
+from .grpc_server import RESPONSE, Call
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ ROUTES: Kind = "envoy.config.route.v3.RouteConfiguration"
 _KINDS = (CLUSTERS, ENDPOINTS, LISTENERS, ROUTES)
 _BY_NAME = (ENDPOINTS, ROUTES)
 _ACKNOWLEDGE_SECONDS = 5.0
-_REQUEST_TYPE, _SUBSCRIBE, _UNSUBSCRIBE, _INITIAL_VERSIONS, _NONCE, _ERROR = 2, 3, 4, 5, 6, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,31 +102,18 @@ class _Stream:
         self._open = False
         self._progress.set()
 
-    def received(self, message: bytes) -> None:
-        """A subscription, an acknowledgement, a refusal, or several of these in one."""
-        kind, nonce, error, subscribe, unsubscribe = "", "", "", [], []
-        initial: list[str] = []
-        for number, value in protobuf.decode(message):
-            if number == _REQUEST_TYPE:
-                kind = value.decode().removeprefix(protobuf.TYPE_PREFIX)
-            elif number == _SUBSCRIBE:
-                subscribe.append(value.decode())
-            elif number == _UNSUBSCRIBE:
-                unsubscribe.append(value.decode())
-            elif number == _INITIAL_VERSIONS:
-                initial.append(dict(protobuf.decode(value))[1].decode())
-            elif number == _NONCE:
-                nonce = value.decode()
-            elif number == _ERROR:
-                error = dict(protobuf.decode(value)).get(2, b"").decode()
+    def received(self, request: Any) -> None:
+        """A DeltaDiscoveryRequest: a subscription, an acknowledgement, a refusal, or several of these in one."""
+        kind = request.type_url.removeprefix(protobuf.TYPE_PREFIX)
         if kind not in _KINDS:
             return
+        nonce = request.response_nonce
         if nonce:
-            self._answered(kind, nonce, error)
+            self._answered(kind, nonce, request.error_detail.message)
         else:
-            self._sent[kind].update(dict.fromkeys(initial))
+            self._sent[kind].update(dict.fromkeys(request.initial_resource_versions))
         if kind in _BY_NAME:
-            self._subscriptions(kind, subscribe, unsubscribe)
+            self._subscriptions(kind, request.resource_names_subscribe, request.resource_names_unsubscribe)
         elif not nonce:
             self._asked.add(kind)
             self._send_difference(kind, self._ads.wanted.of(kind), always=True)
@@ -141,7 +127,7 @@ class _Stream:
         else:
             self._ads.refused.pop(kind, None)
 
-    def _subscriptions(self, kind: Kind, subscribe: list[str], unsubscribe: list[str]) -> None:
+    def _subscriptions(self, kind: Kind, subscribe: Sequence[str], unsubscribe: Sequence[str]) -> None:
         self._subscribed[kind].difference_update(unsubscribe)
         for name in unsubscribe:
             self._sent[kind].pop(name, None)
@@ -209,7 +195,7 @@ class _Stream:
         self._sent[kind].update(resources)
         for name in gone:
             self._sent[kind].pop(name, None)
-        self._call.send(protobuf.encode("envoy.service.discovery.v3.DeltaDiscoveryResponse", response))
+        self._call.send(protobuf.encode(RESPONSE, response))
 
     async def _settled(self) -> None:
         await self._wait(lambda: not self._unacknowledged, "acknowledge a change")
