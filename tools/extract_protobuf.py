@@ -1,39 +1,31 @@
-"""Extract the protobuf field numbers of Kubernetes' kinds from the Go source of its API types.
+"""Extract the descriptors of Kubernetes' protobuf messages from the sources of its API types.
 
     python tools/extract_protobuf.py PATH/TO/k8s.io/api PATH/TO/k8s.io/apimachinery \
-        > workshop/sandbox/api/data/protobuf.json
+        > workshop/sandbox/api/data/kubernetes.binpb
 
 kubectl sends what its typed clients make (`create deployment`, `auth can-i`, `drain`) as protobuf, so the API
-must read it. Struct tags such as `json:"replicas,omitempty" protobuf:"varint,1,opt,name=replicas"` have all
-there is to know beside the types, which workshop/sandbox/schema has. Only facts are taken.
+must read it. protoc (of the package grpcio-tools, which only this needs) compiles the .proto files beside the Go
+types. These say `optional` of every field; what JSON makes of a field is in the tags of the Go struct alone, so
+that is put into the descriptors, which are proto3 for it:
 
-One type a line, its fields as words in the order of their numbers: `-` for a number that is not used, `@Type`
-for a struct that is inline in JSON, a trailing `!` where an empty value means something (a pointer in Go, or a
-field that is never left out).
+- `optional` are fields where an empty value means something: a pointer in Go, a field that is never left out, or
+  one of a message that is not a struct in JSON (a time);
+- a field's JSON name is that of its tag, and empty for a struct that is inline in JSON.
 """
 
 from __future__ import annotations
 
-import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {
-    "io.k8s.api.apps.v1": "apps/v1",
-    "io.k8s.api.authentication.v1": "authentication/v1",
-    "io.k8s.api.authorization.v1": "authorization/v1",
-    "io.k8s.api.autoscaling.v1": "autoscaling/v1",
-    "io.k8s.api.autoscaling.v2": "autoscaling/v2",
-    "io.k8s.api.coordination.v1": "coordination/v1",
-    "io.k8s.api.core.v1": "core/v1",
-    "io.k8s.api.discovery.v1": "discovery/v1",
-    "io.k8s.api.events.v1": "events/v1",
-    "io.k8s.api.policy.v1": "policy/v1",
-    "io.k8s.api.rbac.v1": "rbac/v1",
-    "io.k8s.api.admissionregistration.v1": "admissionregistration/v1",
-}
-META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorSet
+
+GROUPS = (
+    *("admissionregistration/v1", "apps/v1", "authentication/v1", "authorization/v1", "autoscaling/v1"),
+    *("autoscaling/v2", "coordination/v1", "core/v1", "discovery/v1", "events/v1", "policy/v1", "rbac/v1"),
+)
 
 _STRUCT = re.compile(r"^type (\w+) struct \{(.*?)^\}", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(
@@ -42,29 +34,41 @@ _FIELD = re.compile(
 )
 
 
-def main(api: Path, machinery: Path) -> str:
-    sources = {package: api / folder / "types.go" for package, folder in PACKAGES.items()}
-    sources[META] = machinery / "pkg/apis/meta/v1/types.go"
-    lines = []
-    for package, source in sorted(sources.items()):
-        for name, body in _STRUCT.findall(source.read_text(encoding="utf-8")):
-            if fields := _fields(body, package):
-                lines.append(f"{json.dumps(f'{package}.{name}')}: {json.dumps(' '.join(fields))}")
-    return "{\n" + ",\n".join(lines) + "\n}"
+def main(api: Path, machinery: Path) -> bytes:
+    roots = {"k8s.io/api": api, "k8s.io/apimachinery": machinery}
+    command = [sys.executable, "-m", "grpc_tools.protoc", "--include_imports", "--descriptor_set_out=/dev/stdout"]
+    command += [f"-I{name}={folder}" for name, folder in roots.items()]
+    command += [f"k8s.io/api/{group}/generated.proto" for group in GROUPS]
+    compiled = FileDescriptorSet.FromString(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    for file in compiled.file:
+        file.syntax = "proto3"
+        root = "/".join(file.name.split("/")[:2])
+        structs = _structs(roots[root] / file.name[len(root) + 1 :].replace("generated.proto", "types.go"))
+        for message in file.message_type:
+            _as_in_json(message, structs.get(message.name, {}))
+    return compiled.SerializeToString()
 
 
-def _fields(body: str, package: str) -> list[str]:
-    found = {int(match["number"]): _word(match, package) for match in _FIELD.finditer(body)}
-    return [found.get(number, "-") for number in range(1, max(found, default=0) + 1)]
+def _structs(source: Path) -> dict[str, dict[int, re.Match[str]]]:
+    """Fields by number, of each struct."""
+    text = source.read_text(encoding="utf-8") if source.exists() else ""
+    return {
+        name: {int(field["number"]): field for field in _FIELD.finditer(body)}
+        for name, body in _STRUCT.findall(text)
+    }
 
 
-def _word(match: re.Match[str], package: str) -> str:
-    name, _, options = match["json"].partition(",")
-    if options == "inline" or not name:
-        inner = match["type"].lstrip("*")
-        return f"@{META}.{inner[len('metav1.') :]}" if inner.startswith("metav1.") else f"@{package}.{inner}"
-    return name + ("!" if match["type"].startswith("*") or "omitempty" not in options else "")
+def _as_in_json(message: DescriptorProto, fields: dict[int, re.Match[str]]) -> None:
+    for field in message.field:
+        means_something = True
+        if (tag := fields.get(field.number)) is not None:
+            field.json_name, _, options = tag["json"].partition(",")
+            means_something = bool(field.json_name) and (tag["type"].startswith("*") or "omitempty" not in options)
+        if means_something and field.label != FieldDescriptorProto.LABEL_REPEATED:
+            field.proto3_optional = True
+            field.oneof_index = len(message.oneof_decl)
+            message.oneof_decl.add(name=f"_{field.name}")
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.stdout.buffer.write(main(Path(sys.argv[1]), Path(sys.argv[2])))
