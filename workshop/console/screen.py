@@ -19,6 +19,7 @@ from workshop.runbook import events
 from workshop.runbook.guard import Gate
 
 if TYPE_CHECKING:
+    from workshop.runbook.diagnosis import Finding
     from workshop.runbook.explain import LabExplanation
     from workshop.runbook.plan import Plan
 
@@ -59,6 +60,12 @@ class Screen(ABC):
         from workshop.console.explain_view import explanation_lines
 
         for line in explanation_lines(labs, self.lines):
+            self.print(line)
+
+    def show_findings(self, target: str, findings: Sequence[Finding]) -> None:
+        from workshop.console.doctor_view import doctor_lines
+
+        for line in doctor_lines(target, findings, self.lines):
             self.print(line)
 
     def show_error(self, error: BaseException) -> None:
