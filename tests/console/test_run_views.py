@@ -274,8 +274,9 @@ def test_after_ctrl_c_the_region_says_that_it_stops() -> None:
     begun = (LabStarted("a", "Lab A", 1), StepStarted("a", 1, "Put"))
     assert "Ctrl-C stops" in running(*begun)
     assert "stopping" in running(*begun, Interrupted("a"))
-    assert "Ctrl-C again stops at once" in plain([Interrupted("")])
-    assert "Stopping at once" in plain([Interrupted("", at_once=True)])
+    # On a line of its own, behind a question's "q stop: ^C".
+    assert plain([Interrupted("")]) == "\nStopping at the next safe point; Ctrl-C again stops at once.\n"
+    assert bare(live([Interrupted("", at_once=True)])).startswith("\nStopping at once.")
 
 
 def test_nothing_moves_when_the_run_is_over() -> None:

@@ -169,8 +169,9 @@ class Lines:
         return self.below(line)
 
     def interrupted(self, at_once: bool) -> RenderableType:
+        """On a line of its own: the terminal has just echoed ^C, perhaps behind a question."""
         said = "Stopping at once." if at_once else "Stopping at the next safe point; Ctrl-C again stops at once."
-        return Text(said, "yellow")
+        return Text(f"\n{said}", "yellow")
 
     def summary(self, event: events.RunFinished) -> RenderableType:
         lines: list[RenderableType] = [Text()]
