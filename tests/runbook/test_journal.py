@@ -56,6 +56,7 @@ def test_an_operation_is_known_to_a_later_run_until_it_ends(path: Path) -> None:
     found = later.operation(ID.upper())
     assert found
     assert (found.kind, found.token) == ("create cluster", "token")
+    assert later.under_way() == [found]
     later.end(ID)
     assert Journal(path).operation(ID) is None
 

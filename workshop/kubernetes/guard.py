@@ -37,7 +37,7 @@ class ClusterGuard:
         holder: Holder | None = None,
     ) -> None:
         self.name, self.disposable = name, disposable
-        self._kubectl, self._adopt_command = kubectl, adopt_command
+        self._kubectl, self.adopt_command = kubectl, adopt_command
         self._holder = holder or Holder.me()
 
     async def is_marked(self) -> bool:
@@ -96,7 +96,7 @@ class ClusterGuard:
             f"{what} the cluster {self.name}",
             f"it lacks the workshop's mark (ConfigMap {MARK} in namespace {NAMESPACE})",
             cause=f"nobody has said yet that this cluster (context {self._kubectl.context}) is the workshop's",
-            next_command=self._adopt_command,
+            next_command=self.adopt_command,
         )
 
 

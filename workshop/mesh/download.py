@@ -36,15 +36,27 @@ class Release:
 
     async def fetch(self, version: str) -> Path:
         """The path of istioctl, downloaded unless it is there already. Raises WorkshopError."""
-        target = self.folder / f"istioctl-{version}"
+        target = self.path(version)
         if not target.exists():
             await asyncio.to_thread(self._download, version, target)
         return target
 
-    def _download(self, version: str, target: Path) -> None:
+    def path(self, version: str) -> Path:
+        """Where a download is kept."""
+        return self.folder / f"istioctl-{version}"
+
+    async def reach(self, version: str) -> None:
+        """Raises WorkshopError when it could not be downloaded now."""
+        await asyncio.to_thread(self._get, f"{self._url(version)}.sha256")
+
+    def _url(self, version: str) -> str:
         url = f"{self.base_url.rstrip('/')}/{version}/{archive_name(version)}"
         if not url.startswith(("https://", "http://")):
             raise WorkshopError(f"download {url}", "the address is neither https nor http", cause="istio.download")
+        return url
+
+    def _download(self, version: str, target: Path) -> None:
+        url = self._url(version)
         published = self._get(f"{url}.sha256").decode(errors="replace").split()
         archive = self._get(url)
         found = hashlib.sha256(archive).hexdigest()

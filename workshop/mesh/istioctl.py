@@ -78,13 +78,16 @@ class Istioctl:
     async def binary(self) -> str:
         """The istioctl of the pinned version; downloads it when none of the candidates is. Raises WorkshopError."""
         if "binary" not in self._found:
-            for candidate in self.candidates:
-                if await _client_version(candidate) in (self.client_versions or (self.version,)):
-                    self._found["binary"] = candidate
-                    break
-            else:
-                self._found["binary"] = str(await self.release.fetch(self.version))
+            self._found["binary"] = await self.installed() or str(await self.release.fetch(self.version))
         return self._found["binary"]
+
+    async def installed(self) -> str:
+        """The istioctl of the pinned version that is here already, empty when there is none."""
+        for candidate in self.candidates:
+            if await _client_version(candidate) in (self.client_versions or (self.version,)):
+                return candidate
+        downloaded = self.release.path(self.version)
+        return str(downloaded) if downloaded.exists() else ""
 
     async def precheck(self, *, seconds: float = 120.0) -> str:
         """What `istioctl x precheck` says. Raises IstioctlError when this cluster must not get Istio."""

@@ -87,6 +87,11 @@ class Journal:
         )
         return Operation(*found[0]) if found else None
 
+    def under_way(self) -> list[Operation]:
+        """All of them, first begun first."""
+        found = self._do("select resource_id, kind, token, started from operations order by started", ())
+        return [Operation(*row) for row in found]
+
     def begin(self, resource_id: str, kind: str, token: str) -> Operation:
         """Write an operation down, instead of any that was known of this resource. To be called before waiting."""
         started = time.time()

@@ -1,0 +1,102 @@
+"""What would make a run fail, found before it: tools, state folder, and what the target offers.
+
+Everything is looked at at the same time, and nothing is changed. A look that fails is a finding like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import re
+from collections.abc import Awaitable
+from typing import Literal
+
+from workshop.kubernetes import process
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.mesh.istioctl import Istioctl
+from workshop.runbook.diagnosis import Finding
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.journal import Journal
+from workshop.target import Target
+
+_OLDEST_KUBECTL = (1, 32)
+_LOOK_SECONDS = 15.0
+
+
+async def examine(target: Target) -> list[Finding]:
+    """In the order in which a run would meet them."""
+    looks = [
+        _look("Python", _python()),
+        _look("kubectl", _kubectl(target.kubectl)),
+        _look("istioctl", _istioctl(target.istioctl)),
+        _look("journal", _journal(target.journal)),
+        *([] if target.account() else [_look("cluster", _cluster(target))]),
+    ]
+    return list(await asyncio.gather(*looks))
+
+
+async def _look(name: str, look: Awaitable[Finding]) -> Finding:
+    try:
+        return await look
+    except WorkshopError as error:
+        return from_error(name, error)
+
+
+def from_error(name: str, error: WorkshopError, state: Literal["warn", "fail"] = "fail") -> Finding:
+    said = error.came_back or error.tried
+    return Finding(name, state, f"{said} ({error.cause})" if error.cause else said, error.next_command)
+
+
+async def _python() -> Finding:
+    return Finding("Python", "ok", platform.python_version())
+
+
+async def _kubectl(kubectl: Kubectl) -> Finding:
+    finished = await process.run((str(kubectl.binary), "version", "--client", "-o", "json"), seconds=_LOOK_SECONDS)
+    try:
+        version = json.loads(finished.stdout)["clientVersion"]["gitVersion"]
+        parts = re.match(r"v(\d+)\.(\d+)", version)
+        if parts is None:
+            raise ValueError(version)
+    except (ValueError, KeyError, TypeError):
+        said = finished.stderr.strip() or finished.stdout.strip()
+        return Finding(
+            "kubectl", "fail", f"{kubectl.binary} does not tell its version: {said}", kubectl.install_hint
+        )
+    what = f"{version.removeprefix('v')} ({kubectl.binary})"
+    if (int(parts[1]), int(parts[2])) < _OLDEST_KUBECTL:
+        oldest = ".".join(map(str, _OLDEST_KUBECTL))
+        return Finding("kubectl", "warn", f"{what}; tested are {oldest} and later", kubectl.install_hint)
+    return Finding("kubectl", "ok", what)
+
+
+async def _istioctl(istioctl: Istioctl) -> Finding:
+    there = await istioctl.installed()
+    if there:
+        return Finding("istioctl", "ok", f"{istioctl.version} ({there})")
+    await istioctl.release.reach(istioctl.version)
+    return Finding("istioctl", "ok", f"{istioctl.version} is not on PATH; it will be downloaded")
+
+
+async def _journal(journal: Journal) -> Finding:
+    if not journal.path.exists():
+        return Finding("journal", "ok", "not begun yet")
+    under_way = journal.under_way()
+    if not under_way:
+        return Finding("journal", "ok", str(journal.path))
+    said = ", ".join(f"{operation.kind} {operation.resource_id.rpartition('/')[2]}" for operation in under_way)
+    return Finding("journal", "ok", f"under way: {said}; the next run goes on waiting for it")
+
+
+async def _cluster(target: Target) -> Finding:
+    version = json.loads(await target.kubectl.call("version", "-o", "json", seconds=_LOOK_SECONDS))
+    what = f"{target.name}, Kubernetes {version['serverVersion']['gitVersion'].removeprefix('v')}"
+    if not await target.cluster.is_marked():
+        return Finding(
+            "cluster",
+            "fail",
+            f"{what}, has not been adopted: labs refuse to change it",
+            target.cluster.adopt_command,
+        )
+    return Finding("cluster", "ok", f"{what}, is the workshop's")
