@@ -1,0 +1,205 @@
+"""Where Azure's control plane is, and the way to it: the SDK's own clients, made when they are needed.
+
+What differs between Azure and the sandbox is data here: endpoint, certificate, credential, how often to ask.
+
+The clients are synchronous and called in threads. They are told not to retry: a retry of theirs can be neither
+interrupted nor seen, knows nothing of a delay in a body, and repeats a PUT whose answer was lost without
+looking whether it was accepted. `call` (and operations.py for what writes) does it instead.
+
+Everything that is looked at comes through one client, that for any kind of resource, as the JSON that Azure sends.
+So a run that finds everything as wanted imports no other: the network client alone takes half a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workshop.azure import login
+from workshop.azure.faults import Fault, worded
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+    from azure.mgmt.containerservice import ContainerServiceClient
+    from azure.mgmt.network import NetworkManagementClient
+    from azure.mgmt.resource.resources import ResourceManagementClient
+
+    from workshop import settings
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+ATTEMPTS = 5
+"""How often something is tried before a fault that passes by itself is taken for one that does not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Azure:
+    """A tool of a run. `kubeconfig` is the workshop's own, `ca` the certificate authority of an endpoint that is
+    not Azure's. `polling` is the seconds between two looks at an operation that names no interval itself,
+    `backoff` those before a second attempt (they double), `timeout` those that one answer may take."""
+
+    subscription: str
+    tenant: str
+    settings: settings.Azure
+    kubeconfig: Path
+    endpoint: str = "https://management.azure.com"
+    ca: Path | None = None
+    credential: Callable[[], TokenCredential] | None = None
+    polling: float = 10.0
+    backoff: float = 0.8
+    timeout: float = 60.0
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
+
+    @functools.cached_property
+    def shared_credential(self) -> login.Shared:
+        return login.Shared(self.credential or (lambda: login.chain(self.tenant)))
+
+    def resources(self) -> ResourceManagementClient:
+        def make() -> ResourceManagementClient:
+            from azure.mgmt.resource.resources import ResourceManagementClient
+
+            return ResourceManagementClient(self.shared_credential, self.subscription, **self._options)
+
+        return self._once("resources", make)
+
+    def network(self) -> NetworkManagementClient:
+        def make() -> NetworkManagementClient:
+            from azure.mgmt.network import NetworkManagementClient
+
+            return NetworkManagementClient(self.shared_credential, self.subscription, **self._options)
+
+        return self._once("network", make)
+
+    def registries(self) -> ContainerRegistryManagementClient:
+        def make() -> ContainerRegistryManagementClient:
+            from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+
+            return ContainerRegistryManagementClient(self.shared_credential, self.subscription, **self._options)
+
+        return self._once("registries", make)
+
+    def clusters(self) -> ContainerServiceClient:
+        def make() -> ContainerServiceClient:
+            from azure.mgmt.containerservice import ContainerServiceClient
+
+            return ContainerServiceClient(self.shared_credential, self.subscription, **self._options)
+
+        return self._once("clusters", make)
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """A client is made by one thread while others wait for it, and nobody waits for another client's import."""
+        if name not in self._clients:
+            with self._locks.setdefault(name, threading.Lock()):
+                if name not in self._clients:
+                    self._clients[name] = make()
+        made: T = self._clients[name]
+        return made
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "base_url": self.endpoint,
+            "retry_total": 0,
+            "connection_timeout": self.timeout,
+            "read_timeout": self.timeout,
+            "user_agent": "mesh-workshop",
+        }
+        if self.ca:
+            # An endpoint of this machine: no proxy of the environment is asked for it.
+            options |= {"connection_verify": str(self.ca), "use_env_settings": False}
+        return options
+
+    async def get(self, resource_id: str, api_version: str) -> Object | None:
+        """The resource as Azure describes it; None when it (or its group) is not there."""
+
+        def look() -> Object:
+            found: Any = self.resources().resources.get_by_id(resource_id, api_version=api_version, cls=as_sent)
+            return dict(found)
+
+        try:
+            return await self.call(f"look at {resource_id.rpartition('/')[2]}", look)
+        except NotFound:
+            return None
+
+    async def call(self, tried: str, function: Callable[[], T], *, looks: bool = True) -> T:
+        """What `function` returns, run in a thread; `tried` is for errors: "look at aks-vnet".
+
+        What only `looks` is tried again when the fault may pass. Raises NotFound, Unsettled (a fault that may
+        pass: of what changes something at once, of what looks after several attempts) and WorkshopError.
+        """
+        renewed = False
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await asyncio.to_thread(function)
+            except Exception as error:
+                fault = Fault.of(error)
+                if fault is None:
+                    raise
+                if fault.token_refused and not renewed:
+                    renewed = True
+                    self.shared_credential.forget()
+                    continue
+                delay = fault.delay(attempt, self.backoff)
+                if fault.not_found:
+                    raise NotFound(tried, fault) from error
+                if delay is None or (looks and attempt == ATTEMPTS):
+                    raise worded(tried, fault, self.subscription, self.settings.location) from error
+                if not looks:
+                    raise Unsettled(tried, fault, delay) from error
+                await asyncio.sleep(delay)
+        raise AssertionError("the last attempt returns or raises")
+
+
+class NotFound(Exception):
+    """Azure has no such thing."""
+
+    def __init__(self, tried: str, fault: Fault) -> None:
+        super().__init__(f"{tried}: {fault.message}")
+        self.fault = fault
+
+
+class Unsettled(Exception):
+    """A change that Azure did not take, or whose answer was lost: whether it was accepted has to be looked at, not
+    before `delay` seconds have passed."""
+
+    def __init__(self, tried: str, fault: Fault, delay: float) -> None:
+        super().__init__(f"{tried}: {fault.message}")
+        self.tried, self.fault, self.delay = tried, fault, delay
+
+
+def as_sent(response: Any, model: object, headers: object) -> Object:
+    """For the clients' `cls=`: the body itself, with the fields their models do not know."""
+    body: Object = response.http_response.json()
+    return body
+
+
+async def together(*looking: Any) -> list[Any]:
+    """All of them, at the same time; the first error when there is one."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in looking]
+    except BaseExceptionGroup as failed:
+        first: BaseException = failed
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+    return [task.result() for task in tasks]
+
+
+@contextlib.contextmanager
+def as_error(azure: Azure) -> Any:
+    """An Unsettled or NotFound that nobody waits for any more becomes the error it stands for."""
+    try:
+        yield
+    except (Unsettled, NotFound) as error:
+        tried = str(error).partition(": ")[0]
+        raise worded(tried, error.fault, azure.subscription, azure.settings.location) from error

@@ -1,0 +1,141 @@
+"""The way into the clusters: contexts `primary` and `secondary` in the workshop's own kubeconfig.
+
+The file is written last, when the workshop's mark is on the clusters: a context in it is a cluster that labs may
+use. Each entry says which cluster it was fetched from, so a cluster made anew is noticed without asking Azure for
+its secrets again (which would be a POST). ~/.kube/config is never touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
+
+if TYPE_CHECKING:
+    from workshop.azure.compare import Object
+    from workshop.azure.connection import Azure
+    from workshop.azure.steps import Place
+    from workshop.kubernetes.kubectl import Kubectl
+    from workshop.runbook.run import Run
+
+
+class Credentials(Step):
+    undo_title = "Remove the clusters' contexts from the workshop's kubeconfig"
+
+    def __init__(self, title: str, places: tuple[Place, ...]) -> None:
+        self.title, self._places = title, places
+
+    async def check(self, run: Run) -> Check:
+        from workshop.azure import kubeconfig
+        from workshop.azure.cluster import Cluster
+        from workshop.azure.steps import snapshot
+
+        azure, facts = _azure(run), await snapshot(run)
+        there, found = kubeconfig.read(azure.kubeconfig), []
+        for place in self._places:
+            wanted = kubeconfig.origin_of(facts.find(Cluster(azure, place)))
+            live = kubeconfig.origin_in(there, place)
+            if live is None or live != wanted:
+                found.append(
+                    Difference(
+                        _subject(place), "", f"to {Cluster(azure, place).title}", ABSENT if live is None else live
+                    )
+                )
+        return Check(tuple(found))
+
+    async def apply(self, run: Run) -> None:
+        import asyncio
+
+        from workshop.azure.connection import together
+
+        contents = await together(*(self._fetch(run, place) for place in self._places))
+        await asyncio.to_thread(self._write, _azure(run), dict(zip(self._places, contents, strict=True)))
+
+    async def _fetch(self, run: Run, place: Place) -> Object:
+        """The cluster's kubeconfig as a mapping, once its mark is on the cluster."""
+        from workshop.azure import kubeconfig
+        from workshop.azure.cluster import Cluster
+        from workshop.azure.connection import as_error
+        from workshop.kubernetes.guard import ClusterGuard
+
+        azure = _azure(run)
+        cluster = Cluster(azure, place)
+        with as_error(azure):
+            content = await azure.call(f"get the credentials of the {cluster.title}", cluster.kubeconfig)
+        live = await azure.get(cluster.id, cluster.api_version)
+        entry = kubeconfig.entry(place, content, kubeconfig.origin_of(live))
+        with kubeconfig.temporary(azure.kubeconfig.parent, entry) as path:
+            await ClusterGuard(_kubectl(run, place, path), place, disposable=True).adopt()
+        return entry
+
+    def _write(self, azure: Azure, entries: dict[Place, Object]) -> None:
+        from workshop.azure import kubeconfig
+
+        content = kubeconfig.read(azure.kubeconfig)
+        for place, entry in entries.items():
+            content = kubeconfig.put(content, place, entry)
+        kubeconfig.write(azure.kubeconfig, content)
+
+    async def verify(self, run: Run) -> Verdict | None:
+        from workshop.azure.connection import together
+        from workshop.runbook import events
+
+        async def nodes(place: Place) -> None:
+            printed = await _kubectl(run, place, _azure(run).kubeconfig).call("get", "nodes")
+            run.emit(events.Told(run.lab, f"{place}\n{printed.rstrip()}"))
+
+        await together(*(nodes(place) for place in self._places))
+        return None
+
+    async def check_undo(self, run: Run) -> Check:
+        from workshop.azure import kubeconfig
+
+        there = kubeconfig.read(_azure(run).kubeconfig)
+        found = [place for place in self._places if kubeconfig.has(there, place)]
+        return Check(tuple(Difference(_subject(place), "", ABSENT, "present") for place in found))
+
+    async def undo(self, run: Run) -> None:
+        from workshop.azure import kubeconfig
+
+        path = _azure(run).kubeconfig
+        content = kubeconfig.read(path)
+        for place in self._places:
+            content = kubeconfig.without(content, place)
+        kubeconfig.write(path, content)
+
+    def explain(self, run: Run) -> Explanation:
+        from workshop.azure.cluster import Cluster
+
+        azure = _azure(run)
+        commands: list[str] = []
+        for place in self._places:
+            cluster = Cluster(azure, place)
+            commands += [
+                f"az aks get-credentials --resource-group {cluster.group} --name {cluster.name} "
+                f"--context {place} --file {azure.kubeconfig}",
+                f"kubectl --kubeconfig={azure.kubeconfig} --context={place} get nodes",
+            ]
+        return Explanation(commands=tuple(commands))
+
+    def explain_undo(self, run: Run) -> Explanation:
+        path = _azure(run).kubeconfig
+        return Explanation(
+            commands=tuple(f"kubectl --kubeconfig={path} config delete-context {place}" for place in self._places)
+        )
+
+
+def _subject(place: str) -> str:
+    return f"context {place}"
+
+
+def _azure(run: Run) -> Azure:
+    from workshop.azure.connection import Azure
+
+    return run.use(Azure)
+
+
+def _kubectl(run: Run, place: str, path: Any) -> Kubectl:
+    from workshop.kubernetes.kubectl import Kubectl
+
+    return replace(Kubectl.of(run), kubeconfig=path, context=place, start_hint="")

@@ -1,0 +1,256 @@
+"""What Azure says when it does not do what was asked: whether it passes, and in one clear sentence when not.
+
+The codes are those of ARM, AKS and the resource providers; several of them come both as an answer's status and as
+the outcome of an operation that was accepted. Throttling shows in three ways: status 429 or 503 with a Retry-After
+header, a delay only in the text ("retry in 17 seconds"), and a 429 of another provider nested in the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from workshop.runbook.errors import UsageError, WorkshopError
+
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_LONGEST = 600.0
+"""A delay beyond this many seconds is told instead of waited for."""
+
+_DELAY = re.compile(r"(?:retry|try again)(?:ing)?\b[^.\d]{0,40}?(\d+)\s*(second|minute|sec|min|s\b)", re.I)
+_NESTED = re.compile(r"StatusCode\W{1,3}429|status code:? 429|\b429 Too Many Requests|TooManyRequests", re.I)
+_BUSY = frozenset(
+    {
+        "AnotherOperationInProgress",
+        "OperationNotAllowed",
+        "Conflict",
+        "ConflictError",
+        "ResourceGroupBeingDeleted",
+        "ReferencedResourceNotProvisioned",
+        "RetryableError",
+    }
+)
+_BUSY_TEXT = re.compile(
+    r"in progress|being (deleted|updated|created)|another operation|is (creating|updating)", re.I
+)
+_QUOTA = re.compile(r"quota|limit reached|exceeding approved", re.I)
+_FIGURES = (
+    ("limit", r"(?:current )?limit\W+(\d+)"),
+    ("used", r"(?:current )?usage\W+(\d+)"),
+    ("left", r"left regional vcpu quota\W+(\d+)|quota left\W+(\d+)|remaining\D{0,20}(\d+)"),
+    ("needed", r"additional required\W+(\d+)|requested quota\W+(\d+)|requested\W+(\d+)|required\W+(\d+)"),
+)
+_REGION = frozenset(
+    {
+        "LocationNotAvailableForResourceType",
+        "LocationNotAvailableForResourceGroup",
+        "RequestDisallowedByAzure",
+        "RequestDisallowedByPolicy",
+        "SkuNotAvailable",
+        "VMSizeNotSupported",
+        "NoRegisteredProviderFound",
+        "LocationNotSupported",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`status` is 0 when there was no answer: the connection was not made (`sent` False), or broke."""
+
+    status: int
+    code: str
+    message: str
+    retry_after: float | None = None
+    sent: bool = True
+    login: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> Fault | None:
+        """None for an exception that is not Azure's."""
+        from azure.core import exceptions
+
+        if isinstance(error, exceptions.ClientAuthenticationError) and error.response is None:
+            return cls(401, "NoCredential", str(error), login=True)
+        if isinstance(error, exceptions.HttpResponseError):
+            status, headers, body = _answer(error)
+            code, message = read_error(body)
+            return cls(status, code, message or str(error.message), _retry_after(headers))
+        if isinstance(error, exceptions.ServiceRequestError):
+            return cls(0, "Unreachable", _short(error), sent=False)
+        if isinstance(error, exceptions.AzureError):
+            return cls(0, "NoAnswer", _short(error))
+        return None
+
+    @classmethod
+    def failed(cls, outcome: Any) -> Fault:
+        """Of an operation that was accepted and did not succeed: its last status."""
+        code, message = read_error(outcome)
+        return cls(200, code or "OperationFailed", message or "the operation failed, without saying why")
+
+    @property
+    def not_found(self) -> bool:
+        return self.status == 404
+
+    @property
+    def token_refused(self) -> bool:
+        return self.status == 401 and not self.login
+
+    @property
+    def throttled(self) -> bool:
+        return self.status == 429 or bool(_NESTED.search(self.message))
+
+    @property
+    def busy(self) -> bool:
+        """Something else is under way on this resource, and has to end first."""
+        return self.code in _BUSY and bool(_BUSY_TEXT.search(self.message)) and not self.quota
+
+    @property
+    def quota(self) -> bool:
+        return self.status != 429 and bool(_QUOTA.search(f"{self.code} {self.message}"))
+
+    @property
+    def unregistered(self) -> bool:
+        return self.code == "MissingSubscriptionRegistration"
+
+    def delay(self, attempt: int, backoff: float) -> float | None:
+        """Seconds until trying again makes sense, None when it does not. `attempt` counts from 1."""
+        if self.quota and not self.throttled:
+            return None
+        named = self.retry_after if self.retry_after is not None else _delay_in(self.message)
+        passing = self.status in _PASSING or self.throttled or self.busy or self.code == "PrincipalNotFound"
+        if named is not None and (passing or self.retry_after is not None):
+            return named if named <= _LONGEST else None
+        if passing or self.status == 0:
+            return float(backoff * 2 ** (attempt - 1))
+        return None
+
+
+def read_error(body: Any) -> tuple[str, str]:
+    """Code and message of ARM's error format, the innermost details included: they have the figures."""
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    if not isinstance(error, dict):
+        return "", str(error)
+    code, message = str(error.get("code") or ""), str(error.get("message") or "")
+    for detail in error.get("details") or ():
+        inner, text = read_error(detail)
+        if text and text not in message:
+            message = f"{message} {text}".strip()
+        code = inner if code in ("", "BadRequest", "DeploymentFailed", "InternalOperationError") and inner else code
+    return code, message
+
+
+def worded(tried: str, fault: Fault, subscription: str, location: str) -> WorkshopError:
+    """One sentence on what came back, the likeliest cause and what to do."""
+    from workshop.azure.login import no_credential
+
+    if fault.login:
+        return no_credential(tried)
+    if fault.quota and not fault.throttled:
+        return WorkshopError(
+            tried,
+            f"the quota of {location} is not enough{_figures(fault.message)} ({fault.code})",
+            cause="the subscription may have no more of it in this region: ask for more, or for fewer or smaller "
+            "nodes (azure.nodes), or use another region (azure.location)",
+            next_command=f"az vm list-usage --location {location} --output table",
+        )
+    if fault.code in _REGION:
+        return WorkshopError(
+            tried,
+            f"{location} does not allow it: {fault.message} ({fault.code})",
+            cause="the region, or a policy of the subscription, does not offer this kind or size there",
+            next_command=f"az account list-locations --output table, then set azure.location (now {location})",
+        )
+    if fault.code in ("AuthorizationFailed", "LinkedAuthorizationFailed") or fault.status == 403:
+        return WorkshopError(
+            tried,
+            fault.message,
+            cause="this login lacks the role: Contributor makes the resources, and role assignments take Role "
+            "Based Access Control Administrator (or Owner) as well",
+            next_command=f"az role assignment list --subscription {subscription} --output table",
+        )
+    if fault.code in ("SubscriptionNotFound", "InvalidSubscriptionId", "InvalidAuthenticationTokenTenant"):
+        return UsageError(
+            tried,
+            f"{fault.message} ({fault.code})",
+            cause=f"azure.subscription is {subscription}, which this login (or its tenant) does not have",
+            next_command="az account list --output table",
+        )
+    if fault.status == 401:
+        return UsageError(
+            tried,
+            f"the login is not accepted: {fault.message} ({fault.code})",
+            cause="it has expired, or is for another tenant",
+            next_command="az login",
+        )
+    if fault.status == 0:
+        return WorkshopError(
+            tried,
+            f"no answer: {fault.message}",
+            cause="this machine does not reach Azure's control plane (network, proxy or firewall), or it is down",
+            next_command="invoke doctor",
+        )
+    cause = ""
+    if fault.throttled:
+        cause = "too many requests of this subscription; the limit is by the hour, so wait before trying again"
+    elif fault.status >= 500:
+        cause = "a fault at Azure (https://status.azure.com); the same command goes on from here"
+    elif fault.busy:
+        cause = "another operation on it is under way; the same command goes on from here"
+    return WorkshopError(tried, f"{fault.message} ({fault.code or fault.status})", cause=cause)
+
+
+def _answer(error: Any) -> tuple[int, Any, Any]:
+    response = error.response
+    if response is None:
+        return int(error.status_code or 0), {}, {}
+    try:
+        body = json.loads(response.text())
+    except Exception:  # a body that is cut off, not text, or not JSON says nothing more than the status
+        body = {}
+    return int(response.status_code), response.headers, body
+
+
+def _retry_after(headers: Any) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    for name, unit in (("retry-after-ms", 1000.0), ("x-ms-retry-after-ms", 1000.0), ("Retry-After", 1.0)):
+        given = headers.get(name)
+        if not given:
+            continue
+        try:
+            return max(0.0, float(given) / unit)
+        except ValueError:
+            pass
+        try:
+            import time
+
+            return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
+        except (ValueError, TypeError):
+            continue
+    return None
+
+
+def _delay_in(message: str) -> float | None:
+    found = _DELAY.search(message)
+    if not found:
+        return None
+    return float(found[1]) * (60.0 if found[2].lower().startswith("min") else 1.0)
+
+
+def _figures(message: str) -> str:
+    found = []
+    for name, pattern in _FIGURES:
+        if match := re.search(pattern, message, re.I):
+            found.append(f"{name} {next(group for group in match.groups() if group)}")
+    return ": " + ", ".join(found) if found else f": {message}"
+
+
+def _short(error: Exception) -> str:
+    """The SDK nests what urllib3 and the operating system say; the last part is what happened."""
+    text = str(error)
+    found = re.search(
+        r"(?:\[Errno -?\d+\] |Failed to resolve [^()]*|timed out|certificate verify failed[^()]*).*", text
+    )
+    return (found[0] if found else text).rstrip(")'\" ")

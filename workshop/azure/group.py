@@ -1,0 +1,74 @@
+"""Resource groups: where everything else is, in one region. What is in a group goes with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workshop.azure.compare import Object
+from workshop.azure.connection import Azure, NotFound
+from workshop.azure.resource import TAG, Resource
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+
+
+@dataclass(frozen=True)
+class Group(Resource):
+    kind = "resource group"
+    namespace = "Microsoft.Resources"
+    api_version = "2025-04-01"
+
+    @property
+    def name(self) -> str:
+        return self.group
+
+    @property
+    def id(self) -> str:
+        return self.group_id
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    def wanted(self) -> Object:
+        return {"location": self.settings.location, "tags": self.tags}
+
+    def seen(self, live: Object) -> str:
+        return f"{self.title} in {live.get('location')}, tagged {TAG}={self.settings.tag}"
+
+    def put(self, body: Any, **options: Any) -> None:
+        self.azure.resources().resource_groups.create_or_update(self.name, body)
+
+    def remove(self, **options: Any) -> Any:
+        return self.azure.resources().resource_groups.begin_delete(self.name, **options)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        tag = f"{TAG}={self.settings.tag}"
+        return (f"az group create --name {self.name} --location {self.settings.location} --tags {tag}",)
+
+    @property
+    def remove_commands(self) -> tuple[str, ...]:
+        return (f"az group delete --name {self.name}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The source of what is in a group that is not the workshop's: deleting the group would delete it."""
+
+    group_id: str
+
+    async def observe(self, run: Run) -> list[str]:
+        azure = run.use(Azure)
+        name = self.group_id.rpartition("/")[2]
+
+        def list_all() -> list[tuple[str, str, str]]:
+            listed = azure.resources().resources.list_by_resource_group(name)
+            return [(str(item.type), str(item.name), (item.tags or {}).get(TAG, "")) for item in listed]
+
+        try:
+            found = await azure.call(f"list what is in the group {name}", list_all)
+        except NotFound:
+            return []
+        return sorted(f"{kind} {name}" for kind, name, tag in found if tag != azure.settings.tag)

@@ -1,0 +1,68 @@
+"""A virtual network with a subnet for a cluster's nodes. Each cluster has its own, in its own group.
+
+The subnet travels inside the network's body, not as a resource of its own: one PUT makes both, and none can be seen
+without the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from workshop.azure.compare import Object
+from workshop.azure.resource import TAG, Resource
+
+
+@dataclass(frozen=True)
+class Network(Resource):
+    kind = "virtual network"
+    namespace = "Microsoft.Network"
+    api_version = "2026-03-01"
+    usual = 8.0
+    fixed = ("location", "properties.subnets.properties.addressPrefix")
+
+    @property
+    def name(self) -> str:
+        return self.settings.network.name
+
+    @property
+    def id(self) -> str:
+        return f"{self.group_id}/providers/Microsoft.Network/virtualNetworks/{self.name}"
+
+    @property
+    def subnet_id(self) -> str:
+        return f"{self.id}/subnets/{self.settings.network.subnet}"
+
+    def wanted(self) -> Object:
+        network = self.settings.network
+        return {
+            "location": self.settings.location,
+            "tags": self.tags,
+            "properties": {
+                "addressSpace": {"addressPrefixes": [network.prefix]},
+                "subnets": [{"name": network.subnet, "properties": {"addressPrefix": network.subnet_prefix}}],
+            },
+        }
+
+    def seen(self, live: Object) -> str:
+        return f"subnet {self.subnet_id}"
+
+    def put(self, body: Any, **options: Any) -> Any:
+        client = self.azure.network()
+        return client.virtual_networks.begin_create_or_update(self.group, self.name, body, **options)
+
+    def remove(self, **options: Any) -> Any:
+        return self.azure.network().virtual_networks.begin_delete(self.group, self.name, **options)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        network = self.settings.network
+        return (
+            f"az network vnet create --resource-group {self.group} --name {self.name} "
+            f"--address-prefixes {network.prefix} --subnet-name {network.subnet} "
+            f"--subnet-prefixes {network.subnet_prefix} --tags {TAG}={self.settings.tag}",
+        )
+
+    @property
+    def remove_commands(self) -> tuple[str, ...]:
+        return (f"az network vnet delete --resource-group {self.group} --name {self.name}",)

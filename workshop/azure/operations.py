@@ -1,0 +1,261 @@
+"""Making, changing and removing resources, surviving throttling, lost answers and the end of this process.
+
+Every write is preceded by a look, and a write whose answer was lost is looked up before it is repeated: what Azure
+has accepted is never sent twice. An operation that was accepted goes into the journal, as the SDK's continuation
+token, before it is waited for; whoever comes next waits for that very operation. When there is no token (we were
+killed before it was written) or it has expired, the resource itself tells: its provisioning state is waited for.
+
+The SDK's pollers wait in a thread that nothing can interrupt. Here the waiting is done outside, so that Ctrl-C ends
+it, each poll survives its own faults, and a person sees how long it has taken and how long it usually does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from workshop.azure.compare import Object, merged
+from workshop.azure.connection import ATTEMPTS, Azure, NotFound, Unsettled
+from workshop.azure.faults import Fault, worded
+from workshop.azure.resource import Resource, is_busy, state_of
+from workshop.runbook import events
+from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.journal import Journal
+from workshop.runbook.stop import Stopped
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+
+_BUSY_LIMIT = 600.0
+"""Seconds to wait for somebody else's operation to end, or for an identity to be known everywhere."""
+
+
+class Failed(Exception):
+    """An operation that Azure had accepted ended without success."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+class Operations:
+    """On behalf of one step's run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._azure, self._journal = run, run.use(Azure), run.use(Journal)
+
+    async def converge(self, resource: Resource) -> None:
+        """Make it as wanted. Raises UsageError for what is not the workshop's or cannot be changed, WorkshopError
+        with what Azure says."""
+        patience = _Patience(self._azure, f"make the {resource.title}")
+        registered = False
+        while True:
+            live = await self._settled(resource)
+            if live is not None:
+                resource.refuse_foreign(live)
+                found = resource.differences(live)
+                if not found:
+                    return
+                resource.refuse_fixed(found)
+            body = merged(resource.wanted(), live or {})
+            try:
+                await self._write(resource, "create" if live is None else "change", partial(resource.put, body))
+            except (Unsettled, Failed) as error:
+                await self._pause(patience, error)
+            except WorkshopError as error:
+                if registered or "MissingSubscriptionRegistration" not in error.came_back:
+                    raise
+                from workshop.azure.providers import register
+
+                await register(self._run, self._azure, resource.namespace)
+                registered = True
+
+    async def remove(self, resource: Resource) -> None:
+        """Remove it when it is this workshop's; one that is not there is no error."""
+        patience = _Patience(self._azure, f"delete the {resource.title}")
+        while True:
+            live = await self._settled(resource, wanted=False)
+            if live is None:
+                return
+            if not resource.is_ours(live):
+                raise UsageError(
+                    f"delete the {resource.title}",
+                    "it does not carry this workshop's tag",
+                    cause="somebody else made it, or has taken it over",
+                )
+            try:
+                await self._write(resource, "delete", resource.remove)
+            except NotFound:
+                return
+            except (Unsettled, Failed) as error:
+                await self._pause(patience, error)
+
+    async def act(
+        self, resource_id: str, doing: str, kind: str, start: Callable[..., Any], resource: Resource
+    ) -> None:
+        """An operation that leaves no resource of its own (the import of an image): resumed, or begun."""
+        patience = _Patience(self._azure, doing)
+        while True:
+            try:
+                if known := self._journal.operation(resource_id):
+                    if await self._resumed(resource_id, known.kind, known.token, known.started, resource):
+                        return
+                    continue
+                await self._begin(resource_id, doing, kind, start, resource)
+                return
+            except (Unsettled, Failed) as error:
+                await self._pause(patience, error)
+
+    async def _settled(self, resource: Resource, *, wanted: bool = True) -> Object | None:
+        """The resource as it is once nothing is under way on it: an operation that was begun by an earlier run, or
+        that the resource itself tells of, is waited for first."""
+        known = self._journal.operation(resource.id)
+        if known is not None:
+            try:
+                await self._resumed(resource.id, known.kind, known.token, known.started, resource)
+            except Failed as error:
+                self._tell(f"what an earlier run had begun did not succeed: {error.fault.message}")
+        live = await self._look(resource)
+        if is_busy(live):
+            live = await self._watched(resource, live)
+        return live
+
+    async def _look(self, resource: Resource) -> Object | None:
+        return await self._run.cuttable(self._azure.get(resource.id, resource.api_version))
+
+    async def _write(self, resource: Resource, verb: str, send: Callable[..., Any]) -> None:
+        await self._begin(resource.id, f"{verb} the {resource.title}", f"{verb} {resource.kind}", send, resource)
+
+    async def _begin(
+        self, resource_id: str, doing: str, kind: str, send: Callable[..., Any], resource: Resource
+    ) -> None:
+        """Send it, write its token down in the same breath, and wait for it."""
+        from workshop.azure.polling import Patient
+
+        started = time.time()
+        patient = Patient(
+            self._azure.polling,
+            lambda token: self._journal.begin(resource_id, kind, f"{self._azure.endpoint} {token}"),
+        )
+        poller = await self._azure.call(doing, lambda: send(polling=patient), looks=False)
+        if poller is not None:
+            await self._followed(resource_id, kind, patient, started, resource)
+
+    async def _resumed(self, resource_id: str, kind: str, token: str, started: float, resource: Resource) -> bool:
+        """Wait for the operation of an earlier run. False when nothing is known of it any more."""
+        from workshop.azure.polling import Patient
+
+        endpoint, _, token = token.rpartition(" ")
+        patient = Patient(self._azure.polling)
+        client = self._azure.resources().resources
+        try:
+            if endpoint != self._azure.endpoint:
+                raise ValueError(f"it is of {endpoint}")
+            client.begin_delete_by_id(  # resumes any operation: a token says itself what it is of
+                resource.id, api_version=resource.api_version, polling=patient, continuation_token=token
+            )
+        except Exception as error:  # written by another version of the SDK, or damaged: whatever it raises
+            self._tell(f"what an earlier run had written down is of no use any more ({error})")
+            self._journal.end(resource_id, succeeded=False)
+            return False
+        self._tell("an earlier run has begun it; waiting for that very operation")
+        return await self._followed(resource_id, kind, patient, started, resource)
+
+    async def _followed(
+        self, resource_id: str, kind: str, patient: Any, started: float, resource: Resource
+    ) -> bool:
+        """Poll until it is over. False when Azure has forgotten the operation: then the resource tells. Raises
+        Failed."""
+        limit, usual = time.monotonic() + resource.limit, self._usual(kind, resource)
+        try:
+            while not patient.finished():
+                self._waiting(resource, patient.state, started, usual)
+                await self._run.cuttable(self._azure.call(f"ask how far it is: {kind}", patient.ask))
+                self._refuse_endless(limit, resource, patient.state)
+                if not patient.finished():
+                    await self._sleep(patient.delay)
+        except (asyncio.CancelledError, Stopped):
+            self._tell(f"Azure goes on with it ({kind} {resource.name}); the same command waits for that operation")
+            raise
+        except NotFound:
+            self._journal.end(resource_id, succeeded=False)
+            return False
+        if patient.failed:
+            self._journal.end(resource_id, succeeded=False)
+            raise Failed(Fault.failed(patient.outcome))
+        self._journal.end(resource_id)
+        return True
+
+    async def _watched(self, resource: Resource, live: Object | None) -> Object | None:
+        """Wait for an operation of which only the resource tells."""
+        started, limit = time.time(), time.monotonic() + resource.limit
+        usual = self._usual(f"create {resource.kind}", resource)
+        try:
+            while is_busy(live):
+                self._waiting(resource, state_of(live), started, usual)
+                await self._sleep(self._azure.polling)
+                live = await self._look(resource)
+                self._refuse_endless(limit, resource, state_of(live))
+        except (asyncio.CancelledError, Stopped):
+            self._tell(f"Azure goes on with the {resource.title} ({state_of(live)})")
+            raise
+        return live
+
+    async def _pause(self, patience: _Patience, error: Unsettled | Failed) -> None:
+        """Before looking again. Raises WorkshopError for a fault that does not pass, or has not in that time."""
+        delay = patience.next(error)
+        self._run.emit(
+            events.Waiting(self._run.lab, "Azure", error.fault.message.splitlines()[0][:120], 0.0, delay)
+        )
+        await self._sleep(delay)
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._run.cuttable(asyncio.sleep(seconds))
+
+    def _usual(self, kind: str, resource: Resource) -> float:
+        usual = self._journal.usual(kind)
+        return resource.usual if usual is None else usual
+
+    def _waiting(self, resource: Resource, state: str, started: float, usual: float) -> None:
+        text = f"{state or 'accepted'}, usually {_duration(usual)}"
+        waited = time.time() - started
+        self._run.emit(events.Waiting(self._run.lab, resource.title, text, waited, resource.limit))
+
+    def _tell(self, text: str) -> None:
+        self._run.emit(events.Told(self._run.lab, text))
+
+    def _refuse_endless(self, limit: float, resource: Resource, state: str) -> None:
+        if time.monotonic() > limit:
+            raise WorkshopError(
+                f"waited {_duration(resource.limit)} for the {resource.title}",
+                f"it is still {state or 'not there'}",
+                cause="Azure takes far longer than usual; it goes on there, and the same command goes on waiting",
+            )
+
+
+class _Patience:
+    """How long one change is tried: a few times for faults, for minutes while something else is under way."""
+
+    def __init__(self, azure: Azure, tried: str) -> None:
+        self._azure, self._tried = azure, tried
+        self._attempt, self._busy_since = 0, time.monotonic()
+
+    def next(self, error: Unsettled | Failed) -> float:
+        """Seconds to the next attempt. Raises WorkshopError when there is none."""
+        fault = error.fault
+        if fault.busy or fault.code == "PrincipalNotFound":
+            if time.monotonic() - self._busy_since < _BUSY_LIMIT:
+                return max(self._azure.polling, 0.05)
+        else:
+            self._attempt += 1
+            delay = fault.delay(self._attempt, self._azure.backoff)
+            if delay is not None and self._attempt < ATTEMPTS:
+                return delay
+        raise worded(self._tried, fault, self._azure.subscription, self._azure.settings.location) from error
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.2g} s"

@@ -1,0 +1,146 @@
+"""What all kinds of Azure resources have in common: an id, what is wanted, who owns it, how it is made and removed.
+
+A kind is a small frozen class in a module of its own (group.py, network.py, ...). It says what it wants as the JSON
+that Azure takes and calls the kind's SDK client; operations.py converges it, compare.py compares it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from workshop.azure.compare import Object, differences
+from workshop.runbook.errors import UsageError
+from workshop.runbook.model import ABSENT, Difference
+
+if TYPE_CHECKING:
+    from workshop import settings
+    from workshop.azure.connection import Azure
+
+TAG = "workshop"
+Place = Literal["primary", "secondary"]
+
+_OVER = ("Succeeded", "Failed", "Canceled")
+
+
+@dataclass(frozen=True)
+class Resource(ABC):
+    """`kind` in words, `namespace` its provider, `usual` how many seconds making one takes at Azure (until the
+    journal knows better), `limit` how many it may take, `fixed` the paths (or their beginnings) that cannot be
+    changed in place."""
+
+    azure: Azure
+    place: Place = "primary"
+
+    kind: ClassVar[str]
+    namespace: ClassVar[str]
+    api_version: ClassVar[str]
+    usual: ClassVar[float] = 5.0
+    limit: ClassVar[float] = 900.0
+    fixed: ClassVar[tuple[str, ...]] = ("location",)
+
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def id(self) -> str: ...
+
+    @abstractmethod
+    def wanted(self) -> Object: ...
+
+    @abstractmethod
+    def put(self, body: Any, **options: Any) -> Any:
+        """Make or change it, in a thread. The SDK's poller, or None for what is done at once."""
+
+    @abstractmethod
+    def remove(self, **options: Any) -> Any:
+        """As `put`."""
+
+    @property
+    @abstractmethod
+    def commands(self) -> tuple[str, ...]:
+        """What a person would type to make it."""
+
+    @property
+    def remove_commands(self) -> tuple[str, ...]:
+        return (f"az resource delete --ids {self.id}",)
+
+    @property
+    def settings(self) -> settings.Azure:
+        return self.azure.settings
+
+    @property
+    def group(self) -> str:
+        return (self.settings.primary if self.place == "primary" else self.settings.secondary).group
+
+    @property
+    def group_id(self) -> str:
+        return f"/subscriptions/{self.azure.subscription}/resourceGroups/{self.group}"
+
+    @property
+    def title(self) -> str:
+        """For people: "virtual network mesh-workshop/aks-vnet"."""
+        return f"{self.kind} {self.group}/{self.name}"
+
+    def seen(self, live: Object) -> str:
+        """What is worth knowing of one that is there."""
+        return f"{self.title} is there"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {TAG: self.settings.tag}
+
+    def differences(self, live: Object | None) -> tuple[Difference, ...]:
+        """Also of one that is not ready yet. Nothing decides here whether it may be changed."""
+        found = differences(self.title, self.wanted(), live)
+        state = state_of(live)
+        if live is not None and state != "Succeeded":
+            found += (Difference(self.title, "properties.provisioningState", "Succeeded", state),)
+        return found
+
+    def refuse_foreign(self, live: Object) -> None:
+        """Raises UsageError for a resource of that name that nobody has marked as the workshop's."""
+        if not self.is_tagged(live):
+            raise UsageError(
+                f"change the {self.title}",
+                f"it is there, and has no tag `{TAG}`",
+                cause="somebody else made it: choose another name in the profile, or give it the tag if the "
+                "workshop may change it and the clean-up delete it",
+                next_command=f"az tag update --resource-id {self.id} --operation Merge --tags "
+                f"{TAG}={self.settings.tag}",
+            )
+
+    def refuse_fixed(self, found: tuple[Difference, ...]) -> None:
+        """Raises UsageError for a difference that only making it anew would remove."""
+        for difference in found:
+            plain = difference.path.partition("[")[0] + difference.path.partition("]")[2]
+            if difference.found is not ABSENT and plain.startswith(self.fixed):
+                raise UsageError(
+                    f"change {difference.path} of the {self.title}",
+                    f"it is {difference.found!r}, wanted is {difference.wanted!r}: Azure cannot change it in place",
+                    cause="the profile was changed after it was made. Set it back, or delete it and run this "
+                    "again: the workshop never makes anything anew by itself",
+                    next_command=self.remove_commands[0],
+                )
+
+    def is_tagged(self, live: Object) -> bool:
+        return TAG in (live.get("tags") or {})
+
+    def is_ours(self, live: Object | None) -> bool:
+        """Whether the clean-up may delete it: it carries this very workshop's tag."""
+        return live is not None and (live.get("tags") or {}).get(TAG) == self.settings.tag
+
+
+def state_of(live: Object | None) -> str:
+    """The provisioning state; kinds that have none are done when they are there."""
+    if live is None:
+        return ""
+    properties = live.get("properties") or {}
+    return str(properties.get("provisioningState") or "Succeeded")
+
+
+def is_busy(live: Object | None) -> bool:
+    return live is not None and state_of(live) not in _OVER

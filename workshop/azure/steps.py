@@ -1,0 +1,250 @@
+"""The steps of labs that are about Azure resources, as declarations.
+
+    group("Make the resource group", "primary")
+    cluster("Make the cluster", "primary")
+
+Labs are imported by `invoke --list`, so everything heavy is imported when a step runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
+
+if TYPE_CHECKING:
+    from workshop.azure.connection import Azure
+    from workshop.azure.facts import Snapshot
+    from workshop.azure.resource import Resource
+    from workshop.runbook.run import Run
+
+Place = Literal["primary", "secondary"]
+Purpose = Literal["network", "pull"]
+
+
+def group(title: str, place: Place = "primary") -> Step:
+    """A resource group. Undone by deleting it, unless something is in it that is not the workshop's."""
+    return EnsureGroup(title, place, _group)
+
+
+def network(title: str, place: Place = "primary") -> Step:
+    """A virtual network with a subnet for the nodes of that place's cluster."""
+    return Ensure(title, place, _network)
+
+
+def identity(title: str, place: Place = "primary") -> Step:
+    """The user-assigned identity that place's cluster acts as."""
+    return Ensure(title, place, _identity)
+
+
+def registry(title: str) -> Step:
+    """The container registry, in the primary's group."""
+    return Ensure(title, "primary", _registry)
+
+
+def images(title: str) -> Step:
+    """Copies of the images that the profile names, in the registry."""
+    from workshop.azure.image_steps import ImportImages
+
+    return ImportImages(title)
+
+
+def cluster(title: str, place: Place = "primary") -> Step:
+    """A managed cluster; needs its network, its identity and the identity's role."""
+    return Ensure(title, place, _cluster)
+
+
+def role(title: str, place: Place = "primary", purpose: Purpose = "network") -> Step:
+    """`network`: that place's identity may use its network. `pull`: its cluster may pull from the registry."""
+    return AssignRole(title, place, purpose)
+
+
+def credentials(title: str, *places: Place) -> Step:
+    """The clusters' contexts in the workshop's own kubeconfig, and the workshop's mark on the clusters."""
+    from workshop.azure.credentials_step import Credentials
+
+    return Credentials(title, places or ("primary", "secondary"))
+
+
+def _group(azure: Azure, place: Place) -> Resource:
+    from workshop.azure.group import Group
+
+    return Group(azure, place)
+
+
+def _network(azure: Azure, place: Place) -> Resource:
+    from workshop.azure.network import Network
+
+    return Network(azure, place)
+
+
+def _identity(azure: Azure, place: Place) -> Resource:
+    from workshop.azure.identity import Identity
+
+    return Identity(azure, place)
+
+
+def _registry(azure: Azure, place: Place) -> Resource:
+    from workshop.azure.registry import Registry
+
+    return Registry(azure)
+
+
+def _cluster(azure: Azure, place: Place) -> Resource:
+    from workshop.azure.cluster import Cluster
+
+    return Cluster(azure, place)
+
+
+async def snapshot(run: Run) -> Snapshot:
+    from workshop.azure.facts import AzureFacts
+
+    return await run.observe(AzureFacts())
+
+
+class Ensure(Step):
+    """A resource that is to be there, as the profile wants it."""
+
+    def __init__(self, title: str, place: Place, kind: Callable[[Azure, Place], Resource]) -> None:
+        self.title, self._place, self._kind = title, place, kind
+
+    async def check(self, run: Run) -> Check:
+        resource = self.resource(run)
+        live = (await snapshot(run)).find(resource)
+        found = resource.differences(live)
+        if live is not None and found:
+            resource.refuse_foreign(live)
+            resource.refuse_fixed(found)
+        return Check(found)
+
+    async def apply(self, run: Run) -> None:
+        from workshop.azure.operations import Operations
+
+        await Operations(run).converge(self.resource(run))
+
+    async def verify(self, run: Run) -> Verdict | None:
+        """Shows what came of it; shared with the next step's check."""
+        resource = self.resource(run)
+        live = (await snapshot(run)).find(resource)
+        found = resource.differences(live)
+        if found:
+            first = found[0]
+            return Verdict(
+                "fail", f"{first.path or resource.title} is {first.found!r}, although Azure said it succeeded"
+            )
+        return Verdict("pass", resource.seen(live or {}))
+
+    async def check_undo(self, run: Run) -> Check:
+        resource = self.resource(run)
+        live = (await snapshot(run)).find(resource)
+        if live is None:
+            return Check()
+        if not resource.is_ours(live):
+            return Check(note=f"{resource.title} does not carry the workshop's tag: it stays")
+        return Check((Difference(resource.title, "", ABSENT, "present"),))
+
+    async def undo(self, run: Run) -> None:
+        from workshop.azure.operations import Operations
+
+        await Operations(run).remove(self.resource(run))
+
+    def explain(self, run: Run) -> Explanation:
+        resource = self.resource(run)
+        return Explanation(_yaml(resource.wanted()), resource.commands)
+
+    def explain_undo(self, run: Run) -> Explanation:
+        return Explanation(commands=self.resource(run).remove_commands)
+
+    def resource(self, run: Run) -> Resource:
+        return self._kind(_azure(run), self._place)
+
+
+class EnsureGroup(Ensure):
+    async def check_undo(self, run: Run) -> Check:
+        check = await super().check_undo(run)
+        if check.converged:
+            return check
+        from workshop.azure.group import Contents, Group
+
+        resource = self.resource(run)
+        assert isinstance(resource, Group)
+        foreign = await run.observe(Contents(resource.id))
+        if foreign:
+            some = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+            return Check(note=f"{resource.title} stays: it holds what is not the workshop's ({some})")
+        return check
+
+    async def undo(self, run: Run) -> None:
+        """Deleting a group deletes all that is in it, so it is looked at once more."""
+        run.facts.forget()
+        if not (await self.check_undo(run)).converged:
+            await super().undo(run)
+
+
+class AssignRole(Step):
+    """A role of an identity on a resource. Which assignment that is follows from the identity found, so before
+    there is one the check can only say that the role is missing."""
+
+    def __init__(self, title: str, place: Place, purpose: Purpose) -> None:
+        self.title, self._place, self._purpose = title, place, purpose
+
+    async def check(self, run: Run) -> Check:
+        facts = await snapshot(run)
+        role = facts.role(self._place, self._purpose)
+        live = facts.find(role) if role.principal else None
+        if live is None:
+            return Check((Difference(role.title, "", "present", ABSENT),))
+        return Check(role.differences(live))
+
+    async def apply(self, run: Run) -> None:
+        from workshop.azure.operations import Operations
+        from workshop.runbook.errors import WorkshopError
+
+        role = (await snapshot(run)).role(self._place, self._purpose)
+        if not role.principal:
+            raise WorkshopError(
+                f"give the {role.title}",
+                f"the {role.holder.title} names no identity",
+                cause="it is not there (any more), or is not ready yet",
+                next_command=f"az resource show --ids {role.holder.id}",
+            )
+        await Operations(run).converge(role)
+
+    async def check_undo(self, run: Run) -> Check:
+        facts = await snapshot(run)
+        role = facts.role(self._place, self._purpose)
+        if not role.principal or facts.find(role) is None:
+            return Check()
+        return Check((Difference(role.title, "", ABSENT, "present"),))
+
+    async def undo(self, run: Run) -> None:
+        from workshop.azure.operations import Operations
+
+        role = (await snapshot(run)).role(self._place, self._purpose)
+        if role.principal:
+            await Operations(run).remove(role)
+
+    def explain(self, run: Run) -> Explanation:
+        from workshop.azure.role import Role
+
+        return Explanation(commands=Role(_azure(run), self._place, self._purpose).commands)
+
+    def explain_undo(self, run: Run) -> Explanation:
+        from workshop.azure.role import Role
+
+        role = Role(_azure(run), self._place, self._purpose)
+        return Explanation(commands=(f"az role assignment delete --role '{role.role[0]}' --scope {role.scope.id}",))
+
+
+def _azure(run: Run) -> Azure:
+    from workshop.azure.connection import Azure
+
+    return run.use(Azure)
+
+
+def _yaml(body: dict[str, Any]) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(body, sort_keys=False, width=100)
+    return text
