@@ -92,6 +92,12 @@ def _command() -> Any:
     return command
 
 
+def _sandbox_tasks() -> Any:
+    from workshop import sandbox_tasks
+
+    return sandbox_tasks
+
+
 def _end(status: int) -> None:
     if status:
         raise Exit(code=status)
@@ -100,25 +106,25 @@ def _end(status: int) -> None:
 @task
 def up(context: Context) -> None:
     """Start the sandbox (labs do it by themselves)."""
-    _end(_command().sandbox_up(context.config))
+    _end(_sandbox_tasks().up(context.config))
 
 
 @task
 def down(context: Context) -> None:
     """Stop the sandbox; its cluster is gone."""
-    _end(_command().sandbox_down(context.config))
+    _end(_sandbox_tasks().down(context.config))
 
 
 @task
 def status(context: Context) -> None:
     """Tell whether the sandbox runs, since when, and where."""
-    _end(_command().sandbox_status(context.config))
+    _end(_sandbox_tasks().status(context.config))
 
 
 @task
 def shell(context: Context) -> None:
     """A shell in which kubectl and istioctl talk to the sandbox."""
-    _end(_command().sandbox_shell(context.config))
+    _end(_sandbox_tasks().shell(context.config))
 
 
 @task(auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})
@@ -153,7 +159,9 @@ def _labs() -> Collection:
 
 def _word_broken_settings(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Invoke reads `-f FILE` and `INVOKE_*` itself and lets their errors fall through as tracebacks."""
-    if _command().word_invokes_own_error(error):
+    from workshop import invocation
+
+    if invocation.word_invokes_own_error(error):
         sys.stderr.flush()
         os._exit(2)
     sys.__excepthook__(kind, error, trace)

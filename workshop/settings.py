@@ -108,6 +108,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         """Absolute; a relative `state` lies in the folder of tasks.py."""
         return ROOT / Path(self.state).expanduser()
 
+    @property
+    def sandbox_folder(self) -> Path:
+        return self.state_folder / "sandbox"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The workshop's own, with the clusters that the azure labs make."""
+        return self.state_folder / "kubeconfig"
+
 
 def read_profile(path: Path) -> dict[str, Any]:
     """A profile's content. Raises UsageError for a file that is missing, broken, or no mapping."""

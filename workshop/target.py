@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from workshop import account
 from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.holder import Holder
@@ -82,14 +83,10 @@ def describe(settings: Settings, use: Use | None = None) -> Target:
     return {"sandbox": _sandbox, "azure": _azure, "cluster": _cluster}[settings.target](settings, use or Use())
 
 
-def sandbox_folder(settings: Settings) -> Path:
-    return settings.state_folder / "sandbox"
-
-
 def _sandbox(settings: Settings, use: Use) -> Target:
-    folder = sandbox_folder(settings)
+    folder = settings.sandbox_folder
     hint = f"{use.command} sandbox.up"
-    own = _kubectl(settings, settings.state_folder / "kubeconfig", hint)
+    own = _kubectl(settings, settings.kubeconfig, hint)
     ready_made = _kubectl(settings, folder / "kubeconfig", hint)
     made = _made_by(launcher.status(folder), own.kubeconfig)
     kubectl = own if made or use.made or use.account else ready_made
@@ -122,7 +119,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
 
 def _azure(settings: Settings, use: Use) -> Target:
     credentials = f"{use.command} lab.azure.credentials"
-    kubectl = _kubectl(settings, settings.state_folder / "kubeconfig", credentials)
+    kubectl = _kubectl(settings, settings.kubeconfig, credentials)
     if not (use.account or use.made or kubectl.kubeconfig.exists()):
         raise UsageError(
             "find the clusters that the azure labs make",
@@ -183,12 +180,8 @@ def _target(
         guard,
         Journal(settings.state_folder / "journal.sqlite", command=use.typed),
         make_ready,
-        (lambda: _account(settings)) if use.account else dict,
+        (lambda: account.tools(settings)) if use.account else dict,
     )
-
-
-def _account(settings: Settings) -> dict[type, object]:
-    return {}
 
 
 def _made_by(sandbox: launcher.Running | None, kubeconfig: Path) -> bool:

@@ -1,0 +1,67 @@
+"""Where the azure labs make groups and clusters: a subscription at Azure, or the sandbox's stand-in for one."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workshop.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
+
+_SANDBOX_POLLING = 0.05
+"""Seconds between two looks at an operation of the sandbox, where making a cluster takes one second."""
+
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def tools(settings: Settings) -> dict[type, object]:
+    """What steps on the account need, by type."""
+    from workshop.azure.connection import Azure
+
+    azure, kubeconfig = settings.azure, settings.kubeconfig
+    if settings.target == "azure":
+        return {Azure: Azure(azure.subscription, azure.tenant, azure, kubeconfig)}
+    place = _SandboxAzure.read(settings.sandbox_folder)
+    return {
+        Azure: Azure(
+            place.subscription,
+            place.tenant,
+            azure,
+            kubeconfig,
+            endpoint=place.url,
+            ca=Path(place.ca),
+            credential=lambda: place,
+            polling=_SANDBOX_POLLING,
+            backoff=_SANDBOX_POLLING,
+        )
+    }
+
+
+@dataclass(frozen=True)
+class _SandboxAzure:
+    """The sandbox's stand-in for Azure as the sandbox describes it, and the credential for it."""
+
+    url: str = "https://127.0.0.1"
+    ca: str = ""
+    token: str = field(default="", repr=False)
+    subscription: str = _NOBODY
+    tenant: str = _NOBODY
+
+    @classmethod
+    def read(cls, folder: Path) -> _SandboxAzure:
+        """While it does not run, one that is good enough to explain with."""
+        try:
+            said = json.loads((folder / "azure.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls()
+        return cls(**{name: str(said[name]) for name in ("url", "ca", "token", "subscription", "tenant")})
+
+    def get_token(self, *scopes: str, **options: object) -> AccessToken:
+        from azure.core.credentials import AccessToken
+
+        return AccessToken(self.token, int(time.time()) + 3600)

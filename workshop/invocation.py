@@ -1,0 +1,102 @@
+"""The one call of Invoke that this process is: its settings, how it was typed, and how its errors are shown."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workshop import console
+from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.settings import Settings, broken_yaml, load
+
+if TYPE_CHECKING:
+    from invoke.config import Config
+
+    from workshop.console.screen import Screen
+
+
+def settings(config: Config) -> Settings:
+    named = profile()
+    if named and not Path(named).expanduser().exists():  # Invoke goes on without it
+        raise UsageError(f"read the profile {named}", "there is no such file", next_command="ls config")
+    return load(config)
+
+
+def worded(act: Callable[[], int]) -> int:
+    """The exit status of `act`, an error of it being shown."""
+    try:
+        return act()
+    except WorkshopError as error:
+        show(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def show(error: WorkshopError) -> None:
+    with console.open(sys.stderr, debug=debugging()) as screen:
+        screen.show_error(error)
+
+
+def open_screen(config: Config) -> Screen:
+    return console.open(sys.stdout, debug=debugging(), echo=config.run.echo)
+
+
+def word_invokes_own_error(error: BaseException) -> bool:
+    """Word what Invoke trips over while it reads settings, before any task runs; False for anything else."""
+    import invoke.exceptions as invokes
+    from invoke.vendor import yaml
+
+    path = profile() or "the project's invoke.yaml"
+    known: UsageError
+    if isinstance(error, yaml.MarkedYAMLError):
+        known = broken_yaml(path, error)
+    elif isinstance(
+        error,
+        (
+            invokes.AmbiguousEnvVar,
+            invokes.UncastableEnvVar,
+            invokes.UnknownFileType,
+            invokes.UnpicklableConfigMember,
+        ),
+    ):
+        known = UsageError("read the settings", str(error), cause=f"see {path} and INVOKE_* variables")
+    elif isinstance(error, OSError) and error.filename == path:
+        known = UsageError(f"read the profile {path}", error.strerror or str(error))
+    else:
+        return False
+    show(known)
+    return True
+
+
+def profile() -> str:
+    """What -f or INVOKE_RUNTIME_CONFIG names. Invoke keeps it to itself, and an error comes before any task."""
+    words = sys.argv[1:]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in ("-f", "--config"):
+            return following
+        if word.startswith("--config="):
+            return word.partition("=")[2]
+        if word.startswith("-f") and len(word) > 2:
+            return word[2:].removeprefix("=")
+    return os.environ.get("INVOKE_RUNTIME_CONFIG", "")
+
+
+def invoke() -> str:
+    """How Invoke is called for this profile, for hints."""
+    named = profile()
+    return f"invoke -f {shlex.quote(named)}" if named else "invoke"
+
+
+def typed() -> str:
+    return shlex.join(["invoke", *sys.argv[1:]])
+
+
+def debugging() -> bool:
+    """Whether Invoke got -d."""
+    return logging.getLogger("invoke").isEnabledFor(logging.DEBUG)

@@ -1,0 +1,83 @@
+"""What the tasks sandbox.* do. Every function returns an exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from workshop import invocation
+from workshop.runbook.errors import UsageError
+from workshop.target import Target, Use, describe
+
+if TYPE_CHECKING:
+    from invoke.config import Config
+
+
+def up(config: Config) -> int:
+    def act() -> int:
+        _sandbox(config).make_ready(print)
+        return status(config)
+
+    return invocation.worded(act)
+
+
+def down(config: Config) -> int:
+    def act() -> int:
+        from workshop.sandbox import launcher
+
+        stopped = launcher.stop(invocation.settings(config).sandbox_folder)
+        print("the sandbox is stopped" if stopped else "the sandbox was not running")
+        return 0
+
+    return invocation.worded(act)
+
+
+def status(config: Config) -> int:
+    """1 when it does not run."""
+
+    def act() -> int:
+        from workshop.sandbox import launcher
+
+        running = launcher.status(invocation.settings(config).sandbox_folder)
+        if running is None:
+            print("the sandbox is not running (invoke sandbox.up starts it)")
+            return 1
+        minutes = (time.time() - running.started) / 60
+        print(f"the sandbox runs at {running.url} (process {running.pid}, for {minutes:.0f} min)")
+        print(f"KUBECONFIG={running.kubeconfig}")
+        return 0
+
+    return invocation.worded(act)
+
+
+def shell(config: Config) -> int:
+    """A shell with the sandbox's kubeconfig and tools; its exit status."""
+
+    def act() -> int:
+        settings = invocation.settings(config)
+        target = _sandbox(config)
+        target.make_ready(print)
+        tools = os.pathsep.join([str(settings.sandbox_folder / "bin"), os.environ.get("PATH", "")])
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(target.kubectl.kubeconfig),
+            "KUBECACHEDIR": str(target.kubectl.cache),
+            "PATH": tools,
+        }
+        if sys.stdin.isatty():
+            print("kubectl and istioctl talk to the sandbox here; exit leaves")
+        return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environment, check=False).returncode
+
+    return invocation.worded(act)
+
+
+def _sandbox(config: Config) -> Target:
+    settings = invocation.settings(config)
+    if settings.target != "sandbox":
+        raise UsageError(
+            "use the sandbox", f"the target is {settings.target}", cause="the profile or INVOKE_TARGET says so"
+        )
+    return describe(settings, Use(command=invocation.invoke()))
