@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,8 +24,8 @@ _CLOCK_SKEW = timedelta(hours=1)
 _DNS_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
 
 
-def server_context(address: str, state: Path) -> tuple[ssl.SSLContext, bytes]:
-    """A TLS context for a server at `address`, and its CA's certificate (PEM).
+def server_context(addresses: Iterable[str], state: Path) -> tuple[ssl.SSLContext, bytes]:
+    """A TLS context for servers at `addresses`, and its CA's certificate (PEM).
 
     The key passes through a file of `state` that only its owner can read, since that is the only way into
     an SSLContext; it is gone when this returns.
@@ -32,7 +33,7 @@ def server_context(address: str, state: Path) -> tuple[ssl.SSLContext, bytes]:
     authority_key, authority = _authority()
     key = ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in _DNS_NAMES]
-    names.append(x509.IPAddress(ipaddress.ip_address(address)))
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
     certificate = (
         _builder(_name("mesh-workshop sandbox"), authority.subject, key.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)

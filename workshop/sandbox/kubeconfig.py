@@ -1,4 +1,4 @@
-"""The kubeconfig of a sandbox: one context, `primary`, whose user is known by a token."""
+"""A kubeconfig with one context, whose user is known by a token."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import base64
 import json
 
 CONTEXT = "primary"
+"""Of the cluster that is always there."""
 
 
-def kubeconfig(url: str, authority: bytes, token: str) -> bytes:
+def kubeconfig(url: str, authority: bytes, token: str, context: str, user: str) -> bytes:
     """As JSON, which is YAML too."""
     cluster = {"server": url, "certificate-authority-data": base64.b64encode(authority).decode()}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": CONTEXT, "cluster": cluster}],
-        "users": [{"name": CONTEXT, "user": {"token": token}}],
-        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT}}],
-        "current-context": CONTEXT,
+        "clusters": [{"name": context, "cluster": cluster}],
+        "users": [{"name": user, "user": {"token": token}}],
+        "contexts": [{"name": context, "context": {"cluster": context, "user": user}}],
+        "current-context": context,
     }
     return json.dumps(config, indent=2).encode() + b"\n"

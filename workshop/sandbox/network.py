@@ -5,6 +5,7 @@ Linux answers on all of 127.0.0.0/8 without any set-up and without root. Each sa
 share one.
 
     127.B.0.1        API server (port 6443)
+    127.B.0.2        Azure's control plane (port 8443)
     127.B.0.10 ...   nodes
     127.B.1.0/24     load balancers
     127.B.16.0/20    pods
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 API_PORT = 6443
+ARM_PORT = 8443
 BLOCKS = range(64, 250)
 SIDECAR_PORT = 15001
 """Where a pod's sidecar takes the pod's outbound connections (PROXY protocol v2 carries the destination)."""
@@ -79,6 +81,7 @@ class Network:
     def __init__(self, block: int) -> None:
         self.block = block
         self.api_address = f"127.{block}.0.1"
+        self.arm_address = f"127.{block}.0.2"
         self.pod_cidr = f"127.{block}.16.0/20"
         self.service_cidr = f"127.{block}.128.0/17"
         self.pods = AddressPool(self.pod_cidr)

@@ -1,43 +1,42 @@
-"""One sandbox, composed: the API, the controllers, the nodes and the mesh on one event loop.
+"""The sandbox, composed: a Kubernetes that is always there, and Azure, which makes more of them, on one event loop.
 
-All of them talk through the cluster's API only, so the order below is about start-up alone. The sandbox ends
-by SIGTERM, when it was idle for long, or when a part of it fails: then all of it goes, with the reason in the
-log, since a cluster that half works would be worse than none.
+The sandbox ends by SIGTERM, when it was idle for long, or when a part of it fails: then all of it goes, with the
+reason in the log, since a sandbox that half works would be worse than none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
 import logging
 import os
 import resource
 import secrets
+import shutil
 import signal
 import socket
 import sys
 import time
-import zlib
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
 
-from . import controllers, tools
-from .api.local import LocalCluster
-from .api.server import ApiServer
-from .certificates import server_context, write_private
-from .images import PROGRAMS
-from .kubeconfig import kubeconfig
-from .mesh.everything import Mesh
-from .network import API_PORT, BLOCKS, Network
-from .node import Node
+from . import tools
+from .azure import settings as azure_settings
+from .azure.cloud import Cloud
+from .azure.server import ArmServer
+from .certificates import write_private
+from .kubeconfig import CONTEXT
+from .managed_stacks import ManagedStacks
+from .network import ARM_PORT, Network
+from .node_pool import NodePool
+from .stack import KubernetesStack, claim_block, listen
 from .state import State
 
 log = logging.getLogger(__name__)
-
-_REVISION_EPOCH = 1_700_000_000
 
 
 def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
@@ -58,69 +57,58 @@ def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
 
 
 async def serve(state: State, idle_seconds: float) -> None:
+    settings = azure_settings.from_environment(os.environ.get(azure_settings.VARIABLE))
     listener, network = claim_block(state.folder)
-    token = secrets.token_urlsafe(32)
-    # Above what an earlier sandbox of this folder has handed out: its clients are told to list again.
-    cluster = LocalCluster(first_revision=int(time.time()) - _REVISION_EPOCH)
-    api = ApiServer(cluster, token)
-    context, authority = server_context(network.api_address, state.folder)
-    url = f"https://{network.api_address}:{API_PORT}"
-    state.authority.write_bytes(authority)
-    write_private(state.kubeconfig, kubeconfig(url, authority, token))
+    stack = KubernetesStack(state.folder, NodePool(), listener=listener, network=network)
+    state.authority.write_bytes(stack.authority)
+    write_private(state.kubeconfig, stack.kubeconfig(CONTEXT, CONTEXT))
     tools.install(state.bin)
+    shutil.rmtree(state.clusters, ignore_errors=True)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    mesh = Mesh(cluster, state.envoy)
-    node = Node(cluster, network, {**PROGRAMS, **mesh.programs})
-    api.streams = node.streams.handle
-    await api.start(listener, context)
-    _stop_when_idle(api, idle_seconds, stopping)
     try:
         async with asyncio.TaskGroup() as group:
-            parts = [
-                group.create_task(controllers.run(cluster, network, authority.decode()), name="controllers"),
-                group.create_task(node.run(), name="node"),
-                group.create_task(mesh.run(), name="mesh"),
-            ]
-            await _first_objects(cluster)
-            api.ready = True
-            _announce(state, network, url)
+            ready_made = group.create_task(stack.run(), name="kubernetes")
+            managed = ManagedStacks(state.clusters, group)
+            arm = await _start_arm(state, stack, managed, settings)
+            _stop_when_idle(
+                lambda: min(stack.api.idle_seconds, arm.idle_seconds, *managed.idle_seconds), idle_seconds, stopping
+            )
+            await stack.ready.wait()
+            _announce(state, network, stack.url)
             await stopping.wait()
-            for part in parts:
-                part.cancel()
-        await node.stop()
+            await arm.stop()
+            ready_made.cancel()
+            managed.cancel()
     finally:
         state.server.unlink(missing_ok=True)
-        await api.stop()
 
 
-async def _first_objects(cluster: LocalCluster) -> None:
-    """Wait until a pod can be made and run: what every client takes for granted."""
-    async for _ in cluster.watch("serviceaccounts"):
-        if cluster.find("serviceaccounts", "default", "default") is not None:
-            return
+async def _start_arm(
+    state: State, stack: KubernetesStack, managed: ManagedStacks, settings: azure_settings.Settings
+) -> ArmServer:
+    """Azure, beside the ready-made cluster and with its certificate. A folder keeps its subscription."""
+    listener = _arm_listener(stack.network)
+    address, port = listener.getsockname()
+    url = f"https://{address}:{port}"
+    subscription, tenant = (
+        str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}:{state.folder}")) for kind in ("subscription", "tenant")
+    )
+    token = secrets.token_urlsafe(32)
+    arm = ArmServer(Cloud(url, subscription, tenant, settings, managed), token)
+    await arm.start(listener, stack.context)
+    said = {"url": url, "ca": str(state.authority), "token": token, "subscription": subscription, "tenant": tenant}
+    write_private(state.azure, json.dumps(said).encode())
+    return arm
 
 
-def claim_block(folder: Path) -> tuple[socket.socket, Network]:
-    """A block of addresses nobody has, by binding its API address; the same for a folder when it can be."""
-    first = zlib.crc32(str(folder).encode()) % len(BLOCKS)
-    for offset in range(len(BLOCKS)):
-        network = Network(BLOCKS[(first + offset) % len(BLOCKS)])
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((network.api_address, API_PORT))
-            # Only listening claims it: two sockets may be bound to one address until one of them listens.
-            listener.listen(512)
-        except OSError as error:
-            listener.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
-            continue
-        listener.setblocking(False)
-        return listener, network
-    raise OSError(errno.EADDRNOTAVAIL, "every block of addresses is taken by another sandbox")
+def _arm_listener(network: Network) -> socket.socket:
+    """At its usual port, or at any if somebody listens there on all addresses."""
+    try:
+        return listen(network.arm_address, ARM_PORT)
+    except OSError:
+        return listen(network.arm_address, 0)
 
 
 def _announce(state: State, network: Network, url: str) -> None:
@@ -129,10 +117,10 @@ def _announce(state: State, network: Network, url: str) -> None:
     log.info("ready at %s", url)
 
 
-def _stop_when_idle(api: ApiServer, idle_seconds: float, stopping: asyncio.Event) -> None:
-    left = idle_seconds - api.idle_seconds
+def _stop_when_idle(idle: Callable[[], float], idle_seconds: float, stopping: asyncio.Event) -> None:
+    left = idle_seconds - idle()
     if left > 0:
-        asyncio.get_running_loop().call_later(left, _stop_when_idle, api, idle_seconds, stopping)
+        asyncio.get_running_loop().call_later(left, _stop_when_idle, idle, idle_seconds, stopping)
     else:
         log.info("no request for %.0f s", idle_seconds)
         stopping.set()

@@ -39,8 +39,14 @@ class State:
         return self.folder / "server.json"
 
     @property
-    def envoy(self) -> Path:
-        return self.folder / "envoy"
+    def azure(self) -> Path:
+        """Where Azure's control plane is, and the token for it."""
+        return self.folder / "azure.json"
+
+    @property
+    def clusters(self) -> Path:
+        """A folder for each managed cluster."""
+        return self.folder / "clusters"
 
     def lock(self) -> int | None:
         """The lock's file descriptor, inheritable; None while somebody else has it. Makes the folder."""

@@ -230,6 +230,6 @@ class World:
 
 def free_block() -> tuple[socket.socket, Network]:
     """Addresses that no sandbox has, for as long as the socket is open."""
-    from workshop.sandbox.server import claim_block
+    from workshop.sandbox.stack import claim_block
 
     return claim_block(Path("/the mesh's tests"))

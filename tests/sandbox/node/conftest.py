@@ -16,7 +16,7 @@ from workshop.sandbox.images import PROGRAMS
 from workshop.sandbox.images.program import Streams
 from workshop.sandbox.node import Node
 from workshop.sandbox.node.pod_run import PodRun
-from workshop.sandbox.server import claim_block
+from workshop.sandbox.stack import claim_block
 
 ME = "test"
 PATIENCE = 8.0

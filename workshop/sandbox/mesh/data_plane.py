@@ -27,13 +27,19 @@ _RESTART_SECONDS = 1.0
 
 
 class DataPlane:
-    """`directory` is for Envoy alone: its sockets, log and first configuration."""
+    """`directory` is for Envoy alone: its sockets, log and first configuration.
 
-    def __init__(self, directory: Path) -> None:
+    A `lazy` one does not start Envoy before there is a listener or a proxy.
+    """
+
+    def __init__(self, directory: Path, *, lazy: bool = False) -> None:
         self.proxies: dict[str, Proxy] = {}
         self.changed: list[Callable[[], None]] = []
         """Called when a proxy came or went."""
         self._envoy = Envoy(directory)
+        self._needed = asyncio.Event()
+        if not lazy:
+            self._needed.set()
         self._ads = Ads()
         self._parts: dict[str, Configuration] = {}
         self._version = self._in_effect = 0
@@ -54,6 +60,7 @@ class DataPlane:
 
     async def run(self) -> None:
         """Keep Envoy running until cancelled. Should it crash, it starts again and gets everything anew."""
+        await self._needed.wait()
         self._envoy.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         server = await grpc_server.serve(self._envoy.directory / XDS_SOCKET, self._ads.handle)
         try:
@@ -72,6 +79,8 @@ class DataPlane:
         Several calls at a time are put together into one change.
         """
         self._parts.update(parts)
+        if any(part.listeners for part in parts.values()):
+            self._needed.set()
         await self._bring_about()
         async with self._progress:
             self._live.update(name for name in parts if name in self._parts)
@@ -96,6 +105,7 @@ class DataPlane:
     def register(self, proxy: Proxy) -> None:
         """A proxy has started: the control plane, if there is one, will configure it."""
         self.proxies[proxy.id] = proxy
+        self._needed.set()
         self._tell()
 
     async def unregister(self, proxy: Proxy) -> None:

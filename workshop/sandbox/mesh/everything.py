@@ -1,4 +1,4 @@
-"""The mesh of one sandbox, composed: data plane, ways in from outside, admission hooks, programs.
+"""The mesh of one cluster, composed: data plane, ways in from outside, admission hooks, programs.
 
 Envoy and the load balancers are there from the start. Everything that is Istio's begins to act when `istioctl
 install` has put Istio's own objects and workloads into the cluster, and ends when they are gone.
@@ -22,11 +22,14 @@ _OUTSIDE = "outside"
 
 
 class Mesh:
-    """Adds its admission hooks to `cluster`. `directory` is for Envoy's files; `programs` are for the node."""
+    """Adds its admission hooks to `cluster`. `directory` is for Envoy's files; `programs` are for the node.
 
-    def __init__(self, cluster: Cluster, directory: Path) -> None:
+    A `lazy` one starts Envoy when there is something to listen for.
+    """
+
+    def __init__(self, cluster: Cluster, directory: Path, *, lazy: bool = False) -> None:
         self._cluster = cluster
-        self.data_plane = DataPlane(directory)
+        self.data_plane = DataPlane(directory, lazy=lazy)
         self.control_plane = ControlPlane(cluster, self.data_plane)
         self.programs = programs(self.control_plane, self.data_plane)
         cluster.admission.append(injection.hook(cluster, lambda: self.control_plane.running))

@@ -1,4 +1,4 @@
-"""The Node objects: three machines that are always there and ready, and the leases that say so.
+"""The Node objects: machines that are always there and ready, and the leases that say so.
 
 They look like the node pool of the cluster the workshop makes on Azure. Nothing runs *in* them: a node is an
 address and a name pods are bound to.
@@ -13,11 +13,11 @@ from workshop.sandbox.api.objects import micro_timestamp, timestamp
 from workshop.sandbox.cluster import Cluster, Object
 from workshop.sandbox.network import Network
 from workshop.sandbox.node.environment import NODE_CPU, NODE_MEMORY
+from workshop.sandbox.node_pool import NodePool
 
-COUNT = 3
-MAX_PODS = 110
 KUBELET_VERSION = "v1.36.1-sandbox"
 RENEW_SECONDS = 10
+_LEASE = "leases.coordination.k8s.io"
 _LEASES = "kube-node-lease"
 _MANAGER = "kubelet"
 
@@ -29,21 +29,23 @@ _READY = (
 )
 
 
-def name(index: int) -> str:
-    return f"aks-akssyspool-1234567-vmss{index:06d}"
-
-
 class Machines:
     """Registers the nodes and keeps their leases."""
 
     def __init__(self, cluster: Cluster, network: Network) -> None:
-        self._cluster = cluster
-        self.addresses = {name(index): network.node_address(index) for index in range(COUNT)}
+        self._cluster, self._network = cluster, network
+        self.addresses: dict[str, str] = {}
 
-    def register(self) -> None:
+    def register(self, pool: NodePool) -> None:
+        """Have the nodes of this pool from now on, and no others."""
+        there = self.addresses
+        self.addresses = {pool.node(index): self._network.node_address(index) for index in range(pool.count)}
+        for node in there.keys() - self.addresses.keys():
+            self._cluster.delete("nodes", None, node)
+            self._cluster.delete(_LEASE, _LEASES, node)
         for node, address in self.addresses.items():
             if self._cluster.find("nodes", None, node) is None:
-                self._cluster.create("nodes", _node(node, address), manager=_MANAGER)
+                self._cluster.create("nodes", _node(node, address, pool), manager=_MANAGER)
             self._renew(node)
 
     async def keep(self) -> None:
@@ -58,15 +60,15 @@ class Machines:
         def renew(lease: Object) -> None:
             lease["spec"]["renewTime"] = now
 
-        if self._cluster.edit("leases.coordination.k8s.io", _LEASES, node, renew, manager=_MANAGER) is None:
+        if self._cluster.edit(_LEASE, _LEASES, node, renew, manager=_MANAGER) is None:
             lease = {
                 "metadata": {"name": node, "namespace": _LEASES},
                 "spec": {"holderIdentity": node, "leaseDurationSeconds": 40, "renewTime": now},
             }
-            self._cluster.create("leases.coordination.k8s.io", lease, manager=_MANAGER)
+            self._cluster.create(_LEASE, lease, manager=_MANAGER)
 
 
-def _node(node: str, address: str) -> Object:
+def _node(node: str, address: str, pool: NodePool) -> Object:
     now = timestamp()
     capacity = {
         "cpu": NODE_CPU,
@@ -74,21 +76,21 @@ def _node(node: str, address: str) -> Object:
         "ephemeral-storage": "128Gi",
         "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",
-        "pods": str(MAX_PODS),
+        "pods": str(pool.max_pods),
     }
     return {
         "metadata": {
             "name": node,
             "labels": {
-                "agentpool": "akssyspool",
+                "agentpool": pool.name,
                 "beta.kubernetes.io/arch": "amd64",
                 "beta.kubernetes.io/os": "linux",
-                "kubernetes.azure.com/agentpool": "akssyspool",
+                "kubernetes.azure.com/agentpool": pool.name,
                 "kubernetes.azure.com/mode": "system",
                 "kubernetes.io/arch": "amd64",
                 "kubernetes.io/hostname": node,
                 "kubernetes.io/os": "linux",
-                "node.kubernetes.io/instance-type": "Standard_DS2_v2",
+                "node.kubernetes.io/instance-type": pool.size,
             },
         },
         "spec": {"providerID": f"sandbox://{node}"},

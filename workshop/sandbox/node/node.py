@@ -13,6 +13,9 @@ from workshop.sandbox.node.machines import Machines
 from workshop.sandbox.node.pod_run import PodRun
 from workshop.sandbox.node.pod_support import PodSupport
 from workshop.sandbox.node.streams import StreamServer
+from workshop.sandbox.node_pool import NodePool
+
+_POOL = NodePool()
 
 
 class Node:
@@ -21,14 +24,20 @@ class Node:
     `run` until cancelled, then `stop`. `streams` answers the pods' log, exec, attach and portforward requests.
     """
 
-    def __init__(self, cluster: Cluster, network: Network, programs: Mapping[str, Factory]) -> None:
+    def __init__(
+        self, cluster: Cluster, network: Network, programs: Mapping[str, Factory], pool: NodePool = _POOL
+    ) -> None:
         self._cluster, self._network, self._programs = cluster, network, programs
         self._machines = Machines(cluster, network)
         self._directory = Directory(cluster)
         self._pods: dict[str, PodRun] = {}
         self.streams = StreamServer(self.find)
         cluster.admission.append(PodSupport())
-        self._machines.register()
+        self._machines.register(pool)
+
+    def scale(self, pool: NodePool) -> None:
+        """Have the nodes of this pool from now on. Pods of a node that goes are lost."""
+        self._machines.register(pool)
 
     def find(self, pod: Object) -> PodRun | None:
         """What runs this pod here."""

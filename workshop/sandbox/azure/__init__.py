@@ -1,0 +1,20 @@
+"""Azure's control plane as far as the workshop needs it: an ARM endpoint for the real SDK clients.
+
+Served, on one subscription and in memory only:
+
+    subscriptions, tenants, locations       read
+    resource groups                         create, change tags, list (also what is in them), delete with all in it
+    resource providers                      read, register (takes time)
+    virtual networks, subnets               create, change, read, delete
+    user-assigned identities                create, change tags, read, delete
+    container registries                    create, change, read, delete; name availability; importImage
+    managed clusters                        create, change, read, delete; credentials; agent pools read;
+                                            Kubernetes versions of a location
+    role assignments, role definitions      create, read, list, delete (definitions: read)
+    usages and sizes                        vCPUs and managed clusters per location, sizes of machines
+
+Everything else is refused in ARM's error format, and so is every property of a body that nothing here acts on.
+Long-running operations are real ones: an answer with `Azure-AsyncOperation` or `Location`, states on the way,
+409 for whoever comes in between. Who holds the token can also script faults and read the log of requests
+(`/sandbox/settings`, `/sandbox/requests`); nothing outside tests does.
+"""

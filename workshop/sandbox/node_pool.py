@@ -1,0 +1,18 @@
+"""How many nodes a cluster has, and what they are called after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NodePool:
+    """As of an AKS cluster: the workshop's own one, when nothing else is said."""
+
+    name: str = "akssyspool"
+    count: int = 3
+    size: str = "Standard_DS2_v2"
+    max_pods: int = 110
+
+    def node(self, index: int) -> str:
+        return f"aks-{self.name}-1234567-vmss{index:06d}"
