@@ -38,6 +38,37 @@ async def test_a_need_says_whose_need_it_is() -> None:
     ]
 
 
+async def test_a_part_may_wait_for_a_lab_that_its_own_lab_does_not_wait_for() -> None:
+    registry_done, cluster_begun = asyncio.Event(), asyncio.Event()
+
+    async def before(name: str) -> None:
+        if name == "registry":
+            await cluster_begun.wait()
+            registry_done.set()
+        elif name == "cluster":
+            cluster_begun.set()
+        elif name == "role":
+            assert registry_done.is_set()
+
+    world = bench(lab("acr", Put("registry")), lab("aks", Put("cluster"), Together((Put("role"),), after=("acr",))))
+    world.world.before_change = before
+    assert await asyncio.wait_for(world.run("aks"), 5) == 0
+    assert world.world.changes[-1] == "role"
+    assert [event.note for event in world.events if isinstance(event, LabStarted)] == ["for aks", ""]
+
+
+async def test_a_part_is_skipped_when_what_it_waits_for_has_failed() -> None:
+    async def before(name: str) -> None:
+        if name == "registry":
+            raise WorkshopError("put registry", "no")
+
+    world = bench(lab("acr", Put("registry")), lab("aks", Put("cluster"), Together((Put("role"),), after=("acr",))))
+    world.world.before_change = before
+    assert await world.run("aks") == 1
+    assert world.world.changes == ["cluster"]
+    assert sorted(world.outcomes()) == ["changed", "failed", "skipped"]
+
+
 async def test_facts_are_observed_again_only_after_a_change() -> None:
     world = bench(lab("a", Put("a1"), Put("a2"), Put("a3")), objects={"a1": (1, "a"), "a3": (1, "a")})
     await world.run("a")

@@ -26,9 +26,9 @@ def explanation_lines(labs: Sequence[LabExplanation], lines: Lines) -> Iterator[
         for paragraph in _paragraphs(lab.text):
             yield Text()
             yield _page(Text(paragraph))
-        if lab.needs:
+        if lab.all_needs:
             yield Text()
-            yield Text.assemble(("needs  ", "dim"), ", ".join(lab.needs))
+            yield Text.assemble(("needs  ", "dim"), ", ".join(lab.all_needs))
         if lab.options:
             yield Text()
         for option in lab.options:

@@ -28,13 +28,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
-    """One step of a chain. `lab` is whose options and labels it runs with (a clean-up's steps are other labs')."""
+    """One step of a chain. `lab` is whose options and labels it runs with (a clean-up's steps are other labs').
+    `after` are labs it waits for that its own lab has not waited for."""
 
     number: int
     step: Step
     lab: Lab
     course: Course | None = None
     stage: int = 0
+    after: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -156,7 +158,7 @@ def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[
             yield (Unit(number, part, lab),)
             number += 1
         elif isinstance(part, Together):
-            yield tuple(Unit(number + place, step, lab) for place, step in enumerate(part.steps))
+            yield tuple(Unit(number + place, step, lab, after=part.after) for place, step in enumerate(part.steps))
             number += len(part.steps)
         else:
             if asked_for and (stage := _stage_asked(part, request, run)) is not None:

@@ -27,8 +27,8 @@ class LabExplanation:
 def explain(
     runbook: Runbook, request: Request, toolbox: Mapping[type, object] | None = None
 ) -> tuple[LabExplanation, ...]:
-    """The labs asked for (needs are named in `lab.needs`). `toolbox` is for explanations that name what the target
-    configures; nothing in it is run. Raises UsageError as a run would."""
+    """The labs asked for (what they need is named in `lab.all_needs`). `toolbox` is for explanations that name what
+    the target configures; nothing in it is run. Raises UsageError as a run would."""
     request.validate(runbook)
     labs = [runbook.lab(name) for name in sorted(set(request.labs), key=runbook.position)]
     return tuple(_lab(runbook, lab, request, toolbox or {}) for lab in labs)

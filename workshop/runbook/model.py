@@ -120,9 +120,11 @@ class Step(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Steps of a lab that do not depend on each other and run at the same time."""
+    """Steps of a lab that do not depend on each other and run at the same time. `after` are labs that must have
+    converged before these steps, but not before the lab begins."""
 
     steps: tuple[Step, ...]
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,12 @@ class Lab:
     options: tuple[Option, ...] = ()
     undoes: tuple[str, ...] = ()
 
+    @property
+    def all_needs(self) -> tuple[str, ...]:
+        """Also those of some of its parts only."""
+        later = [name for part in self.parts if isinstance(part, Together) for name in part.after]
+        return tuple(dict.fromkeys((*self.needs, *later)))
+
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
@@ -220,7 +228,7 @@ class Runbook:
 
     def __post_init__(self) -> None:
         for lab in self.labs:
-            for other in (*lab.needs, *lab.undoes):
+            for other in (*lab.all_needs, *lab.undoes):
                 if other not in self._index:
                     raise ValueError(f"lab {lab.name} needs {other}, which does not come before it")
             self._index[lab.name] = len(self._index)
@@ -239,7 +247,7 @@ class Runbook:
             name = todo.pop()
             if name not in wanted:
                 wanted.add(name)
-                todo.extend(self.lab(name).needs)
+                todo.extend(self.lab(name).all_needs)
         return tuple(lab for lab in self.labs if lab.name in wanted)
 
 

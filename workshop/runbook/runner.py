@@ -127,7 +127,7 @@ class _Execution:
         taking_part = [name for name in self._chains if name != lab.name]
         if self._request.pause:
             return tuple(name for name in taking_part if self._comes_before(name, lab))
-        needed = {other.name for other in self._runbook.with_needs((lab.name, *lab.undoes))}
+        needed = {other.name for other in self._runbook.with_needs((*lab.needs, *lab.undoes))}
         return tuple(name for name in taking_part if name in needed)
 
     def _comes_before(self, name: str, lab: Lab) -> bool:
@@ -145,13 +145,13 @@ class _Execution:
             if failed:
                 self._skip(lab, f"{failed[0]} has not converged")
             else:
-                await self._steps(lab)
+                await self._steps(lab, done)
             if not self._stop.asked:
                 self._finish(lab)
         finally:
             done[lab.name].set()
 
-    async def _steps(self, lab: Lab) -> None:
+    async def _steps(self, lab: Lab, done: Mapping[str, asyncio.Event]) -> None:
         runs = {unit: self._run(unit, lab) for unit in self._units(lab)}
         runner = StepRunner(
             lab,
@@ -166,6 +166,14 @@ class _Execution:
         )
         for group in self._chains[lab.name]:
             taking_part = [unit for unit in group if unit in runs]
+            after = [name for unit in taking_part[:1] for name in unit.after if name in done]
+            for name in after:
+                await done[name].wait()
+            if self._stop.asked:
+                return
+            if failed := [name for name in after if not self._tally.converged(name)]:
+                self._skip(lab, f"{failed[0]} has not converged")
+                return
             if self._request.pause:
                 for unit in taking_part:
                     if not self._stop.asked:
@@ -198,7 +206,7 @@ class _Execution:
         self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), note))
 
     def _needed_by(self, lab: Lab) -> list[str]:
-        return [name for name in self._chains if lab.name in self._runbook.lab(name).needs]
+        return [name for name in self._chains if lab.name in self._runbook.lab(name).all_needs]
 
     def _finish(self, lab: Lab) -> None:
         self._finished.add(lab.name)

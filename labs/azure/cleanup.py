@@ -1,0 +1,19 @@
+"""Everything the Azure labs made goes, last first; nothing else does. What lacks the
+workshop's tag stays, and a group that holds such a thing stays with it.
+"""
+
+from workshop.runbook import Lab
+
+LAB = Lab(
+    name="azure.cleanup",
+    title="Delete all of the above",
+    text=__doc__,
+    undoes=(
+        "azure.group",
+        "azure.vnet",
+        "azure.acr",
+        "azure.aks",
+        "azure.aks-secondary",
+        "azure.credentials",
+    ),
+)
