@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -12,12 +13,21 @@ from typing import TYPE_CHECKING
 
 from workshop import console
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.settings import Settings, broken_yaml, load
+from workshop.settings import Settings, broken_yaml, load, read_profile
 
 if TYPE_CHECKING:
     from invoke.config import Config
 
     from workshop.console.screen import Screen
+
+
+_NO_PLACE = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM),
+        *(errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    }
+)
+"""Why a file could not be written. The workshop writes its own files only, and all of them in one folder."""
 
 
 def settings(config: Config) -> Settings:
@@ -28,7 +38,7 @@ def settings(config: Config) -> Settings:
 
 
 def worded(act: Callable[[], int]) -> int:
-    """The exit status of `act`, an error of it being shown."""
+    """The exit status of `act`, an error of it being shown: also one that nobody had thought of."""
     try:
         return act()
     except WorkshopError as error:
@@ -36,9 +46,28 @@ def worded(act: Callable[[], int]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        unusable = error.errno in _NO_PLACE
+        show(_unusable_folder(error) if unusable else error)
+        return 2 if unusable else 1
+    except Exception as error:
+        show(error)
+        return 1
 
 
-def show(error: WorkshopError) -> None:
+def _unusable_folder(error: OSError) -> UsageError:
+    said = error.strerror or str(error)
+    worded = UsageError(
+        "write the workshop's own files",
+        f"{error.filename}: {said}" if error.filename else said,
+        cause="the folder that the setting state (or INVOKE_STATE) names cannot be used, or its disk is full",
+        next_command="name another folder: INVOKE_STATE=~/.mesh-workshop",
+    )
+    worded.__cause__ = error
+    return worded
+
+
+def show(error: BaseException) -> None:
     with console.open(sys.stderr, debug=debugging()) as screen:
         screen.show_error(error)
 
@@ -68,10 +97,23 @@ def word_invokes_own_error(error: BaseException) -> bool:
         known = UsageError("read the settings", str(error), cause=f"see {path} and INVOKE_* variables")
     elif isinstance(error, OSError) and error.filename == path:
         known = UsageError(f"read the profile {path}", error.strerror or str(error))
+    elif isinstance(error, AttributeError) and (no_mapping := _no_mapping()):
+        known = no_mapping
     else:
         return False
     show(known)
     return True
+
+
+def _no_mapping() -> UsageError | None:
+    """What is wrong with a profile that is no mapping: Invoke takes it for one without looking."""
+    named = profile()
+    try:
+        if named:
+            read_profile(Path(named).expanduser())
+    except UsageError as error:
+        return error
+    return None
 
 
 def profile() -> str:

@@ -1,0 +1,61 @@
+"""What goes wrong before or beside a run is said in words, too, and has its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workshop import invocation
+from workshop.settings import ROOT
+
+
+def _invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).parent / "invoke", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("task", ["lab.istio", "sandbox.up"])
+def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path, task: str) -> None:
+    (tmp_path / "file").touch()
+    ran = _invoke(task, INVOKE_STATE=str(tmp_path / "file"))
+    assert ran.returncode == 2
+    assert f"{tmp_path}/file/sandbox: Not a directory" in ran.stderr
+    assert "INVOKE_STATE" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_profile_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("- target\n")
+    ran = _invoke("-f", str(profile), "lab.istio", "--plan")
+    assert ran.returncode == 2
+    assert "it is not a mapping of settings" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_full_disk_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def act() -> int:
+        with Path("/dev/full").open("w") as full:
+            full.write("x")
+        return 0
+
+    assert invocation.worded(act) == 2
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_a_defect_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invocation.worded(lambda: 1 // 0) == 1
+    assert "ZeroDivisionError" in (said := capsys.readouterr().err)
+    assert "a defect in the workshop" in said
+    assert "Traceback" not in said
