@@ -100,8 +100,8 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
         from workshop.runbook.runner import execute
 
         def listen(event: events.Event) -> None:
+            target.journal.listen(event)  # first: what a person has seen is written down
             screen.listen(event)
-            target.journal.listen(event)
 
         status = asyncio.run(
             execute(
