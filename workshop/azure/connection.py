@@ -56,6 +56,8 @@ class Azure:
     polling: float = 10.0
     backoff: float = 0.8
     timeout: float = 60.0
+    looked: list[bool] = field(default_factory=list, init=False, repr=False)
+    """Not empty once everything was looked at (facts.py)."""
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 

@@ -29,12 +29,12 @@ class Credentials(Step):
     async def check(self, run: Run) -> Check:
         from workshop.azure import kubeconfig
         from workshop.azure.cluster import Cluster
-        from workshop.azure.steps import snapshot
+        from workshop.azure.steps import find
 
-        azure, facts = _azure(run), await snapshot(run)
+        azure = _azure(run)
         there, found = kubeconfig.read(azure.kubeconfig), []
         for place in self._places:
-            wanted = kubeconfig.origin_of(facts.find(Cluster(azure, place)))
+            wanted = kubeconfig.origin_of(await find(run, Cluster(azure, place)))
             live = kubeconfig.origin_in(there, place)
             if live is None or live != wanted:
                 found.append(
@@ -63,7 +63,7 @@ class Credentials(Step):
         cluster = Cluster(azure, place)
         with as_error(azure):
             content = await azure.call(f"get the credentials of the {cluster.title}", cluster.kubeconfig)
-        live = await azure.get(cluster.id, cluster.api_version)
+        live = await cluster.look()
         entry = kubeconfig.entry(place, content, kubeconfig.origin_of(live))
         with kubeconfig.temporary(azure.kubeconfig.parent, entry) as path:
             await ClusterGuard(_kubectl(run, place, path), place, disposable=True).adopt()

@@ -1,7 +1,10 @@
-"""What is really at Azure, looked at once, all at the same time, for the checks of a whole run.
+"""What is really at Azure: each resource looked at once, and kept until something was applied.
 
-Two waves: the resources themselves, and then the role assignments, whose names follow from the identities found.
-Settings are checked before the first look: a name or a prefix that Azure would refuse is refused here, at once.
+The first look of a run is at everything, all at the same time, in two waves: the resources, and then the role
+assignments, whose names follow from the identities found. That serves all checks of a run that finds everything as
+wanted. Once something was applied, only what is asked for is looked at again.
+
+Settings are checked before the first look: a name or a range that Azure would refuse is refused here, at once.
 """
 
 from __future__ import annotations
@@ -27,38 +30,38 @@ PLACES: tuple[Place, ...] = ("primary", "secondary")
 PURPOSES: tuple[Purpose, ...] = ("network", "pull")
 
 
-class Snapshot:
-    """The resources found, and the role assignments as far as the identities they belong to are there."""
-
-    def __init__(self, azure: Azure, found: dict[str, Object | None]) -> None:
-        self.azure, self._found = azure, found
-
-    def find(self, resource: Resource) -> Object | None:
-        return self._found.get(resource.id.lower())
-
-    def role(self, place: Place, purpose: Purpose) -> Role:
-        role = Role(self.azure, place, purpose)
-        return Role(self.azure, place, purpose, role.principal_of(self.find(role.holder)))
-
-
 @dataclass(frozen=True, slots=True)
-class AzureFacts:
-    """The source of a Snapshot; all steps observe the same one."""
+class Live:
+    """The source of one resource as it is; equal resources are looked at once."""
 
-    async def observe(self, run: Run) -> Snapshot:
-        azure = run.use(Azure)
-        validate(azure.settings)
-        resources: list[Resource] = [Registry(azure)]
-        for place in PLACES:
-            resources += [kind(azure, place) for kind in (Group, Network, Identity, Cluster)]
-        found = await look(resources)
-        first = Snapshot(azure, found)
-        roles = [first.role(place, purpose) for place in PLACES for purpose in PURPOSES]
-        there = [role for role in roles if role.principal and first.find(role.scope)]
-        return Snapshot(azure, found | await look(list(there)))
+    resource: Resource
+
+    async def observe(self, run: Run) -> Object | None:
+        return await self.resource.look()
 
 
-async def look(resources: list[Resource]) -> dict[str, Object | None]:
-    """By id, in lower case."""
-    found = await together(*(resource.azure.get(resource.id, resource.api_version) for resource in resources))
-    return {resource.id.lower(): live for resource, live in zip(resources, found, strict=True)}
+async def find(run: Run, resource: Resource) -> Object | None:
+    """The resource as it is, None when it is not there."""
+    await _first_look(run)
+    return await run.observe(Live(resource))
+
+
+async def find_role(run: Run, place: Place, purpose: Purpose) -> tuple[Role, Object | None]:
+    """The assignment that belongs to the identity that is there now; its principal is empty when there is none."""
+    role = Role(run.use(Azure), place, purpose)
+    role = Role(role.azure, place, purpose, role.principal_of(await find(run, role.holder)))
+    there = role.principal and await find(run, role.scope)
+    return role, await find(run, role) if there else None
+
+
+async def _first_look(run: Run) -> None:
+    azure = run.use(Azure)
+    if azure.looked:
+        return
+    validate(azure.settings)
+    azure.looked.append(True)
+    resources: list[Resource] = [Registry(azure)]
+    for place in PLACES:
+        resources += [kind(azure, place) for kind in (Group, Network, Identity, Cluster)]
+    await together(*(run.observe(Live(resource)) for resource in resources))
+    await together(*(find_role(run, place, purpose) for place in PLACES for purpose in PURPOSES))

@@ -23,12 +23,12 @@ class ImportImages(Step):
 
     async def check(self, run: Run) -> Check:
         from workshop.azure.registry import IMAGES_TAG, digest_of
-        from workshop.azure.steps import snapshot
+        from workshop.azure.steps import find
 
         registry, images = _registry(run), _azure(run).settings.import_images
         if not images:
             return Check(note="none asked for (azure.import_images)")
-        live = (await snapshot(run)).find(registry)
+        live = await find(run, registry)
         if ((live or {}).get("tags") or {}).get(IMAGES_TAG) == digest_of(images):
             return Check()
         return Check(tuple(Difference(f"image {image}", "", f"in {registry.name}", ABSENT) for image in images))

@@ -124,7 +124,7 @@ class Operations:
         return live
 
     async def _look(self, resource: Resource) -> Object | None:
-        return await self._run.cuttable(self._azure.get(resource.id, resource.api_version))
+        return await self._run.cuttable(resource.look())
 
     async def _write(self, resource: Resource, verb: str, send: Callable[..., Any]) -> None:
         await self._begin(resource.id, f"{verb} the {resource.title}", f"{verb} {resource.kind}", send, resource)

@@ -48,6 +48,10 @@ class Resource(ABC):
     @abstractmethod
     def id(self) -> str: ...
 
+    async def look(self) -> Object | None:
+        """As it is; None when it is not there."""
+        return await self.azure.get(self.id, self.api_version)
+
     @abstractmethod
     def wanted(self) -> Object: ...
 

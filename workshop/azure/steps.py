@@ -15,8 +15,8 @@ from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step,
 
 if TYPE_CHECKING:
     from workshop.azure.connection import Azure
-    from workshop.azure.facts import Snapshot
     from workshop.azure.resource import Resource
+    from workshop.azure.role import Role
     from workshop.runbook.run import Run
 
 Place = Literal["primary", "secondary"]
@@ -97,10 +97,16 @@ def _cluster(azure: Azure, place: Place) -> Resource:
     return Cluster(azure, place)
 
 
-async def snapshot(run: Run) -> Snapshot:
-    from workshop.azure.facts import AzureFacts
+async def find(run: Run, resource: Resource) -> dict[str, Any] | None:
+    from workshop.azure import facts
 
-    return await run.observe(AzureFacts())
+    return await facts.find(run, resource)
+
+
+async def _find_role(run: Run, place: Place, purpose: Purpose) -> tuple[Role, dict[str, Any] | None]:
+    from workshop.azure import facts
+
+    return await facts.find_role(run, place, purpose)
 
 
 class Ensure(Step):
@@ -111,7 +117,7 @@ class Ensure(Step):
 
     async def check(self, run: Run) -> Check:
         resource = self.resource(run)
-        live = (await snapshot(run)).find(resource)
+        live = await find(run, resource)
         found = resource.differences(live)
         if live is not None and found:
             resource.refuse_foreign(live)
@@ -126,7 +132,7 @@ class Ensure(Step):
     async def verify(self, run: Run) -> Verdict | None:
         """Shows what came of it; shared with the next step's check."""
         resource = self.resource(run)
-        live = (await snapshot(run)).find(resource)
+        live = await find(run, resource)
         found = resource.differences(live)
         if found:
             first = found[0]
@@ -137,7 +143,7 @@ class Ensure(Step):
 
     async def check_undo(self, run: Run) -> Check:
         resource = self.resource(run)
-        live = (await snapshot(run)).find(resource)
+        live = await find(run, resource)
         if live is None:
             return Check()
         if not resource.is_ours(live):
@@ -190,9 +196,7 @@ class AssignRole(Step):
         self.title, self._place, self._purpose = title, place, purpose
 
     async def check(self, run: Run) -> Check:
-        facts = await snapshot(run)
-        role = facts.role(self._place, self._purpose)
-        live = facts.find(role) if role.principal else None
+        role, live = await _find_role(run, self._place, self._purpose)
         if live is None:
             return Check((Difference(role.title, "", "present", ABSENT),))
         return Check(role.differences(live))
@@ -201,7 +205,7 @@ class AssignRole(Step):
         from workshop.azure.operations import Operations
         from workshop.runbook.errors import WorkshopError
 
-        role = (await snapshot(run)).role(self._place, self._purpose)
+        role, _ = await _find_role(run, self._place, self._purpose)
         if not role.principal:
             raise WorkshopError(
                 f"give the {role.title}",
@@ -212,17 +216,16 @@ class AssignRole(Step):
         await Operations(run).converge(role)
 
     async def check_undo(self, run: Run) -> Check:
-        facts = await snapshot(run)
-        role = facts.role(self._place, self._purpose)
-        if not role.principal or facts.find(role) is None:
+        role, live = await _find_role(run, self._place, self._purpose)
+        if live is None:
             return Check()
         return Check((Difference(role.title, "", ABSENT, "present"),))
 
     async def undo(self, run: Run) -> None:
         from workshop.azure.operations import Operations
 
-        role = (await snapshot(run)).role(self._place, self._purpose)
-        if role.principal:
+        role, live = await _find_role(run, self._place, self._purpose)
+        if live is not None:
             await Operations(run).remove(role)
 
     def explain(self, run: Run) -> Explanation:

@@ -1,0 +1,304 @@
+"""An Azure in this process: the sandbox's ARM in a thread, over HTTPS, and a run of steps against it.
+
+Clusters are made without a Kubernetes behind them, and everything takes hundredths of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.runbook.world import FakeGate, FakeGuard
+from workshop import settings
+from workshop.azure import steps
+from workshop.azure.connection import Azure
+from workshop.runbook import Lab, Runbook, Step, Together
+from workshop.runbook.events import Event, RunFinished, StepFinished, Told
+from workshop.runbook.journal import Journal
+from workshop.runbook.plan import Plan, plan
+from workshop.runbook.request import Request
+from workshop.runbook.runner import execute
+from workshop.sandbox.azure.cloud import Cloud
+from workshop.sandbox.azure.server import ArmServer
+from workshop.sandbox.azure.settings import Settings
+from workshop.sandbox.certificates import server_context
+from workshop.sandbox.node_pool import NodePool
+from workshop.sandbox.stack import listen
+
+SUBSCRIPTION = "0ba4e8a4-4a5c-4f3e-9a0e-5d6c3c1f8e11"
+TENANT = "5f9d1e37-86a3-4c5f-8b35-1d6a9e0c7b22"
+TOKEN = "a-token"  # noqa: S105
+
+QUICK = {
+    "virtualNetworks": 0.02,
+    "registries": 0.02,
+    "importImage": 0.02,
+    "managedClusters": 0.05,
+    "provider": 0.05,
+}
+
+
+class _Stack:
+    host = "cluster.example"
+
+    def kubeconfig(self, context: str, user: str) -> bytes:
+        return b""
+
+    def scale(self, pool: NodePool) -> None:
+        return
+
+    async def stop(self) -> None:
+        return
+
+
+class _Stacks:
+    async def start(self, name: str, pool: NodePool) -> _Stack:
+        return _Stack()
+
+
+class Arm:
+    """Azure's control plane; a context manager that runs it in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Arm:
+        self._thread.start()
+        context, authority = server_context(("127.0.0.1",), self._folder)
+        self.ca = self._folder / "ca.pem"
+        self.ca.write_bytes(authority)
+        self._server_side, self._client_side = context, ssl.create_default_context(cafile=str(self.ca))
+        self._do(self._start())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._do(self._server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _start(self) -> None:
+        listener = listen("127.0.0.1", 0)
+        self.url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        settings = Settings().changed({"durations": QUICK})
+        self.cloud = Cloud(self.url, SUBSCRIPTION, TENANT, settings, _Stacks())
+        self._server = ArmServer(self.cloud, TOKEN)
+        await self._server.start(listener, self._server_side)
+
+    def reset(self) -> None:
+        """A fresh one, at another port."""
+        self._do(self._server.stop())
+        self._do(self._start())
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+
+    def set(self, **changed: Any) -> None:
+        self._control("POST", "settings", changed)
+
+    def clear(self) -> None:
+        """Forget what was asked: the next request is number 1."""
+        self._control("DELETE", "requests")
+
+    def requests(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._control("GET", "requests")["value"]
+        return found
+
+    def sent(self, *methods: str, accepted: bool = False) -> list[str]:
+        """ "PUT mesh-workshop/aks-vnet", in the order they came."""
+        return [
+            f"{each['method']} {short(each['path'])}"
+            for each in self.requests()
+            if each["method"] in methods and not (accepted and not _accepted(each))
+        ]
+
+    def until(self, method: str, path: str) -> None:
+        """Wait until such a request has come."""
+        limit = time.monotonic() + 10
+        while time.monotonic() < limit:
+            if any(each["method"] == method and path in each["path"] for each in self.requests()):
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"no {method} {path} came")
+
+    def _control(self, method: str, what: str, body: Any = None) -> Any:
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.url}/sandbox/{what}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._client_side)
+        )
+        with opener.open(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+def short(path: str) -> str:
+    """Group and name of a resource's path; of a role assignment, its scope's."""
+    scope, _, role = path.partition("/providers/Microsoft.Authorization/roleAssignments/")
+    parts = scope.strip("/").split("/")
+    name = parts[-1] if len(parts) <= 4 else f"{parts[3]}/{parts[-1]}"
+    return f"role {role[:8]} on {name}" if role else name
+
+
+def _accepted(request: dict[str, Any]) -> bool:
+    return not request["fault"] and request["status"] is not None and request["status"] < 300
+
+
+@dataclass(frozen=True)
+class _Token:
+    expires_on: int
+    token: str = TOKEN
+
+
+@dataclass
+class Credential:
+    """Counts how often a token was asked for."""
+
+    tokens: list[str] = field(default_factory=lambda: [TOKEN])
+    asked: int = 0
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        token = self.tokens[min(self.asked, len(self.tokens) - 1)]
+        self.asked += 1
+        return _Token(int(time.time()) + 3600, token)
+
+
+def profile(**changed: Any) -> settings.Azure:
+    """The default profile's, with what is changed."""
+    everything = settings.from_config(settings.read_profile(settings.DEFAULT_PROFILE))
+    return msgspec.structs.replace(everything.azure, **changed)
+
+
+def runbook() -> Runbook:
+    """The labs' steps, but for the credentials, which need a Kubernetes."""
+    parts = {
+        "azure.group": (Together((steps.group("Group", "primary"), steps.group("Second group", "secondary"))),),
+        "azure.vnet": (
+            Together(
+                (
+                    steps.network("Network"),
+                    steps.identity("Identity"),
+                    steps.network("Second network", "secondary"),
+                    steps.identity("Second identity", "secondary"),
+                )
+            ),
+            Together((steps.role("Role"), steps.role("Second role", "secondary"))),
+        ),
+        "azure.acr": (steps.registry("Registry"), steps.images("Images")),
+        "azure.aks": (steps.cluster("Cluster"), steps.role("Pull", purpose="pull")),
+        "azure.aks-secondary": (
+            steps.cluster("Second cluster", "secondary"),
+            steps.role("Second pull", "secondary", "pull"),
+        ),
+    }
+    needs = {
+        "azure.vnet": ("azure.group",),
+        "azure.acr": ("azure.group",),
+        "azure.aks": ("azure.vnet", "azure.acr"),
+        "azure.aks-secondary": ("azure.vnet", "azure.acr"),
+    }
+    labs = [Lab(name, name, name, steps, needs.get(name, ())) for name, steps in parts.items()]
+    return Runbook((*labs, Lab("azure.cleanup", "Clean up", "", undoes=tuple(parts))))
+
+
+def lab_of(*parts: Step) -> Runbook:
+    return Runbook((Lab("azure.one", "One", "", parts), Lab("azure.cleanup", "", "", undoes=("azure.one",))))
+
+
+@dataclass
+class Session:
+    """Runs against an Arm, one after the other, with one state folder."""
+
+    arm: Arm
+    folder: Path
+    runbook: Runbook = field(default_factory=runbook)
+    settings: settings.Azure = field(default_factory=profile)
+    credential: Credential = field(default_factory=Credential)
+    events: list[Event] = field(default_factory=list)
+    timeout: float = 2.0
+    backoff: float = 0.01
+
+    @property
+    def azure(self) -> Azure:
+        return Azure(
+            SUBSCRIPTION,
+            TENANT,
+            self.settings,
+            self.folder / "kubeconfig",
+            endpoint=self.arm.url,
+            ca=self.arm.ca,
+            credential=lambda: self.credential,  # type: ignore[arg-type, return-value]
+            polling=0.01,
+            backoff=self.backoff,
+            timeout=self.timeout,
+        )
+
+    @property
+    def toolbox(self) -> dict[type, object]:
+        return {Azure: self.azure, Journal: Journal(self.folder / "journal.sqlite")}
+
+    async def run(self, *labs: str, **asked: Any) -> int:
+        self.events.clear()
+        names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)
+        return await execute(
+            self.runbook,
+            Request(names, command="invoke lab.azure", **asked),
+            self.toolbox,
+            self.events.append,
+            target="sandbox",
+            guard=FakeGuard(disposable=True),
+            gate=FakeGate(),
+        )
+
+    async def converge(self, *labs: str, **asked: Any) -> list[str]:
+        """The outcomes of the steps, in the order they ended."""
+        status = await self.run(*labs, **asked)
+        assert status == 0, self.errors
+        return self.outcomes
+
+    async def plan(self, *labs: str) -> Plan:
+        names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)
+        return await plan(self.runbook, Request(names), self.toolbox, self.events.append, target="sandbox")
+
+    @property
+    def steps(self) -> list[StepFinished]:
+        return [event for event in self.events if isinstance(event, StepFinished)]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [event.outcome for event in self.steps]
+
+    @property
+    def changed(self) -> list[str]:
+        return [event.title for event in self.steps if event.outcome == "changed"]
+
+    @property
+    def errors(self) -> list[Exception]:
+        refused = [event.error for event in self.events if isinstance(event, RunFinished) and event.error]
+        return [event.error for event in self.steps if event.error] + refused
+
+    @property
+    def told(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Told)]
+
+
+def twice(sent: Iterable[str]) -> list[str]:
+    """What was sent more than once."""
+    seen: set[str] = set()
+    return [each for each in sent if each in seen or seen.add(each)]  # type: ignore[func-returns-value]
