@@ -100,15 +100,15 @@ class Discovery:
     def _group(self, name: str) -> Object:
         versions = self.group_versions().get(name)
         if not versions:
-            raise not_served()
+            raise not_served(name)
         return {"kind": "APIGroup", "apiVersion": "v1", **_api_group(name, versions)}
 
     def _resources(self, group: str, version: str) -> Object:
+        group_version = f"{group}/{version}" if group else version
         found = self._of(group, version)
         if not found:
-            raise not_served()
+            raise not_served(group_version)
         entries = [entry for resource in found for entry in _entries(resource)]
-        group_version = f"{group}/{version}" if group else version
         return {
             "kind": "APIResourceList",
             "apiVersion": "v1",

@@ -41,18 +41,28 @@ def parse_path(path: str, registry: Registry) -> Target:
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
     resource = registry.find(group, version, rest[0])
-    if resource is None or len(rest) > 3 or (namespace is not None and not resource.namespaced):
+    if resource is None:
+        raise not_served(_what_is_missing(group, version, rest[0], registry))
+    if len(rest) > 3 or (namespace is not None and not resource.namespaced):
         raise not_served()
     name, subresource = [*rest, None, None][1:3]
     if subresource is not None and subresource not in resource.subresources:
-        raise not_served()
+        raise not_served(f"{resource.plural}/{subresource}")
     if name is not None and resource.namespaced and namespace is None:
         raise not_served()
     return Target(resource, namespace, name, subresource)
 
 
-def not_served() -> ApiError:
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+def not_served(what: str = "") -> ApiError:
+    """Kubernetes' words, which clients know, and then `what` it is that the sandbox does not have."""
+    told = f" (the sandbox has no {what})" if what else ""
+    return ApiError(404, "NotFound", f"the server could not find the requested resource{told}")
+
+
+def _what_is_missing(group: str, version: str, plural: str, registry: Registry) -> str:
+    others = [one.api_version for one in registry.all() if (one.group, one.plural) == (group, plural)]
+    instead = f", only in {', '.join(others)}" if others else ""
+    return f"{plural} in {group}/{version}{instead}" if group else f"{plural} in {version}{instead}"
 
 
 @dataclass(frozen=True, slots=True)
