@@ -97,7 +97,8 @@ class Cloud:
         return None
 
     def seconds(self, what: str, *, deleting: bool = False) -> float:
-        return self.settings.durations[what] / (2 if deleting else 1)
+        """How long it lasts; nothing for what is done at once."""
+        return self.settings.durations[what] / (2 if deleting else 1) if what else 0.0
 
     # Groups and what is in them.
 

@@ -63,17 +63,18 @@ def check_quota(cloud: Cloud, location: str, pool: Body, before: int) -> None:
         )
     requested = size.cores * (pool["count"] - before)
     used = cores_used(cloud, location)
-    for name, limit, taken in (
-        (size.family_name, cloud.settings.quotas["family"], used.get(size.family, 0)),
-        ("Total Regional vCPUs", cloud.settings.quotas["cores"], sum(used.values())),
-    ):
-        if requested > 0 and taken + requested > limit:
-            raise ArmError(
-                400,
-                "ErrCode_InsufficientVCPUQuota",
-                f"Insufficient vcpu quota requested {requested}, remaining {limit - taken} for family {name} "
-                f"for region {location}.",
-            )
+    family = cloud.settings.quotas["family"] - used.get(size.family, 0)
+    region = cloud.settings.quotas["cores"] - sum(used.values())
+    if requested > 0 and requested > region:
+        said = f"left regional vcpu quota {region}, requested quota {requested}"
+        raise ArmError(
+            400,
+            "ErrCode_InsufficientVCPUQuota",
+            f"Insufficient regional vcpu quota left for location {location}. {said}.",
+        )
+    if requested > 0 and requested > family:
+        said = f"requested {requested}, remaining {family} for family {size.family} for region {location}"
+        raise ArmError(400, "ErrCode_InsufficientVCPUQuota", f"Insufficient vcpu quota {said}.")
 
 
 def check_count(cloud: Cloud, location: str, there: int) -> None:
@@ -82,7 +83,9 @@ def check_count(cloud: Cloud, location: str, there: int) -> None:
         raise ArmError(
             400,
             "ManagedClusterCountExceedsQuotaLimit",
-            f"Managed cluster count exceeds the quota limit in region {location}: {there} of {limit} are used.",
+            "Operation results in exceeding quota limits for managed clusters. "
+            f"Maximum allowed: {limit}, Current usage: {there}, Additional requested: 1. "
+            "Consider deleting unused clusters or requesting a quota increase.",
         )
 
 

@@ -1,0 +1,105 @@
+"""Virtual networks and subnets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .world import LOCATION, Arm, refused
+
+
+def body(*subnets: tuple[str, str], space: str = "10.0.0.0/8") -> dict[str, Any]:
+    shown = [{"name": name, "properties": {"addressPrefix": prefix}} for name, prefix in subnets]
+    return {"location": LOCATION, "properties": {"addressSpace": {"addressPrefixes": [space]}, "subnets": shown}}
+
+
+def test_a_life(arm: Arm, group: str) -> None:
+    networks = arm.network.virtual_networks
+    arm.set(durations={"virtualNetworks": 0.1})
+    poller = networks.begin_create_or_update(group, "net", body(("nodes", "10.240.0.0/16")))
+    assert networks.get(group, "net").properties.provisioning_state == "Updating"
+    made = poller.result()
+    assert made.properties.provisioning_state == "Succeeded"
+    assert made.properties.subnets[0].id.endswith("/virtualNetworks/net/subnets/nodes")
+    assert [each.name for each in networks.list(group)] == ["net"]
+    assert networks.update_tags(group, "net", {"tags": {"a": "b"}}).tags == {"a": "b"}
+    networks.begin_delete(group, "net").result()
+    assert refused(lambda: networks.get(group, "net")).error.code == "ResourceNotFound"
+    networks.begin_delete(group, "net").result()
+
+
+def test_a_put_replaces_all_of_it_and_takes_back_what_it_gave(arm: Arm, group: str) -> None:
+    networks = arm.network.virtual_networks
+    made = networks.begin_create_or_update(group, "net", body(("a", "10.1.0.0/16"), ("b", "10.2.0.0/16"))).result()
+    again = networks.begin_create_or_update(group, "net", made).result()
+    assert [each.name for each in again.properties.subnets] == ["a", "b"]
+    assert again.properties.resource_guid == made.properties.resource_guid
+    fewer = networks.begin_create_or_update(group, "net", body(("b", "10.2.0.0/16"))).result()
+    assert [each.name for each in fewer.properties.subnets] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        (body(("a", "11.0.0.0/16")), "NetcfgInvalidSubnet"),
+        (body(("a", "10.1.0.0/16"), ("b", "10.1.2.0/24")), "NetcfgSubnetRangesOverlap"),
+        (body(("a", "10.1.0.1/16")), "InvalidCIDRNotation"),
+        (body(space="10.0.0.0/33"), "InvalidCIDRNotation"),
+        (body(("a b", "10.1.0.0/16")), "InvalidResourceName"),
+        ({**body(), "location": "atlantis"}, "LocationNotAvailableForResourceType"),
+        ({"properties": body()["properties"]}, "LocationRequired"),
+        ({**body(), "zones": ["1"]}, "InvalidRequestContent"),
+        ({"location": LOCATION, "properties": {}}, "InvalidRequestContent"),
+    ],
+)
+def test_refusals(arm: Arm, group: str, wanted: dict[str, Any], code: str) -> None:
+    error = refused(lambda: arm.network.virtual_networks.begin_create_or_update(group, "net", wanted))
+    assert (error.status_code, error.error.code) == (400, code)
+
+
+def test_it_is_busy_while_it_is_made(arm: Arm, group: str) -> None:
+    networks = arm.network.virtual_networks
+    arm.set(durations={"virtualNetworks": 0.3})
+    poller = networks.begin_create_or_update(group, "net", body())
+    error = refused(lambda: networks.begin_create_or_update(group, "net", body()))
+    assert (error.status_code, error.error.code) == (409, "AnotherOperationInProgress")
+    assert refused(lambda: networks.begin_delete(group, "net")).status_code == 409
+    poller.result()
+
+
+def test_it_stays_where_it_is(arm: Arm, group: str) -> None:
+    arm.make_network(group)
+    elsewhere = {**body(), "location": "northeurope"}
+    error = refused(lambda: arm.network.virtual_networks.begin_create_or_update(group, "net", elsewhere))
+    assert (error.status_code, error.error.code) == (409, "InvalidResourceLocation")
+
+
+def test_etags(arm: Arm, group: str) -> None:
+    networks = arm.network.virtual_networks
+    etag = arm.make_network(group).etag
+
+    def put(**options: Any) -> Any:
+        return networks.begin_create_or_update(group, "net", body(), **options).result()
+
+    assert put(headers={"If-Match": etag}).etag != etag
+    error = refused(lambda: put(headers={"If-Match": etag}))
+    assert (error.status_code, error.error.code) == (412, "PreconditionFailed")
+    assert refused(lambda: put(headers={"If-None-Match": "*"})).status_code == 412
+    id_ = arm.id_of(group, "Microsoft.Network/virtualNetworks", "net")
+    status, _, _ = arm.ask("DELETE", f"{id_}?api-version=1", headers={"If-Match": etag})
+    assert status == 412
+
+
+def test_subnets_have_paths_of_their_own(arm: Arm, group: str) -> None:
+    arm.make_network(group)
+    subnets = arm.network.subnets
+    made = subnets.begin_create_or_update(group, "net", "more", {"properties": {"addressPrefix": "10.1.0.0/16"}})
+    assert made.result().properties.address_prefix == "10.1.0.0/16"
+    assert [each.name for each in subnets.list(group, "net")] == ["nodes", "more"]
+    over = {"properties": {"addressPrefix": "10.1.2.0/24"}}
+    error = refused(lambda: subnets.begin_create_or_update(group, "net", "over", over))
+    assert error.error.code == "NetcfgSubnetRangesOverlap"
+    subnets.begin_delete(group, "net", "more").result()
+    assert refused(lambda: subnets.get(group, "net", "more")).status_code == 404
+    assert subnets.get(group, "net", "nodes").properties.provisioning_state == "Succeeded"

@@ -1,0 +1,88 @@
+"""The subscription, providers, and how the endpoint refuses what it does not serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .world import LOCATION, Arm, refused
+
+
+def test_who_and_where(arm: Arm) -> None:
+    shown = arm.get(f"/subscriptions/{arm.subscription}")
+    assert (shown["tenantId"], shown["state"]) == (arm.tenant, "Enabled")
+    assert [each["subscriptionId"] for each in arm.get("/subscriptions")["value"]] == [arm.subscription]
+    assert [each["tenantId"] for each in arm.get("/tenants")["value"]] == [arm.tenant]
+    locations = arm.get(f"/subscriptions/{arm.subscription}/locations")["value"]
+    assert LOCATION in [each["name"] for each in locations]
+
+
+def test_a_provider_is_registered_after_a_while(arm: Arm, group: str) -> None:
+    arm.set(providers={"Microsoft.Network": "NotRegistered"}, durations={"provider": 0.2})
+    providers = arm.resources.providers
+    assert providers.get("Microsoft.Network").registration_state == "NotRegistered"
+    status, body, _ = arm.ask("PUT", f"{arm.id_of(group, 'Microsoft.Network/virtualNetworks', 'n')}?api-version=1")
+    assert (status, body["error"]["code"]) == (409, "MissingSubscriptionRegistration")
+    assert body["error"]["details"][0]["target"] == "Microsoft.Network"
+    assert providers.register("Microsoft.Network").registration_state == "Registering"
+    assert providers.register("Microsoft.Network").registration_state == "Registering"
+    states = set()
+    while (state := providers.get("Microsoft.Network").registration_state) != "Registered":
+        states.add(state)
+    assert states == {"Registering"}
+    arm.make_network(group)
+    assert refused(lambda: providers.get("Microsoft.Nothing")).error.code == "InvalidResourceNamespace"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/subscriptions?api-version=1", {"Authorization": "Bearer other"}, 401, "InvalidAuthenticationToken"),
+        ("/subscriptions?api-version=1", {"Authorization": ""}, 401, "AuthenticationFailed"),
+        ("/sandbox/settings", {"Authorization": ""}, 401, "AuthenticationFailed"),
+        ("/subscriptions", {}, 400, "MissingApiVersionParameter"),
+        ("/subscriptions/mine?api-version=1", {}, 400, "InvalidSubscriptionId"),
+        ("/subscriptions/{other}?api-version=1", {}, 404, "SubscriptionNotFound"),
+        ("/subscriptions/{own}/providers/Microsoft.Web/sites?api-version=1", {}, 404, "InvalidResourceType"),
+        (
+            "/subscriptions/{own}/resourceGroups/no/providers/A.B/c/d?api-version=1",
+            {},
+            404,
+            "ResourceGroupNotFound",
+        ),
+        ("/nothing?api-version=1", {}, 404, "InvalidResourceType"),
+    ],
+)
+def test_refusals(arm: Arm, path: str, headers: dict[str, str], status: int, code: str) -> None:
+    places = {"own": arm.subscription, "other": arm.tenant}
+    got, body, answered = arm.ask("GET", path.format(**places), headers=headers)
+    assert (got, body["error"]["code"]) == (status, code)
+    assert body["error"]["message"]
+    assert ("WWW-Authenticate" in answered) == (status == 401)
+
+
+@pytest.mark.parametrize("body", [b"{", b'"text"', b"[]", b"\xff"])
+def test_a_body_that_is_no_object(arm: Arm, body: Any) -> None:
+    status, said, _ = arm.ask("PUT", f"/subscriptions/{arm.subscription}/resourceGroups/g?api-version=1", body)
+    assert (status, said["error"]["code"]) == (400, "InvalidRequestContent")
+
+
+def test_a_method_that_is_not_served(arm: Arm) -> None:
+    status, said, headers = arm.ask("POST", f"/subscriptions/{arm.subscription}/resourceGroups/g?api-version=1", {})
+    assert (status, said["error"]["code"]) == (405, "MethodNotAllowed")
+    assert "PUT" in headers["Allow"]
+
+
+def test_usages_and_sizes(arm: Arm) -> None:
+    arm.set(quotas={"cores": 12, "family": 6, "managedClusters": 3})
+    place = f"/subscriptions/{arm.subscription}/providers"
+    usages = arm.get(f"{place}/Microsoft.Compute/locations/northeurope/usages")["value"]
+    by_name = {each["name"]["value"]: (each["currentValue"], each["limit"]) for each in usages}
+    assert (by_name["cores"], by_name["standardDSv2Family"]) == ((0, 12), (0, 6))
+    (clusters,) = arm.get(f"{place}/Microsoft.ContainerService/locations/northeurope/usages")["value"]
+    assert (clusters["name"]["value"], clusters["limit"]) == ("ManagedClusters", 3)
+    sizes = arm.get(f"{place}/Microsoft.Compute/skus", more="&$filter=location%20eq%20'northeurope'")["value"]
+    (size,) = [each for each in sizes if each["name"] == "Standard_DS2_v2"]
+    assert {each["name"]: each["value"] for each in size["capabilities"]}["vCPUs"] == "2"
+    assert (size["family"], size["locations"]) == ("standardDSv2Family", ["northeurope"])
