@@ -35,6 +35,10 @@ def test_explain(either_kubectl: Kubectl) -> None:
     assert "GROUP:      apps" in said
     assert "maxSurge\t<IntOrString>" in said
     assert "How many pods more than wanted" in said
+    assert either_kubectl("explain", "deployment.spec.strategy").count("How pods are replaced.") == 1
+    assert "strategy\t<DeploymentStrategy>\n    How pods are replaced." in either_kubectl(
+        "explain", "deployment.spec"
+    )
     assert "RollingUpdate" in either_kubectl("explain", "deployment", "--recursive")
     assert 'field "nothing" does not exist' in either_kubectl.fails("explain", "pod.spec.nothing")
 
