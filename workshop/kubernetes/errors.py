@@ -71,8 +71,9 @@ def reason_of(stderr: str) -> str:
 
 
 def without_log_lines(stderr: str) -> str:
-    """stderr without client-go's own log lines (`E1121 08:52:40.956476 9392 memcache.go:381] ...`)."""
-    lines = stderr.strip().splitlines()
+    """stderr without client-go's own log lines (`E1121 08:52:40.956476 9392 memcache.go:381] ...`), and every line
+    once: for several kinds kubectl says the same of each."""
+    lines = list(dict.fromkeys(stderr.strip().splitlines()))
     plain = [line for line in lines if not re.match(r"[EWI]\d{4} \d\d:\d\d:", line)]
     return "\n".join(plain or lines)
 
