@@ -49,7 +49,7 @@ async def test_later_stages_are_planned_from_the_stage_before_not_from_what_is_t
     assert [step.check.differences for step in plan.steps] == [
         (Difference("r", "", "v1", "v3"),),
         (Difference("r", "", "v2", "v1"),),
-        (Difference("Move r", "", "v3", "v2"),),
+        (Difference("r", "", "v3", "v2"),),
     ]
 
 

@@ -69,6 +69,8 @@ class Course:
         """Set by a plan when something before will have moved the object: where it is now decides no more."""
         self._later, self._again, self._by_name = later, again, by_name
         self._position: Position | None = None
+        self._subjects: tuple[str, ...] = (timeline.title,)
+        """What the timeline moves, as far as checks have told."""
 
     async def position(self, run: Run) -> Position:
         if self._position is None:
@@ -91,6 +93,7 @@ class Course:
             here = stage == behind
             return Look(Check(note="the cluster is here" if here and behind < len(stages) - 1 else ""), here)
         check = await step.check(run)
+        self._subjects = tuple(dict.fromkeys(item.subject for item in check.differences)) or self._subjects
         if self.moved:
             check = self._from_before(stage, check)
         if position.off_path and stage == 0:
@@ -101,10 +104,10 @@ class Course:
         """What a check says of an object that will have been moved before: it compares with what is there now, so
         of its differences only the subjects hold."""
         stages = self.timeline.stages
-        if stage == 0:
-            return check if check.differences else Check((Difference(self.timeline.title, "", stages[0], "moved"),))
-        subjects = dict.fromkeys(item.subject for item in check.differences) or {self.timeline.title: None}
-        return Check(tuple(Difference(subject, "", stages[stage], stages[stage - 1]) for subject in subjects))
+        if stage == 0 and check.differences:
+            return check
+        before = stages[stage - 1] if stage else "moved"
+        return Check(tuple(Difference(subject, "", stages[stage], before) for subject in self._subjects))
 
 
 class Undo(Step):
