@@ -71,7 +71,8 @@ def _group_task(name: str, labs: Iterable[Lab]) -> Task[Any]:
     def body(context: Context, **given: Any) -> None:
         _end(_command().run_labs(context.config, RUNBOOK, names, {}, **given))
 
-    return _task(body, "all", f"All {name.capitalize()} labs in order, without the clean-up.", list(_COMMON))
+    which = f"{name.capitalize()} labs" if name else "labs"
+    return _task(body, "all", f"All {which} in order, without the clean-up.", list(_COMMON))
 
 
 def _task(body: Callable[..., None], name: str, text: str, options: list[Option]) -> Task[Any]:
@@ -144,6 +145,7 @@ def test(context: Context) -> None:
 def _labs() -> Collection:
     """`lab.istio.install`, ... from the runbook; a lab's name before the dot is its collection."""
     root = Collection("lab")
+    root.add_task(_group_task("", RUNBOOK.labs), default=True)
     for group in dict.fromkeys(lab.name.partition(".")[0] for lab in RUNBOOK.labs):
         labs = [lab for lab in RUNBOOK.labs if lab.name.startswith(f"{group}.")]
         collection = Collection(group)

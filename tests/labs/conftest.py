@@ -104,6 +104,17 @@ def _lasting(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "metadata": metadata}
 
 
+def until(process: subprocess.Popen[str], pattern: str) -> str:
+    """What the process has said when `pattern` is in it (or when it ended)."""
+    said = ""
+    assert process.stdout
+    while line := process.stdout.readline():
+        said += line
+        if re.search(pattern, said):
+            break
+    return said
+
+
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     state = tmp_path_factory.mktemp("workshop")

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
-import subprocess
 
-from tests.labs.conftest import Workshop
+from tests.labs.conftest import Workshop, until
 
 CONVERGED = 13
-
-
-def _until(process: subprocess.Popen[str], pattern: str) -> str:
-    """What the process has said when `pattern` is in it (or when it ended)."""
-    said = ""
-    assert process.stdout
-    while line := process.stdout.readline():
-        said += line
-        if re.search(pattern, said):
-            break
-    return said
 
 
 def test_killed_after_any_step_the_same_command_converges(workshop: Workshop) -> None:
@@ -28,7 +15,7 @@ def test_killed_after_any_step_the_same_command_converges(workshop: Workshop) ->
     kills = 0
     for _ in range(2 * CONVERGED):
         process = workshop.start("lab.istio")
-        _until(process, r"✓ changed ")
+        until(process, r"✓ changed ")
         finished = process.poll() is not None
         process.kill()
         process.communicate()
@@ -52,7 +39,7 @@ def test_killed_after_any_step_the_same_command_converges(workshop: Workshop) ->
 def test_ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on(workshop: Workshop) -> None:
     workshop.converge("lab.istio.canary", "--to", "v1")
     process = workshop.start("lab.istio.canary")
-    _until(process, r"istio\.canary")
+    until(process, r"istio\.canary")
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=30)[0]
     assert process.returncode == 130, said
@@ -63,7 +50,7 @@ def test_ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on(workshop: Workshop) 
 def test_a_second_run_is_refused_while_the_first_one_holds_the_lock(workshop: Workshop) -> None:
     workshop.converge("lab.istio.canary", "--to", "v1")
     first = workshop.start("lab.istio.canary")
-    _until(first, r"✓ changed ")
+    until(first, r"✓ changed ")
     first.send_signal(signal.SIGSTOP)
     try:
         second = workshop.run("lab.istio.canary", "--to", "v1")

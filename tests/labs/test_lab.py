@@ -1,0 +1,175 @@
+"""All of it: two clusters are made, and Istio's labs work on the primary one. The tests go on from one another."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sqlite3
+import ssl
+import stat
+import subprocess
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.labs.conftest import BIN, Workshop, until
+from workshop.sandbox import launcher
+
+
+def kubectl(workshop: Workshop, kubeconfig: str, context: str, *words: str) -> str:
+    command = [BIN / "kubectl", f"--kubeconfig={workshop.state / kubeconfig}", f"--context={context}", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def requests(workshop: Workshop) -> list[dict[str, Any]]:
+    """What the sandbox's Azure was asked."""
+    place = json.loads((workshop.state / "sandbox" / "azure.json").read_text())
+    request = urllib.request.Request(  # noqa: S310 - the sandbox's own address
+        f"{place['url']}/sandbox/requests", headers={"Authorization": f"Bearer {place['token']}"}
+    )
+    trusted = ssl.create_default_context(cafile=place["ca"])
+    with urllib.request.urlopen(request, context=trusted) as answer:  # noqa: S310
+        found: list[dict[str, Any]] = json.load(answer)["value"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def planned(workshop: Workshop) -> str:
+    """What was to change on an empty subscription."""
+    return workshop.converge("lab", "--plan").said
+
+
+@pytest.fixture(scope="module")
+def made(workshop: Workshop, planned: str) -> str:
+    """What `invoke lab` said there."""
+    return workshop.converge("lab").said
+
+
+def test_a_plan_from_nothing_has_both_clusters_and_everything_on_the_primary(planned: str) -> None:
+    for wanted in (
+        "AKS cluster mesh-workshop/primary",
+        "AKS cluster mesh-workshop-secondary/secondary",
+        "context primary",
+        "Deployment istio-system/istiod",
+        "Deployment bookinfo/reviews-v3",
+    ):
+        assert f"+ {wanted}" in planned
+
+
+def test_the_run_does_what_the_plan_said(planned: str, made: str) -> None:
+    changed = re.findall(r"^  \S changed +\d+ (.*?)(?:  .*)?$", made, re.M)
+    assert sorted(changed) == sorted(re.findall(r"^  ~ change +\d+ (.*?)(?:  .*)?$", planned, re.M))
+    assert made.count("Ready") >= 6  # nodes of both
+    assert "every share is as expected" in made
+
+
+def test_istio_is_in_the_primary_cluster_that_was_made_and_nowhere_else(workshop: Workshop, made: str) -> None:
+    names = ("get", "namespaces", "-o", "name")
+    assert "namespace/bookinfo" in kubectl(workshop, "kubeconfig", "primary", *names)
+    assert "namespace/bookinfo" not in kubectl(workshop, "kubeconfig", "secondary", *names)
+    assert "namespace/bookinfo" not in kubectl(workshop, "sandbox/kubeconfig", "primary", *names)
+    for kubeconfig, context in (("kubeconfig", "primary"), ("kubeconfig", "secondary")):
+        assert "workshop-mark" in kubectl(
+            workshop, kubeconfig, context, "get", "configmaps", "-n", "workshop-system", "-o", "name"
+        )
+
+
+def test_the_kubeconfig_is_the_owner_s_alone(workshop: Workshop, made: str) -> None:
+    assert stat.S_IMODE((workshop.state / "kubeconfig").stat().st_mode) == 0o600
+
+
+def test_a_second_run_is_all_unchanged_and_only_looks_at_azure(workshop: Workshop, made: str) -> None:
+    before = len(requests(workshop))
+    ran = workshop.converge("lab")
+    assert set(ran.outcomes) == {"unchanged"}
+    assert {request["method"] for request in requests(workshop)[before:]} == {"GET"}
+
+
+def test_istio_s_labs_alone_and_the_shell_go_on_there(workshop: Workshop, made: str) -> None:
+    assert set(workshop.converge("lab.istio").outcomes) == {"unchanged"}
+    assert "bookinfo" in workshop.by_hand("kubectl get namespaces")
+
+
+def test_the_journal_knows_the_runs_and_no_operation_is_left(workshop: Workshop, made: str) -> None:
+    with sqlite3.connect(workshop.state / "journal.sqlite") as journal:
+        runs = journal.execute("select command, exit_status from runs order by id limit 2").fetchall()
+        steps = journal.execute("select count(*) from steps where run = 1 and outcome = 'changed'").fetchone()
+        operations = journal.execute("select count(*) from operations").fetchone()
+        kinds = {kind for (kind,) in journal.execute("select distinct kind from durations")}
+    assert runs == [("invoke lab", 0)] * 2
+    assert steps == (14,)
+    assert operations == (0,)
+    assert "create AKS cluster" in kinds
+
+
+def test_no_secret_is_in_the_journal(workshop: Workshop, made: str) -> None:
+    secrets = re.findall(r"(?:token|client-key-data): (\S{20,})", (workshop.state / "kubeconfig").read_text())
+    secrets.append(json.loads((workshop.state / "sandbox" / "azure.json").read_text())["token"])
+    assert len(secrets) >= 3
+    kept = b"".join(file.read_bytes() for file in workshop.state.glob("journal.sqlite*"))
+    assert not [secret for secret in secrets if secret.encode() in kept]
+
+
+def test_two_runs_of_one_folder_are_kept_apart_also_without_a_cluster(workshop: Workshop, made: str) -> None:
+    workshop.converge("lab.azure.cleanup")
+    first = workshop.start("lab.azure")
+    until(first, r"✓ changed ")
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = workshop.run("lab.azure.cleanup")
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert second.status == 2
+    assert f"process {first.pid}" in second.said
+
+
+def test_after_the_clean_up_the_ready_made_cluster_is_back(workshop: Workshop, made: str) -> None:
+    workshop.converge("lab.azure.cleanup")
+    assert not (workshop.state / "kubeconfig").exists()
+    planned = workshop.converge("lab.istio.install", "--plan").said
+    assert "+ Deployment istio-system/istiod" in planned
+
+
+def test_a_sandbox_that_ended_took_its_clusters_along(workshop: Workshop, made: str) -> None:
+    workshop.converge("lab.azure")
+    launcher.stop(workshop.state / "sandbox")
+    assert (workshop.state / "kubeconfig").exists()
+    planned = workshop.converge("lab.istio.install", "--plan").said
+    assert "+ Deployment istio-system/istiod" in planned
+    assert "+ AKS cluster mesh-workshop/primary" in workshop.converge("lab", "--plan").said
+    assert set(workshop.converge("lab.azure").outcomes) == {"changed", "unchanged"}
+
+
+def test_nothing_is_made_for_a_cluster_that_is_there(workshop: Workshop) -> None:
+    profile = workshop.state / "cluster.yaml"
+    profile.write_text("target: cluster\ncluster: {context: mine}\n")
+    ran = workshop.run("-f", str(profile), "lab.azure.group")
+    assert ran.status == 2
+    assert "nothing is made for it" in ran.said
+
+
+def test_azure_needs_a_subscription_and_istio_its_clusters(workshop: Workshop) -> None:
+    profile = workshop.state / "azure.yaml"
+    profile.write_text("target: azure\n")
+    ran = workshop.run("-f", str(profile), "lab.azure.group")
+    assert ran.status == 2
+    assert "azure.subscription names none" in ran.said
+    other = workshop.state / "other"
+    profile.write_text(
+        f"target: azure\nstate: {other}\nazure: {{subscription: 12345678-1234-1234-1234-123456789012}}\n"
+    )
+    done = subprocess.run(
+        [BIN / "invoke", "-f", profile, "lab.istio"],
+        cwd=BIN.parent.parent,
+        env={key: value for key, value in workshop.environment.items() if key != "INVOKE_STATE"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "lab.azure.credentials" in done.stderr
