@@ -244,7 +244,7 @@ class ClusterApi(ResourceApi):
     def _credentials(self, call: Call, user: str) -> Answer:
         cluster = self.require(call)
         stack = self._clusters.stacks.get(cluster.id.lower())
-        if stack is None:
+        if stack is None or cluster.properties["provisioningState"] == "Creating":
             raise ArmError(
                 409,
                 "OperationNotAllowed",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from aiohttp import web
@@ -57,11 +57,21 @@ class Fault:
         return web.Response(status=self.status, text=text, headers=headers)
 
 
+_NO_FAULT = Fault()
+
+
 def faults(said: Sequence[Mapping[str, Any]]) -> list[Fault]:
     """Raises TypeError or ValueError for what is not a fault."""
     found = [Fault(**each) for each in said]
     for each in found:
-        re.compile(each.path)
+        for part in fields(each):
+            value, like = getattr(each, part.name), getattr(_NO_FAULT, part.name)
+            if part.name != "body" and not isinstance(value, type(like) if part.name != "delay" else int | float):
+                raise ValueError(f"a fault's {part.name} is not {value!r}")
+        try:
+            re.compile(each.path)
+        except re.error as error:
+            raise ValueError(f"a fault's path: {error}") from None
         if not (each.answers or each.delay):
             raise ValueError("a fault has a status, a delay or reset")
     return found

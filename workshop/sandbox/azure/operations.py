@@ -58,10 +58,12 @@ class Operations:
         self._kept_seconds = kept_seconds
         self._all: dict[str, Operation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last_ended = time.monotonic()
 
     @property
-    def under_way(self) -> bool:
-        return bool(self._tasks)
+    def idle_seconds(self) -> float:
+        """Since when nothing has been under way."""
+        return 0.0 if self._tasks else time.monotonic() - self._last_ended
 
     def begin(
         self,
@@ -73,8 +75,12 @@ class Operations:
         self._all[operation.id] = operation
         task = asyncio.get_running_loop().create_task(_run(operation, work, done))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return operation
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._last_ended = time.monotonic()
 
     def find(self, name: str) -> Operation:
         """Raises ArmError when there is none, or none any more."""

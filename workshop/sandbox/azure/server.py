@@ -58,10 +58,10 @@ class ArmServer:
 
     @property
     def idle_seconds(self) -> float:
-        """Since when nobody has asked for anything and nothing is under way."""
-        if self._open_requests or self._cloud.operations.under_way:
+        """Since when nobody has asked for anything and nothing has been under way."""
+        if self._open_requests:
             return 0.0
-        return time.monotonic() - self._last_request
+        return min(time.monotonic() - self._last_request, self._cloud.operations.idle_seconds)
 
     async def start(self, listener: socket.socket, context: ssl.SSLContext) -> None:
         """Answer on a socket that is bound already."""

@@ -57,6 +57,7 @@ class Settings:
             if name not in known:
                 raise ValueError(f"{name}: not a setting (there are {', '.join(sorted(known))})")
             new[name] = _like(getattr(self, name), value, name)
+        _check_parts(new)
         for name in ("durations", "quotas"):
             if strange := new.get(name, {}).keys() - getattr(self, name).keys():
                 raise ValueError(f"{name}: unknown {', '.join(sorted(strange))}")
@@ -65,6 +66,19 @@ class Settings:
 
     def show(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def _check_parts(said: Mapping[str, Any]) -> None:
+    for name in ("durations", "quotas"):
+        for key, number in said.get(name, {}).items():
+            _number(number, f"{name}.{key}")
+    for name, needed in (("foreign", {"group", "type", "name"}), ("failures", {"error"})):
+        for each in said.get(name, ()):
+            if not isinstance(each, Mapping) or needed - each.keys():
+                raise ValueError(f"{name}: each needs {', '.join(sorted(needed))}")
+    for each in said.get("failures", ()):
+        if not isinstance(each["error"], Mapping) or {"code", "message"} - each["error"].keys():
+            raise ValueError("failures: an error needs code, message")
 
 
 def from_environment(text: str | None) -> Settings:
@@ -80,6 +94,10 @@ def _like(default: object, value: object, name: str) -> object:
         if not isinstance(value, Mapping):
             raise ValueError(f"{name}: expected an object")
         return dict(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name}: expected a number")
+    return _number(value, name)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError(f"{name}: expected a number, 0 or more")
     return float(value)
