@@ -128,6 +128,12 @@ def shell(context: Context) -> None:
     _end(_sandbox_tasks().shell(context.config))
 
 
+@task
+def doctor(context: Context) -> None:
+    """Look for what would make a run fail."""
+    _end(_command().doctor(context.config))
+
+
 @task(auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})
 def adopt(context: Context, yes: bool = False) -> None:
     """Mark a cluster as the workshop's, so that labs may change it."""
@@ -171,4 +177,4 @@ def _word_broken_settings(kind: type[BaseException], error: BaseException, trace
 
 sys.excepthook = _word_broken_settings
 
-ns = Collection(adopt, test, _labs(), Collection("sandbox", up, down, status, shell))
+ns = Collection(adopt, doctor, test, _labs(), Collection("sandbox", up, down, status, shell))

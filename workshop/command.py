@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop import invocation
 from workshop.runbook import events
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
 from workshop.settings import Settings
@@ -117,6 +117,27 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
+
+
+def doctor(config: Config) -> int:
+    """Look for what would make a run fail; 1 when something would."""
+
+    def act() -> int:
+        from workshop.doctor import examine, from_error
+
+        settings = invocation.settings(config)
+        with invocation.open_screen(config) as screen:
+            try:
+                use = Use(account=settings.target != "cluster", command=invocation.invoke())
+                target = describe(settings, use)
+                target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+                name, findings = target.name, asyncio.run(examine(target))
+            except WorkshopError as error:  # without it, nothing else can be looked at
+                name, findings = settings.target, [from_error("target", error)]
+            screen.show_findings(name, findings)
+        return int(any(finding.state == "fail" for finding in findings))
+
+    return invocation.worded(act)
 
 
 def adopt(config: Config, *, yes: bool) -> int:
