@@ -120,11 +120,13 @@ class Azure:
             options |= {"connection_verify": str(self.ca), "use_env_settings": False}
         return options
 
-    async def get(self, resource_id: str, api_version: str) -> Object | None:
+    async def get(self, resource_id: str, api_version: str, query: dict[str, str] | None = None) -> Object | None:
         """The resource as Azure describes it; None when it (or its group) is not there."""
 
         def look() -> Object:
-            found: Any = self.resources().resources.get_by_id(resource_id, api_version=api_version, cls=as_sent)
+            found: Any = self.resources().resources.get_by_id(
+                resource_id, api_version=api_version, params=dict(query or {}), cls=as_sent
+            )
             return dict(found)
 
         try:
