@@ -13,6 +13,7 @@ from .deployments import Deployments
 from .disruption_budgets import DisruptionBudgets
 from .endpoints import EndpointsOfServices
 from .events import EventExpiry
+from .evictions import Evictions
 from .first_objects import ApiServerService, NamespaceContent, require_service_account
 from .garbage import GarbageCollector
 from .load_balancers import LoadBalancers
@@ -43,6 +44,7 @@ async def run(cluster: Cluster, network: Network, certificates: str = "") -> Non
         ReplicaSets(cluster),
         Scheduler(cluster),
         LostPods(cluster),
+        Evictions(cluster),
         EndpointsOfServices(cluster),
         LoadBalancers(cluster, network),
         GarbageCollector(cluster),

@@ -53,28 +53,30 @@ def _ready(pod: Object, place: Place, places: list[Place]) -> str | None:
 
 def _schedulable(pod: Object, place: Place, places: list[Place]) -> str | None:
     taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-    if not (place.node.get("spec") or {}).get("unschedulable") or _tolerated(pod, taint):
+    if not (place.node.get("spec") or {}).get("unschedulable") or tolerations_of(pod, taint):
         return None
     return "node(s) were unschedulable"
 
 
 def _taints(pod: Object, place: Place, places: list[Place]) -> str | None:
     for taint in (place.node.get("spec") or {}).get("taints") or ():
-        if taint["effect"] in ("NoSchedule", "NoExecute") and not _tolerated(pod, taint):
+        if taint["effect"] in ("NoSchedule", "NoExecute") and not tolerations_of(pod, taint):
             return "node(s) had untolerated taint(s)"
     return None
 
 
-def _tolerated(pod: Object, taint: Mapping[str, Any]) -> bool:
-    for toleration in pod["spec"].get("tolerations") or ():
-        if toleration.get("effect") not in (None, "", taint["effect"]):
-            continue
-        if toleration.get("operator", "Equal") == "Exists":
-            if toleration.get("key") in (None, "", taint["key"]):
-                return True
-        elif toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""):
-            return True
-    return False
+def tolerations_of(pod: Object, taint: Mapping[str, Any]) -> list[Object]:
+    """The pod's tolerations that fit the taint."""
+    return [one for one in pod["spec"].get("tolerations") or () if _fits(one, taint)]
+
+
+def _fits(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("operator", "Equal") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    mine, its = (toleration.get("key"), toleration.get("value", "")), (taint["key"], taint.get("value", ""))
+    return bool(mine == its)
 
 
 def _node_affinity(pod: Object, place: Place, places: list[Place]) -> str | None:
