@@ -167,6 +167,9 @@ def _labs() -> Collection:
 
 def _word_broken_settings(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Invoke reads `-f FILE` and `INVOKE_*` itself and lets their errors fall through as tracebacks."""
+    if isinstance(error, BrokenPipeError):  # `invoke --list | head`: nobody reads on
+        os._exit(141)  # as a shell sees it of a program that SIGPIPE ended
+
     from workshop import invocation
 
     if invocation.word_invokes_own_error(error):

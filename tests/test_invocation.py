@@ -44,6 +44,23 @@ def test_a_profile_that_is_no_mapping_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+def test_a_list_that_nobody_reads_to_its_end_ends_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [Path(sys.executable).parent / "invoke", "--list"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
 def test_a_full_disk_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     def act() -> int:
         with Path("/dev/full").open("w") as full:
