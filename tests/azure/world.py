@@ -253,6 +253,11 @@ class Session:
     def toolbox(self) -> dict[type, object]:
         return {Azure: self.azure, Journal: Journal(self.folder / "journal.sqlite")}
 
+    def forget(self) -> None:
+        """The state folder is as new."""
+        for file in self.folder.glob("journal.sqlite*"):
+            file.unlink()
+
     async def run(self, *labs: str, **asked: Any) -> int:
         self.events.clear()
         names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)

@@ -102,6 +102,7 @@ class Azure:
         if name not in self._clients:
             with self._locks.setdefault(name, threading.Lock()):
                 if name not in self._clients:
+                    _quieten()
                     self._clients[name] = make()
         made: T = self._clients[name]
         return made
@@ -161,6 +162,16 @@ class Azure:
                     raise Unsettled(tried, fault, delay) from error
                 await asyncio.sleep(delay)
         raise AssertionError("the last attempt returns or raises")
+
+
+def _quieten() -> None:
+    """What the SDK logs about errors that are told anyway is not to be printed for want of a handler."""
+    import logging
+
+    for name in ("azure", "msal", "urllib3"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
 
 class NotFound(Exception):

@@ -81,6 +81,8 @@ class Fault:
             return cls(0, "Unreachable", _short(error), sent=False)
         if isinstance(error, exceptions.AzureError):
             return cls(0, "NoAnswer", _short(error))
+        if isinstance(error, json.JSONDecodeError):  # a proxy's page, or a body that was cut off
+            return cls(0, "NoAnswer", f"what came back is not JSON ({error})")
         return None
 
     @classmethod

@@ -1,0 +1,157 @@
+"""A fault at every single request of a run from nothing, one run for each request and kind of fault.
+
+It converges in that run or, when it cannot, says so clearly and the next one does. What Azure has accepted is never
+sent twice.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.azure.world import Arm, Session, twice
+from workshop.runbook.errors import WorkshopError
+
+TIMEOUT = 0.15
+"""Seconds that an answer may take in these runs."""
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "429": {"status": 429, "headers": {"Retry-After": "0"}, "body": {"error": {"code": "TooManyRequests"}}},
+    "500": {"status": 500, "body": {"error": {"code": "InternalServerError", "message": "it broke"}}},
+    "reset": {"reset": True},
+    "timeout": {"delay": 2 * TIMEOUT, "status": 504},
+}
+AT_ONCE = 8
+"""Runs share a process: each takes every eighth request, so that one test ends in seconds."""
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("part", range(AT_ONCE))
+async def test_a_fault_at_every_request(kind: str, part: int, arm: Arm, session: Session) -> None:
+    session.timeout = TIMEOUT
+    last = part + 1
+    number = part + 1
+    while number <= last:
+        arm.reset()
+        session.forget()
+        arm.set(faults=[{"nth": number, **FAULTS[kind]}])
+        status = await session.run(*PRIMARY)
+        last = max(last, len(arm.requests()))
+        assert status in (0, 1), session.errors
+        if status:
+            for error in session.errors:
+                assert isinstance(error, WorkshopError)
+                assert error.came_back
+        await session.converge(*PRIMARY)
+        assert set(await session.converge(*PRIMARY)) == {"unchanged"}, number
+        assert not twice(arm.sent("PUT", accepted=True)), number
+        number += AT_ONCE
+
+
+PRIMARY = ("azure.group", "azure.vnet", "azure.acr", "azure.aks")
+
+
+LOST = {"status": 502, "acts": True}
+
+
+@pytest.mark.parametrize("lost", [{"reset": True, "acts": True}, LOST], ids=["reset", "502"])
+async def test_a_put_whose_answer_is_lost_is_looked_up_and_not_repeated(
+    lost: dict[str, Any], arm: Arm, session: Session
+) -> None:
+    arm.set(faults=[{"method": "PUT", "path": kind, **lost} for kind in KINDS])
+    await session.converge()
+    assert len(arm.sent("PUT")) == 13
+    assert not twice(arm.sent("PUT"))
+
+
+KINDS = (
+    r"resourcegroups/mesh-workshop\?",
+    "virtualNetworks/aks-vnet",
+    "userAssignedIdentities/primary-identity",
+    "registries/workshop[0-9a-f]+[?]",
+    "managedClusters/primary",
+)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503, "headers": {"Retry-After": "0"}},
+        {
+            "status": 429,
+            "body": {"error": {"code": "SubscriptionRequestsThrottled", "message": "retry in 0 seconds."}},
+        },
+        {
+            "status": 400,
+            "body": {"error": {"code": "PutNicOperation", "message": "StatusCode=429, retry after 0 s"}},
+        },
+        {
+            "status": 409,
+            "body": {"error": {"code": "AnotherOperationInProgress", "message": "Another operation ..."}},
+        },
+        {"status": 401, "body": {"error": {"code": "ExpiredAuthenticationToken", "message": "has expired"}}},
+    ],
+    ids=["header", "body", "nested", "busy", "expired"],
+)
+async def test_what_passes_by_itself_is_waited_for(fault: dict[str, Any], arm: Arm, session: Session) -> None:
+    arm.set(faults=[{"method": "PUT", "path": "managedClusters/primary", **fault}])
+    await session.converge()
+    assert arm.sent("PUT", accepted=True).count("PUT mesh-workshop/primary") == 1
+
+
+async def test_the_delay_that_is_only_in_the_body_is_kept(arm: Arm, session: Session) -> None:
+    body = {"error": {"code": "TooManyRequests", "message": "Please retry in 1 second."}}
+    arm.set(faults=[{"method": "PUT", "path": "resourcegroups/mesh-workshop[?]", "status": 429, "body": body}])
+    await session.converge("azure.group")
+    puts = [
+        each["when"]
+        for each in arm.requests()
+        if each["method"] == "PUT" and each["path"].endswith("mesh-workshop")
+    ]
+    assert puts[1] - puts[0] >= 1
+
+
+async def test_a_429_nested_in_an_operations_error_is_tried_again(arm: Arm, session: Session) -> None:
+    error = {"code": "CreateVMSSAgentPoolFailed", "message": "StatusCode=429 -- retry in 0 seconds"}
+    arm.set(failures=[{"type": "Microsoft.ContainerService/managedClusters", "times": 1, "error": error}])
+    await session.converge()
+    assert set(await session.converge()) == {"unchanged"}
+
+
+async def test_a_provider_that_is_not_registered_is_registered(arm: Arm, session: Session) -> None:
+    namespaces = ("Microsoft.Network", "Microsoft.ContainerRegistry", "Microsoft.ContainerService")
+    arm.set(providers=dict.fromkeys(namespaces, "NotRegistered"))
+    await session.converge()
+    registered = [each for each in arm.sent("POST") if each.endswith("/register")]
+    assert len(registered) >= len(namespaces)
+    assert any("Microsoft.ContainerService" in text for text in session.told)
+
+
+async def test_a_principal_that_is_not_known_everywhere_yet_is_waited_for(arm: Arm, session: Session) -> None:
+    arm.set(principal_seconds=0.3)
+    await session.converge()
+
+
+async def test_a_quota_that_is_too_small_is_told_with_its_figures(arm: Arm, session: Session) -> None:
+    arm.set(quotas={"cores": 7})
+    assert await session.run() == 1
+    said = "; ".join(str(error) for error in session.errors)
+    assert re.search(r"quota of westeurope is not enough: left 1, needed 6", said), said
+    assert arm.sent("PUT").count("PUT mesh-workshop/primary") <= 1
+
+
+async def test_a_region_that_is_not_allowed_is_told(arm: Arm, session: Session) -> None:
+    arm.set(denied_locations=["westeurope"])
+    assert await session.run() == 1
+    assert "westeurope does not allow it" in str(session.errors[0])
+
+
+async def test_a_login_without_the_right_is_told_with_the_roles(arm: Arm, session: Session) -> None:
+    body = {"error": {"code": "AuthorizationFailed", "message": "The client does not have authorization"}}
+    arm.set(faults=[{"method": "PUT", "status": 403, "body": body, "times": 2}])
+    assert await session.run("azure.group") == 1
+    (first, *_) = session.errors
+    assert isinstance(first, WorkshopError)
+    assert "Contributor" in first.cause
