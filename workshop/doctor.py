@@ -26,14 +26,27 @@ _LOOK_SECONDS = 15.0
 
 async def examine(target: Target) -> list[Finding]:
     """In the order in which a run would meet them."""
-    looks = [
-        _look("Python", _python()),
-        _look("kubectl", _kubectl(target.kubectl)),
-        _look("istioctl", _istioctl(target.istioctl)),
-        _look("journal", _journal(target.journal)),
-        *([] if target.account() else [_look("cluster", _cluster(target))]),
-    ]
-    return list(await asyncio.gather(*looks))
+    found = await asyncio.gather(
+        _one("Python", _python()),
+        _one("kubectl", _kubectl(target.kubectl)),
+        _one("istioctl", _istioctl(target.istioctl)),
+        _one("journal", _journal(target.journal)),
+        _account(target.account()) if target.account() else _one("cluster", _cluster(target)),
+    )
+    return [finding for findings in found for finding in findings]
+
+
+async def _account(tools: dict[type, object]) -> list[Finding]:
+    from workshop.azure import doctor
+    from workshop.azure.connection import Azure
+
+    azure = tools[Azure]
+    assert isinstance(azure, Azure)
+    return await doctor.examine(azure)
+
+
+async def _one(name: str, look: Awaitable[Finding]) -> list[Finding]:
+    return [await _look(name, look)]
 
 
 async def _look(name: str, look: Awaitable[Finding]) -> Finding:

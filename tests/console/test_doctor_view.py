@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 from tests.console.rendering import bare, rendered
 from workshop.console.doctor_view import doctor_lines
 from workshop.console.lines import Lines
+from workshop.console.plain import PlainScreen
 from workshop.console.words import ASCII, UNICODE
 from workshop.runbook.diagnosis import Finding
 
@@ -45,3 +48,11 @@ def test_a_long_finding_is_folded_not_cut() -> None:
     long = Finding("quota", "fail", "word " * 60, "")
     text = " ".join(shown(long, lines=Lines(80, UNICODE)))
     assert text.count("word") == 60
+
+
+def test_a_log_does_not_break_a_command_so_that_it_can_be_copied() -> None:
+    command = "mv " + "/a/long/path" * 12
+    file = io.StringIO()
+    with PlainScreen(file, debug=False, echo=False, glyphs=UNICODE) as screen:
+        screen.show_findings("sandbox", [Finding("journal", "fail", "broken", command)])
+    assert command in file.getvalue()

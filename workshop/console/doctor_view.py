@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +12,9 @@ from rich.text import Text
 from workshop.console import words
 from workshop.console.lines import Lines
 from workshop.runbook.diagnosis import Finding
+
+_SIGN, _STATE, _GAP = 3, 4, 2
+"""Columns of a finding's sign, of its state, and between all of them."""
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -21,22 +25,27 @@ def doctor_lines(target: str, findings: Sequence[Finding], lines: Lines) -> Iter
     )
     yield Text()
     signs = {"ok": lines.glyphs.changed, "warn": lines.glyphs.inconclusive, "fail": lines.glyphs.failed}
-    table = Table.grid(padding=(0, 2))
-    table.width = lines.width
-    table.add_column(width=3, justify="right")
-    table.add_column(width=4)
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1, overflow="fold")
+    names = max(cell_len(finding.name) for finding in findings)
     for finding in findings:
-        style = _STYLES[finding.state]
-        table.add_row(
-            Text(signs[finding.state], style), Text(finding.state, style), finding.name, Text(finding.what)
-        )
+        yield _row(finding, signs[finding.state], names, lines.width)
         if finding.next_command and finding.state != "ok":
-            table.add_row("", "", "", Text(finding.next_command, "bold cyan"))
-    yield table
+            # Outside the table, which would break it in a log as well: it is for copying.
+            indent = " " * (_SIGN + _STATE + names + 3 * _GAP)
+            yield Text.assemble(indent, (finding.next_command, "bold cyan"))
     yield Text()
     yield _summary(findings, signs)
+
+
+def _row(finding: Finding, sign: str, names: int, width: int) -> RenderableType:
+    style = _STYLES[finding.state]
+    table = Table.grid(padding=(0, _GAP))
+    table.width = width
+    table.add_column(width=_SIGN, justify="right")
+    table.add_column(width=_STATE)
+    table.add_column(width=names, no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_row(Text(sign, style), Text(finding.state, style), finding.name, Text(finding.what))
+    return table
 
 
 def _summary(findings: Sequence[Finding], signs: dict[str, str]) -> Text:

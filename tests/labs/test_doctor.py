@@ -1,0 +1,222 @@
+"""`invoke doctor` with each of its problems provoked: it names the problem with its figures and what to type, and
+ends with status 1; what only may go wrong is a warning."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.labs.conftest import BIN, Ran, Workshop
+from workshop.settings import ROOT
+
+
+@pytest.fixture(scope="module")
+def sandbox(workshop: Workshop) -> Workshop:
+    workshop.converge("sandbox.up")
+    return workshop
+
+
+@pytest.fixture(scope="module")
+def place(sandbox: Workshop) -> dict[str, str]:
+    described: dict[str, str] = json.loads((sandbox.state / "sandbox" / "azure.json").read_text())
+    return described
+
+
+@pytest.fixture(autouse=True)
+def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
+    """The sandbox's Azure as it is by default, and where it is."""
+    yield
+    (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps(place))
+    behave(place, providers={}, taken_names=[], quotas={"cores": 40, "family": 20, "managedClusters": 10})
+
+
+def behave(place: dict[str, str], **settings: Any) -> None:
+    request = urllib.request.Request(  # noqa: S310 - the sandbox's own address
+        f"{place['url']}/sandbox/settings",
+        json.dumps(settings).encode(),
+        {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"},
+    )
+    trusted = ssl.create_default_context(cafile=place["ca"])
+    urllib.request.urlopen(request, context=trusted).close()  # noqa: S310
+
+
+def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:
+    done = subprocess.run(
+        [BIN / "invoke", *words, "doctor"],
+        cwd=ROOT,
+        env={**workshop.environment, **variables},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=60,
+        check=False,
+    )
+    # Lines are folded to the width of the table.
+    return Ran(done.returncode, " ".join(done.stdout.split()))
+
+
+def test_a_fresh_sandbox_is_well(sandbox: Workshop) -> None:
+    ran = examined(sandbox)
+    assert ran.status == 0, ran.said
+    assert "✓ Nothing would make a run fail" in ran.said
+    for name in (
+        "Python",
+        "kubectl",
+        "istioctl",
+        "journal",
+        "login",
+        "network",
+        "subscription",
+        "vCPUs",
+        "clusters",
+    ):
+        assert f"ok {name}" in ran.said
+
+
+def test_it_changes_nothing(sandbox: Workshop, place: dict[str, str]) -> None:
+    before = sorted(sandbox.state.iterdir())
+    planned = sandbox.converge("lab.azure", "--plan").said
+    examined(sandbox)
+    assert sandbox.converge("lab.azure", "--plan").said == planned
+    assert sorted(sandbox.state.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (
+            {"quotas": {"cores": 8}},
+            "vCPUs Total Regional vCPUs: 0 of 8 used, 12 more needed (2 x 3 x Standard_DS2_v2)",
+        ),
+        (
+            {"quotas": {"family": 10}},
+            "vCPUs Standard DSv2 Family vCPUs: 0 of 10 used, 12 more needed (2 x 3 x Standard_DS2_v2)",
+        ),
+        ({"quotas": {"managedClusters": 1}}, "clusters 0 of 1 used in westeurope, 2 more needed"),
+    ],
+)
+def test_a_quota_that_is_too_small(
+    sandbox: Workshop, place: dict[str, str], settings: dict[str, Any], problem: str
+) -> None:
+    behave(place, **settings)
+    ran = examined(sandbox)
+    assert ran.status == 1
+    assert f"✗ fail {problem}" in ran.said
+    assert "✗ 1 problem would make a run fail" in ran.said
+
+
+def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop, place: dict[str, str]) -> None:
+    behave(place, taken_names=["contoso"])
+    ran = examined(sandbox, INVOKE_AZURE_REGISTRY="contoso")
+    assert ran.status == 1
+    assert "fail registry" in ran.said
+    assert "contoso" in ran.said
+    assert "azure.registry" in ran.said
+
+
+def test_a_provider_that_is_not_registered_is_a_warning(sandbox: Workshop, place: dict[str, str]) -> None:
+    behave(place, providers={"Microsoft.ContainerService": "NotRegistered"})
+    ran = examined(sandbox)
+    assert ran.status == 0
+    assert "warn provider ContainerService NotRegistered" in ran.said
+    assert "az provider register -n Microsoft.ContainerService" in ran.said
+    assert "1 thing to look at" in ran.said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("INVOKE_AZURE_KUBERNETES", "1.20", "Kubernetes version 1.20 is not offered in westeurope; there are"),
+        ("INVOKE_AZURE_NODES_SIZE", "Standard_X99", "vCPUs westeurope offers no machines of size Standard_X99"),
+        (
+            "INVOKE_AZURE_SERVICE_DNS_IP",
+            "10.9.0.1",
+            "settings azure.service.dns_ip is '10.9.0.1'; it has to be inside",
+        ),
+        (
+            "INVOKE_AZURE_REGISTRY",
+            "no-dashes",
+            "settings azure.registry is 'no-dashes'; it has to be 5 to 50 letters",
+        ),
+    ],
+)
+def test_a_setting_that_azure_would_refuse(sandbox: Workshop, variable: str, value: str, problem: str) -> None:
+    ran = examined(sandbox, **{variable: value})
+    assert ran.status == 1
+    assert f"fail {problem}" in ran.said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("url", "https://127.0.0.1:9", "Connection refused"),
+        ("token", "another", "InvalidAuthenticationToken"),
+        (
+            "subscription",
+            "12345678-1234-1234-1234-123456789012",
+            "there is none 12345678-1234-1234-1234-123456789012",
+        ),
+    ],
+)
+def test_an_azure_that_is_not_reached_or_does_not_know_us(
+    sandbox: Workshop, place: dict[str, str], key: str, value: str, problem: str
+) -> None:
+    (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps({**place, key: value}))
+    ran = examined(sandbox)
+    assert ran.status == 1
+    assert "fail Azure" in ran.said
+    assert problem in ran.said
+
+
+def test_no_credential_and_no_istioctl(sandbox: Workshop, tmp_path: Path) -> None:
+    """On Azure itself, without a login: nothing is asked of it."""
+    profile = tmp_path / "azure.yaml"
+    profile.write_text(
+        "target: azure\nistio: {download: 'http://127.0.0.1:9'}\n"
+        "azure: {subscription: 12345678-1234-1234-1234-123456789012}\n"
+    )
+    unset = {name: "" for name in os.environ if name.startswith("AZURE_")}
+    ran = examined(sandbox, "-f", str(profile), PATH=str(tmp_path), HOME=str(tmp_path), **unset)
+    assert ran.status == 1
+    assert "fail istioctl" in ran.said
+    assert "curl -I http://127.0.0.1:9/" in ran.said
+    assert "there is no credential for Azure" in ran.said
+    for way in ("az login", "azd auth login", "AZURE_CLIENT_SECRET"):
+        assert way in ran.said
+    assert "2 problems would make a run fail" in ran.said
+
+
+def test_a_broken_journal(sandbox: Workshop) -> None:
+    journal = sandbox.state / "journal.sqlite"
+    journal.write_text("not a database" * 100)
+    ran = examined(sandbox)
+    assert ran.status == 1
+    assert "fail journal file is not a database" in ran.said
+    assert f"mv {journal} {journal}.broken" in ran.said
+    journal.unlink()
+
+
+def test_a_cluster_that_nobody_adopted_or_that_is_not_there(sandbox: Workshop, tmp_path: Path) -> None:
+    profile, kubeconfig = tmp_path / "cluster.yaml", sandbox.state / "sandbox" / "kubeconfig"
+    here = "istio: {download: 'http://127.0.0.1:9'}\n"
+    profile.write_text(f"target: cluster\n{here}cluster: {{context: primary, kubeconfig: {kubeconfig}}}\n")
+    assert (
+        "ok cluster primary, Kubernetes 1.36.1-sandbox, is the workshop's"
+        in examined(sandbox, "-f", str(profile)).said
+    )
+    sandbox.by_hand("kubectl delete namespace workshop-system")
+    ran = examined(sandbox, "-f", str(profile))
+    assert "fail cluster primary, Kubernetes 1.36.1-sandbox, has not been adopted" in ran.said
+    assert f"invoke -f {profile} adopt" in ran.said
+    profile.write_text(f"target: cluster\n{here}cluster: {{context: other, kubeconfig: {kubeconfig}}}\n")
+    ran = examined(sandbox, "-f", str(profile))
+    assert ran.status == 1
+    assert "it has primary" in ran.said
