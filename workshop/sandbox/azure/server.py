@@ -15,7 +15,8 @@ from typing import Any
 from aiohttp import web
 
 from .cloud import Cloud
-from .clusters import ClusterApi, Clusters
+from .cluster_api import ClusterApi
+from .clusters import Clusters
 from .control import Control
 from .errors import ArmError
 from .groups import Groups
