@@ -74,6 +74,13 @@ class Arm:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
+    @classmethod
+    def at(cls, url: str, ca: Path) -> Arm:
+        """One that another process runs."""
+        arm = cls(ca.parent)
+        arm.url, arm.ca = url, ca
+        return arm
+
     def __enter__(self) -> Arm:
         self._thread.start()
         context, authority = server_context(("127.0.0.1",), self._folder)
@@ -85,6 +92,7 @@ class Arm:
 
     def __exit__(self, *error: object) -> None:
         self._do(self._server.stop())
+        self._do(_end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -116,10 +124,15 @@ class Arm:
         found: list[dict[str, Any]] = self._control("GET", "requests")["value"]
         return found
 
+    @property
+    def asked(self) -> int:
+        """How many requests have come."""
+        return len(self._server._control._log)
+
     def sent(self, *methods: str, accepted: bool = False) -> list[str]:
         """ "PUT mesh-workshop/aks-vnet", in the order they came."""
         return [
-            f"{each['method']} {short(each['path'])}"
+            said(each)
             for each in self.requests()
             if each["method"] in methods and not (accepted and not _accepted(each))
         ]
@@ -148,12 +161,24 @@ class Arm:
         return json.loads(text) if text else None
 
 
+async def _end_all() -> None:
+    """Answers that are still delayed."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 def short(path: str) -> str:
     """Group and name of a resource's path; of a role assignment, its scope's."""
     scope, _, role = path.partition("/providers/Microsoft.Authorization/roleAssignments/")
     parts = scope.strip("/").split("/")
     name = parts[-1] if len(parts) <= 4 else f"{parts[3]}/{parts[-1]}"
     return f"role {role[:8]} on {name}" if role else name
+
+
+def said(request: dict[str, Any]) -> str:
+    return f"{request['method']} {short(request['path'])}"
 
 
 def _accepted(request: dict[str, Any]) -> bool:
@@ -233,6 +258,11 @@ class Session:
     events: list[Event] = field(default_factory=list)
     timeout: float = 2.0
     backoff: float = 0.01
+    polling: float = 0.01
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.folder / "journal.sqlite")
 
     @property
     def azure(self) -> Azure:
@@ -244,14 +274,14 @@ class Session:
             endpoint=self.arm.url,
             ca=self.arm.ca,
             credential=lambda: self.credential,  # type: ignore[arg-type, return-value]
-            polling=0.01,
+            polling=self.polling,
             backoff=self.backoff,
             timeout=self.timeout,
         )
 
     @property
     def toolbox(self) -> dict[type, object]:
-        return {Azure: self.azure, Journal: Journal(self.folder / "journal.sqlite")}
+        return {Azure: self.azure, Journal: self.journal}
 
     def forget(self) -> None:
         """The state folder is as new."""

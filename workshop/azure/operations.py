@@ -170,12 +170,14 @@ class Operations:
         """Poll until it is over. False when Azure has forgotten the operation: then the resource tells. Raises
         Failed."""
         limit, usual = time.monotonic() + resource.limit, self._usual(kind, resource)
+        seen = False
         try:
             while not patient.finished():
                 self._waiting(resource, patient.state, started, usual)
                 await self._run.cuttable(self._azure.call(f"ask how far it is: {kind}", patient.ask))
                 self._refuse_endless(limit, resource, patient.state)
                 if not patient.finished():
+                    seen = True
                     await self._sleep(patient.delay)
         except (asyncio.CancelledError, Stopped):
             self._tell(f"Azure goes on with it ({kind} {resource.name}); the same command waits for that operation")
@@ -186,7 +188,7 @@ class Operations:
         if patient.failed:
             self._journal.end(resource_id, succeeded=False)
             raise Failed(Fault.failed(patient.outcome))
-        self._journal.end(resource_id)
+        self._journal.end(resource_id, succeeded=seen)  # else it had ended, nobody knows when
         return True
 
     async def _watched(self, resource: Resource, live: Object | None) -> Object | None:

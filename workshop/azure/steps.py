@@ -119,7 +119,9 @@ class Ensure(Step):
         resource = self.resource(run)
         live = await find(run, resource)
         found = resource.differences(live)
-        if live is not None and found:
+        if not found:
+            _over(run, resource)
+        elif live is not None:
             resource.refuse_foreign(live)
             resource.refuse_fixed(found)
         return Check(found)
@@ -145,6 +147,7 @@ class Ensure(Step):
         resource = self.resource(run)
         live = await find(run, resource)
         if live is None:
+            _over(run, resource)
             return Check()
         if not resource.is_ours(live):
             return Check(note=f"{resource.title} does not carry the workshop's tag: it stays")
@@ -199,7 +202,10 @@ class AssignRole(Step):
         role, live = await _find_role(run, self._place, self._purpose)
         if live is None:
             return Check((Difference(role.title, "", "present", ABSENT),))
-        return Check(role.differences(live))
+        found = role.differences(live)
+        if not found:
+            _over(run, role)
+        return Check(found)
 
     async def apply(self, run: Run) -> None:
         from workshop.azure.operations import Operations
@@ -238,6 +244,15 @@ class AssignRole(Step):
 
         role = Role(_azure(run), self._place, self._purpose)
         return Explanation(commands=(f"az role assignment delete --role '{role.role[0]}' --scope {role.scope.id}",))
+
+
+def _over(run: Run, resource: Resource) -> None:
+    """It is as it should be: an operation that an earlier run was killed in has ended since."""
+    from workshop.runbook.journal import Journal
+
+    journal = run.use(Journal)
+    if journal.operation(resource.id):
+        journal.end(resource.id, succeeded=False)
 
 
 def _azure(run: Run) -> Azure:
