@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,10 @@ class Ran:
 @dataclass(frozen=True)
 class Workshop:
     state: Path
+
+    @property
+    def azure(self) -> SandboxAzure:
+        return SandboxAzure(self.state)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -113,6 +119,40 @@ def until(process: subprocess.Popen[str], pattern: str) -> str:
         if re.search(pattern, said):
             break
     return said
+
+
+@dataclass(frozen=True)
+class SandboxAzure:
+    """The sandbox's Azure, as tests tell it how to behave and ask what it was asked."""
+
+    state: Path
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Since the log was cleared."""
+        found: list[dict[str, Any]] = self._control("GET", "requests")["value"]
+        return found
+
+    def sent(self, *methods: str) -> list[str]:
+        """Method and path of the requests with one of these methods."""
+        return [f"{each['method']} {each['path']}" for each in self.requests() if each["method"] in methods]
+
+    def clear(self) -> None:
+        self._control("DELETE", "requests")
+
+    def behave(self, **settings: Any) -> None:
+        self._control("POST", "settings", settings)
+
+    def _control(self, method: str, what: str, body: Any = None) -> Any:
+        place = json.loads((self.state / "sandbox" / "azure.json").read_text())
+        request = urllib.request.Request(  # noqa: S310 - the sandbox's own address
+            f"{place['url']}/sandbox/{what}",
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"},
+            method=method,
+        )
+        trusted = ssl.create_default_context(cafile=place["ca"])
+        with urllib.request.urlopen(request, context=trusted) as answer:  # noqa: S310
+            return json.loads(answer.read() or "null")
 
 
 @pytest.fixture(scope="module")

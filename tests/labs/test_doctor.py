@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,17 +33,7 @@ def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
     """The sandbox's Azure as it is by default, and where it is."""
     yield
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps(place))
-    behave(place, providers={}, taken_names=[], quotas={"cores": 40, "family": 20, "managedClusters": 10})
-
-
-def behave(place: dict[str, str], **settings: Any) -> None:
-    request = urllib.request.Request(  # noqa: S310 - the sandbox's own address
-        f"{place['url']}/sandbox/settings",
-        json.dumps(settings).encode(),
-        {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"},
-    )
-    trusted = ssl.create_default_context(cafile=place["ca"])
-    urllib.request.urlopen(request, context=trusted).close()  # noqa: S310
+    sandbox.azure.behave(providers={}, taken_names=[], quotas={"cores": 40, "family": 20, "managedClusters": 10})
 
 
 def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:
@@ -81,7 +69,7 @@ def test_a_fresh_sandbox_is_well(sandbox: Workshop) -> None:
         assert f"ok {name}" in ran.said
 
 
-def test_it_changes_nothing(sandbox: Workshop, place: dict[str, str]) -> None:
+def test_it_changes_nothing(sandbox: Workshop) -> None:
     before = sorted(sandbox.state.iterdir())
     planned = sandbox.converge("lab.azure", "--plan").said
     examined(sandbox)
@@ -103,18 +91,16 @@ def test_it_changes_nothing(sandbox: Workshop, place: dict[str, str]) -> None:
         ({"quotas": {"managedClusters": 1}}, "clusters 0 of 1 used in westeurope, 2 more needed"),
     ],
 )
-def test_a_quota_that_is_too_small(
-    sandbox: Workshop, place: dict[str, str], settings: dict[str, Any], problem: str
-) -> None:
-    behave(place, **settings)
+def test_a_quota_that_is_too_small(sandbox: Workshop, settings: dict[str, Any], problem: str) -> None:
+    sandbox.azure.behave(**settings)
     ran = examined(sandbox)
     assert ran.status == 1
     assert f"✗ fail {problem}" in ran.said
     assert "✗ 1 problem would make a run fail" in ran.said
 
 
-def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop, place: dict[str, str]) -> None:
-    behave(place, taken_names=["contoso"])
+def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop) -> None:
+    sandbox.azure.behave(taken_names=["contoso"])
     ran = examined(sandbox, INVOKE_AZURE_REGISTRY="contoso")
     assert ran.status == 1
     assert "fail registry" in ran.said
@@ -122,8 +108,8 @@ def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop, place: dict
     assert "azure.registry" in ran.said
 
 
-def test_a_provider_that_is_not_registered_is_a_warning(sandbox: Workshop, place: dict[str, str]) -> None:
-    behave(place, providers={"Microsoft.ContainerService": "NotRegistered"})
+def test_a_provider_that_is_not_registered_is_a_warning(sandbox: Workshop) -> None:
+    sandbox.azure.behave(providers={"Microsoft.ContainerService": "NotRegistered"})
     ran = examined(sandbox)
     assert ran.status == 0
     assert "warn provider ContainerService NotRegistered" in ran.said

@@ -6,33 +6,20 @@ import json
 import re
 import signal
 import sqlite3
-import ssl
 import stat
 import subprocess
-import urllib.request
-from typing import Any
+import sys
 
 import pytest
 
 from tests.labs.conftest import BIN, Workshop, until
 from workshop.sandbox import launcher
+from workshop.settings import ROOT
 
 
 def kubectl(workshop: Workshop, kubeconfig: str, context: str, *words: str) -> str:
     command = [BIN / "kubectl", f"--kubeconfig={workshop.state / kubeconfig}", f"--context={context}", *words]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-
-
-def requests(workshop: Workshop) -> list[dict[str, Any]]:
-    """What the sandbox's Azure was asked."""
-    place = json.loads((workshop.state / "sandbox" / "azure.json").read_text())
-    request = urllib.request.Request(  # noqa: S310 - the sandbox's own address
-        f"{place['url']}/sandbox/requests", headers={"Authorization": f"Bearer {place['token']}"}
-    )
-    trusted = ssl.create_default_context(cafile=place["ca"])
-    with urllib.request.urlopen(request, context=trusted) as answer:  # noqa: S310
-        found: list[dict[str, Any]] = json.load(answer)["value"]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +68,23 @@ def test_the_kubeconfig_is_the_owner_s_alone(workshop: Workshop, made: str) -> N
 
 
 def test_a_second_run_is_all_unchanged_and_only_looks_at_azure(workshop: Workshop, made: str) -> None:
-    before = len(requests(workshop))
+    workshop.azure.clear()
     ran = workshop.converge("lab")
     assert set(ran.outcomes) == {"unchanged"}
-    assert {request["method"] for request in requests(workshop)[before:]} == {"GET"}
+    assert {request["method"] for request in workshop.azure.requests()} == {"GET"}
+
+
+def test_a_run_with_nothing_to_do_imports_one_client_of_the_sdk(workshop: Workshop, made: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "invoke", "lab.azure"],
+        cwd=ROOT,
+        env=workshop.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert set(re.findall(r"\| +azure\.(?:mgmt\.)?(\w+)$", done.stderr, re.M)) == {"core", "mgmt", "resource"}
 
 
 def test_istio_s_labs_alone_and_the_shell_go_on_there(workshop: Workshop, made: str) -> None:

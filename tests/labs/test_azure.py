@@ -1,0 +1,105 @@
+"""The azure labs as a person runs them: cut off while Azure works, changed, and undone beside what is others'."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.labs.conftest import Workshop
+
+DEFAULTS = {"managedClusters": 1.0}
+FOREIGN = {
+    "group": "mesh-workshop",
+    "type": "Microsoft.Storage/storageAccounts",
+    "name": "somebodys",
+    "tags": {"owner": "somebody"},
+}
+
+
+@pytest.fixture
+def empty(workshop: Workshop) -> Iterator[Workshop]:
+    """An empty subscription where clusters take three seconds."""
+    workshop.converge("sandbox.up")
+    workshop.azure.behave(foreign=[])
+    workshop.converge("lab.azure.cleanup")
+    workshop.azure.behave(durations={"managedClusters": 3.0})
+    workshop.azure.clear()
+    yield workshop
+    workshop.azure.behave(durations=DEFAULTS, foreign=[])
+
+
+def puts(workshop: Workshop, kind: str) -> list[str]:
+    return [sent for sent in workshop.azure.sent("PUT") if re.search(rf"/{kind}/[^/]+$", sent)]
+
+
+def until_clusters_are_made(workshop: Workshop) -> None:
+    """Both are accepted, and asked for at least once: they are in the journal."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        asked = [each for each in workshop.azure.sent("GET") if "/operations/" in each.lower()]
+        if len(puts(workshop, "managedClusters")) == 2 and asked:
+            return
+        time.sleep(0.02)
+    raise AssertionError(workshop.azure.requests())
+
+
+def test_killed_while_clusters_are_made_the_same_command_waits_for_those_very_operations(empty: Workshop) -> None:
+    process = empty.start("lab.azure")
+    until_clusters_are_made(empty)
+    process.kill()
+    process.communicate()
+    ran = empty.converge("lab.azure")
+    assert ran.said.count("waiting for that very operation") == 2
+    assert len(puts(empty, "managedClusters")) == 2
+    assert len(empty.azure.sent("PUT")) == len(set(empty.azure.sent("PUT")))
+    assert set(empty.converge("lab.azure").outcomes) == {"unchanged"}
+
+
+def test_ctrl_c_says_what_goes_on_at_azure(empty: Workshop) -> None:
+    process = empty.start("lab.azure")
+    until_clusters_are_made(empty)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, said
+    assert "Azure goes on with it" in said
+    assert "go on with  invoke lab.azure" in said
+    empty.converge("lab.azure")
+    assert len(puts(empty, "managedClusters")) == 2
+
+
+def test_a_changed_node_count_is_one_put_and_another_size_is_refused(empty: Workshop) -> None:
+    empty.azure.behave(durations={"managedClusters": 0.2})
+    empty.converge("lab.azure")
+    empty.azure.clear()
+    profile = empty.state / "five.yaml"
+    profile.write_text("azure: {nodes: {count: 5}}\n")
+    planned = empty.converge("-f", str(profile), "lab.azure.aks", "--plan").said
+    assert re.search(r"count.*3 \S+ 5", planned)
+    empty.converge("-f", str(profile), "lab.azure.aks")
+    assert len(empty.azure.sent("PUT", "POST", "PATCH", "DELETE")) == 1
+    assert empty.by_hand("kubectl get nodes --no-headers | wc -l").strip() == "5"
+    profile.write_text("azure: {nodes: {count: 5, size: Standard_D4s_v5}}\n")
+    empty.azure.clear()
+    ran = empty.run("-f", str(profile), "lab.azure.aks")
+    assert ran.status == 2
+    assert "Azure cannot change it in place" in ran.said
+    assert not empty.azure.sent("PUT", "POST", "PATCH", "DELETE")
+
+
+def test_the_clean_up_leaves_what_is_somebody_else_s(empty: Workshop) -> None:
+    empty.azure.behave(durations={"managedClusters": 0.2}, foreign=[FOREIGN])
+    empty.converge("lab.azure")
+    empty.azure.clear()
+    ran = empty.converge("lab.azure.cleanup")
+    assert "storageAccounts somebodys" in ran.said
+    deleted = [sent.rpartition("/")[2] for sent in empty.azure.sent("DELETE")]
+    assert "somebodys" not in deleted
+    assert "mesh-workshop" not in deleted
+    assert {"primary", "secondary", "aks-vnet", "mesh-workshop-secondary"} <= set(deleted)
+    empty.azure.clear()
+    assert set(empty.converge("lab.azure.cleanup").outcomes) == {"unchanged"}
+    assert not empty.azure.sent("DELETE")

@@ -1,0 +1,36 @@
+"""What a command line that only lists or completes must not wait for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from workshop.settings import ROOT
+
+_HEAVY = ("azure", "aiohttp", "rich", "msgspec", "yaml", "cryptography", "ssl", "sqlite3", "uvloop", "pydantic")
+
+
+def _imported(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_runbook_imports_nothing_heavy() -> None:
+    imported = _imported("import labs")
+    assert "labs.azure.aks" in imported
+    assert not {name.partition(".")[0] for name in imported} & set(_HEAVY)
+    assert "asyncio" not in imported
+
+
+@pytest.mark.parametrize("module", ["connection", "login", "facts", "cluster", "network", "operations", "doctor"])
+def test_azure_s_clients_are_imported_only_when_they_are_used(module: str) -> None:
+    assert not {name for name in _imported(f"import workshop.azure.{module}") if name.startswith("azure.")}
