@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 
 import pytest
 
@@ -36,6 +37,21 @@ def test_from_nothing_every_step_is_changed_and_four_splits_are_measured(release
     assert 25 < shares[1] < 43
     assert 40 < shares[2] < 60
     assert shares[3] == 100
+
+
+def test_the_tutorials_commands_find_the_address_the_lab_tells(workshop: Workshop, released: str) -> None:
+    said = workshop.by_hand(
+        """service="kubectl -n istio-system get service istio-ingressgateway"
+        INGRESS_HOST=$($service -o jsonpath='{.status.loadBalancer.ingress[0].ip}')
+        INGRESS_PORT=$($service -o jsonpath='{.spec.ports[?(@.name=="http2")].port}')
+        echo $INGRESS_HOST:$INGRESS_PORT
+        """
+    )
+    address = said.split()[-1]
+    assert address.endswith(":8080")
+    assert f"GATEWAY_URL is http://{address}\n" in released
+    with urllib.request.urlopen(f"http://{address}/productpage", timeout=10) as page:
+        assert b"<title>Simple Bookstore App</title>" in page.read()
 
 
 def test_a_second_run_is_all_unchanged_with_few_kubectl_processes(workshop: Workshop, released: str) -> None:
