@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import functools
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,6 +144,7 @@ class Azure:
         """
         renewed = False
         for attempt in range(1, ATTEMPTS + 1):
+            began = time.monotonic()
             try:
                 return await asyncio.to_thread(function)
             except Exception as error:
@@ -151,7 +153,7 @@ class Azure:
                     raise
                 if fault.token_refused and not renewed:
                     renewed = True
-                    self.shared_credential.forget()
+                    self.shared_credential.forget(began)
                     continue
                 delay = fault.delay(attempt, self.backoff)
                 if fault.not_found:

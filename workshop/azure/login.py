@@ -29,20 +29,23 @@ class Shared:
         self._make = make
         self._lock = threading.Lock()
         self._credential: TokenCredential | None = None
-        self._tokens: dict[tuple[str, ...], AccessToken] = {}
+        self._tokens: dict[tuple[str, ...], tuple[AccessToken, float]] = {}
+        """With when each was got."""
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         with self._lock:
-            token = self._tokens.get(scopes)
+            token, _ = self._tokens.get(scopes, (None, 0.0))
             if token is None or options.get("claims") or token.expires_on - time.time() < _EARLY:
                 self._credential = self._credential or self._make()
-                token = self._tokens[scopes] = self._credential.get_token(*scopes, **options)
+                token = self._credential.get_token(*scopes, **options)
+                self._tokens[scopes] = token, time.monotonic()
             return token
 
-    def forget(self) -> None:
-        """The tokens were refused: the next request gets a new one."""
+    def forget(self, before: float) -> None:
+        """A request that began then (`time.monotonic`) was refused: the next one gets a new token, unless another
+        request has seen to it since."""
         with self._lock:
-            self._tokens.clear()
+            self._tokens = {scopes: kept for scopes, kept in self._tokens.items() if kept[1] > before}
 
 
 def chain(tenant: str) -> TokenCredential:
