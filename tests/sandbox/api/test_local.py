@@ -228,6 +228,16 @@ def test_string_data_is_written_never_read(cluster: LocalCluster) -> None:
     assert "stringData" not in made
 
 
+def test_what_admission_puts_into_a_pod_counts_for_its_quality_of_service(cluster: LocalCluster) -> None:
+    def inject(admission: Admission) -> None:
+        sidecar = {"name": "proxy", "image": "pause", "resources": {"requests": {"cpu": "100m"}}}
+        admission.object["spec"]["containers"].append(sidecar)
+
+    assert cluster.create("pods", pod("alone"), manager="test")["status"]["qosClass"] == "BestEffort"
+    cluster.admission.append(inject)
+    assert cluster.create("pods", pod("with"), manager="test")["status"]["qosClass"] == "Burstable"
+
+
 def test_admission_changes_and_refuses(cluster: LocalCluster) -> None:
     def label(admission: Admission) -> None:
         if admission.operation == "CREATE":

@@ -42,12 +42,18 @@ def prepare_create(resource: Resource, obj: Object) -> None:
         obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
         obj["status"] = {"phase": "Active"}
     elif resource.key == "pods":
-        obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(obj.get("spec") or {})}
+        obj["status"] = {"phase": "Pending"}
     elif resource.key == "secrets":
         take_string_data(obj)
     elif resource.key == CRDS:
         obj["metadata"].setdefault("finalizers", []).append(CRD_CLEANUP)
         obj["status"] = _crd_status(obj, {})
+
+
+def complete_create(resource: Resource, obj: Object) -> None:
+    """What follows from the whole object: admission may have put containers into a pod."""
+    if resource.key == "pods":
+        obj["status"]["qosClass"] = quality_of_service(obj["spec"])
 
 
 def prepare_update(resource: Resource, new: Object, old: Object, subresource: str | None) -> None:

@@ -67,6 +67,7 @@ class Writer:
         self._admit("CREATE", resource, obj, None, write)
         default(resource, obj, kind)
         check(resource, obj, None, kind)
+        strategies.complete_create(resource, obj)
         if strategies.counts_generations(resource, self.registry.is_custom(key)):
             metadata["generation"] = 1
         if not write.tracked:
