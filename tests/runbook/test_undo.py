@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from tests.runbook.world import Bench, Moves, Object, Put, bench, lab
+from workshop.runbook.chain import unfold
 from workshop.runbook.errors import UsageError
 from workshop.runbook.events import LabStarted, StepPhase
-from workshop.runbook.model import Together
+from workshop.runbook.model import Runbook, Together
+from workshop.runbook.request import Request
+from workshop.runbook.run import Facts, Run
 
 CONVERGED: dict[str, Object] = {
     "a1": (1, "a"),
@@ -128,3 +131,25 @@ async def test_a_hand_edit_of_what_the_lab_put_is_undone_too() -> None:
     world = cleanup({"reviews": ("80/20", "b")})
     await world.run("cleanup", yes=True)
     assert world.world.objects == {}
+
+
+def test_labs_that_do_not_need_each_other_are_undone_at_the_same_time() -> None:
+    runbook = Runbook(
+        (
+            lab("base", Put("base")),
+            lab("one", Put("one"), Put("one's"), needs=("base",)),
+            lab("two", Put("two"), needs=("base",)),
+            lab("moved", Moves("two", ("v1",)), needs=("base",)),
+            lab("clean", undoes=("base", "one", "two", "moved")),
+        )
+    )
+    world = bench(*runbook.labs)
+    run = Run("clean", {}, Facts(), {}, world.events.append)
+    chain = unfold(runbook, runbook.lab("clean"), Request(("clean",)), run)
+    assert [[unit.title.removeprefix("Undo: ") for unit in group] for group in chain] == [
+        ["Move two"],
+        ["Put two", "Put one's"],
+        ["Put one"],
+        ["Put base"],
+    ]
+    assert [unit.number for group in chain for unit in group] == [1, 2, 3, 4, 5]

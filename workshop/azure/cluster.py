@@ -59,6 +59,7 @@ class Cluster(Resource):
                     "vmSize": nodes.size,
                     "count": nodes.count,
                     "maxPods": nodes.max_pods,
+                    "orchestratorVersion": self.settings.kubernetes,
                     "vnetSubnetID": network.subnet_id,
                 }
             ],

@@ -6,6 +6,7 @@ Runner, plan and explain all walk this same chain, which is why a plan is truthf
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -143,13 +144,40 @@ def unfold(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Chain:
 
 
 def _undo_groups(runbook: Runbook, lab: Lab) -> Iterator[tuple[Unit, ...]]:
+    """Last first. Labs beside each other, of which none needs another, are undone at the same time."""
     number = 0
-    for name in sorted(lab.undoes, key=runbook.position, reverse=True):
-        undone = runbook.lab(name)
-        for part in reversed(undone.parts):
-            steps = part.steps if isinstance(part, Together) else (part,)
-            yield tuple(Unit(number + place, Undo(step), undone) for place, step in enumerate(steps, 1))
+    for together in _beside(runbook, sorted(lab.undoes, key=runbook.position, reverse=True)):
+        parts = [reversed(undone.parts) for undone in together]
+        for row in itertools.zip_longest(*parts):
+            steps = [
+                (step, undone)
+                for part, undone in zip(row, together, strict=True)
+                if part is not None
+                for step in (part.steps if isinstance(part, Together) else (part,))
+            ]
+            yield tuple(Unit(number + place, Undo(step), undone) for place, (step, undone) in enumerate(steps, 1))
             number += len(steps)
+
+
+def _beside(runbook: Runbook, names: list[str]) -> Iterator[list[Lab]]:
+    """The labs in this order, with those that do not depend on each other side by side. A timeline's object may be
+    another lab's as well, so a lab with one stays alone."""
+    batch: list[Lab] = []
+    for name in names:
+        lab = runbook.lab(name)
+        alone = any(isinstance(part, Timeline) for undone in (lab, *batch) for part in undone.parts)
+        if batch and (alone or any(name in _before(runbook, other) for other in batch)):
+            yield batch
+            batch = []
+        batch.append(lab)
+    if batch:
+        yield batch
+
+
+def _before(runbook: Runbook, lab: Lab) -> set[str]:
+    """What must have converged before the lab, or a part of it."""
+    after = [name for part in lab.parts if isinstance(part, Together) for name in part.after]
+    return {other.name for other in runbook.with_needs((*lab.needs, *after))}
 
 
 def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[tuple[Unit, ...]]:
