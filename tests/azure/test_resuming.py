@@ -1,0 +1,75 @@
+"""Operations of an earlier run: waited for by their token, or by what the resource tells when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.azure.world import QUICK, Arm, Session, twice
+from workshop.azure.cluster import Cluster
+from workshop.runbook.events import Waiting
+
+CLUSTER = "PUT mesh-workshop/primary"
+
+
+async def cut_off(arm: Arm, session: Session) -> None:
+    """A run that is cancelled while the clusters are made, as SIGTERM does."""
+    arm.set(durations={**QUICK, "managedClusters": 0.6})
+    run = asyncio.create_task(session.run())
+    begun = False
+    while not begun:
+        await asyncio.sleep(0.01)
+        begun = CLUSTER in arm.sent("PUT") and session.journal.operation(Cluster(session.azure).id) is not None
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+async def test_the_very_operation_is_waited_for(arm: Arm, session: Session) -> None:
+    await cut_off(arm, session)
+    await session.converge()
+    assert any("waiting for that very operation" in text for text in session.told)
+    assert not twice(arm.sent("PUT"))
+    assert not session.journal.under_way()
+
+
+@pytest.mark.parametrize("token", ["", "not a token", "https://elsewhere abc"])
+async def test_without_a_token_the_resource_tells(token: str, arm: Arm, session: Session) -> None:
+    await cut_off(arm, session)
+    identifier = Cluster(session.azure).id
+    if token:
+        session.journal.begin(identifier, "create AKS cluster", token)
+    else:
+        session.forget()
+    await session.converge()
+    assert not twice(arm.sent("PUT"))
+
+
+async def test_an_operation_that_azure_has_forgotten_is_looked_up_by_its_resource(
+    arm: Arm, session: Session
+) -> None:
+    await cut_off(arm, session)
+    lost = {"status": 404, "body": {"error": {"code": "NotFound", "message": "The operation was not found"}}}
+    arm.set(faults=[{"method": "GET", "path": "/operations/", "times": 2, **lost}])
+    await session.converge()
+    assert not twice(arm.sent("PUT"))
+
+
+async def test_one_that_has_failed_meanwhile_is_begun_again(arm: Arm, session: Session) -> None:
+    error = {"code": "InternalServerError", "message": "the control plane did not come up"}
+    arm.set(failures=[{"type": Cluster.namespace + "/managedClusters", "times": 2, "error": error}])
+    await cut_off(arm, session)
+    await session.converge()
+    assert any("did not come up" in text for text in session.told)
+    assert arm.sent("PUT").count(CLUSTER) == 2
+
+
+async def test_a_wait_shows_the_state_and_how_long_it_usually_takes(arm: Arm, session: Session) -> None:
+    await session.converge()
+    waits = [each for each in session.events if isinstance(each, Waiting) and "AKS cluster" in each.what]
+    assert "usually 5 min" in waits[0].missing
+    assert session.journal.usual("create AKS cluster")
+    arm.reset()
+    await session.converge()
+    waits = [each for each in session.events if isinstance(each, Waiting) and "AKS cluster" in each.what]
+    assert "usually 0." in waits[0].missing
