@@ -110,11 +110,13 @@ def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop) -> None:
 
 def test_a_provider_that_is_not_registered_is_a_warning(sandbox: Workshop) -> None:
     sandbox.azure.behave(providers={"Microsoft.ContainerService": "NotRegistered"})
+    sandbox.azure.clear()
     ran = examined(sandbox)
     assert ran.status == 0
     assert "warn provider ContainerService NotRegistered" in ran.said
     assert "az provider register -n Microsoft.ContainerService" in ran.said
-    assert "1 thing to look at" in ran.said
+    assert "warn clusters Azure tells only when its provider is registered" in ran.said
+    assert [sent.rpartition("/")[2] for sent in sandbox.azure.sent("PUT", "POST")] == ["checkNameAvailability"]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ Object = dict[str, Any]
 ATTEMPTS = 5
 """How often something is tried before a fault that passes by itself is taken for one that does not."""
 
+_SCOPE = "https://management.azure.com/.default"
+
 
 @dataclass(frozen=True, eq=False)
 class Azure:
@@ -109,13 +111,28 @@ class Azure:
         return made
 
     @property
+    def _policies(self) -> list[Any]:
+        """What the clients do with each request: as by default, but without retries, and without registering a
+        provider that is missing, which would be a change made by a look. providers.py registers."""
+        from azure.core.pipeline import policies
+        from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+
+        return [
+            policies.RequestIdPolicy(),
+            policies.HeadersPolicy(),
+            policies.UserAgentPolicy(base_user_agent="mesh-workshop"),
+            policies.ProxyPolicy(),
+            policies.ContentDecodePolicy(),
+            ARMChallengeAuthenticationPolicy(self.shared_credential, _SCOPE),
+        ]
+
+    @property
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
             "base_url": self.endpoint,
-            "retry_total": 0,
+            "policies": self._policies,
             "connection_timeout": self.timeout,
             "read_timeout": self.timeout,
-            "user_agent": "mesh-workshop",
         }
         if self.ca:
             # An endpoint of this machine: no proxy of the environment is asked for it.

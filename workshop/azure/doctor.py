@@ -49,6 +49,8 @@ async def _look(name: str, look: Awaitable[Finding]) -> Finding:
     try:
         return await look
     except WorkshopError as error:
+        if "MissingSubscriptionRegistration" in error.came_back:
+            return Finding(name, "warn", "Azure tells only when its provider is registered")
         return _failed(name, error)
     except NotFound as error:
         return Finding(name, "warn", f"Azure does not tell: {error}")
