@@ -24,11 +24,14 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 PRIMARY = ("azure.group", "azure.vnet", "azure.acr", "azure.aks")
 AT_ONCE = 8
-"""Runs share a process: each takes every eighth request, so that one test ends in seconds."""
+"""Runs share a process: each takes every eighth request, so that one test ends in seconds.
+The first part runs always, the others with `-m exhaustive`."""
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("part", range(AT_ONCE))
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.exhaustive) for part in range(1, AT_ONCE))]
+)
 async def test_a_fault_at_every_request(kind: str, part: int, arm: Arm, session: Session) -> None:
     session.timeout = TIMEOUT
     last = part + 1

@@ -44,6 +44,7 @@ def killed(arm: Arm, session: Session, number: int, *, acts: bool) -> bool:
     return reached
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(AT_ONCE))
 async def test_killed_at_any_moment_the_same_command_converges(part: int, arm: Arm, session: Session) -> None:
     reached = 0

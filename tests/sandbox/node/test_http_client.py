@@ -102,3 +102,11 @@ async def test_what_is_not_http_is_an_error(script) -> None:  # type: ignore[no-
     _, ask = script
     with pytest.raises(ConnectionError, match="malformed"):
         await ask(b"220 smtp ready close\r\n\r\n")
+
+
+async def test_a_connection_that_ended_while_it_was_kept_is_not_used(script) -> None:  # type: ignore[no-untyped-def]
+    server, ask = script
+    assert await ask(LENGTH) == [(200, b"hello")]
+    await asyncio.sleep(0.05)  # the server has no more answers and closes; the client is told
+    assert await ask(LENGTH) == [(200, b"hello")]
+    assert server.connections == 2

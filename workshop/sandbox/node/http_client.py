@@ -109,9 +109,9 @@ class _Connection(asyncio.Protocol):
         self._chunks: bytearray | None = None
 
     async def exchange(self, message: bytes, *, head_only: bool) -> Reply:
+        self.answered, self._head_only = False, head_only
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError(104, "Connection reset by peer")
-        self.answered, self._head_only = False, head_only
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(message)
         return await self._waiting
