@@ -159,7 +159,7 @@ class Azure:
         What only `looks` is tried again when the fault may pass. Raises NotFound, Unsettled (a fault that may
         pass: of what changes something at once, of what looks after several attempts) and WorkshopError.
         """
-        renewed = False
+        renewals = 2  # a token may have been fetched after the request began, and is then kept the first time
         for attempt in range(1, ATTEMPTS + 1):
             began = time.monotonic()
             try:
@@ -168,8 +168,8 @@ class Azure:
                 fault = Fault.of(error)
                 if fault is None:
                     raise
-                if fault.token_refused and not renewed:
-                    renewed = True
+                if fault.token_refused and renewals:
+                    renewals -= 1
                     self.shared_credential.forget(began)
                     continue
                 delay = fault.delay(attempt, self.backoff)
