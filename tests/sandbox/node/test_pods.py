@@ -100,16 +100,16 @@ async def test_a_command_the_image_does_not_have_fails(place: Place) -> None:
 
 
 async def test_init_containers_run_before_in_order_and_share_volumes(place: Place) -> None:
-    mounts = [{"name": "work", "mountPath": "/work"}]
-    first = container("busybox", "sh", "-c", "echo one > /work/x", name="first", volumeMounts=mounts)
-    second = container("busybox", "sh", "-c", "echo two >> /work/x", name="second", volumeMounts=mounts)
+    mounts = [{"name": "work", "mountPath": "/both"}]
+    first = container("busybox", "sh", "-c", "echo one > /both/x", name="first", volumeMounts=mounts)
+    second = container("busybox", "sh", "-c", "echo two >> /both/x", name="second", volumeMounts=mounts)
     run = await place.serving(
         "web",
         {**PODINFO, "volumeMounts": mounts},
         initContainers=[first, second],
         volumes=[{"name": "work", "emptyDir": {}}],
     )
-    assert (await place.exec("web", "cat", "/work/x"))[1] == "one\ntwo\n"
+    assert (await place.exec("web", "cat", "/both/x"))[1] == "one\ntwo\n"
     assert not run.network.sidecar
     states = place.pod("web")["status"]["initContainerStatuses"]
     assert [state["state"]["terminated"]["exitCode"] for state in states] == [0, 0]
