@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from workshop.azure.compare import Object
 from workshop.azure.resource import TAG, Resource
@@ -27,19 +26,6 @@ class Identity(Resource):
 
     def wanted(self) -> Object:
         return {"location": self.settings.location, "tags": self.tags}
-
-    def put(self, body: Any, **options: Any) -> Any:
-        resources = self.azure.resources().resources
-        return resources.begin_create_or_update_by_id(
-            self.id,
-            body,
-            api_version=self.api_version,
-            **options,
-        )
-
-    def remove(self, **options: Any) -> Any:
-        resources = self.azure.resources().resources
-        return resources.begin_delete_by_id(self.id, api_version=self.api_version, **options)
 
     @property
     def commands(self) -> tuple[str, ...]:

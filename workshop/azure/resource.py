@@ -55,13 +55,16 @@ class Resource(ABC):
     @abstractmethod
     def wanted(self) -> Object: ...
 
-    @abstractmethod
     def put(self, body: Any, **options: Any) -> Any:
-        """Make or change it, in a thread. The SDK's poller, or None for what is done at once."""
+        """Make or change it, in a thread. The SDK's poller, or None for what is done at once. Through the generic
+        client, unless the kind has one of its own."""
+        resources = self.azure.resources().resources
+        return resources.begin_create_or_update_by_id(self.id, body, api_version=self.api_version, **options)
 
-    @abstractmethod
     def remove(self, **options: Any) -> Any:
         """As `put`."""
+        resources = self.azure.resources().resources
+        return resources.begin_delete_by_id(self.id, api_version=self.api_version, **options)
 
     @property
     @abstractmethod

@@ -9,7 +9,7 @@ saying that the principal is a service principal mostly avoids it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from workshop.azure.cluster import Cluster, kubelet_of
 from workshop.azure.compare import Object
@@ -89,19 +89,6 @@ class Role(Resource):
 
     def is_ours(self, live: Object | None) -> bool:
         return live is not None
-
-    def put(self, body: Any, **options: Any) -> Any:
-        resources = self.azure.resources().resources
-        return resources.begin_create_or_update_by_id(
-            self.id,
-            body,
-            api_version=self.api_version,
-            **options,
-        )
-
-    def remove(self, **options: Any) -> Any:
-        resources = self.azure.resources().resources
-        return resources.begin_delete_by_id(self.id, api_version=self.api_version, **options)
 
     @property
     def commands(self) -> tuple[str, ...]:
