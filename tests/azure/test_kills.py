@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure.world import Arm, Session, said, twice
+from tests.azure.world import Arm, Session, twice
 
 MOMENTS = 50
 AT_ONCE = 5
@@ -44,7 +44,6 @@ def killed(arm: Arm, session: Session, number: int, *, acts: bool) -> bool:
     return reached
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(AT_ONCE))
 async def test_killed_at_any_moment_the_same_command_converges(part: int, arm: Arm, session: Session) -> None:
     reached = 0
@@ -55,7 +54,6 @@ async def test_killed_at_any_moment_the_same_command_converges(part: int, arm: A
         reached += await asyncio.to_thread(killed, arm, session, number, acts=acts)
         await session.converge()
         puts = arm.sent("PUT", accepted=True)
-        puts += [said(each) for each in arm.requests() if each["fault"] and acts and each["method"] == "PUT"]
         assert len(set(puts)) == 13
         assert not twice(puts), moment
         assert not session.journal.under_way()

@@ -134,7 +134,7 @@ class Arm:
         return [
             said(each)
             for each in self.requests()
-            if each["method"] in methods and not (accepted and not _accepted(each))
+            if each["method"] in methods and (each["accepted"] or not accepted)
         ]
 
     def until(self, method: str, path: str) -> None:
@@ -179,10 +179,6 @@ def short(path: str) -> str:
 
 def said(request: dict[str, Any]) -> str:
     return f"{request['method']} {short(request['path'])}"
-
-
-def _accepted(request: dict[str, Any]) -> bool:
-    return not request["fault"] and request["status"] is not None and request["status"] < 300
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Logged:
     """None while it is answered, and for a connection that was reset."""
     seconds: float | None = None
     fault: bool = False
+    accepted: bool = False
+    """It took effect, whatever the answer that a fault put in the place of its own."""
 
 
 class Control:
@@ -84,21 +86,27 @@ class Control:
         del self._log[:-_MOST_LOGGED]
         started = time.monotonic()
         fault = next((each for each in self._faults if each.hits(logged.number, request)), None)
+
+        async def act() -> web.Response:
+            response = await answer(request)
+            logged.accepted = response.status < 300
+            return response
+
         try:
             if fault is None:
-                response = await answer(request)
+                response = await act()
             else:
                 logged.fault = True
-                response = await self._faulty(fault, request, answer)
+                response = await self._faulty(fault, request, act)
             logged.status = None if fault is not None and fault.reset else response.status
             return response
         finally:
             logged.seconds = round(time.monotonic() - started, 4)
 
     async def _faulty(
-        self, fault: Fault, request: web.Request, answer: Callable[[web.Request], Awaitable[web.Response]]
+        self, fault: Fault, request: web.Request, act: Callable[[], Awaitable[web.Response]]
     ) -> web.Response:
-        done = await answer(request) if fault.acts or not fault.answers else None
+        done = await act() if fault.acts or not fault.answers else None
         await asyncio.sleep(fault.delay)
         if fault.reset:
             if request.transport is not None:
