@@ -25,6 +25,8 @@ ROOTS = (
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
     "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
     "envoy/service/discovery/v3/discovery.proto",
+    f"{_FILTERS}/http/cors/v3/cors.proto",
+    f"{_FILTERS}/http/fault/v3/fault.proto",
     f"{_FILTERS}/http/router/v3/router.proto",
     f"{_FILTERS}/listener/http_inspector/v3/http_inspector.proto",
     f"{_FILTERS}/listener/proxy_protocol/v3/proxy_protocol.proto",
