@@ -93,7 +93,15 @@ class WebProgram(Program):
             )
         except OSError as error:
             raise ProgramError(f"listen tcp {self.container.ip}:{self.port}: {error.strerror}") from error
+        self.greet()
+
+    def greet(self) -> None:
+        """Log that it serves."""
         self.container.log(f"listening on port {self.port}")
+
+    def record(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Log one request; `response` is about to be sent."""
+        self.container.log(f"{request.method} {request.path_qs} {response.status}")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self._in_flight += 1
@@ -106,7 +114,7 @@ class WebProgram(Program):
             self._in_flight -= 1
             if self._stopping:
                 self._last = time.monotonic()
-        self.container.log(f"{request.method} {request.path_qs} {response.status}")
+        self.record(request, response)
         if self._stopping:
             response.force_close()
         return response
