@@ -7,8 +7,20 @@ in turn. Here reviews moves from v1 to v3, and the way back is as short: `--to v
 
 from labs.istio.stars import stars
 from workshop.kubernetes.steps import apply
-from workshop.mesh.timeline import WeightedRoute, stage
+from workshop.mesh.timeline import Route, WeightedRoute, split
 from workshop.runbook import Lab, Option
+
+REVIEWS = WeightedRoute(
+    "Move reviews from v1 to v3",
+    split("v1", "All requests to v1", 100, 0, 0),
+    split("thirds", "A third to each of v1, v2 and v3", 33, 33, 34),
+    split("half", "Half to v1, half to v3", 50, 0, 50),
+    split("v3", "All requests to v3", 0, 0, 100),
+    route=Route("bookinfo", "reviews", ("v1", "v2", "v3")),
+    proof=stars,
+    start_title="Delete the VirtualService: all three in turn",
+    clears=(("VirtualService", "bookinfo", "ratings"),),
+)
 
 LAB = Lab(
     name="istio.canary",
@@ -18,17 +30,6 @@ LAB = Lab(
     options=(Option("weights", "Any other split of v1, v2 and v3, in percent: 80,20,0."),),
     parts=(
         apply("Name the versions of all four services as subsets", "subsets.yaml"),
-        WeightedRoute(
-            "Move reviews from v1 to v3",
-            stage("v1", "All requests to v1", 100, 0, 0),
-            stage("thirds", "A third to each of v1, v2 and v3", 33, 33, 34),
-            stage("half", "Half to v1, half to v3", 50, 0, 50),
-            stage("v3", "All requests to v3", 0, 0, 100),
-            namespace="bookinfo",
-            host="reviews",
-            subsets=("v1", "v2", "v3"),
-            proof=stars,
-            start_title="Delete the VirtualService: all three in turn",
-        ),
+        REVIEWS,
     ),
 )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.facts import ClusterFacts, Snapshot
-from workshop.mesh.timeline import WeightedRoute, stage
+from workshop.mesh.timeline import Route, WeightedRoute, split
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import ABSENT, Position, Verdict
 from workshop.runbook.run import Facts
@@ -27,12 +27,10 @@ class Shares:
 
 REVIEWS = WeightedRoute(
     "Move reviews from v1 to v3",
-    stage("v1", "Send everybody to v1", 100, 0, 0),
-    stage("thirds", "Split over all three", 33, 33, 34),
-    stage("v3", "Send everybody to v3", 0, 0, 100),
-    namespace="bookinfo",
-    host="reviews",
-    subsets=("v1", "v2", "v3"),
+    split("v1", "Send everybody to v1", 100, 0, 0),
+    split("thirds", "Split over all three", 33, 33, 34),
+    split("v3", "Send everybody to v3", 0, 0, 100),
+    route=Route("bookinfo", "reviews", ("v1", "v2", "v3")),
     start="none",
     proof=Shares,
 )
@@ -55,7 +53,7 @@ def there(*live: dict[str, Any], **options: str) -> Recorded:
 
 
 def live(*weights: int, **spec: Any) -> dict[str, Any]:
-    found = REVIEWS.virtual_service(weights, "istio.canary")
+    found = REVIEWS.route.virtual_service(weights, "istio.canary")
     found["metadata"] |= {"uid": "1", "resourceVersion": "7"}
     found["spec"] |= spec
     return found
@@ -72,7 +70,7 @@ async def test_on_its_way_out_is_the_start() -> None:
 
 
 @pytest.mark.parametrize(("weights", "name"), [((100, 0, 0), "v1"), ((33, 33, 34), "thirds"), ((0, 0, 100), "v3")])
-async def test_weights_are_a_stage(weights: tuple[int, ...], name: str) -> None:
+async def test_weights_are_a_split(weights: tuple[int, ...], name: str) -> None:
     assert await REVIEWS.position(there(live(*weights))) == Position(name, holder="istio.canary")
 
 
@@ -172,7 +170,7 @@ def test_weights_asked_for() -> None:
         ("²0,80,0", "no whole numbers"),
     ],
 )
-def test_weights_that_make_no_stage(weights: str, problem: str) -> None:
+def test_weights_that_make_no_split(weights: str, problem: str) -> None:
     with pytest.raises(UsageError) as refused:
         REVIEWS.asked(there(weights=weights))
     assert refused.value.exit_status == 2
@@ -183,7 +181,7 @@ def test_weights_that_make_no_stage(weights: str, problem: str) -> None:
 
 def test_a_declaration_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match=r"stage v1 .* add up to 90"):
-        WeightedRoute("x", stage("v1", "x", 90, 0), namespace="a", host="a", subsets=("a", "b"), proof=Shares)
+        WeightedRoute("x", split("v1", "x", 90, 0), route=Route("a", "a", ("a", "b")), proof=Shares)
 
 
 async def test_checks_name_exactly_what_is_not_as_wanted() -> None:

@@ -11,7 +11,7 @@ from tests.kubernetes.runs import Recorded
 from tests.mesh.test_timeline import Shares
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
-from workshop.mesh.timeline import WeightedRoute, stage
+from workshop.mesh.timeline import Route, WeightedRoute, split
 from workshop.runbook.model import Position
 
 
@@ -26,14 +26,12 @@ async def istio(kubectl: Kubectl, istioctl: Istioctl) -> AsyncIterator[None]:
 async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: str) -> None:
     reviews = WeightedRoute(
         "Move reviews from v1 to v3",
-        stage("v1", "All to v1", 100, 0),
-        stage("half", "Half to each", 50, 50),
-        namespace=namespace,
-        host="reviews",
-        subsets=("v1", "v3"),
+        split("v1", "All to v1", 100, 0),
+        split("half", "Half to each", 50, 50),
+        route=Route(namespace, "reviews", ("v1", "v3")),
         proof=Shares,
     )
-    subset = [{"name": name, "labels": {"version": name}} for name in reviews.subsets]
+    subset = [{"name": name, "labels": {"version": name}} for name in reviews.route.subsets]
     rule = {
         "apiVersion": "networking.istio.io/v1",
         "kind": "DestinationRule",

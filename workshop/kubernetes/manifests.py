@@ -2,9 +2,10 @@
 
     image: ${bookinfo-reviews-v1}
 
-stands for the image that the settings pin under that name; an unknown name is an error, as is broken YAML, with
-file and line. Every object gets the workshop's labels, in its own metadata only: labels in a pod template or a
-selector would change what the lab shows (and a selector can never be changed again).
+stands for the image that the settings pin under that name, or for a value that the step gives (values.py); an
+unknown name is an error, as is broken YAML, with file and line. Every object gets the workshop's labels, in its own
+metadata only: labels in a pod template or a selector would change what the lab shows (and a selector can never be
+changed again).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ WORKSHOP = "mesh-workshop"
 LAB = "workshop/lab"
 
 _PIN = re.compile(r"\$\{([^}\n]*)\}")
+_NO_VALUES: Mapping[str, str] = {}
 _CLUSTER_SCOPED = frozenset({"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"})
 
 
@@ -40,32 +42,33 @@ class Manifests:
     def path(self, lab: str, file: str) -> Path:
         return self.root.joinpath(*lab.split(".")[:-1], file)
 
-    def load(self, lab: str, file: str) -> list[Object]:
+    def load(self, lab: str, file: str, values: Mapping[str, str] = _NO_VALUES) -> list[Object]:
         """The objects of a file in its order, labelled. Raises UsageError with file and line."""
         path = self.path(lab, file)
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"read {path}", error.strerror or str(error)) from error
-        objects = parse(self._with_pins(text, path), str(path))
+        objects = parse(_filled(text, path, {**self.images, **values}), str(path))
         for obj in objects:
             mark(obj, lab)
         return objects
 
-    def _with_pins(self, text: str, path: Path) -> str:
-        def pinned(match: re.Match[str]) -> str:
-            name = match[1]
-            if name in self.images:
-                return self.images[name]
-            line = text.count("\n", 0, match.start()) + 1
-            near = difflib.get_close_matches(name, self.images, n=1)
-            raise UsageError(
-                f"read {path}, line {line}",
-                f"there is no image {name} in the settings",
-                cause=f"did you mean {near[0]}?" if near else f"known are {', '.join(self.images) or 'none'}",
-            )
 
-        return _PIN.sub(pinned, text)
+def _filled(text: str, path: Path, known: Mapping[str, str]) -> str:
+    def filled(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in known:
+            return known[name]
+        line = text.count("\n", 0, match.start()) + 1
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UsageError(
+            f"read {path}, line {line}",
+            f"there is no image {name} in the settings",
+            cause=f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}",
+        )
+
+    return _PIN.sub(filled, text)
 
 
 def mark(obj: Object, lab: str) -> None:

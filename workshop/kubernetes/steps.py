@@ -17,18 +17,26 @@ from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step,
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
+    from workshop.kubernetes.values import Value
     from workshop.runbook.run import Run
 
 Object = dict[str, Any]
 
 
-def apply(title: str, *files: str, ready: str = "", proofs: tuple[Proof, ...] = (), seconds: float = 300.0) -> Step:
-    """Apply manifests and wait at most `seconds` until their Deployments are available.
+def apply(
+    title: str,
+    *files: str,
+    ready: str = "",
+    values: tuple[Value, ...] = (),
+    proofs: tuple[Proof, ...] = (),
+    seconds: float = 300.0,
+) -> Step:
+    """Apply manifests, with `values` filled in, and wait at most `seconds` until their Deployments are available.
 
     `ready` is what the READY column of their pods is to say ("2/2": the workload and its sidecar); pods with
     another number of containers, because they were there before the sidecars, are replaced by a rolling restart.
     """
-    return Apply(title, files, ready, proofs, seconds)
+    return Apply(title, files, ready, values, proofs, seconds)
 
 
 def label_namespaces(
@@ -73,21 +81,34 @@ async def _snapshot(run: Run) -> Snapshot:
 
 class Apply(Step):
     def __init__(
-        self, title: str, files: tuple[str, ...], ready: str, proofs: tuple[Proof, ...], seconds: float
+        self,
+        title: str,
+        files: tuple[str, ...],
+        ready: str,
+        values: tuple[Value, ...],
+        proofs: tuple[Proof, ...],
+        seconds: float,
     ) -> None:
-        self.title, self._files, self._ready, self._proofs, self._seconds = title, files, ready, proofs, seconds
+        self.title, self._files, self._ready, self._values = title, files, ready, values
+        self._proofs, self._seconds = proofs, seconds
 
-    def objects(self, run: Run) -> list[Object]:
+    async def objects(self, run: Run, *, strict: bool = False) -> list[Object]:
+        """With `strict`, raises WorkshopError for a value that is not known yet."""
+        from workshop.kubernetes.values import known
+
+        return self._made(run, await known(self._values, run, strict=strict))
+
+    def _made(self, run: Run, values: Mapping[str, str]) -> list[Object]:
         from workshop.kubernetes.manifests import Manifests
 
         manifests = run.use(Manifests)
-        return [obj for file in self._files for obj in manifests.load(run.lab, file)]
+        return [obj for file in self._files for obj in manifests.load(run.lab, file, values)]
 
     async def check(self, run: Run) -> Check:
         from workshop.kubernetes.repair import drift
 
         snapshot, found = await _snapshot(run), []
-        for obj in self.objects(run):
+        for obj in await self.objects(run):
             found += [*drift(obj, snapshot), *self._unready(obj, snapshot)]
         return Check(tuple(found))
 
@@ -96,7 +117,7 @@ class Apply(Step):
         from workshop.kubernetes.kubectl import Kubectl
         from workshop.kubernetes.repair import repair
 
-        kubectl, snapshot, objects = Kubectl.of(run), await _snapshot(run), self.objects(run)
+        kubectl, snapshot, objects = Kubectl.of(run), await _snapshot(run), await self.objects(run, strict=True)
         drifted = await repair(kubectl, objects, snapshot, seconds=self._seconds)
         deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
         for obj in deployments:
@@ -113,8 +134,9 @@ class Apply(Step):
         from workshop.kubernetes.manifests import name_of
 
         snapshot = await _snapshot(run)
-        left = self._ours(snapshot, run)
-        for obj in self.objects(run):
+        objects = await self.objects(run)
+        left = _ours(objects, snapshot)
+        for obj in objects:
             if obj["kind"] == "Deployment" and snapshot.find(obj) in (None, *left):
                 namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
                 left += rollout.left_by(namespace, name, snapshot.all("Pod", namespace))
@@ -123,13 +145,14 @@ class Apply(Step):
     async def undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
 
-        if ours := self._ours(await _snapshot(run), run):
+        if ours := _ours(await self.objects(run), await _snapshot(run)):
             await Kubectl.of(run).delete(ours, wait=False)
 
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.manifests import as_yaml
+        from workshop.kubernetes.values import shown
 
-        objects = self.objects(run)
+        objects = self._made(run, shown(self._values, run))
         commands = [f"kubectl apply -f {file}" for file in self._shown(run)]
         commands += [
             f"kubectl rollout status -n {obj['metadata']['namespace']} deployment/{obj['metadata']['name']}"
@@ -146,12 +169,6 @@ class Apply(Step):
 
         manifests = run.use(Manifests)
         return [str(manifests.path(run.lab, file).relative_to(manifests.root.parent)) for file in self._files]
-
-    def _ours(self, snapshot: Snapshot, run: Run) -> list[Object]:
-        from workshop.kubernetes.manifests import is_ours
-
-        live = [snapshot.find(obj) for obj in reversed(self.objects(run))]
-        return [obj for obj in live if obj is not None and is_ours(obj)]
 
     def _unready(self, wanted: Object, snapshot: Snapshot) -> tuple[Difference, ...]:
         from workshop.kubernetes import rollout
@@ -177,6 +194,13 @@ class Apply(Step):
             return False
         pods = rollout.pods_of(live, snapshot.all("Pod", wanted["metadata"]["namespace"]))
         return not all(rollout.has_containers(pod, self._ready) for pod in pods)
+
+
+def _ours(objects: list[Object], snapshot: Snapshot) -> list[Object]:
+    from workshop.kubernetes.manifests import is_ours
+
+    live = [snapshot.find(obj) for obj in reversed(objects)]
+    return [obj for obj in live if obj is not None and is_ours(obj)]
 
 
 class LabelNamespaces(Step):

@@ -39,6 +39,8 @@ class Request:
                 raise _unknown(
                     f"lab {name}", "the labs are", known, f"{self.program} lab.{_nearest(name, known) or known[0]}"
                 )
+        for name in self.labs:
+            self._validate_options(runbook.lab(name))
         given = [flag for flag, value in (("--step", self.step), ("--to", self.to)) if value is not None]
         given += ["--restart"] if self.restart else []
         if len(given) > 1:
@@ -59,6 +61,16 @@ class Request:
                 f"it has {f'steps 1 to {count}' if count > 1 else 'one step'}",
                 next_command=f"{self.program} lab.{lab.name} --explain",
             )
+
+    def _validate_options(self, lab: Lab) -> None:
+        for option in lab.options:
+            given = self.options.get(lab.name, {}).get(option.name)
+            if given is not None and (problem := option.problem(given)):
+                raise UsageError(
+                    f"use --{option.name} {given}",
+                    problem,
+                    next_command=f"{self.program} lab.{lab.name} --{option.name} {option.default}",
+                )
 
     def _validate_stage(self, lab: Lab, stage: str) -> None:
         stages = [name for part in lab.parts if isinstance(part, Timeline) for name in (part.start, *part.stages)]

@@ -1,0 +1,250 @@
+"""Objects that a lab moves through stages together: a VirtualService or two, a rule, the port names of a Service.
+
+A stage says how all of them are to be; what a stage does not have is absent at it. Where they are is read from the
+cluster: a stage is where the objects are as it says, and nothing is there that it does not have. Several labs may
+move the same objects: each takes over from a stage of the lab before it (`start`), and the objects' label tells who
+moved them last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from workshop.kubernetes.proofs import Proof, all_commands, prove_all
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Position, Step, Timeline, Verdict
+
+if TYPE_CHECKING:
+    from workshop.kubernetes.facts import Snapshot
+    from workshop.kubernetes.values import Value
+    from workshop.runbook.run import Run
+
+Object = dict[str, Any]
+Reference = tuple[str, str, str]
+"""Kind, namespace ("" for what is in none) and name."""
+Make = Callable[["Run", str, Mapping[str, str]], list[Object]]
+"""The objects of a stage, labelled as this lab's, with these values."""
+Proofs = Callable[["Run"], tuple[Proof, ...]]
+"""The proofs of a stage: labs' options may decide what is to be expected."""
+
+
+def _nothing(run: Run, lab: str, values: Mapping[str, str]) -> list[Object]:
+    return []
+
+
+def _unproved(run: Run) -> tuple[Proof, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`title` is the step's that moves to it. `before` are proofs that run ahead of the move, for comparison. `lab`
+    is whose stage it is, when it is another lab's that a timeline starts from."""
+
+    name: str
+    title: str
+    make: Make = field(default=_nothing, repr=False)
+    values: tuple[Value, ...] = ()
+    proofs: Proofs = field(default=_unproved, repr=False)
+    before: Proofs = field(default=_unproved, repr=False)
+    files: tuple[str, ...] = ()
+    lab: str = ""
+
+
+def stage(
+    name: str,
+    title: str,
+    *files: str,
+    values: tuple[Value, ...] = (),
+    proofs: Proofs | tuple[Proof, ...] = (),
+    before: Proofs | tuple[Proof, ...] = (),
+) -> Stage:
+    """One whose objects are in manifests beside the lab."""
+
+    def make(run: Run, lab: str, known: Mapping[str, str]) -> list[Object]:
+        from workshop.kubernetes.manifests import Manifests
+
+        return [obj for file in files for obj in run.use(Manifests).load(lab, file, known)]
+
+    return Stage(name, title, make, values, _proofs(proofs), _proofs(before), files)
+
+
+def _proofs(given: Proofs | tuple[Proof, ...]) -> Proofs:
+    return given if callable(given) else lambda run: given
+
+
+class Stages(Timeline):
+    """`start` is where the objects are before the first stage: the stage of another lab, or none of them there.
+    `clears` are objects that other labs' stages have and none of these."""
+
+    def __init__(self, title: str, *stages: Stage, start: Stage, clears: tuple[Reference, ...] = ()) -> None:
+        self.title, self.start, self.stages = title, start.name, tuple(one.name for one in stages)
+        self.undo_title = start.title
+        self._start, self._stages, self._clears = start, {one.name: one for one in stages}, clears
+
+    def at(self, name: str, lab: str) -> Stage:
+        """The stage of that name, for the timeline of a lab after `lab` to start from."""
+        one = self._stages[name]
+        return replace(one, title=f"Back to {lab}: {one.title}", lab=lab)
+
+    async def position(self, run: Run) -> Position:
+        sight = await self.look(run)
+        holder = sight.holder(run.lab)
+        unlike = {name: sight.unlike(wanted) for name, wanted in sight.objects.items()}
+        for name, found in unlike.items():
+            if not found:
+                return Position(name if name in self._stages else None, holder=holder)
+        if holder not in ("", run.lab):
+            return Position(None, holder=holder)
+        closest = min((unlike[name] for name in self._stages), key=len)
+        return Position(None, self.off_path(sight, closest), holder, closest)
+
+    def step(self, stage: str, run: Run) -> Step:
+        return Move(self, self._start if stage == self.start else self._stages[stage])
+
+    async def look(self, run: Run, *, strict: bool = False) -> Sight:
+        """What is there, beside what each stage has. With `strict`, raises WorkshopError for a value that is not
+        known yet."""
+        from workshop.kubernetes.facts import ClusterFacts
+        from workshop.kubernetes.values import known
+
+        objects: dict[str, list[Object]] = {}
+        for one in (self._start, *self._stages.values()):
+            objects[one.name] = self.made(one, run, await known(one.values, run, strict=strict))
+        return Sight(await run.observe(ClusterFacts()), objects, self._clears, self.normal)
+
+    def made(self, one: Stage, run: Run, values: Mapping[str, str]) -> list[Object]:
+        return one.make(run, one.lab or run.lab, values)
+
+    def left_out(self, wanted: list[Object], run: Run) -> list[Reference]:
+        """What the timeline moves and is not among these."""
+        from workshop.kubernetes.values import shown
+
+        every = {one.name: self.made(one, run, shown(one.values, run)) for one in self._stages.values()}
+        return _others(every, self._clears, wanted)
+
+    def normal(self, live: Object) -> Object:
+        """A live object as a stage would write it, where that can be written in several ways."""
+        return live
+
+    def off_path(self, sight: Sight, closest: tuple[Difference, ...]) -> str:
+        """Where the objects are instead, in words; `closest` are the differences from the nearest stage."""
+        by_subject: dict[str, list[str]] = {}
+        for difference in closest:
+            by_subject.setdefault(difference.subject, []).append(difference.path)
+        said = []
+        for subject, paths in by_subject.items():
+            where = ", ".join(dict.fromkeys(filter(None, paths)))
+            said.append(f"{subject} was changed elsewhere{f': {where}' if where else ''}")
+        return "; ".join(said)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The cluster, and the objects of the start and of each stage."""
+
+    snapshot: Snapshot
+    objects: Mapping[str, list[Object]]
+    clears: tuple[Reference, ...]
+    normal: Callable[[Object], Object]
+
+    def surplus(self, wanted: list[Object]) -> list[Object]:
+        """What is there of what the timeline moves, and not on its way out, though `wanted` does not have it."""
+        from workshop.kubernetes.repair import is_leaving
+
+        live = [self.snapshot.get(*reference) for reference in _others(self.objects, self.clears, wanted)]
+        return [obj for obj in live if obj is not None and not is_leaving(obj)]
+
+    def unlike(self, wanted: list[Object]) -> tuple[Difference, ...]:
+        """What is otherwise than that, whoever put it there."""
+        from workshop.kubernetes.compare import differences
+        from workshop.kubernetes.manifests import name_of
+        from workshop.kubernetes.repair import is_leaving
+
+        found: list[Difference] = []
+        for obj in wanted:
+            live = self.snapshot.find(obj)
+            bare = {**obj, "metadata": {}}
+            there = None if live is None or is_leaving(live) else self.normal(live)
+            found += differences(name_of(obj), bare, there)
+        return (*found, *_deletions(self.surplus(wanted)))
+
+    def holder(self, lab: str) -> str:
+        """The lab that moved what is there last; another one rather than `lab`."""
+        from workshop.kubernetes.manifests import holder
+
+        held = {holder(obj) or "" for obj in self.surplus([])}
+        return min(held, key=lambda name: (name in ("", lab), not name), default="")
+
+
+class Move(Step):
+    """Moves the objects to a stage, and proves it."""
+
+    def __init__(self, timeline: Stages, to: Stage) -> None:
+        self.title, self._timeline, self._to = to.title, timeline, to
+        self._before: Verdict | None = None
+
+    async def check(self, run: Run) -> Check:
+        from workshop.kubernetes.repair import drift
+
+        sight = await self._timeline.look(run)
+        wanted = await self._wanted(run)
+        found = [item for obj in wanted for item in drift(obj, sight.snapshot)]
+        return Check((*found, *_deletions(sight.surplus(wanted))))
+
+    async def apply(self, run: Run) -> None:
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.kubernetes.repair import repair
+
+        self._before = await run.cuttable(prove_all(run, self._to.before(run)))
+        kubectl, sight = Kubectl.of(run), await self._timeline.look(run)
+        wanted = await self._wanted(run, strict=True)
+        await repair(kubectl, wanted, sight.snapshot)
+        if surplus := sight.surplus(wanted):
+            await kubectl.delete(surplus)
+
+    async def verify(self, run: Run) -> Verdict | None:
+        before = self._before
+        if before is not None and before.kind != "pass":
+            return replace(before, reason=f"before the change: {before.reason}")
+        after = await prove_all(run, self._to.proofs(run))
+        if before is None or after is None:
+            return after
+        return replace(after, measurements=(*before.measurements, *after.measurements))
+
+    def explain(self, run: Run) -> Explanation:
+        from workshop.kubernetes.manifests import as_yaml
+        from workshop.kubernetes.values import shown
+
+        objects = self._timeline.made(self._to, run, shown(self._to.values, run))
+        names = self._to.files or [f"{obj['metadata']['name']}.yaml" for obj in objects]
+        commands = [f"kubectl apply -f {name}" for name in names]
+        for kind, namespace, name in self._timeline.left_out(objects, run):
+            commands.append(f"kubectl delete {kind.lower()} {name} -n {namespace} --ignore-not-found")
+        return Explanation(
+            as_yaml(objects) if objects else "", (*commands, *all_commands(run, self._to.proofs(run)))
+        )
+
+    async def _wanted(self, run: Run, *, strict: bool = False) -> list[Object]:
+        from workshop.kubernetes.values import known
+
+        return self._timeline.made(self._to, run, await known(self._to.values, run, strict=strict))
+
+
+def _others(
+    every: Mapping[str, list[Object]], clears: tuple[Reference, ...], wanted: list[Object]
+) -> list[Reference]:
+    there = {_reference(obj) for obj in wanted}
+    moved = dict.fromkeys((*clears, *(_reference(obj) for objects in every.values() for obj in objects)))
+    return [reference for reference in moved if reference not in there]
+
+
+def _reference(obj: Object) -> Reference:
+    return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def _deletions(surplus: list[Object]) -> tuple[Difference, ...]:
+    from workshop.kubernetes.manifests import name_of
+
+    return tuple(Difference(name_of(obj), "", ABSENT, "present") for obj in surplus)

@@ -1,0 +1,70 @@
+"""Options with a value of some kind: whole numbers, percentages, durations, words.
+
+    DELAY = Duration("delay", "How long a delayed call waits.", "7s", low=0.1, high=60)
+    DELAY.of(run.options)  # 7.0, seconds
+
+A value is looked at before a run begins (request.py), so steps take it as good. This module is imported by
+`invoke --list`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from workshop.runbook.model import Option, Options
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Option):
+    """A whole number from `low` to `high`, both included."""
+
+    low: int = 0
+    high: int = 100
+
+    def of(self, options: Options) -> int:
+        return int(self.text(options))
+
+    def problem(self, given: str | bool | None) -> str:
+        text = str(given)
+        if text.isascii() and text.isdigit() and self.low <= int(text) <= self.high:
+            return ""
+        return f"it is a whole number from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Duration(Option):
+    """A time such as 7s, 500ms or 1.5s, from `low` to `high` seconds."""
+
+    low: float = 0.0
+    high: float = 60.0
+
+    def of(self, options: Options) -> float:
+        """In seconds. Raises ValueError for what `problem` refuses."""
+        found = _DURATION.fullmatch(self.text(options))
+        if found is None:
+            raise ValueError(self.problem(self.text(options)))
+        return float(found[1]) * _UNITS[found[2]]
+
+    def problem(self, given: str | bool | None) -> str:
+        found = _DURATION.fullmatch(str(given))
+        if found and self.low <= float(found[1]) * _UNITS[found[2]] <= self.high:
+            return ""
+        return f"it is a time from {self.low:g}s to {self.high:g}s, such as {self.default} or 500ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Option):
+    """Text that a regular expression matches as a whole; `means` says in words what that is."""
+
+    pattern: str = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+    means: str = "letters, digits, dots, dashes and underscores"
+
+    def of(self, options: Options) -> str:
+        return self.text(options)
+
+    def problem(self, given: str | bool | None) -> str:
+        return "" if re.fullmatch(self.pattern, str(given)) else f"it is made of {self.means}"
