@@ -10,6 +10,7 @@ from workshop.runbook.events import (
     Event,
     LabFinished,
     LabStarted,
+    Measured,
     Progress,
     RunFinished,
     RunStarted,
@@ -141,3 +142,25 @@ def whole_run() -> Iterator[Event]:
         {"changed": 4, "unchanged": 2, "failed": 1, "inconclusive": 1, "skipped": 3},
         "invoke lab.istio --verify",
     )
+
+
+def breaker() -> Iterator[Event]:
+    """A step that measures twice before its own verdict, in a lab of which a step was skipped before."""
+    yield RunStarted("", ("istio.circuit-breaker",), "sandbox", 2)
+    yield LabStarted("istio.circuit-breaker", "Break the circuit of httpbin", 2)
+    yield finished("istio.circuit-breaker", 1, "Deploy httpbin", "skipped", 0.0, note="not asked for")
+    yield StepStarted("istio.circuit-breaker", 2, "Limit the connections to one")
+    for connections, share in ((1, 1.0), (2, 0.8)):
+        title = "one connection" if connections == 1 else "two connections"
+        measurement = Measurement(f"Answers over {title}", (Bar("200", share), Bar("503", 1 - share)), 40, 0.2)
+        verdict = Verdict("pass", f"{title}: as expected", (measurement,))
+        yield Measured("istio.circuit-breaker", title.capitalize(), verdict, step=2)
+    yield finished(
+        "istio.circuit-breaker",
+        2,
+        "Limit the connections to one",
+        "changed",
+        1.2,
+        verdict=Verdict("pass", "more connections, more 503"),
+    )
+    yield LabFinished("istio.circuit-breaker", 1.2, True)

@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LOGIN = Login("/login", (("username", "jason"), ("passwd", "a secret")))
 
 
-def by_body(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+def by_body(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
     return body.decode() if status == 200 else None
 
 
@@ -70,7 +70,7 @@ async def test_classifies_by_status_headers_and_body() -> None:
         number = next(numbers)
         return web.Response(status=200 if number % 4 else 302, headers={"x-version": f"v{number % 2}"}, text="body")
 
-    def classify(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    def classify(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         assert body == b"body"
         return str(status) + " " + headers["X-Version"]
 
@@ -149,7 +149,7 @@ async def test_errors_are_counted_by_kind_with_an_example() -> None:
             return web.Response(status=503, text="no healthy\nupstream")
         return web.Response(text="fine" if number % 3 == 1 else "odd")
 
-    def fine(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    def fine(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         return "fine" if body == b"fine" else None
 
     async with serving(mixed) as server:
@@ -241,7 +241,7 @@ async def test_cancelling_leaves_no_task_and_no_connection() -> None:
 
 
 async def test_what_classify_raises_ends_it() -> None:
-    def broken(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    def broken(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         raise ZeroDivisionError
 
     before = asyncio.all_tasks()

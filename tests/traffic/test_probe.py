@@ -189,12 +189,12 @@ async def test_a_login_that_fails_is_inconclusive() -> None:
 
 def test_an_answer_belongs_to_one_category_or_to_none() -> None:
     wanted = Probe("p", "/", (*STARS, Category("gone", "", status=503)), (0, 0, 1, 0))
-    assert wanted.classify(200, {}, PAGES["v1"].encode()) == "no stars"
-    assert wanted.classify(200, {}, PAGES["v3"].encode()) == "red stars"
-    assert wanted.classify(404, {}, PAGES["v3"].encode()) is None
-    assert wanted.classify(503, {}, b"\xff anything") == "gone"
-    assert wanted.classify(200, {}, (PAGES["v2"] + PAGES["v3"].replace("\n", "")).encode()) is None
-    assert wanted.classify(200, {}, b"Sorry, product reviews are currently unavailable") is None
+    assert wanted.classify(200, {}, PAGES["v1"].encode(), 0.1) == "no stars"
+    assert wanted.classify(200, {}, PAGES["v3"].encode(), 0.1) == "red stars"
+    assert wanted.classify(404, {}, PAGES["v3"].encode(), 0.1) is None
+    assert wanted.classify(503, {}, b"\xff anything", 0.1) == "gone"
+    assert wanted.classify(200, {}, (PAGES["v2"] + PAGES["v3"].replace("\n", "")).encode(), 0.1) is None
+    assert wanted.classify(200, {}, b"Sorry, product reviews are currently unavailable", 0.1) is None
 
 
 @pytest.mark.parametrize(("categories", "expected"), [(STARS, (0.5, 0.5)), ((STARS[0], STARS[0]), (0.5, 0.5))])

@@ -99,6 +99,12 @@ class Lines:
         lines += [self.below(block) for block in self._details(event, told)]
         return Group(*lines)
 
+    def measured(self, event: events.Measured) -> RenderableType:
+        """What a step has measured before its end, in the columns of its own line, which comes below."""
+        number, body = str(event.step) if event.step else "", Text(event.title, "bold")
+        verdict = verdict_lines(event.verdict, self.width - INDENT, self.glyphs)
+        return Group(self.row(Text(), Text("measured", "cyan"), number, body, None), self.below(verdict))
+
     def skipped_lab(self, steps: Sequence[events.StepFinished]) -> RenderableType:
         """A lab of which nothing was run, in one line."""
         body = Text(f"{words.count(len(steps), 'step')}: {steps[0].note}", "dim")

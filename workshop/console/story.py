@@ -116,6 +116,10 @@ class Story:
                 lab.running[event.step].progress, lab.running[event.step].waiting = event, None
             case events.Told():
                 lab.told.setdefault(event.step, []).append(event.text)
+            case events.Measured():
+                yield from self._held_back(lab)
+                lab.printed = True
+                yield self.lines.measured(event)
             case events.StepFinished():
                 yield from self._finish(lab, event)
             case events.LabFinished():

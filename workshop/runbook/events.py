@@ -80,6 +80,18 @@ class Told(Detail):
 
 
 @dataclass(frozen=True, slots=True)
+class Measured(Detail):
+    """A step that measures several times has measured once more; `title` says at what (a stage, a load).
+
+    It is shown as it comes. So the step's own verdict, at its end, has a reason only and no measurements: nothing
+    is shown twice.
+    """
+
+    title: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Command(Detail):
     """A subprocess is about to start; secrets never travel in arguments."""
 

@@ -62,14 +62,36 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Latencies:
+    """How long answers took, in seconds: `counts[i]` of them more than `bounds[i]` and at most `bounds[i + 1]`.
+
+    There is one bound more than counts, ascending; the last may be infinite. `p50` and `p99` are the times that
+    half and 99 % of the answers did not exceed. `workshop.traffic.latency` makes these.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    p50: float
+    p99: float
+
+    def __post_init__(self) -> None:
+        if len(self.bounds) != len(self.counts) + 1 or list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError(f"{len(self.counts)} counts need one ascending bound more, not {self.bounds}")
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a probe measured: `samples` answers in `seconds`, `errors` requests without a usable answer."""
+    """What a probe measured: `samples` answers in `seconds`, `errors` requests without a usable answer.
+
+    `latencies` where time is part of the claim.
+    """
 
     title: str
     bars: tuple[Bar, ...]
     samples: int
     seconds: float
     errors: int = 0
+    latencies: Latencies | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from yarl import URL
 from workshop.traffic import client
 from workshop.traffic.login import Login
 
-Classify = Callable[[int, Mapping[str, str], bytes], str | None]
-"""Status, headers and body of an answer to its category; None when the answer is of no use."""
+Classify = Callable[[int, Mapping[str, str], bytes, float], str | None]
+"""Status, headers, body and seconds of an answer to its category; None when the answer is of no use."""
 
 _SHOWN_EVERY = 0.1
 _EXAMPLE = 200
@@ -103,8 +103,9 @@ class _Sending:
         except client.FAILURES as error:
             result.trouble(client.kind_of(error), client.said(error))
             return
-        result.latencies.append(time.perf_counter() - started)
-        category = self._classify(response.status, response.headers, body)
+        seconds = time.perf_counter() - started
+        result.latencies.append(seconds)
+        category = self._classify(response.status, response.headers, body, seconds)
         if category is not None:
             result.counts[category] = result.counts.get(category, 0) + 1
             return

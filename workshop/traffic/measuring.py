@@ -18,6 +18,7 @@ from workshop.runbook import events
 from workshop.runbook.model import Bar, Measurement, Verdict
 from workshop.runbook.run import Run
 from workshop.traffic.client import LoginError
+from workshop.traffic.latency import of_samples
 from workshop.traffic.load import Result, send
 from workshop.traffic.probe import Probe
 from workshop.traffic.verdict import Plan, implausible, judge, sample_size
@@ -97,7 +98,8 @@ def _measurement(probe: Probe, plan: Plan, result: Result) -> Measurement:
         it = plan.ranges[category.label]
         measured = result.counts.get(category.label, 0) / result.answers if result.answers else 0.0
         bars.append(Bar(category.label, measured, it.share, (it.low / plan.n, it.high / plan.n), category.colour))
-    return Measurement(probe.title, tuple(bars), result.answers, result.seconds, result.failed)
+    times = of_samples(result.latencies) if probe.latencies else None
+    return Measurement(probe.title, tuple(bars), result.answers, result.seconds, result.failed, times)
 
 
 def _troubles(result: Result) -> str:

@@ -5,6 +5,7 @@ Declarations only, as `invoke --list` imports this module; `measuring` does what
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,17 +18,32 @@ if TYPE_CHECKING:
     from workshop.traffic.verdict import Plan
 
 
+_ROUNDING = 1e-9
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
-    """Answers of one kind: of this `status`, with a body that has the regular expression or passes the test."""
+    """Answers of one kind: of this `status`, with a body that has the regular expression or passes the test.
+
+    `within` also asks for an answer that took so many seconds: from the first bound up to, but not including, the
+    second (which may be infinite). Machines are busy at times, so bounds belong in the middle between the times
+    that are to be told apart: 0 to 2 s and 2 to 5 s for "at once" and "after 3 s".
+
+    Raises ValueError for bounds that no time is between.
+    """
 
     label: str
     body: str | Callable[[str], bool]
     colour: str = ""
     status: int = 200
+    within: tuple[float, float] | None = None
 
-    def matches(self, status: int, body: str) -> bool:
-        if status != self.status:
+    def __post_init__(self) -> None:
+        if self.within is not None and not 0 <= self.within[0] < self.within[1]:
+            raise ValueError(f"category {self.label!r}: no time is between {self.within[0]} and {self.within[1]} s")
+
+    def matches(self, status: int, body: str, seconds: float) -> bool:
+        if status != self.status or (self.within and not self.within[0] <= seconds < self.within[1]):
             return False
         return re.search(self.body, body) is not None if isinstance(self.body, str) else self.body(body)
 
@@ -39,7 +55,10 @@ class Probe:
     `expected` are shares in the order of `categories`, adding up to 1. `deviation` is the smallest one that must be
     noticed in any category (0.10 is ten percentage points); it decides the number of requests.
     An answer of no category, or of several, is an error. Times are in seconds: `visible_within` for the change to
-    arrive, `within` for the measurement as a whole, `request_timeout` for each request.
+    arrive, `within` for the measurement as a whole, `request_timeout` for each request. `latencies` asks for the
+    histogram as well.
+
+    Shares may come from a lab's options, so all figures are checked here. Raises ValueError.
     """
 
     title: str
@@ -53,22 +72,38 @@ class Probe:
     request_timeout: float = 15.0
     visible_within: float = 30.0
     within: float = 120.0
+    latencies: bool = False
 
     def __post_init__(self) -> None:
+        wrong = self._wrong()
+        if wrong:
+            raise ValueError(f"probe {self.title!r}: {wrong}")
+
+    def _wrong(self) -> str:
         labels = {category.label for category in self.categories}
         if len(self.expected) != len(self.categories) or len(labels) != len(self.categories):
-            raise ValueError(f"probe {self.title!r}: each category needs a label of its own and a share")
+            return "each category needs a label of its own and a share"
+        if not all(0 <= share <= 1 for share in self.expected) or abs(math.fsum(self.expected) - 1) > _ROUNDING:
+            return f"the expected shares must be from 0 to 1 and add up to 1, not {self.expected}"
+        if not 0 < self.deviation < 1:
+            return f"the deviation to notice must be between 0 and 1, not {self.deviation}"
+        if self.concurrency < 1:
+            return f"the concurrency must be 1 or more, not {self.concurrency}"
+        if not all(seconds > 0 for seconds in (self.request_timeout, self.visible_within, self.within)):
+            return "times must be more than 0 s"
+        late = [it.label for it in self.categories if it.within and it.within[0] >= self.request_timeout]
+        return f"{late[0]!r} can have no answer within {self.request_timeout:g} s" if late else ""
 
     def plan(self) -> Plan:
-        """Raises ValueError for shares that do not add up to 1."""
+        """Raises ValueError for a deviation so small that nobody would wait for the measurement."""
         from workshop.traffic.verdict import plan
 
         shares = zip(self.categories, self.expected, strict=True)
         return plan({category.label: share for category, share in shares}, self.deviation)
 
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         text = body.decode(errors="replace")
-        found = [category.label for category in self.categories if category.matches(status, text)]
+        found = [category.label for category in self.categories if category.matches(status, text, seconds)]
         return found[0] if len(found) == 1 else None
 
     async def measure(self, run: Run, base_url: str) -> Verdict:
