@@ -211,11 +211,20 @@ Part = Step | Together | Timeline
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A lab's own option on the command line. Values arrive as text (or bool); a lab's parts parse them."""
+    """A lab's own option on the command line. Values arrive as text (or bool); options.py has kinds that parse
+    theirs."""
 
     name: str
     help: str
     default: str | bool | None = None
+
+    def problem(self, given: str | bool | None) -> str:
+        """What is wrong with a value, "" when nothing is."""
+        return ""
+
+    def text(self, options: Options) -> str:
+        """The value as a manifest has it."""
+        return str(options.get(self.name, self.default))
 
 
 @dataclass(frozen=True, slots=True)
