@@ -56,12 +56,23 @@ def test_what_is_fine(kind: str, spec: dict) -> None:
 @pytest.mark.parametrize(
     ("kind", "spec", "path"),
     [
-        ("VirtualService", http(fault={"delay": {"fixedDelay": "7s"}}), "spec.http[0].fault"),
-        ("VirtualService", http(mirror={"host": "other"}), "spec.http[0].mirror"),
-        ("VirtualService", http(corsPolicy={"allowMethods": ["GET"]}), "spec.http[0].corsPolicy"),
+        ("VirtualService", http(delegate={"name": "other"}), "spec.http[0].delegate"),
+        (
+            "VirtualService",
+            http(fault={"delay": {"fixedDelay": "7s", "exponentialDelay": "1s"}}),
+            "spec.http[0].fault.delay.exponentialDelay",
+        ),
+        (
+            "VirtualService",
+            http(fault={"abort": {"grpcStatus": "NO_SUCH"}}),
+            "spec.http[0].fault.abort.grpcStatus",
+        ),
+        (
+            "VirtualService",
+            http(retries={"attempts": 1, "retryRemoteLocalities": True}),
+            "spec.http[0].retries.retryRemoteLocalities",
+        ),
         ("VirtualService", virtual_service(tcp=[{"route": ROUTE}]), "spec.tcp"),
-        ("VirtualService", virtual_service(exportTo=["other"]), "spec.exportTo[0]"),
-        ("VirtualService", http(match=[{"statPrefix": "x"}]), "spec.http[0].match[0].statPrefix"),
         ("Gateway", gateway(tls={"mode": "SIMPLE"}), "spec.servers[0].tls"),
         (
             "Gateway",
@@ -109,6 +120,18 @@ def test_what_the_sandbox_does_not_do_is_refused_by_its_path(kind: str, spec: di
             virtual_service(http=[{"route": [{"destination": {}}]}]),
             "destination host is required",
         ),
+        ("VirtualService", http(fault={}), "must have an abort and/or a delay"),
+        ("VirtualService", http(fault={"delay": {"percent": 50}}), "no fixedDelay"),
+        ("VirtualService", http(fault={"abort": {"percentage": {"value": 50}}}), "error type not set"),
+        ("VirtualService", http(fault={"abort": {"httpStatus": 199}}), "not in range 200-599"),
+        (
+            "VirtualService",
+            http(fault={"delay": {"fixedDelay": "1s", "percentage": {"value": 101}}}),
+            "percentage 101 is neither 0.0, nor in range",
+        ),
+        ("VirtualService", http(mirror={"host": "a"}, mirrors=[{"destination": {"host": "b"}}]), "both mirror and"),
+        ("VirtualService", http(mirrors=[{}]), "destination host is required"),
+        ("VirtualService", http(mirror={"host": "a"}, mirrorPercent=101), "max value of 100"),
         ("VirtualService", http(timeout="soon"), "invalid duration soon"),
         ("VirtualService", http(timeout="0.1ms"), "greater than 1ms"),
         ("VirtualService", http(retries={"attempts": 1, "retryOn": "always"}), '"always" is not a valid retryOn'),
@@ -131,7 +154,7 @@ def test_it_is_in_force_while_the_webhook_is_there() -> None:
     cluster.admission.append(validation.hook(cluster))
     for crd in crds():
         cluster.create(CRDS, crd, manager="test")
-    bad = {"metadata": {"name": "r", "namespace": "default"}, "spec": http(fault={})}
+    bad = {"metadata": {"name": "r", "namespace": "default"}, "spec": http(delegate={})}
     cluster.create("virtualservices.networking.istio.io", bad, manager="test")
     cluster.create(CONFIGURATIONS, webhooks.objects()[1], manager="test")
     with pytest.raises(ApiError) as refused:
@@ -143,7 +166,7 @@ def test_it_is_in_force_while_the_webhook_is_there() -> None:
     assert refused.value.code == 400
     assert refused.value.message == (
         'admission webhook "validation.istio.io" denied the request: configuration is invalid: '
-        "spec.http[0].fault: not supported by the sandbox"
+        "spec.http[0].delegate: not supported by the sandbox"
     )
 
 

@@ -37,12 +37,15 @@ class Client:
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def get(self, path: str, host: str, **headers: str) -> tuple[int, dict[str, str], str]:
-        """One request on the client's connection, which stays open: status, headers, body."""
+        """A GET on the client's connection, which stays open: status, headers, body."""
+        return await self.request("GET", path, host, **headers)
+
+    async def request(self, method: str, path: str, host: str, **headers: str) -> tuple[int, dict[str, str], str]:
         if self._connection is None:
             self._connection = await self._dial()
         reader, writer = self._connection
         lines = [
-            f"GET {path} HTTP/1.1",
+            f"{method} {path} HTTP/1.1",
             f"host: {host}",
             *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items()),
         ]
@@ -69,6 +72,8 @@ class World:
         self._runners: list[web.AppRunner] = []
         self._addresses = AddressPool(network.service_cidr)
         self._proxies: dict[str, Proxy] = {}
+        self.received: dict[str, list[tuple[str, str]]] = {}
+        """(path, host) of the requests that reached each pod, by its name."""
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self.mesh.run())
@@ -108,13 +113,20 @@ class World:
     async def pod(
         self, name: str, app: str, version: str = "v1", *, port: int = 9080, namespace: str = "default"
     ) -> str:
-        """A ready pod that answers every request with its version; its address."""
+        """A ready pod that answers every request with its version; its address.
+
+        The request may wish for something else: `x-answer` is the status, `x-after` seconds to wait. What it
+        received is in `received`.
+        """
         address = self._pod_object(name, {"app": app, "version": version}, namespace)
         application = web.Application()
 
         async def answer(request: web.Request) -> web.Response:
+            self.received.setdefault(name, []).append((request.path_qs, request.headers["Host"]))
+            await asyncio.sleep(float(request.headers.get("x-after", 0)))
             seen = {k: v for k, v in request.headers.items() if k.lower().startswith("x-") or k == "Host"}
-            return web.json_response({"version": version, "path": request.path_qs, "headers": seen})
+            body = {"version": version, "path": request.path_qs, "headers": seen}
+            return web.json_response(body, status=int(request.headers.get("x-answer", 200)))
 
         application.router.add_route("*", "/{tail:.*}", answer)
         await self._listen(application, address, port)

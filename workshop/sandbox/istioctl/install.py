@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from workshop.sandbox.mesh.routes import seconds
+from workshop.sandbox.mesh.durations import seconds
 from workshop.sandbox.mesh.version import ISTIO_NAMESPACE, VERSION
 
 from .client import Client

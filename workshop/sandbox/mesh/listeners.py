@@ -7,7 +7,7 @@ from typing import Any
 
 from workshop.sandbox.network import SIDECAR_PORT, listen_port
 
-from . import clusters
+from . import clusters, cors, faults
 from .endpoints import socket_address
 from .proxies import Proxy
 from .registry import Port, Registry, Service
@@ -132,7 +132,6 @@ def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
 
 def _connection_manager(stat_prefix: str) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager"
-    router = f"{TYPE_PREFIX}{_EXTENSIONS}.http.router.v3.Router"
     return {
         "@type": kind,
         "stat_prefix": stat_prefix,
@@ -140,5 +139,16 @@ def _connection_manager(stat_prefix: str) -> Filter:
         "normalize_path": True,
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": router}}],
+        "http_filters": _HTTP_FILTERS,
     }
+
+
+_HTTP_FILTERS = [
+    {"name": name, "typed_config": {"@type": kind}}
+    for name, kind in (
+        (faults.FILTER, faults.TYPE),
+        (cors.FILTER, cors.FILTER_TYPE),
+        ("envoy.filters.http.router", f"{TYPE_PREFIX}{_EXTENSIONS}.http.router.v3.Router"),
+    )
+]
+"""In Istio's order. All but the router do nothing unless a route tells them to, so every proxy can have them."""

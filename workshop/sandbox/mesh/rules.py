@@ -95,7 +95,8 @@ def _by_age(objects: Iterable[Object]) -> tuple[Object, ...]:
 
 def _exported_to(rule: Object, namespace: str) -> bool:
     exported = rule["spec"].get("exportTo") or ["*"]
-    return "*" in exported or rule["metadata"]["namespace"] == namespace
+    own = rule["metadata"]["namespace"]
+    return any(name == "*" or namespace == (own if name == "." else name) for name in exported)
 
 
 def _merged(found: list[Object]) -> Policy:

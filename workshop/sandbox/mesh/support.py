@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from .actions import REDIRECT_CODES
 from .clusters import LOAD_BALANCERS
-from .routes import REDIRECT_CODES
+from .faults import GRPC_STATUS
 from .translation import HTTP_PROTOCOLS
 
 _STRING_MATCH = ("exact", "prefix", "regex")
@@ -26,6 +27,8 @@ _HEADERS = tuple(
     for direction in ("request", "response")
     for change in ("set.*", "add.*", "remove")
 )
+
+_DESTINATION = ("destination.host", "destination.subset", "destination.port.number")
 
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "Gateway": (
@@ -43,14 +46,23 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
             for kind in _STRING_MATCH
         ),
         *_each("http.match", "name", "port", "ignoreUriCase", "gateways", "sourceLabels.*", "sourceNamespace"),
-        *_each("http.route", "weight", "destination.host", "destination.subset", "destination.port.number"),
-        *_each("http.route", *_HEADERS),
+        "http.match.statPrefix",
+        *_each("http.route", "weight", *_DESTINATION, *_HEADERS),
         *_each("http", *_HEADERS),
-        *_each("http.redirect", "uri", "authority", "port", "scheme", "redirectCode"),
-        *_each("http.directResponse", "status", "body.string"),
+        *_each("http.redirect", "uri", "prefixRewrite", "authority", "scheme", "port", "redirectCode"),
+        "http.redirect.derivePort",
+        *_each("http.directResponse", "status", "body.string", "body.bytes"),
         *_each("http.rewrite", "uri", "authority", "uriRegexRewrite.match", "uriRegexRewrite.rewrite"),
         "http.timeout",
-        *_each("http.retries", "attempts", "perTryTimeout", "retryOn"),
+        *_each("http.retries", "attempts", "perTryTimeout", "retryOn", "retryIgnorePreviousHosts", "backoff"),
+        *_each("http.fault.delay", "fixedDelay", "percentage.value", "percent"),
+        *_each("http.fault.abort", "httpStatus", "grpcStatus", "percentage.value"),
+        *_each("http.mirror", "host", "subset", "port.number"),
+        *_each("http", "mirrorPercentage.value", "mirrorPercent"),
+        *_each("http.mirrors", *_DESTINATION, "percentage.value"),
+        *_each("http.corsPolicy", *(f"allowOrigins.{kind}" for kind in _STRING_MATCH), "allowOrigin"),
+        *_each("http.corsPolicy", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge", "allowCredentials"),
+        "http.corsPolicy.unmatchedPreflights",
     ),
     "DestinationRule": (
         "host",
@@ -62,8 +74,8 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
 
 VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("Gateway", "servers.port.protocol"): frozenset(HTTP_PROTOCOLS),
-    ("VirtualService", "exportTo"): frozenset({"*", "."}),
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
+    ("VirtualService", "http.fault.abort.grpcStatus"): frozenset(GRPC_STATUS),
     ("DestinationRule", "exportTo"): frozenset({"*", "."}),
     ("DestinationRule", "trafficPolicy.loadBalancer.simple"): frozenset(LOAD_BALANCERS),
     ("DestinationRule", "subsets.trafficPolicy.loadBalancer.simple"): frozenset(LOAD_BALANCERS),

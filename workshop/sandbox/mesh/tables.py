@@ -8,6 +8,7 @@ from typing import Any
 from workshop.sandbox.cluster import Object
 
 from . import clusters, hosts, routes
+from .destinations import Context
 from .proxies import Proxy
 from .registry import Port, Registry, Service
 from .rules import MESH, Rules
@@ -26,7 +27,7 @@ def sidecar_tables(proxy: Proxy, registry: Registry, rules: Rules) -> Iterator[d
     for number, serving in registry.by_port.items():
         speaking = [(service, port) for service, port in serving if port.protocol != "tcp"]
         if speaking:
-            context = routes.Context(proxy, number, MESH, registry)
+            context = Context(proxy, number, MESH, registry)
             virtual_hosts = [_service_host(context, service, port, by_host) for service, port in speaking]
             if number == _EXTERNAL_HOSTS_PORT:
                 virtual_hosts += _external_hosts(context, by_host)
@@ -45,7 +46,7 @@ def gateway_table(
     found: dict[str, list[routes.Route]] = {}
     for gateway, server in servers:
         name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
-        context = routes.Context(proxy, server["port"]["number"], name, registry)
+        context = Context(proxy, server["port"]["number"], name, registry)
         for rule in rules.of_gateway(gateway):
             for host in _common_hosts(server["hosts"], gateway, rule):
                 found.setdefault(host, []).extend(routes.translate(rule, context))
@@ -70,7 +71,7 @@ def _common_hosts(server_hosts: list[str], gateway: Object, virtual_service: Obj
 
 
 def _service_host(
-    context: routes.Context, service: Service, port: Port, by_host: list[tuple[str, Object]]
+    context: Context, service: Service, port: Port, by_host: list[tuple[str, Object]]
 ) -> dict[str, Any]:
     rule = hosts.most_specific(by_host, service.host)
     names = [service.host, f"{service.name}.{service.namespace}.svc", f"{service.name}.{service.namespace}"]
@@ -85,7 +86,7 @@ def _service_host(
     return _virtual_host(f"{service.host}:{port.number}", names, chosen)
 
 
-def _external_hosts(context: routes.Context, by_host: list[tuple[str, Object]]) -> Iterator[dict[str, Any]]:
+def _external_hosts(context: Context, by_host: list[tuple[str, Object]]) -> Iterator[dict[str, Any]]:
     for host, rule in by_host:
         if host != "*" and not any(hosts.covers(host, service) for service in context.registry.by_host):
             yield _virtual_host(f"{host}:{context.port}", [host], routes.translate(rule, context))

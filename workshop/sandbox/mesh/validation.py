@@ -13,7 +13,7 @@ from typing import Any
 from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
 
 from . import hosts, rules
-from .routes import seconds
+from .durations import seconds
 from .support import SUPPORTED, unsupported
 
 GROUP = "networking.istio.io"
@@ -120,13 +120,7 @@ def _http_route(http: Object) -> Iterator[str]:
         yield f"HTTP route cannot contain both {answers[0]} and {answers[1]}"
     routes = http.get("route") or []
     for route in routes:
-        host = (route.get("destination") or {}).get("host", "")
-        if not host:
-            yield "destination host is required"
-        elif host.startswith("*"):
-            yield f"invalid destination host {host}: wildcards are not allowed"
-        if "subset" in (route.get("destination") or {}):
-            yield from _label("subset name", route["destination"]["subset"])
+        yield from _destination(route.get("destination") or {})
         if route.get("weight", 0) < 0:
             yield f"weight {route['weight']} < 0"
     if len(routes) > 1 and not any(route.get("weight", 0) > 0 for route in routes):
@@ -142,6 +136,58 @@ def _http_route(http: Object) -> Iterator[str]:
             yield from _duration(name, text)
     for match in http.get("match") or []:
         yield from _http_match(match)
+    yield from _fault(http)
+    yield from _mirrors(http)
+
+
+def _fault(http: Object) -> Iterator[str]:
+    if "fault" not in http:
+        return
+    delay, abort = http["fault"].get("delay"), http["fault"].get("abort")
+    if not delay and not abort:
+        yield "HTTP fault injection must have an abort and/or a delay"
+    for fault in filter(None, (delay, abort)):
+        yield from _percentage(fault.get("percentage"))
+    if delay and "fixedDelay" not in delay:
+        yield "delay configured, but no fixedDelay"
+    elif delay:
+        yield from _duration("fixedDelay", delay["fixedDelay"])
+    if abort and not {"httpStatus", "grpcStatus"} & set(abort):
+        yield "abort configured, but error type not set"
+    elif abort and not 200 <= abort.get("httpStatus", 200) <= 599:
+        yield f"HTTP status {abort['httpStatus']} is not in range 200-599"
+    for other in ("redirect", "directResponse"):
+        if http.get(other):
+            yield f"HTTP route cannot contain both fault and {other}"
+
+
+def _mirrors(http: Object) -> Iterator[str]:
+    if http.get("mirror") and http.get("mirrors"):
+        yield "HTTP route cannot contain both mirror and mirrors"
+    if (percent := http.get("mirrorPercent") or 0) > 100:
+        yield f"mirror_percent must have a max value of 100 (it has {percent})"
+    yield from _percentage(http.get("mirrorPercentage"))
+    if "mirror" in http:
+        yield from _destination(http["mirror"])
+    for mirror in http.get("mirrors") or []:
+        yield from _destination(mirror.get("destination") or {})
+        yield from _percentage(mirror.get("percentage"))
+
+
+def _destination(destination: Object) -> Iterator[str]:
+    host = destination.get("host", "")
+    if not host:
+        yield "destination host is required"
+    elif host.startswith("*"):
+        yield f"invalid destination host {host}: wildcards are not allowed"
+    if "subset" in destination:
+        yield from _label("subset name", destination["subset"])
+
+
+def _percentage(percentage: Object | None) -> Iterator[str]:
+    value = (percentage or {}).get("value", 0)
+    if value and not 0.0001 <= value <= 100:
+        yield f"percentage {value} is neither 0.0, nor in range [0.0001, 100.0]"
 
 
 def _http_match(match: Object) -> Iterator[str]:
