@@ -81,13 +81,13 @@ def test_what_is_fine(kind: str, spec: dict) -> None:
         ),
         (
             "DestinationRule",
-            {"host": "a", "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 1}}}},
-            "spec.trafficPolicy.connectionPool",
+            {"host": "a", "trafficPolicy": {"connectionPool": {"http": {"useClientProtocol": True}}}},
+            "spec.trafficPolicy.connectionPool.http.useClientProtocol",
         ),
         (
             "DestinationRule",
-            {"host": "a", "subsets": [{"name": "v1", "trafficPolicy": {"outlierDetection": {}}}]},
-            "spec.subsets[0].trafficPolicy.outlierDetection",
+            {"host": "a", "subsets": [{"name": "v1", "trafficPolicy": {"loadBalancer": {"warmup": {}}}}]},
+            "spec.subsets[0].trafficPolicy.loadBalancer.warmup",
         ),
         (
             "DestinationRule",

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from .actions import REDIRECT_CODES
-from .clusters import LOAD_BALANCERS
 from .faults import GRPC_STATUS
+from .policies import LOAD_BALANCERS
 from .translation import HTTP_PROTOCOLS
 
 _STRING_MATCH = ("exact", "prefix", "regex")
@@ -29,6 +29,30 @@ _HEADERS = tuple(
 )
 
 _DESTINATION = ("destination.host", "destination.subset", "destination.port.number")
+
+_POLICY_LEVELS = tuple(
+    f"{of}trafficPolicy{level}" for of in ("", "subsets.") for level in ("", ".portLevelSettings")
+)
+_POLICY = (
+    *_each("connectionPool.tcp", "maxConnections", "connectTimeout", "idleTimeout", "maxConnectionDuration"),
+    *_each("connectionPool.tcp.tcpKeepalive", "probes", "time", "interval"),
+    *_each("connectionPool.http", "http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection"),
+    *_each("connectionPool.http", "maxRetries", "idleTimeout", "h2UpgradePolicy", "maxConcurrentStreams"),
+    *_each("outlierDetection", "consecutive5xxErrors", "consecutiveGatewayErrors", "interval", "baseEjectionTime"),
+    *_each("outlierDetection", "maxEjectionPercent", "minHealthPercent", "splitExternalLocalOriginErrors"),
+    "outlierDetection.consecutiveLocalOriginFailures",
+    "loadBalancer.simple",
+    *_each("loadBalancer.consistentHash", "httpHeaderName", "httpQueryParameterName", "useSourceIp"),
+    *_each("loadBalancer.consistentHash.httpCookie", "name", "path", "ttl", "attributes.name", "attributes.value"),
+    *_each("loadBalancer.consistentHash", "minimumRingSize", "ringHash.minimumRingSize", "maglev.tableSize"),
+    "tls.mode",
+)
+_POLICY_VALUES: Mapping[str, frozenset[Any]] = {
+    # No workload of the sandbox speaks HTTP/2 unless its port says so, and there is no TLS between workloads.
+    "connectionPool.http.h2UpgradePolicy": frozenset({"DEFAULT", "DO_NOT_UPGRADE"}),
+    "loadBalancer.simple": frozenset(LOAD_BALANCERS),
+    "tls.mode": frozenset({"DISABLE"}),
+}
 
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "Gateway": (
@@ -67,8 +91,9 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "DestinationRule": (
         "host",
         "exportTo",
-        "trafficPolicy.loadBalancer.simple",
-        *_each("subsets", "name", "labels.*", "trafficPolicy.loadBalancer.simple"),
+        *_each("subsets", "name", "labels.*"),
+        *(f"{level}.{field}" for level in _POLICY_LEVELS for field in _POLICY),
+        *(f"{level}.port.number" for level in _POLICY_LEVELS if level.endswith("portLevelSettings")),
     ),
 }
 
@@ -77,8 +102,11 @@ VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
     ("VirtualService", "http.fault.abort.grpcStatus"): frozenset(GRPC_STATUS),
     ("DestinationRule", "exportTo"): frozenset({"*", "."}),
-    ("DestinationRule", "trafficPolicy.loadBalancer.simple"): frozenset(LOAD_BALANCERS),
-    ("DestinationRule", "subsets.trafficPolicy.loadBalancer.simple"): frozenset(LOAD_BALANCERS),
+    **{
+        ("DestinationRule", f"{level}.{field}"): values
+        for level in _POLICY_LEVELS
+        for field, values in _POLICY_VALUES.items()
+    },
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
 
-from . import hosts, rules
+from . import hosts, rules, traffic_policy_validation
 from .durations import seconds
 from .support import SUPPORTED, unsupported
 
@@ -207,6 +207,7 @@ def _destination_rule(spec: Object, namespace: str) -> Iterator[str]:
         yield "destination rule: host is required"
     else:
         yield from _host(hosts.resolve(spec["host"], namespace))
+    yield from traffic_policy_validation.find_problems(spec.get("trafficPolicy"))
     names: set[str] = set()
     for subset in spec.get("subsets") or []:
         name = subset.get("name", "")
@@ -214,6 +215,7 @@ def _destination_rule(spec: Object, namespace: str) -> Iterator[str]:
         if name in names:
             yield f"duplicate subset name {name}"
         names.add(name)
+        yield from traffic_policy_validation.find_problems(subset.get("trafficPolicy"))
 
 
 def _host(host: str) -> Iterator[str]:

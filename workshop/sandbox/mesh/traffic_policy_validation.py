@@ -1,0 +1,107 @@
+"""What istiod's validating webhook refuses of a DestinationRule's traffic policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .durations import seconds
+from .policies import PARTS
+
+Policy = Mapping[str, Any]
+
+_NOT_NEGATIVE = {
+    ("tcp", "maxConnections"): "max connections",
+    ("http", "http1MaxPendingRequests"): "http1 max pending requests",
+    ("http", "http2MaxRequests"): "http2 max requests",
+    ("http", "maxRequestsPerConnection"): "max requests per connection",
+    ("http", "maxRetries"): "max retries",
+    ("http", "maxConcurrentStreams"): "max concurrent streams",
+}
+
+
+def find_problems(policy: Policy | None) -> Iterator[str]:
+    """Of a TrafficPolicy, or of None where a rule has none."""
+    if policy is None:
+        return
+    levels = policy.get("portLevelSettings") or []
+    if not levels and not any(policy.get(part) is not None for part in PARTS):
+        yield "traffic policy must have at least one field"
+    yield from _parts(policy)
+    ports: set[int] = set()
+    for level in levels:
+        number = (level.get("port") or {}).get("number", 0)
+        if not 1 <= number <= 65535:
+            yield f"port number {number} must be in the range 1..65535"
+        elif number in ports:
+            yield f"duplicate port level settings for port {number}"
+        ports.add(number)
+        yield from _parts(level)
+
+
+def _parts(policy: Policy) -> Iterator[str]:
+    if (pool := policy.get("connectionPool")) is not None:
+        yield from _connection_pool(pool)
+    if (outlier := policy.get("outlierDetection")) is not None:
+        yield from _outlier_detection(outlier)
+    if (balancer := policy.get("loadBalancer")) is not None:
+        yield from _load_balancer(balancer)
+
+
+def _connection_pool(pool: Policy) -> Iterator[str]:
+    if pool.get("http") is None and pool.get("tcp") is None:
+        yield "connection pool must have at least one field"
+    for part in ("tcp", "http"):
+        if pool.get(part) == {}:
+            yield f"{part} connection pool must have at least one field"
+    for (part, field), words in _NOT_NEGATIVE.items():
+        if ((pool.get(part) or {}).get(field) or 0) < 0:
+            yield f"{words} must be non-negative"
+    tcp, http = pool.get("tcp") or {}, pool.get("http") or {}
+    for owner, field in ((tcp, "connectTimeout"), (tcp, "idleTimeout"), (tcp, "maxConnectionDuration")):
+        yield from _duration(field, owner.get(field))
+    yield from _duration("idleTimeout", http.get("idleTimeout"))
+    for field in ("time", "interval"):
+        yield from _whole_seconds(f"tcpKeepalive.{field}", (tcp.get("tcpKeepalive") or {}).get(field))
+
+
+def _outlier_detection(outlier: Policy) -> Iterator[str]:
+    for field in ("interval", "baseEjectionTime"):
+        yield from _duration(field, outlier.get(field))
+    for field in ("maxEjectionPercent", "minHealthPercent"):
+        if not 0 <= outlier.get(field, 0) <= 100:
+            yield f"percentage {outlier[field]} is not in range 0..100"
+    if outlier.get("consecutiveLocalOriginFailures") and not outlier.get("splitExternalLocalOriginErrors"):
+        yield (
+            "outlier detection consecutive local origin failures is specified, but split external local origin "
+            "errors is set to false"
+        )
+
+
+def _load_balancer(balancer: Policy) -> Iterator[str]:
+    hashing = balancer.get("consistentHash") or {}
+    cookie = hashing.get("httpCookie")
+    if cookie is not None:
+        if not cookie.get("name"):
+            yield "name required for HttpCookie"
+        if "ttl" in cookie:
+            yield from _duration("ttl", cookie["ttl"], least=0.0)
+    if hashing.get("minimumRingSize") and ("ringHash" in hashing or "maglev" in hashing):
+        yield "only one of MinimumRingSize, RingHash and Maglev can be specified"
+
+
+def _duration(what: str, text: str | None, *, least: float = 0.001) -> Iterator[str]:
+    if text is None:
+        return
+    try:
+        if seconds(text) < least:
+            yield f"invalid {what}: duration must be greater than 1ms"
+    except ValueError:
+        yield f"invalid {what}: invalid duration {text}"
+
+
+def _whole_seconds(what: str, text: str | None) -> Iterator[str]:
+    """Envoy counts these in seconds; istiod drops the fraction, which here would be ignoring it."""
+    yield from (problems := list(_duration(what, text)))
+    if text is not None and not problems and seconds(text) % 1:
+        yield f"invalid {what}: only whole seconds are supported by the sandbox"
