@@ -64,5 +64,24 @@ def test_without_an_expectation_there_is_only_what_was_measured() -> None:
 def test_a_verdict_says_its_reason_and_errors_are_counted() -> None:
     assert "✓ every share is as expected" in bare(rendered([verdict_lines(PASS, 74, UNICODE)]))
     few = Verdict("inconclusive", "too few to tell", (measured(0, 0, 0, errors=1),))
-    assert "1 error\n" in bare(rendered([verdict_lines(few, 74, UNICODE)])).replace(" \n", "\n")
+    assert "1 failed (0.0 %)\n" in bare(rendered([verdict_lines(few, 74, UNICODE)])).replace(" \n", "\n")
     assert "? too few to tell" in bare(rendered([verdict_lines(few, 74, UNICODE)]))
+
+
+def test_the_failed_share_is_always_told() -> None:
+    none = Measurement("Status", (Bar("200", 1.0),), 12, 0.2)
+    some = Measurement("Status", (Bar("200", 1.0),), 12, 0.2, errors=4)
+    only = Measurement("Status", (Bar("200", 0.0),), 0, 0.2, errors=4)
+    told = [bare(rendered([measurement_lines(item, 74, UNICODE)])).splitlines()[0] for item in (none, some, only)]
+    assert [line.rstrip().rpartition(" · ")[2] for line in told] == [
+        "none failed",
+        "4 failed (25.0 %)",
+        "4 failed (100.0 %)",
+    ]
+
+
+def test_facts_that_do_not_fit_beside_a_title_stand_below_it() -> None:
+    long = Measurement("While half of the calls to ratings are delayed by 7 s", (Bar("200", 1.0),), 12, 0.2)
+    lines = bare(rendered([measurement_lines(long, 74, UNICODE)])).splitlines()
+    assert lines[0].rstrip() == long.title
+    assert lines[1].startswith("  12 answers")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from workshop.console.words import Glyphs, count, duration, percent
+from workshop.console.histogram import histogram_lines
+from workshop.console.words import Glyphs, count, duration, latency, percent
 from workshop.runbook.model import Bar, Measurement, Verdict
 
 _COLOURS = {"none": "white", "black": "bright_black", "": "cyan"}
@@ -60,10 +62,24 @@ def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> R
         table.add_row(*(Text(head, "dim") for head in heads))
     for item in measurement.bars:
         table.add_row(*_row(item, cells, compared, glyphs))
+    facts = _facts(measurement, glyphs)
+    fits = cell_len(measurement.title) + 2 + facts.cell_len <= width
+    title = Text.assemble((measurement.title, "bold"), "  " if fits else "\n  ", facts)
+    parts: list[RenderableType] = [title, Padding(table, (0, 0, 0, 2))]
+    if measurement.latencies:
+        parts.append(Padding(histogram_lines(measurement.latencies, width - 2, glyphs), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _facts(measurement: Measurement, glyphs: Glyphs) -> Text:
+    """Among them always what share of the requests failed."""
     facts = [count(measurement.samples, "answer"), duration(measurement.seconds)]
-    facts += [count(measurement.errors, "error")] if measurement.errors else []
-    title = Text.assemble((measurement.title, "bold"), (f"  {f' {glyphs.dot} '.join(facts)}", "dim"))
-    return Group(title, Padding(table, (0, 0, 0, 2)))
+    if times := measurement.latencies:
+        facts += [f"P50 {latency(times.p50)}", f"P99 {latency(times.p99)}"]
+    asked = measurement.samples + measurement.errors
+    failed = f"{measurement.errors:,} failed ({percent(measurement.errors / asked)})" if measurement.errors else ""
+    known = "".join(f"{fact} {glyphs.dot} " for fact in facts)
+    return Text.assemble((known, "dim"), (failed, "yellow") if failed else ("none failed", "dim"))
 
 
 def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs) -> list[Text]:

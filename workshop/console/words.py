@@ -22,7 +22,10 @@ class Glyphs:
     skipped: str = "-"
     full: str = "█"
     eighths: str = " ▏▎▍▌▋▊▉"
+    heights: str = " ▁▂▃▄▅▆▇█"
     track: str = "·"
+    axis: str = "─"
+    tick: str = "┴"
     arrow: str = "→"
     dot: str = "·"
     dash: str = "\u2013"
@@ -38,7 +41,10 @@ ASCII = Glyphs(
     failed="x",
     full="#",
     eighths=" ",
+    heights=" .:#",
     track=".",
+    axis="-",
+    tick="+",
     arrow="->",
     dot="|",
     dash="-",
@@ -63,6 +69,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d} min"
+
+
+def latency(seconds: float) -> str:
+    """Two digits at least, as the time of an answer has: "3.2 ms", "47 ms", "6.02 s"."""
+    if seconds < 0.0095:
+        return f"{seconds * 1000:.1f} ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.2f} s"
 
 
 def count(number: int, what: str, plural: str = "") -> str:
