@@ -97,17 +97,6 @@ def rule(name: str, created: str = "2026-01-01T00:00:00Z", namespace: str = "sho
     return {"metadata": {"name": name, "namespace": namespace, "creationTimestamp": created}, "spec": spec}
 
 
-def test_of_two_virtual_services_for_a_host_the_older_counts() -> None:
-    young, old = rule("a", "2026-02-01T00:00:00Z", hosts=["one"]), rule("b", hosts=["one"])
-    assert rules.build([], [young, old], []).of_mesh("shop") == [("one.shop.svc.cluster.local", old)]
-
-
-def test_export_to_the_own_namespace_only() -> None:
-    found = rules.build([], [rule("a", hosts=["one"], exportTo=["."])], [])
-    assert found.of_mesh("shop")
-    assert not found.of_mesh("other")
-
-
 def test_destination_rules_merge_and_the_clients_namespace_comes_first() -> None:
     v1, v2 = {"name": "v1", "labels": {"version": "1"}}, {"name": "v2"}
     policy = {"loadBalancer": {"simple": "RANDOM"}}

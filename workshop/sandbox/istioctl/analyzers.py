@@ -10,7 +10,7 @@ from typing import Any
 from workshop.sandbox.mesh import hosts
 from workshop.sandbox.mesh.injection import POD_LABEL, enabled
 from workshop.sandbox.mesh.registry import protocol
-from workshop.sandbox.mesh.rules import MESH, bound_gateways
+from workshop.sandbox.mesh.virtual_services import MESH, bound_gateways
 
 from .ready import has_proxy
 from .resources import Resources, namespace_of

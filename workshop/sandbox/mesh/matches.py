@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .destinations import Context
-from .rules import qualified
+from .virtual_services import qualified
 
 EVERYTHING = {"prefix": "/"}
 _PSEUDO_HEADERS = (("method", ":method"), ("authority", ":authority"), ("scheme", ":scheme"))

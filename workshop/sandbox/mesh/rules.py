@@ -5,17 +5,16 @@ The order among rules for the same host is Istio's: the older wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from workshop.sandbox.cluster import Object
 
-from . import hosts
+from . import hosts, virtual_services
+from .virtual_services import MeshRules
 
 ROOT_NAMESPACE = "istio-system"
-MESH = "mesh"
-"""What stands among a VirtualService's gateways for every sidecar."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,14 @@ class Rules:
     virtual_services: tuple[Object, ...] = ()
     destination_rules: tuple[Object, ...] = ()
 
-    def of_mesh(self, namespace: str) -> list[tuple[str, Object]]:
-        """(host, VirtualService) for sidecars in `namespace`; of several for a host only the first counts."""
-        found: dict[str, Object] = {}
-        for rule in self.virtual_services:
-            if MESH in bound_gateways(rule) and _exported_to(rule, namespace):
-                for host in rule["spec"].get("hosts") or []:
-                    found.setdefault(hosts.resolve(host, rule["metadata"]["namespace"]), rule)
-        return list(found.items())
+    def of_mesh(self, namespace: str) -> MeshRules:
+        """VirtualServices for sidecars in `namespace`."""
+        return virtual_services.of_mesh(self.virtual_services, namespace)
 
-    def of_gateway(self, gateway: Object) -> Iterator[Object]:
-        """VirtualServices that name `gateway` (a Gateway object)."""
+    def of_gateway(self, gateway: Object, namespace: str) -> list[Object]:
+        """VirtualServices for `gateway` (a Gateway object), whose pods are in `namespace`."""
         name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
-        for rule in self.virtual_services:
-            if name in bound_gateways(rule) and _exported_to(rule, gateway["metadata"]["namespace"]):
-                yield rule
+        return virtual_services.of_gateway(self.virtual_services, name, namespace)
 
     def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         """What clients in `client_namespace` are told of `host`.
@@ -71,18 +63,6 @@ def build(
     gateways: Iterable[Object], virtual_services: Iterable[Object], destination_rules: Iterable[Object]
 ) -> Rules:
     return Rules(_by_age(gateways), _by_age(virtual_services), _by_age(destination_rules))
-
-
-def bound_gateways(virtual_service: Object) -> list[str]:
-    """The gateways a VirtualService names, each as NAMESPACE/NAME or `mesh`."""
-    namespace = virtual_service["metadata"]["namespace"]
-    names = virtual_service["spec"].get("gateways") or [MESH]
-    return [qualified(name, namespace) for name in names]
-
-
-def qualified(gateway: str, namespace: str) -> str:
-    """A gateway's name as a VirtualService in `namespace` writes it, in full."""
-    return gateway if gateway == MESH or "/" in gateway else f"{namespace}/{gateway}"
 
 
 def _by_age(objects: Iterable[Object]) -> tuple[Object, ...]:

@@ -11,10 +11,8 @@ from . import clusters, hosts, routes
 from .destinations import Context
 from .proxies import Proxy
 from .registry import Port, Registry, Service
-from .rules import MESH, Rules
-
-_EXTERNAL_HOSTS_PORT = 80
-"""Hosts that are no service of the cluster are known on this port only, as with Istio."""
+from .rules import Rules
+from .virtual_services import MESH, MeshRules
 
 
 def table_name(proxy: Proxy, port: int) -> str:
@@ -23,14 +21,19 @@ def table_name(proxy: Proxy, port: int) -> str:
 
 def sidecar_tables(proxy: Proxy, registry: Registry, rules: Rules) -> Iterator[dict[str, Any]]:
     """A table for every port on which some service speaks HTTP. Unknown hosts are passed through."""
-    by_host = rules.of_mesh(proxy.namespace)
+    in_force = rules.of_mesh(proxy.namespace)
+    others = list(in_force.others(registry))
     for number, serving in registry.by_port.items():
         speaking = [(service, port) for service, port in serving if port.protocol != "tcp"]
         if speaking:
             context = Context(proxy, number, MESH, registry)
-            virtual_hosts = [_service_host(context, service, port, by_host) for service, port in speaking]
-            if number == _EXTERNAL_HOSTS_PORT:
-                virtual_hosts += _external_hosts(context, by_host)
+            virtual_hosts = [
+                _virtual_host(f"{host}:{number}", [host], routes.translate(rule, context))
+                for rule, names, ports in others
+                if number in ports
+                for host in names
+            ]
+            virtual_hosts += [_service_host(context, service, port, in_force) for service, port in speaking]
             virtual_hosts.append(_virtual_host("allow_any", ["*"], routes.to_cluster(clusters.PASSTHROUGH)))
             yield _table(table_name(proxy, number), virtual_hosts)
 
@@ -40,19 +43,22 @@ def gateway_table(
 ) -> dict[str, Any]:
     """The table of a gateway's `port`: `servers` are the Gateways (and their servers) that open it.
 
-    A host gets the routes of all VirtualServices for it, the oldest first. What no rule is for is answered
-    with 404.
+    A host gets the routes of all VirtualServices for it, the oldest first, but a route that takes everything comes
+    last. What no rule is for is answered with 404.
     """
     found: dict[str, list[routes.Route]] = {}
     for gateway, server in servers:
         name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
-        context = Context(proxy, server["port"]["number"], name, registry)
-        for rule in rules.of_gateway(gateway):
+        context = Context(proxy, server["port"]["number"], name, registry, "tls" in server)
+        for rule in rules.of_gateway(gateway, proxy.namespace):
             for host in _common_hosts(server["hosts"], gateway, rule):
                 found.setdefault(host, []).extend(routes.translate(rule, context))
     return _table(
         table_name(proxy, port),
-        [_virtual_host(f"{host}:{port}", [host], table_routes) for host, table_routes in found.items()],
+        [
+            _virtual_host(f"{host}:{port}", [host], sorted(host_routes, key=routes.takes_everything))
+            for host, host_routes in found.items()
+        ],
     )
 
 
@@ -70,26 +76,17 @@ def _common_hosts(server_hosts: list[str], gateway: Object, virtual_service: Obj
                 yield common
 
 
-def _service_host(
-    context: Context, service: Service, port: Port, by_host: list[tuple[str, Object]]
-) -> dict[str, Any]:
-    rule = hosts.most_specific(by_host, service.host)
+def _service_host(context: Context, service: Service, port: Port, in_force: MeshRules) -> dict[str, Any]:
     names = [service.host, f"{service.name}.{service.namespace}.svc", f"{service.name}.{service.namespace}"]
     if service.namespace == context.proxy.namespace:
         names.append(service.name)
     if service.address:
         names.append(service.address)
-    if rule is not None:
-        chosen = routes.translate(rule, context)
-    else:
-        chosen = routes.to_cluster(clusters.name(context.proxy.id, service.host, port.number))
-    return _virtual_host(f"{service.host}:{port.number}", names, chosen)
-
-
-def _external_hosts(context: Context, by_host: list[tuple[str, Object]]) -> Iterator[dict[str, Any]]:
-    for host, rule in by_host:
-        if host != "*" and not any(hosts.covers(host, service) for service in context.registry.by_host):
-            yield _virtual_host(f"{host}:{context.port}", [host], routes.translate(rule, context))
+    for rule in in_force.candidates(service.host):
+        if chosen := routes.translate(rule, context):
+            return _virtual_host(f"{service.host}:{port.number}", names, chosen)
+    plain = routes.to_cluster(clusters.name(context.proxy.id, service.host, port.number))
+    return _virtual_host(f"{service.host}:{port.number}", names, plain)
 
 
 def _virtual_host(name: str, domains: list[str], chosen: list[routes.Route]) -> dict[str, Any]:
@@ -99,7 +96,18 @@ def _virtual_host(name: str, domains: list[str], chosen: list[routes.Route]) -> 
 def _table(name: str, virtual_hosts: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": name,
-        "virtual_hosts": virtual_hosts,
+        "virtual_hosts": list(_without_duplicates(virtual_hosts)),
         "ignore_port_in_host_matching": True,
         "max_direct_response_body_size_bytes": 1024 * 1024,
     }
+
+
+def _without_duplicates(virtual_hosts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A name stays where it is first, and one without routes is left to the next: Envoy takes none twice."""
+    taken: set[str] = set()
+    for virtual_host in virtual_hosts:
+        if virtual_host["routes"]:
+            domains = [name for name in dict.fromkeys(virtual_host["domains"]) if name not in taken]
+            if domains:
+                taken.update(domains)
+                yield {**virtual_host, "domains": domains}

@@ -12,9 +12,10 @@ from typing import Any
 
 from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
 
-from . import hosts, rules, traffic_policy_validation
+from . import hosts, traffic_policy_validation
 from .durations import seconds
 from .support import SUPPORTED, unsupported
+from .virtual_services import MESH
 
 GROUP = "networking.istio.io"
 WEBHOOK = "validation.istio.io"
@@ -99,7 +100,7 @@ def _virtual_service(spec: Object, namespace: str) -> Iterator[str]:
     names = spec.get("hosts") or []
     if not names:
         yield "virtual service must have at least one host"
-    in_mesh = rules.MESH in (spec.get("gateways") or [rules.MESH])
+    in_mesh = MESH in (spec.get("gateways") or [MESH])
     for host in names:
         if host == "*" and in_mesh:
             yield "wildcard host * is not allowed for virtual services bound to the mesh gateway"
