@@ -27,8 +27,16 @@ def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Rout
     return found
 
 
+def to(destination: Mapping[str, Any], context: Context) -> list[Route]:
+    """One route that sends everything to one destination (its host in full), with Istio's defaults."""
+    (route,) = to_cluster(destinations.cluster(destination, context, ""))
+    if hashed := destinations.hash_policy(destination, context, ""):
+        route["route"]["hash_policy"] = hashed
+    return [route]
+
+
 def to_cluster(cluster: str) -> list[Route]:
-    """One route that sends everything to one cluster, with Istio's defaults."""
+    """The same for a cluster."""
     return [{"match": matches.EVERYTHING, "route": {"cluster": cluster, **_DEFAULT_ACTION}}]
 
 
@@ -64,22 +72,26 @@ def _filters(http: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _forward(route: Route, http: Mapping[str, Any], context: Context, namespace: str) -> None:
-    action = route["route"] = actions.forwarding(http)
+    chosen = http["route"] if len(http["route"]) == 1 else [one for one in http["route"] if one.get("weight")]
+    hashed = [
+        policy for one in chosen for policy in destinations.hash_policy(one["destination"], context, namespace)
+    ]
+    only = chosen[0] if len(http["route"]) == 1 else None
+    action = route["route"] = actions.forwarding(http, hashed=bool(hashed and only))
+    if hashed:
+        action["hash_policy"] = hashed
     rewrite = http.get("rewrite") or {}
     action.update(actions.rewrite(rewrite))
     if mirrored := mirrors.policies(http, context, namespace):
         action["request_mirror_policies"] = mirrored
     authority = rewrite.get("authority") or header_changes.authority(http.get("headers") or {})
-    if len(http["route"]) == 1:
-        (only,) = http["route"]
+    if only:
         action["cluster"] = destinations.cluster(only["destination"], context, namespace)
         for field, more in header_changes.changes(only.get("headers") or {}).items():
             route[field] = [*route.get(field, ()), *more]
         authority = authority or header_changes.authority(only.get("headers") or {})
     else:
-        action["weighted_clusters"] = {
-            "clusters": [_weighted(one, context, namespace) for one in http["route"] if one.get("weight")]
-        }
+        action["weighted_clusters"] = {"clusters": [_weighted(one, context, namespace) for one in chosen]}
     if authority:
         action["host_rewrite_literal"] = authority
 

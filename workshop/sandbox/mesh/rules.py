@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from workshop.sandbox.cluster import Object
@@ -33,6 +34,11 @@ class Rules:
     gateways: tuple[Object, ...] = ()
     virtual_services: tuple[Object, ...] = ()
     destination_rules: tuple[Object, ...] = ()
+
+    @cached_property
+    def hash(self) -> bool:
+        """Whether any DestinationRule says `consistentHash`, without which nobody needs to look for it."""
+        return any(_says("consistentHash", rule["spec"]) for rule in self.destination_rules)
 
     def of_mesh(self, namespace: str) -> MeshRules:
         """VirtualServices for sidecars in `namespace`."""
@@ -71,6 +77,12 @@ def _by_age(objects: Iterable[Object]) -> tuple[Object, ...]:
         return metadata.get("creationTimestamp") or "", metadata["name"], metadata["namespace"]
 
     return tuple(sorted(objects, key=age))
+
+
+def _says(name: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return name in value or any(_says(name, item) for item in value.values())
+    return isinstance(value, list) and any(_says(name, item) for item in value)
 
 
 def _exported_to(rule: Object, namespace: str) -> bool:

@@ -26,7 +26,7 @@ def sidecar_tables(proxy: Proxy, registry: Registry, rules: Rules) -> Iterator[d
     for number, serving in registry.by_port.items():
         speaking = [(service, port) for service, port in serving if port.protocol != "tcp"]
         if speaking:
-            context = Context(proxy, number, MESH, registry)
+            context = Context(proxy, number, MESH, registry, rules)
             virtual_hosts = [
                 _virtual_host(f"{host}:{number}", [host], routes.translate(rule, context))
                 for rule, names, ports in others
@@ -49,7 +49,7 @@ def gateway_table(
     found: dict[str, list[routes.Route]] = {}
     for gateway, server in servers:
         name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
-        context = Context(proxy, server["port"]["number"], name, registry, "tls" in server)
+        context = Context(proxy, server["port"]["number"], name, registry, rules, "tls" in server)
         for rule in rules.of_gateway(gateway, proxy.namespace):
             for host in _common_hosts(server["hosts"], gateway, rule):
                 found.setdefault(host, []).extend(routes.translate(rule, context))
@@ -85,8 +85,8 @@ def _service_host(context: Context, service: Service, port: Port, in_force: Mesh
     for rule in in_force.candidates(service.host):
         if chosen := routes.translate(rule, context):
             return _virtual_host(f"{service.host}:{port.number}", names, chosen)
-    plain = routes.to_cluster(clusters.name(context.proxy.id, service.host, port.number))
-    return _virtual_host(f"{service.host}:{port.number}", names, plain)
+    plain = {"host": service.host, "port": {"number": port.number}}
+    return _virtual_host(f"{service.host}:{port.number}", names, routes.to(plain, context))
 
 
 def _virtual_host(name: str, domains: list[str], chosen: list[routes.Route]) -> dict[str, Any]:
