@@ -1,5 +1,27 @@
-"""Istio: installed, let into two namespaces, and put to work on the BookInfo application."""
+"""Istio: installed, let into the cluster, and put to work: routing, faults, releases, breakers, mirrors."""
 
-from labs.istio import bookinfo, canary, cleanup, gateway, inject, install
+from labs.istio import (
+    adopt,
+    blue_green,
+    bookinfo,
+    canary,
+    cleanup,
+    gateway,
+    identity,
+    inject,
+    install,
+    shift,
+)
 
-LABS = (install.LAB, inject.LAB, bookinfo.LAB, gateway.LAB, canary.LAB, cleanup.LAB)
+LABS = (
+    install.LAB,
+    adopt.LAB,
+    inject.LAB,
+    bookinfo.LAB,
+    gateway.LAB,
+    canary.LAB,
+    identity.LAB,
+    shift.LAB,
+    blue_green.LAB,
+    cleanup.LAB,
+)

@@ -8,5 +8,15 @@ LAB = Lab(
     name="istio.cleanup",
     title="Undo all of the above and uninstall Istio",
     text=__doc__,
-    undoes=("istio.install", "istio.inject", "istio.bookinfo", "istio.gateway", "istio.canary"),
+    undoes=(
+        "istio.install",
+        "istio.adopt",
+        "istio.inject",
+        "istio.bookinfo",
+        "istio.gateway",
+        "istio.canary",
+        "istio.identity",
+        "istio.shift",
+        "istio.blue-green",
+    ),
 )

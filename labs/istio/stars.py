@@ -1,24 +1,33 @@
 """Which version of reviews made a product page, told by its stars as a person would: none, black or red."""
 
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
+from workshop.traffic.login import Login
 from workshop.traffic.probe import Category, Probe
 
 
-def _page_with(stars: str) -> str:
+def page_with(stars: str) -> str:
     """A page with reviews and those stars. Pages of BookInfo before 1.19 colour them by a font element, later ones
     by a class."""
     return rf'(?s)^(?=.*Reviews served by)(?=.*(?:<font color="{stars}"|gap-x-1 text-{stars}-500))'
 
 
-_NO_STARS = r"(?s)^(?=.*Reviews served by)(?!.*(?:<font color=|gap-x-1 text-\w+-500|unavailable))"
+NO_STARS = r"(?s)^(?=.*Reviews served by)(?!.*(?:<font color=|gap-x-1 text-\w+-500|unavailable))"
 
 STARS = (
-    Category("v1, no stars", _NO_STARS, "bright_black"),
-    Category("v2, black stars", _page_with("black"), "white"),
-    Category("v3, red stars", _page_with("red"), "red"),
+    Category("v1, no stars", NO_STARS, "bright_black"),
+    Category("v2, black stars", page_with("black"), "white"),
+    Category("v3, red stars", page_with("red"), "red"),
 )
 
 
-def stars(shares: tuple[float, ...]) -> ThroughIngress:
-    """The proof that v1, v2 and v3 get these shares of the requests from outside."""
-    return through_ingress(Probe("Stars on the product page", "/productpage", STARS, shares))
+def stars(shares: tuple[float, ...], user: str = "") -> ThroughIngress:
+    """The proof that v1, v2 and v3 get these shares of the requests from outside, or of those of one user."""
+    of_user = f", logged in as {user}" if user else ""
+    return through_ingress(
+        Probe(f"Stars on the product page{of_user}", "/productpage", STARS, shares, login=login(user))
+    )
+
+
+def login(user: str) -> Login | None:
+    """As the page's form does it; any password will do."""
+    return Login("/login", (("username", user), ("passwd", ""))) if user else None

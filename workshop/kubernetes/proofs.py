@@ -35,7 +35,7 @@ async def prove_all(run: Run, proofs: tuple[Proof, ...]) -> Verdict | None:
             continue
         before = verdict.measurements if verdict else ()
         reasons = [found.reason] if verdict is None or found.kind != "pass" else [verdict.reason, found.reason]
-        verdict = Verdict(found.kind, "; ".join(filter(None, reasons)), (*before, *found.measurements))
+        verdict = Verdict(found.kind, "; ".join(dict.fromkeys(filter(None, reasons))), (*before, *found.measurements))
         if found.kind != "pass":
             break
     return verdict

@@ -92,9 +92,9 @@ class Route:
 
 
 class WeightedRoute(Stages):
-    """Before the first stage (`start`) there is no VirtualService, and requests reach all subsets alike;
-    `start_title` is the step back to there. `proof` gives the proof for shares. The option named `option` may ask
-    for any other weights. `clears` as in Stages."""
+    """Before the first stage (`start`) there is no VirtualService: inside the mesh requests then reach all subsets
+    alike, and through a gateway none. `start_title` is the step back to there. `proof` gives the proof for shares.
+    The option named `option` may ask for any other weights. `clears` as in Stages."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class WeightedRoute(Stages):
             start=Stage(
                 start,
                 start_title or f"Delete the VirtualService {route.reference[2]}",
-                proofs=lambda run: (proof((1 / count,) * count),),
+                proofs=lambda run: () if route.gateways else (proof((1 / count,) * count),),
             ),
             clears=clears,
         )

@@ -1,0 +1,93 @@
+"""What `istioctl analyze` finds, shown, and found no more once a step has put it right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from workshop.runbook.model import Check, Explanation, Step, Verdict
+
+if TYPE_CHECKING:
+    from workshop.mesh.istioctl import Message
+    from workshop.runbook.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Shows what `istioctl analyze` has to say of a namespace."""
+
+    namespace: str
+
+    async def prove(self, run: Run) -> None:
+        from workshop.runbook import events
+
+        messages = await _messages(run, self.namespace)
+        said = "\n".join(f"{m.level} [{m.code}] ({m.origin}) {m.text}" for m in messages)
+        run.emit(events.Told(run.lab, said or f"istioctl analyze finds nothing in {self.namespace}"))
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        return (f"istioctl analyze -n {self.namespace}",)
+
+
+analysis = Analysis
+
+
+def puts_right(code: str, namespace: str, step: Step, *, seconds: float = 60.0) -> Step:
+    """`step`, which puts a message of the analyzer right ("IST0102"): it is looked for before and after. Pods take
+    a moment to go, so it may be there for `seconds` more."""
+    return PutsRight(code, namespace, step, seconds)
+
+
+class PutsRight(Step):
+    def __init__(self, code: str, namespace: str, step: Step, seconds: float) -> None:
+        self.title, self.undo_title = step.title, step.undo_title
+        self._code, self._namespace, self._step, self._seconds = code, namespace, step, seconds
+        self._before: list[Message] = []
+
+    async def check(self, run: Run) -> Check:
+        return await self._step.check(run)
+
+    async def apply(self, run: Run) -> None:
+        self._before = await run.cuttable(self._found(run))
+        await self._step.apply(run)
+
+    async def verify(self, run: Run) -> Verdict | None:
+        async def still_there() -> str:
+            return ", ".join(message.origin for message in await self._found(run))
+
+        await run.wait(
+            f"{self._code} to be gone",
+            still_there,
+            seconds=self._seconds,
+            every=0.2,
+            next_command=f"istioctl analyze -n {self._namespace}",
+        )
+        where = ", ".join(message.origin for message in self._before)
+        said = f"{self._code} is gone: it was found at {where}" if where else f"{self._code} is not found"
+        proven = await self._step.verify(run)
+        await Analysis(self._namespace).prove(run)
+        if proven is None:
+            return Verdict("pass", said)
+        return replace(proven, reason="; ".join(filter(None, (said, proven.reason))))
+
+    async def check_undo(self, run: Run) -> Check:
+        return await self._step.check_undo(run)
+
+    async def undo(self, run: Run) -> None:
+        await self._step.undo(run)
+
+    def explain(self, run: Run) -> Explanation:
+        inner, look = self._step.explain(run), f"istioctl analyze -n {self._namespace}"
+        return replace(inner, commands=(look, *inner.commands, look))
+
+    def explain_undo(self, run: Run) -> Explanation:
+        return self._step.explain_undo(run)
+
+    async def _found(self, run: Run) -> list[Message]:
+        return [message for message in await _messages(run, self._namespace) if message.code == self._code]
+
+
+async def _messages(run: Run, namespace: str) -> list[Message]:
+    from workshop.mesh.istioctl import Istioctl
+
+    return await Istioctl.of(run).analyze("-n", namespace)
