@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workshop import invocation
+from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
@@ -141,23 +142,27 @@ def doctor(config: Config) -> int:
 
 
 def adopt(config: Config, *, yes: bool) -> int:
-    """Mark the cluster, once a person typed its name."""
+    """Mark the cluster, and a secondary one that is not the workshop's anyway, once a person typed its name."""
 
     def act() -> int:
         target = describe(invocation.settings(config), Use(command=invocation.invoke()))
         target.make_ready(print)
-        if asyncio.run(target.cluster.is_marked()):
-            print(f"{target.name} is the workshop's already")
-            return 0
-        if not yes and not target.cluster.disposable:
-            _confirm(target)
-        asyncio.run(target.cluster.adopt())
-        print(
-            f"{target.name} is the workshop's now: labs may change it, and the clean-up may delete what they made"
-        )
+        others = [other.guard for other in target.others.clusters.values()]
+        for cluster in (target.cluster, *(guard for guard in others if not guard.disposable)):
+            _adopt(cluster, yes=yes)
         return 0
 
     return invocation.worded(act)
+
+
+def _adopt(cluster: ClusterGuard, *, yes: bool) -> None:
+    if asyncio.run(cluster.is_marked()):
+        print(f"{cluster.name} is the workshop's already")
+        return
+    if not yes and not cluster.disposable:
+        _confirm(cluster.name)
+    asyncio.run(cluster.adopt())
+    print(f"{cluster.name} is the workshop's now: labs may change it, and the clean-up may delete what they made")
 
 
 def _number(step: str | None) -> int | None:
@@ -168,14 +173,14 @@ def _number(step: str | None) -> int | None:
     return int(step)
 
 
-def _confirm(target: Target) -> None:
+def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
-            f"adopt {target.name}",
+            f"adopt {name}",
             "there is no terminal to ask at",
             cause="a cluster is adopted by typing its name",
             next_command="add --yes when you are sure",
         )
-    print(f"From now on labs may change {target.name}, and the clean-up may delete what they made.")
-    if input(f"Type its name ({target.name}) to adopt it: ").strip() != target.name:
-        raise UsageError(f"adopt {target.name}", "that is not its name", cause="nothing was changed")
+    print(f"From now on labs may change {name}, and the clean-up may delete what they made.")
+    if input(f"Type its name ({name}) to adopt it: ").strip() != name:
+        raise UsageError(f"adopt {name}", "that is not its name", cause="nothing was changed")

@@ -13,6 +13,7 @@ from collections.abc import Awaitable
 from typing import Literal
 
 from workshop.kubernetes import process
+from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.diagnosis import Finding
@@ -31,7 +32,8 @@ async def examine(target: Target) -> list[Finding]:
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
-        _account(target.account()) if target.account() else _one("cluster", _cluster(target)),
+        _account(target.account()) if target.account() else _one("cluster", _cluster("cluster", target.cluster)),
+        *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
     )
     return [finding for findings in found for finding in findings]
 
@@ -102,14 +104,14 @@ async def _journal(journal: Journal) -> Finding:
     return Finding("journal", "ok", f"under way: {said}; the next run goes on waiting for it")
 
 
-async def _cluster(target: Target) -> Finding:
-    version = json.loads(await target.kubectl.call("version", "-o", "json", seconds=_LOOK_SECONDS))
-    what = f"{target.name}, Kubernetes {version['serverVersion']['gitVersion'].removeprefix('v')}"
-    if not await target.cluster.is_marked():
+async def _cluster(row: str, cluster: ClusterGuard) -> Finding:
+    version = json.loads(await cluster.kubectl.call("version", "-o", "json", seconds=_LOOK_SECONDS))
+    what = f"{cluster.name}, Kubernetes {version['serverVersion']['gitVersion'].removeprefix('v')}"
+    if not await cluster.is_marked():
         return Finding(
-            "cluster",
+            row,
             "fail",
             f"{what}, has not been adopted: labs refuse to change it",
-            target.cluster.adopt_command,
+            cluster.adopt_command,
         )
-    return Finding("cluster", "ok", f"{what}, is the workshop's")
+    return Finding(row, "ok", f"{what}, is the workshop's")

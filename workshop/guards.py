@@ -2,8 +2,9 @@
 clusters are made in.
 
 Every run that changes something holds the lock of its state folder. A run on a cluster also holds that cluster's
-Lease. One on the account takes the Lease of a cluster that is there and answers, lest it changes the ground another
-run stands on; but it goes on without one, as the cluster may be yet to be made, broken, or what it deletes.
+Lease, and another cluster's from its first change there on. One on the account takes the Lease of a cluster that is
+there and answers, lest it changes the ground another run stands on; but it goes on without one, as the cluster may
+be yet to be made, broken, or what it deletes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from workshop.kubernetes.elsewhere import Others
 from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
@@ -20,13 +22,16 @@ from workshop.kubernetes.lease import Held, Lease, Lost
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.folder import FolderLock
 
+_NO_OTHERS = Others({})
+
 
 @dataclass(frozen=True)
 class LockedCluster:
-    """A cluster's guard that takes the folder's lock first."""
+    """A cluster's guard that takes the folder's lock first. A run that holds it may take those of `others`."""
 
     cluster: ClusterGuard
     lock: FolderLock
+    others: Others = _NO_OTHERS
 
     @property
     def name(self) -> str:
@@ -45,7 +50,7 @@ class LockedCluster:
     @contextlib.asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         with self.lock.held():
-            async with self.cluster.hold():
+            async with self.cluster.hold(), self.others.hold():
                 yield
 
 

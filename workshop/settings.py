@@ -27,7 +27,10 @@ _INVOKES_OWN = ("run", "runners", "sudo", "tasks", "timeouts", "debug")
 
 
 class Cluster(Struct, frozen=True, forbid_unknown_fields=True):
+    """`secondary` is empty where there is one cluster only."""
+
     context: str
+    secondary: str
     kubeconfig: str
 
 
@@ -175,6 +178,13 @@ def from_config(config: Mapping[str, Any]) -> Settings:
             "read the settings",
             "target is cluster, but cluster.context names no context",
             cause="the profile does not say which cluster the workshop may work on",
+            next_command="kubectl config get-contexts",
+        )
+    if settings.target == "cluster" and settings.cluster.secondary == settings.cluster.context:
+        raise UsageError(
+            "read the settings",
+            f"cluster.secondary is {settings.cluster.secondary!r}, as cluster.context is",
+            cause="the secondary is another cluster, or none",
             next_command="kubectl config get-contexts",
         )
     return settings

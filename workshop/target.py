@@ -19,6 +19,9 @@ from pathlib import Path
 
 from workshop import account
 from workshop.guards import AccountGuard, LockedCluster
+from workshop.kubernetes import contexts
+from workshop.kubernetes.elsewhere import Other, Others
+from workshop.kubernetes.errors import contexts_in
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
@@ -38,18 +41,22 @@ ACCOUNT = "azure."
 CONTEXT = "primary"
 """Of the cluster that labs work on, in the workshop's own kubeconfig and in the sandbox's."""
 
+SECONDARY = "secondary"
+"""Of the other cluster there. The labs know it by this name on every target."""
+
 
 @dataclass(frozen=True)
 class Target:
     """`make_ready` starts what must run, telling what it does, and is quick when it does already. `cluster` guards
-    the cluster, `guard` what this run works on. `account` gives the tools for the account, once the target is
-    ready."""
+    the cluster, `guard` what this run works on. `others` are clusters beside it. `account` gives the tools for the
+    account, once the target is ready."""
 
     name: str
     kubectl: Kubectl
     istioctl: Istioctl
     manifests: Manifests
     cluster: ClusterGuard
+    others: Others
     guard: Guard
     journal: Journal
     make_ready: Callable[[Callable[[str], None]], None]
@@ -62,6 +69,7 @@ class Target:
             Istioctl: self.istioctl,
             Manifests: self.manifests,
             Journal: self.journal,
+            Others: self.others,
             **self.account(),
         }
 
@@ -89,8 +97,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
     own = _kubectl(settings, settings.kubeconfig, hint)
     ready_made = _kubectl(settings, folder / "kubeconfig", hint)
     made = _made_by(launcher.status(folder), own.kubeconfig)
-    kubectl = own if made or use.made or use.account else ready_made
-    kubectl = replace(kubectl, absent=use.made and not made)
+    kubectl = replace(own, absent=use.made and not made) if made or use.made or use.account else ready_made
 
     def start(tell: Callable[[str], None]) -> None:
         import asyncio
@@ -114,6 +121,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
         _istioctl(settings, kubectl, (str(folder / "bin" / "istioctl"),), f"{settings.istio.version}-sandbox"),
         ClusterGuard(kubectl, "sandbox", disposable=True, adopt_command=hint),
         start,
+        replace(kubectl, context=SECONDARY) if kubectl is ready_made else _made_beside(kubectl, use),
     )
 
 
@@ -136,6 +144,8 @@ def _azure(settings: Settings, use: Use) -> Target:
         _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
         ClusterGuard(kubectl, settings.azure.primary.cluster, adopt_command=credentials),
         lambda tell: None,
+        _made_beside(kubectl, use),
+        settings.azure.secondary.cluster,
     )
 
 
@@ -157,6 +167,7 @@ def _cluster(settings: Settings, use: Use) -> Target:
         _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
         ClusterGuard(kubectl, context, adopt_command=f"{use.command} adopt"),
         lambda tell: None,
+        contexts.secondary(kubectl, settings.cluster.secondary) if settings.cluster.secondary else None,
     )
 
 
@@ -168,15 +179,35 @@ def _target(
     istioctl: Istioctl,
     cluster: ClusterGuard,
     make_ready: Callable[[Callable[[str], None]], None],
+    second: Kubectl | None,
+    second_name: str = "",
 ) -> Target:
-    lock = FolderLock(settings.state_folder, str(Holder.me()))
-    guard = AccountGuard(name, cluster.disposable, lock, kubectl) if use.account else LockedCluster(cluster, lock)
+    clusters: dict[str, Other] = {}
+    if second and not use.account:
+        tools: dict[type, object] = {
+            Kubectl: second,
+            Istioctl: replace(istioctl, kubeconfig=second.kubeconfig, context=second.context),
+        }
+        protected = ClusterGuard(
+            second,
+            second_name or second.context,
+            disposable=cluster.disposable,
+            adopt_command=cluster.adopt_command,
+        )
+        clusters[SECONDARY] = Other(second.context, tools, protected)
+    others, lock = Others(clusters), FolderLock(settings.state_folder, str(Holder.me()))
+    guard = (
+        AccountGuard(name, cluster.disposable, lock, kubectl)
+        if use.account
+        else LockedCluster(cluster, lock, others)
+    )
     return Target(
         name,
         kubectl,
         istioctl,
         Manifests(ROOT / "labs", settings.images),
         cluster,
+        others,
         guard,
         Journal(settings.state_folder / "journal.sqlite", command=use.typed),
         make_ready,
@@ -190,19 +221,22 @@ def _made_by(sandbox: launcher.Running | None, kubeconfig: Path) -> bool:
     import socket
     from urllib.parse import urlsplit
 
-    import yaml
-
     try:
         if sandbox is None or kubeconfig.stat().st_mtime < sandbox.started:
             return False
-        content = yaml.load(kubeconfig.read_text(encoding="utf-8"), yaml.CSafeLoader)
-        (context,) = (item["context"] for item in content["contexts"] if item["name"] == CONTEXT)
-        (cluster,) = (item["cluster"] for item in content["clusters"] if item["name"] == context["cluster"])
-        server = urlsplit(cluster["server"])
+        server = urlsplit(contexts.server_of(kubeconfig, CONTEXT))
         with socket.create_connection((server.hostname, server.port or 443), timeout=1):
             return True
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, ValueError):
         return False
+
+
+def _made_beside(kubectl: Kubectl, use: Use) -> Kubectl | None:
+    """The secondary cluster that the azure labs make beside this one."""
+    there = SECONDARY in contexts_in(kubectl.kubeconfig)
+    if not (there or use.made):
+        return None
+    return replace(kubectl, context=SECONDARY, absent=kubectl.absent or not there)
 
 
 def _kubectl(settings: Settings, kubeconfig: Path, start_hint: str, context: str = CONTEXT) -> Kubectl:

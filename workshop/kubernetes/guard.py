@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,11 +37,11 @@ class ClusterGuard:
         holder: Holder | None = None,
     ) -> None:
         self.name, self.disposable = name, disposable
-        self._kubectl, self.adopt_command = kubectl, adopt_command
+        self.kubectl, self.adopt_command = kubectl, adopt_command
         self._holder = holder or Holder.me()
 
     async def is_marked(self) -> bool:
-        found = await self._kubectl.call(
+        found = await self.kubectl.call(
             "get", "configmap", MARK, "-n", NAMESPACE, "--ignore-not-found", "-o", "name"
         )
         return bool(found.strip())
@@ -63,7 +63,7 @@ class ClusterGuard:
             "metadata": {"name": MARK, "namespace": NAMESPACE, "labels": labels},
             "data": {"adopted-by": by, "adopted-at": at},
         }
-        await self._kubectl.apply([namespace, mark])
+        await self.kubectl.apply([namespace, mark])
 
     async def may_change(self) -> None:
         """Raises UsageError for a cluster that nobody has adopted."""
@@ -81,7 +81,7 @@ class ClusterGuard:
     async def hold(self) -> AsyncIterator[None]:
         """The lock. Entering raises Held; when the lock is lost later, what runs inside is cancelled and Lost comes
         out."""
-        lease = Lease(self._kubectl, NAMESPACE, LOCK, self._holder)
+        lease = Lease(self.kubectl, NAMESPACE, LOCK, self._holder)
         try:
             await lease.acquire()
         except KubectlError as error:
@@ -95,7 +95,7 @@ class ClusterGuard:
         return UsageError(
             f"{what} the cluster {self.name}",
             f"it lacks the workshop's mark (ConfigMap {MARK} in namespace {NAMESPACE})",
-            cause=f"nobody has said yet that this cluster (context {self._kubectl.context}) is the workshop's",
+            cause=f"nobody has said yet that this cluster (context {self.kubectl.context}) is the workshop's",
             next_command=self.adopt_command,
         )
 
@@ -105,27 +105,41 @@ async def kept(lease: Lease) -> AsyncIterator[None]:
     """Renew a lease that was acquired while the body runs, release it afterwards. When it is lost, the body is
     cancelled and Lost raised."""
     lost: list[Lost] = []
-    body = asyncio.current_task()
-    assert body is not None
 
-    async def keep() -> None:
+    async def keep(end: Callable[[Exception], None]) -> None:
         try:
             await lease.keep()
         except Lost as error:
             lost.append(error)
-            body.cancel()
+            end(error)
 
-    keeper = asyncio.create_task(keep())
+    async with endable() as end:
+        keeper = asyncio.create_task(keep(end))
+        try:
+            yield
+        finally:
+            lease.stop()
+            await asyncio.gather(keeper, return_exceptions=True)
+            if not lost:
+                await lease.release()
+
+
+@contextlib.asynccontextmanager
+async def endable() -> AsyncIterator[Callable[[Exception], None]]:
+    """Gives what ends the body: called with an error, it cancels the body, and the error comes out of here."""
+    errors: list[Exception] = []
+    body = asyncio.current_task()
+    assert body is not None
+
+    def end(error: Exception) -> None:
+        errors.append(error)
+        body.cancel()
+
     try:
-        yield
-        if lost:
+        yield end
+        if errors:
             await asyncio.sleep(0)  # where the cancellation arrives
     except asyncio.CancelledError:
-        if lost and body.uncancel() == 0:
-            raise lost[0] from None
+        if errors and body.uncancel() == 0:
+            raise errors[0] from None
         raise
-    finally:
-        lease.stop()
-        await asyncio.gather(keeper, return_exceptions=True)
-        if not lost:
-            await lease.release()

@@ -91,6 +91,69 @@ async def _node_address(kubectl: Kubectl) -> str:
     return address
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The source of host and port where a Service is reached now. Raises WorkshopError while it is at none."""
+
+    ingress: Ingress
+
+    async def observe(self, run: Run) -> tuple[str, int]:
+        from workshop.kubernetes.facts import ClusterFacts
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.runbook.errors import WorkshopError
+
+        ingress = self.ingress
+        service = (await run.observe(ClusterFacts())).get("Service", ingress.namespace, ingress.service)
+        entry = read(service, ingress.port) if service else "the Service"
+        if isinstance(entry, str):
+            raise WorkshopError(
+                f"find the address of {ingress.namespace}/{ingress.service}",
+                f"still missing: {entry}",
+                next_command=f"kubectl get service {ingress.service} -n {ingress.namespace}",
+            )
+        host, port = entry
+        return host or await _node_address(Kubectl.of(run)), port
+
+
+@dataclass(frozen=True, slots=True)
+class IngressOf:
+    """Where the ingress gateway of another of the target's clusters is, as values of a manifest:
+    IngressOf("secondary") gives `${secondary-host}` and `${secondary-port}`."""
+
+    cluster: str
+    ingress: Ingress = Ingress()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return f"{self.cluster}-host", f"{self.cluster}-port"
+
+    async def values(self, run: Run) -> dict[str, str]:
+        """Raises WorkshopError while it is not known: there is no such cluster, or no gateway there."""
+        from workshop.kubernetes.elsewhere import elsewhere
+        from workshop.runbook.errors import WorkshopError
+
+        there = elsewhere(run, self.cluster)
+        if there is None:
+            raise WorkshopError(f"find the ingress gateway of {self.cluster}", "the target has no such cluster")
+        host, port = await there.observe(Address(self.ingress))
+        return dict(zip(self.names, (host, str(port)), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class HasIngress:
+    """The proof that the ingress gateway has an address, which is waited for and told."""
+
+    ingress: Ingress = Ingress()
+
+    async def prove(self, run: Run) -> None:
+        from workshop.runbook import events
+
+        run.emit(events.Told(run.lab, f"the ingress gateway is at {await run.observe(self.ingress)}"))
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        return (f"kubectl get service {self.ingress.service} -n {self.ingress.namespace}",)
+
+
 class Measures(Protocol):
     """What measures traffic: a probe of the traffic layer."""
 
@@ -120,3 +183,4 @@ class ThroughIngress:
 
 
 through_ingress = ThroughIngress
+has_ingress = HasIngress

@@ -28,16 +28,17 @@ class Source(Hashable, Protocol[T]):  # type: ignore[misc]
 
 
 class Facts:
-    """What is really there. One observation serves all checks until `forget`, also of checks that run at once."""
+    """What is really there. One observation serves all checks until `forget`, also of checks that run at once. The
+    same source is another one in another place."""
 
     def __init__(self) -> None:
-        self._observed: dict[Hashable, asyncio.Task[Any]] = {}
+        self._observed: dict[tuple[str, Hashable], asyncio.Task[Any]] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def get(self, source: Source[T], run: Run) -> T:
-        task = self._observed.get(source)
+        task = self._observed.get((run.place, source))
         if task is None:
-            task = self._observed[source] = asyncio.ensure_future(source.observe(run))
+            task = self._observed[run.place, source] = asyncio.ensure_future(source.observe(run))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
         # A check that is cut short must not take the observation away from the other checks that wait for it.
@@ -55,7 +56,8 @@ class Facts:
 
 
 class Run:
-    """The context of one lab in one run; the engine makes one for each step (`step` is its number)."""
+    """The context of one lab in one run; the engine makes one for each step (`step` is its number). `place` is
+    empty where the run's target is, and a name in what `elsewhere` gives."""
 
     def __init__(
         self,
@@ -68,8 +70,9 @@ class Run:
         step: int = 0,
         shown_as: str = "",
         stop: Stop | None = None,
+        place: str = "",
     ) -> None:
-        self.lab, self.facts, self.options = lab, facts, options
+        self.lab, self.facts, self.options, self.place = lab, facts, options, place
         self._toolbox, self._listener = toolbox, listener
         self._step, self._shown_as, self._stop = step, shown_as or lab, stop or Stop()
 
@@ -79,8 +82,25 @@ class Run:
         assert isinstance(tool, kind)
         return tool
 
+    def elsewhere(self, place: str, tools: Mapping[type, object]) -> Run:
+        """The same step of the same run at another place: with these tools instead of the target's, and with facts
+        that are kept apart (and forgotten together)."""
+        return Run(
+            self.lab,
+            {**self._toolbox, **tools},
+            self.facts,
+            self.options,
+            self._listener,
+            step=self._step,
+            shown_as=self._shown_as,
+            stop=self._stop,
+            place=place,
+        )
+
     def emit(self, event: events.Event) -> None:
         """Pass an event on, under the lab and step that are running (a clean-up runs other labs' parts)."""
+        if self.place and isinstance(event, events.Waiting):
+            event = replace(event, what=f"{self.place}: {event.what}")
         if isinstance(event, events.Detail):
             event = replace(event, lab=self._shown_as, step=self._step)
         self._listener(event)

@@ -1,16 +1,24 @@
-"""Starts a Kubernetes for every managed cluster that Azure's part makes, and ends it with the cluster."""
+"""Starts the sandbox's other Kubernetes: one for every managed cluster that Azure's part makes, ended with the
+cluster; and the secondary one, which is there from the first connection to it on.
+
+The secondary costs nothing until then: the kernel listens at its address, and holds who connects until it answers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 
+from .kubeconfig import Entry, kubeconfig
 from .node_pool import NodePool
-from .stack import KubernetesStack, claim_block
+from .stack import Claim, KubernetesStack, claim
+
+log = logging.getLogger(__name__)
 
 
 class ManagedStacks:
@@ -19,7 +27,8 @@ class ManagedStacks:
     def __init__(self, folder: Path, group: asyncio.TaskGroup) -> None:
         self._folder, self._group = folder, group
         self._numbers = itertools.count(1)
-        self._running: dict[KubernetesStack, asyncio.Task[None]] = {}
+        self._running: set[KubernetesStack] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def idle_seconds(self) -> Iterable[float]:
@@ -29,40 +38,72 @@ class ManagedStacks:
         """A new one, ready for kubectl."""
         folder = self._folder / f"{next(self._numbers)}-{re.sub(r'[^A-Za-z0-9]', '-', name)[:20]}"
         folder.mkdir(mode=0o700, parents=True)
-        listener, network = claim_block(folder)
-        stack = KubernetesStack(folder, pool, listener=listener, network=network, lazy=True)
-        task = self._group.create_task(stack.run(), name=f"cluster {name}")
-        self._running[stack] = task
+        claimed = claim(folder)
+        stack = KubernetesStack(folder, pool, claimed, lazy=True)
+        task = self._keep(name, self._run(stack))
         await stack.ready.wait()
-        return ManagedStack(self, stack, folder)
+        return ManagedStack(self, stack, task, claimed, folder)
+
+    def on_demand(self, name: str, folder: Path, claimed: Claim) -> None:
+        """Have one from the first connection on to the address that was claimed for it."""
+        self._keep(name, self._when_called(name, folder, claimed))
 
     def cancel(self) -> None:
         """End all of them."""
-        for task in self._running.values():
+        for task in self._tasks:
             task.cancel()
 
-    async def end(self, stack: KubernetesStack, folder: Path) -> None:
-        task = self._running.pop(stack)
+    async def end(self, task: asyncio.Task[None], folder: Path) -> None:
         task.cancel()
         await asyncio.wait([task])
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _keep(self, name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(work, name=f"cluster {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _when_called(self, name: str, folder: Path, claimed: Claim) -> None:
+        loop, called = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(claimed.listener, called.set)
+        try:
+            await called.wait()
+        finally:
+            loop.remove_reader(claimed.listener)
+        log.info("the cluster %s is called", name)
+        await self._run(KubernetesStack(folder, NodePool(), claimed, lazy=True))
+
+    async def _run(self, stack: KubernetesStack) -> None:
+        self._running.add(stack)
+        try:
+            await stack.run()
+        finally:
+            self._running.discard(stack)
 
 
 class ManagedStack:
     """One of them, for the one who asked for it."""
 
-    def __init__(self, stacks: ManagedStacks, stack: KubernetesStack, folder: Path) -> None:
-        self._stacks, self._stack, self._folder = stacks, stack, folder
+    def __init__(
+        self,
+        stacks: ManagedStacks,
+        stack: KubernetesStack,
+        task: asyncio.Task[None],
+        claimed: Claim,
+        folder: Path,
+    ) -> None:
+        self._stacks, self._stack, self._task, self._claim, self._folder = stacks, stack, task, claimed, folder
 
     @property
     def host(self) -> str:
-        return self._stack.network.api_address
+        return self._claim.network.api_address
 
     def kubeconfig(self, context: str, user: str) -> bytes:
-        return self._stack.kubeconfig(context, user)
+        return kubeconfig(Entry(context, user, self._claim.access))
 
     def scale(self, pool: NodePool) -> None:
         self._stack.scale(pool)
 
     async def stop(self) -> None:
-        await self._stacks.end(self._stack, self._folder)
+        await self._stacks.end(self._task, self._folder)

@@ -1,4 +1,5 @@
-"""The sandbox, composed: a Kubernetes that is always there, and Azure, which makes more of them, on one event loop.
+"""The sandbox, composed: two Kubernetes that are always there (the second one from its first use on), and Azure,
+which makes more of them, on one event loop.
 
 The sandbox ends by SIGTERM, when it was idle for long, or when a part of it fails: then all of it goes, with the
 reason in the log, since a sandbox that half works would be worse than none.
@@ -29,11 +30,11 @@ from .azure import settings as azure_settings
 from .azure.cloud import Cloud
 from .azure.server import ArmServer
 from .certificates import write_private
-from .kubeconfig import CONTEXT
+from .kubeconfig import PRIMARY, SECONDARY, Entry, kubeconfig
 from .managed_stacks import ManagedStacks
 from .network import ARM_PORT, Network
 from .node_pool import NodePool
-from .stack import KubernetesStack, claim_block, listen
+from .stack import Claim, KubernetesStack, claim, listen
 from .state import State
 
 log = logging.getLogger(__name__)
@@ -58,12 +59,15 @@ def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
 
 async def serve(state: State, idle_seconds: float) -> None:
     settings = azure_settings.from_environment(os.environ.get(azure_settings.VARIABLE))
-    listener, network = claim_block(state.folder)
-    stack = KubernetesStack(state.folder, NodePool(), listener=listener, network=network)
-    state.authority.write_bytes(stack.authority)
-    write_private(state.kubeconfig, stack.kubeconfig(CONTEXT, CONTEXT))
+    for earlier in (state.clusters, state.secondary):
+        shutil.rmtree(earlier, ignore_errors=True)
+    state.secondary.mkdir(mode=0o700)
+    primary, secondary = claim(state.folder), claim(state.secondary)
+    stack = KubernetesStack(state.folder, NodePool(), primary)
+    state.authority.write_bytes(primary.access.authority)
+    entries = (Entry(PRIMARY, PRIMARY, primary.access), Entry(SECONDARY, SECONDARY, secondary.access))
+    write_private(state.kubeconfig, kubeconfig(*entries))
     tools.install(state.bin)
-    shutil.rmtree(state.clusters, ignore_errors=True)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -71,12 +75,13 @@ async def serve(state: State, idle_seconds: float) -> None:
         async with asyncio.TaskGroup() as group:
             ready_made = group.create_task(stack.run(), name="kubernetes")
             managed = ManagedStacks(state.clusters, group)
-            arm = await _start_arm(state, stack, managed, settings)
+            managed.on_demand(SECONDARY, state.secondary, secondary)
+            arm = await _start_arm(state, primary, managed, settings)
             _stop_when_idle(
                 lambda: min(stack.api.idle_seconds, arm.idle_seconds, *managed.idle_seconds), idle_seconds, stopping
             )
             await stack.ready.wait()
-            _announce(state, network, stack.url)
+            _announce(state, primary)
             await stopping.wait()
             await arm.stop()
             ready_made.cancel()
@@ -86,10 +91,10 @@ async def serve(state: State, idle_seconds: float) -> None:
 
 
 async def _start_arm(
-    state: State, stack: KubernetesStack, managed: ManagedStacks, settings: azure_settings.Settings
+    state: State, primary: Claim, managed: ManagedStacks, settings: azure_settings.Settings
 ) -> ArmServer:
     """Azure, beside the ready-made cluster and with its certificate. A folder keeps its subscription."""
-    listener = _arm_listener(stack.network)
+    listener = _arm_listener(primary.network)
     address, port = listener.getsockname()
     url = f"https://{address}:{port}"
     subscription, tenant = (
@@ -97,7 +102,7 @@ async def _start_arm(
     )
     token = secrets.token_urlsafe(32)
     arm = ArmServer(Cloud(url, subscription, tenant, settings, managed), token)
-    await arm.start(listener, stack.context)
+    await arm.start(listener, primary.context)
     said = {"url": url, "ca": str(state.authority), "token": token, "subscription": subscription, "tenant": tenant}
     write_private(state.azure, json.dumps(said).encode())
     return arm
@@ -111,8 +116,9 @@ def _arm_listener(network: Network) -> socket.socket:
         return listen(network.arm_address, 0)
 
 
-def _announce(state: State, network: Network, url: str) -> None:
-    said = {"pid": os.getpid(), "address": network.api_address, "url": url, "started": time.time()}
+def _announce(state: State, primary: Claim) -> None:
+    url, address = primary.access.url, primary.network.api_address
+    said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time()}
     write_private(state.server, json.dumps(said).encode())
     log.info("ready at %s", url)
 

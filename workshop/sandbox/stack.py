@@ -9,8 +9,10 @@ import asyncio
 import errno
 import secrets
 import socket
+import ssl
 import time
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import controllers
@@ -18,7 +20,7 @@ from .api.local import LocalCluster
 from .api.server import ApiServer
 from .certificates import server_context
 from .images import PROGRAMS
-from .kubeconfig import kubeconfig
+from .kubeconfig import Access
 from .mesh.everything import Mesh
 from .network import API_PORT, BLOCKS, Network
 from .node import Node
@@ -27,46 +29,47 @@ from .node_pool import NodePool
 _REVISION_EPOCH = 1_700_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Addresses that are a stack's, also of one that does not run yet: its API's is listened on, and `access` is
+    what clients will need."""
+
+    network: Network
+    listener: socket.socket
+    context: ssl.SSLContext
+    access: Access
+
+
 class KubernetesStack:
-    """Has its addresses from the beginning, and runs while `run` does. `folder` is for its files.
+    """Runs while `run` does. `folder` is for its files. A `lazy` one starts Envoy when there is traffic to
+    carry."""
 
-    A `lazy` one starts Envoy when there is traffic to carry.
-    """
-
-    def __init__(
-        self, folder: Path, pool: NodePool, *, listener: socket.socket, network: Network, lazy: bool = False
-    ) -> None:
-        self.network = network
-        self._listener = listener
-        self._token = secrets.token_urlsafe(32)
+    def __init__(self, folder: Path, pool: NodePool, claim: Claim, *, lazy: bool = False) -> None:
+        self._claim = claim
         # Above what an earlier sandbox of this folder has handed out: its clients are told to list again.
         self._cluster = LocalCluster(first_revision=int(time.time()) - _REVISION_EPOCH)
-        self.api = ApiServer(self._cluster, self._token)
-        self.context, self.authority = server_context((network.api_address, network.arm_address), folder)
-        self.url = f"https://{network.api_address}:{API_PORT}"
+        self.api = ApiServer(self._cluster, claim.access.token)
         self._mesh = Mesh(self._cluster, folder / "envoy", lazy=lazy)
-        self._node = Node(self._cluster, network, {**PROGRAMS, **self._mesh.programs}, pool)
+        self._node = Node(self._cluster, claim.network, {**PROGRAMS, **self._mesh.programs}, pool)
         self.api.streams = self._node.streams.handle
         self.ready = asyncio.Event()
-
-    def kubeconfig(self, context: str, user: str) -> bytes:
-        return kubeconfig(self.url, self.authority, self._token, context, user)
 
     def scale(self, pool: NodePool) -> None:
         """Have this many nodes from now on."""
         self._node.scale(pool)
 
     async def run(self) -> None:
-        """Until cancelled. Ends with the failure of a part, if one fails."""
-        await self.api.start(self._listener, self.context)
+        """Until cancelled. Ends with the failure of a part, if one fails. Who connects before the first objects are
+        there is held by the kernel until they are."""
         try:
             async with asyncio.TaskGroup() as parts:
-                trusted = self.authority.decode()
-                parts.create_task(controllers.run(self._cluster, self.network, trusted), name="controllers")
+                trusted = self._claim.access.authority.decode()
+                parts.create_task(controllers.run(self._cluster, self._claim.network, trusted), name="controllers")
                 parts.create_task(self._node.run(), name="node")
                 parts.create_task(self._mesh.run(), name="mesh")
                 await self._first_objects()
                 self.api.ready = True
+                await self.api.start(self._claim.listener, self._claim.context)
                 self.ready.set()
         finally:
             await self._node.stop()
@@ -77,6 +80,14 @@ class KubernetesStack:
         async for _ in self._cluster.watch("serviceaccounts"):
             if self._cluster.find("serviceaccounts", "default", "default") is not None:
                 return
+
+
+def claim(folder: Path) -> Claim:
+    """Addresses for a stack with its files in `folder`, which is there."""
+    listener, network = claim_block(folder)
+    context, authority = server_context((network.api_address, network.arm_address), folder)
+    access = Access(f"https://{network.api_address}:{API_PORT}", authority, secrets.token_urlsafe(32))
+    return Claim(network, listener, context, access)
 
 
 def claim_block(folder: Path) -> tuple[socket.socket, Network]:

@@ -48,6 +48,11 @@ class State:
         """A folder for each managed cluster."""
         return self.folder / "clusters"
 
+    @property
+    def secondary(self) -> Path:
+        """The secondary cluster's files."""
+        return self.folder / "secondary"
+
     def lock(self) -> int | None:
         """The lock's file descriptor, inheritable; None while somebody else has it. Makes the folder."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,0 +1,300 @@
+"""A lab that spans two clusters, run by the engine on a real sandbox: Istio on the secondary, an application there,
+and what the primary is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mesh.test_install import everything
+from tests.runbook.world import FakeGate
+from workshop.guards import LockedCluster
+from workshop.kubernetes.elsewhere import Other, Others, given, on, together_on
+from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard, kept
+from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.ingress import IngressOf, has_ingress
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.lease import Held, Lease, Lost
+from workshop.kubernetes.manifests import Manifests
+from workshop.kubernetes.steps import apply
+from workshop.mesh.install import install
+from workshop.mesh.istioctl import Istioctl
+from workshop.runbook import events
+from workshop.runbook.explain import explain
+from workshop.runbook.folder import FolderLock
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Lab, Runbook, Step
+from workshop.runbook.plan import Plan, plan
+from workshop.runbook.request import Request
+from workshop.runbook.run import Run
+from workshop.runbook.runner import execute
+
+HELLO = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: hello}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: hello, namespace: hello}
+data: {from: afar}
+"""
+GATE = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: far-gateway, namespace: default}
+data: {at: "${secondary-host}:${secondary-port}"}
+"""
+SPAN = Lab(
+    "istio.span",
+    "Span two clusters",
+    "",
+    (
+        on("secondary", install("Install Istio there too", proofs=(has_ingress(),))),
+        together_on("secondary", apply("Say hello there", "hello.yaml")),
+        given("secondary", apply("Tell where it is", "gate.yaml", values=(IngressOf("secondary"),))),
+    ),
+)
+
+
+class Stuck(Step):
+    """Changes for as long as a test wants."""
+
+    title = "Take long"
+
+    def __init__(self) -> None:
+        self.begun, self.end = asyncio.Event(), asyncio.Event()
+
+    async def check(self, run: Run) -> Check:
+        return Check() if self.end.is_set() else Check((Difference("thing", "", "present", ABSENT),))
+
+    async def apply(self, run: Run) -> None:
+        self.begun.set()
+        await run.cuttable(self.end.wait())
+
+    def explain(self, run: Run) -> Explanation:
+        return Explanation()
+
+
+class Watchful(ClusterGuard):
+    """Finds out soon when its lock is lost."""
+
+    @contextlib.asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        lease = Lease(self.kubectl, NAMESPACE, LOCK, Holder.me(), renewed_every=0.05)
+        await lease.acquire()
+        async with kept(lease):
+            yield
+
+
+@dataclass
+class Workbench:
+    primary: Kubectl
+    secondary: Kubectl
+    toolbox: dict[type, object]
+    guard: LockedCluster
+    events: list[events.Event] = field(default_factory=list)
+
+    async def run(self, *labs: Lab, **asked: Any) -> int:
+        """The exit status of running the last one."""
+        self.events.clear()
+        request = Request((labs[-1].name,), yes=True, **asked)
+        return await execute(
+            Runbook(labs),
+            request,
+            self.toolbox,
+            self.events.append,
+            target="primary",
+            guard=self.guard,
+            gate=FakeGate(),
+        )
+
+    async def plan(self) -> Plan:
+        return await plan(Runbook((SPAN,)), Request((SPAN.name,)), self.toolbox, self.events.append, target="")
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def other(self) -> Other:
+        others = self.toolbox[Others]
+        assert isinstance(others, Others)
+        return others.clusters["secondary"]
+
+    def protect(self, guard: ClusterGuard) -> None:
+        """Have another guard for the secondary."""
+        others = Others({"secondary": replace(self.other, guard=guard)})
+        self.toolbox[Others], self.guard = others, replace(self.guard, others=others)
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [event.outcome for event in self.all(events.StepFinished)]
+
+    @property
+    def asked(self) -> list[str]:
+        """The contexts of all commands that change something."""
+        changing = {"apply", "delete", "install", "uninstall", "patch", "label", "create", "replace"}
+        found = [e.argv for e in self.all(events.Command) if changing & set(e.argv)]
+        return [next(arg for arg in argv if arg.startswith("--context=")) for argv in found]
+
+
+def bench(primary: Kubectl, secondary: Kubectl | None, istioctl: Istioctl, folder: Path) -> Workbench:
+    clusters: dict[str, Other] = {}
+    if secondary:
+        there = replace(istioctl, context=secondary.context)
+        guard = ClusterGuard(secondary, "secondary", disposable=True)
+        clusters["secondary"] = Other(secondary.context, {Kubectl: secondary, Istioctl: there}, guard)
+    (folder / "istio").mkdir(parents=True, exist_ok=True)
+    (folder / "istio" / "hello.yaml").write_text(HELLO)
+    (folder / "istio" / "gate.yaml").write_text(GATE)
+    others = Others(clusters)
+    toolbox: dict[type, object] = {
+        Kubectl: primary,
+        Istioctl: istioctl,
+        Manifests: Manifests(folder, {}),
+        Others: others,
+    }
+    lock = FolderLock(folder / "state", "me")
+    locked = LockedCluster(ClusterGuard(primary, "primary", disposable=True), lock, others)
+    return Workbench(primary, secondary or primary, toolbox, locked)
+
+
+@pytest.fixture
+async def two(kubectl: Kubectl, istioctl: Istioctl, tmp_path: Path) -> AsyncIterator[Workbench]:
+    made = bench(kubectl, replace(kubectl, context="secondary"), istioctl, tmp_path)
+    yield made
+    for one in (made.primary, made.secondary):
+        await one.call("delete", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+async def leases(kubectl: Kubectl) -> str:
+    return await kubectl.call("get", "leases", "-n", NAMESPACE, "-o", "name")
+
+
+async def test_converged_once_and_gone_without_a_trace(two: Workbench) -> None:
+    before = [await everything(one) for one in (two.primary, two.secondary)]
+    planned = await two.plan()
+    assert not planned.exit_status
+    subjects = [d.subject for step in planned.steps for d in step.check.differences]
+    assert "secondary: Deployment istio-system/istiod" in subjects
+    assert "secondary: ConfigMap hello/hello" in subjects
+    assert "ConfigMap default/far-gateway" in subjects
+
+    assert await two.run(SPAN) == 0, two.events
+    assert two.outcomes == ["changed"] * 3
+    installed, *_ = two.all(events.StepFinished)
+    assert "control plane 1.31.1" in installed.verdict.reason
+    assert {"--context=primary", "--context=secondary"} == set(two.asked)
+    assert {(e.lab, e.step) for e in two.all(events.Command)} == {(SPAN.name, n) for n in (1, 2, 3)}
+    told = [event.text for event in two.all(events.Told)]
+    said = await two.primary.call("get", "configmap", "far-gateway", "-o", "jsonpath={.data.at}")
+    assert told == [f"the ingress gateway is at http://{said.removesuffix(':80')}"]
+    assert "hello" not in await two.primary.call("get", "namespaces", "-o", "name")
+    for one in (two.primary, two.secondary):
+        assert LOCK not in await leases(one)
+
+    assert await two.run(SPAN) == 0
+    assert two.outcomes == ["unchanged"] * 3
+    assert not two.asked
+    assert len(two.all(events.Command)) == 4, "facts of either cluster are observed once"
+
+    cleanup = Lab("istio.cleanup", "Clean up", "", undoes=(SPAN.name,))
+    assert await two.run(SPAN, cleanup) == 0, two.events
+    assert two.outcomes == ["changed"] * 3
+    assert await two.run(SPAN, cleanup) == 0
+    assert two.outcomes == ["unchanged"] * 3
+    for one, was in zip((two.primary, two.secondary), before, strict=True):
+        added = await everything(one) - was
+        assert all(f" {NAMESPACE} " in f"{name} " for name in added), added
+        assert was <= await everything(one)
+
+
+async def test_a_target_without_a_secondary_leaves_it_out(
+    kubectl: Kubectl, istioctl: Istioctl, tmp_path: Path
+) -> None:
+    alone = bench(kubectl, None, istioctl, tmp_path)
+    assert await alone.run(SPAN, verify=True) == 0
+    assert alone.outcomes == ["unchanged"] * 3
+    notes = {event.note for event in alone.all(events.StepFinished)}
+    assert notes == {"left out: this target has no secondary cluster"}
+    assert await alone.run(SPAN, Lab("istio.cleanup", "Clean up", "", undoes=(SPAN.name,))) == 0
+    assert not alone.all(events.Command)
+
+
+async def test_a_secondary_yet_to_be_made_is_planned_as_an_empty_one(two: Workbench) -> None:
+    absent = replace(two.other, tools={**two.other.tools, Kubectl: replace(two.secondary, absent=True)})
+    two.toolbox[Others] = Others({"secondary": absent})
+    assert [step.changes for step in (await two.plan()).steps] == [True] * 3
+    assert "secondary" not in {event.argv[2] for event in two.all(events.Command)}
+
+
+async def test_explanations_name_the_context(two: Workbench) -> None:
+    (lab,) = explain(Runbook((SPAN,)), Request((SPAN.name,)), two.toolbox)
+    first, second, third = [step.explanation for step in lab.steps]
+    assert "istioctl --context secondary x precheck" in first.commands
+    assert second.commands[0].startswith("kubectl --context secondary apply -f ")
+    assert third.commands[0].startswith("kubectl apply -f ")
+    assert "at: $SECONDARY_HOST:$SECONDARY_PORT" in third.yaml
+
+
+async def test_a_secondary_that_another_run_holds_is_refused(two: Workbench) -> None:
+    await ClusterGuard(two.secondary, "secondary").adopt()
+    other = Lease(two.secondary, NAMESPACE, LOCK, Holder("another-host", 4711, "ada", "99@elsewhere"))
+    await other.acquire()
+    only = dataclasses.replace(SPAN, parts=SPAN.parts[1:2])
+    assert await two.run(only) == 2
+    (failed,) = two.all(events.StepFinished)
+    assert isinstance(failed.error, Held)
+    assert "ada on another-host" in failed.error.came_back
+    assert "cluster secondary" in failed.error.tried
+    assert "hello" not in await two.secondary.call("get", "namespaces", "-o", "name")
+    await other.release()
+
+
+async def test_its_lock_is_held_to_the_end_of_the_run(two: Workbench) -> None:
+    stuck = Stuck()
+    lab = Lab("istio.stuck", "Take long", "", (on("secondary", stuck), SPAN.parts[1]))
+    running = asyncio.create_task(two.run(lab))
+    await stuck.begun.wait()
+    second = Lease(two.secondary, NAMESPACE, LOCK, Holder("another-host", 1, "ada", "1@elsewhere"))
+    with pytest.raises(Held, match=str(Holder.me().pid)):
+        await second.acquire()
+    stuck.end.set()
+    assert await running == 0
+    assert LOCK not in await leases(two.secondary)
+    await two.secondary.call("delete", "namespace", "hello")
+
+
+async def test_a_lock_that_is_lost_ends_the_run(two: Workbench) -> None:
+    stuck = Stuck()
+    two.protect(Watchful(two.secondary, "secondary", disposable=True))
+    lab = Lab("istio.stuck", "Take long", "", (on("secondary", stuck), SPAN.parts[1]))
+    running = asyncio.create_task(two.run(lab))
+    await stuck.begun.wait()
+    await two.secondary.call("delete", "lease", LOCK, "-n", NAMESPACE)
+    assert await running == 1
+    (finished,) = two.all(events.RunFinished)
+    assert isinstance(finished.error, Lost)
+    assert two.outcomes == ["inconclusive", "skipped"]
+    assert LOCK not in await leases(two.primary)
+
+
+async def test_nothing_is_changed_or_deleted_where_the_mark_is_missing(two: Workbench) -> None:
+    two.protect(ClusterGuard(two.secondary, "secondary"))
+    only = dataclasses.replace(SPAN, parts=SPAN.parts[1:2])
+    assert await two.run(only) == 2
+    (failed,) = two.all(events.StepFinished)
+    assert "lacks the workshop's mark" in str(failed.error)
+
+    await ClusterGuard(two.secondary, "secondary").adopt()
+    assert await two.run(only) == 0
+    await two.secondary.call("delete", "namespace", NAMESPACE)
+    assert await two.run(only, Lab("istio.cleanup", "Clean up", "", undoes=(only.name,))) == 2
+    assert "hello" in await two.secondary.call("get", "namespaces", "-o", "name")
+    await two.secondary.call("delete", "namespace", "hello")

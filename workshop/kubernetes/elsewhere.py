@@ -1,0 +1,202 @@
+"""Steps of labs that span two clusters: the one that labs work on, and another one that the target offers.
+
+    on("secondary", install("Install Istio there too"))
+    given("secondary", apply("Name its gateway", "service-entry.yaml"))
+
+A step on the other cluster knows nothing of it: it gets a run whose tools talk to that cluster and whose facts are
+kept apart. The cluster is protected as the first one is. A step changes it only when it carries the workshop's
+mark, and from the first change to the end of the run its lock is held as well: it may be the first one of another
+run.
+
+Where a target has no such cluster, the steps are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from workshop.runbook.model import Check, Difference, Explanation, Step, Together, Verdict
+
+if TYPE_CHECKING:
+    from workshop.kubernetes.guard import ClusterGuard
+    from workshop.runbook.hold import Hold
+    from workshop.runbook.run import Run
+
+
+def on(cluster: str, step: Step) -> Step:
+    """The step, on the target's cluster of that name."""
+    return On(cluster, step)
+
+
+def together_on(cluster: str, *steps: Step, after: tuple[str, ...] = ()) -> Together:
+    return Together(tuple(on(cluster, step) for step in steps), after)
+
+
+def given(cluster: str, step: Step) -> Step:
+    """A step on the cluster that labs work on, which makes sense only where there is that other one."""
+    return Given(cluster, step)
+
+
+@dataclass(frozen=True)
+class Other:
+    """`tools` are those that talk to it, by type; `context` is its kubeconfig context."""
+
+    context: str
+    tools: Mapping[type, object]
+    guard: ClusterGuard
+
+
+@dataclass(frozen=True)
+class Others:
+    """The other clusters of a target, by name, and their locks."""
+
+    clusters: Mapping[str, Other]
+    _holds: dict[str, Hold] = field(default_factory=dict, repr=False, compare=False)
+
+    @contextlib.asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Locks can be taken in the body, and are released after it. When one is lost, the body is cancelled and
+        the error comes out."""
+        from workshop.kubernetes.guard import endable
+        from workshop.runbook.hold import Hold
+
+        async with endable() as end:
+            self._holds.update({name: Hold(other.guard, end) for name, other in self.clusters.items()})
+            try:
+                yield
+            finally:
+                for name in self.clusters:
+                    await self._holds.pop(name).release()
+
+    async def take(self, name: str, *, destroys: bool) -> bool:
+        """Returns when the cluster may be changed and its lock is held: False when it was before. Raises what the
+        cluster's guard raises. Only within `hold`, which a run enters before its first change."""
+        hold = self._holds[name]
+        before = hold.held
+        if destroys:
+            await hold.guard.may_destroy()
+        await hold.take(destroys=destroys)
+        return not before
+
+
+def elsewhere(run: Run, cluster: str) -> Run | None:
+    """The run as it is on that cluster; None where the target has none of that name."""
+    other = run.use(Others).clusters.get(cluster)
+    return run.elsewhere(cluster, other.tools) if other else None
+
+
+class Given(Step):
+    def __init__(self, cluster: str, step: Step) -> None:
+        self._cluster, self._step = cluster, step
+        self.title, self.undo_title = step.title, step.undo_title
+
+    def _there(self, run: Run) -> Run | None:
+        """The step's own run; None where it is left out."""
+        return run if self._cluster in run.use(Others).clusters else None
+
+    async def check(self, run: Run) -> Check:
+        there = self._there(run)
+        if there is None:
+            return Check(note=f"left out: this target has no {self._cluster} cluster")
+        return await self._step.check(there)
+
+    async def apply(self, run: Run) -> None:
+        if there := self._there(run):
+            await self._step.apply(there)
+
+    async def verify(self, run: Run) -> Verdict | None:
+        there = self._there(run)
+        return await self._step.verify(there) if there else None
+
+    async def check_undo(self, run: Run) -> Check:
+        there = self._there(run)
+        return await self._step.check_undo(there) if there else Check()
+
+    async def undo(self, run: Run) -> None:
+        if there := self._there(run):
+            await self._step.undo(there)
+
+    def explain(self, run: Run) -> Explanation:
+        there = self._there(run)
+        return self._step.explain(there) if there else Explanation()
+
+    def explain_undo(self, run: Run) -> Explanation:
+        there = self._there(run)
+        return self._step.explain_undo(there) if there else Explanation()
+
+
+class On(Given):
+    def _there(self, run: Run) -> Run | None:
+        return elsewhere(run, self._cluster)
+
+    async def check(self, run: Run) -> Check:
+        with self._named(run):
+            return self._told(await super().check(run))
+
+    async def apply(self, run: Run) -> None:
+        with self._named(run):
+            if await self._lock(run, destroys=False) and (await super().check(run)).converged:
+                return
+            await super().apply(run)
+
+    async def verify(self, run: Run) -> Verdict | None:
+        with self._named(run):
+            return await super().verify(run)
+
+    async def check_undo(self, run: Run) -> Check:
+        with self._named(run):
+            return self._told(await super().check_undo(run))
+
+    async def undo(self, run: Run) -> None:
+        with self._named(run):
+            if await self._lock(run, destroys=True) and (await super().check_undo(run)).converged:
+                return
+            await super().undo(run)
+
+    def explain(self, run: Run) -> Explanation:
+        return self._typed(super().explain(run), run)
+
+    def explain_undo(self, run: Run) -> Explanation:
+        return self._typed(super().explain_undo(run), run)
+
+    async def _lock(self, run: Run, *, destroys: bool) -> bool:
+        """Whether it was taken just now: somebody else may have changed the cluster until then."""
+        others = run.use(Others)
+        taken = self._cluster in others.clusters and await run.cuttable(
+            others.take(self._cluster, destroys=destroys)
+        )
+        if taken:
+            run.facts.forget()
+        return taken
+
+    def _told(self, check: Check) -> Check:
+        return replace(check, differences=tuple(map(self._of, check.differences)))
+
+    def _of(self, difference: Difference) -> Difference:
+        return replace(difference, subject=f"{self._cluster}: {difference.subject}")
+
+    def _typed(self, explanation: Explanation, run: Run) -> Explanation:
+        commands = tuple(self._for_it(command, run) for command in explanation.commands)
+        return replace(explanation, commands=commands)
+
+    @contextlib.contextmanager
+    def _named(self, run: Run) -> Iterator[None]:
+        """What an error says to type next is to be typed for this cluster."""
+        from workshop.runbook.errors import WorkshopError
+
+        try:
+            yield
+        except WorkshopError as error:
+            error.next_command = self._for_it(error.next_command, run)
+            raise
+
+    def _for_it(self, command: str, run: Run) -> str:
+        """`kubectl ...` or `istioctl ...` as it is typed for a context that is not the current one."""
+        other = run.use(Others).clusters.get(self._cluster)
+        tool, _, rest = command.partition(" ")
+        if other is None or tool not in ("kubectl", "istioctl") or "--context" in command:
+            return command
+        return f"{tool} --context {other.context} {rest}"
