@@ -140,15 +140,6 @@ async def test_the_curl_image_is_curl(place: Place) -> None:
     await place.serving("idle", container("curlimages/curl", args=["sleep", "infinity"]))
 
 
-async def test_fortio_echoes_and_asks(place: Place) -> None:
-    await place.serving("app", container("fortio/fortio", args=["server"]))
-    assert await ask(place, "-d", "hello", "localhost:8080/echo") == "hello"
-    status, out, _ = await place.exec("app", "fortio", "curl", "-quiet", "http://localhost:8080/")
-    assert (status, out.splitlines()[0]) == (0, "HTTP/1.1 200 OK")
-    status, _, err = await place.exec("app", "fortio", "load", "http://localhost:8080/")
-    assert (status, "curl" in err) == (1, True)
-
-
 async def test_two_programs_cannot_have_one_port(place: Place) -> None:
     second = container("go-httpbin", name="second")
     place.start("app", container("go-httpbin"), second, restartPolicy="Never")

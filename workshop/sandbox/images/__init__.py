@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from workshop.sandbox.images import bookinfo, helloworld, httpbin, podinfo, tools
+from workshop.sandbox.images import bookinfo, fortio, helloworld, httpbin, podinfo, tools
 from workshop.sandbox.images.program import Factory
 
 PROGRAMS: dict[str, Factory] = {
     **bookinfo.PROGRAMS,
+    **fortio.PROGRAMS,
     **helloworld.PROGRAMS,
     **httpbin.PROGRAMS,
     **podinfo.PROGRAMS,

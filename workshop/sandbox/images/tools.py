@@ -1,12 +1,9 @@
-"""Images people start to have a place to call from: curl, busybox, alpine, fortio, and pause."""
+"""Images people start to have a place to call from: curl, busybox, alpine, and pause."""
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from workshop.sandbox.images import commands
-from workshop.sandbox.images.program import Container, Factory, Program, Streams
-from workshop.sandbox.images.web import TEXT, WebProgram
+from workshop.sandbox.images.program import Container, Factory, Program
 
 
 def _plain(container: Container) -> Program:
@@ -22,27 +19,6 @@ def _curl(container: Container) -> Program:
     return commands.CommandProgram(container, command)
 
 
-class Fortio(WebProgram):
-    """fortio's server, which sends back what it gets; `fortio curl` asks others."""
-
-    binaries = ("fortio",)
-
-    def configure(self, arguments: list[str]) -> None:
-        super().configure([word for word in arguments if word != "server"])
-
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(body=await request.read(), headers=TEXT)
-
-    async def exec(self, command: list[str], streams: Streams) -> int | None:
-        if command[0].rsplit("/", 1)[-1] != "fortio":
-            return None
-        if command[1:2] != ["curl"]:
-            streams.err(b"fortio: the sandbox's fortio has one command: curl [-quiet] URL\n")
-            return 1
-        words = [word for word in command[2:] if word != "-quiet"]
-        return await commands.run(["curl", "-sSi", *words], self.container, streams)
-
-
 class Pause(Program):
     """Does nothing until it is stopped."""
 
@@ -54,6 +30,5 @@ PROGRAMS: dict[str, Factory] = {
     "alpine": _plain,
     "busybox": _plain,
     "curl": _curl,
-    "fortio": Fortio,
     "pause": Pause,
 }

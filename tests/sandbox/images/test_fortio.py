@@ -1,0 +1,342 @@
+"""fortio, in a pod that really runs: what it sends, what it measures, and what it says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.sandbox.node.conftest import Place, container
+from workshop.sandbox.images.fortio import gofmt
+from workshop.sandbox.images.fortio.client import Target
+from workshop.sandbox.images.fortio.flags import FlagError, Options, parse
+from workshop.sandbox.images.fortio.server import drawn
+from workshop.sandbox.images.fortio.stats import BOUNDS, Histogram
+from workshop.sandbox.images.web import WebProgram
+
+
+class Counting(WebProgram):
+    """Answers `/status/N` with N, and counts callers, connections and what they sent."""
+
+    def reset(self) -> None:
+        self.requests = self.at_once = self.most = 0
+        self.connections: set[Any] = set()
+        self.headers: list[dict[str, str]] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        assert request.transport is not None
+        self.connections.add(request.transport.get_extra_info("peername"))
+        self.headers.append(dict(request.headers))
+        name, _, rest = request.path[1:].partition("/")
+        if name == "hang":
+            await asyncio.sleep(60)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.at_once -= 1
+        return web.Response(status=int(rest) if name == "status" else 200, body=b"x" * 100)
+
+
+class World:
+    """A pod with fortio, and a server it may call at `url`."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        program = place.run("server").containers[0].program
+        assert isinstance(program, Counting)
+        self.server = program
+        self.url = f"http://{place.run('server').ip}:8080"
+
+    async def fortio(self, *words: str) -> tuple[int, str, str]:
+        self.server.reset()
+        return await self.place.exec("client", "fortio", *words)
+
+    async def load(self, *words: str) -> tuple[Any, str]:
+        """A run's JSON and text."""
+        status, out, err = await self.fortio("load", "-json", "-", *words)
+        assert status == 0, err
+        return json.loads(out), err
+
+
+@pytest.fixture
+async def world(place: Place) -> World:
+    place.programs["counting"] = Counting
+    await place.serving("server", container("counting"))
+    await place.serving("client", container("docker.io/fortio/fortio:1.75.2"))
+    return World(place)
+
+
+async def test_each_connection_sends_its_next_call_when_the_last_was_answered(world: World) -> None:
+    told, text = await world.load("-c", "3", "-qps", "0", "-n", "31", "-loglevel", "Warning", f"{world.url}/x?a=b")
+    assert (world.server.requests, world.server.most, len(world.server.connections)) == (31, 3, 3)
+    assert (told["RetCodes"], told["NumThreads"], told["SocketCount"]) == ({"200": 31}, 3, 3)
+    histogram = told["DurationHistogram"]
+    assert histogram["Count"] == sum(bucket["Count"] for bucket in histogram["Data"]) == 31
+    assert histogram["Min"] <= histogram["Avg"] <= histogram["Max"] == histogram["Data"][-1]["End"]
+    assert [one["Percentile"] for one in histogram["Percentiles"]] == [50, 75, 90, 99, 99.9]
+    assert told["ActualQPS"] == pytest.approx(31 / (told["ActualDuration"] / 1e9))
+    assert (told["RequestedQPS"], told["RequestedDuration"]) == ("max", "exactly 31 calls")
+    for shape in (
+        rf"Fortio 1\.75\.2 running at 0 queries per second, \d+->\d+ procs, for 31 calls: {world.url}/x\?a=b",
+        r"Starting at max qps with 3 thread\(s\) \[gomax \d+\] for exactly 31 calls \(10 per thread \+ 1\)",
+        r"Ended after [\d.]+ms : 31 calls\. qps=[\d.e+]+",
+        r"Aggregated Function Time : count 31 avg [\d.e-]+ \+/- [\d.e-]+ min [\d.e-]+ max [\d.e-]+ sum [\d.e-]+",
+        r"# range, mid point, percentile, count",
+        r">= [\d.e-]+ <= [\d.e-]+ , [\d.e-]+ , [\d.]+, \d+",
+        r"# target 99\.9% [\d.e-]+",
+        r"Error cases : no data",
+        r"Sockets used: 3 \(for perfect keepalive, would be 3\)",
+        r"Code 200 : 31 \(100\.0 %\)",
+        r"Response Header Sizes : count 31 avg \d+ .*",
+        r"Response Body/Total Sizes : count 31 avg \d+ .*",
+        r"All done 31 calls \(plus 0 warmup\) [\d.]+ ms avg, [\d.]+ qps",
+    ):
+        assert re.search(f"^{shape}$", text, re.MULTILINE), f"{shape}\n{text}"
+    assert '"level"' not in text
+    assert told["Sizes"]["Avg"] == told["HeaderSizes"]["Avg"] + 100
+
+
+async def test_an_answer_that_is_not_well_is_said_and_costs_the_connection(world: World) -> None:
+    told, text = await world.load("-c", "2", "-qps", "0", "-n", "6", f"{world.url}/status/503")
+    assert (told["RetCodes"], told["SocketCount"], len(world.server.connections)) == ({"503": 6}, 6, 6)
+    assert told["ErrorsDurationHistogram"]["Count"] == 6
+    warnings = [json.loads(line) for line in text.splitlines() if '"level":"warn"' in line]
+    assert [(one["msg"], one["code"]) for one in warnings] == [("Non ok http code", 503)] * 6
+    assert {one["thread"] for one in warnings} == {0, 1}
+    assert "Code 503 : 6 (100.0 %)" in text
+    quiet = await world.fortio("load", "-quiet", "-c", "1", "-qps", "0", "-n", "2", f"{world.url}/status/503")
+    assert '"level"' not in quiet[2]
+    patient, _ = await world.load("-stdclient", "-c", "2", "-qps", "0", "-n", "6", f"{world.url}/status/503")
+    assert (patient["RetCodes"], patient["SocketCount"], len(world.server.connections)) == ({"503": 6}, 2, 2)
+
+
+async def test_what_fails_below_http_counts_as_minus_one(world: World) -> None:
+    refused = world.url.replace(":8080", ":1")
+    told, text = await world.load("-c", "1", "-qps", "0", "-n", "2", refused)
+    assert told["RetCodes"] == {"-1": 2}
+    assert "connection refused" in text
+    assert "Code  -1 : 2 (100.0 %)" in text
+    told, text = await world.load("-c", "1", "-qps", "0", "-n", "1", "-timeout", "50ms", f"{world.url}/hang")
+    assert told["RetCodes"] == {"-1": 1}
+    assert "Timeout error" in text
+    assert told["DurationHistogram"]["Min"] >= 0.05
+
+
+async def test_a_run_for_a_time_begins_with_a_warm_up(world: World) -> None:
+    told, text = await world.load(
+        "-c", "2", "-qps", "40", "-t", "200ms", "-uniform", "-jitter", "-nocatchup", world.url
+    )
+    assert told["RetCodes"] == {"200": 8}
+    assert (told["RequestedQPS"], told["RequestedDuration"]) == ("40", "200ms")
+    assert world.server.requests == 10
+    assert told["ActualDuration"] == pytest.approx(200e6, rel=0.5)
+    assert "Starting at 40 qps with 2 thread(s)" in text
+    assert "All done 8 calls (plus 2 warmup)" in text
+    told, _ = await world.load("-c", "2", "-qps", "0", "-t", "50ms", "-p", "50,99", world.url)
+    assert told["RetCodes"]["200"] == world.server.requests - 2
+    assert [one["Percentile"] for one in told["DurationHistogram"]["Percentiles"]] == [50, 99]
+    bad = ["-c", "2", "-qps", "0", "-t", "50ms", f"{world.url}/status/500"]
+    status, _, err = await world.fortio("load", *bad)
+    assert (status, world.server.requests) == (1, 2)
+    assert f"Aborting because of error 500 for {world.url}/status/500" in err
+    told, _ = await world.load("-allow-initial-errors", *bad)
+    assert set(told["RetCodes"]) == {"500"}
+
+
+async def test_a_run_stops_at_the_code_it_is_told_to(world: World) -> None:
+    told, _ = await world.load("-c", "1", "-qps", "0", "-n", "50", "-abort-on", "404", f"{world.url}/status/404")
+    assert told["RetCodes"] == {"404": 1}
+    assert told["RequestedDuration"] == "exactly 50 calls, interrupted after 1"
+
+
+async def test_headers_payload_and_connections_are_as_the_flags_say(world: World) -> None:
+    words = ["-c", "1", "-qps", "0", "-n", "2", "--H", "X-A: 1", "-H=X-B: 2", "-H", "Host: other", "-payload=hi"]
+    await world.load(*words, "-keepalive=false", world.url)
+    sent = world.server.headers[0]
+    assert sent.items() >= {"X-A": "1", "X-B": "2", "Host": "other", "Content-Length": "2"}.items()
+    assert sent["User-Agent"] == "fortio.org/fortio-1.75.2"
+    assert (sent["Content-Type"], sent["Connection"]) == ("application/octet-stream", "close")
+    assert len(world.server.connections) == 2
+    assert Target.of("http://a/b?c", parse(["-X", "DELETE"])[0]).message.startswith(
+        b"DELETE /b?c HTTP/1.1\r\nHost: a\r\n"
+    )
+
+
+async def test_json_may_go_to_a_file_of_the_container(world: World) -> None:
+    status, out, err = await world.fortio(
+        "load", "-n", "2", "-c", "1", "-qps", "0", "-json", "/run.json", world.url
+    )
+    assert (status, out) == (0, ""), err
+    saved = (await world.place.exec("client", "cat", "/run.json"))[1]
+    assert json.loads(saved)["RetCodes"] == {"200": 2}
+    assert f"Successfully wrote {len(saved)} bytes of Json data to /run.json" in err
+
+
+async def test_curl_shows_headers_and_body_and_fails_for_any_status_but_200(world: World) -> None:
+    status, out, err = await world.fortio("curl", "-quiet", "-H", "X-A: 1", world.url)
+    assert (status, out, err.splitlines()[0]) == (0, "x" * 100, "HTTP/1.1 200 OK")
+    assert world.server.headers[0]["X-A"] == "1"
+    status, out, err = await world.fortio("curl", f"{world.url}/status/503")
+    assert (status, out.splitlines()[0]) == (1, "HTTP/1.1 503 Service Unavailable")
+    assert '"level":"err"' in err
+    assert "Error status 503" in err
+    status, _, err = await world.fortio("curl", "http://nobody:80/")
+    assert (status, "nobody" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("load -nope http://x/", 2, "flag provided but not defined: -nope"),
+        ("load --h2 http://x/", 2, "flag not supported by the sandbox's fortio: -h2"),
+        ("load -http1.0 http://x/", 2, "flag not supported by the sandbox's fortio: -http1.0"),
+        ("load -c x http://x/", 2, 'invalid value "x" for flag -c: parse error'),
+        ("load -quiet=x http://x/", 2, 'invalid boolean value "x" for -quiet: parse error'),
+        ("load -t 5 http://x/", 2, 'invalid value "5" for flag -t: parse error'),
+        ("load -p 0 http://x/", 2, 'invalid value "0" for flag -p'),
+        ("load -loglevel loud http://x/", 2, 'invalid value "loud" for flag -loglevel'),
+        ("load -H none http://x/", 2, "expecting Key: Value"),
+        ("load -n", 2, "flag needs an argument: -n"),
+        ("load http://x/ -c 2", 1, "At most 1 argument expected, got 3"),
+        ("load", 1, "needs a URL"),
+        ("load -n 2 https://server/", 1, "plain HTTP"),
+        ("load -n 2 http://nobody/", 1, "Aborting because of"),
+        ("grpcping localhost", 1, 'unknown command "grpcping"'),
+        ("", 1, "Missing command argument"),
+        ("load -help", 0, "usage"),
+    ],
+)
+async def test_wrong_usage_is_refused_as_fortio_words_it(world: World, words: str, status: int, said: str) -> None:
+    found, out, err = await world.fortio(*words.split())
+    assert (found, out) == (status, "")
+    assert said in err
+
+
+async def test_version_help_and_the_whole_path(world: World) -> None:
+    assert await world.fortio("version") == (0, "1.75.2\n", "")
+    assert "usage" in (await world.fortio("help"))[1]
+    assert (await world.place.exec("client", "/usr/bin/fortio", "version"))[0] == 0
+
+
+async def test_the_server_echoes_and_misbehaves_as_it_is_asked(place: Place) -> None:
+    await place.serving("app", container("fortio/fortio", args=["server"]))
+
+    async def ask(*words: str) -> str:
+        return (await place.exec("app", "curl", "-s", *words))[1]
+
+    at, code = "localhost:8080/echo", ("-o", "/dev/null", "-w", "%{http_code}")
+    assert await ask("-d", "hello", at) == "hello"
+    assert await ask(*code, f"{at}?status=503") == "503"
+    assert await ask(*code, f"{at}?status=503:100") == "503"
+    assert await ask(*code, f"{at}?status=503:0,200:100") == "200"
+    assert await ask(*code, f"{at}?status=503:x") == "400"
+    assert len(await ask(f"{at}?size=1000")) == 1000
+    assert "x-a: b\r\n" in await ask("-i", f"{at}?header=x-a:b")
+    assert "Connection: close\r\n" in await ask("-i", f"{at}?close=true")
+    assert float(await ask("-o", "/dev/null", "-w", "%{time_total}", f"{at}?delay=30ms")) >= 0.03
+    assert "GET /debug?x=1 HTTP/1.1" in await ask("localhost:8080/debug?x=1")
+    status, out, _ = await place.exec("app", "fortio", "curl", "-quiet", "http://localhost:8080/")
+    assert (status, out) == (0, "")
+
+
+async def test_a_run_may_be_the_container_itself(place: Place) -> None:
+    await place.serving("app", container("fortio/fortio"))
+    args = ["load", "-c", "1", "-n", "3", "-qps", "0", f"http://{place.run('app').ip}:8080/"]
+    place.start("job", container("fortio/fortio", args=args), restartPolicy="Never")
+    await place.until(lambda: place.pod("job")["status"]["phase"] == "Succeeded")
+    assert "Code 200 : 3 (100.0 %)" in await place.log("job")
+    place.start("bad", container("fortio/fortio", args=["load", "-x"]), restartPolicy="Never")
+    await place.until(lambda: place.state("bad").get("terminated"))
+    assert place.state("bad")["terminated"]["exitCode"] == 2
+    place.start("odd", container("fortio/fortio", args=["server", "-grpc-port", "9"]), restartPolicy="Never")
+    await place.until(lambda: place.state("odd").get("terminated"))
+    assert "-grpc-port" in (await place.log("odd"))[-1]
+
+
+def test_percentages_of_a_query_are_shares_of_the_answers() -> None:
+    counts = {503: 0, 500: 0, 200: 0}
+    for _ in range(2000):
+        counts[drawn("503:50,500:25%", int, 200)] += 1
+    assert 850 < counts[503] < 1150  # 6.7 standard deviations
+    assert 350 < counts[500] < 650
+    with pytest.raises(ValueError, match="60"):
+        drawn("503:60,500:60", int, 200)
+
+
+def test_values_fall_into_fortios_buckets() -> None:
+    assert (len(BOUNDS), BOUNDS[-1]) == (56, 100000)
+    histogram = Histogram(0.001)
+    for value in (0.0005, 0.001, 0.0011, 0.0119, 0.012, 0.0121, 0.5, 101.0):
+        histogram.record(value)
+    found = [(one.start, one.end, one.count) for one in histogram.buckets()]
+    assert found == [
+        (0.0005, 0.001, 2),
+        (0.001, 0.002, 1),
+        (0.011, 0.012, 2),
+        (0.012, 0.014, 1),
+        (0.45, 0.5, 1),
+        (100.0, 101.0, 1),
+    ]
+    assert [one.percent for one in histogram.buckets()][-1] == 100
+
+
+def test_percentiles_are_linear_within_a_bucket() -> None:
+    histogram = Histogram(1)
+    for value in (10, 20, 30):
+        histogram.record(value)
+    assert histogram.percentile(33) == 10
+    assert histogram.percentile(50) == pytest.approx(18 + 2 * (50 - 100 / 3) / (100 / 3))
+    assert histogram.percentile(100) == 30
+    assert histogram.deviation == pytest.approx((200 / 3) ** 0.5)
+    both = Histogram(1)
+    both.add(histogram)
+    both.add(Histogram(1))
+    assert both.exported([50]) == histogram.exported([50])
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0s"),
+        (1, "1ns"),
+        (1_500, "1.5µs"),
+        (104_470_781, "104.470781ms"),
+        (5 * 10**9, "5s"),
+        (90 * 10**9, "1m30s"),
+        (3600 * 10**9, "1h0m0s"),
+        (-1_500_000_000, "-1.5s"),
+    ],
+)
+def test_durations_as_go_writes_them(nanoseconds: int, text: str) -> None:
+    assert gofmt.written(nanoseconds) == text
+    assert gofmt.duration(text) == nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0"), (8.0, "8"), (20151.77629520873, "20151.77629520873"), (1e6, "1e+06"), (2.5e-05, "2.5e-05")],
+)
+def test_numbers_as_go_writes_them(number: float, text: str) -> None:
+    assert gofmt.shortest(number) == text
+
+
+def test_flags_as_go_reads_them() -> None:
+    options, rest = parse(["-c", "2", "--qps=0", "-quiet", "-keepalive=f", "-n=20", "-H", "a:b", "-H", "c: d", "u"])
+    assert (options.connections, options.qps, options.quiet, options.keepalive, options.calls) == (
+        2,
+        0,
+        True,
+        False,
+        20,
+    )
+    assert (options.headers, rest) == ((("a", "b"), ("c", " d")), ["u"])
+    assert parse([])[0] == Options()
+    assert parse(["--", "-c"])[1] == ["-c"]
+    with pytest.raises(FlagError, match="bad flag syntax: ---c"):
+        parse(["---c"])
