@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-KINDS = ("Gateway", "VirtualService", "DestinationRule")
+KINDS = ("Gateway", "VirtualService", "DestinationRule", "ServiceEntry")
 _DROPPED = ("description", "x-kubernetes-validations")
 
 
