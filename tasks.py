@@ -60,7 +60,7 @@ def _lab_task(lab: Lab) -> Task[Any]:
     options += lab.options
 
     def body(context: Context, **given: Any) -> None:
-        own = {option.name: given.pop(option.name) for option in lab.options}
+        own = {option.name: given.pop(_parameter(option)) for option in lab.options}
         _end(_command().run_labs(context.config, RUNBOOK, (lab.name,), own, **given))
 
     return _task(body, lab.name.rpartition(".")[2], f"{lab.title}\n\n{lab.text}", options)
@@ -80,12 +80,20 @@ def _task(body: Callable[..., None], name: str, text: str, options: list[Option]
     """A task with a flag for each option. No one-letter flags: `-e`, `-R` and `-f` are Invoke's own."""
     parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)]
     parameters += [
-        inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default) for option in options
+        inspect.Parameter(_parameter(option), inspect.Parameter.KEYWORD_ONLY, default=option.default)
+        for option in options
     ]
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     body.__doc__ = text
     body.__name__ = name
-    return Task(body, name=name, auto_shortflags=False, help={option.name: option.help for option in options})
+    return Task(
+        body, name=name, auto_shortflags=False, help={_parameter(option): option.help for option in options}
+    )
+
+
+def _parameter(option: Option) -> str:
+    """Invoke makes the dashes of a flag out of underscores."""
+    return option.name.replace("-", "_")
 
 
 def _command() -> Any:
