@@ -93,7 +93,7 @@ def _known() -> str:
 
 
 async def _call(process: Process, found: dict[str, list[str]]) -> _Call:
-    headers = {"User-Agent": found.get("A", ["curl/8.14.1"])[-1], "Accept": "*/*"}
+    headers = {"User-Agent": found.get("A", ["curl/8.16.0"])[-1], "Accept": "*/*"}
     body = await _body(process, found)
     if body is not None:
         kind = "application/json" if "json" in found else "application/x-www-form-urlencoded"
