@@ -1,0 +1,185 @@
+"""Objects moved through stages together, by two labs after each other, in the sandbox's API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.kubernetes.runs import Recorded, manifests
+from workshop.kubernetes.facts import ClusterFacts
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.manifests import Manifests
+from workshop.kubernetes.stages import Stage, Stages, stage
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.model import Measurement, Position, Verdict
+from workshop.runbook.options import Word
+from workshop.runbook.run import Run
+
+MAP = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: NAME, namespace: NAMESPACE}
+data: {at: "VALUE"}
+"""
+COLOUR = Word("colour", "Which.", "red")
+
+
+@dataclass
+class Seen:
+    """A proof that passes, and says when."""
+
+    title: str
+
+    async def prove(self, run: Run) -> Verdict:
+        return Verdict("pass", self.title, (Measurement(self.title, (), 1, 0.0),))
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        return (f"look {self.title}",)
+
+
+@dataclass
+class Address:
+    """A value that is not there before it is known."""
+
+    found: str = ""
+    names = ("address",)
+
+    async def values(self, run: Run) -> Mapping[str, str]:
+        if not self.found:
+            raise WorkshopError("find the address", "there is none yet")
+        return {"address": self.found}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, namespace: str) -> Path:
+    def text(name: str, value: str) -> str:
+        return MAP.replace("NAMESPACE", namespace).replace("NAME", name).replace("VALUE", value)
+
+    manifests(
+        tmp_path,
+        **{
+            "one-first": text("one", "first"),
+            "one-last": text("one", "last"),
+            "two": text("two", "${colour}"),
+            "placed": text("two", "${address}"),
+        },
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def early(namespace: str) -> Stages:
+    return Stages(
+        "Move one",
+        stage("first", "One is at first", "one-first.yaml"),
+        stage("last", "One is at last", "one-last.yaml"),
+        start=Stage("none", "Delete one"),
+        clears=(("ConfigMap", namespace, "two"),),
+    )
+
+
+@pytest.fixture
+def late(early: Stages) -> Stages:
+    return Stages(
+        "Add two",
+        stage(
+            "both",
+            "Two is beside one",
+            "one-last.yaml",
+            "two.yaml",
+            values=(COLOUR,),
+            before=(Seen("before"),),
+            proofs=(Seen("after"),),
+        ),
+        stage("alone", "Two is alone", "two.yaml", values=(COLOUR,)),
+        start=early.at("last", lab="istio.early"),
+    )
+
+
+def run_of(kubectl: Kubectl, folder: Path, lab: str, **options: str) -> Recorded:
+    return Recorded(kubectl, Manifests(folder, {}), lab=lab, options=options)
+
+
+async def position(run: Recorded, stages: Stages) -> Position:
+    run.facts.forget()
+    return await stages.position(run)
+
+
+async def test_two_labs_move_the_same_objects(
+    kubectl: Kubectl, folder: Path, namespace: str, early: Stages, late: Stages
+) -> None:
+    first, second = (run_of(kubectl, folder, lab) for lab in ("istio.early", "istio.late"))
+    assert await position(first, early) == Position(None)
+    for name in ("first", "last"):
+        assert (await first.converge(early.step(name, first)))[0] == "changed"
+        assert await position(first, early) == Position(name, holder="istio.early")
+    assert await position(second, late) == Position(None, holder="istio.early")
+
+    outcome, verdict = await second.converge(late.step("both", second))
+    assert outcome == "changed"
+    assert verdict
+    assert [item.title for item in verdict.measurements] == ["before", "after"]
+    assert await position(second, late) == Position("both", holder="istio.late")
+    assert (await position(first, early)).holder == "istio.late"
+    assert not (await position(first, early)).off_path
+
+    await second.converge(late.step("alone", second))
+    assert await position(second, late) == Position("alone", holder="istio.late")
+    assert (await second.observe(ClusterFacts())).get("ConfigMap", namespace, "one") is None
+
+    assert await second.take_back(late) == "changed"
+    assert await position(second, late) == Position(None, holder="istio.early")
+    assert await position(first, early) == Position("last", holder="istio.early")
+    assert await first.take_back(early) == "changed"
+    assert await position(first, early) == Position(None)
+
+
+async def test_an_earlier_lab_clears_what_a_later_one_added(
+    kubectl: Kubectl, folder: Path, early: Stages, late: Stages
+) -> None:
+    first, second = (run_of(kubectl, folder, lab) for lab in ("istio.early", "istio.late"))
+    await second.converge(late.step("both", second))
+    assert [difference.subject.split("/")[-1] for difference in await differences(first, early, "first")] == [
+        "one",
+        "one",
+        "two",
+    ]
+    await first.converge(early.step("first", first))
+    assert await position(first, early) == Position("first", holder="istio.early")
+
+
+async def differences(run: Recorded, stages: Stages, name: str) -> tuple[object, ...]:
+    run.facts.forget()
+    return (await stages.step(name, run).check(run)).differences
+
+
+async def test_another_value_of_an_option_is_off_the_path(kubectl: Kubectl, folder: Path, late: Stages) -> None:
+    blue, red = (run_of(kubectl, folder, "istio.late", colour=colour) for colour in ("blue", "red"))
+    await blue.converge(late.step("both", blue))
+    assert (await position(blue, late)).stage == "both"
+    found = await position(red, late)
+    assert found.stage is None
+    assert found.off_path.endswith("/two was changed elsewhere: data.at")
+
+
+async def test_a_value_that_is_not_known_yet_is_planned_not_applied(
+    kubectl: Kubectl, folder: Path, namespace: str
+) -> None:
+    address = Address()
+    placed = Stages(
+        "Place two",
+        stage("placed", "Two has an address", "placed.yaml", values=(address,)),
+        start=Stage("none", "Delete two"),
+    )
+    run = run_of(kubectl, folder, "istio.late")
+    step = placed.step("placed", run)
+    assert (await step.check(run)).differences
+    assert "$ADDRESS" in step.explain(run).yaml
+    with pytest.raises(WorkshopError, match="there is none yet"):
+        await step.apply(run)
+    address.found = "10.0.0.1"
+    assert (await run.converge(step))[0] == "changed"
+    assert (await position(run, placed)).stage == "placed"

@@ -1,0 +1,53 @@
+"""Options that have a value of some kind, looked at before a run begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.runbook.world import Put
+from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Lab, Option, Runbook
+from workshop.runbook.options import Duration, Number, Word
+from workshop.runbook.request import Request
+
+PERCENT = Number("percent", "How many.", "50")
+DELAY = Duration("delay", "How long.", "7s", low=0.1, high=60)
+USER = Word("user", "Who.", "jason")
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        *((PERCENT, given) for given in ("-1", "101", "fifty", "5.5", "", "²")),
+        *((DELAY, given) for given in ("7", "7 s", "0.05s", "2m", "-1s", "s", "1h", "")),
+        *((USER, given) for given in ("", "a b", "jason;", "${x}", "a\nb")),
+    ],
+)
+def test_what_is_no_such_value_is_refused(option: Option, given: str) -> None:
+    runbook = Runbook((Lab("istio.fault", "", "", (Put("fault"),), options=(option,)),))
+    with pytest.raises(UsageError) as refused:
+        Request(("istio.fault",), options={"istio.fault": {option.name: given}}).validate(runbook)
+    assert refused.value.exit_status == 2
+    assert refused.value.came_back == option.problem(given)
+    assert refused.value.next_command == f"invoke lab.istio.fault --{option.name} {option.default}"
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "value"),
+    [
+        (PERCENT, "0", 0),
+        (PERCENT, "100", 100),
+        (DELAY, "500ms", 0.5),
+        (DELAY, "1.5s", 1.5),
+        (DELAY, "1m", 60.0),
+        (USER, "mary-ann.2", "mary-ann.2"),
+    ],
+)
+def test_what_is_one_is_read(option: Number | Duration | Word, given: str, value: object) -> None:
+    assert option.problem(given) == ""
+    assert option.of({option.name: given}) == value
+    assert option.text({option.name: given}) == given
+
+
+def test_what_was_not_given_is_the_default() -> None:
+    assert (PERCENT.of({}), DELAY.of({}), USER.of({})) == (50, 7.0, "jason")
