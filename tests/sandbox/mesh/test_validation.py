@@ -130,7 +130,7 @@ def test_what_the_sandbox_does_not_do_is_refused_by_its_path(kind: str, spec: di
             "percentage 101 is neither 0.0, nor in range",
         ),
         ("VirtualService", http(mirror={"host": "a"}, mirrors=[{"destination": {"host": "b"}}]), "both mirror and"),
-        ("VirtualService", http(mirrors=[{}]), "destination host is required"),
+        ("VirtualService", http(mirrors=[{}]), "destination is required for mirrors"),
         ("VirtualService", http(mirror={"host": "a"}, mirrorPercent=101), "max value of 100"),
         ("VirtualService", http(timeout="soon"), "invalid duration soon"),
         ("VirtualService", http(timeout="0.1ms"), "greater than 1ms"),

@@ -1,0 +1,82 @@
+"""What the validation of every kind asks of names, numbers and texts. Each check yields istiod's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .durations import seconds
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
+_NOT_RE2 = re.compile(r"\(\?(?:[=!>(]|<[=!])|\\[1-9]")
+"""Look-around, atomic groups, conditions, back-references: Python has them, Envoy's expressions do not."""
+
+
+def host(name: str) -> Iterator[str]:
+    """A name or an address, perhaps with a wildcard as its first label."""
+    labels = name.split(".")
+    if labels[0].startswith("*"):
+        labels = [labels[0][1:].lstrip("-") or "x", *labels[1:]]
+    if not name or not all(_LABEL.fullmatch(label) for label in labels):
+        yield f'domain name "{name}" invalid'
+
+
+def is_label(text: str) -> bool:
+    return _LABEL.fullmatch(text) is not None
+
+
+def label(what: str, text: Any) -> Iterator[str]:
+    if not text:
+        yield f"{what} cannot be empty"
+    elif not is_label(text):
+        yield f"{what} is invalid: {text}"
+
+
+def port(number: int) -> Iterator[str]:
+    if not 1 <= number <= 65535:
+        yield f"port number {number} must be in the range 1..65535"
+
+
+def duration(what: str, text: str | None) -> Iterator[str]:
+    if text is None:
+        return
+    try:
+        if seconds(text) < 0.001:
+            yield f"invalid {what}: duration must be greater than 1ms"
+    except ValueError:
+        yield f"invalid {what}: invalid duration {text}"
+
+
+def regex(text: str) -> Iterator[str]:
+    try:
+        re.compile(text)
+    except re.error as error:
+        yield f"invalid regex {text}: {error}"
+    else:
+        if _NOT_RE2.search(text):
+            yield f"invalid regex {text}: invalid or unsupported Perl syntax"
+
+
+def percentage(written: Mapping[str, Any] | None) -> Iterator[str]:
+    value = (written or {}).get("value", 0)
+    if value and not 0.0001 <= value <= 100:
+        yield f"percentage {value} is neither 0.0, nor in range [0.0001, 100.0]"
+
+
+def export_to(exported: Iterable[str], namespace: str) -> Iterator[str]:
+    """Of Istio's own kinds but ServiceEntry, which may be for nobody (`~`)."""
+    seen: set[str] = set()
+    for entry in exported:
+        name = namespace if entry == "." else entry
+        if name in seen and entry == ".":
+            yield f"duplicate entries in exportTo: . and current namespace {namespace}"
+        elif name in seen:
+            yield f"duplicate entries in exportTo for entry {entry}"
+        elif name == "~":
+            yield "exportTo ~ (none) is not allowed for Istio configuration objects"
+        elif name != "*" and not is_label(name):
+            yield "only .,*, or a valid DNS 1123 label is allowed as exportTo entry"
+        seen.add(name)
+    if "*" in seen and len(seen) > 1:
+        yield "cannot have both public (*) and non-public exportTo values for a resource"
