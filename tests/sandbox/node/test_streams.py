@@ -52,10 +52,15 @@ def test_logs_show_the_last_lines_of_a_container(either_kubectl: Kubectl, pods: 
 
 
 def test_logs_follow_until_the_container_ends(either_kubectl: Kubectl, namespace: str) -> None:
-    run = [*("run", "-n", namespace, "talk", "--image=busybox", "--restart=Never", "-i", "--attach=false")]
-    either_kubectl(*run, "--", "sh", "-c", "sleep 0.3; echo more")
-    either_kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Running", "pod/talk", "--timeout=10s")
-    assert either_kubectl("logs", "-n", namespace, "-f", "talk") == "more\n"
+    script = "echo begun; until [ -e /go ]; do sleep 0.02; done; echo more"
+    either_kubectl("run", "-n", namespace, "talk", "--image=busybox", "--restart=Never", "--", "sh", "-c", script)
+    either_kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/talk", "--timeout=10s")
+    following = either_kubectl.start("logs", "-n", namespace, "-f", "talk")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "begun\n"
+    either_kubectl("exec", "-n", namespace, "talk", "--", "sh", "-c", "echo > /go")
+    assert following.communicate(timeout=10)[0] == "more\n"
+    assert following.returncode == 0
 
 
 def test_exec_carries_streams_and_the_exit_status(either_kubectl: Kubectl, pods: str) -> None:
@@ -124,10 +129,12 @@ def test_run_attaches_to_what_it_started(either_kubectl: Kubectl, namespace: str
     status, seen = in_terminal(command, [("/ $ ", "hostname\r"), ("hostname\r\nshell", "exit\r")])
     assert status == 0, seen
     assert "deleted" in seen
-    script = "echo hello; sleep 0.5; cat; exit 3"
+    script = "echo hello; cat; exit 3"
     done = either_kubectl.run(*run, "-i", "--", "sh", "-c", script, stdin="typed\n")
     assert "hello\ntyped\n" in done.stdout
     assert done.returncode == 3
+    assert "couldn't attach" not in done.stderr
+    assert f"pod {namespace}/shell terminated (Error)" in done.stderr
 
 
 def test_attach_shows_what_is_written_from_now_on(either_kubectl: Kubectl, namespace: str) -> None:
@@ -144,6 +151,16 @@ def test_attach_shows_what_is_written_from_now_on(either_kubectl: Kubectl, names
     attached.kill()
     attached.wait()
     attached.stdout.close()
+
+
+def test_attach_ends_with_the_run_it_attached_to(either_kubectl: Kubectl, namespace: str) -> None:
+    run = ["run", "-n", namespace, "again", "--image=busybox", "-i", "--restart=Always"]
+    first = either_kubectl.run(*run, "--", "sh", "-c", "read line; echo got $line", stdin="one\n")
+    assert "got one\n" in first.stdout, first.stderr
+    either_kubectl("wait", "-n", namespace, "--for=jsonpath={..restartCount}=1", "pod/again", "--timeout=10s")
+    second = either_kubectl.run("attach", "-n", namespace, "again", "-i", stdin="two\n")
+    assert "got two\n" in second.stdout, second.stderr
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
 
 
 @pytest.fixture

@@ -51,28 +51,32 @@ async def serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse:
         def listen(stream: str, data: bytes) -> None:
             (streams.out if stream == "out" else streams.err)(data)
 
+        # Of this run of the container: it may have begun another by the time this one's end is noticed.
+        log = run.log
         # Who starts a container to talk to it must not miss what it said before the connection was there.
         if run.spec.get("stdin") and not run.attached:
-            streams.out(run.log.so_far())
+            streams.out(log.so_far())
         run.attached = True
-        run.log.listeners.append(listen)
+        log.listeners.append(listen)
         feeding = asyncio.create_task(_feed(streams.stdin, run)) if flag(request.query, "stdin") else None
         try:
-            await run.log.closed()
+            await log.closed()
         finally:
-            run.log.listeners.remove(listen)
+            log.listeners.remove(listen)
             if feeding:
                 feeding.cancel()
-        return run.exit_code or 0
+        # That it ended is all there is to say: how is the pod's status, where `kubectl run` looks for it.
+        return 0
 
     return await _Session(request).serve(attach)
 
 
 async def _feed(stdin: asyncio.StreamReader, run: ContainerRun) -> None:
+    theirs = run.stdin
     while data := await stdin.read(65536):
-        run.stdin.feed_data(data)
+        theirs.feed_data(data)
     if run.spec.get("stdinOnce"):
-        run.stdin.feed_eof()
+        theirs.feed_eof()
 
 
 def _running(pod: PodRun, request: web.Request) -> ContainerRun:
