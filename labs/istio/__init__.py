@@ -6,6 +6,7 @@ from labs.istio import (
     bookinfo,
     canary,
     cleanup,
+    fault,
     gateway,
     identity,
     inject,
@@ -22,6 +23,7 @@ LABS = (
     canary.LAB,
     identity.LAB,
     shift.LAB,
+    fault.LAB,
     blue_green.LAB,
     cleanup.LAB,
 )

@@ -17,6 +17,7 @@ LAB = Lab(
         "istio.canary",
         "istio.identity",
         "istio.shift",
+        "istio.fault",
         "istio.blue-green",
     ),
 )
