@@ -9,7 +9,7 @@ import yaml
 
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.errors import KubectlError
-from workshop.kubernetes.facts import ClusterFacts, Snapshot
+from workshop.kubernetes.facts import ISTIO, ClusterFacts, Snapshot
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import WorkshopError
 
@@ -27,13 +27,13 @@ spec:
       storage: true
       schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 """
-KINDS = ("Gateway", "VirtualService", "DestinationRule")
+PLURALS = {kind: plural.partition(".")[0] for kind, plural in ISTIO.items()}
 
 
 def crds() -> str:
     return "---".join(
-        CRD.replace("PLURAL", f"{kind.lower()}s").replace("SINGULAR", kind.lower()).replace("KIND", kind)
-        for kind in KINDS
+        CRD.replace("PLURAL", plural).replace("SINGULAR", kind.lower()).replace("KIND", kind)
+        for kind, plural in PLURALS.items()
     )
 
 
@@ -54,7 +54,7 @@ async def test_two_calls_with_and_without_istio(kubectl: Kubectl, namespace: str
     assert before.get("Namespace", "", namespace)
 
     await kubectl.call("apply", "-f", "-", stdin=crds())
-    names = [f"crd/{kind.lower()}s.networking.istio.io" for kind in KINDS]
+    names = [f"crd/{plural}.networking.istio.io" for plural in PLURALS.values()]
     await kubectl.call("wait", "--for=condition=Established", *names)
     await kubectl.apply([virtual_service(namespace)])
     run.facts.forget()

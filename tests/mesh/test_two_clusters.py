@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -269,6 +271,16 @@ async def test_its_lock_is_held_to_the_end_of_the_run(two: Workbench) -> None:
     assert await running == 0
     assert LOCK not in await leases(two.secondary)
     await two.secondary.call("delete", "namespace", "hello")
+
+
+async def test_interrupted_a_run_frees_both(two: Workbench) -> None:
+    stuck = Stuck()
+    running = asyncio.create_task(two.run(Lab("istio.stuck", "Take long", "", (on("secondary", stuck),))))
+    await stuck.begun.wait()
+    assert [LOCK in await leases(one) for one in (two.primary, two.secondary)] == [True, True]
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 130
+    assert [LOCK in await leases(one) for one in (two.primary, two.secondary)] == [False, False]
 
 
 async def test_a_lock_that_is_lost_ends_the_run(two: Workbench) -> None:

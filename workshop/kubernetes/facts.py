@@ -32,6 +32,7 @@ ISTIO = {
     "Gateway": "gateways.networking.istio.io",
     "VirtualService": "virtualservices.networking.istio.io",
     "DestinationRule": "destinationrules.networking.istio.io",
+    "ServiceEntry": "serviceentries.networking.istio.io",
 }
 
 
