@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -142,13 +143,13 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
 
     sandbox("kubectl", "apply", "-f", "-", stdin=RULES)
     eventually(lambda: "Hello version: v1" in _through_the_gateway(sandbox))
-    stats = ("pilot-agent", "request", "GET", "stats?filter=upstream_rq_200")
-    counted = sandbox("kubectl", "exec", "-n", "istio-system", "deploy/istio-ingressgateway", "--", *stats)
-    assert "cluster.outbound|5000||hello.shop.svc.cluster.local.upstream_rq_200: " in counted
+    ask = ("pilot-agent", "request", "GET", "clusters")
+    counted = sandbox("kubectl", "exec", "-n", "istio-system", "deploy/istio-ingressgateway", "--", *ask)
+    assert re.search(r"outbound\|5000\|\|hello.shop.svc.cluster.local::[\d.:]+::rq_success::[1-9]", counted)
     refused = sandbox.fails(
-        1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("http: [{", "http: [{fault: {}, ")
+        1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("http: [{", "http: [{delegate: {name: x}, ")
     )
-    assert "spec.http[0].fault: not supported by the sandbox" in refused
+    assert "spec.http[0].delegate: not supported by the sandbox" in refused
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(RULES.replace("host: hello", "host: nobody"))
     done = sandbox.run("istioctl", "analyze", "-n", "shop", str(wrong))

@@ -11,6 +11,7 @@ from workshop.sandbox.api.local import LocalCluster
 from workshop.sandbox.cluster import ApiError
 from workshop.sandbox.istioctl.manifests import webhooks
 from workshop.sandbox.mesh import injection
+from workshop.sandbox.mesh.annotations import unsupported
 
 CONFIGURATIONS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 
@@ -81,3 +82,36 @@ def test_it_acts_on_new_pods_while_the_webhook_is_there_and_needs_istiod() -> No
     after["metadata"]["name"] = "r"
     with pytest.raises(ApiError, match='no endpoints available for service "istiod"'):
         cluster.create("pods", after, manager="test")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "why"),
+    [
+        ({"note": "x", "sidecar.istio.io/inject": "true", "sidecar.istio.io/unknownToIstio": "x"}, ""),
+        ({"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}, ""),
+        ({"proxy.istio.io/config": 'proxyStatsMatcher:\n  inclusionRegexps: ["cluster.*"]'}, ""),
+        ({"sidecar.istio.io/proxyCPU": "1"}, "annotation sidecar.istio.io/proxyCPU: not supported by the sandbox"),
+        ({"proxy.istio.io/config": "concurrency: 2"}, "concurrency: not supported by the sandbox"),
+        ({"proxy.istio.io/config": "proxyStatsMatcher: {inclusion: []}"}, "unknown field 'inclusion'"),
+        ({"proxy.istio.io/config": "proxyStatsMatcher: {inclusionPrefixes: a}"}, "not a list of strings"),
+        ({"proxy.istio.io/config": "proxyStatsMatcher: [a]"}, "proxyStatsMatcher: unknown field"),
+        ({"proxy.istio.io/config": "{"}, "proxy.istio.io/config: not YAML"),
+        ({"proxy.istio.io/config": "- a"}, "proxy.istio.io/config: not a ProxyConfig"),
+        ({"sidecar.istio.io/statsInclusionRegexps": "("}, "'(' is not a regular expression"),
+    ],
+)
+def test_annotations_that_ask_for_what_there_is_not_are_refused(annotations: dict, why: str) -> None:
+    said = unsupported(annotations)
+    assert why in said
+    assert bool(why) == bool(said)
+
+
+def test_a_pod_with_such_an_annotation_is_not_made() -> None:
+    cluster = LocalCluster()
+    cluster.admission.append(injection.hook(cluster, lambda: True))
+    cluster.create("namespaces", namespace(istio_injection="enabled"), manager="test")
+    cluster.create(CONFIGURATIONS, webhooks.objects()[0], manager="test")
+    refused = pod()
+    refused["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeOutboundPorts": "80"}
+    with pytest.raises(ApiError, match="denied the request: injection failed: annotation traffic.sidecar"):
+        cluster.create("pods", refused, manager="test")

@@ -14,8 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from .envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
+from .flushing import flush
 from .proxies import Proxy
 from .xds import grpc_server
 from .xds.ads import Ads, Configuration
@@ -44,6 +46,7 @@ class DataPlane:
         self._parts: dict[str, Configuration] = {}
         self._version = self._in_effect = 0
         self._publishing = asyncio.Lock()
+        self._flushing = asyncio.Lock()
         self._live: set[str] = set()
         self._forgetting: set[asyncio.Task[None]] = set()
         self._progress = asyncio.Condition()
@@ -146,10 +149,17 @@ class DataPlane:
             await _accepts(address["address"], address["port_value"])
 
     async def admin(self, path: str) -> str:
-        """What Envoy's own interface answers to a GET of `path`. Raises OSError when Envoy does not run."""
+        """What Envoy's own interface answers to a GET of `path`. Raises OSError when Envoy does not run.
+
+        Statistics are complete: everything that Envoy recorded before the call is counted.
+        """
         connector = aiohttp.UnixConnector(str(self._envoy.directory / ADMIN_SOCKET))
-        async with aiohttp.ClientSession(connector=connector) as session, session.get(f"http://envoy{path}") as got:
-            return await got.text()
+        async with aiohttp.ClientSession(connector=connector, base_url="http://envoy") as session:
+            if path.partition("?")[0].startswith("/stats"):
+                async with self._flushing:
+                    await flush(session)
+            async with session.get(URL(path, encoded=True)) as got:
+                return await got.text()
 
 
 async def _accepts(address: str, port: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
 
+from .annotations import unsupported
 from .version import HUB, ISTIO_NAMESPACE, VERSION
 
 CONFIGURATION = "istio-sidecar-injector"
@@ -21,6 +22,7 @@ POD_LABEL = "sidecar.istio.io/inject"
 PROXY = "istio-proxy"
 INIT = "istio-init"
 METRICS_PORT = 15090
+_WEBHOOK = "namespace.sidecar-injector.istio.io"
 
 _NEVER = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
 
@@ -40,6 +42,8 @@ def hook(cluster: Cluster, istiod_runs: Callable[[], bool]) -> Callable[[Admissi
             return
         if not istiod_runs():
             raise _unreachable()
+        if reason := unsupported(pod["metadata"].get("annotations") or {}):
+            raise _refused(reason)
         inject(pod, _settings(cluster))
 
     return inject_sidecar
@@ -178,12 +182,16 @@ def _settings(cluster: Cluster) -> Object:
     return values.get("global") or {}
 
 
+def _refused(reason: str) -> ApiError:
+    message = f'admission webhook "{_WEBHOOK}" denied the request: injection failed: {reason}'
+    return ApiError(400, "BadRequest", message)
+
+
 def _unreachable() -> ApiError:
-    webhook = "namespace.sidecar-injector.istio.io"
     return ApiError(
         500,
         "InternalError",
-        f'Internal error occurred: failed calling webhook "{webhook}": failed to call webhook: '
+        f'Internal error occurred: failed calling webhook "{_WEBHOOK}": failed to call webhook: '
         f'Post "https://istiod.{ISTIO_NAMESPACE}.svc:443/inject?timeout=10s": '
         'no endpoints available for service "istiod"',
     )

@@ -30,7 +30,7 @@ def sidecar(proxy: Proxy, registry: Registry) -> dict[str, Any]:
     chains: list[dict[str, Any]] = []
     guessed: list[int] = []
     for number, serving in registry.by_port.items():
-        http = _http(f"outbound_{number}", table_name(proxy, number))
+        http = _http(f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
         if any(port.protocol != "tcp" for _, port in serving):
             chains.append(_chain(f"http_{number}", {"destination_port": number}, http))
         for service, port in serving:
@@ -46,6 +46,7 @@ def sidecar(proxy: Proxy, registry: Registry) -> dict[str, Any]:
                 chains.append(_chain(f"tcp_{service.host}_{number}", _destination(service, port), tcp))
     return {
         "name": f"{proxy.id}/outbound",
+        "stat_prefix": f"{proxy.id}/0.0.0.0_{SIDECAR_PORT}",
         "address": socket_address(proxy.address, SIDECAR_PORT),
         "listener_filters": [_listener_filter("proxy_protocol", "ProxyProtocol"), *_inspectors(guessed)],
         "filter_chains": chains,
@@ -58,9 +59,10 @@ def sidecar(proxy: Proxy, registry: Registry) -> dict[str, Any]:
 
 def gateway(proxy: Proxy, port: int) -> dict[str, Any]:
     """A port that a Gateway opens; `port` is the pod's."""
-    http = _http(f"inbound_{port}", table_name(proxy, port), edge=True)
+    http = _http(f"{proxy.id}/outbound_0.0.0.0_{port};", table_name(proxy, port), edge=True)
     return {
         "name": f"{proxy.id}/{port}",
+        "stat_prefix": f"{proxy.id}/0.0.0.0_{port}",
         "address": socket_address(proxy.address, listen_port(port)),
         "filter_chains": [_chain("http", {}, http)],
         "traffic_direction": "OUTBOUND",
@@ -120,7 +122,7 @@ def _inspectors(ports: list[int]) -> list[dict[str, Any]]:
 
 def _tcp(cluster: str) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
-    return {"@type": kind, "stat_prefix": "tcp", "cluster": cluster}
+    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster}
 
 
 def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
