@@ -157,6 +157,7 @@ def test_attach_ends_with_the_run_it_attached_to(either_kubectl: Kubectl, namesp
     run = ["run", "-n", namespace, "again", "--image=busybox", "-i", "--restart=Always"]
     first = either_kubectl.run(*run, "--", "sh", "-c", "read line; echo got $line", stdin="one\n")
     assert "got one\n" in first.stdout, first.stderr
+    assert "couldn't attach" not in first.stderr
     either_kubectl("wait", "-n", namespace, "--for=jsonpath={..restartCount}=1", "pod/again", "--timeout=10s")
     second = either_kubectl.run("attach", "-n", namespace, "again", "-i", stdin="two\n")
     assert "got two\n" in second.stdout, second.stderr
