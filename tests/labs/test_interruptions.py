@@ -14,7 +14,7 @@ def test_killed_after_any_step_the_same_command_converges(workshop: Workshop) ->
     """Killed as soon as a step is done, while the next one is under way, at every step of the run."""
     kills = 0
     for _ in range(2 * CONVERGED):
-        process = workshop.start("lab.istio")
+        process = workshop.start("lab.istio.canary")
         until(process, r"✓ changed ")
         finished = process.poll() is not None
         process.kill()
@@ -23,8 +23,8 @@ def test_killed_after_any_step_the_same_command_converges(workshop: Workshop) ->
             break
         kills += 1
     assert kills >= 8
-    workshop.converge("lab.istio")
-    assert set(workshop.converge("lab.istio").outcomes) == {"unchanged"}
+    workshop.converge("lab.istio.canary")
+    assert set(workshop.converge("lab.istio.canary").outcomes) == {"unchanged"}
     pods = json.loads(workshop.by_hand("kubectl get pods -n bookinfo -o json"))["items"]
     assert sorted(pod["metadata"]["labels"]["app"] for pod in pods) == [
         "details",

@@ -24,8 +24,8 @@ def before(workshop: Workshop) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def released(workshop: Workshop, before: dict[str, object]) -> str:
-    """What `invoke lab.istio` said on the empty cluster."""
-    ran = workshop.converge("lab.istio")
+    """What `invoke lab.istio.canary` said on the empty cluster."""
+    ran = workshop.converge("lab.istio.canary")
     assert set(ran.outcomes) == {"changed"}, ran.said
     return ran.said
 
@@ -55,7 +55,7 @@ def test_the_tutorials_commands_find_the_address_the_lab_tells(workshop: Worksho
 
 
 def test_a_second_run_is_all_unchanged_with_few_kubectl_processes(workshop: Workshop, released: str) -> None:
-    ran = workshop.converge("--echo", "lab.istio")
+    ran = workshop.converge("--echo", "lab.istio.canary")
     assert set(ran.outcomes) == {"unchanged"}
     assert 1 <= len(re.findall(r"^\s*\$ \S*kubectl", ran.said, re.M)) <= 5
 
@@ -84,9 +84,9 @@ def test_weights_that_do_not_add_up_are_refused(workshop: Workshop, released: st
 
 def test_a_deleted_virtual_service_is_planned_and_repaired(workshop: Workshop, released: str) -> None:
     workshop.by_hand("kubectl -n bookinfo delete virtualservice bookinfo")
-    planned = workshop.converge("lab.istio", "--plan").said
+    planned = workshop.converge("lab.istio.canary", "--plan").said
     assert re.findall(r"\+ (.*)", planned) == ["VirtualService bookinfo/bookinfo"]
-    ran = workshop.converge("lab.istio")
+    ran = workshop.converge("lab.istio.canary")
     assert ran.titled("changed") == ["Open a port and route the page's paths to productpage"]
 
 
@@ -96,9 +96,9 @@ def test_a_weight_changed_by_hand_is_planned_and_repaired(workshop: Workshop, re
         [{"op": "replace", "path": f"/spec/http/0/route/{i}/weight", "value": w} for i, w in ((0, 60), (1, 40))]
     )
     workshop.by_hand(f"kubectl -n bookinfo patch virtualservice reviews --type=json -p '{patch}'")
-    planned = workshop.converge("lab.istio", "--plan").said
+    planned = workshop.converge("lab.istio.canary", "--plan").said
     assert "v1 60 %, v2 0 %, v3 40 %" in re.sub(r"\s+", " ", planned)
-    assert workshop.converge("lab.istio").titled("changed") == CANARY
+    assert workshop.converge("lab.istio.canary").titled("changed") == CANARY
     live = json.loads(workshop.by_hand(VIRTUAL_SERVICE))
     assert live["spec"]["http"][0]["route"] == [{"destination": {"host": "reviews", "subset": "v3"}, "weight": 100}]
 

@@ -1,0 +1,109 @@
+"""Labs beside each other: each ends the same on its own from an empty cluster and after each other one.
+
+What a lab ends with are the objects that carry its label or that of a lab it needs. The pairs are walked in one
+cluster, so that each lab is run right after each other one; all that the others have left is there as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from labs import RUNBOOK
+from tests.labs.conftest import Workshop
+from workshop.runbook.model import Lab
+
+LABS = tuple(lab for lab in RUNBOOK.labs if lab.name.startswith("istio.") and not lab.undoes)
+SHARING = ("istio.canary", "istio.identity")
+"""Labs that move the same objects, and are quick. Istio's other labs are with `-m exhaustive`."""
+
+State = dict[str, Any]
+
+
+def ends_with(workshop: Workshop, lab: Lab) -> State:
+    """The objects of the lab and of what it needs, without what is different each time."""
+    names = {other.name for other in RUNBOOK.with_needs((lab.name,))}
+    kinds = "namespaces,services,deployments,configmaps,serviceaccounts"
+    rules = ",".join(f"{kind}.networking.istio.io" for kind in ("gateways", "virtualservices", "destinationrules"))
+    found: State = {}
+    for context in ("primary", "secondary"):
+        said = workshop.by_hand(
+            f"for kinds in {kinds} {rules},serviceentries.networking.istio.io; do "
+            f"kubectl --context {context} get $kinds -A -l app.kubernetes.io/part-of=mesh-workshop -o json "
+            "2>/dev/null || echo '{\"items\": []}'; done"
+        )
+        for item in _documents(said):
+            metadata = item["metadata"]
+            if metadata["labels"]["workshop/lab"] in names:
+                name = f"{context}: {item['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+                found[name] = {"labels": metadata["labels"], "spec": _lasting(item)}
+    return found
+
+
+def _documents(said: str) -> Iterator[dict[str, Any]]:
+    decoder, text = json.JSONDecoder(), said.strip()
+    while text:
+        document, end = decoder.raw_decode(text)
+        yield from document["items"]
+        text = text[end:].strip()
+
+
+def _lasting(item: dict[str, Any]) -> Any:
+    """The spec without addresses that a cluster hands out, and times of restarts."""
+    spec = dict(item.get("spec", item.get("data", {})))
+    for key in ("clusterIP", "clusterIPs", "healthCheckNodePort"):
+        spec.pop(key, None)
+    template = spec.get("template", {}).get("metadata", {})
+    template.get("annotations", {}).pop("kubectl.kubernetes.io/restartedAt", None)
+    for port in spec.get("ports", ()):
+        port.pop("nodePort", None)
+    return spec
+
+
+def alone(workshop: Workshop, lab: Lab) -> State:
+    workshop.converge("lab.istio.cleanup")
+    ran = workshop.converge(f"lab.{lab.name}")
+    assert {"failed", "inconclusive"}.isdisjoint(ran.outcomes), ran.said
+    return ends_with(workshop, lab)
+
+
+def walk(labs: tuple[Lab, ...]) -> list[Lab]:
+    """The labs in an order in which each comes right after each other one: a tour of the complete graph."""
+    left = {lab.name: [other for other in labs if other is not lab] for lab in labs}
+    stack, tour = [labs[0]], []
+    while stack:
+        following = left[stack[-1].name]
+        if following:
+            stack.append(following.pop())
+        else:
+            tour.append(stack.pop())
+    return tour[::-1]
+
+
+def test_the_walk_has_every_pair() -> None:
+    pairs = set(itertools.pairwise(lab.name for lab in walk(LABS)))
+    assert pairs == {(one.name, other.name) for one, other in itertools.permutations(LABS, 2)}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        SHARING,
+        pytest.param(tuple(lab.name for lab in LABS), marks=pytest.mark.exhaustive),
+    ],
+    ids=("sharing", "all"),
+)
+def test_each_lab_ends_the_same_alone_and_after_each_other_one(workshop: Workshop, names: tuple[str, ...]) -> None:
+    labs = tuple(RUNBOOK.lab(name) for name in names)
+    ends = {lab.name: alone(workshop, lab) for lab in labs}
+    assert all(ends.values())
+    before = ""
+    for lab in walk(labs):
+        ran = workshop.run(f"lab.{lab.name}")
+        assert ran.status == 0, f"{lab.name} after {before}:\n{ran.said}"
+        assert ends_with(workshop, lab) == ends[lab.name], f"{lab.name} after {before}"
+        before = lab.name
