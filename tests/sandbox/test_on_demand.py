@@ -36,14 +36,14 @@ async def test_it_runs_from_the_first_connection_on(tmp_path: Path) -> None:
         stacks = ManagedStacks(tmp_path, group)
         stacks.on_demand("secondary", tmp_path, claimed)
         await asyncio.sleep(0)
-        assert list(stacks.idle_seconds) == [], "what does not run is not idle"
+        assert stacks.running == (), "nobody has called it"
         asked = [asyncio.to_thread(ask, claimed.access, path) for path in ("/api/v1/nodes", "/api/v1/namespaces")]
         nodes, namespaces = await asyncio.gather(*asked)
         assert len(nodes["items"]) == 3, "who came first was answered as anybody later"
         assert "default" in {item["metadata"]["name"] for item in namespaces["items"]}
-        assert len(list(stacks.idle_seconds)) == 1
+        assert len(stacks.running) == 1
         stacks.cancel()
-    assert list(stacks.idle_seconds) == []
+    assert stacks.running == ()
 
 
 async def test_it_ends_uncalled(tmp_path: Path) -> None:

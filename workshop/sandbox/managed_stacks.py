@@ -11,7 +11,7 @@ import itertools
 import logging
 import re
 import shutil
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from pathlib import Path
 
 from .kubeconfig import Entry, kubeconfig
@@ -31,8 +31,8 @@ class ManagedStacks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def idle_seconds(self) -> Iterable[float]:
-        return [stack.api.idle_seconds for stack in self._running]
+    def running(self) -> tuple[KubernetesStack, ...]:
+        return tuple(self._running)
 
     async def start(self, name: str, pool: NodePool) -> ManagedStack:
         """A new one, ready for kubectl."""

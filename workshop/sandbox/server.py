@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -30,6 +30,7 @@ from .azure import settings as azure_settings
 from .azure.cloud import Cloud
 from .azure.server import ArmServer
 from .certificates import write_private
+from .idleness import until_idle
 from .kubeconfig import PRIMARY, SECONDARY, Entry, kubeconfig
 from .managed_stacks import ManagedStacks
 from .network import ARM_PORT, Network
@@ -77,13 +78,19 @@ async def serve(state: State, idle_seconds: float) -> None:
             managed = ManagedStacks(state.clusters, group)
             managed.on_demand(SECONDARY, state.secondary, secondary)
             arm = await _start_arm(state, primary, managed, settings)
-            _stop_when_idle(
-                lambda: min(stack.api.idle_seconds, arm.idle_seconds, *managed.idle_seconds), idle_seconds, stopping
-            )
+
+            def idle() -> float:
+                return min(arm.idle_seconds, *(each.api.idle_seconds for each in (stack, *managed.running)))
+
+            async def traffic() -> int:
+                return sum([await each.traffic() for each in (stack, *managed.running)])
+
+            watching = group.create_task(_stop_when_idle(idle, traffic, idle_seconds, stopping))
             await stack.ready.wait()
             _announce(state, primary)
             await stopping.wait()
             await arm.stop()
+            watching.cancel()
             ready_made.cancel()
             managed.cancel()
     finally:
@@ -123,13 +130,12 @@ def _announce(state: State, primary: Claim) -> None:
     log.info("ready at %s", url)
 
 
-def _stop_when_idle(idle: Callable[[], float], idle_seconds: float, stopping: asyncio.Event) -> None:
-    left = idle_seconds - idle()
-    if left > 0:
-        asyncio.get_running_loop().call_later(left, _stop_when_idle, idle, idle_seconds, stopping)
-    else:
-        log.info("no request for %.0f s", idle_seconds)
-        stopping.set()
+async def _stop_when_idle(
+    idle: Callable[[], float], traffic: Callable[[], Awaitable[int]], idle_seconds: float, stopping: asyncio.Event
+) -> None:
+    await until_idle(idle, traffic, idle_seconds)
+    log.info("neither a request nor traffic for %.0f s", idle_seconds)
+    stopping.set()
 
 
 def _raise_file_limit() -> None:

@@ -27,6 +27,8 @@ from .node import Node
 from .node_pool import NodePool
 
 _REVISION_EPOCH = 1_700_000_000
+_LOOK_SECONDS = 5.0
+_TRAFFIC = "/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*upstream_cx_rx_bytes_total%24"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,15 @@ class KubernetesStack:
     def scale(self, pool: NodePool) -> None:
         """Have this many nodes from now on."""
         self._node.scale(pool)
+
+    async def traffic(self) -> int:
+        """How many bytes have come out of the cluster by load balancers and node ports."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                said = await self._mesh.data_plane.admin(_TRAFFIC)
+        except (OSError, TimeoutError):
+            return 0
+        return sum(int(line.rpartition(":")[2]) for line in said.splitlines())
 
     async def run(self) -> None:
         """Until cancelled. Ends with the failure of a part, if one fails. Who connects before the first objects are
