@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 API_PORT = 6443
@@ -34,6 +35,34 @@ def listen_port(port: int) -> int:
     addresses are used through this function by everything that connects to them.
     """
     return port if port >= 1024 else port + _LOW_PORT_SHIFT
+
+
+def is_pod(address: str) -> bool:
+    """Whether an address is a pod's, of whichever cluster of the sandbox."""
+    return (octets := _of_sandbox(address)) is not None and 16 <= octets[2] < 32
+
+
+def is_load_balancer(address: str) -> bool:
+    """Whether it is a load balancer's, of whichever cluster: those are open to everybody."""
+    return (octets := _of_sandbox(address)) is not None and octets[2] == 1
+
+
+def is_cluster_ip(address: str) -> bool:
+    return (octets := _of_sandbox(address)) is not None and octets[2] >= 128
+
+
+def in_sandbox(address: str) -> bool:
+    """Whether it is an address of a sandbox at all."""
+    return _of_sandbox(address) is not None
+
+
+@lru_cache(maxsize=4096)
+def _of_sandbox(address: str) -> bytes | None:
+    try:
+        octets = ipaddress.IPv4Address(address).packed
+    except ValueError:
+        return None
+    return octets if octets[0] == 127 and octets[1] in BLOCKS else None
 
 
 def may_listen(port: int) -> bool:

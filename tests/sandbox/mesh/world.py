@@ -119,6 +119,12 @@ class World:
         received is in `received`.
         """
         address = self._pod_object(name, {"app": app, "version": version}, namespace)
+        await self.serve(name, version, address, listen_port(port))
+        self._publish_endpoints(namespace, app)
+        return address
+
+    async def serve(self, name: str, version: str, address: str, port: int) -> None:
+        """Answer every request to an address with `version`, and keep it in `received` under `name`."""
         application = web.Application()
 
         async def answer(request: web.Request) -> web.Response:
@@ -129,9 +135,10 @@ class World:
             return web.json_response(body, status=int(request.headers.get("x-answer", 200)))
 
         application.router.add_route("*", "/{tail:.*}", answer)
-        await self._listen(application, address, port)
-        self._publish_endpoints(namespace, app)
-        return address
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, address, port).start()
+        self._runners.append(runner)
 
     async def serve_tcp(self, name: str, app: str, port: int, greeting: bytes) -> None:
         """A ready pod whose server speaks first, and then echoes."""
@@ -205,12 +212,6 @@ class World:
             "pods", namespace, name, lambda pod: pod.update(status=status), manager="test", subresource="status"
         )
         return address
-
-    async def _listen(self, application: web.Application, address: str, port: int) -> None:
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, address, listen_port(port)).start()
-        self._runners.append(runner)
 
     def _publish_endpoints(self, namespace: str, app: str) -> None:
         service = self.cluster.find("services", namespace, app)

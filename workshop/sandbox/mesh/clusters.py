@@ -57,10 +57,13 @@ def targets(registry: Registry, rules: Rules, namespace: str) -> Iterator[Target
 
 
 def cluster(proxy_id: str, target: Target) -> dict[str, Any]:
-    made = eds(name(proxy_id, target.service.host, target.port.number, target.subset))
+    cluster_name = name(proxy_id, target.service.host, target.port.number, target.subset)
     pool = target.traffic.get("connectionPool") or {}
+    if target.service.forwarded:
+        made: dict[str, Any] = {"name": cluster_name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
+    else:
+        made = {**eds(cluster_name), **policies.load_balancer(target.traffic.get("loadBalancer") or {})}
     made.update(policies.connection(pool))
-    made.update(policies.load_balancer(target.traffic.get("loadBalancer") or {}))
     made.update(policies.outlier_detection(target.traffic.get("outlierDetection")))
     if target.port.protocol != "tcp":
         made["typed_extension_protocol_options"] = _http_options(target.port.protocol == "http2", pool)

@@ -8,19 +8,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from typing import Any
 
+from workshop.sandbox import service_entries
 from workshop.sandbox.cluster import Cluster, Object, WatchEvent
 
 from . import clusters, registry, rules, translation
+from .clusters import Target
 from .data_plane import DataPlane
 from .reaction import Reaction
+from .registry import Registry
+from .rules import Rules
+from .service_entries import services as from_entries
 from .xds.ads import Configuration
 
 GATEWAYS = "gateways.networking.istio.io"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
 _SLICES = "endpointslices.discovery.k8s.io"
-_WATCHED = ("services", _SLICES, "pods", GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)
+_RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, service_entries.RESOURCE)
+_WATCHED = ("services", _SLICES, "pods", *_RULES)
 
 
 @dataclass
@@ -34,6 +41,20 @@ class _Kept:
         return self if self.origin == origin else _Kept(origin)
 
 
+_NOTHING = _Kept(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The mesh as proxies of one namespace see it, and what they were made of it."""
+
+    services: Registry
+    targets: list[Target]
+    localities: list[tuple[Target, list[dict[str, Any]]]]
+    by_services: _Kept
+    by_rules: _Kept
+
+
 class ControlPlane:
     """`start` and `stop` are called by each replica of istiod; any of them being there is enough."""
 
@@ -43,7 +64,7 @@ class ControlPlane:
         self._task: asyncio.Task[None] | None = None
         self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
         self._labels: dict[str, Object] = {}
-        self._services = self._rules = _Kept(None)
+        self._views: dict[str, _View] = {}
         data_plane.changed.append(self._reaction.trigger)
 
     @property
@@ -78,26 +99,40 @@ class ControlPlane:
 
     async def _translate(self) -> None:
         list_ = self._cluster.list
-        services = registry.build(list_("services"), list_(_SLICES), list_("pods"))
+        own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
+        entries = list(service_entries.hosts(list_(service_entries.RESOURCE)))
         in_force = rules.build(list_(GATEWAYS), list_(VIRTUAL_SERVICES), list_(DESTINATION_RULES))
-        self._services = self._services.still((services, in_force.destination_rules))
-        self._rules = self._rules.still((services, in_force))
-        targets = {}
+        views: dict[str, _View] = {}
         parts = {"shared": translation.shared()}
         for proxy in list(self._data_plane.proxies.values()):
-            if proxy.namespace not in targets:
-                found = list(clusters.targets(services, in_force, proxy.namespace))
-                targets[proxy.namespace] = found, translation.localities(found)
-            found, localities = targets[proxy.namespace]
-            if proxy.id not in self._services.made:
-                self._services.made[proxy.id] = translation.from_services(proxy, services, found)
-            if proxy.id not in self._rules.made:
-                self._rules.made[proxy.id] = translation.from_rules(proxy, services, in_force)
-            one, other = self._services.made[proxy.id], self._rules.made[proxy.id]
+            if proxy.namespace not in views:
+                views[proxy.namespace] = self._view(proxy.namespace, own, entries, in_force)
+            view = views[proxy.namespace]
+            by_services, by_rules = view.by_services, view.by_rules
+            if proxy.id not in by_services.made:
+                by_services.made[proxy.id] = translation.from_services(proxy, view.services, view.targets)
+            if proxy.id not in by_rules.made:
+                by_rules.made[proxy.id] = translation.from_rules(proxy, view.services, in_force)
+            one, other = by_services.made[proxy.id], by_rules.made[proxy.id]
             parts[proxy.id] = Configuration(
                 one.clusters,
-                translation.assignments(proxy, localities),
+                translation.assignments(proxy, view.localities),
                 {**one.listeners, **other.listeners},
                 other.routes,
             )
+        self._views = views
         await self._data_plane.publish(parts)
+
+    def _view(self, namespace: str, own: Registry, entries: list[service_entries.Host], in_force: Rules) -> _View:
+        """What a namespace sees, with what was made for its proxies before as far as it is still good."""
+        seen = service_entries.preferred(entries, namespace).values()
+        services = own.with_others(from_entries(seen)) if seen else own
+        before = self._views.get(namespace)
+        targets = list(clusters.targets(services, in_force, namespace))
+        return _View(
+            services,
+            targets,
+            translation.localities(targets),
+            (before.by_services if before else _NOTHING).still((services, in_force.destination_rules)),
+            (before.by_rules if before else _NOTHING).still((services, in_force)),
+        )

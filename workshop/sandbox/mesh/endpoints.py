@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workshop.sandbox.network import listen_port
+from workshop.sandbox.network import is_pod, listen_port
 
 from .registry import Endpoint
 
@@ -20,11 +20,18 @@ def locality(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
     return [
         {
             "lb_endpoints": [
-                {"endpoint": {"address": socket_address(endpoint.address, listen_port(endpoint.port))}}
+                _weighted(endpoint)
                 for endpoint in sorted(endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
             ]
         }
     ]
+
+
+def _weighted(endpoint: Endpoint) -> dict[str, Any]:
+    """What is no pod, such as another cluster's load balancer, listens where it says."""
+    port = listen_port(endpoint.port) if is_pod(endpoint.address) else endpoint.port
+    made: dict[str, Any] = {"endpoint": {"address": socket_address(endpoint.address, port)}}
+    return made if endpoint.weight == 1 else {**made, "load_balancing_weight": endpoint.weight}
 
 
 def assignment(cluster: str, endpoints: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from workshop.sandbox.network import SIDECAR_PORT, listen_port
 
-from . import clusters, cors, faults
+from . import clusters, cors, faults, policies
 from .endpoints import socket_address
 from .proxies import Proxy
 from .registry import Port, Registry, Service
@@ -20,30 +20,34 @@ HEALTH_PATH = "/healthz/ready"
 
 Filter = dict[str, Any]
 
+_NO_POLICY: Mapping[str, Any] = {}
 
-def sidecar(proxy: Proxy, registry: Registry) -> dict[str, Any]:
+
+def sidecar(
+    proxy: Proxy, registry: Registry, traffic: Mapping[tuple[str, int], Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
     """Takes all that leaves the pod; the PROXY protocol header says where it was going.
 
     On a port where services speak HTTP one chain serves them all, for the request names the host. TCP goes by
-    the service's address. Where nobody said what a port speaks, the first bytes decide. The rest is passed on.
+    the service's address; of several services with the same one the first counts. Where nobody said what a port
+    speaks, the first bytes decide. The rest is passed on. `traffic` are policies by host and port.
     """
     chains: list[dict[str, Any]] = []
     guessed: list[int] = []
     for number, serving in registry.by_port.items():
         http = _http(f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
-        if any(port.protocol != "tcp" for _, port in serving):
+        speaks_http = any(port.protocol != "tcp" for _, port in serving)
+        if speaks_http:
             chains.append(_chain(f"http_{number}", {"destination_port": number}, http))
-        for service, port in serving:
-            if service.address and port.protocol in ("tcp", "auto"):
-                if port.protocol == "auto":
-                    guessed.append(number)
-                    spoken = {
-                        **_destination(service, port),
-                        "application_protocols": ["http/1.0", "http/1.1", "h2c"],
-                    }
-                    chains.append(_chain(f"http_{service.host}_{number}", spoken, http))
-                tcp = _tcp(clusters.name(proxy.id, service.host, number))
-                chains.append(_chain(f"tcp_{service.host}_{number}", _destination(service, port), tcp))
+        for service, match in _by_destination(number, serving, wildcard=not speaks_http):
+            port = service.port(number)
+            if port is not None and port.protocol == "auto":
+                guessed.append(number)
+                spoken = {**match, "application_protocols": ["http/1.0", "http/1.1", "h2c"]}
+                chains.append(_chain(f"http_{service.host}_{number}", spoken, http))
+            policy = (traffic or {}).get((service.host, number), _NO_POLICY)
+            tcp = _tcp(clusters.name(proxy.id, service.host, number), policy)
+            chains.append(_chain(f"tcp_{service.host}_{number}", match, tcp))
     return {
         "name": f"{proxy.id}/outbound",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{SIDECAR_PORT}",
@@ -94,11 +98,29 @@ def forward(name: str, addresses: Iterable[tuple[str, int]], cluster: str) -> di
     }
 
 
-def _destination(service: Service, port: Port) -> dict[str, Any]:
-    return {
-        "destination_port": port.number,
-        "prefix_ranges": [{"address_prefix": service.address, "prefix_len": 32}],
-    }
+def _by_destination(
+    number: int, serving: Iterable[tuple[Service, Port]], *, wildcard: bool
+) -> Iterator[tuple[Service, dict[str, Any]]]:
+    """Services that may speak plain TCP on a port, with what their connections are told by.
+
+    A forwarded one without addresses takes all of the port that nobody else has, if it may (`wildcard`).
+    """
+    taken: set[str] = set()
+    for service, port in serving:
+        if port.protocol in ("tcp", "auto"):
+            prefixes = [address for address in service.addresses if address not in taken]
+            taken.update(prefixes)
+            if prefixes:
+                yield service, {"destination_port": number, "prefix_ranges": [_prefix(one) for one in prefixes]}
+            elif wildcard and service.forwarded and not service.addresses and "" not in taken:
+                taken.add("")
+                yield service, {"destination_port": number}
+
+
+def _prefix(address: str) -> dict[str, Any]:
+    """Of an address, or of a network ("10.0.0.0/8")."""
+    first, _, length = address.partition("/")
+    return {"address_prefix": first, "prefix_len": int(length or 32)}
 
 
 def _chain(name: str, match: Mapping[str, Any], network_filter: Filter) -> dict[str, Any]:
@@ -120,9 +142,9 @@ def _inspectors(ports: list[int]) -> list[dict[str, Any]]:
     return [{**_listener_filter("http_inspector", "HttpInspector"), "filter_disabled": {"not_match": among}}]
 
 
-def _tcp(cluster: str) -> Filter:
+def _tcp(cluster: str, traffic: Mapping[str, Any] = _NO_POLICY) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
-    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster}
+    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **policies.tcp_proxy(traffic)}
 
 
 def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:

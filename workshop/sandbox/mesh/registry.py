@@ -36,11 +36,12 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a ready pod serves one port. `labels` are the pod's; subsets select by them."""
+    """Where a ready pod, or what a ServiceEntry names, serves one port. Subsets select by `labels`."""
 
     address: str
     port: int
     labels: Mapping[str, str]
+    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,33 @@ class Service:
     name: str
     namespace: str
     address: str
-    """The cluster IP, "" for a headless service."""
+    """The cluster IP, "" for a headless service. A ServiceEntry's may be a network."""
     ports: tuple[Port, ...]
     selector: Mapping[str, str]
     target_ports: Mapping[int, int | str]
     endpoints: Mapping[int, tuple[Endpoint, ...]] = field(compare=False)
     """Ready endpoints by the service's port. They come and go; what else is made of a service stays the same."""
+    hostname: str = ""
+    """A ServiceEntry's; a Service's follows from its name."""
+    more_addresses: tuple[str, ...] = ()
+    forwarded: bool = False
+    """Has no endpoints: a connection goes on to where it was going."""
 
     @property
     def host(self) -> str:
-        return f"{self.name}.{self.namespace}.{DOMAIN}"
+        return self.hostname or f"{self.name}.{self.namespace}.{DOMAIN}"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.address, *self.more_addresses) if self.address else ()
+
+    def domains(self, namespace: str) -> list[str]:
+        """The names by which requests from `namespace` may ask for it."""
+        single = [address for address in self.addresses if "/" not in address]
+        if self.hostname:
+            return [self.hostname, *single]
+        names = [self.host, f"{self.name}.{self.namespace}.svc", f"{self.name}.{self.namespace}"]
+        return [*names, *([self.name] if namespace == self.namespace else []), *single]
 
     def port(self, number: int) -> Port | None:
         return next((port for port in self.ports if port.number == number), None)
@@ -65,7 +83,14 @@ class Service:
 
 @dataclass(frozen=True)
 class Registry:
+    """What sidecars and gateways of one namespace know, or only the cluster's own services."""
+
     services: tuple[Service, ...]
+
+    def with_others(self, others: Iterable[Service]) -> Registry:
+        """Also `others`, after its own; of two with the same host the first counts."""
+        added = tuple(sorted(others, key=lambda service: (service.namespace, service.name, service.host)))
+        return Registry((*self.services, *(other for other in added if other.host not in self.by_host)))
 
     @cached_property
     def by_host(self) -> Mapping[str, Service]:

@@ -13,6 +13,7 @@ from typing import Any
 from .actions import REDIRECT_CODES
 from .faults import GRPC_STATUS
 from .policies import LOAD_BALANCERS
+from .service_entries import PROTOCOLS
 from .translation import HTTP_PROTOCOLS
 
 _STRING_MATCH = ("exact", "prefix", "regex")
@@ -95,13 +96,19 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         *(f"{level}.{field}" for level in _POLICY_LEVELS for field in _POLICY),
         *(f"{level}.port.number" for level in _POLICY_LEVELS if level.endswith("portLevelSettings")),
     ),
+    "ServiceEntry": (
+        *("hosts", "addresses", "location", "resolution", "exportTo"),
+        *_each("ports", "number", "name", "protocol", "targetPort"),
+        *_each("endpoints", "address", "ports.*", "labels.*", "weight"),
+    ),
 }
 
 VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("Gateway", "servers.port.protocol"): frozenset(HTTP_PROTOCOLS),
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
     ("VirtualService", "http.fault.abort.grpcStatus"): frozenset(GRPC_STATUS),
-    ("DestinationRule", "exportTo"): frozenset({"*", "."}),
+    ("ServiceEntry", "ports.protocol"): frozenset(PROTOCOLS),
+    ("ServiceEntry", "resolution"): frozenset({"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"}),
     **{
         ("DestinationRule", f"{level}.{field}"): values
         for level in _POLICY_LEVELS

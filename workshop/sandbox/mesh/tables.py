@@ -77,11 +77,7 @@ def _common_hosts(server_hosts: list[str], gateway: Object, virtual_service: Obj
 
 
 def _service_host(context: Context, service: Service, port: Port, in_force: MeshRules) -> dict[str, Any]:
-    names = [service.host, f"{service.name}.{service.namespace}.svc", f"{service.name}.{service.namespace}"]
-    if service.namespace == context.proxy.namespace:
-        names.append(service.name)
-    if service.address:
-        names.append(service.address)
+    names = service.domains(context.proxy.namespace)
     for rule in in_force.candidates(service.host):
         if chosen := routes.translate(rule, context):
             return _virtual_host(f"{service.host}:{port.number}", names, chosen)

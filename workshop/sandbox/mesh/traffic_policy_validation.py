@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from . import checks
 from .durations import seconds
 from .policies import PARTS
 
@@ -31,9 +32,8 @@ def find_problems(policy: Policy | None) -> Iterator[str]:
     ports: set[int] = set()
     for level in levels:
         number = (level.get("port") or {}).get("number", 0)
-        if not 1 <= number <= 65535:
-            yield f"port number {number} must be in the range 1..65535"
-        elif number in ports:
+        yield from checks.port(number)
+        if number in ports:
             yield f"duplicate port level settings for port {number}"
         ports.add(number)
         yield from _parts(level)
@@ -59,15 +59,15 @@ def _connection_pool(pool: Policy) -> Iterator[str]:
             yield f"{words} must be non-negative"
     tcp, http = pool.get("tcp") or {}, pool.get("http") or {}
     for owner, field in ((tcp, "connectTimeout"), (tcp, "idleTimeout"), (tcp, "maxConnectionDuration")):
-        yield from _duration(field, owner.get(field))
-    yield from _duration("idleTimeout", http.get("idleTimeout"))
+        yield from checks.duration(field, owner.get(field))
+    yield from checks.duration("idleTimeout", http.get("idleTimeout"))
     for field in ("time", "interval"):
         yield from _whole_seconds(f"tcpKeepalive.{field}", (tcp.get("tcpKeepalive") or {}).get(field))
 
 
 def _outlier_detection(outlier: Policy) -> Iterator[str]:
     for field in ("interval", "baseEjectionTime"):
-        yield from _duration(field, outlier.get(field))
+        yield from checks.duration(field, outlier.get(field))
     for field in ("maxEjectionPercent", "minHealthPercent"):
         if not 0 <= outlier.get(field, 0) <= 100:
             yield f"percentage {outlier[field]} is not in range 0..100"
@@ -84,24 +84,14 @@ def _load_balancer(balancer: Policy) -> Iterator[str]:
     if cookie is not None:
         if not cookie.get("name"):
             yield "name required for HttpCookie"
-        if "ttl" in cookie:
-            yield from _duration("ttl", cookie["ttl"], least=0.0)
+        if cookie.get("ttl") != "0s":
+            yield from checks.duration("ttl", cookie.get("ttl"))
     if hashing.get("minimumRingSize") and ("ringHash" in hashing or "maglev" in hashing):
         yield "only one of MinimumRingSize, RingHash and Maglev can be specified"
 
 
-def _duration(what: str, text: str | None, *, least: float = 0.001) -> Iterator[str]:
-    if text is None:
-        return
-    try:
-        if seconds(text) < least:
-            yield f"invalid {what}: duration must be greater than 1ms"
-    except ValueError:
-        yield f"invalid {what}: invalid duration {text}"
-
-
 def _whole_seconds(what: str, text: str | None) -> Iterator[str]:
     """Envoy counts these in seconds; istiod drops the fraction, which here would be ignoring it."""
-    yield from (problems := list(_duration(what, text)))
+    yield from (problems := list(checks.duration(what, text)))
     if text is not None and not problems and seconds(text) % 1:
         yield f"invalid {what}: only whole seconds are supported by the sandbox"

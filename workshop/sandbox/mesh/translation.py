@@ -28,10 +28,12 @@ def shared() -> Configuration:
 
 def from_services(proxy: Proxy, registry: Registry, targets: Iterable[Target]) -> Configuration:
     """What changes with services and DestinationRules only: clusters, and a sidecar's listener."""
+    targets = list(targets)
     own = {made["name"]: made for made in (clusters.cluster(proxy.id, target) for target in targets)}
     if proxy.kind == "gateway":
         return Configuration(own)
-    listener = listeners.sidecar(proxy, registry)
+    traffic = {(target.service.host, target.port.number): target.traffic for target in targets if not target.subset}
+    listener = listeners.sidecar(proxy, registry, traffic)
     return Configuration(own, listeners={listener["name"]: listener})
 
 
@@ -48,7 +50,11 @@ def from_rules(proxy: Proxy, registry: Registry, rules: Rules) -> Configuration:
 
 def localities(targets: Iterable[Target]) -> list[tuple[Target, list[dict[str, Any]]]]:
     """The ready endpoints of each target, in Envoy's words."""
-    return [(target, endpoints.locality(endpoints.selected(target.endpoints, target.labels))) for target in targets]
+    return [
+        (target, endpoints.locality(endpoints.selected(target.endpoints, target.labels)))
+        for target in targets
+        if not target.service.forwarded
+    ]
 
 
 def assignments(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
 
-from . import checks, hosts, traffic_policy_validation, virtual_service_validation
+from . import checks, hosts, service_entry_validation, traffic_policy_validation, virtual_service_validation
 from .support import SUPPORTED, unsupported
 
 GROUP = "networking.istio.io"
@@ -58,6 +58,7 @@ def find_problems(kind: str, obj: Object) -> Iterator[str]:
         "Gateway": _gateway,
         "VirtualService": virtual_service_validation.find_problems,
         "DestinationRule": _destination_rule,
+        "ServiceEntry": service_entry_validation.find_problems,
     }
     yield from of_kind[kind](spec, namespace)
 
@@ -90,6 +91,7 @@ def _destination_rule(spec: Object, namespace: str) -> Iterator[str]:
         yield "destination rule: host is required"
     else:
         yield from checks.host(hosts.resolve(spec["host"], namespace))
+    yield from checks.export_to(spec.get("exportTo") or [], namespace)
     yield from traffic_policy_validation.find_problems(spec.get("trafficPolicy"))
     names: set[str] = set()
     for subset in spec.get("subsets") or []:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
 
+from workshop.sandbox import service_entries
 from workshop.sandbox.cluster import Cluster, Object
 
 Endpoint = tuple[str, int]
@@ -19,12 +21,18 @@ class Directory:
         self._by_address: dict[str, Object] = {}
         self._slices: dict[tuple[str, str], dict[str, Object]] = {}
         self._ready: dict[tuple[str, int], list[Endpoint]] = {}
+        self._entries: dict[tuple[str, str], Object] = {}
+        self._external: dict[str, Mapping[str, service_entries.Host]] = {}
         self.changed: list[Callable[[], None]] = []
         """Called after endpoints changed."""
 
     async def run(self) -> None:
-        async for event in self._cluster.watch("services", "endpointslices.discovery.k8s.io"):
+        watched = ("services", "endpointslices.discovery.k8s.io", service_entries.RESOURCE)
+        async for event in self._cluster.watch(*watched):
             meta = event.object["metadata"]
+            if event.resource == service_entries.RESOURCE:
+                self._entry((meta["namespace"], meta["name"]), event.object, event.type == "DELETED")
+                continue
             if event.resource == "services":
                 self._service((meta["namespace"], meta["name"]), event.object, event.type == "DELETED")
             else:
@@ -47,6 +55,28 @@ class Directory:
             address = service["spec"].get("clusterIP", "")
             if address and address != "None":
                 self._by_address[address] = service
+
+    def _entry(self, key: tuple[str, str], entry: Object, gone: bool) -> None:
+        self._entries.pop(key, None)
+        if not gone:
+            self._entries[key] = entry
+        self._external.clear()
+
+    def external(self, name: str, namespace: str) -> str | None:
+        """What sidecars in `namespace` answer for a ServiceEntry's host: its first single address."""
+        host = self._seen_from(namespace).get(name.lower())
+        return next((address for address in host.addresses if "/" not in address), None) if host else None
+
+    def is_external(self, address: str, namespace: str) -> bool:
+        """Whether an address is one that a ServiceEntry gives to its hosts."""
+        known = (one for host in self._seen_from(namespace).values() for one in host.addresses)
+        return any(ip_address(address) in ip_network(one, strict=False) for one in known)
+
+    def _seen_from(self, namespace: str) -> Mapping[str, service_entries.Host]:
+        if namespace not in self._external:
+            found = service_entries.hosts(self._entries.values())
+            self._external[namespace] = service_entries.preferred(found, namespace)
+        return self._external[namespace]
 
     def lookup(self, name: str, namespace: str) -> str | None:
         """An address for `name`, `name.ns`, `name.ns.svc` or `name.ns.svc.cluster.local`, asked in `namespace`."""

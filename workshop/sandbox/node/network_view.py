@@ -7,7 +7,8 @@ where it was going; Envoy decides. A pod has a sidecar when its init container `
 there is no way around it, so what starts before the proxy listens gets "connection refused", as it would on
 a real cluster.
 
-Connections stay within the sandbox's own addresses; every other name does not resolve.
+Connections stay within the sandbox's own addresses, and the load balancers of its other clusters; every other name
+does not resolve.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import lru_cache
 
 import aiohttp
 
-from workshop.sandbox.network import SIDECAR_PORT, Network, listen_port
+from workshop.sandbox.network import SIDECAR_PORT, Network, is_load_balancer, listen_port
 from workshop.sandbox.node.directory import Directory
 from workshop.sandbox.node.http_client import PodHttpClient
 from workshop.sandbox.node.sessions import new_session
@@ -75,15 +76,20 @@ class PodNetwork:
         """The address of a name as the cluster's DNS answers it.
 
         A service's cluster address, one of the pods of a headless service, `localhost` (the pod itself), or
-        the address that was given. Raises socket.gaierror for everything else.
+        the address that was given. A pod with a sidecar also knows the hosts of ServiceEntries, as where Istio's
+        proxies answer for DNS. Raises socket.gaierror for everything else.
         """
         if host in ("localhost", "127.0.0.1", self.ip):
             return self.ip
         if _number(host) is not None:
-            if host in self._block:
+            if host in self._block or is_load_balancer(host):
+                return host
+            if self.sidecar and self._directory.is_external(host, self.namespace):
                 return host
             raise OSError(101, f"Network is unreachable: the sandbox has no way to {host}")
         found = self._directory.lookup(host.rstrip("."), self.namespace)
+        if found is None and self.sidecar:
+            found = self._directory.external(host.rstrip("."), self.namespace)
         if found is None:
             raise socket.gaierror(socket.EAI_NONAME, f"Could not resolve host: {host}")
         return found
