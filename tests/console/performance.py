@@ -154,6 +154,7 @@ def breaker() -> Iterator[Event]:
         title = "one connection" if connections == 1 else "two connections"
         measurement = Measurement(f"Answers over {title}", (Bar("200", share), Bar("503", 1 - share)), 40, 0.2)
         verdict = Verdict("pass", f"{title}: as expected", (measurement,))
+        yield Progress("istio.circuit-breaker", title, 40, 40, step=2)
         yield Measured("istio.circuit-breaker", title.capitalize(), verdict, step=2)
     yield finished(
         "istio.circuit-breaker",

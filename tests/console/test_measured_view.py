@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from tests.console.performance import breaker
 from tests.console.rendering import bare, live, live_screen, plain, region, written
-from workshop.runbook.events import LabStarted, Measured, StepStarted
+from workshop.runbook.events import LabStarted, Measured, Progress, StepStarted
 
 
 def test_each_measurement_is_shown_once_and_before_the_steps_line() -> None:
@@ -35,6 +35,9 @@ def test_a_terminal_shows_it_at_once_above_the_running_step(width: int) -> None:
         if isinstance(event, Measured):
             assert bare(written(screen)).splitlines()[-1].strip().endswith(": as expected")
             assert "Limit the connections to one" in region(screen)
+            assert "40 of 40" not in region(screen)
+        elif isinstance(event, Progress):
+            assert "40 of 40" in region(screen)
     assert max(cell_len(line) for line in bare(live(breaker(), width)).splitlines()) <= width
 
 

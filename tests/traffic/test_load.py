@@ -47,7 +47,8 @@ async def test_sends_exactly_the_count_over_few_kept_connections() -> None:
     assert 0 < result.percentile(0.5) <= result.percentile(0.99) <= result.seconds
 
 
-async def test_concurrency_is_reached_and_bounded() -> None:
+@pytest.mark.parametrize(("count", "concurrency"), [(40, 8), (400, 128)])
+async def test_concurrency_is_reached_and_bounded(count: int, concurrency: int) -> None:
     gate = asyncio.Event()
 
     async def gated(request: web.Request) -> web.Response:
@@ -55,12 +56,12 @@ async def test_concurrency_is_reached_and_bounded() -> None:
         return web.Response(text="ok")
 
     async with serving(gated) as server:
-        sending = asyncio.ensure_future(send(server.url, count=40, concurrency=8, classify=by_body))
-        await eventually(lambda: server.busy == 8)
+        sending = asyncio.ensure_future(send(server.url, count=count, concurrency=concurrency, classify=by_body))
+        await eventually(lambda: server.busy == concurrency)
         gate.set()
         result = await sending
-    assert result.answers == 40
-    assert server.most_busy == 8
+    assert (result.answers, result.errors) == (count, {})
+    assert server.most_busy == concurrency
 
 
 async def test_classifies_by_status_headers_and_body() -> None:

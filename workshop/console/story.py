@@ -117,6 +117,8 @@ class Story:
             case events.Told():
                 lab.told.setdefault(event.step, []).append(event.text)
             case events.Measured():
+                if event.step in lab.running:
+                    lab.running[event.step].waiting = lab.running[event.step].progress = None
                 yield from self._held_back(lab)
                 lab.printed = True
                 yield self.lines.measured(event)
