@@ -94,25 +94,9 @@ async def test_httpbin_says_what_it_was_asked(place: Place) -> None:
     assert (await place.exec("app", "curl", "-m", "0.05", f"{at}/delay/5"))[0] == 28
 
 
-async def test_podinfo_has_its_version_color_and_health(place: Place) -> None:
-    env = [{"name": "PODINFO_UI_COLOR", "value": "#00f"}]
-    app = container("ghcr.io/stefanprodan/podinfo:6.7.0", "./podinfo", "--port=9899", "--level=info", env=env)
-    await place.serving("app", app)
-    at = "localhost:9899"
-    info = await value(place, at)
-    assert (info["version"], info["color"], info["hostname"]) == ("6.7.0", "#00f", "app")
-    assert (await value(place, f"{at}/version"))["version"] == "6.7.0"
-    assert "background: #00f" in await ask(place, "-H", "Accept: text/html", at)
-    assert await value(place, f"{at}/healthz") == {"status": "OK"}
-    assert await ask(place, "-o", "/dev/null", "-w", "%{http_code}", f"{at}/status/503") == "503"
-    await place.exec("app", "curl", "-s", f"{at}/panic")
-    await place.until(lambda: place.state("app", field="lastState").get("terminated", {}).get("exitCode") == 255)
-
-
 @pytest.mark.parametrize(
     ("image", "fields"),
     [
-        ("podinfo", {"args": ["--cache-server=redis"]}),
         ("go-httpbin", {"args": ["-port", "1"]}),
         ("examples-bookinfo-ratings-v1", {"command": ["node", "ratings.js"]}),
         ("examples-helloworld-v1", {"command": ["gunicorn", "-b", "0.0.0.0:5000", "app:app", "--reload"]}),
