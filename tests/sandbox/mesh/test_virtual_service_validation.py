@@ -90,6 +90,7 @@ def test_what_is_fine(http: dict[str, Any]) -> None:
         (routed(corsPolicy={"allowMethods": ["FETCH"]}), '"FETCH" is not a supported HTTP method'),
         (routed(corsPolicy={"exposeHeaders": ["a b"]}), "not a valid header name"),
         (routed(corsPolicy={"maxAge": "1.5s"}), "accurate only to seconds"),
+        (routed(fault={"abort": {"grpcStatus": "NO_SUCH"}}), 'gRPC status "NO_SUCH" is not supported'),
         (routed(fault={"delay": {"fixedDelay": "1s", "percent": 101}}), "percent 101 is not in range"),
         ({"route": [{"destination": {"host": "a_b"}}]}, 'domain name "a_b" invalid'),
         ({"route": [{"destination": {"host": "a", "port": {"number": 0}}}]}, "range 1..65535"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import checks, hosts
 from .durations import seconds
+from .faults import GRPC_STATUS
 from .header_changes import is_authority
 from .virtual_services import MESH
 
@@ -210,6 +211,8 @@ def _fault(fault: Part) -> Iterator[str]:
             yield "abort configured, but error type not set"
         elif not 200 <= abort.get("httpStatus", 200) <= 599:
             yield f"HTTP status {abort['httpStatus']} is not in range 200-599"
+        if abort.get("grpcStatus", "OK") not in GRPC_STATUS:
+            yield f'gRPC status "{abort["grpcStatus"]}" is not supported'
 
 
 def _mirrors(http: Part) -> Iterator[str]:
