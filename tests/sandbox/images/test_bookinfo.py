@@ -200,3 +200,37 @@ async def test_the_page_brings_its_own_style(place: Place) -> None:
     assert "static/bookinfo.css" in text
     assert "https://" not in text.replace("https://en.wikipedia.org/wiki/The_Comedy_of_Errors", "")
     assert (await get(place, "productpage", "/static/bookinfo.css")).headers["content-type"] == "text/css"
+
+
+class HalfSlow(WebProgram):
+    """Ratings of which every other answer takes longer than reviews or productpage wait for."""
+
+    port = 9080
+    requests = 0
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        type(self).requests += 1
+        if self.requests % 2:
+            await asyncio.sleep(60)
+        return web.Response(body=b'{"ratings": {"Reviewer1": 5, "Reviewer2": 4}}')
+
+
+async def test_a_hundred_pages_at_once_get_through_a_fault(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(productpage, "PATIENCE", 1.0)
+    HalfSlow.requests = 0
+    place.programs["examples-bookinfo-ratings-v1"] = HalfSlow
+    await bookinfo(place, version="v2")
+    before = len(asyncio.all_tasks())
+    pages = await asyncio.gather(*(page(place) for _ in range(100)))
+    failed = sum("Sorry, product reviews are currently unavailable for this book." in text for text in pages)
+    assert failed + sum('<font color="black"' in text for text in pages) == 100
+    # Every other of the first hundred calls is slow, and of the fifty that are tried again; a busy machine adds some.
+    assert 25 <= failed <= 60
+    assert 150 <= HalfSlow.requests <= 200
+    names = ("productpage", "reviews", "ratings")
+    for name in names:
+        place.cluster.delete("pods", "default", name, grace_seconds=30)
+    # Nobody waits for the answers that are still to come, not even the pods that would give them.
+    async with asyncio.timeout(5):
+        await place.until(lambda: not any(place.cluster.find("pods", "default", name) for name in names))
+    assert len(asyncio.all_tasks()) < before

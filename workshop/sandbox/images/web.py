@@ -4,6 +4,8 @@ Stopping must lose no request. The pod has left the EndpointSlices by then, but 
 need a moment to hear of it, and a kept connection must not be closed while a request is on its way. So a
 stopping server goes on serving, asks clients to close (`Connection: close`), and ends when nothing was in
 flight for `QUIET` seconds or the grace period is over.
+
+A request whose caller has given up is answered on, as the real services do; but nothing waits for it any more.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
+from typing import Any
 
 from aiohttp import web
 
@@ -19,6 +22,9 @@ from workshop.sandbox.network import listen_port
 
 QUIET = 0.25
 """Seconds: two and a half times what the mesh may take to stop sending here."""
+
+_PARTING = 0.1
+"""Seconds for answers that are given but not yet written when everything else is over."""
 
 _KEPT = 2 * 3600
 """Seconds: longer than Envoy keeps an idle connection (1 h), so that it is never closed under a request."""
@@ -63,7 +69,7 @@ class WebProgram(Program):
         super().__init__(container)
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
-        self._in_flight = 0
+        self._answering: dict[asyncio.Task[Any] | None, web.BaseRequest] = {}
         self._last = 0.0
         self._stopping = False
 
@@ -104,14 +110,15 @@ class WebProgram(Program):
         self.container.log(f"{request.method} {request.path_qs} {response.status}")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._in_flight += 1
+        task = asyncio.current_task()
+        self._answering[task] = request
         try:
             response = await self.answer(request)
         except web.HTTPException as refusal:
             allow = {"Allow": refusal.headers["Allow"]} if "Allow" in refusal.headers else {}
             response = web.Response(text=refusal.text, status=refusal.status, headers=allow)
         finally:
-            self._in_flight -= 1
+            del self._answering[task]
             if self._stopping:
                 self._last = time.monotonic()
         self.record(request, response)
@@ -125,11 +132,19 @@ class WebProgram(Program):
         self._stopping = True
         self._last = now = time.monotonic()
         deadline = now + grace
-        while (now := time.monotonic()) < deadline and (self._in_flight or now < self._last + QUIET):  # noqa: ASYNC110
+        while (now := time.monotonic()) < deadline and (self._awaited() or now < self._last + QUIET):  # noqa: ASYNC110
             await asyncio.sleep(min(0.02, deadline - now))
         self._listener.close()
-        # Not 0, which aiohttp takes for "as long as it takes".
-        await self._server.shutdown(timeout=0.001 if now >= deadline else 1)
+        # Idle connections take all of this time. Not 0, which aiohttp takes for "as long as it takes".
+        await self._server.shutdown(timeout=0.001 if now >= deadline else _PARTING)
+        left = [task for task in self._answering if task is not None]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _awaited(self) -> bool:
+        """Whether anybody still waits for an answer."""
+        return any(request.transport is not None for request in self._answering.values())
 
 
 def propagated(request: web.BaseRequest) -> dict[str, str]:
