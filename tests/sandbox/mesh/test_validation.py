@@ -64,11 +64,6 @@ def test_what_is_fine(kind: str, spec: dict) -> None:
         ),
         (
             "VirtualService",
-            http(fault={"abort": {"grpcStatus": "NO_SUCH"}}),
-            "spec.http[0].fault.abort.grpcStatus",
-        ),
-        (
-            "VirtualService",
             http(retries={"attempts": 1, "retryRemoteLocalities": True}),
             "spec.http[0].retries.retryRemoteLocalities",
         ),

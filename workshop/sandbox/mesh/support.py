@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from .actions import REDIRECT_CODES
-from .faults import GRPC_STATUS
 from .policies import LOAD_BALANCERS
 from .service_entries import PROTOCOLS
 from .translation import HTTP_PROTOCOLS
@@ -106,7 +105,6 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
 VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("Gateway", "servers.port.protocol"): frozenset(HTTP_PROTOCOLS),
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
-    ("VirtualService", "http.fault.abort.grpcStatus"): frozenset(GRPC_STATUS),
     ("ServiceEntry", "ports.protocol"): frozenset(PROTOCOLS),
     ("ServiceEntry", "resolution"): frozenset({"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"}),
     **{
