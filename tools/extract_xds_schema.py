@@ -23,6 +23,7 @@ ROOTS = (
     "envoy/config/listener/v3/listener.proto",
     "envoy/config/route/v3/route.proto",
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
+    "envoy/extensions/transport_sockets/tls/v3/tls.proto",
     "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
     "envoy/service/discovery/v3/discovery.proto",
     f"{_FILTERS}/http/cors/v3/cors.proto",
@@ -30,6 +31,7 @@ ROOTS = (
     f"{_FILTERS}/http/router/v3/router.proto",
     f"{_FILTERS}/listener/http_inspector/v3/http_inspector.proto",
     f"{_FILTERS}/listener/proxy_protocol/v3/proxy_protocol.proto",
+    f"{_FILTERS}/listener/tls_inspector/v3/tls_inspector.proto",
     f"{_FILTERS}/network/http_connection_manager/v3/http_connection_manager.proto",
     f"{_FILTERS}/network/tcp_proxy/v3/tcp_proxy.proto",
 )

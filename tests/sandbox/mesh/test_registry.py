@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.sandbox.mesh import clusters, hosts, registry, rules, translation
+from workshop.sandbox.mesh import clusters, gateways, hosts, registry, rules
 from workshop.sandbox.mesh.endpoints import selected
 from workshop.sandbox.mesh.proxies import Proxy
 
@@ -137,5 +137,5 @@ def test_a_gateways_port_is_its_services_target_port(target: int | str, number: 
     ports = [{"port": 80, "name": "http", "targetPort": target}]
     slices = [{**piece(endpoint("127.64.16.9", "g"), name="gate"), "ports": [{"name": "http", "port": 8081}]}]
     assert (
-        translation.pod_port(proxy, number, registry.build([service("gate", ports=ports)], slices, [])) == expected
+        gateways.pod_port(proxy, number, registry.build([service("gate", ports=ports)], slices, [])) == expected
     )

@@ -16,6 +16,7 @@ from workshop.sandbox.mesh.support import SUPPORTED
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 CONFIGURATIONS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 ROUTE = [{"destination": {"host": "reviews"}}]
+HTTP_443 = {"number": 443, "name": "plain", "protocol": "HTTP"}
 
 
 def virtual_service(**changes: Any) -> dict:
@@ -31,6 +32,11 @@ def gateway(**server: Any) -> dict:
     return {"selector": {"istio": "ingressgateway"}, "servers": [{"port": port, "hosts": ["*"], **server}]}
 
 
+def https(**tls: Any) -> dict:
+    port = {"number": 443, "name": "https", "protocol": "HTTPS"}
+    return gateway(port=port, tls={"mode": "SIMPLE", "credentialName": "page", **tls})
+
+
 def problems(kind: str, spec: dict) -> list[str]:
     return list(validation.find_problems(kind, {"metadata": {"name": "r", "namespace": "shop"}, "spec": spec}))
 
@@ -44,7 +50,9 @@ def problems(kind: str, spec: dict) -> list[str]:
         ("VirtualService", http(headers={"request": {"set": {"x": "y"}}})),
         ("VirtualService", virtual_service(hosts=["*"], gateways=["gate"])),
         ("VirtualService", virtual_service(http=[{"redirect": {"uri": "/", "redirectCode": 308}}])),
-        ("Gateway", gateway(hosts=["*.example.com", "shop/one.example", "./two.example"])),
+        ("Gateway", gateway(hosts=["*.example.com", "shop/one.example", "./two.example", "127.0.0.1"])),
+        ("Gateway", gateway(tls={"httpsRedirect": True})),
+        ("Gateway", https(mode="MUTUAL", minProtocolVersion="TLSV1_2", maxProtocolVersion="TLS_AUTO")),
         ("DestinationRule", {"host": "reviews", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]}),
         ("DestinationRule", {"host": "*.local", "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}}}),
     ],
@@ -68,10 +76,12 @@ def test_what_is_fine(kind: str, spec: dict) -> None:
             "spec.http[0].retries.retryRemoteLocalities",
         ),
         ("VirtualService", virtual_service(tcp=[{"route": ROUTE}]), "spec.tcp"),
-        ("Gateway", gateway(tls={"mode": "SIMPLE"}), "spec.servers[0].tls"),
+        ("Gateway", https(cipherSuites=["ECDHE-ECDSA-AES256-GCM-SHA384"]), "spec.servers[0].tls.cipherSuites"),
+        ("Gateway", https(mode="PASSTHROUGH"), "spec.servers[0].tls.mode"),
+        ("Gateway", gateway(bind="127.0.0.1"), "spec.servers[0].bind"),
         (
             "Gateway",
-            gateway(port={"number": 443, "name": "s", "protocol": "HTTPS"}),
+            gateway(port={"number": 443, "name": "s", "protocol": "TLS"}),
             "spec.servers[0].port.protocol",
         ),
         (
@@ -134,6 +144,18 @@ def test_what_the_sandbox_does_not_do_is_refused_by_its_path(kind: str, spec: di
         ("VirtualService", http(match=[{"uri": {"regex": "(?!a)b"}}]), "invalid regex"),
         ("Gateway", {"selector": {}, "servers": []}, "at least one server"),
         ("Gateway", gateway(hosts=[]), "at least one host"),
+        ("Gateway", gateway(hosts=["shop"]), "short names (non FQDN) are not allowed"),
+        ("Gateway", gateway(hosts=["a_b/shop.example"]), 'invalid namespace value "a_b"'),
+        ("Gateway", https(credentialName=""), "requires a server certificate"),
+        ("Gateway", https(httpsRedirect=True), "only be used with HTTP servers"),
+        ("Gateway", https(minProtocolVersion="TLSV1_3", maxProtocolVersion="TLSV1_2"), "is above"),
+        ("Gateway", {**https(), "servers": [{**https()["servers"][0], "tls": None}]}, "must have TLS settings"),
+        ("Gateway", gateway(tls={"mode": "SIMPLE"}), "TLS settings for plain text HTTP ports"),
+        (
+            "Gateway",
+            {"servers": [*https()["servers"], {**gateway()["servers"][0], "port": HTTP_443}]},
+            "HTTP and HTTPS on port 443",
+        ),
         ("Gateway", gateway(port={"number": 0, "name": "a", "protocol": "HTTP"}), "range 1..65535"),
         ("DestinationRule", {"subsets": []}, "host is required"),
         ("DestinationRule", {"host": "a", "subsets": [{"labels": {"a": "b"}}]}, "subset name cannot be empty"),

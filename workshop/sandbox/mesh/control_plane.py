@@ -13,8 +13,9 @@ from typing import Any
 from workshop.sandbox import service_entries
 from workshop.sandbox.cluster import Cluster, Object, WatchEvent
 
-from . import clusters, registry, rules, translation
+from . import clusters, credentials, registry, rules, translation
 from .clusters import Target
+from .credentials import Credential
 from .data_plane import DataPlane
 from .reaction import Reaction
 from .registry import Registry
@@ -27,7 +28,7 @@ VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
 _SLICES = "endpointslices.discovery.k8s.io"
 _RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, service_entries.RESOURCE)
-_WATCHED = ("services", _SLICES, "pods", *_RULES)
+_WATCHED = ("services", _SLICES, "pods", "secrets", *_RULES)
 
 
 @dataclass
@@ -51,6 +52,7 @@ class _View:
     services: Registry
     targets: list[Target]
     localities: list[tuple[Target, list[dict[str, Any]]]]
+    credentials: dict[str, Credential]
     by_services: _Kept
     by_rules: _Kept
 
@@ -65,6 +67,7 @@ class ControlPlane:
         self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
         self._labels: dict[str, Object] = {}
         self._views: dict[str, _View] = {}
+        self._credentials: frozenset[str] = frozenset()
         data_plane.changed.append(self._reaction.trigger)
 
     @property
@@ -85,7 +88,9 @@ class ControlPlane:
                 await task
 
     def _relevant(self, event: WatchEvent) -> bool:
-        """Everything but what happens to pods while their labels stay: endpoints say the rest."""
+        """All but what happens to pods while their labels stay (endpoints say the rest), and Secrets of others."""
+        if event.resource == "secrets":
+            return event.object["metadata"]["name"] in self._credentials
         if event.resource != "pods":
             return True
         metadata = event.object["metadata"]
@@ -102,6 +107,7 @@ class ControlPlane:
         own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
         entries = list(service_entries.hosts(list_(service_entries.RESOURCE)))
         in_force = rules.build(list_(GATEWAYS), list_(VIRTUAL_SERVICES), list_(DESTINATION_RULES))
+        self._credentials = credentials.names(in_force.gateways)
         views: dict[str, _View] = {}
         parts = {"shared": translation.shared()}
         for proxy in list(self._data_plane.proxies.values()):
@@ -112,7 +118,7 @@ class ControlPlane:
             if proxy.id not in by_services.made:
                 by_services.made[proxy.id] = translation.from_services(proxy, view.services, view.targets)
             if proxy.id not in by_rules.made:
-                by_rules.made[proxy.id] = translation.from_rules(proxy, view.services, in_force)
+                by_rules.made[proxy.id] = translation.from_rules(proxy, view.services, in_force, view.credentials)
             one, other = by_services.made[proxy.id], by_rules.made[proxy.id]
             parts[proxy.id] = Configuration(
                 one.clusters,
@@ -128,11 +134,14 @@ class ControlPlane:
         seen = service_entries.preferred(entries, namespace).values()
         services = own.with_others(from_entries(seen)) if seen else own
         before = self._views.get(namespace)
+        secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
+        usable = credentials.read(self._credentials, {secret["metadata"]["name"]: secret for secret in secrets})
         targets = list(clusters.targets(services, in_force, namespace))
         return _View(
             services,
             targets,
             translation.localities(targets),
+            usable,
             (before.by_services if before else _NOTHING).still((services, in_force.destination_rules)),
-            (before.by_rules if before else _NOTHING).still((services, in_force)),
+            (before.by_rules if before else _NOTHING).still((services, in_force, usable)),
         )

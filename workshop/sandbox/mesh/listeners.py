@@ -61,16 +61,37 @@ def sidecar(
     }
 
 
-def gateway(proxy: Proxy, port: int) -> dict[str, Any]:
-    """A port that a Gateway opens; `port` is the pod's."""
-    http = _http(f"{proxy.id}/outbound_0.0.0.0_{port};", table_name(proxy, port), edge=True)
+def gateway(proxy: Proxy, port: int, encrypted: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A port that a Gateway opens; `port` is the pod's. Plain HTTP, unless it has `encrypted` chains."""
+    table = table_name(proxy, port)
+    inspector = [_listener_filter("tls_inspector", "TlsInspector")] if encrypted else []
     return {
         "name": f"{proxy.id}/{port}",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{port}",
         "address": socket_address(proxy.address, listen_port(port)),
-        "filter_chains": [_chain("http", {}, http)],
+        "listener_filters": inspector,
+        "filter_chains": encrypted or [_chain("http", {}, _at_edge(proxy, port, table))],
         "traffic_direction": "OUTBOUND",
     }
+
+
+def tls_chain(
+    proxy: Proxy, port: int, table: str, names: Iterable[str], context: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a gateway does with connections that ask for one of `names` in their TLS handshake ("*" for any)."""
+    http = {
+        **_at_edge(proxy, port, table),
+        "forward_client_cert_details": "SANITIZE_SET",
+        "set_current_client_cert_details": {"subject": True, "cert": True, "dns": True, "uri": True},
+    }
+    names = list(names)
+    match = {} if "*" in names else {"server_names": names}
+    transport = {"name": "envoy.transport_sockets.tls", "typed_config": context}
+    return {**_chain(table, match, http), "transport_socket": transport}
+
+
+def _at_edge(proxy: Proxy, port: int, table: str) -> Filter:
+    return _http(f"{proxy.id}/outbound_0.0.0.0_{port};", table, edge=True)
 
 
 def health(proxy: Proxy) -> dict[str, Any]:

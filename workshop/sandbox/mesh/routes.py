@@ -40,6 +40,12 @@ def to_cluster(cluster: str) -> list[Route]:
     return [{"match": matches.EVERYTHING, "route": {"cluster": cluster, **_DEFAULT_ACTION}}]
 
 
+def to_https(port: int) -> list[Route]:
+    """One route that asks the client to come back encrypted; `port` is where."""
+    redirect = {"https_redirect": True} if port == 443 else {"https_redirect": True, "port_redirect": port}
+    return [{"match": matches.EVERYTHING, "redirect": redirect}]
+
+
 def takes_everything(route: Route) -> bool:
     return matches.takes_everything(route["match"])
 

@@ -92,7 +92,7 @@ def _endpoints(spec: Object, resolution: str) -> Iterator[str]:
     if not endpoints and resolution == _STATIC:
         yield "endpoints must be provided for service entry with resolution mode STATIC"
     elif not endpoints:
-        yield _refused("spec.resolution", f"{resolution} without endpoints", _UNRESOLVED)
+        yield _refused("spec.endpoints", f"{resolution} without any", _UNRESOLVED)
     elif resolution == _DNS_ROUND_ROBIN and len(endpoints) > 1:
         yield f"there must only be 0 or 1 endpoint for resolution mode {resolution}"
     names = {port.get("name") for port in spec.get("ports") or []}

@@ -11,9 +11,9 @@ from functools import cache
 from typing import Any
 
 from .actions import REDIRECT_CODES
+from .gateways import ENCRYPTED, PLAIN_PROTOCOLS, TLS_MODES
 from .policies import LOAD_BALANCERS
 from .service_entries import PROTOCOLS
-from .translation import HTTP_PROTOCOLS
 
 _STRING_MATCH = ("exact", "prefix", "regex")
 
@@ -58,6 +58,9 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "Gateway": (
         "selector.*",
         *_each("servers", "name", "hosts", "port.name", "port.number", "port.protocol"),
+        *_each(
+            "servers.tls", "mode", "credentialName", "httpsRedirect", "minProtocolVersion", "maxProtocolVersion"
+        ),
     ),
     "VirtualService": (
         "hosts",
@@ -103,7 +106,8 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
 }
 
 VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
-    ("Gateway", "servers.port.protocol"): frozenset(HTTP_PROTOCOLS),
+    ("Gateway", "servers.port.protocol"): frozenset({*PLAIN_PROTOCOLS, ENCRYPTED}),
+    ("Gateway", "servers.tls.mode"): frozenset(TLS_MODES),
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
     ("ServiceEntry", "ports.protocol"): frozenset(PROTOCOLS),
     ("ServiceEntry", "resolution"): frozenset({"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"}),

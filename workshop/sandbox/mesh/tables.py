@@ -16,7 +16,8 @@ from .virtual_services import MESH, MeshRules
 
 
 def table_name(proxy: Proxy, port: int) -> str:
-    return f"{proxy.id}/{port}"
+    """As Istio's, behind the proxy's id: the port, or `http.` and the port of a gateway's pod."""
+    return f"{proxy.id}/{'http.' if proxy.kind == 'gateway' else ''}{port}"
 
 
 def sidecar_tables(proxy: Proxy, registry: Registry, rules: Rules) -> Iterator[dict[str, Any]]:
@@ -39,22 +40,34 @@ def sidecar_tables(proxy: Proxy, registry: Registry, rules: Rules) -> Iterator[d
 
 
 def gateway_table(
-    proxy: Proxy, port: int, servers: Iterable[tuple[Object, Object]], registry: Registry, rules: Rules
+    proxy: Proxy,
+    port: int,
+    servers: Iterable[tuple[Object, Object]],
+    registry: Registry,
+    rules: Rules,
+    *,
+    name: str | None = None,
+    https_port: int = 443,
 ) -> dict[str, Any]:
     """The table of a gateway's `port`: `servers` are the Gateways (and their servers) that open it.
 
     A host gets the routes of all VirtualServices for it, the oldest first, but a route that takes everything comes
-    last. What no rule is for is answered with 404.
+    last. What no rule is for is answered with 404. A server may send all its hosts' requests to `https_port`.
     """
     found: dict[str, list[routes.Route]] = {}
     for gateway, server in servers:
-        name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
-        context = Context(proxy, server["port"]["number"], name, registry, rules, "tls" in server)
+        full_name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
+        context = Context(proxy, server["port"]["number"], full_name, registry, rules, name is not None)
+        redirected = (server.get("tls") or {}).get("httpsRedirect", False)
         for rule in rules.of_gateway(gateway, proxy.namespace):
             for host in _common_hosts(server["hosts"], gateway, rule):
-                found.setdefault(host, []).extend(routes.translate(rule, context))
+                chosen = routes.to_https(https_port) if redirected else routes.translate(rule, context)
+                found.setdefault(host, []).extend(chosen)
+        if redirected:
+            for host in server["hosts"]:
+                found.setdefault(host.rpartition("/")[2], []).extend(routes.to_https(https_port))
     return _table(
-        table_name(proxy, port),
+        name or table_name(proxy, port),
         [
             _virtual_host(f"{host}:{port}", [host], sorted(host_routes, key=routes.takes_everything))
             for host, host_routes in found.items()

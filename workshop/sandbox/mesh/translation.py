@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workshop.sandbox.cluster import Object
-
-from . import clusters, endpoints, listeners, tables
+from . import clusters, endpoints, gateways, listeners, tables
 from .clusters import Target
+from .credentials import Credential
 from .proxies import Proxy
 from .registry import Registry
 from .rules import Rules
 from .xds.ads import Configuration
-
-HTTP_PROTOCOLS = ("HTTP", "HTTP2", "GRPC")
-"""What a Gateway's server may speak."""
-_INSTEAD = {80: 8080, 443: 8443}
-"""Ports that tutorials' Gateways name, and where the ingress gateway's service has them, as nobody but root may
-listen on the former."""
 
 
 def shared() -> Configuration:
@@ -37,10 +30,12 @@ def from_services(proxy: Proxy, registry: Registry, targets: Iterable[Target]) -
     return Configuration(own, listeners={listener["name"]: listener})
 
 
-def from_rules(proxy: Proxy, registry: Registry, rules: Rules) -> Configuration:
+def from_rules(
+    proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential]
+) -> Configuration:
     """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
     if proxy.kind == "gateway":
-        opened, own = _gateway(proxy, registry, rules)
+        opened, own = gateways.translate(proxy, registry, rules, credentials)
     else:
         opened, own = [], list(tables.sidecar_tables(proxy, registry, rules))
     return Configuration(
@@ -66,37 +61,3 @@ def assignments(
         name = clusters.name(proxy.id, target.service.host, target.port.number, target.subset)
         found[name] = endpoints.assignment(name, locality)
     return found
-
-
-def _gateway(proxy: Proxy, registry: Registry, rules: Rules) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    opened: dict[int, list[tuple[Object, Object]]] = {}
-    for gateway in rules.gateways:
-        if (gateway["spec"].get("selector") or {}).items() <= proxy.labels.items():
-            for server in gateway["spec"].get("servers") or []:
-                if server["port"]["protocol"].upper() in HTTP_PROTOCOLS:
-                    port = pod_port(proxy, server["port"]["number"], registry)
-                    opened.setdefault(port, []).append((gateway, server))
-    opened.pop(listeners.HEALTH_PORT, None)
-    return (
-        [listeners.health(proxy), *(listeners.gateway(proxy, port) for port in opened)],
-        [tables.gateway_table(proxy, port, servers, registry, rules) for port, servers in opened.items()],
-    )
-
-
-def pod_port(proxy: Proxy, number: int, registry: Registry) -> int:
-    """Where a gateway's pod listens for a server's port: the target port of the gateway's own service.
-
-    A Gateway speaks of the port that clients use. One that no service of the pod has is the pod's own, but for
-    80 and 443 where a service has 8080 and 8443 instead.
-    """
-    for candidate in (number, _INSTEAD.get(number, number)):
-        for service in registry.services:
-            selects = service.selector and service.selector.items() <= proxy.labels.items()
-            if selects and service.namespace == proxy.namespace and candidate in service.target_ports:
-                target = service.target_ports[candidate]
-                if isinstance(target, int):
-                    return target
-                for endpoint in service.endpoints[candidate]:
-                    if endpoint.address == proxy.address:
-                        return endpoint.port
-    return number

@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator
 
 from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
 
-from . import checks, hosts, service_entry_validation, traffic_policy_validation, virtual_service_validation
+from . import (
+    destination_rule_validation,
+    gateway_validation,
+    service_entry_validation,
+    virtual_service_validation,
+)
 from .support import SUPPORTED, unsupported
 
 GROUP = "networking.istio.io"
@@ -55,49 +60,9 @@ def find_problems(kind: str, obj: Object) -> Iterator[str]:
     yield from unsupported(kind, spec)
     namespace = obj["metadata"].get("namespace") or "default"
     of_kind = {
-        "Gateway": _gateway,
+        "Gateway": gateway_validation.find_problems,
         "VirtualService": virtual_service_validation.find_problems,
-        "DestinationRule": _destination_rule,
+        "DestinationRule": destination_rule_validation.find_problems,
         "ServiceEntry": service_entry_validation.find_problems,
     }
     yield from of_kind[kind](spec, namespace)
-
-
-def _gateway(spec: Object, namespace: str) -> Iterator[str]:
-    servers = spec.get("servers") or []
-    if not servers:
-        yield "gateway must have at least one server"
-    names: set[str] = set()
-    for server in servers:
-        port = server.get("port") or {}
-        if not server.get("hosts"):
-            yield "server config must contain at least one host"
-        for host in server.get("hosts") or []:
-            yield from checks.host(host.rpartition("/")[2])
-        if not 1 <= port.get("number", 0) <= 65535:
-            yield f"port number {port.get('number', 0)} must be in the range 1..65535"
-        if not port.get("protocol"):
-            yield "port protocol must be set"
-        name = port.get("name") or ""
-        if not name:
-            yield f"port name must be set: {port}"
-        elif name in names:
-            yield f"port names in servers must be unique: duplicate name {name}"
-        names.add(name)
-
-
-def _destination_rule(spec: Object, namespace: str) -> Iterator[str]:
-    if not spec.get("host"):
-        yield "destination rule: host is required"
-    else:
-        yield from checks.host(hosts.resolve(spec["host"], namespace))
-    yield from checks.export_to(spec.get("exportTo") or [], namespace)
-    yield from traffic_policy_validation.find_problems(spec.get("trafficPolicy"))
-    names: set[str] = set()
-    for subset in spec.get("subsets") or []:
-        name = subset.get("name", "")
-        yield from checks.label("subset name", name)
-        if name in names:
-            yield f"duplicate subset name {name}"
-        names.add(name)
-        yield from traffic_policy_validation.find_problems(subset.get("trafficPolicy"))

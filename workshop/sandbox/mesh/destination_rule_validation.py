@@ -1,11 +1,13 @@
-"""What istiod's validating webhook refuses of a DestinationRule's traffic policies."""
+"""What istiod's validating webhook refuses of a DestinationRule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import checks
+from workshop.sandbox.cluster import Object
+
+from . import checks, hosts
 from .durations import seconds
 from .policies import PARTS
 
@@ -21,8 +23,25 @@ _NOT_NEGATIVE = {
 }
 
 
-def find_problems(policy: Policy | None) -> Iterator[str]:
-    """Of a TrafficPolicy, or of None where a rule has none."""
+def find_problems(spec: Object, namespace: str) -> Iterator[str]:
+    """Of a rule in `namespace`."""
+    if not spec.get("host"):
+        yield "destination rule: host is required"
+    else:
+        yield from checks.host(hosts.resolve(spec["host"], namespace))
+    yield from checks.export_to(spec.get("exportTo") or [], namespace)
+    yield from _traffic_policy(spec.get("trafficPolicy"))
+    names: set[str] = set()
+    for subset in spec.get("subsets") or []:
+        name = subset.get("name", "")
+        yield from checks.label("subset name", name)
+        if name in names:
+            yield f"duplicate subset name {name}"
+        names.add(name)
+        yield from _traffic_policy(subset.get("trafficPolicy"))
+
+
+def _traffic_policy(policy: Policy | None) -> Iterator[str]:
     if policy is None:
         return
     levels = policy.get("portLevelSettings") or []
