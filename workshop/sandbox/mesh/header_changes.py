@@ -14,6 +14,8 @@ _ACTIONS = (("set", "OVERWRITE_IF_EXISTS_OR_ADD"), ("add", "APPEND_IF_EXISTS_OR_
 def changes(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Envoy's fields for a route or a weighted cluster."""
     made: dict[str, Any] = {}
+    if not headers:
+        return made
     for direction in ("request", "response"):
         change = headers.get(direction) or {}
         options = [
@@ -32,7 +34,9 @@ def changes(headers: Mapping[str, Any]) -> dict[str, Any]:
 
 def authority(headers: Mapping[str, Any]) -> str:
     """The host that requests are to have, "" to leave them theirs."""
-    request = headers.get("request") or {}
+    request = headers.get("request")
+    if not request:
+        return ""
     for field, _ in _ACTIONS:
         for key, value in (request.get(field) or {}).items():
             if is_authority(key):

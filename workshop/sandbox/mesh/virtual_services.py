@@ -45,14 +45,16 @@ class MeshRules:
 
         Those are the ports of the rule's services, if it has any.
         """
+        found = [
+            (rule, [host for host in resolved(rule) if not _stands_for_some(host, registry)]) for rule in self.rules
+        ]
+        found = [(rule, names) for rule, names in found if names]
         by_rule: dict[int, set[int]] = {}
-        for service in registry.services:
+        for service in registry.services if found else ():
             for rule in self.candidates(service.host):
                 by_rule.setdefault(id(rule), set()).update(p.number for p in service.ports if p.protocol != "tcp")
-        for rule in self.rules:
-            unknown = [host for host in resolved(rule) if not _stands_for_some(host, registry)]
-            if unknown:
-                yield rule, unknown, frozenset(by_rule.get(id(rule)) or {_EXTERNAL_HOSTS_PORT})
+        for rule, names in found:
+            yield rule, names, frozenset(by_rule.get(id(rule)) or {_EXTERNAL_HOSTS_PORT})
 
 
 def of_mesh(rules: Iterable[Object], namespace: str) -> MeshRules:
