@@ -98,6 +98,12 @@ async def test_httpbin_says_what_it_was_asked(place: Place) -> None:
     ("image", "fields"),
     [
         ("go-httpbin", {"args": ["-port", "1"]}),
+        ("go-httpbin", {"command": ["go-httpbin", "-prefix", "/x"]}),
+        ("go-httpbin", {"command": ["go-httpbin", "-port"]}),
+        ("go-httpbin", {"command": ["go-httpbin", "-port=x"]}),
+        ("go-httpbin", {"command": ["go-httpbin", "-log-format=xml"]}),
+        ("go-httpbin", {"env": [{"name": "PREFIX", "value": "/x"}]}),
+        ("httpbin", {"args": ["-port", "1"]}),
         ("examples-bookinfo-ratings-v1", {"command": ["node", "ratings.js"]}),
         ("examples-helloworld-v1", {"command": ["gunicorn", "-b", "0.0.0.0:5000", "app:app", "--reload"]}),
         ("examples-helloworld-v1", {"command": ["gunicorn", "-b", "127.0.0.1:5000", "app:app"]}),
@@ -122,6 +128,49 @@ async def test_the_curl_image_is_curl(place: Place) -> None:
     await place.until(lambda: place.pod("call")["status"]["phase"] == "Succeeded")
     assert await place.log("call") == ["200"]
     await place.serving("idle", container("curlimages/curl", args=["sleep", "infinity"]))
+
+
+async def test_httpbin_fails_and_waits_as_it_is_told(place: Place) -> None:
+    command = ["/bin/go-httpbin", "-port", "8081", "-max-duration=1s", "-log-format", "text"]
+    await place.serving("app", container("docker.io/mccutchen/go-httpbin:v2.15.0", *command))
+    at, code = "localhost:8081", ("-o", "/dev/null", "-w", "%{http_code}")
+    drawn = {await ask(place, *code, f"{at}/status/200:0.5,503:0.5") for _ in range(40)}
+    assert drawn == {"200", "503"}
+    assert await ask(place, *code, f"{at}/status/503:0,204") == "204"
+    assert await ask(place, *code, f"{at}/unstable?failure_rate=1") == "500"
+    assert await ask(place, *code, f"{at}/unstable?failure_rate=0") == "200"
+    assert await ask(place, *code, f"{at}/unstable?seed=1") == "501"
+    for delay in ("20ms", "0.02"):
+        assert float(await ask(place, "-o", "/dev/null", "-w", "%{time_total}", f"{at}/delay/{delay}")) >= 0.02
+    assert "duration 2s longer than 1s" in (await value(place, f"{at}/delay/2"))["detail"]
+    assert await ask(place, *code, f"{at}/delay/x") == "400"
+
+
+async def test_go_httpbin_logs_each_request(place: Place) -> None:
+    await place.serving("app", container("mccutchen/go-httpbin"))
+    await ask(place, "-A", "me too", "localhost:8080/status/503")
+    await ask(place, "-A", "me", "localhost:8080/get?a=b")
+    first, bad, good = await place.log("app")
+    assert 'level=INFO msg="go-httpbin listening on http://0.0.0.0:8080"' in first
+    assert re.fullmatch(
+        r'time=[-\d]{10}T[:\d]{8}\.\d{3}Z level=ERROR msg="503 GET /status/503 [\d.]+ms" status=503 method=GET'
+        r' uri=/status/503 size_bytes=0 duration_ms=[\d.e-]+ user_agent="me too" client_ip=127\.[.\d]+',
+        bad,
+    ), bad
+    assert 'level=INFO msg="200 GET /get?a=b ' in good
+    assert ' uri="/get?a=b" ' in good
+
+
+async def test_go_httpbin_may_log_json_and_the_old_one_does_not_log(place: Place) -> None:
+    env = [{"name": "LOG_FORMAT", "value": "json"}, {"name": "PORT", "value": "8082"}]
+    await place.serving("app", container("mccutchen/go-httpbin", env=env))
+    await ask(place, "localhost:8082/status/404")
+    line = json.loads((await place.log("app"))[-1])
+    assert (line["level"], line["status"], line["uri"]) == ("WARN", 404, "/status/404")
+    await place.serving("old", container("kennethreitz/httpbin"))
+    url = f"http://{place.run('old').ip}:80/get"
+    assert (await place.run("old").network.http.request("GET", url, {})).status == 200
+    assert not [line for line in await place.log("old") if "GET" in line]
 
 
 async def test_two_programs_cannot_have_one_port(place: Place) -> None:

@@ -224,7 +224,7 @@ async def test_a_hundred_pages_at_once_get_through_a_fault(place: Place, monkeyp
     pages = await asyncio.gather(*(page(place) for _ in range(100)))
     failed = sum("Sorry, product reviews are currently unavailable for this book." in text for text in pages)
     assert failed + sum('<font color="black"' in text for text in pages) == 100
-    # Every other of the first hundred calls is slow, and of the fifty that are tried again; a busy machine adds some.
+    # Every other of the first hundred calls is slow, and of the fifty tried again; a busy machine adds some.
     assert 25 <= failed <= 60
     assert 150 <= HalfSlow.requests <= 200
     names = ("productpage", "reviews", "ratings")

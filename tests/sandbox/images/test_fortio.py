@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.sandbox.node.conftest import Place, container
-from workshop.sandbox.images.fortio import gofmt
+from workshop.sandbox.images import gofmt
 from workshop.sandbox.images.fortio.client import Target
 from workshop.sandbox.images.fortio.flags import FlagError, Options, parse
 from workshop.sandbox.images.fortio.server import drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workshop.sandbox.images import bookinfo, fortio, helloworld, httpbin, podinfo, tools
+from workshop.sandbox.images import bookinfo, fortio, helloworld, httpbin, mongo, podinfo, tools
 from workshop.sandbox.images.program import Factory
 
 PROGRAMS: dict[str, Factory] = {
@@ -10,6 +10,7 @@ PROGRAMS: dict[str, Factory] = {
     **fortio.PROGRAMS,
     **helloworld.PROGRAMS,
     **httpbin.PROGRAMS,
+    **mongo.PROGRAMS,
     **podinfo.PROGRAMS,
     **tools.PROGRAMS,
 }

@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 
+from workshop.sandbox.images import gofmt
 from workshop.sandbox.images.commands.terminal import Terminal
-from workshop.sandbox.images.fortio import gofmt, report
+from workshop.sandbox.images.fortio import report
 from workshop.sandbox.images.fortio.client import Client, Target
 from workshop.sandbox.images.fortio.flags import FLAGS, FlagError, HelpWanted, Options, parse
 from workshop.sandbox.images.fortio.load import PROCESSORS, Aborted, Run

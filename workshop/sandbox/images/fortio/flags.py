@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from workshop.sandbox.images.fortio import gofmt
+from workshop.sandbox.images import gofmt
 
 LEVELS = ("debug", "verbose", "info", "warning", "error", "critical", "fatal")
 

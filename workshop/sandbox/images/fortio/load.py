@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from workshop.sandbox.images.fortio import gofmt
+from workshop.sandbox.images import gofmt
 from workshop.sandbox.images.fortio.client import Client, Fetched, Target, is_ok
 from workshop.sandbox.images.fortio.flags import Options
 from workshop.sandbox.images.fortio.logger import INFO, WARNING, Logger

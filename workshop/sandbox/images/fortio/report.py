@@ -6,7 +6,7 @@ import base64
 from datetime import datetime
 from typing import Any
 
-from workshop.sandbox.images.fortio import gofmt
+from workshop.sandbox.images import gofmt
 from workshop.sandbox.images.fortio.load import Result
 from workshop.sandbox.images.fortio.logger import INFO, WARNING, Logger
 from workshop.sandbox.images.fortio.version import VERSION

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from workshop.sandbox.images.fortio import gofmt
+from workshop.sandbox.images import gofmt
 from workshop.sandbox.images.fortio.version import VERSION
 from workshop.sandbox.images.program import Container, ProgramError
 from workshop.sandbox.images.web import TEXT, WebProgram

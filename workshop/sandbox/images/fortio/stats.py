@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workshop.sandbox.images.fortio.gofmt import shortest
+from workshop.sandbox.images.gofmt import shortest
 
 BOUNDS: tuple[int, ...] = (
     *range(13),

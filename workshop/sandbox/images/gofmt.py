@@ -1,4 +1,4 @@
-"""Numbers and durations as Go writes and reads them: fortio's flags and its output are full of them."""
+"""Numbers and durations as Go writes and reads them: in the flags, queries and output of programs written in it."""
 
 from __future__ import annotations
 
