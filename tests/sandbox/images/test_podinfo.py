@@ -148,3 +148,8 @@ def test_what_podinfo_cannot_do_is_refused(arguments: list[str], env: dict[str, 
 )
 def test_flags_beat_variables(arguments: list[str], env: dict[str, Any], expected: Options) -> None:
     assert parse(arguments, env) == expected
+
+
+def test_a_service_called_podinfo_does_not_take_the_port_away() -> None:
+    assert parse([], {"PODINFO_PORT": "tcp://127.0.0.1:9898"}).port == 9898
+    assert parse(["--port=9899"], {"PODINFO_PORT": "tcp://127.0.0.1:9898"}).port == 9899
