@@ -39,6 +39,33 @@ _SETTINGS = (
     Flag("filename", "f", "File with an IstioOperator", many=True),
     Flag("set", "s", "Override a value: PATH=VALUE", many=True),
 )
+_POD = "POD[.NAMESPACE] | TYPE/NAME[.NAMESPACE]"
+_SHAPE = Flag("output", "o", "Output format: one of json|yaml|short", default="short")
+_VERBOSE = Flag("verbose", "", "Output more information", switch=True, default="true")
+_PROXY_CONFIG = {
+    "clusters": (
+        _SHAPE,
+        Flag("fqdn", "", "Filter clusters by substring of Service FQDN field"),
+        Flag("direction", "", "Filter clusters by Direction field"),
+        Flag("subset", "", "Filter clusters by substring of Subset field"),
+        Flag("port", "", "Filter clusters by Port field"),
+    ),
+    "listeners": (
+        _SHAPE,
+        _VERBOSE,
+        Flag("address", "", "Filter listeners by address field"),
+        Flag("type", "", "Filter listeners by type field"),
+        Flag("port", "", "Filter listeners by Port field"),
+    ),
+    "routes": (_SHAPE, _VERBOSE, Flag("name", "", "Filter routes by route name field")),
+    "endpoints": (
+        _SHAPE,
+        Flag("address", "", "Filter endpoints by address field"),
+        Flag("port", "", "Filter endpoints by Port field"),
+        Flag("cluster", "", "Filter endpoints by cluster name field"),
+        Flag("status", "", "Filter endpoints by status field"),
+    ),
+}
 
 COMMANDS = (
     Command(
@@ -84,8 +111,19 @@ COMMANDS = (
     ),
     Command(("x", "precheck"), "precheck", "Check whether Istio can safely be installed or upgraded", (_OUTPUT,)),
     Command(("proxy-status",), "proxy_status", "Retrieves the synchronization status of each Envoy in the mesh"),
+    *(
+        Command(("proxy-config", kind), "proxy_config", f"Retrieves {kind} of the Envoy in a pod", flags, _POD)
+        for kind, flags in _PROXY_CONFIG.items()
+    ),
 )
-_OTHER_NAMES = {"experimental": "x", "exp": "x", "ps": "proxy-status"}
+_OTHER_NAMES = {"experimental": "x", "exp": "x", "ps": "proxy-status", "pc": "proxy-config"}
+_KINDS = {
+    **dict.fromkeys(("cluster", "c"), "clusters"),
+    **dict.fromkeys(("listener", "l"), "listeners"),
+    **dict.fromkeys(("route", "r"), "routes"),
+    **dict.fromkeys(("endpoint", "ep"), "endpoints"),
+}
+"""Other names of what `proxy-config` shows."""
 
 
 @dataclass
@@ -150,6 +188,7 @@ def _run(argv: list[str]) -> int:
         return 0
     arguments = parse(argv, [*_GLOBAL, *command.flags])
     arguments.words = arguments.words[len(command.words) :]
+    arguments.command = command.words
     if arguments.on("help"):
         print(_command_help(command))
         return 0
@@ -170,7 +209,8 @@ def _words(argv: list[str]) -> list[str]:
         if word in with_value and rest:
             rest.pop(0)
         elif not word.startswith("-"):
-            found.append(_OTHER_NAMES.get(word, word))
+            names = _KINDS if found == ["proxy-config"] else _OTHER_NAMES
+            found.append(names.get(word, word))
     return found
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
+import ssl
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from .errors import IstioctlError
+from .execution import Executed, execute
 
 Object = dict[str, Any]
 
@@ -26,8 +29,8 @@ class NotFoundError(IstioctlError):
 class Client:
     """One connection. `namespace` is the kubeconfig context's, or `default`."""
 
-    def __init__(self, connection: HTTPSConnection, token: str, namespace: str) -> None:
-        self._connection, self._token, self.namespace = connection, token, namespace
+    def __init__(self, connection: HTTPSConnection, tls: SSLContext, token: str, namespace: str) -> None:
+        self._connection, self._tls, self._token, self.namespace = connection, tls, token, namespace
         self._served: dict[str, dict[str, Object]] = {}
 
     def request(
@@ -91,6 +94,19 @@ class Client:
             return False
         return True
 
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Executed:
+        """Run a command in a pod's container, without input. Raises IstioctlError when it could not be run."""
+        query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+        query += [("command", word) for word in command]
+        path = f"{self._path('v1', 'Pod', namespace)}/{pod}/exec?{urlencode(query)}"
+        host, port = self._connection.host, self._connection.port
+        try:
+            return execute(HTTPSConnection(host, port, context=self._tls, timeout=_SECONDS), self._token, path)
+        except (OSError, HTTPException) as error:
+            raise IstioctlError(
+                f"the connection to the server {host}:{port} was refused or lost: {error}"
+            ) from error
+
     def _path(self, api_version: str, kind: str, namespace: str | None) -> str:
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         if api_version not in self._served:
@@ -124,13 +140,12 @@ def connect(kubeconfig: str = "", context: str = "") -> Client:
             f"context {wanted!r} of {path} has no token; the sandbox's istioctl knows no other login"
         )
     where = urlsplit(cluster["server"])
-    connection = HTTPSConnection(where.hostname or "", where.port, context=_tls(cluster, path), timeout=_SECONDS)
-    return Client(connection, user["token"], chosen.get("namespace") or "default")
+    tls = _tls(cluster, path)
+    connection = HTTPSConnection(where.hostname or "", where.port, context=tls, timeout=_SECONDS)
+    return Client(connection, tls, user["token"], chosen.get("namespace") or "default")
 
 
-def _tls(cluster: Mapping[str, Any], path: str) -> Any:
-    import ssl
-
+def _tls(cluster: Mapping[str, Any], path: str) -> SSLContext:
     if data := cluster.get("certificate-authority-data"):
         return ssl.create_default_context(cadata=base64.b64decode(data).decode())
     authority = cluster.get("certificate-authority")

@@ -26,6 +26,7 @@ class Flag:
 @dataclass(slots=True)
 class Arguments:
     words: list[str] = field(default_factory=list)
+    command: tuple[str, ...] = ()
     values: dict[str, list[str]] = field(default_factory=dict)
     flags: Mapping[str, Flag] = field(default_factory=dict)
 

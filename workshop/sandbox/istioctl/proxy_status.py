@@ -27,8 +27,8 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as their widest cell, five spaces apart."""
+def table(rows: Sequence[Sequence[str]], gap: int = 5) -> list[str]:
+    """Columns as wide as their widest cell, `gap` spaces apart."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("     ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ((" " * gap).join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return [line.rstrip() for line in lines]

@@ -33,6 +33,7 @@ class Target:
     subset: str
     labels: Mapping[str, str]
     traffic: Mapping[str, Any]
+    origin: Mapping[str, Any]
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -50,19 +51,21 @@ def targets(registry: Registry, rules: Rules, namespace: str) -> Iterator[Target
         policy = rules.policy(service.host, service.namespace, namespace)
         for port in service.ports:
             traffic = policies.of_port(policy.traffic, port.number)
-            yield Target(service, port, "", {}, traffic)
+            yield Target(service, port, "", {}, traffic, policy.origin)
             for subset, chosen in policy.subsets.items():
                 own = policies.of_port(chosen.get("trafficPolicy") or {}, port.number, traffic)
-                yield Target(service, port, subset, chosen.get("labels") or {}, own)
+                yield Target(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
 
 
 def cluster(proxy_id: str, target: Target) -> dict[str, Any]:
     cluster_name = name(proxy_id, target.service.host, target.port.number, target.subset)
     pool = target.traffic.get("connectionPool") or {}
     if target.service.forwarded:
-        made: dict[str, Any] = {"name": cluster_name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
+        made: dict[str, Any] = {**_named(cluster_name), "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
     else:
         made = {**eds(cluster_name), **policies.load_balancer(target.traffic.get("loadBalancer") or {})}
+    if target.origin:
+        made["metadata"] = target.origin
     made.update(policies.connection(pool))
     made.update(policies.outlier_detection(target.traffic.get("outlierDetection")))
     if target.port.protocol != "tcp":
@@ -73,12 +76,16 @@ def cluster(proxy_id: str, target: Target) -> dict[str, Any]:
 def eds(cluster_name: str) -> dict[str, Any]:
     """A cluster whose endpoints come over the stream."""
     return {
-        "name": cluster_name,
-        "alt_stat_name": f"{cluster_name};",
+        **_named(cluster_name),
         "type": "EDS",
         "eds_cluster_config": {"eds_config": XDS_SOURCE},
         **policies.connection({}),
     }
+
+
+def _named(cluster_name: str) -> dict[str, Any]:
+    """As with Istio, statistics end the name by a semicolon, for dots do not."""
+    return {"name": cluster_name, "alt_stat_name": f"{cluster_name};"}
 
 
 def _http_options(http2: bool, pool: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .proxy_statistics import TAGS
+from .proxy_statistics import ENVOY_TAGS
 from .xds.protobuf import TYPE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def bootstrap() -> dict[str, Any]:
         "stats_flush_on_admin": True,
         "stats_config": {
             "use_all_default_tags": False,
-            "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in TAGS],
+            "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in ENVOY_TAGS],
         },
         "dynamic_resources": {
             "ads_config": {

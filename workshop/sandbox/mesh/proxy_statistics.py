@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TAGS = (
+ENVOY_TAGS = (("cluster_name", r"^cluster\.(([^;]+);\.)"), ("tcp_prefix", r"^tcp\.((.+)\.)\w+$"))
+"""What Envoy itself is to make labels of: no more than keeps names apart that Prometheus' characters make the same.
+Each costs time for each statistic that comes into being, the more so when it does not begin with a plain word."""
+
+_TAGS = (
     ("cluster_name", r"^cluster(\.(.+);)"),
     ("http_conn_manager_prefix", r"^http\.((.+?);\.)"),
     ("tcp_prefix", r"^tcp\.((.*?)\.)\w+?$"),
     ("response_code", r"_rq(_(\d{3}))$"),
     ("response_code_class", r"_rq(_(\dxx))$"),
-    ("listener_address", r"^listener\.(((?:[^/]+/)?[_.\d]*)\.)"),
+    ("listener_address", r"^listener\.(([_.\d]*)\.)"),
 )
-"""What becomes a label for Prometheus: from the name the first group is removed, the second is the value. As in
-Istio's bootstrap (tools/packaging/common/envoy_bootstrap.json), of which these are the ones that can occur here,
-with room for the proxy's id."""
+"""What is shown as a label for Prometheus: from the name the first group is removed, the second is the value. As in
+Istio's bootstrap (tools/packaging/common/envoy_bootstrap.json), of which these are the ones that can occur here."""
 
 CONFIG = "proxy.istio.io/config"
 _BY_ANNOTATION = {
@@ -171,7 +174,7 @@ class View:
         for name in names:
             own = self.own_name(name)
             if self.shows(own):
-                wanted[_identity(name)] = _identity(own)
+                wanted[_identity(name, ENVOY_TAGS)] = _identity(own, _TAGS)
         found: dict[str, list[str]] = {}
         base = kind = ""
         for line in answer.splitlines():
@@ -196,10 +199,10 @@ def names(text: str) -> Iterator[str]:
             yield name
 
 
-def _identity(name: str) -> Identity:
+def _identity(name: str, tags: Iterable[tuple[str, str]]) -> Identity:
     """As Envoy does: every tag is looked for in the whole name, then what they removed is gone from it."""
     labels, removed = [], []
-    for tag, pattern in TAGS:
+    for tag, pattern in tags:
         if found := re.search(pattern, name):
             labels.append((tag, found[2]))
             removed.append(found.span(1))

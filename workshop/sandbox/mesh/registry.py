@@ -74,8 +74,8 @@ class Service:
         single = [address for address in self.addresses if "/" not in address]
         if self.hostname:
             return [self.hostname, *single]
-        names = [self.host, f"{self.name}.{self.namespace}.svc", f"{self.name}.{self.namespace}"]
-        return [*names, *([self.name] if namespace == self.namespace else []), *single]
+        own = [self.name] if namespace == self.namespace else []
+        return [self.host, *own, f"{self.name}.{self.namespace}", f"{self.name}.{self.namespace}.svc", *single]
 
     def port(self, number: int) -> Port | None:
         return next((port for port in self.ports if port.number == number), None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import actions, cors, destinations, faults, header_changes, matches, mirrors
+from . import actions, cors, destinations, faults, header_changes, matches, mirrors, provenance
 from .destinations import Context
 
 Route = dict[str, Any]
@@ -17,11 +17,12 @@ Route = dict[str, Any]
 def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Route]:
     """Routes in the rule's order; those behind one that takes everything are left out."""
     namespace = virtual_service["metadata"]["namespace"]
+    origin = provenance.metadata("virtual-service", virtual_service)
     found: list[Route] = []
     for http in virtual_service["spec"].get("http") or []:
         for match in http.get("match") or [{}]:
             if matches.applies(match, context, namespace):
-                found.append(_route(http, match, context, namespace))
+                found.append({**_route(http, match, context, namespace), "metadata": origin})
                 if takes_everything(found[-1]):
                     return found
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from workshop.sandbox.cluster import Object
 
-from . import hosts, virtual_services
+from . import hosts, provenance, virtual_services
 from .virtual_services import MeshRules
 
 ROOT_NAMESPACE = "istio-system"
@@ -20,10 +20,14 @@ ROOT_NAMESPACE = "istio-system"
 
 @dataclass(frozen=True)
 class Policy:
-    """What DestinationRules say of one host: a policy for all of it, and its subsets by name."""
+    """What DestinationRules say of one host: a policy for all of it, and its subsets by name.
+
+    `origin` is Envoy's metadata that names the (oldest) rule.
+    """
 
     traffic: Mapping[str, Any] = field(default_factory=dict)
     subsets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_POLICY = Policy()
@@ -97,4 +101,5 @@ def _merged(found: list[Object]) -> Policy:
     for rule in found:
         for subset in rule["spec"].get("subsets") or []:
             subsets.setdefault(subset["name"], subset)
-    return Policy(found[0]["spec"].get("trafficPolicy") or {}, subsets)
+    origin = provenance.metadata("destination-rule", found[0])
+    return Policy(found[0]["spec"].get("trafficPolicy") or {}, subsets, origin)

@@ -1,0 +1,219 @@
+"""What a proxy has been told and has counted, looked at with istioctl, kubectl and the workshop's own reader."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kubernetes.runs import Recorded
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.mesh import proxy_stats
+from workshop.runbook.errors import WorkshopError
+from workshop.sandbox import launcher
+
+from .test_istioctl import Sandbox
+
+OBJECTS = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: httpbin, namespace: shop}
+spec:
+  selector: {app: httpbin}
+  ports: [{name: http, port: 8000, targetPort: 8080}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: httpbin, namespace: shop}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: httpbin}}
+  template:
+    metadata: {labels: {app: httpbin, version: v1}}
+    spec: {containers: [{name: httpbin, image: docker.io/mccutchen/go-httpbin:v2.15.0}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: client, namespace: shop}
+spec:
+  selector: {matchLabels: {app: client}}
+  template:
+    metadata:
+      labels: {app: client}
+      annotations:
+        proxy.istio.io/config: |
+          proxyStatsMatcher:
+            inclusionPrefixes: ["cluster.outbound"]
+    spec: {containers: [{name: client, image: curlimages/curl, command: [sleep, infinity]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: rule, namespace: shop}
+spec:
+  host: httpbin
+  subsets: [{name: v1, labels: {version: v1}}]
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 3, interval: 1s, baseEjectionTime: 3m, maxEjectionPercent: 100}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: service, namespace: shop}
+spec:
+  hosts: [httpbin, outside.example]
+  gateways: [mesh, gate]
+  http:
+  - match: [{uri: {prefix: /status}, port: 8000}, {uri: {exact: /get}}]
+    route: [{destination: {host: httpbin, subset: v1}}]
+  - route: [{destination: {host: httpbin, port: {number: 8000}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gate, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+"""
+SERVICE = "httpbin.shop.svc.cluster.local"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Running]:
+    folder = tmp_path_factory.mktemp("proxy-config") / "state"
+    yield launcher.ensure(folder)
+    launcher.stop(folder)
+
+
+@pytest.fixture(scope="module")
+def sandbox(running: launcher.Running) -> Sandbox:
+    sandbox = Sandbox(running)
+    sandbox("istioctl", "install", "-y")
+    sandbox("kubectl", "apply", "-f", "-", stdin=OBJECTS)
+    for name in ("httpbin", "client"):
+        sandbox("kubectl", "rollout", "status", "-n", "shop", f"deployment/{name}", "--timeout=20s")
+    return sandbox
+
+
+def table(sandbox: Sandbox, *arguments: str) -> list[list[str]]:
+    """The cells of each line; columns are at least five spaces apart (one in listeners' tables)."""
+    return [line.split() for line in sandbox("istioctl", "proxy-config", *arguments).splitlines()]
+
+
+def test_routes_say_which_virtual_service_they_are_of(sandbox: Sandbox) -> None:
+    printed = sandbox("istioctl", "pc", "routes", "deploy/client.shop", "--name", "8000").splitlines()
+    assert printed[0].split("  ")[0] == "NAME"
+    assert printed[0].split() == ["NAME", "VHOST", "NAME", "DOMAINS", "MATCH", "VIRTUAL", "SERVICE"]
+    rows = [line.split() for line in printed if f" {SERVICE}:8000 " in line]
+    assert [row[-2:] for row in rows] == [[match, "service.shop"] for match in ("/status*", "/get", "/*")]
+    assert {row[0] for row in rows} == {"8000"}
+    assert " ".join(rows[0][2:-2]) == "httpbin, httpbin.shop + 1 more..."
+    gateway = table(sandbox, "route", "deploy/istio-ingressgateway", "-n", "istio-system")
+    assert ["http.8080", f"{SERVICE}:8080", SERVICE, "/get", "service.shop"] in gateway
+    assert table(sandbox, "r", "deploy/client", "-n", "shop", "--name=8000", "--verbose=false")[0] == [
+        "NAME",
+        "VIRTUAL",
+        "HOSTS",
+    ]
+    (dumped,) = json.loads(
+        sandbox("istioctl", "pc", "routes", "deploy/client.shop", "--name", "8000", "-o", "json")
+    )
+    (host,) = [one for one in dumped["virtualHosts"] if one["name"] == f"{SERVICE}:8000"]
+    path = "/apis/networking.istio.io/v1/namespaces/shop/virtual-service/service"
+    assert host["routes"][0]["metadata"] == {"filterMetadata": {"istio": {"config": path}}}
+    assert host["routes"][0]["route"]["cluster"] == f"outbound|8000|v1|{SERVICE}"
+
+
+def test_clusters_say_which_destination_rule_they_are_of(sandbox: Sandbox) -> None:
+    assert table(sandbox, "clusters", "deployment/client", "-n", "shop", "--fqdn", "httpbin") == [
+        ["SERVICE", "FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION", "RULE"],
+        [SERVICE, "8000", "-", "outbound", "EDS", "rule.shop"],
+        [SERVICE, "8000", "v1", "outbound", "EDS", "rule.shop"],
+    ]
+    assert len(table(sandbox, "cluster", "deploy/client.shop", "--subset", "v1", "--port=8000")) == 2
+    assert len(table(sandbox, "c", "deploy/client.shop", "--direction", "inbound")) == 1
+    every = table(sandbox, "clusters", "deploy/client.shop")
+    assert ["PassthroughCluster", "-", "-", "-", "ORIGINAL_DST"] in every
+    assert ["kubernetes.default.svc.cluster.local", "443", "-", "outbound", "EDS"] in every
+    (dumped,) = json.loads(
+        sandbox("istioctl", "pc", "clusters", "deploy/client.shop", "--subset", "v1", "-o", "json")
+    )
+    assert dumped["outlierDetection"]["consecutive5xx"] == 3
+    assert dumped["altStatName"] == f"{dumped['name']};" == f"outbound|8000|v1|{SERVICE};"
+
+
+def test_listeners_say_where_connections_go(sandbox: Sandbox) -> None:
+    printed = table(sandbox, "listeners", "deploy/client.shop")
+    address = sandbox(
+        "kubectl", "get", "pod", "-n", "shop", "-l", "app=client", "-o", "jsonpath={.items[0].status.podIP}"
+    )
+    assert printed[0] == ["ADDRESSES", "PORT", "MATCH", "DESTINATION"]
+    assert [address, "15001", "Addr:", "*:8000", "Route:", "8000"] in printed
+    assert [address, "15001", "ALL", "PassthroughCluster"] in printed
+    assert table(sandbox, "l", "deploy/client.shop", "--verbose=false")[1] == [address, "15001", "HTTP+TCP"]
+    assert len(table(sandbox, "listener", "deploy/client.shop", "--port", "1")) == 1
+    gateway = table(sandbox, "listeners", "deploy/istio-ingressgateway.istio-system", "--port", "8080")
+    assert gateway[1][1:] == ["8080", "ALL", "Route:", "http.8080"]
+    assert ["Inline", "Route:", "/healthz/ready"] in [
+        row[-3:] for row in table(sandbox, "listeners", "deploy/istio-ingressgateway.istio-system")
+    ]
+
+
+def test_an_ejected_endpoint_has_failed_the_outlier_check_and_the_proxy_has_counted_why(
+    sandbox: Sandbox, running: launcher.Running, tmp_path: Path
+) -> None:
+    name = f"outbound|8000|v1|{SERVICE}"
+    ask = ("endpoints", "deploy/client.shop", "--cluster", name)
+    pod = sandbox(
+        "kubectl", "get", "pod", "-n", "shop", "-l", "app=httpbin", "-o", "jsonpath={.items[0].status.podIP}"
+    )
+    head = ["ENDPOINT", "STATUS", "OUTLIER", "CHECK", "CLUSTER"]
+    assert table(sandbox, *ask) == [head, [f"{pod}:8080", "HEALTHY", "OK", name]]
+    kubectl = Kubectl(Path(sys.executable).parent / "kubectl", running.kubeconfig, "primary", tmp_path)
+
+    async def read() -> proxy_stats.Stats:
+        return await proxy_stats.read(
+            Recorded(kubectl), namespace="shop", workload="deploy/client", filter="httpbin"
+        )
+
+    before = asyncio.run(read())
+    curl = "for i in 1 2 3 4 5; do curl -s -o /dev/null -w '%{http_code} ' httpbin:8000/status/500; done"
+    done = sandbox("kubectl", "exec", "-n", "shop", "deploy/client", "-c", "client", "--", "sh", "-c", curl)
+    assert done.split() == ["500", "500", "500", "503", "503"]
+    assert table(sandbox, *ask) == [head, [f"{pod}:8080", "HEALTHY", "FAILED", name]]
+    assert len(table(sandbox, *ask, "--status", "unhealthy")) == 1
+    counted = (asyncio.run(read()) - before).of("httpbin", "v1")
+    assert (counted.requests, dict(counted.answers)) == (3, {"5xx": 5})
+    assert (counted.ejected, counted.ejections, counted.overflow) == (1, 1, 0)
+    assert sum(count for _, count in counted.latency) == 3
+    status = ("kubectl", "exec", "-n", "shop", "deploy/client", "-c", "istio-proxy", "--", "pilot-agent", "request")
+    text = sandbox(*status, "GET", "stats?filter=outlier_detection.ejections_active")
+    assert f"cluster.{name};.outlier_detection.ejections_active: 1" in text.splitlines()
+
+    with pytest.raises(WorkshopError, match="it has none of destinations") as missing:
+        asyncio.run(proxy_stats.read(Recorded(kubectl), namespace="shop", workload="deploy/httpbin"))
+    assert "sidecar.istio.io/statsInclusionPrefixes: cluster.outbound" in missing.value.cause
+
+
+def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
+    client = ("istioctl", "proxy-config")
+    for status, arguments, words in (
+        (1, ("routes", "nobody.shop"), 'pods "nobody" not found'),
+        (1, ("routes", "deploy/nobody.shop"), 'deploy "nobody" not found in the "shop" namespace'),
+        (64, ("routes", "statefulset/x"), "finds pods by pod, deployment, replicaset, service"),
+        (64, ("routes",), "route requires pod name"),
+        (64, ("routes", "deploy/client.shop", "-o", "xml"), 'output format "xml" not supported'),
+        (64, ("clusters", "deploy/client.shop", "--port", "x"), "it is a number"),
+        (64, ("secrets", "deploy/client.shop"), 'unknown command "secrets"'),
+        (1, ("routes", "deploy/plain.default"), "container istio-proxy is not valid for pod"),
+    ):
+        if "plain" in arguments[-1]:
+            sandbox("kubectl", "create", "deployment", "plain", "--image=curlimages/curl", "--", "sleep", "9")
+            sandbox("kubectl", "rollout", "status", "deployment/plain", "--timeout=20s")
+        assert words in sandbox.fails(status, *client, *arguments)
