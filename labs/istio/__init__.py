@@ -5,6 +5,7 @@ from labs.istio import (
     blue_green,
     bookinfo,
     canary,
+    circuit_breaker,
     cleanup,
     fault,
     gateway,
@@ -25,5 +26,6 @@ LABS = (
     shift.LAB,
     fault.LAB,
     blue_green.LAB,
+    circuit_breaker.LAB,
     cleanup.LAB,
 )

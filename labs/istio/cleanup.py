@@ -19,5 +19,6 @@ LAB = Lab(
         "istio.shift",
         "istio.fault",
         "istio.blue-green",
+        "istio.circuit-breaker",
     ),
 )

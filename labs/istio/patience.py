@@ -28,8 +28,8 @@ PRODUCTPAGE, V3 = 3.0, 2.5
 DEVIATION = 0.15
 RARE = 0.01
 PER_SECOND = 200
-"""About how many pages are asked for in a second: how many at the same time grows with how long they take, so that a
-page that waits for nothing is not kept waiting by the others."""
+"""About how many pages are asked for in a second: how many at the same time grows with how long they take, so that
+a page that waits for nothing is not kept waiting by the others."""
 
 NO_REVIEWS = r"product reviews are currently unavailable"
 NO_RATINGS = r"(?s)^(?=.*Reviews served by)(?=.*Ratings service is currently unavailable)"
@@ -94,9 +94,7 @@ def late_for_v2(delay: float, share: float) -> tuple[tuple[Category, ...], tuple
     missing = _no_reviews(f"no reviews, {2 * PRODUCTPAGE:g} s", 2 * PRODUCTPAGE)
     mean = (share + twice) * PRODUCTPAGE
     if 0 < twice < RARE:  # it would take ten thousands of pages to be sure of those
-        either = Category(
-            "later, or none", f"{black}|{NO_REVIEWS}", "yellow", within=(0.95 * PRODUCTPAGE, inf)
-        )
+        either = Category("later, or none", f"{black}|{NO_REVIEWS}", "yellow", within=(0.95 * PRODUCTPAGE, inf))
         return (at_once, either), (1 - share, share), mean
     return (at_once, late, missing), (1 - share, share - twice, twice), mean
 

@@ -1,0 +1,51 @@
+"""A service that gets more than it can take should not be asked even more. A circuit
+breaker is in the client's proxy: it opens so many connections, lets so many requests
+wait, and answers all others itself with 503, at once and without a call. A pod that errs
+is left out altogether for a while. fortio, a load generator in the mesh, calls httpbin
+with one connection, then two, then three; the proxy's own counters tell which answers
+were the breaker's.
+"""
+
+from labs.istio.breaking import CONNECTIONS, PENDING, PER_CONNECTION, UNLIMITED, lifted, limited
+from workshop.kubernetes.proofs import exec_check
+from workshop.kubernetes.stages import Stage, Stages, stage
+from workshop.kubernetes.steps import apply
+from workshop.runbook import Lab
+
+LAB = Lab(
+    name="istio.circuit-breaker",
+    title="Break the circuit before a service is overloaded",
+    text=__doc__,
+    needs=("istio.inject",),
+    options=(CONNECTIONS, PENDING, PER_CONNECTION),
+    parts=(
+        apply("Deploy httpbin", "httpbin.yaml", ready="2/2"),
+        apply(
+            "Deploy fortio, and call without a limit",
+            "fortio.yaml",
+            ready="2/2",
+            proofs=(
+                exec_check(
+                    "fortio curl -quiet -curl-stdout-headers http://httpbin:8000/get",
+                    r"HTTP/1\.1 (200 OK)",
+                    namespace="primary",
+                    workload="deploy/fortio",
+                    container="fortio",
+                ),
+                UNLIMITED,
+            ),
+        ),
+        Stages(
+            "Limit what reaches httpbin",
+            stage(
+                "limits",
+                "Limit connections and waiting requests, and eject after errors",
+                "httpbin-limits.yaml",
+                values=(CONNECTIONS, PENDING, PER_CONNECTION),
+                proofs=limited,
+            ),
+            stage("lifted", "Lift the limits", "httpbin-lifted.yaml", proofs=lifted),
+            start=Stage("none", "Delete the DestinationRule httpbin: no limits any more"),
+        ),
+    ),
+)
