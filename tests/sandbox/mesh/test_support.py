@@ -1,0 +1,203 @@
+"""Every field of Istio's reference is supported or refused by its path; and what is supported does something.
+
+"Does something" is: with the field the data plane is told something else than without, whoever asks.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import istio_fields
+from workshop.sandbox.api.local import LocalCluster
+from workshop.sandbox.istioctl.crds import crds
+from workshop.sandbox.mesh import validation
+from workshop.sandbox.mesh.control_plane import ControlPlane
+from workshop.sandbox.mesh.proxies import Proxy
+from workshop.sandbox.mesh.support import SUPPORTED, VALUES
+from workshop.sandbox.mesh.xds.ads import Configuration
+
+from .field_examples import BASE, BESIDE, base, changes_nothing, example
+from .test_gateway_tls import AUTHORITY
+
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+ROOT = Path(__file__).resolve().parents[3]
+FIELDS = list(istio_fields.fields())
+SCHEMAS = {(kind, path): schema for kind, path, schema in FIELDS}
+SPECS = {
+    crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for crd in crds()
+}
+PLURALS = {crd["spec"]["names"]["kind"]: crd["spec"]["names"]["plural"] for crd in crds()}
+TO = {"destination": {"host": "one"}}
+
+
+def refused() -> Iterator[tuple[str, str]]:
+    for kind, path, _ in FIELDS:
+        if path not in SUPPORTED[kind]:
+            yield kind, path
+
+
+def supported() -> Iterator[tuple[str, str]]:
+    for kind, paths in SUPPORTED.items():
+        for path in paths:
+            yield kind, path
+
+
+def put(spec: dict[str, Any], kind: str, path: str, value: Any) -> str:
+    """Write `value` at `path`, in the first item of every list; what the path looks like in a message."""
+    schema = SPECS[kind]
+    written, at = "spec", spec
+    *above, last = path.split(".")
+    for part in above:
+        schema = schema["additionalProperties"] if part == "*" else schema["properties"][part]
+        written += "[key]" if part == "*" else f".{part}"
+        key = "key" if part == "*" else part
+        if schema.get("type") == "array":
+            schema = schema["items"]
+            written += "[0]"
+            at = at.setdefault(key, [{}])[0]
+        else:
+            at = at.setdefault(key, {})
+    schema = schema["additionalProperties"] if last == "*" else schema["properties"][last]
+    at["key" if last == "*" else last] = [value] if schema.get("type") == "array" else value
+    return written + ("[key]" if last == "*" else f".{last}")
+
+
+def sample(schema: Mapping[str, Any]) -> Any:
+    if "enum" in schema:
+        return schema["enum"][-1]
+    return {"integer": 1, "number": 1.5, "boolean": True, "object": {}}.get(schema.get("type", ""), "1s")
+
+
+@pytest.mark.parametrize(("kind", "path"), list(refused()))
+def test_a_field_that_is_not_supported_is_refused_by_its_path(kind: str, path: str) -> None:
+    """The message names the field, or the part of the rule that is refused with all its fields."""
+    spec: dict[str, Any] = {}
+    written = put(spec, kind, path, sample(SCHEMAS[kind, path]))
+    found = validation.find_problems(kind, {"metadata": {"name": "r", "namespace": "shop"}, "spec": spec})
+    named = [problem.partition(": ")[0] for problem in found if "not supported by the sandbox" in problem]
+    assert any(written == name or written.startswith((f"{name}.", f"{name}[")) for name in named)
+
+
+def test_nothing_is_supported_that_istio_does_not_have() -> None:
+    assert [(kind, path) for kind, path in supported() if (kind, path) not in SCHEMAS] == []
+    assert [key for key in VALUES if key[1] not in SUPPORTED[key[0]]] == []
+
+
+@pytest.mark.parametrize(("kind", "path"), [key for key in VALUES if "enum" in SCHEMAS[key]])
+def test_of_values_the_others_are_refused(kind: str, path: str) -> None:
+    for value in SCHEMAS[kind, path]["enum"]:
+        spec = copy.deepcopy(BASE[kind])
+        written = put(spec, kind, path, value)
+        found = validation.find_problems(kind, {"metadata": {"name": "r", "namespace": "shop"}, "spec": spec})
+        said = any(problem.startswith(written) and "by the sandbox" in problem for problem in found)
+        assert said == (value not in VALUES[kind, path])
+
+
+def test_the_table_of_fields_is_up_to_date() -> None:
+    """If not: python -m tools.istio_fields > docs/istio-fields.md."""
+    assert (ROOT / "docs/istio-fields.md").read_text(encoding="utf-8") == istio_fields.table()
+
+
+# What is supported does something
+
+
+class Recorder:
+    """In the data plane's place: keeps what it is told."""
+
+    def __init__(self, *proxies: Proxy) -> None:
+        self.proxies = {proxy.id: proxy for proxy in proxies}
+        self.changed: list[Any] = []
+        self.told: Mapping[str, Configuration] = {}
+
+    async def publish(self, parts: Mapping[str, Configuration]) -> None:
+        self.told = parts
+
+
+class Around:
+    """Two services, two sidecars and a gateway, told by a control plane."""
+
+    def __init__(self) -> None:
+        self._cluster = LocalCluster()
+        for crd in crds():
+            self._cluster.create(CRDS, crd, manager="test")
+        for namespace in ("shop", "other"):
+            self._cluster.create("namespaces", {"metadata": {"name": namespace}}, manager="test")
+        for name, port, speaks in (("one", 80, "http"), ("two", 81, "http"), ("three", 80, "http2")):
+            ports = [{"port": port, "name": speaks, "protocol": "TCP"}]
+            service = {
+                "metadata": {"name": name, "namespace": "shop"},
+                "spec": {"clusterIP": "None", "selector": {"app": name}, "ports": ports},
+            }
+            self._cluster.create("services", service, manager="test")
+        pod = {
+            "metadata": {"name": "one", "namespace": "shop", "labels": {"app": "one"}},
+            "spec": {"containers": [{"name": "one", "image": "one"}]},
+        }
+        self._cluster.create("pods", pod, manager="test")
+        endpoint = {"addresses": ["127.64.1.9"], "conditions": {"ready": True}, "targetRef": {"name": "one"}}
+        piece = {
+            "metadata": {"name": "one", "namespace": "shop", "labels": {"kubernetes.io/service-name": "one"}},
+            "addressType": "IPv4",
+            "endpoints": [endpoint],
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+        }
+        self._cluster.create("endpointslices.discovery.k8s.io", piece, manager="test")
+        for name in ("a", "b"):
+            pair = AUTHORITY.issue(f"{name}.example")
+            data = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": AUTHORITY.pem}
+            secret = {
+                "metadata": {"name": name, "namespace": "shop"},
+                "type": "kubernetes.io/tls",
+                "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+            }
+            self._cluster.create("secrets", secret, manager="test")
+        self._recorder = Recorder(
+            Proxy("sidecar", "a", "shop", "127.64.16.1", {"app": "a"}),
+            Proxy("sidecar", "b", "other", "127.64.16.2", {"app": "b"}),
+            Proxy("gateway", "gate", "shop", "127.64.16.3", {"app": "gate"}),
+        )
+        self._control_plane = ControlPlane(self._cluster, self._recorder)  # type: ignore[arg-type]
+
+    async def told(self, kind: str, spec: dict[str, Any]) -> str:
+        """Everything the proxies are told where this rule is the only one of its kind."""
+        rules = {"Gateway": BASE["Gateway"], **BESIDE.get(kind, {}), kind: spec}
+        keys = []
+        for of, rule in rules.items():
+            name, key = "gate" if of == "Gateway" else "rule", f"{PLURALS[of]}.networking.istio.io"
+            keys.append((key, name))
+            obj = {"metadata": {"name": name, "namespace": "shop"}, "spec": copy.deepcopy(rule)}
+            self._cluster.create(key, obj, manager="test")
+        try:
+            await self._control_plane._translate()
+        finally:
+            for key, name in keys:
+                self._cluster.delete(key, "shop", name)
+        return json.dumps(
+            [dataclasses.asdict(part) for part in self._recorder.told.values()], sort_keys=True, default=str
+        )
+
+
+@pytest.fixture(scope="module")
+def around() -> Around:
+    return Around()
+
+
+@pytest.mark.parametrize(("kind", "path"), list(supported()))
+async def test_a_supported_field_makes_a_difference(around: Around, kind: str, path: str) -> None:
+    without = base(kind, path)
+    with_field = copy.deepcopy(without)
+    put(with_field, kind, path, example(kind, path, sample(SCHEMAS[kind, path])))
+    assert with_field != without
+    obj = {"metadata": {"name": "rule", "namespace": "shop"}, "spec": with_field}
+    assert list(validation.find_problems(kind, obj)) == []
+    same = await around.told(kind, with_field) == await around.told(kind, without)
+    assert same == changes_nothing(kind, path)
