@@ -1,0 +1,82 @@
+"""The labs that move an application: into the mesh, from one user to all, from blue to green and back."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.labs.conftest import Workshop
+
+
+@pytest.fixture(scope="module")
+def adopted(workshop: Workshop) -> str:
+    return workshop.converge("lab.istio.adopt").said
+
+
+@pytest.mark.parametrize(
+    ("code", "step"),
+    [
+        ("IST0102", "it was found at Namespace ratingsapp"),
+        ("IST0118", "it was found at Service ratingsapp/ratings-api, Service ratingsapp/ratings-web"),
+        ("IST0103", "it was found at Pod ratingsapp/ratings-api-"),
+    ],
+)
+def test_each_finding_is_there_and_then_gone(adopted: str, code: str, step: str) -> None:
+    said = re.sub(r"\s+", " ", adopted)
+    assert f"{code} is gone: {step}" in said
+    after = said[said.index(f"{code} is gone") :]
+    assert f"[{code}]" not in after
+
+
+def test_pods_go_from_one_container_to_two(workshop: Workshop, adopted: str) -> None:
+    pods = re.findall(r"^ +ratings-\S+-\S+-\S+ +(\d/\d) ", adopted, re.M)
+    assert pods == ["1/1"] * 3 + ["2/2"] * 3
+    assert adopted.count("mongodb,istio-proxy") == 1
+    assert set(workshop.converge("lab.istio.adopt").outcomes) == {"unchanged"}
+
+
+def test_a_label_taken_away_by_hand_is_put_back(workshop: Workshop, adopted: str) -> None:
+    workshop.by_hand("kubectl label namespace ratingsapp istio-injection-")
+    ran = workshop.converge("lab.istio.adopt")
+    assert ran.titled("changed") == ["Label its namespace"]
+
+
+def test_blue_to_green_and_back(workshop: Workshop) -> None:
+    ran = workshop.converge("lab.istio.blue-green")
+    shares = [float(share) for share in re.findall(r"green\s+\S+\s+([\d.]+) %", ran.said)]
+    assert (shares[0], shares[2]) == (0, 100)
+    assert 40 < shares[1] < 60
+    back = workshop.converge("lab.istio.blue-green", "--to", "blue")
+    assert back.titled("changed") == ["All requests to blue"]
+    assert "100.0 %" in back.said
+
+
+def test_another_user_and_back_by_undoing(workshop: Workshop) -> None:
+    ran = workshop.converge("lab.istio.identity", "--user", "mary")
+    assert "logged in as mary" in ran.said
+    assert "off the path" in workshop.converge("lab.istio.identity", "--plan").said
+    assert workshop.converge("lab.istio.identity").titled("changed") == [
+        "One user gets reviews v2, everybody else v3"
+    ]
+    workshop.converge("lab.istio.identity", "--to", "v3")
+    live = json.loads(workshop.by_hand("kubectl -n bookinfo get virtualservice reviews -o json"))
+    assert live["metadata"]["labels"]["workshop/lab"] == "istio.canary"
+    assert live["spec"]["http"] == [
+        {"route": [{"destination": {"host": "reviews", "subset": "v3"}, "weight": 100}]}
+    ]
+
+
+def test_no_user_is_refused(workshop: Workshop) -> None:
+    ran = workshop.run("lab.istio.identity", "--user", "a b")
+    assert ran.status == 2
+    assert "letters, digits" in ran.said
+
+
+def test_a_superseded_lab_counts_as_converged_and_begins_again_by_its_own_name(workshop: Workshop) -> None:
+    workshop.converge("lab.istio.identity")
+    planned = workshop.converge("lab.istio.identity", "lab.istio.canary", "--plan").said
+    assert "All requests to v1" in planned
+    ran = workshop.converge("lab.istio.identity", "--verify")
+    assert "superseded by istio.identity" in ran.said
