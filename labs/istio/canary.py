@@ -3,14 +3,39 @@ step, independent of how many pods each version has. A DestinationRule names the
 versions of a service as subsets; a VirtualService divides the requests between them by
 weight. Without one, Kubernetes' service sends requests to all three versions of reviews
 in turn. Here reviews moves from v1 to v3, and the way back is as short: `--to v1`.
+
+`--promote v3` lets the figures decide: at 5, 25, 50 and 100 % the sidecar of productpage
+tells how often either version failed and how long it took, and when v3 is worse than v1,
+all requests go back to v1 at once. Two bad releases are there to see that: `erring`, which
+answers with errors (the page hides some of them by asking again), and `slow`.
 """
 
 from labs.istio.stars import stars
 from workshop.kubernetes.steps import apply
-from workshop.mesh.timeline import Route, WeightedRoute, split
+from workshop.mesh.promotion import Candidate, GuardedRoute, Promotion
+from workshop.mesh.timeline import Route, split
 from workshop.runbook import Lab, Option
 
-REVIEWS = WeightedRoute(
+PROMOTION = Promotion(
+    stable="v1",
+    candidates=(
+        Candidate("v3"),
+        Candidate("erring", "reviews-erring.yaml", (("Deployment", "bookinfo", "reviews-erring"),)),
+        Candidate(
+            "slow",
+            "reviews-slow.yaml",
+            (
+                ("Service", "bookinfo", "ratings-slow"),
+                ("VirtualService", "bookinfo", "ratings-slow"),
+                ("Deployment", "bookinfo", "reviews-slow"),
+            ),
+        ),
+    ),
+    caller="deploy/productpage-v1",
+    path="/productpage",
+)
+
+REVIEWS = GuardedRoute(
     "Move reviews from v1 to v3",
     split("v1", "All requests to v1", 100, 0, 0),
     split("thirds", "A third to each of v1, v2 and v3", 33, 33, 34),
@@ -19,6 +44,7 @@ REVIEWS = WeightedRoute(
     route=Route("bookinfo", "reviews", ("v1", "v2", "v3")),
     proof=stars,
     start_title="Delete the VirtualService: all three in turn",
+    promotion=PROMOTION,
     clears=(("VirtualService", "bookinfo", "ratings"),),
 )
 
@@ -27,7 +53,10 @@ LAB = Lab(
     title="Release reviews v3 as a canary",
     text=__doc__,
     needs=("istio.gateway",),
-    options=(Option("weights", "Any other split of v1, v2 and v3, in percent: 80,20,0."),),
+    options=(
+        Option("weights", "Any other split of v1, v2 and v3, in percent: 80,20,0."),
+        *PROMOTION.options,
+    ),
     parts=(
         apply("Name the versions of all four services as subsets", "subsets.yaml"),
         REVIEWS,

@@ -1,0 +1,63 @@
+"""What a person may ask of a guarded promotion on the command line. This module is imported by `invoke --list`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from workshop.runbook.model import Option, Options
+from workshop.runbook.options import Number
+
+_FACTOR = re.compile(r"\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Percentages(Option):
+    """Growing whole percentages of which the last is 100: 5,25,50,100. There are two at least, as at 100 % there is
+    no stable version to compare with but that of the stage before."""
+
+    def of(self, options: Options) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.text(options).split(","))
+
+    def problem(self, given: str | bool | None) -> str:
+        parts = [part.strip() for part in str(given).split(",")]
+        if not all(part.isascii() and part.isdigit() for part in parts):
+            return f"these are no whole percentages, such as {self.default}"
+        shares = [int(part) for part in parts]
+        if shares != sorted(set(shares)) or shares[0] == 0:
+            return "every stage must be larger than the one before, and the first one more than 0"
+        if shares[-1] != 100:
+            return f"the last stage must be 100, not {shares[-1]}"
+        if len(shares) == 1:
+            return "there must be a stage before 100, at which both versions answer and can be compared"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor(Option):
+    """A number from `low` to `high`, such as 1.5."""
+
+    low: float = 1.0
+    high: float = 100.0
+
+    def of(self, options: Options) -> float:
+        return float(self.text(options))
+
+    def problem(self, given: str | bool | None) -> str:
+        if _FACTOR.fullmatch(str(given)) and self.low <= float(str(given)) <= self.high:
+            return ""
+        return f"it is a number from {self.low:g} to {self.high:g}, such as {self.default} or 1.5"
+
+
+STAGES = Percentages(
+    "promote-stages", "The shares of the requests that a promotion goes through, in percent.", "5,25,50,100"
+)
+MAX_ERRORS = Number(
+    "max-errors",
+    "By how many percentage points a promoted version may fail more often than v1.",
+    "5",
+    low=1,
+    high=99,
+)
+MAX_LATENCY = Factor("max-latency", "How many times the P99 of v1 a promoted version's may be.", "2")
+LIMITS = (STAGES, MAX_ERRORS, MAX_LATENCY)
