@@ -12,6 +12,7 @@ from labs.istio import (
     identity,
     inject,
     install,
+    mirror,
     shift,
 )
 
@@ -27,5 +28,6 @@ LABS = (
     fault.LAB,
     blue_green.LAB,
     circuit_breaker.LAB,
+    mirror.LAB,
     cleanup.LAB,
 )

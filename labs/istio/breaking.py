@@ -3,8 +3,8 @@ same moments.
 
 A request that finds no connection open waits for one, and with one request per connection that is every request.
 So c calls at the same moment are all served when c may wait. At most c - pending of them are refused, when none of
-them is on its way as the last one arrives; at least c - pending - connections, as only so many can be in the proxy at
-all. In between it depends on how close together the calls come.
+them is on its way as the last one arrives; at least c - pending - connections, as only so many can be in the proxy
+at all. In between it depends on how close together the calls come.
 """
 
 from __future__ import annotations

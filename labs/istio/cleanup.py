@@ -20,5 +20,6 @@ LAB = Lab(
         "istio.fault",
         "istio.blue-green",
         "istio.circuit-breaker",
+        "istio.mirror",
     ),
 )

@@ -35,7 +35,8 @@ async def prove_all(run: Run, proofs: tuple[Proof, ...]) -> Verdict | None:
             continue
         before = verdict.measurements if verdict else ()
         reasons = [found.reason] if verdict is None or found.kind != "pass" else [verdict.reason, found.reason]
-        verdict = Verdict(found.kind, "; ".join(dict.fromkeys(filter(None, reasons))), (*before, *found.measurements))
+        said = "; ".join(dict.fromkeys(filter(None, reasons)))
+        verdict = Verdict(found.kind, said, (*before, *found.measurements))
         if found.kind != "pass":
             break
     return verdict

@@ -113,5 +113,5 @@ def test_a_pod_with_such_an_annotation_is_not_made() -> None:
     cluster.create(CONFIGURATIONS, webhooks.objects()[0], manager="test")
     refused = pod()
     refused["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeOutboundPorts": "80"}
-    with pytest.raises(ApiError, match="denied the request: injection failed: annotation traffic.sidecar"):
+    with pytest.raises(ApiError, match="denied the request: injection failed: annotation traffic"):
         cluster.create("pods", refused, manager="test")

@@ -136,6 +136,4 @@ def test_a_gateways_port_is_its_services_target_port(target: int | str, number: 
     proxy = Proxy("gateway", "g", "shop", "127.64.16.9", {"app": "gate"})
     ports = [{"port": 80, "name": "http", "targetPort": target}]
     slices = [{**piece(endpoint("127.64.16.9", "g"), name="gate"), "ports": [{"name": "http", "port": 8081}]}]
-    assert (
-        gateways.pod_port(proxy, number, registry.build([service("gate", ports=ports)], slices, [])) == expected
-    )
+    assert gateways.pod_port(proxy, number, registry.build([service("gate", ports=ports)], slices, [])) == expected

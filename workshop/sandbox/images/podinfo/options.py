@@ -70,8 +70,8 @@ FLAGS = {one.name.replace("_", "-"): one for one in fields(Options)}
 
 
 def parse(arguments: list[str], env: Mapping[str, str]) -> Options:
-    """Raises ProgramError, with podinfo's exit status of 2. A port that is no number is passed over, as podinfo does:
-    Kubernetes sets PODINFO_PORT to tcp://... for a service of that name."""
+    """Raises ProgramError, with podinfo's exit status of 2. A port that is no number is passed over, as podinfo
+    does: Kubernetes sets PODINFO_PORT to tcp://... for a service of that name."""
     values = {
         one.name: _read(name, env[variable], variable)
         for name, one in FLAGS.items()

@@ -1,0 +1,55 @@
+"""Mirroring tries a release on real traffic without any risk: v1 answers everybody, and
+of half of the requests a copy goes to v2, whose answers are thrown away. Nobody notices;
+only v2's own log shows what arrived. The copies may also leave the cluster: a
+ServiceEntry gives the gateway of the secondary cluster a name in this mesh, and there a
+VirtualService routes the copies, whose host ends in `-shadow`, to another v2.
+"""
+
+from labs.istio.copies import SHARE, copied_here, copied_there
+from labs.istio.shift import HELLOWORLD
+from workshop.kubernetes.across import StagesAcross
+from workshop.kubernetes.elsewhere import given, on
+from workshop.kubernetes.ingress import IngressOf, has_ingress
+from workshop.kubernetes.stages import stage
+from workshop.kubernetes.steps import apply
+from workshop.mesh.install import install
+from workshop.runbook import Lab
+
+LAB = Lab(
+    name="istio.mirror",
+    title="Copy requests to v2, here and in another cluster",
+    text=__doc__,
+    needs=("istio.shift",),
+    options=(SHARE,),
+    parts=(
+        on("secondary", install("Install Istio in the secondary cluster", proofs=(has_ingress(),))),
+        on("secondary", apply("Create the namespace secondary there, with injection", "secondary-namespace.yaml")),
+        on(
+            "secondary",
+            apply("Deploy HelloWorld v2 there, behind a gateway", "secondary-helloworld.yaml", ready="2/2"),
+        ),
+        given(
+            "secondary",
+            apply("Name that gateway in this mesh", "secondary-gateway.yaml", values=(IngressOf("secondary"),)),
+        ),
+        StagesAcross(
+            "Mirror HelloWorld's requests",
+            stage(
+                "cluster",
+                "All requests to v1, copies to v2",
+                "mirror-cluster.yaml",
+                values=(SHARE,),
+                proofs=copied_here,
+            ),
+            stage(
+                "secondary",
+                "All requests to v1, copies to v2 in the secondary cluster",
+                "mirror-secondary.yaml",
+                values=(SHARE,),
+                proofs=copied_there,
+            ),
+            start=HELLOWORLD.at("v2", lab="istio.shift"),
+            across={"secondary": "secondary"},
+        ),
+    ),
+)

@@ -1,0 +1,177 @@
+"""Mirrored requests, counted where they arrive: in the log of the workload that gets the copies.
+
+Whoever sends a request learns nothing of its copy: nobody waits for the copy's answer, and there is none to be
+seen. So each measurement's requests carry a mark of their own in the query, and the receiver's access log is asked
+for it. Copies may arrive after the answers did; the log is read until their number stays the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from workshop.kubernetes.ingress import Ingress
+from workshop.mesh.breaker import joined
+from workshop.runbook.model import Bar, Measurement, Verdict
+from workshop.traffic.probe import Category
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+    from workshop.traffic.load import Result
+
+INGRESS = Ingress()
+PARAMETER = "probe"
+"""The query's, with the mark as its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """The pods that get the copies, by label; `cluster` is the other one of the target's that they are in, if any."""
+
+    label: str
+    namespace: str
+    selector: str
+    container: str
+    cluster: str = ""
+
+    def words(self) -> tuple[str, ...]:
+        return ("logs", "-n", self.namespace, "-l", self.selector, "-c", self.container, "--tail=-1", "--since=10m")
+
+    async def count(self, run: Run, mark: str) -> int:
+        """How many requests with the mark are in its log."""
+        from workshop.kubernetes.elsewhere import elsewhere
+        from workshop.kubernetes.kubectl import Kubectl
+
+        there = elsewhere(run, self.cluster) if self.cluster else run
+        assert there is not None, f"the target has no cluster {self.cluster}"
+        return (await Kubectl.of(there).call(*self.words())).count(mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """The proof that all requests from outside to `path` are answered by the `callers_see` category alone, while
+    the share `share` of them is copied to the receiver; `deviation` is noticed. Times are in seconds: `settled` is
+    for how long no copy may have come, `late` how long copies are waited for."""
+
+    path: str
+    callers_see: Category
+    never: Category
+    receiver: Receiver
+    share: float
+    headers: tuple[tuple[str, str], ...] = ()
+    deviation: float = 0.10
+    ingress: Ingress = INGRESS
+    visible_within: float = 30.0
+    settled: float = 0.4
+    late: float = 10.0
+
+    async def prove(self, run: Run) -> Verdict:
+        from workshop.traffic.claims import judge_all, judge_count
+        from workshop.traffic.verdict import plan
+
+        base_url = await run.observe(self.ingress)
+        need = plan({"copied": self.share, "not copied": 1 - self.share}, self.deviation)
+        unseen = await self._visible(run, base_url)
+        mark = _mark()
+        result = await self._send(run, base_url, mark, need.n, tell=True)
+        received = await self._arrived(run, mark, result.answers)
+        seen = result.counts.get(self.callers_see.label, 0)
+        callers = judge_all(seen, need.n, self.deviation)
+        if callers.kind == "pass":
+            callers = replace(callers, reason=f"all callers see {self.callers_see.label} only")
+        copies = judge_count(
+            need.n,
+            self.share,
+            self.deviation,
+            received,
+            title=f"Copies in the log of {self.receiver.label}",
+            label="copied",
+            seconds=result.seconds,
+            colour="green",
+        )
+        verdict = joined([replace(callers, measurements=(self._measured(result),)), copies])
+        if verdict.kind != "pass" and unseen:
+            late = f"the change was not visible within {self.visible_within:g} s ({unseen})"
+            verdict = replace(verdict, reason=f"{verdict.reason}; {late}")
+        return verdict
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        headers = "".join(f"-H '{name}: {value}' " for name, value in self.headers)
+        logs = " ".join(("kubectl", *self.receiver.words()[:-2]))
+        mark = f"{PARAMETER}=$RANDOM"
+        return (f"curl -s {headers}http://$GATEWAY_URL{self.path}?{mark}", f"{logs} --tail=10")
+
+    async def _visible(self, run: Run, base_url: str) -> str:
+        """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""
+        from workshop.runbook import events
+        from workshop.traffic.verdict import implausible, plan, sample_size
+
+        need = plan({"copied": self.share, "not copied": 1 - self.share}, self.deviation)
+        size, pause, started = sample_size(need), 0.05, time.monotonic()
+        while True:
+            mark = _mark()
+            result = await self._send(run, base_url, mark, size)
+            seen = result.counts.get(self.callers_see.label, 0)
+            missing = f"{size - seen} of {size} answers are not of {self.callers_see.label}" if seen < size else ""
+            if not missing:
+                received = min(await self._arrived(run, mark, size, late=1.0), size)
+                copied = {"copied": received, "not copied": size - received}
+                missing = f"{received} of {size} copied" if implausible(need, copied) else ""
+            waited = time.monotonic() - started
+            if not missing or waited >= self.visible_within:
+                return missing
+            what = f"copies to {self.receiver.label}: the change to be visible"
+            run.emit(events.Waiting(run.lab, what, missing, waited, self.visible_within))
+            await asyncio.sleep(min(pause, self.visible_within - waited))
+            pause = min(pause * 1.5, 2.0)
+
+    async def _arrived(self, run: Run, mark: str, sent: int, late: float | None = None) -> int:
+        """How many copies there are, once all have come: no more can, or none has for a while."""
+        from workshop.traffic.claims import accepted
+
+        least, _ = accepted(sent, self.share, self.deviation)
+        started = last = time.monotonic()
+        count = await self.receiver.count(run, mark)
+        while count < sent:
+            now = time.monotonic()
+            if now - last >= self.settled and (count >= least or now - started >= (late or self.late)):
+                break
+            await asyncio.sleep(0.1)
+            before, count = count, await self.receiver.count(run, mark)
+            last = last if count == before else time.monotonic()
+        return count
+
+    async def _send(self, run: Run, base_url: str, mark: str, count: int, *, tell: bool = False) -> Result:
+        from workshop.runbook import events
+        from workshop.traffic.load import send
+
+        def progress(done: int, total: int) -> None:
+            run.emit(events.Progress(run.lab, f"Requests of which {self.share:.0%} are copied", done, total))
+
+        url = f"{base_url.rstrip('/')}{self.path}?{PARAMETER}={mark}"
+        return await send(
+            url,
+            count=count,
+            classify=lambda status, headers, body, seconds: self._category(status, body, seconds),
+            headers=dict(self.headers),
+            progress=progress if tell else None,
+        )
+
+    def _category(self, status: int, body: bytes, seconds: float) -> str | None:
+        text = body.decode(errors="replace")
+        both = (self.callers_see, self.never)
+        return next((one.label for one in both if one.matches(status, text, seconds)), None)
+
+    def _measured(self, result: Result) -> Measurement:
+        bars = []
+        for category, share in ((self.callers_see, 1.0), (self.never, 0.0)):
+            measured = result.counts.get(category.label, 0) / result.answers if result.answers else 0.0
+            bars.append(Bar(category.label, measured, share, (share, share), category.colour))
+        return Measurement("What callers see", tuple(bars), result.answers, result.seconds, result.failed)
+
+
+def _mark() -> str:
+    return secrets.token_hex(6)
