@@ -29,7 +29,7 @@ PARAMETER = "probe"
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """The pods that get the copies, by label; `cluster` is the other one of the target's that they are in, if any."""
+    """The pods that get the copies, by label; `cluster` is the other one of the target's that has them, if any."""
 
     label: str
     namespace: str
