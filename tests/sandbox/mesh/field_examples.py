@@ -166,6 +166,7 @@ _EXAMPLES: dict[str, Spec] = {
 
 _POLICY_EXAMPLES: Spec = {
     "loadBalancer.simple": "RANDOM",
+    "loadBalancer.consistentHash.maglev.tableSize": 101,
     "connectionPool.http.h2UpgradePolicy": "DO_NOT_UPGRADE",
     "tls.mode": "DISABLE",
     "port.number": 81,

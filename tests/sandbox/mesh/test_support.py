@@ -9,7 +9,7 @@ import base64
 import copy
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from workshop.sandbox.api.local import LocalCluster
 from workshop.sandbox.istioctl.crds import crds
 from workshop.sandbox.mesh import validation
 from workshop.sandbox.mesh.control_plane import ControlPlane
+from workshop.sandbox.mesh.data_plane import DataPlane
 from workshop.sandbox.mesh.proxies import Proxy
 from workshop.sandbox.mesh.support import SUPPORTED, VALUES
 from workshop.sandbox.mesh.xds.ads import Configuration
 
 from .field_examples import BASE, BESIDE, base, changes_nothing, example
 from .test_gateway_tls import AUTHORITY
+from .world import World
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 ROOT = Path(__file__).resolve().parents[3]
@@ -111,21 +113,24 @@ def test_the_table_of_fields_is_up_to_date() -> None:
 
 
 class Recorder:
-    """In the data plane's place: keeps what it is told."""
+    """Between the control plane and the data plane, if there is one: keeps what is told."""
 
-    def __init__(self, *proxies: Proxy) -> None:
+    def __init__(self, proxies: Iterable[Proxy], data_plane: DataPlane | None) -> None:
         self.proxies = {proxy.id: proxy for proxy in proxies}
         self.changed: list[Any] = []
         self.told: Mapping[str, Configuration] = {}
+        self._data_plane = data_plane
 
     async def publish(self, parts: Mapping[str, Configuration]) -> None:
         self.told = parts
+        if self._data_plane is not None:
+            await self._data_plane.publish(parts)
 
 
 class Around:
-    """Two services, two sidecars and a gateway, told by a control plane."""
+    """Some services, two sidecars and a gateway (with these addresses), told by a control plane."""
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: Iterable[str], data_plane: DataPlane | None = None) -> None:
         self._cluster = LocalCluster()
         for crd in crds():
             self._cluster.create(CRDS, crd, manager="test")
@@ -160,11 +165,12 @@ class Around:
                 "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
             }
             self._cluster.create("secrets", secret, manager="test")
-        self._recorder = Recorder(
-            Proxy("sidecar", "a", "shop", "127.64.16.1", {"app": "a"}),
-            Proxy("sidecar", "b", "other", "127.64.16.2", {"app": "b"}),
-            Proxy("gateway", "gate", "shop", "127.64.16.3", {"app": "gate"}),
-        )
+        whom = (("sidecar", "a", "shop"), ("sidecar", "b", "other"), ("gateway", "gate", "shop"))
+        self.proxies = [
+            Proxy(kind, name, namespace, address, {"app": name})
+            for (kind, name, namespace), address in zip(whom, addresses, strict=True)
+        ]
+        self._recorder = Recorder(self.proxies, data_plane)
         self._control_plane = ControlPlane(self._cluster, self._recorder)  # type: ignore[arg-type]
 
     async def told(self, kind: str, spec: dict[str, Any]) -> str:
@@ -188,7 +194,7 @@ class Around:
 
 @pytest.fixture(scope="module")
 def around() -> Around:
-    return Around()
+    return Around(f"127.64.16.{number}" for number in (1, 2, 3))
 
 
 @pytest.mark.parametrize(("kind", "path"), list(supported()))
@@ -201,3 +207,31 @@ async def test_a_supported_field_makes_a_difference(around: Around, kind: str, p
     assert list(validation.find_problems(kind, obj)) == []
     same = await around.told(kind, with_field) == await around.told(kind, without)
     assert same == changes_nothing(kind, path)
+
+
+async def test_envoy_takes_what_is_made_of_every_supported_field(world: World) -> None:
+    """A real one, one field after the other, and it lives on: some values would end it, as a hash table of
+    one entry. All levels of traffic policies have the same fields, so one will do.
+    """
+    plane = world.mesh.data_plane
+    around = Around((world.network.pods.take() for _ in range(3)), plane)
+    await world.mesh.control_plane.stop()
+    for proxy in around.proxies:
+        plane.register(proxy)
+    await around.told("Gateway", BASE["Gateway"])
+    for proxy in around.proxies:
+        await plane.live(proxy)
+    running = plane.pid
+    refused = {}
+    for kind, path in supported():
+        if not path.startswith(("subsets.trafficPolicy", "trafficPolicy.portLevelSettings")):
+            spec = base(kind, path)
+            put(spec, kind, path, example(kind, path, sample(SCHEMAS[kind, path])))
+            await around.told(kind, spec)
+            if plane.refused or plane.pid != running:
+                refused[kind, path] = dict(plane.refused)
+    assert refused == {}
+    assert await plane.admin("/ready") == "LIVE\n"
+    await around.told("VirtualService", {**BASE["VirtualService"], "http": [{"directResponse": {"status": 1}}]})
+    assert "RouteConfiguration" in str(plane.refused)
+    world.mesh.control_plane.start()

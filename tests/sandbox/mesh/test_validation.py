@@ -32,6 +32,11 @@ def gateway(**server: Any) -> dict:
     return {"selector": {"istio": "ingressgateway"}, "servers": [{"port": port, "hosts": ["*"], **server}]}
 
 
+def hashing(**table: Any) -> dict:
+    balancer = {"consistentHash": {"httpHeaderName": "x-user", **table}}
+    return {"host": "a", "trafficPolicy": {"loadBalancer": balancer}}
+
+
 def https(**tls: Any) -> dict:
     port = {"number": 443, "name": "https", "protocol": "HTTPS"}
     return gateway(port=port, tls={"mode": "SIMPLE", "credentialName": "page", **tls})
@@ -52,6 +57,7 @@ def problems(kind: str, spec: dict) -> list[str]:
         ("VirtualService", virtual_service(http=[{"redirect": {"uri": "/", "redirectCode": 308}}])),
         ("Gateway", gateway(hosts=["*.example.com", "shop/one.example", "./two.example", "127.0.0.1"])),
         ("Gateway", gateway(tls={"httpsRedirect": True})),
+        ("DestinationRule", hashing(maglev={"tableSize": 65537})),
         ("Gateway", https(mode="MUTUAL", minProtocolVersion="TLSV1_2", maxProtocolVersion="TLS_AUTO")),
         ("DestinationRule", {"host": "reviews", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]}),
         ("DestinationRule", {"host": "*.local", "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}}}),
@@ -160,6 +166,11 @@ def test_what_the_sandbox_does_not_do_is_refused_by_its_path(kind: str, spec: di
         ("DestinationRule", {"subsets": []}, "host is required"),
         ("DestinationRule", {"host": "a", "subsets": [{"labels": {"a": "b"}}]}, "subset name cannot be empty"),
         ("DestinationRule", {"host": "a", "subsets": [{"name": "v"}] * 2}, "duplicate subset name v"),
+        ("DestinationRule", hashing(maglev={}), "tableSize must be set for maglev"),
+        ("DestinationRule", hashing(maglev={"tableSize": 1}), "must be a prime number"),
+        ("DestinationRule", hashing(maglev={"tableSize": 65536}), "must be a prime number"),
+        ("DestinationRule", hashing(maglev={"tableSize": 5000077}), "must be less than 5000011"),
+        ("DestinationRule", hashing(ringHash={"minimumRingSize": 8388609}), "must be at most 8388608"),
     ],
 )
 def test_what_makes_no_sense_is_refused(kind: str, spec: dict, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isqrt
 from typing import Any
 
 from workshop.sandbox.cluster import Object
@@ -21,6 +22,10 @@ _NOT_NEGATIVE = {
     ("http", "maxRetries"): "max retries",
     ("http", "maxConcurrentStreams"): "max concurrent streams",
 }
+
+_LARGEST_TABLE = 5_000_011
+_LARGEST_RING = 8 * 1024 * 1024
+"""More entries Envoy does not take."""
 
 
 def find_problems(spec: Object, namespace: str) -> Iterator[str]:
@@ -107,6 +112,21 @@ def _load_balancer(balancer: Policy) -> Iterator[str]:
             yield from checks.duration("ttl", cookie.get("ttl"))
     if hashing.get("minimumRingSize") and ("ringHash" in hashing or "maglev" in hashing):
         yield "only one of MinimumRingSize, RingHash and Maglev can be specified"
+    size = (hashing.get("ringHash") or hashing).get("minimumRingSize") or 0
+    if size > _LARGEST_RING:
+        yield f"minimumRingSize must be at most {_LARGEST_RING}"
+    if (maglev := hashing.get("maglev")) is not None:
+        yield from _maglev(maglev.get("tableSize") or 0)
+
+
+def _maglev(size: int) -> Iterator[str]:
+    """Envoy relies on it: with a table of one entry it divides by zero, and ends."""
+    if not size:
+        yield "tableSize must be set for maglev"
+    elif size > _LARGEST_TABLE:
+        yield f"tableSize must be less than {_LARGEST_TABLE} for maglev"
+    elif size < 2 or any(size % divisor == 0 for divisor in range(2, isqrt(size) + 1)):
+        yield "tableSize must be a prime number for maglev"
 
 
 def _whole_seconds(what: str, text: str | None) -> Iterator[str]:
