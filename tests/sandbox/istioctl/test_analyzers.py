@@ -60,9 +60,11 @@ def test_a_namespace_that_says_nothing_of_injection() -> None:
 def test_a_pod_from_before_its_namespace_was_enabled() -> None:
     refused = pod("refused", "app")
     refused["metadata"]["labels"] = {"sidecar.istio.io/inject": "false"}
-    leaving = pod("leaving", "app")
-    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert found(pod("old", "app"), pod("new", "app", "istio-proxy"), refused, leaving) == [
+    noted = pod("noted", "app")
+    noted["metadata"]["annotations"] = {"sidecar.istio.io/inject": "false"}
+    on_the_host = pod("host", "app")
+    on_the_host["spec"]["hostNetwork"] = True
+    assert found(pod("old", "app"), pod("new", "app", "istio-proxy"), refused, noted, on_the_host) == [
         (
             "IST0103",
             "Pod shop/old",
@@ -99,3 +101,27 @@ def test_references_to_what_is_not_there() -> None:
         'Referenced gateway not found: "shop/gate"': [service(), rule("one", "", "gate")],
     }.items():
         assert found(*objects) == [("IST0101", "VirtualService shop/r", message)]
+
+
+def test_hosts_of_service_entries_are_there() -> None:
+    def entry(host: str, *exported: str) -> dict:
+        spec = {"hosts": [host], **({"exportTo": list(exported)} if exported else {})}
+        return obj("ServiceEntry", "e", "elsewhere", spec=spec)
+
+    missing = ["IST0101"]
+    assert codes(rule("outside.example")) == missing
+    assert codes(entry("outside.example"), rule("outside.example")) == []
+    assert codes(entry("*.example"), rule("outside.example")) == []
+    assert codes(entry("*.example"), rule("example.org")) == missing
+    assert codes(entry("outside.example", "."), rule("outside.example")) == missing
+    assert codes(entry("outside.example", "shop"), rule("outside.example")) == []
+
+
+def test_what_is_mirrored_to_must_be_there_too() -> None:
+    mirrored = rule("one")
+    mirrored["spec"]["http"][0]["mirror"] = {"host": "two"}
+    mirrored["spec"]["http"][0]["mirrors"] = [{"destination": {"host": "three"}}]
+    assert found(service(), mirrored) == [
+        ("IST0101", "VirtualService shop/r", 'Referenced mirror host not found: "two"'),
+        ("IST0101", "VirtualService shop/r", 'Referenced mirror host not found: "three"'),
+    ]

@@ -75,7 +75,7 @@ def _option(word: str, words: list[str]) -> tuple[str, str]:
 def _applied(settings: Settings, name: str, value: str) -> Settings:
     if name == "bind":
         host, _, port = value.rpartition(":")
-        if host not in ("", "0.0.0.0", "[::]") or not port.isdecimal():  # noqa: S104 - of the pod
+        if host not in ("", "0.0.0.0", "[0.0.0.0]", "[::]") or not port.isdecimal():  # noqa: S104 - of the pod
             raise ProgramError(f"gunicorn: error: the sandbox's binds to all addresses (0.0.0.0:PORT): {value}", 1)
         return replace(settings, port=int(port))
     if name == "worker_class":

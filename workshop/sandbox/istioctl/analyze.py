@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ _KINDS = (
     ("networking.istio.io/v1", "Gateway"),
     ("networking.istio.io/v1", "VirtualService"),
     ("networking.istio.io/v1", "DestinationRule"),
+    ("networking.istio.io/v1", "ServiceEntry"),
 )
+_DOCUMENTATION = "https://istio.io/latest/docs/reference/config/analysis"
 
 
 def run(invocation: Invocation) -> int:
@@ -41,6 +44,9 @@ def run(invocation: Invocation) -> int:
             for obj in invocation.client.list(api_version, kind):
                 objects[_key(obj)] = obj
     namespace = "" if arguments.on("all-namespaces") else _namespace(invocation, with_cluster)
+    if with_cluster and namespace and invocation.client.find("v1", "Namespace", None, namespace) is None:
+        print(f'namespace "{namespace}" not found', file=sys.stderr)
+        return 0
     for file in arguments.words:
         for obj in _read(Path(file)):
             if obj["kind"] != "Namespace":
@@ -48,10 +54,15 @@ def run(invocation: Invocation) -> int:
             objects[_key(obj)] = obj
     messages = [m for m in analyze(Resources(list(objects.values()))) if not namespace or m.namespace == namespace]
     messages.sort(key=lambda message: (-message.level.value, message.code, message.origin))
-    where = _where(namespace, arguments.words if not with_cluster else [])
-    _print(messages, output, where)
-    if any(message.level.value >= Level[threshold].value for message in messages):
-        raise IssuesFound(f"Analyzers found issues when analyzing {where}.")
+    _print(messages, output)
+    where = _where(namespace)
+    if not messages:
+        print(f"✔ No validation issues found when analyzing{_what(arguments.words, where)}", file=sys.stderr)
+    bad = any(message.level.value >= Level[threshold].value for message in messages)
+    if bad and output in ("", "log"):
+        raise IssuesFound(
+            f"Analyzers found issues when analyzing {where}.\nSee {_DOCUMENTATION} for more information."
+        )
     return 0
 
 
@@ -59,10 +70,14 @@ def _namespace(invocation: Invocation, with_cluster: bool) -> str:
     return invocation.namespace if with_cluster else invocation.arguments.text("namespace") or "default"
 
 
-def _where(namespace: str, files: list[str]) -> str:
-    if files:
-        return "files: " + ", ".join(files)
+def _where(namespace: str) -> str:
     return f"namespace: {namespace}" if namespace else "all namespaces"
+
+
+def _what(files: list[str], where: str) -> str:
+    if len(files) > 1:
+        return ":" + "".join(f"\n  - {file}" for file in files)
+    return f" {files[0] if files else where}."
 
 
 def _key(obj: Object) -> tuple[str, str, str]:
@@ -85,9 +100,19 @@ def _read(file: Path) -> list[Object]:
     return found
 
 
-def _print(messages: list[Message], output: str, where: str) -> None:
+def _print(messages: list[Message], output: str) -> None:
+    """To stdout, as istioctl does; that there are none is said on stderr."""
     if output in ("json", "yaml"):
-        listed = [{"code": m.code, "level": m.level.name, "message": m.text, "origin": m.origin} for m in messages]
+        listed = [
+            {
+                "code": m.code,
+                "documentationUrl": f"{_DOCUMENTATION}/{m.code.lower()}/?ref=istioctl-analyze",
+                "level": m.level.name,
+                "message": m.text,
+                "origin": m.origin,
+            }
+            for m in messages
+        ]
         if output == "json":
             print(json.dumps(listed, indent="\t"))
         else:
@@ -97,5 +122,3 @@ def _print(messages: list[Message], output: str, where: str) -> None:
         return
     for message in messages:
         print(f"{message.level.name} [{message.code}] ({message.origin}) {message.text}")
-    if not messages:
-        print(f"✔ No validation issues found when analyzing {where}.")

@@ -59,23 +59,39 @@ def _missing_references(resources: Resources) -> Iterator[Message]:
         for gateway in bound_gateways({**rule, "metadata": {**rule["metadata"], "namespace": namespace_of(rule)}}):
             if gateway != MESH and gateway not in gateways:
                 yield _not_found(rule, "gateway", gateway)
-        for destination in _destinations(rule):
+        elsewhere = _outside(resources, namespace_of(rule))
+        for what, destination in _destinations(rule):
             host = hosts.resolve(destination.get("host", ""), namespace_of(rule))
             subset = destination.get("subset")
-            if host not in services:
-                yield _not_found(rule, "host", destination.get("host", ""))
+            if host not in services and not any(hosts.covers(known, host) for known in elsewhere):
+                yield _not_found(rule, what, destination.get("host", ""))
             elif subset and subset not in _subsets(resources, host):
                 yield _not_found(rule, "host+subset in destinationrule", f"{destination['host']}+{subset}")
 
 
-def _destinations(rule: Object) -> list[Object]:
-    """Each destination of a VirtualService once."""
-    found: list[Object] = []
+def _destinations(rule: Object) -> list[tuple[str, Object]]:
+    """Each destination of a VirtualService once, and what it is called when it is missing."""
+    found: list[tuple[str, Object]] = []
     for http in rule["spec"].get("http") or []:
-        for route in http.get("route") or []:
-            if route["destination"] not in found:
-                found.append(route["destination"])
-    return found
+        found += [("host", route["destination"]) for route in http.get("route") or []]
+        found += [("mirror host", http["mirror"])] if http.get("mirror") else []
+        found += [("mirror host", mirror["destination"]) for mirror in http.get("mirrors") or []]
+    return [one for number, one in enumerate(found) if one not in found[:number]]
+
+
+def _outside(resources: Resources, namespace: str) -> set[str]:
+    """Hosts of the ServiceEntries that `namespace` sees; they may begin with a wildcard."""
+    return {
+        hosts.resolve(host, namespace_of(entry))
+        for entry in resources.of("ServiceEntry")
+        for host in entry["spec"].get("hosts") or []
+        if _exported_to(entry, namespace)
+    }
+
+
+def _exported_to(obj: Object, namespace: str) -> bool:
+    exported = obj["spec"].get("exportTo") or ["*"]
+    return any(name == "*" or namespace == (namespace_of(obj) if name == "." else name) for name in exported)
 
 
 def _subsets(resources: Resources, host: str) -> set[str]:
@@ -107,13 +123,13 @@ def _namespaces_not_injected(resources: Resources) -> Iterator[Message]:
 
 
 def _missing_proxies(resources: Resources) -> Iterator[Message]:
-    """IST0103: a pod from before its namespace was enabled."""
+    """IST0103: a pod from before its namespace was enabled, also while it ends, until it is gone."""
     injected = {obj["metadata"]["name"] for obj in resources.outside_the_system("Namespace") if enabled(obj)}
     for pod in resources.of("Pod"):
-        refused = (pod["metadata"].get("labels") or {}).get(POD_LABEL) == "false"
-        phase = (pod.get("status") or {}).get("phase")
-        ended = phase in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]
-        if namespace_of(pod) in injected and not (has_proxy(pod) or refused or ended):
+        metadata = pod["metadata"]
+        says = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}.get(POD_LABEL, "")
+        left_alone = has_proxy(pod) or says.lower() == "false" or pod["spec"].get("hostNetwork")
+        if namespace_of(pod) in injected and not left_alone:
             name = f"{namespace_of(pod)}/{pod['metadata']['name']}"
             yield Message(
                 "IST0103",
