@@ -1,8 +1,4 @@
-"""httpbin: answers with what it was asked, as slowly and as badly as it was told to.
-
-There are two images of that name. go-httpbin has flags, and logs every request in the words of Go's slog; the older
-httpbin has neither.
-"""
+"""What httpbin answers: what it was asked, as slowly and as badly as it was told to."""
 
 from __future__ import annotations
 
@@ -10,17 +6,15 @@ import asyncio
 import base64
 import json
 import random
-import time
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from workshop.sandbox.images import gofmt
-from workshop.sandbox.images.program import Container, Factory, ProgramError
+from workshop.sandbox.images.program import Container
 from workshop.sandbox.images.web import HTML, JSON, TEXT, WebProgram
 
 LONGEST_DELAY = 10 * 10**9
@@ -40,7 +34,7 @@ class HttpBin(WebProgram):
     def __init__(self, container: Container, port: int) -> None:
         super().__init__(container)
         self.port = port
-        self._longest_delay = LONGEST_DELAY
+        self.longest_delay = LONGEST_DELAY
         methods = ("get", "post", "put", "patch", "delete")
         self._answers: dict[str, Answer] = {
             **dict.fromkeys(methods, self._echo),
@@ -103,7 +97,7 @@ class HttpBin(WebProgram):
             "args": query,
             "headers": self._header_lists(request),
             "method": request.method,
-            "origin": self._origin(request),
+            "origin": self.origin(request),
             "url": f"http://{request.headers.get('Host', '')}{request.path_qs}",
         }
 
@@ -115,14 +109,14 @@ class HttpBin(WebProgram):
         return lists
 
     @staticmethod
-    def _origin(request: web.BaseRequest) -> str:
+    def origin(request: web.BaseRequest) -> str:
         return request.headers.get("X-Forwarded-For", "").split(",")[0] or request.remote or ""
 
     async def _headers(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
         return _json({"headers": self._header_lists(request)})
 
     async def _ip(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
-        return _json({"origin": self._origin(request)})
+        return _json({"origin": self.origin(request)})
 
     async def _user_agent(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
         return _json({"user-agent": request.headers.get("User-Agent", "")})
@@ -163,8 +157,8 @@ class HttpBin(WebProgram):
             delay = gofmt.duration(rest[0])
         except ValueError:
             delay = int(float(rest[0]) * 1000) * 10**6
-        if not 0 <= delay <= self._longest_delay:
-            told, most = gofmt.written(delay), gofmt.written(self._longest_delay)
+        if not 0 <= delay <= self.longest_delay:
+            told, most = gofmt.written(delay), gofmt.written(self.longest_delay)
             raise ValueError(
                 f"invalid duration: duration {told} {'shorter than 0s' if delay < 0 else f'longer than {most}'}"
             )
@@ -202,113 +196,3 @@ class HttpBin(WebProgram):
     async def _response_headers(self, request: web.BaseRequest, rest: list[str]) -> web.StreamResponse:
         query = parse_qs(request.query_string)
         return _json(query, headers={name: values[-1] for name, values in query.items()})
-
-
-_BEGAN = web.RequestKey("began", float)
-_LEVELS = ("INFO", "WARN", "ERROR")
-_VARIABLES = {"port": "PORT", "log-format": "LOG_FORMAT", "max-duration": "MAX_DURATION"}
-_REFUSED = (
-    *(
-        "ALLOWED_REDIRECT_DOMAINS",
-        "EXCLUDE_HEADERS",
-        "HTTPS_CERT_FILE",
-        "HTTPS_KEY_FILE",
-        "MAX_BODY_SIZE",
-        "PREFIX",
-    ),
-    *("SRV_MAX_HEADER_BYTES", "SRV_READ_HEADER_TIMEOUT", "SRV_READ_TIMEOUT"),
-)
-
-
-class GoHttpBin(HttpBin):
-    binaries = ("go-httpbin",)
-
-    def __init__(self, container: Container) -> None:
-        super().__init__(container, 8080)
-        self._json_log = False
-
-    def configure(self, arguments: list[str]) -> None:
-        env = self.container.env
-        if refused := [name for name in _REFUSED if env.get(name)]:
-            raise ProgramError(f"not supported by the sandbox's go-httpbin: {' '.join(refused)}", 2)
-        values = {name: env[variable] for name, variable in _VARIABLES.items() if env.get(variable)}
-        # The image has no entry point: without `command` the first of `args` is the program.
-        words = list(arguments)
-        if words and not self.container.spec.get("command"):
-            name = words.pop(0)
-            if name.rsplit("/", 1)[-1] not in self.binaries:
-                raise ProgramError(f'exec: "{name}": executable file not found in $PATH', 127)
-        while words:
-            word = words.pop(0)
-            name, equals, value = word.lstrip("-").partition("=")
-            if not word.startswith("-") or name not in _VARIABLES:
-                known = " ".join(f"-{one}" for one in _VARIABLES)
-                raise ProgramError(f"error: flag provided but not defined: {word} (the sandbox's has {known})", 2)
-            if not equals and not words:
-                raise ProgramError(f"error: flag needs an argument: -{name}", 2)
-            values[name] = value if equals else words.pop(0)
-        self._take(values)
-
-    def _take(self, values: dict[str, str]) -> None:
-        try:
-            self.port = int(values.get("port", self.port))
-            if "max-duration" in values:
-                self._longest_delay = gofmt.duration(values["max-duration"])
-        except ValueError as error:
-            raise ProgramError(f"error: {error}", 2) from None
-        form = values.get("log-format", "text")
-        if form not in ("text", "json"):
-            raise ProgramError(f'error: invalid log format "{form}", must be "text" or "json"', 2)
-        self._json_log = form == "json"
-
-    def greet(self) -> None:
-        self._log(0, f"go-httpbin listening on http://0.0.0.0:{self.port}", {})
-
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        request[_BEGAN] = time.perf_counter()
-        return await super().answer(request)
-
-    def record(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        took = (time.perf_counter() - request[_BEGAN]) * 1000
-        body = response.body if isinstance(response, web.Response) else None
-        facts = {
-            "status": response.status,
-            "method": request.method,
-            "uri": request.path_qs,
-            "size_bytes": len(body) if isinstance(body, bytes | bytearray) else 0,
-            "duration_ms": round(took, 6),
-            "user_agent": request.headers.get("User-Agent", ""),
-            "client_ip": self._origin(request),
-        }
-        level = 2 if response.status >= 500 else 1 if response.status >= 400 else 0
-        self._log(level, f"{response.status} {request.method} {request.path_qs} {took:.1f}ms", facts)
-
-    def _log(self, level: int, message: str, facts: dict[str, Any]) -> None:
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
-        if self._json_log:
-            line = json.dumps(
-                {"time": f"{now}Z", "level": _LEVELS[level], "msg": message, **facts}, separators=(",", ":")
-            )
-        else:
-            said = {"time": f"{now[:-3]}Z", "level": _LEVELS[level], "msg": message, **facts}
-            line = " ".join(f"{name}={_quoted(str(value))}" for name, value in said.items())
-        self.container.streams.err(line.encode() + b"\n")
-
-
-def _quoted(text: str) -> str:
-    """As slog's text: in quotes when it is empty or has spaces, quotes or an equals sign."""
-    plain = text and not any(one in ' "=' or not one.isprintable() for one in text)
-    return text if plain else json.dumps(text, ensure_ascii=False)
-
-
-class OldHttpBin(HttpBin):
-    """The image behind gunicorn, without an access log."""
-
-    def __init__(self, container: Container) -> None:
-        super().__init__(container, 80)
-
-    def record(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Nothing is logged."""
-
-
-PROGRAMS: dict[str, Factory] = {"go-httpbin": GoHttpBin, "httpbin": OldHttpBin}
