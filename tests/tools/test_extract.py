@@ -39,13 +39,15 @@ def test_istios_schemas_lose_descriptions_and_cel_but_no_field(tmp_path: Path) -
                 "versions": [{"name": name, "schema": {"openAPIV3Schema": schema}} for name in ("v1", "v1beta1")],
             },
         }
-        for kind in ("DestinationRule", "Gateway", "Sidecar", "VirtualService")
+        for kind in ("DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "VirtualService")
     ]
     source = tmp_path / "crds.yaml"
     source.write_text(yaml.safe_dump_all(documents))
     found = json.loads(run("extract_istio_schema.py", source))
     assert isinstance(found, list)
-    assert [crd["names"]["kind"] for crd in found] == ["Gateway", "VirtualService", "DestinationRule"]
+    assert [crd["names"]["kind"] for crd in found] == [
+        *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry")
+    ]
     assert found[0]["versions"] == ["v1", "v1beta1"]
     assert found[0]["schema"] == {
         "type": "object",

@@ -66,6 +66,21 @@ async def test_several_mirrors(shop: RuleWorld) -> None:
     assert len(await mirrored(shop, "reviews-v2", 10)) == len(await mirrored(shop, "other", 10)) == 10
 
 
+async def test_a_mirror_outside_the_cluster_is_known_by_a_service_entry(shop: RuleWorld) -> None:
+    """What gets there is for the caller's host with `-shadow`: by that name a gateway there can route it."""
+    address = shop.world.cluster.get("pods", "default", "other")["status"]["podIP"]
+    entry = {
+        "hosts": ["far.example"],
+        "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}],
+        "resolution": "STATIC",
+        "endpoints": [{"address": address}],
+    }
+    shop.world.apply("serviceentries", "far", entry)
+    await shop.rules(to("v1", mirror={"host": "far.example"}))
+    await ask(shop, 10, host="reviews.default.svc.cluster.local:9080")
+    assert set(await mirrored(shop, "other", 10)) == {("/", "reviews.default.svc.cluster.local-shadow:9080")}
+
+
 @pytest.mark.parametrize("mirror", [{"host": "reviews", "subset": "v9"}, {"host": "nobody.example"}])
 async def test_a_mirror_that_leads_nowhere_does_no_harm(shop: RuleWorld, mirror: dict[str, Any]) -> None:
     await shop.rules(to("v1", mirror=mirror))
