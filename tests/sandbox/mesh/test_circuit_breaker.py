@@ -51,6 +51,12 @@ class Breaker:
         found = re.search(rf"^cluster\.{self.proxy.id}/outbound\|8000\|\|\S+\.{name}: (\d+)$", stats, re.M)
         return int(found[1]) if found else 0
 
+    async def status(self, **headers: str) -> int:
+        client = self.world.client(self.proxy, self.address, 8000)
+        status, _, _ = await client.get("/", "httpbin:8000", **headers)
+        client.close()
+        return status
+
     async def limited(self) -> bool:
         before = await self.counter("upstream_rq_pending_overflow")
         await self.load(8, 3)
@@ -80,3 +86,25 @@ async def test_a_circuit_breaker_trips_with_more_connections_and_the_proxy_count
     assert await breaker.load(3) == {200: 180}
     assert world.mesh.data_plane.pid == pid
     assert world.mesh.data_plane.refused == {}
+
+
+async def test_an_error_ejects_the_only_pod_until_the_rule_changes_or_goes(world: World) -> None:
+    breaker = await Breaker(world).start()
+
+    async def ejected() -> bool:
+        await breaker.status(x_answer="500")
+        return await breaker.status() == 503
+
+    async def back() -> bool:
+        return await breaker.status() == 200
+
+    assert await back()
+    breaker.apply(outlierDetection=EJECTION)
+    await eventually(ejected)
+    assert await breaker.load(1, 5) == {503: 5}
+    breaker.apply(outlierDetection={**EJECTION, "baseEjectionTime": "2m"})
+    await eventually(back)
+    await eventually(ejected)
+    breaker.delete()
+    await eventually(back)
+    assert not await ejected()

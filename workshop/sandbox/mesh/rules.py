@@ -56,17 +56,27 @@ class Rules:
     def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         """What clients in `client_namespace` are told of `host`.
 
-        Rules of the client's namespace come first, then those of the service's, then the root namespace's.
+        Rules of the client's namespace come first, then those of the service's, then the root namespace's. The
+        root namespace's are for everybody, so for clients in it only those come first that are for it alone.
         """
-        for namespace in dict.fromkeys((client_namespace, service_namespace, ROOT_NAMESPACE)):
-            candidates: dict[str, list[Object]] = {}
-            for rule in self.destination_rules:
-                if rule["metadata"]["namespace"] == namespace and _exported_to(rule, client_namespace):
-                    pattern = hosts.resolve(rule["spec"]["host"], namespace)
-                    candidates.setdefault(pattern, []).append(rule)
-            if found := hosts.most_specific(candidates.items(), host):
-                return _merged(found)
-        return NO_POLICY
+        found: list[Object] | None = None
+        if client_namespace == ROOT_NAMESPACE:
+            found = self._rules_for(host, ROOT_NAMESPACE, client_namespace, private=True)
+        order = (client_namespace, service_namespace, ROOT_NAMESPACE)
+        for namespace in dict.fromkeys(order if client_namespace != ROOT_NAMESPACE else order[1:]):
+            found = found or self._rules_for(host, namespace, client_namespace)
+        return _merged(found) if found else NO_POLICY
+
+    def _rules_for(
+        self, host: str, namespace: str, client_namespace: str, *, private: bool = False
+    ) -> list[Object] | None:
+        """DestinationRules of `namespace`, the oldest first; of `private` ones those nobody else may see."""
+        candidates: dict[str, list[Object]] = {}
+        for rule in self.destination_rules:
+            visible = _exports(rule) == {namespace} if private else _exported_to(rule, client_namespace)
+            if visible and rule["metadata"]["namespace"] == namespace:
+                candidates.setdefault(hosts.resolve(rule["spec"]["host"], namespace), []).append(rule)
+        return hosts.most_specific(candidates.items(), host)
 
 
 def build(
@@ -90,16 +100,25 @@ def _says(name: str, value: Any) -> bool:
 
 
 def _exported_to(rule: Object, namespace: str) -> bool:
-    exported = rule["spec"].get("exportTo") or ["*"]
+    return not _exports(rule).isdisjoint(("*", namespace))
+
+
+def _exports(rule: Object) -> set[str]:
     own = rule["metadata"]["namespace"]
-    return any(name == "*" or namespace == (own if name == "." else name) for name in exported)
+    return {own if name == "." else name for name in rule["spec"].get("exportTo") or ["*"]}
 
 
 def _merged(found: list[Object]) -> Policy:
-    """Several rules for one host: the oldest one's policy, and everyone's subsets (of a name, the oldest)."""
+    """Several rules for one host are one if they are for the same namespaces; of others the oldest counts.
+
+    The policy is the oldest one's that has any, and the subsets are everyone's (of a name, the oldest one's).
+    """
+    alike = [rule for rule in found if _exports(rule) == _exports(found[0])]
     subsets: dict[str, Mapping[str, Any]] = {}
-    for rule in found:
+    for rule in alike:
         for subset in rule["spec"].get("subsets") or []:
             subsets.setdefault(subset["name"], subset)
-    origin = provenance.metadata("destination-rule", found[0])
-    return Policy(found[0]["spec"].get("trafficPolicy") or {}, subsets, origin)
+    traffic: Mapping[str, Any] = next(
+        (policy for rule in alike if (policy := rule["spec"].get("trafficPolicy"))), {}
+    )
+    return Policy(traffic, subsets, provenance.metadata("destination-rule", alike[0]))
