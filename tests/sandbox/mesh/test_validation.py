@@ -42,6 +42,22 @@ def https(**tls: Any) -> dict:
     return gateway(port=port, tls={"mode": "SIMPLE", "credentialName": "page", **tls})
 
 
+def entry(**changes: Any) -> dict:
+    """A ServiceEntry; what is None is left out."""
+    whole = {
+        "hosts": ["other.example"],
+        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+        "resolution": "STATIC",
+        "endpoints": [{"address": "127.65.1.1"}],
+        **changes,
+    }
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def pool(**parts: Any) -> dict:
+    return {"host": "a", "trafficPolicy": {"connectionPool": parts}}
+
+
 def problems(kind: str, spec: dict) -> list[str]:
     return list(validation.find_problems(kind, {"metadata": {"name": "r", "namespace": "shop"}, "spec": spec}))
 
@@ -60,6 +76,9 @@ def problems(kind: str, spec: dict) -> list[str]:
         ("DestinationRule", hashing(maglev={"tableSize": 65537})),
         ("Gateway", https(mode="MUTUAL", minProtocolVersion="TLSV1_2", maxProtocolVersion="TLS_AUTO")),
         ("DestinationRule", {"host": "reviews", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]}),
+        ("ServiceEntry", entry(exportTo=["."], location="MESH_EXTERNAL", addresses=["127.9.0.0/16"])),
+        ("ServiceEntry", entry(resolution="DNS")),
+        ("ServiceEntry", entry(resolution=None, endpoints=None, addresses=["127.65.1.1"])),
         ("DestinationRule", {"host": "*.local", "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}}}),
     ],
 )
@@ -90,6 +109,15 @@ def test_what_is_fine(kind: str, spec: dict) -> None:
             gateway(port={"number": 443, "name": "s", "protocol": "TLS"}),
             "spec.servers[0].port.protocol",
         ),
+        ("ServiceEntry", entry(hosts=["*.example"]), "spec.hosts[0]"),
+        ("ServiceEntry", entry(hosts=["one.shop.svc.cluster.local"]), "spec.hosts[0]"),
+        ("ServiceEntry", entry(addresses=["10.0.0.1"]), "spec.addresses[0]"),
+        ("ServiceEntry", entry(endpoints=[{"address": "8.8.8.8"}]), "spec.endpoints[0].address"),
+        ("ServiceEntry", entry(endpoints=[{"address": "127.65.128.1"}]), "spec.endpoints[0].address"),
+        ("ServiceEntry", entry(resolution="DNS", endpoints=[{"address": "a.b"}]), "spec.endpoints[0].address"),
+        ("ServiceEntry", entry(resolution="DNS", endpoints=None), "spec.endpoints"),
+        ("ServiceEntry", entry(workloadSelector={"labels": {}}), "spec.workloadSelector"),
+        ("ServiceEntry", entry(ports=None), "spec.ports"),
         (
             "DestinationRule",
             {"host": "a", "trafficPolicy": {"connectionPool": {"http": {"useClientProtocol": True}}}},
@@ -163,7 +191,37 @@ def test_what_the_sandbox_does_not_do_is_refused_by_its_path(kind: str, spec: di
             "HTTP and HTTPS on port 443",
         ),
         ("Gateway", gateway(port={"number": 0, "name": "a", "protocol": "HTTP"}), "range 1..65535"),
+        ("ServiceEntry", entry(hosts=[]), "at least one host"),
+        ("ServiceEntry", entry(hosts=["*"]), "invalid host *"),
+        ("ServiceEntry", entry(addresses=["nowhere"]), "not a valid IP address or CIDR"),
+        ("ServiceEntry", entry(addresses=["127.9.0.0/16"], resolution="DNS"), "CIDR addresses are allowed only"),
+        ("ServiceEntry", entry(ports=entry()["ports"] * 2), "port 80 already defined"),
+        ("ServiceEntry", entry(endpoints=None), "endpoints must be provided"),
+        ("ServiceEntry", entry(resolution="NONE"), "no endpoints should be provided"),
+        ("ServiceEntry", entry(endpoints=[{"address": "a.b"}]), "a.b is not a valid IP address"),
+        ("ServiceEntry", entry(endpoints=[{"address": "127.65.1.1", "ports": {"x": 1}}]), "x is not defined"),
+        (
+            "ServiceEntry",
+            entry(resolution="DNS_ROUND_ROBIN", endpoints=entry()["endpoints"] * 2),
+            "0 or 1 endpoint",
+        ),
+        ("ServiceEntry", entry(exportTo=["*", "shop"]), "both public (*) and non-public"),
         ("DestinationRule", {"subsets": []}, "host is required"),
+        ("DestinationRule", {"host": "a", "trafficPolicy": {}}, "traffic policy must have at least one field"),
+        ("DestinationRule", pool(), "connection pool must have at least one field"),
+        ("DestinationRule", pool(tcp={"maxConnections": -1}), "max connections must be non-negative"),
+        ("DestinationRule", pool(tcp={"connectTimeout": "1"}), "invalid duration 1"),
+        ("DestinationRule", pool(tcp={"tcpKeepalive": {"time": "1.5s"}}), "only whole seconds"),
+        (
+            "DestinationRule",
+            {"host": "a", "trafficPolicy": {"outlierDetection": {"maxEjectionPercent": 101}}},
+            "percentage 101 is not in range 0..100",
+        ),
+        (
+            "DestinationRule",
+            {"host": "a", "trafficPolicy": {"outlierDetection": {"consecutiveLocalOriginFailures": 1}}},
+            "split external local origin errors is set to false",
+        ),
         ("DestinationRule", {"host": "a", "subsets": [{"labels": {"a": "b"}}]}, "subset name cannot be empty"),
         ("DestinationRule", {"host": "a", "subsets": [{"name": "v"}] * 2}, "duplicate subset name v"),
         ("DestinationRule", hashing(maglev={}), "tableSize must be set for maglev"),
