@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -171,9 +170,10 @@ class Around:
             for (kind, name, namespace), address in zip(whom, addresses, strict=True)
         ]
         self._recorder = Recorder(self.proxies, data_plane)
+        self._before: dict[str, Mapping[str, Configuration]] = {}
         self._control_plane = ControlPlane(self._cluster, self._recorder)  # type: ignore[arg-type]
 
-    async def told(self, kind: str, spec: dict[str, Any]) -> str:
+    async def told(self, kind: str, spec: dict[str, Any]) -> Mapping[str, Configuration]:
         """Everything the proxies are told where this rule is the only one of its kind."""
         rules = {"Gateway": BASE["Gateway"], **BESIDE.get(kind, {}), kind: spec}
         keys = []
@@ -187,9 +187,14 @@ class Around:
         finally:
             for key, name in keys:
                 self._cluster.delete(key, "shop", name)
-        return json.dumps(
-            [dataclasses.asdict(part) for part in self._recorder.told.values()], sort_keys=True, default=str
-        )
+        return self._recorder.told
+
+    async def told_before(self, kind: str, spec: dict[str, Any]) -> Mapping[str, Configuration]:
+        """The same for a rule that many fields begin with."""
+        key = json.dumps([kind, spec], sort_keys=True)
+        if key not in self._before:
+            self._before[key] = await self.told(kind, spec)
+        return self._before[key]
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +210,7 @@ async def test_a_supported_field_makes_a_difference(around: Around, kind: str, p
     assert with_field != without
     obj = {"metadata": {"name": "rule", "namespace": "shop"}, "spec": with_field}
     assert list(validation.find_problems(kind, obj)) == []
-    same = await around.told(kind, with_field) == await around.told(kind, without)
+    same = await around.told(kind, with_field) == await around.told_before(kind, without)
     assert same == changes_nothing(kind, path)
 
 
