@@ -29,6 +29,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from workshop.mesh.proxy_stats import Buckets, Destination
 from workshop.runbook.model import Bar, Latencies, Measurement, Verdict
@@ -128,7 +129,7 @@ class Stage:
     @property
     def split(self) -> Plan:
         """What proves the split alone."""
-        return plan({self.candidate: self.share, self.stable: 1 - self.share}, min(_SPLIT, _MOST * self._less))
+        return _split(self.candidate, self.stable, self.share, min(_SPLIT, _MOST * self._less))
 
     @property
     def _less(self) -> float:
@@ -225,6 +226,11 @@ class Stage:
         for name, counted, seconds in (reference, (self.candidate, candidate, figures.seconds)):
             good = counted.calls - counted.errors
             yield Measurement(name, (), good, seconds, counted.errors, counted.latencies)
+
+
+@cache
+def _split(candidate: str, stable: str, share: float, deviation: float) -> Plan:
+    return plan({candidate: share, stable: 1 - share}, deviation)
 
 
 def _for_share(count: int, share: float) -> int:

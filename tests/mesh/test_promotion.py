@@ -1,0 +1,148 @@
+"""What `--promote` asks for: the step, its YAML, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from labs.istio import canary
+from labs.istio.canary import PROMOTION, REVIEWS
+from tests.mesh.test_timeline import there
+from workshop.kubernetes.manifests import Manifests
+from workshop.mesh.promotion import Promote
+from workshop.runbook.errors import UsageError
+from workshop.runbook.run import Run
+from workshop.settings import ROOT
+
+IMAGES = {f"bookinfo-reviews-v{number}": "reviews" for number in (1, 2, 3)} | {"podinfo": "podinfo"}
+LABS = Manifests(ROOT / "labs", IMAGES)
+
+
+def asking(*live: dict[str, object], **options: str) -> Run:
+    run = there(*live, **options)
+    run._toolbox = {Manifests: LABS}
+    return run
+
+
+def asked(**options: str) -> Promote:
+    run = asking(**options)
+    stage = REVIEWS.asked(run)
+    assert stage
+    step = REVIEWS.step(stage, run)
+    assert isinstance(step, Promote)
+    return step
+
+
+def live(**weights: int) -> dict[str, object]:
+    step = asked(promote=list(weights)[-1])
+    found = step.virtual_service(list(weights.values())[-1], asking())
+    found["metadata"]["uid"] = "1"
+    return found
+
+
+def test_nothing_is_promoted_unasked() -> None:
+    assert REVIEWS.asked(asking()) is None
+    assert REVIEWS.asked(asking(weights="80,20,0")) == "80,20,0"
+    assert REVIEWS.step("v1", asking()).title == "All requests to v1"
+
+
+def test_the_title_says_the_stages() -> None:
+    assert asked(promote="v3").title == "Promote v3: 5, 25, 50 and 100 %, measured at each"
+    own = {"promote-stages": "10,100"}
+    assert asked(promote="slow", **own).title == "Promote slow: 10 and 100 %, measured at each"
+
+
+@pytest.mark.parametrize(
+    ("options", "tried", "came_back"),
+    [
+        ({"promote": "v9"}, "use --promote v9", "it is one of v3, erring, slow"),
+        ({"promote": "v3", "weights": "80,20,0"}, "use --promote and --weights together", "each says where to go"),
+        ({"max-errors": "10"}, "use --max-errors without --promote", "it is about a promotion"),
+        ({"promote-stages": "10,100"}, "use --promote-stages without --promote", "it is about a promotion"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(options: dict[str, str], tried: str, came_back: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        REVIEWS.asked(asking(**options))
+    assert (refused.value.tried, refused.value.came_back) == (tried, came_back)
+
+
+async def test_the_last_stage_is_the_goal() -> None:
+    step = asked(promote="v3")
+    assert (await step.check(asking(live(v3=100)))).note == "v3 has all requests already"
+    for other in (live(v3=50), live(erring=100)):
+        assert not (await step.check(asking(other))).converged
+    found = await asked(promote="erring").check(asking(live(v3=100)))
+    assert {"Deployment bookinfo/reviews-erring", "VirtualService bookinfo/reviews"} == {
+        difference.subject for difference in found.differences
+    }
+
+
+async def test_a_promotion_that_was_killed_is_off_the_path() -> None:
+    position = await REVIEWS.position(asking(live(v3=5)))
+    assert position.off_path == "VirtualService bookinfo/reviews has the weights v1 95 %, v2 0 %, v3 5 %"
+    assert (await REVIEWS.position(asking(live(erring=25)))).off_path
+
+
+async def test_what_was_only_there_to_be_tried_goes_at_any_stage() -> None:
+    tried = asked(promote="slow").objects(asking())
+    assert (await REVIEWS.position(asking(live(v3=100), *tried))).off_path
+    found = await REVIEWS.step("v1", asking()).check(asking(live(v3=0), *tried))
+    assert [difference.subject for difference in found.differences] == [
+        "Service bookinfo/ratings-slow",
+        "VirtualService bookinfo/ratings-slow",
+        "Deployment bookinfo/reviews-slow",
+    ]
+
+
+def test_candidates_name_just_what_their_files_have() -> None:
+    for candidate in PROMOTION.candidates:
+        objects = asked(promote=candidate.subset).objects(asking())
+        assert candidate.objects == tuple(
+            (obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in objects
+        )
+
+
+def test_every_candidate_is_a_subset_and_the_caller_counts_its_calls() -> None:
+    rules = {rule["metadata"]["name"]: rule for rule in LABS.load("istio.canary", "subsets.yaml")}
+    subsets = {subset["name"] for subset in rules["reviews"]["spec"]["subsets"]}
+    assert {PROMOTION.stable, *(one.subset for one in PROMOTION.candidates)} <= subsets
+    page = list(yaml.safe_load_all(Path(LABS.path("istio.canary", "bookinfo-productpage.yaml")).read_text()))[-1]
+    assert f"deploy/{page['metadata']['name']}" == PROMOTION.caller
+    annotations = page["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}
+
+
+def test_the_explanation_has_the_yaml_of_each_stage() -> None:
+    explained = asked(promote="slow").explain(asking(promote="slow"))
+    documents = list(yaml.safe_load_all(explained.yaml))
+    weights = [
+        [(entry["destination"]["subset"], entry["weight"]) for entry in document["spec"]["http"][0]["route"]]
+        for document in documents
+        if document["metadata"]["name"] == "reviews"
+    ]
+    assert weights == [
+        [("v1", 100)],
+        [("v1", 95), ("slow", 5)],
+        [("v1", 75), ("slow", 25)],
+        [("v1", 50), ("slow", 50)],
+        [("slow", 100)],
+    ]
+    assert "kubectl apply -f labs/istio/reviews-slow.yaml" in explained.commands
+    assert explained.commands[-1] == "kubectl delete -f labs/istio/reviews-slow.yaml"
+    assert [int(found) for found in re.findall(r"seq (\d+)", str(explained.commands))] == [3771, 803, 1010, 149]
+
+
+def test_who_tries_nothing_has_nothing_to_delete() -> None:
+    commands = REVIEWS.step("v1", asking()).explain(asking()).commands
+    assert [command for command in commands if "delete" in command] == [
+        "kubectl delete virtualservice ratings -n bookinfo --ignore-not-found"
+    ]
+
+
+def test_the_lab_has_the_options() -> None:
+    names = [option.name for option in canary.LAB.options]
+    assert names == ["weights", "promote", "promote-stages", "max-errors", "max-latency"]

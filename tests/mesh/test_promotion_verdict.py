@@ -1,0 +1,185 @@
+"""What decides a stage of a promotion, from figures as a proxy counts them."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from workshop.mesh.promotion_verdict import Counted, Figures, Limits, Stage
+from workshop.mesh.proxy_stats import Buckets, Destination
+from workshop.runbook.model import Verdict
+
+BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, math.inf)
+LIMITS = Limits(errors=0.05, latency=2.0)
+
+
+def times(*spread: tuple[int, float]) -> Buckets:
+    """So many calls, each group in the bucket that ends at its bound."""
+    counts = {bound: count for count, bound in spread}
+    return tuple((bound, counts.get(bound, 0)) for bound in BOUNDS)
+
+
+def calls(number: int, *, errors: int = 0, slow: int = 0, bound: float = 0.005, slow_bound: float = 0.5) -> Counted:
+    return Counted(number, number, errors, times((number - slow, bound), (slow, slow_bound)))
+
+
+def stage(percent: int, limits: Limits = LIMITS, before: Figures | None = None) -> Stage:
+    return Stage(percent, "v1", "v3", limits, before or Figures())
+
+
+def judged(percent: int, candidate: Counted, stable: Counted, **more: Limits) -> Verdict:
+    return stage(percent, **more).judge(Figures(stable, candidate))
+
+
+STABLE = calls(3580)
+
+
+@pytest.mark.parametrize(
+    ("percent", "candidate", "stable"), [(5, 190, 3580), (25, 200, 603), (50, 505, 505), (90, 1420, 160)]
+)
+def test_a_good_version_passes_with_what_was_measured(percent: int, candidate: int, stable: int) -> None:
+    verdict = judged(percent, calls(candidate), calls(stable))
+    assert verdict.kind == "pass", verdict.reason
+    split, old, new = verdict.measurements
+    assert [bar.label for bar in split.bars] == ["v1", "v3"]
+    assert split.bars[1].expected == percent / 100
+    assert (old.title, old.samples, old.errors, new.title, new.samples) == ("v1", stable, 0, "v3", candidate)
+    assert new.latencies
+    assert 0.001 < new.latencies.p99 <= 0.005
+
+
+def test_at_100_percent_the_stage_before_is_compared_with() -> None:
+    before = Figures(calls(505), calls(505), seconds=1.5)
+    verdict = stage(100, before=before).judge(Figures(Counted(), calls(149)))
+    assert verdict.kind == "pass"
+    assert verdict.reason.endswith("compared with v1 at the stage before")
+    assert verdict.measurements[1].title == "v1, at the stage before"
+    assert verdict.measurements[1].seconds == 1.5
+    worse = stage(100, before=before).judge(Figures(Counted(), calls(149, errors=20)))
+    assert worse.kind == "fail"
+
+
+def test_errors_decide() -> None:
+    verdict = judged(5, calls(190, errors=60), STABLE)
+    assert verdict.kind == "fail"
+    assert verdict.reason.startswith("errors: calls to v3 that failed: 31.6% of 190 against")
+    assert verdict.measurements[2].errors == 60
+
+
+def test_as_many_errors_of_the_stable_version_are_no_reason() -> None:
+    assert judged(50, calls(505, errors=10), calls(505, errors=10)).kind == "pass"
+    assert judged(50, calls(505, errors=10), calls(505)).kind == "pass"
+    assert judged(50, calls(505, errors=60), calls(505, errors=10)).kind == "fail"
+
+
+def test_more_errors_may_be_allowed() -> None:
+    assert judged(50, calls(505, errors=60), calls(505), limits=Limits(0.20, 2.0)).kind == "pass"
+
+
+def test_a_p99_decides() -> None:
+    verdict = judged(5, calls(190, slow=150), STABLE)
+    assert verdict.kind == "fail"
+    assert verdict.reason.startswith("P99: calls to v3 slower than 100 ms: 78.9% of 190 against")
+
+
+def test_errors_are_named_first_and_a_fail_before_what_is_not_known_yet() -> None:
+    assert judged(5, calls(190, errors=60, slow=150), STABLE).reason.startswith("errors")
+    few = judged(5, calls(76, slow=76), calls(1444))  # after the first look: too few to call errors good
+    assert few.kind == "fail"
+    assert few.reason.startswith("P99")
+
+
+def test_what_nobody_notices_is_not_slow() -> None:
+    assert judged(50, calls(505, bound=0.1), calls(505, bound=0.001)).kind == "pass"
+    assert judged(50, calls(505, bound=0.25), calls(505, bound=0.001)).kind == "fail"
+
+
+def test_the_bound_is_the_stable_p99_times_the_factor_up_to_the_next_bucket() -> None:
+    stable, candidate = calls(505, bound=0.25), calls(505, slow=505, slow_bound=1.0)
+    figures = Figures(stable, candidate)
+    assert stage(50).bound(figures) == 0.5
+    assert stage(50).judge(figures).kind == "fail"
+    loose = stage(50, Limits(0.05, 4.0))
+    assert loose.bound(figures) == 1.0
+    assert loose.judge(figures).kind == "pass"
+    assert stage(50, Limits(0.05, 40.0)).bound(figures) == math.inf
+    assert stage(50).bound(Figures()) is None
+
+
+@pytest.mark.parametrize(
+    ("percent", "candidate", "stable"), [(5, 0, 3771), (5, 377, 3394), (25, 80, 723), (50, 1010, 0)]
+)
+def test_a_wrong_split_fails(percent: int, candidate: int, stable: int) -> None:
+    verdict = judged(percent, calls(candidate), calls(stable))
+    assert verdict.kind == "fail"
+    assert verdict.reason.startswith("split: v3 got ")
+    assert f"instead of {percent} %" in verdict.reason
+
+
+def test_stable_calls_at_100_percent_are_a_wrong_split() -> None:
+    verdict = stage(100, before=Figures(calls(505))).judge(Figures(calls(3), calls(146)))
+    assert verdict.reason == "split: v3 got 98.0% of the calls instead of 100 %"
+
+
+def test_calls_to_other_versions_are_a_wrong_split() -> None:
+    verdict = stage(50).judge(Figures(calls(505), calls(505), elsewhere=4))
+    assert (verdict.kind, verdict.reason) == ("fail", "4 calls went to neither v1 nor v3")
+
+
+def test_what_a_proxy_tries_again_is_no_split_but_an_error() -> None:
+    """Each of 50 calls was tried three times, and answered with an error once."""
+    tried = Counted.of(Destination("reviews", 9080, "v3", 150, {"5xx": 50}, latency=times((50, 0.005))))
+    assert (tried.calls, tried.answers, tried.errors) == (150, 50, 150)
+    assert judged(5, tried, calls(950 * 2)).reason.startswith("errors")
+
+
+def test_calls_that_were_given_up_are_errors() -> None:
+    hanging = Counted.of(Destination("reviews", 9080, "v3", 100, {"2xx": 0}))
+    assert hanging.errors == 100
+    verdict = judged(5, hanging, calls(1900))
+    assert verdict.kind == "fail"
+    assert verdict.reason.startswith("errors")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "reason"),
+    [
+        (Counted(), Counted(), "no data: the proxy counted 0 calls, 1520 are needed"),
+        (calls(50), calls(950), "no data: the proxy counted 1000 calls, 1520 are needed"),
+        (Counted(190, 190), STABLE, "no data: the proxy has no latencies"),
+        (calls(190), Counted(3580, 3580), "no data: the proxy has no latencies"),
+        (calls(80), calls(1520), "errors: calls to v3 that failed: 0.0% of 80 against"),
+    ],
+)
+def test_missing_or_too_few_data_are_inconclusive(candidate: Counted, stable: Counted, reason: str) -> None:
+    verdict = judged(5, candidate, stable)
+    assert verdict.kind == "inconclusive"
+    assert verdict.reason.startswith(reason)
+
+
+def test_stages_with_few_calls_are_looked_at_twice() -> None:
+    assert stage(5).loads == (1520, 2251)
+    assert [stage(percent).loads for percent in (25, 50, 100)] == [(803,), (1010,), (149,)]
+
+
+def test_a_good_version_is_not_stopped_by_chance() -> None:
+    """As far as 90 stages can tell: a fault of one in a thousand shows in none or one of them."""
+    rng = random.Random(4)  # noqa: S311 - the same numbers in each run
+    kinds = []
+    for percent in (5, 25, 50):
+        number = stage(percent).requests
+        for _ in range(30):
+            new = sum(rng.random() < percent / 100 for _ in range(number))
+            kinds.append(judged(percent, calls(new), calls(number - new)).kind)
+    assert kinds.count("pass") >= 89
+
+
+def test_a_version_that_is_worse_by_more_than_allowed_never_passes() -> None:
+    rng = random.Random(5)  # noqa: S311
+    for _ in range(30):
+        errors = sum(rng.random() < 0.06 for _ in range(190))
+        assert judged(5, calls(190, errors=errors), STABLE).kind != "pass"
+        slow = sum(rng.random() < 0.2 for _ in range(190))
+        assert judged(5, calls(190, slow=slow), STABLE).kind != "pass"
