@@ -1,0 +1,202 @@
+"""The guarded promotion on the sandbox: a good version, an erring and a slow one, missing data, an interruption.
+
+What only one lab's step does is run without the labs that it needs: they would repair what a test breaks, and their
+checks take time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import yaml
+
+from labs.istio import canary
+from tests.labs.conftest import BIN, Workshop, until
+from tests.runbook.world import FakeGate, FakeGuard
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.manifests import Manifests
+from workshop.runbook import events
+from workshop.runbook.model import Runbook
+from workshop.runbook.request import Request
+from workshop.runbook.runner import execute
+from workshop.settings import ROOT
+
+TRIED = "deployments,services,virtualservices -n bookinfo -l workshop/lab=istio.canary -o name"
+
+
+@pytest.fixture(scope="module")
+def at_v1(workshop: Workshop) -> Workshop:
+    workshop.converge("lab.istio.canary", "--to", "v1")
+    return workshop
+
+
+@dataclass
+class Promoted:
+    status: int = -1
+    seen: list[tuple[float, events.Event]] = field(default_factory=list)
+
+    def listen(self, event: events.Event) -> None:
+        self.seen.append((time.monotonic(), event))
+
+    def when(self, kind: type[events.Event], text: str) -> float:
+        """When the first event of that kind came with the text in what it says."""
+        return next(at for at, event in self.seen if isinstance(event, kind) and re.search(text, str(event)))
+
+    @property
+    def measured(self) -> list[tuple[str, str]]:
+        return [(event.title, event.verdict.kind) for _, event in self.seen if isinstance(event, events.Measured)]
+
+    @property
+    def reason(self) -> str:
+        """Of the step's verdict."""
+        finished = [event for _, event in self.seen if isinstance(event, events.StepFinished)]
+        assert finished[-1].verdict, finished[-1]
+        assert not finished[-1].verdict.measurements
+        return finished[-1].verdict.reason
+
+    @property
+    def written(self) -> list[str]:
+        """Kind and name of what was applied, in order."""
+        documents: list[dict[str, Any]] = []
+        for _, event in self.seen:
+            if isinstance(event, events.Command) and "apply" in event.argv:
+                documents += yaml.safe_load_all(event.stdin)
+        return [f"{one['kind']} {one['metadata']['name']}" for one in documents]
+
+
+def kubectl_of(workshop: Workshop) -> Kubectl:
+    return Kubectl(BIN / "kubectl", workshop.state / "sandbox" / "kubeconfig", "primary", workshop.state / "cache")
+
+
+IMAGES = yaml.safe_load((ROOT / "config" / "sandbox.yaml").read_text())["images"]
+
+
+async def promote(workshop: Workshop, name: str, **options: str) -> Promoted:
+    """As the engine runs it, with the canary's lab alone in the runbook."""
+    toolbox: dict[type, object] = {
+        Kubectl: kubectl_of(workshop),
+        Manifests: Manifests(ROOT / "labs", IMAGES),
+    }
+    lab = replace(canary.LAB, needs=())
+    asked = {"promote": name, **{key.replace("_", "-"): value for key, value in options.items()}}
+    promoted = Promoted()
+    promoted.status = await execute(
+        Runbook((lab,)),
+        Request((lab.name,), options={lab.name: asked}),
+        toolbox,
+        promoted.listen,
+        target="sandbox",
+        guard=FakeGuard(),
+        gate=FakeGate(),
+    )
+    return promoted
+
+
+async def weights(workshop: Workshop) -> dict[str, int]:
+    live = await kubectl_of(workshop).get_json("virtualservice", "reviews", "-n", "bookinfo")
+    return {one["destination"]["subset"]: one["weight"] for one in live["spec"]["http"][0]["route"]}
+
+
+async def names(workshop: Workshop) -> Sequence[str]:
+    return sorted((await kubectl_of(workshop).call("get", *TRIED.split())).split())
+
+
+ALONE = ["virtualservice.networking.istio.io/reviews"]
+
+
+@pytest.mark.parametrize(
+    ("name", "decided"),
+    [
+        ("erring", r"errors: calls to erring that failed: 100.0% of \d+ against the stable version's 0.0% of \d+"),
+        ("slow", r"P99: calls to slow slower than \d+ ms: (9\d|100)\.\d% of \d+ against"),
+    ],
+)
+async def test_a_bad_version_is_rolled_back_within_a_second(at_v1: Workshop, name: str, decided: str) -> None:
+    await kubectl_of(at_v1).call("delete", "virtualservice", "reviews", "-n", "bookinfo")  # all versions in turn
+    promoted = await promote(at_v1, name)
+    assert promoted.status == 1, promoted.seen[-1]
+    assert promoted.measured == [(f"5 % of the calls to {name}", "fail"), ("after the roll-back", "pass")]
+    assert re.match(rf"rolled back to v1: at 5 %: {decided}", promoted.reason), promoted.reason
+    verdict = promoted.when(events.Measured, f"calls to {name}")
+    assert promoted.when(events.Told, "rolled back to v1 0") - verdict < 1.0
+    assert promoted.written[0] == "VirtualService reviews"  # before there is anything to be sent to
+    assert promoted.written[-1] == "VirtualService reviews"
+    assert f"Deployment reviews-{name}" in promoted.written
+    assert await weights(at_v1) == {"v1": 100}
+    assert await names(at_v1) == ALONE
+
+
+async def test_a_killed_promotion_is_off_the_path_and_the_next_run_begins_at_v1(at_v1: Workshop) -> None:
+    process = at_v1.start("lab.istio.canary", "--promote", "slow")
+    while "slow" not in await weights(at_v1):
+        assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
+    assert len(await names(at_v1)) == 4
+    planned = at_v1.converge("lab.istio.canary", "--plan").said
+    assert "off the path" in planned
+    for left in ("Deployment bookinfo/reviews-slow", "Service bookinfo/ratings-slow"):
+        assert f"- {left}" in planned
+    at_v1.converge("lab.istio.canary", "--to", "v1")
+    assert await weights(at_v1) == {"v1": 100}
+    assert await names(at_v1) == ALONE
+
+
+def test_a_good_version_gets_all_requests_and_is_where_the_lab_ends(at_v1: Workshop) -> None:
+    ran = at_v1.converge("lab.istio.canary", "--promote", "v3", "--promote-stages", "25,50,100")
+    for percent in (25, 50, 100):
+        assert re.search(rf"measured +2 {percent} % of the calls to v3", ran.said)
+    assert ran.said.count("split, errors and P99 are good") == 3
+    assert "v3 has all requests, and was no worse than v1 at any stage" in ran.said
+    assert set(at_v1.converge("lab.istio.canary").outcomes) == {"unchanged"}
+    again = at_v1.converge("lab.istio.canary", "--promote", "v3")
+    assert set(again.outcomes) == {"unchanged"}
+    assert "v3 has all requests already" in again.said
+
+
+async def test_ctrl_c_rolls_back_and_says_so(at_v1: Workshop) -> None:
+    at_v1.converge("lab.istio.canary", "--to", "v1")
+    process = at_v1.start("lab.istio.canary", "--promote", "v3", "--promote-stages", "25,50,100")
+    said = await asyncio.to_thread(until, process, "25 % of the calls")
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=30)[0]
+    assert process.returncode == 130, said
+    assert re.search(r"rolled back to v1 \d\.\d\d s after the interruption", said)
+    assert await weights(at_v1) == {"v1": 100}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--promote", "v3", "--to", "v1"), "use --to with a stage of your own"),
+        (("--promote", "v3", "--promote-stages", "5,25"), "the last stage must be 100, not 25"),
+    ],
+)
+def test_what_makes_no_promotion_is_refused(at_v1: Workshop, words: tuple[str, ...], reason: str) -> None:
+    ran = at_v1.run("lab.istio.canary", *words)
+    assert ran.status == 2
+    assert reason in re.sub(r"\s+", " ", ran.said)
+
+
+async def test_without_data_nothing_moves_and_it_is_inconclusive(at_v1: Workshop) -> None:
+    """The last one: productpage's pod is another one afterwards, whose proxy counts nothing."""
+    kubectl = kubectl_of(at_v1)
+    annotations = {"sidecar.istio.io/statsInclusionPrefixes": None}
+    patch = json.dumps({"spec": {"template": {"metadata": {"annotations": annotations}}}})
+    await kubectl.call("patch", "deployment", "productpage-v1", "-n", "bookinfo", "-p", patch)
+    await kubectl.call("rollout", "status", "deployment/productpage-v1", "-n", "bookinfo", "--timeout=30s")
+    promoted = await promote(at_v1, "erring")
+    assert promoted.status == 3
+    assert promoted.reason.startswith("rolled back to v1: at 5 %: no data: it has none of destinations")
+    assert "statsInclusionPrefixes" in promoted.reason
+    assert promoted.measured[0] == ("5 % of the calls to erring", "inconclusive")
+    assert await weights(at_v1) == {"v1": 100}
+    assert await names(at_v1) == ALONE
