@@ -38,7 +38,7 @@ def ends_with(workshop: Workshop, lab: Lab) -> State:
         )
         for item in _documents(said):
             metadata = item["metadata"]
-            if metadata["labels"]["workshop/lab"] in names:
+            if metadata["labels"].get("workshop/lab") in names:
                 name = f"{context}: {item['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
                 found[name] = {"labels": metadata["labels"], "spec": _lasting(item)}
     return found

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
 GOOD, REFUSED = 200, 503
-NOTICED = 0.05
-"""The smallest share that is noticed, of answers that are there or should not be: five percentage points."""
-BURST = 60
+NOTICED = 0.10
+"""The smallest share that is noticed, of answers that are there or should not be: ten percentage points."""
+BURST = 50
 """How often in a second all connections call at the same time: rarely enough that a call is over by the next."""
 
 
@@ -99,9 +99,10 @@ class HasLimits:
 @dataclass(frozen=True, slots=True)
 class Expected:
     """Of a load: `all` good; or `some` refused, and `more` of them than in the load before. With none of these,
-    chance decides, and only the proxy's account is checked."""
+    chance decides, and only the proxy's account is checked. `calls` are of each connection."""
 
     connections: int
+    calls: int
     all: bool = False
     some: bool = False
     more: bool = False
@@ -109,12 +110,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """Loads one after the other, all accounted for by the proxy of the client. `calls` are of each connection."""
+    """Loads one after the other, all accounted for by the proxy of the client."""
 
     target: Target
     path: str
     expected: tuple[Expected, ...]
-    calls: int = 150
 
     async def prove(self, run: Run) -> Verdict:
         from workshop.traffic.claims import judge_all, judge_some
@@ -149,9 +149,10 @@ class Loads:
         return replace(verdict, reason=f"{verdict.reason}; the proxy counts as many overflows")
 
     def commands(self, run: Run) -> tuple[str, ...]:
+        url = self.target.url(self.path)
         loads = tuple(
             self.target.client.typed_load(
-                self.target.url(self.path), connections=one.connections, calls=self.calls, per_second=BURST
+                url, connections=one.connections, calls=one.calls, per_second=BURST, skips=not one.all
             )
             for one in self.expected
         )
@@ -160,10 +161,15 @@ class Loads:
     async def _load(self, run: Run, one: Expected) -> Load:
         from workshop.runbook import events
 
-        calls = one.connections * self.calls
+        calls = one.connections * one.calls
         run.emit(events.Progress(run.lab, f"fortio with {_connections(one.connections)}", 0, calls))
         load = await self.target.client.load(
-            run, self.target.url(self.path), connections=one.connections, calls=self.calls, per_second=BURST
+            run,
+            self.target.url(self.path),
+            connections=one.connections,
+            calls=one.calls,
+            per_second=BURST,
+            skips=not one.all,
         )
         run.emit(events.Progress(run.lab, f"fortio with {_connections(one.connections)}", calls, calls))
         return load
@@ -176,7 +182,7 @@ class Ejects:
 
     target: Target
     path: str
-    calls: int = 150
+    calls: int = 100
 
     async def prove(self, run: Run) -> Verdict:
         from workshop.traffic.claims import judge_all
@@ -201,7 +207,7 @@ class Ejects:
             refused = replace(refused, reason=f"{load.calls - load.of(REFUSED)} of {load.calls} still got through")
         shed = (after - before).overflow
         alone = Verdict("fail" if shed else "pass", f"the proxy counts {after.ejected} pod ejected")
-        measured = _measured("after one error 500", load, Expected(1), refuses=True)
+        measured = _measured("after one error 500", load, Expected(1, self.calls), refuses=True)
         return replace(joined([refused, alone]), measurements=(measured,))
 
     def commands(self, run: Run) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 A load's connections call at the same moments, `per_second` times a second each (fortio's default; `-uniform` would
 spread them): that is what makes a breaker's shares a matter of its limits, and not of how fast the machine is. When
 connections just went on as soon as they are answered, they would soon take turns, and a limit of two requests at
-once would hardly ever be felt by two connections.
+once would hardly ever be felt by two connections. So that they stay together on a busy machine too, a connection
+that is late leaves calls out, when asked to (`skips`: fortio's `-nocatchup`).
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ class Fortio:
     workload: str
     container: str = "fortio"
 
-    async def load(self, run: Run, url: str, *, connections: int, calls: int, per_second: int = 0) -> Load:
-        """`calls` for each of the connections; without `per_second`, as fast as answers come. Raises WorkshopError
-        when fortio does not say what came back."""
+    async def load(
+        self, run: Run, url: str, *, connections: int, calls: int, per_second: int = 0, skips: bool = False
+    ) -> Load:
+        """`calls` for each of the connections, at most when it `skips` those it would be late for; without
+        `per_second`, as fast as answers come. Raises WorkshopError when fortio does not say what came back."""
         from workshop.kubernetes.kubectl import Kubectl
 
-        words = self._load(url, connections, calls, per_second)
+        words = self._load(url, connections, calls, per_second, skips)
         seconds = 60.0 + (calls / per_second if per_second else 0.0)
         done = await Kubectl.of(run).exec(
             self.namespace, self.workload, words, container=self.container, seconds=seconds
@@ -84,14 +87,17 @@ class Fortio:
     def typed(self, words: tuple[str, ...]) -> str:
         return f"kubectl exec -n {self.namespace} {self.workload} -c {self.container} -- {' '.join(words)}"
 
-    def typed_load(self, url: str, *, connections: int, calls: int, per_second: int = 0) -> str:
+    def typed_load(
+        self, url: str, *, connections: int, calls: int, per_second: int = 0, skips: bool = False
+    ) -> str:
         """What a person would type, who reads fortio's own report."""
-        words = self._load(url, connections, calls, per_second)
+        words = self._load(url, connections, calls, per_second, skips)
         return self.typed(tuple(word for word in words if word not in ("-quiet", "-json", "-")))
 
-    def _load(self, url: str, connections: int, calls: int, per_second: int) -> tuple[str, ...]:
+    def _load(self, url: str, connections: int, calls: int, per_second: int, skips: bool) -> tuple[str, ...]:
         counts = ("-c", f"{connections}", "-n", f"{calls * connections}", "-qps", f"{per_second * connections}")
-        return ("fortio", "load", *counts, "-allow-initial-errors", "-quiet", "-json", "-", url)
+        late = ("-nocatchup",) if skips else ()
+        return ("fortio", "load", *counts, *late, "-allow-initial-errors", "-quiet", "-json", "-", url)
 
 
 def parse(document: str) -> Load:

@@ -7,7 +7,6 @@ for it. Copies may arrive after the answers did; the log is read until their num
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -106,6 +105,8 @@ class Mirrored:
 
     async def _visible(self, run: Run, base_url: str) -> str:
         """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""
+        import asyncio
+
         from workshop.runbook import events
         from workshop.traffic.verdict import implausible, plan, sample_size
 
@@ -130,6 +131,8 @@ class Mirrored:
 
     async def _arrived(self, run: Run, mark: str, sent: int, late: float | None = None) -> int:
         """How many copies there are, once all have come: no more can, or none has for a while."""
+        import asyncio
+
         from workshop.traffic.claims import accepted
 
         least, _ = accepted(sent, self.share, self.deviation)

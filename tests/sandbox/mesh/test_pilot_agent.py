@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,21 @@ class Loaded:
         return out
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def loaded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Loaded]:
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[World]:
     claim, network = free_block()
-    world = World(network, Path(tmp_path_factory.mktemp("envoy")))
+    world = World(network, directory)
     try:
         await world.start()
+        yield world
+    finally:
+        await world.stop()
+        claim.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def loaded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Loaded]:
+    async with running(tmp_path_factory.mktemp("envoy")) as world:
         address = world.service("reviews", {"http": 9080})["spec"]["clusterIP"]
         await world.pod("reviews-v1", "reviews", "v1")
         for name, requests in (("client", REQUESTS), ("client-2", 1)):
@@ -64,9 +74,6 @@ async def loaded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load
             for _ in range(requests):
                 assert (await client.get("/", "reviews"))[0] == 200
         yield Loaded(world)
-    finally:
-        await world.stop()
-        claim.close()
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -155,6 +162,22 @@ async def test_every_statistic_reaches_prometheus(loaded: Loaded) -> None:
     assert kinds["counter"] == counters > 100
     assert kinds["gauge"] == gauges > 10
     assert sum('le="+Inf"' in line for line in samples) == histograms > 5
+
+
+async def test_names_that_are_the_same_to_prometheus_are_kept_apart(tmp_path: Path) -> None:
+    async with running(tmp_path / "envoy") as world:
+        for name, namespace, pods in (("a-b", "c", 1), ("a", "b-c", 2)):
+            world.namespace(namespace)
+            world.service(name, {"http": 8080}, namespace=namespace)
+            for number in range(pods):
+                await world.pod(f"{name}-{number}", name, port=8080, namespace=namespace)
+        await world.sidecar("client")
+        text = await Loaded(world).get("stats/prometheus?filter=membership_total")
+    values = [
+        f'envoy_cluster_membership_total{{cluster_name="outbound|8080||{host}.svc.cluster.local"}} {pods}'
+        for host, pods in (("a-b.c", 1), ("a.b-c", 2))
+    ]
+    assert text.splitlines() == ["# TYPE envoy_cluster_membership_total gauge", *values, ""]
 
 
 async def test_json_is_of_this_proxy_too(loaded: Loaded) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from . import clusters
 from .data_plane import DataPlane
-from .proxy_statistics import Inclusion, View, names
+from .proxy_statistics import Inclusion, View, names, told_apart
 
 PATHS = {
     "clusters": "upstream cluster status",
@@ -82,7 +82,13 @@ class AdminView:
         if wanted == "json":
             return 200, view.json(answer)
         every = await self._data_plane.admin(f"/stats?{urlencode({'filter': view.envoy_filter})}")
-        return 200, view.prometheus(answer, names(every))
+        alone, alike = told_apart(names(every))
+        answers = [(answer, alone)]
+        for name in alike:
+            passed["filter"] = f"^{re.escape(name)}$"
+            exposition = await self._data_plane.admin(f"/stats?{urlencode({**passed, 'format': wanted})}")
+            answers.append((exposition, [name]))
+        return 200, view.prometheus(answers)
 
     async def _config_dump(self, parameters: Mapping[str, str]) -> Answer:
         for key in parameters:

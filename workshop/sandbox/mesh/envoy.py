@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .proxy_statistics import ENVOY_TAGS
 from .xds.protobuf import TYPE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -39,10 +38,7 @@ def bootstrap() -> dict[str, Any]:
         "admin": {"address": {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}},
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_flush_on_admin": True,
-        "stats_config": {
-            "use_all_default_tags": False,
-            "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in ENVOY_TAGS],
-        },
+        "stats_config": {"use_all_default_tags": False},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "DELTA_GRPC",

@@ -13,10 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ENVOY_TAGS = (("cluster_name", r"^cluster\.(([^;]+);\.)"), ("tcp_prefix", r"^tcp\.((.+)\.)\w+$"))
-"""What Envoy itself is to make labels of: no more than keeps names apart that Prometheus' characters make the same.
-Each costs time for each statistic that comes into being, the more so when it does not begin with a plain word."""
-
 _TAGS = (
     ("cluster_name", r"^cluster(\.(.+);)"),
     ("http_conn_manager_prefix", r"^http\.((.+?);\.)"),
@@ -168,27 +164,34 @@ class View:
             return [one for one in map(self._pruned, value) if one is not None]
         return value
 
-    def prometheus(self, answer: str, names: Iterator[str]) -> str:
-        """Envoy's exposition for Prometheus; `names` are those that Envoy has for the same statistics."""
-        wanted: dict[Identity, Identity] = {}
-        for name in names:
-            own = self.own_name(name)
-            if self.shows(own):
-                wanted[_identity(name, ENVOY_TAGS)] = _identity(own, _TAGS)
+    def prometheus(self, answers: Iterable[tuple[str, Iterable[str]]]) -> str:
+        """Envoy's expositions for Prometheus, each with the names that Envoy has for what is to be taken from it.
+
+        Envoy makes no labels here, as looking for them costs time for every statistic that comes into being.
+        """
         found: dict[str, list[str]] = {}
-        base = kind = ""
-        for line in answer.splitlines():
-            if typed := _TYPE.fullmatch(line):
-                base, kind = typed[1], typed[2]
-            elif sample := _SAMPLE.fullmatch(line):
-                labels = [(label[1], label[2]) for label in _LABEL.finditer(sample[2])]
-                mine = wanted.get((base, tuple(sorted(label for label in labels if label[0] != "le"))))
-                if mine is not None:
-                    shown = [*mine[1], *(label for label in labels if label[0] == "le")]
-                    written = ",".join(f'{key}="{value}"' for key, value in shown)
-                    lines = found.setdefault(mine[0], [f"# TYPE {mine[0]} {kind}\n"])
-                    lines.append(f"{mine[0]}{sample[1][len(base) :]}{{{written}}} {sample[3]}\n")
+        for answer, names_ in answers:
+            wanted = {_sanitized(name): _identity(own) for name in names_ if self.shows(own := self.own_name(name))}
+            base = kind = ""
+            for line in answer.splitlines():
+                if typed := _TYPE.fullmatch(line):
+                    base, kind = typed[1], typed[2]
+                elif (sample := _SAMPLE.fullmatch(line)) and base in wanted:
+                    shown, labels = wanted[base]
+                    written = ",".join(f'{key}="{value}"' for key, value in (*labels, *_LABEL.findall(sample[2])))
+                    lines = found.setdefault(shown, [f"# TYPE {shown} {kind}\n"])
+                    lines.append(f"{shown}{sample[1][len(base) :]}{{{written}}} {sample[3]}\n")
         return "".join("".join(lines) for lines in found.values())
+
+
+def told_apart(names_: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Those of Envoy's names that stay different for Prometheus, and those that do not, as it has letters, digits
+    and underscores only: of services `a-b` in `c` and `a` in `b-c`."""
+    by_shown: dict[str, list[str]] = {}
+    for name in names_:
+        by_shown.setdefault(_sanitized(name), []).append(name)
+    alone = [same[0] for same in by_shown.values() if len(same) == 1]
+    return alone, [name for same in by_shown.values() if len(same) > 1 for name in same]
 
 
 def names(text: str) -> Iterator[str]:
@@ -199,13 +202,17 @@ def names(text: str) -> Iterator[str]:
             yield name
 
 
-def _identity(name: str, tags: Iterable[tuple[str, str]]) -> Identity:
+def _sanitized(name: str) -> str:
+    return "envoy_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def _identity(name: str) -> Identity:
     """As Envoy does: every tag is looked for in the whole name, then what they removed is gone from it."""
     labels, removed = [], []
-    for tag, pattern in tags:
+    for tag, pattern in _TAGS:
         if found := re.search(pattern, name):
             labels.append((tag, found[2]))
             removed.append(found.span(1))
     for start, end in sorted(removed, reverse=True):
         name = name[:start] + name[end:]
-    return "envoy_" + re.sub(r"\W", "_", name, flags=re.ASCII), tuple(sorted(labels))
+    return _sanitized(name), tuple(sorted(labels))
