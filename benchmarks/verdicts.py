@@ -4,11 +4,13 @@ Every stage of every Istio lab is brought about in a sandbox, then its proof is 
 each verdict that is not a pass is a false alarm, and told. Then the same proof is run on a configuration that is
 wrong: weights ten points off, a fault of 0 %, a lifted breaker, no mirror. Each pass there is one that was missed.
 On a wrong configuration the wait for the change to become visible is left out; it would only end by its time limit.
+An ejected pod comes back after a second instead of three minutes, as each run of the breaker's proof waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import itertools
 import os
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -28,6 +31,8 @@ sys.path.insert(0, str(ROOT))
 from labs import RUNBOOK  # noqa: E402
 from workshop.kubernetes.kubectl import Kubectl  # noqa: E402
 from workshop.kubernetes.stages import Stages  # noqa: E402
+from workshop.mesh.breaker import HasLimits  # noqa: E402
+from workshop.mesh.received import Mirrored  # noqa: E402
 from workshop.runbook.model import Lab, Step  # noqa: E402
 from workshop.runbook.run import Facts, Run  # noqa: E402
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile  # noqa: E402
@@ -89,6 +94,10 @@ def lifted(found: Object) -> None:
     found["trafficPolicy"] = {}
 
 
+def back_soon(found: Object) -> None:
+    found["trafficPolicy"]["outlierDetection"]["baseEjectionTime"] = "1s"
+
+
 def in_force(found: Object) -> None:
     found["trafficPolicy"] = {
         "connectionPool": {
@@ -120,6 +129,8 @@ WRONG: dict[tuple[str, str], Wrong] = {
     ("istio.mirror", "secondary"): Wrong("mirror off", spec("VirtualService", "helloworld", no_mirror)),
 }
 
+QUICKER = {("istio.circuit-breaker", "limits"): spec("DestinationRule", "httpbin", back_soon)}
+
 
 def main() -> None:
     words = sys.argv[1:]
@@ -148,6 +159,8 @@ async def row(on: Target, lab: Lab, stages: Stages, name: str, runs: int) -> str
     facts, options = Facts(), {option.name: option.default for option in lab.options}
     run = Run(lab.name, on.toolbox, facts, options, lambda event: None)
     step = stages.step(name, run)
+    if quicker := QUICKER.get((lab.name, name)):
+        await Kubectl.of(run).apply(quicker(copy.deepcopy((await stages.look(run)).objects[name])))
     right, seconds = await verdicts(step, run, runs, tell=True)
     cells = [lab.name, name, str(runs), told(right), f"{seconds:.1f}"]
     if wrong := WRONG.get((lab.name, name)):
@@ -155,12 +168,9 @@ async def row(on: Target, lab: Lab, stages: Stages, name: str, runs: int) -> str
         edited = wrong.edit(copy.deepcopy(objects))
         await Kubectl.of(run).apply(edited)
         await asyncio.sleep(0.5)
-        visible, measuring._visible = measuring._visible, at_once
-        try:
+        with without_waits():
             found, _ = await verdicts(step, run, runs, tell=False)
-        finally:
-            measuring._visible = visible
-            await Kubectl.of(run).apply(objects)
+        await Kubectl.of(run).apply(objects)
         cells += [wrong.what, str(runs), str(runs - found["pass"])]
     else:
         cells += ["", "", ""]
@@ -187,8 +197,16 @@ def told(found: Counter[str]) -> str:
     return ", ".join([str(found["pass"]), *(f"{count} {kind}" for kind, count in found.items() if kind != "pass")])
 
 
-async def at_once(*arguments: Any) -> str:
-    return ""
+@contextlib.contextmanager
+def without_waits() -> Iterator[None]:
+    with contextlib.ExitStack() as patches:
+        for owner, name, said in (
+            (measuring, "_visible", ""),
+            (Mirrored, "_visible", ""),
+            (HasLimits, "prove", None),
+        ):
+            patches.enter_context(mock.patch.object(owner, name, mock.AsyncMock(return_value=said)))
+        yield
 
 
 def target(folder: str) -> Target:

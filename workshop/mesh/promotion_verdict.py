@@ -45,6 +45,8 @@ once). It keeps noise out: one more hop costs some milliseconds, a pause of a bu
 SLOWER = 0.10
 """The share of calls above the bound, beyond the stable version's, that must be noticed."""
 
+_ABOVE_P99 = 0.01
+
 _SPLIT = 0.10
 """The deviation of a share that must be noticed; of a small one, most of it."""
 
@@ -118,7 +120,8 @@ class Stage:
     @property
     def requests(self) -> int:
         """How many calls prove all of it, but for one stage of a thousand."""
-        return max(self.split.n, _for_share(requests_needed(min(self.limits.errors, SLOWER)), self._less))
+        compared = max(requests_needed(self.limits.errors), requests_needed(SLOWER, bad=_ABOVE_P99))
+        return max(self.split.n, _for_share(compared, self._less))
 
     @property
     def loads(self) -> tuple[int, ...]:
