@@ -133,7 +133,7 @@ def test_the_explanation_has_the_yaml_of_each_stage() -> None:
     ]
     assert "kubectl apply -f labs/istio/reviews-slow.yaml" in explained.commands
     assert explained.commands[-1] == "kubectl delete -f labs/istio/reviews-slow.yaml"
-    assert [int(found) for found in re.findall(r"seq (\d+)", str(explained.commands))] == [3771, 803, 1010, 149]
+    assert [int(found) for found in re.findall(r"seq (\d+)", str(explained.commands))] == [5239, 1128, 1394, 215]
 
 
 def test_who_tries_nothing_has_nothing_to_delete() -> None:

@@ -26,7 +26,7 @@ def likely(judge: Callable[[int], Verdict], kind: str, n: int, share: float) -> 
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("n", [5, 66, 150, 1010])
+@pytest.mark.parametrize("n", [5, 66, 150, 1394])
 def test_a_mirrored_share_is_wrongly_judged_once_in_a_thousand_at_most(n: int, share: float) -> None:
     said = [copied(n, share, count) for count in range(n + 1)]
     assert likely(lambda count: said[count], "fail", n, share) <= ERROR + ROUNDING
@@ -46,18 +46,18 @@ def test_with_a_plans_number_every_count_is_judged_as_by_the_plan(share: float) 
 
 def test_no_copies_at_all_are_noticed_for_any_share() -> None:
     for share in (0.05, 0.5, 1.0):
-        assert copied(200, share, 0).kind == "fail"
-    assert copied(200, 0.5, 200).kind == "fail"
+        assert copied(300, share, 0).kind == "fail"
+    assert copied(300, 0.5, 300).kind == "fail"
 
 
 def test_what_is_measured_at_a_mirror_is_a_bar() -> None:
-    verdict = copied(1010, 0.5, 480)
-    assert (verdict.kind, verdict.reason) == ("pass", "copied to v2: 480 of 1010, as expected")
+    verdict = copied(1394, 0.5, 680)
+    assert (verdict.kind, verdict.reason) == ("pass", "copied to v2: 680 of 1394, as expected")
     (measurement,) = verdict.measurements
-    assert (measurement.title, measurement.samples, measurement.seconds) == ("Mirror", 1010, 1.5)
+    assert (measurement.title, measurement.samples, measurement.seconds) == ("Mirror", 1394, 1.5)
     (bar,) = measurement.bars
-    assert (bar.label, bar.expected, bar.accepted) == ("copied to v2", 0.5, (453 / 1010, 557 / 1010))
-    assert bar.measured == pytest.approx(480 / 1010)
+    assert (bar.label, bar.expected, bar.accepted) == ("copied to v2", 0.5, (615 / 1394, 779 / 1394))
+    assert bar.measured == pytest.approx(680 / 1394)
 
 
 def test_few_requests_say_nothing_of_a_share_and_have_no_range() -> None:

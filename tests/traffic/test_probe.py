@@ -62,7 +62,7 @@ async def test_a_right_split_passes_with_exactly_the_plans_requests() -> None:
         verdict = await wanted.measure(run, server.url + "/")
     assert verdict.kind == "pass"
     n, sample = wanted.plan().n, sample_size(wanted.plan())
-    assert (n, sample) == (1010, 101)
+    assert (n, sample) == (1394, 139)
     assert len(server.requests) == n + sample
     assert {request.path for request in server.requests} == {"/productpage"}
     (measured,) = verdict.measurements
@@ -70,7 +70,7 @@ async def test_a_right_split_passes_with_exactly_the_plans_requests() -> None:
     assert measured.seconds > 0
     none, black, red = measured.bars
     assert (none.label, none.expected, none.colour) == ("no stars", 0.5, "white")
-    assert none.accepted == (453 / 1010, 557 / 1010)
+    assert none.accepted == (615 / 1394, 779 / 1394)
     assert none.measured == pytest.approx(0.5, abs=0.05)
     assert (black.measured, black.expected, black.accepted) == (0, 0, (0, 0))
     assert none.measured + red.measured == pytest.approx(1)
@@ -110,9 +110,9 @@ async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_f
     async with serving(splitting(lambda served: (1, 0, 0))) as server:
         verdict = await probe(0.5, 0, 0.5).measure(run, server.url)
     assert verdict.kind == "fail"
-    assert "no stars: 100.0%, accepted 44.9% to 55.1%" in verdict.reason
+    assert "no stars: 100.0%, accepted 44.1% to 55.9%" in verdict.reason
     assert verdict.reason.endswith("the change was not visible within 0.3 s")
-    assert verdict.measurements[0].samples == 1010
+    assert verdict.measurements[0].samples == 1394
     assert sum(isinstance(event, events.Waiting) for event in heard) >= 2
 
 
@@ -122,7 +122,7 @@ async def test_a_split_off_by_the_deviation_that_looks_right_at_a_glance_fails()
         verdict = await probe(0.5, 0, 0.5, visible_within=20).measure(run, server.url)
     assert verdict.kind == "fail"
     assert re.fullmatch(
-        r"no stars: (5[6-9]|6\d)\.\d%, accepted 44.9% to 55.1%; red stars: .* \(1010 answers\)", verdict.reason
+        r"no stars: (5[6-9]|6\d)\.\d%, accepted 44.1% to 55.9%; red stars: .* \(1394 answers\)", verdict.reason
     )
 
 
@@ -132,11 +132,11 @@ async def test_errors_alone_are_inconclusive() -> None:
         verdict = await probe(0.8, 0.2, 0).measure(run, server.url)
     assert verdict.kind == "inconclusive"
     assert verdict.reason == (
-        "0 of 713 answers, 713 errors: too few to tell; HTTP 503: 713 (no healthy upstream); "
+        "0 of 999 answers, 999 errors: too few to tell; HTTP 503: 999 (no healthy upstream); "
         "the change was not visible within 0.3 s"
     )
     assert [bar.measured for bar in verdict.measurements[0].bars] == [0, 0, 0]
-    assert verdict.measurements[0].errors == 713
+    assert verdict.measurements[0].errors == 999
 
 
 async def test_one_error_leaves_a_stage_of_100_percent_open() -> None:

@@ -5,10 +5,10 @@ often than the stable one, is it slower? Without data nothing is judged; of the 
 guessed from what users see: a caller that tries again hides errors from them, and a page does not tell who made it.
 An error is a call without an answer of 2xx, so also one that was reset or that the caller gave up.
 
-**Split.** Of the calls at a stage, the new version's are binomial. More or fewer than chance explains, in one stage
-of a thousand, is a wrong split. What a proxy tries again by itself it counts again, and some calls stay without an
-answer. So there is a lowest and a highest number of calls, the same when all goes well, and a split is wrong only
-when the one is too high or the other too low.
+**Split.** Of the calls at a stage, the new version's are binomial. More or fewer than chance explains, but in one
+stage of a hundred thousand, is a wrong split. What a proxy tries again by itself it counts again, and some calls
+stay without an answer. So there is a lowest and a highest number of calls, the same when all goes well, and a split
+is wrong only when the one is too high or the other too low.
 
 **Errors and P99** are compared with the stable version's at the same time, as a busy machine makes both slower; at
 100 % with those of the stage before. How sure that is, and how many calls it takes, is for workshop.traffic.compare
@@ -36,7 +36,7 @@ from workshop.runbook.model import Bar, Latencies, Measurement, Verdict
 from workshop.traffic.binomial import at_least, at_most
 from workshop.traffic.compare import no_worse, requests_needed
 from workshop.traffic.latency import of_buckets
-from workshop.traffic.verdict import ERROR, Plan, plan
+from workshop.traffic.verdict import ERROR, FALSE_ALARM, Plan, plan
 
 FLOOR = 0.1
 """Seconds below which nobody takes an answer for slow (Nielsen, Usability Engineering, 5.5: 0.1 s is felt as at
@@ -205,9 +205,9 @@ class Stage:
             return calls, calls
         expected = round(calls * self.share)
         least, most = expected, expected
-        while least > 0 and at_most(least - 1, calls, self.share) > ERROR / 2:
+        while least > 0 and at_most(least - 1, calls, self.share) > FALSE_ALARM / 2:
             least -= 1
-        while most < calls and at_least(most + 1, calls, self.share) > ERROR / 2:
+        while most < calls and at_least(most + 1, calls, self.share) > FALSE_ALARM / 2:
             most += 1
         return least, most
 

@@ -7,15 +7,15 @@ too few requests, and the verdict is inconclusive. Counts are binomial, tails ex
 **A count on the other side.** `judge_count` is for requests that are counted where they arrive, as the copies at a
 mirror. The number n is not chosen here: it is whatever was sent. Accepted is the widest range that rejects both
 wrong shares, p - d and p + d; so a pass holds for any n, and where n is small the range is narrow, or empty. A
-count outside of it fails when that says something: when a right share gets there but for ERROR. `verdict.plan`
-with the two shares p and 1 - p gives the n with which every count is a pass or a fail.
+count outside of it fails when that says something: when a right share gets there but for FALSE_ALARM.
+`verdict.plan` with the two shares p and 1 - p gives the n with which every count is a pass or a fail.
 """
 
 from __future__ import annotations
 
 from workshop.runbook.model import Bar, Measurement, Verdict
 from workshop.traffic.binomial import at_least, at_most
-from workshop.traffic.verdict import ERROR
+from workshop.traffic.verdict import ERROR, FALSE_ALARM
 
 
 def judge_all(succeeded: int, n: int, deviation: float) -> Verdict:
@@ -123,7 +123,7 @@ def _too_far(n: int, share: float, received: int, low: int, high: int) -> bool:
     """A right share gets outside of the range, or else so far out on this side, but for ERROR."""
     outside = at_most(low - 1, n, share) + at_least(high + 1, n, share) if low <= high else 1.0
     tail = min(at_most(received, n, share), at_least(received, n, share))
-    return outside <= ERROR or tail <= ERROR / 2
+    return outside <= FALSE_ALARM or tail <= FALSE_ALARM / 2
 
 
 def _check(count: int, n: int, share: float) -> None:
