@@ -66,7 +66,7 @@ def clusters(arm: Arm, group: str, tmp_path: Path) -> Clusters:
 
 
 def test_a_life(arm: Arm, group: str, clusters: Clusters) -> None:
-    arm.set(durations={"managedClusters": 0.3})
+    arm.set(durations={"managedClusters": 1.0})
     poller = clusters.begin("one", cluster_body())
     assert clusters.get("one").properties.provisioning_state == "Creating"
     error = refused(lambda: clusters.credentials("one"))
