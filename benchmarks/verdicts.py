@@ -4,7 +4,7 @@ Every stage of every Istio lab is brought about in a sandbox, then its proof is 
 each verdict that is not a pass is a false alarm, and told. Then the same proof is run on a configuration that is
 wrong: weights ten points off, a fault of 0 %, a lifted breaker, no mirror. Each pass there is one that was missed.
 On a wrong configuration the wait for the change to become visible is left out; it would only end by its time limit.
-An ejected pod comes back after a second instead of three minutes, as each run of the breaker's proof waits for it.
+An ejected pod comes back after seconds instead of three minutes, as each run of the breaker's proof waits for it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def lifted(found: Object) -> None:
 
 
 def back_soon(found: Object) -> None:
-    found["trafficPolicy"]["outlierDetection"]["baseEjectionTime"] = "1s"
+    found["trafficPolicy"]["outlierDetection"]["baseEjectionTime"] = "5s"
 
 
 def in_force(found: Object) -> None:
