@@ -128,7 +128,7 @@ def test_without_a_word_about_it_there_is_no_time_limit_and_two_more_attempts() 
     action = translated(ONE)[0]["route"]
     assert action["timeout"] == "0s"
     assert action["retry_policy"]["num_retries"] == 2
-    assert "connect-failure" in action["retry_policy"]["retry_on"]
+    assert action["retry_policy"]["retry_on"] == "connect-failure,refused-stream,unavailable,cancelled"
 
 
 def test_time_limits_and_attempts() -> None:

@@ -18,7 +18,8 @@ REDIRECT_CODES = {
     308: "PERMANENT_REDIRECT",
 }
 
-_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled"
+"""Istio's since 1.24, which tries a 503 of an application no more: the application may have acted on it."""
 _DEFAULT_ATTEMPTS = 2
 _OTHER_HOSTS = [
     {
