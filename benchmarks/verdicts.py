@@ -206,6 +206,7 @@ def without_waits() -> Iterator[None]:
             (HasLimits, "prove", None),
         ):
             patches.enter_context(mock.patch.object(owner, name, mock.AsyncMock(return_value=said)))
+        patches.enter_context(mock.patch.object(Mirrored, "late", 1.0))
         yield
 
 
