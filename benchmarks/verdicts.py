@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import functools
 import itertools
 import os
 import subprocess
@@ -206,7 +207,8 @@ def without_waits() -> Iterator[None]:
             (HasLimits, "prove", None),
         ):
             patches.enter_context(mock.patch.object(owner, name, mock.AsyncMock(return_value=said)))
-        patches.enter_context(mock.patch.object(Mirrored, "late", 1.0))
+        soon = functools.partialmethod(Mirrored._arrived, late=1.0)
+        patches.enter_context(mock.patch.object(Mirrored, "_arrived", soon))
         yield
 
 
