@@ -16,6 +16,7 @@ from typing import Any
 
 from invoke import Collection, Context, Exit, Task, task
 
+gc.disable()  # until all is defined: nothing of it is garbage, and looking for some takes a tenth of the time
 sys.dont_write_bytecode = False  # Invoke sets it, and every call would compile the same modules again
 
 from labs import RUNBOOK  # noqa: E402
@@ -191,3 +192,5 @@ def _word_broken_settings(kind: type[BaseException], error: BaseException, trace
 sys.excepthook = _word_broken_settings
 
 ns = Collection(adopt, doctor, test, _labs(), Collection("sandbox", up, down, status, shell))
+gc.freeze()
+gc.enable()

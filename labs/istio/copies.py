@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labs.istio.shift import VERSIONS
-from workshop.mesh.received import Mirrored, Receiver
 from workshop.runbook.options import Number
 
 if TYPE_CHECKING:
+    from workshop.mesh.received import Mirrored
     from workshop.runbook.run import Run
 
 SHARE = Number("share", "Which percentage of the requests is copied.", "50", low=1)
 
-HERE = Receiver("v2", "primary", "app=helloworld,version=v2", "helloworld")
-THERE = Receiver("v2 in secondary", "secondary", "app=helloworld,version=v2", "helloworld", cluster="secondary")
-
 
 def copied_here(run: Run) -> tuple[Mirrored, ...]:
-    return (_mirrored(run, HERE),)
+    return (_mirrored(run, "v2", "primary"),)
 
 
 def copied_there(run: Run) -> tuple[Mirrored, ...]:
     """With the host name that the secondary's routes know, with -shadow after it, from copies."""
-    return (_mirrored(run, THERE, ("Host", "hello.example.com")),)
+    return (_mirrored(run, "v2 in secondary", "secondary", ("Host", "hello.example.com"), cluster="secondary"),)
 
 
-def _mirrored(run: Run, receiver: Receiver, *headers: tuple[str, str]) -> Mirrored:
+def _mirrored(run: Run, label: str, namespace: str, *headers: tuple[str, str], cluster: str = "") -> Mirrored:
+    from workshop.mesh.received import Mirrored, Receiver
+
     v1, v2 = VERSIONS
+    receiver = Receiver(label, namespace, "app=helloworld,version=v2", "helloworld", cluster)
     return Mirrored("/hello", v1, v2, receiver, SHARE.of(run.options) / 100, headers)

@@ -6,7 +6,7 @@ stars; v1 does not ask. Each call to ratings is delayed or not independently of 
 them late, a page of v2 has its stars at once (1 - p), at the second try (p - p²) or no reviews at all (p²).
 
 A wait never ends early but may end late on a busy machine: pages are told apart by times just below the waits. The
-deviation noticed is 15 points: 450 pages or so, as each may take 6 s.
+deviation noticed is 18 points: 420 pages or so, as each may take 6 s.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PRODUCTPAGE, V3 = 3.0, 2.5
 """Seconds that productpage gives each of its two tries, and that reviews v3 gives ratings."""
-DEVIATION = 0.15
+DEVIATION = 0.18
 RARE = 0.01
 PER_SECOND = 200
 """About how many pages are asked for in a second: how many at the same time grows with how long they take, so that

@@ -7,6 +7,7 @@ A step takes them as data and runs them in its `verify`. What measures traffic i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,14 @@ class Proof(Protocol):
     def commands(self, run: Run) -> tuple[str, ...]:
         """What a person would type to see it."""
         ...
+
+
+Proofs = Callable[["Run"], tuple[Proof, ...]]
+"""For what a lab's options decide, and for what is imported only when it is needed."""
+
+
+def by_options(given: Proofs | tuple[Proof, ...]) -> Proofs:
+    return given if callable(given) else lambda run: given
 
 
 async def prove_all(run: Run, proofs: tuple[Proof, ...]) -> Verdict | None:

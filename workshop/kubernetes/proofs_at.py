@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop.kubernetes.proofs import Proof
+from workshop.kubernetes.proofs import Proof, Proofs
 
 if TYPE_CHECKING:
-    from workshop.kubernetes.stages import Proofs
     from workshop.runbook.model import Timeline, Verdict
     from workshop.runbook.run import Run
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from workshop.kubernetes.proofs import Proof, all_commands, prove_all
+from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, prove_all
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Position, Step, Timeline, Verdict
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ Reference = tuple[str, str, str]
 """Kind, namespace ("" for what is in none) and name."""
 Make = Callable[["Run", str, Mapping[str, str]], list[Object]]
 """The objects of a stage, labelled as this lab's, with these values."""
-Proofs = Callable[["Run"], tuple[Proof, ...]]
-"""The proofs of a stage: labs' options may decide what is to be expected."""
 
 
 def _nothing(run: Run, lab: str, values: Mapping[str, str]) -> list[Object]:
@@ -67,11 +65,7 @@ def stage(
 
         return [obj for file in files for obj in run.use(Manifests).load(lab, file, known)]
 
-    return Stage(name, title, make, values, _proofs(proofs), _proofs(before), files)
-
-
-def _proofs(given: Proofs | tuple[Proof, ...]) -> Proofs:
-    return given if callable(given) else lambda run: given
+    return Stage(name, title, make, values, by_options(proofs), by_options(before), files)
 
 
 class Stages(Timeline):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workshop.kubernetes.proofs import Proof, all_commands, prove_all
+from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, prove_all
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def apply(
     *files: str,
     ready: str = "",
     values: tuple[Value, ...] = (),
-    proofs: tuple[Proof, ...] = (),
+    proofs: Proofs | tuple[Proof, ...] = (),
     seconds: float = 300.0,
 ) -> Step:
     """Apply manifests, with `values` filled in, and wait at most `seconds` until their Deployments are available.
@@ -36,7 +36,7 @@ def apply(
     `ready` is what the READY column of their pods is to say ("2/2": the workload and its sidecar); pods with
     another number of containers, because they were there before the sidecars, are replaced by a rolling restart.
     """
-    return Apply(title, files, ready, values, proofs, seconds)
+    return Apply(title, files, ready, values, by_options(proofs), seconds)
 
 
 def label_namespaces(
@@ -86,7 +86,7 @@ class Apply(Step):
         files: tuple[str, ...],
         ready: str,
         values: tuple[Value, ...],
-        proofs: tuple[Proof, ...],
+        proofs: Proofs,
         seconds: float,
     ) -> None:
         self.title, self._files, self._ready, self._values = title, files, ready, values
@@ -127,7 +127,7 @@ class Apply(Step):
         await rollout.wait(run, kubectl, wanted, seconds=self._seconds)
 
     async def verify(self, run: Run) -> Verdict | None:
-        return await prove_all(run, self._proofs)
+        return await prove_all(run, self._proofs(run))
 
     async def check_undo(self, run: Run) -> Check:
         from workshop.kubernetes import rollout
@@ -159,7 +159,7 @@ class Apply(Step):
             for obj in objects
             if obj["kind"] == "Deployment"
         ]
-        return Explanation(as_yaml(objects), (*commands, *all_commands(run, self._proofs)))
+        return Explanation(as_yaml(objects), (*commands, *all_commands(run, self._proofs(run))))
 
     def explain_undo(self, run: Run) -> Explanation:
         return Explanation(commands=tuple(f"kubectl delete -f {file}" for file in reversed(self._shown(run))))
