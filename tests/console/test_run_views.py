@@ -24,7 +24,7 @@ from workshop.runbook.events import (
     Told,
     Waiting,
 )
-from workshop.runbook.model import ABSENT, Check, Difference
+from workshop.runbook.model import ABSENT, Check, Difference, Verdict
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -102,6 +102,13 @@ def test_what_would_have_changed_is_not_said_to_have_changed() -> None:
             finished("a", 2, "Put", "skipped", check=check),
         ]
     )
+    assert "data.key" not in log
+
+
+def test_what_was_taken_back_is_not_shown_as_a_change() -> None:
+    check, verdict = Check((Difference("ConfigMap a/b", "data.key", 1, 0),)), Verdict("fail", "back", undone=True)
+    log = plain([LabStarted("a", "A", 1), finished("a", 1, "Put", "failed", check=check, verdict=verdict)])
+    assert "back" in log
     assert "data.key" not in log
 
 

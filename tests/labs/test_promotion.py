@@ -56,9 +56,10 @@ class Promoted:
 
     @property
     def reason(self) -> str:
-        """Of the step's verdict."""
+        """Of the roll-back."""
         finished = [event for _, event in self.seen if isinstance(event, events.StepFinished)]
         assert finished[-1].verdict, finished[-1]
+        assert finished[-1].verdict.undone
         assert not finished[-1].verdict.measurements
         return finished[-1].verdict.reason
 

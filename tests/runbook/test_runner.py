@@ -116,6 +116,13 @@ async def test_a_verdict_that_is_no_pass_ends_the_chain_and_labs_that_need_it(
     assert world.finished().resume == "invoke lab.a lab.b lab.c --verify"
 
 
+async def test_a_change_that_was_taken_back_is_to_be_made_again_not_verified() -> None:
+    world = bench(lab("a", Measured("a1")))
+    world.world.verdicts["a1"] = Verdict("fail", "rolled back", undone=True)
+    assert await world.run("a") == 1
+    assert world.finished().resume == "invoke lab.a"
+
+
 async def test_what_fails_to_apply_is_told_with_its_error_and_nothing_after_it_runs() -> None:
     world = bench(lab("a", Put("a1"), Put("a2")), lab("b", Put("b1"), needs=["a"]))
     world.world.before_change = failing("forbidden")

@@ -52,7 +52,7 @@ def test_no_copies_at_all_are_noticed_for_any_share() -> None:
 
 def test_what_is_measured_at_a_mirror_is_a_bar() -> None:
     verdict = copied(1394, 0.5, 680)
-    assert (verdict.kind, verdict.reason) == ("pass", "copied to v2: 680 of 1394, as expected")
+    assert (verdict.kind, verdict.reason) == ("pass", "copied to v2: 680 of 1,394, as expected")
     (measurement,) = verdict.measurements
     assert (measurement.title, measurement.samples, measurement.seconds) == ("Mirror", 1394, 1.5)
     (bar,) = measurement.bars

@@ -141,7 +141,7 @@ def test_the_numbers_that_are_needed() -> None:
         ((0, 0, 0, 0), "inconclusive", "errors: no answer against the stable version's no answer: too few to tell"),
         ((0, 149, 0, 0), "pass", "errors: 0.0% of 149 against the stable version's no answer; 5 points more"),
         # Surely worse, and surely by less than the margin.
-        ((1000, 100_000, 500, 100_000), "pass", "errors: 1.0% of 100000 against"),
+        ((1000, 100_000, 500, 100_000), "pass", "errors: 1.0% of 100,000 against"),
     ],
 )
 def test_what_is_said_of_a_candidate(counts: tuple[int, int, int, int], kind: str, said: str) -> None:
@@ -158,7 +158,7 @@ def test_what_is_said_of_a_candidate(counts: tuple[int, int, int, int], kind: st
         ((12, 100, 10, 100), "inconclusive", "503: 12.0% of 100 against 10.0% of 100: too few to tell"),
         ((0, 0, 0, 100), "inconclusive", "503: no answer against 0.0% of 100: too few to tell"),
         # Surely more, though by less than would have to be noticed.
-        ((1000, 100_000, 500, 100_000), "pass", "503: 1.0% of 100000 against 0.5% of 100000, more beyond chance"),
+        ((1000, 100_000, 500, 100_000), "pass", "503: 1.0% of 100,000 against 0.5% of 100,000, more beyond chance"),
     ],
 )
 def test_what_is_said_of_a_difference(counts: tuple[int, int, int, int], kind: str, said: str) -> None:

@@ -122,7 +122,7 @@ async def test_a_split_off_by_the_deviation_that_looks_right_at_a_glance_fails()
         verdict = await probe(0.5, 0, 0.5, visible_within=20).measure(run, server.url)
     assert verdict.kind == "fail"
     assert re.fullmatch(
-        r"no stars: (5[6-9]|6\d)\.\d%, accepted 44.1% to 55.9%; red stars: .* \(1394 answers\)", verdict.reason
+        r"no stars: (5[6-9]|6\d)\.\d%, accepted 44.1% to 55.9%; red stars: .* \(1,394 answers\)", verdict.reason
     )
 
 

@@ -75,7 +75,7 @@ class Promoting:
                 await self._roll_back("the interruption" if isinstance(cut, Stopped) else "the error")
             raise
         await self._roll_back("the verdict")
-        return Verdict(verdict.kind, f"rolled back to {stable}: {verdict.reason}")
+        return Verdict(verdict.kind, f"rolled back to {stable}: {verdict.reason}", undone=True)
 
     async def _prepare(self) -> None:
         """Everybody gets the stable version; then the candidate may come, and what else there is may go."""

@@ -152,7 +152,7 @@ class StepRunner:
         progress.verdict = await self._stop.cuttable(unit.step.verify(self._runs[unit]))
         if progress.verdict is None or progress.verdict.kind == "pass":
             return outcome
-        self._tally.unverified = True
+        self._tally.unverified |= not progress.verdict.undone
         return "failed" if progress.verdict.kind == "fail" else "inconclusive"
 
     async def _ask_before_changing(self, unit: Unit, check: Check) -> None:

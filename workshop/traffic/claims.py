@@ -25,10 +25,10 @@ def judge_all(succeeded: int, n: int, deviation: float) -> Verdict:
     """
     _check(succeeded, n, deviation)
     if succeeded < n:
-        return Verdict("fail", f"{n - succeeded} of {n} requests failed")
+        return Verdict("fail", f"{n - succeeded:,} of {n:,} requests failed")
     if (1 - deviation) ** n <= ERROR:
-        return Verdict("pass", f"all {n} requests succeeded")
-    return Verdict("inconclusive", f"{n} requests succeeded: too few to notice {deviation:.1%} that fail")
+        return Verdict("pass", f"all {n:,} requests succeeded")
+    return Verdict("inconclusive", f"{n:,} requests succeeded: too few to notice {deviation:.1%} that fail")
 
 
 def judge_some(found: int, n: int, share: float, *, what: str = "answers") -> Verdict:
@@ -40,8 +40,8 @@ def judge_some(found: int, n: int, share: float, *, what: str = "answers") -> Ve
     if found:
         return Verdict("pass", f"{what}: {_of(found, n)}")
     if (1 - share) ** n <= ERROR:
-        return Verdict("fail", f"{what}: none of {n}")
-    return Verdict("inconclusive", f"{what}: none of {n}, too few to tell")
+        return Verdict("fail", f"{what}: none of {n:,}")
+    return Verdict("inconclusive", f"{what}: none of {n:,}, too few to tell")
 
 
 def judge_least(found: int, n: int, share: float, *, what: str = "answers") -> Verdict:
@@ -83,7 +83,7 @@ def judge_count(
     low, high = accepted(n, share, deviation)
     bar = Bar(label, received / n if n else 0.0, share, (low / n, high / n) if n and low <= high else None, colour)
     measurements = (Measurement(title, (bar,), n, seconds),)
-    seen = f"{label}: {received} of {n}"
+    seen = f"{label}: {received:,} of {n:,}"
     if received > n:
         return Verdict("fail", f"{seen}, more than were sent", measurements)
     if low <= received <= high:
@@ -134,4 +134,4 @@ def _check(count: int, n: int, share: float) -> None:
 
 
 def _of(count: int, n: int) -> str:
-    return f"{count} of {n} ({count / n:.1%})" if n else "no answer"
+    return f"{count:,} of {n:,} ({count / n:.1%})" if n else "no answer"

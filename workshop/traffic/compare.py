@@ -184,7 +184,7 @@ def _check(a: int, n: int, b: int, m: int, margin: float) -> None:
 
 
 def _share(count: int, n: int) -> str:
-    return f"{count / n:.1%} of {n}" if n else "no answer"
+    return f"{count / n:.1%} of {n:,}" if n else "no answer"
 
 
 def _points(margin: float) -> str:

@@ -198,9 +198,9 @@ def judge(plan: Plan, counts: Mapping[str, int], errors: int = 0) -> Verdict:
         for label, it in plan.ranges.items()
         if counts.get(label, 0) > it.high or (counts.get(label, 0) < it.low and short > missing)
     ]
-    had = f"{answers} of {plan.n} answers" if missing else f"{answers} answers"
+    had = f"{answers:,} of {plan.n:,} answers" if missing else f"{answers:,} answers"
     if errors:
-        had += f", {errors} errors"
+        had += f", {errors:,} errors"
     if out:
         return Verdict("fail", f"{'; '.join(out)} ({had})")
     if all(it.low <= counts.get(label, 0) <= it.high - missing for label, it in plan.ranges.items()):
