@@ -11,11 +11,15 @@ from workshop.azure.compare import differences, merged
 LIVE: dict[str, Any] = {
     "id": "/subscriptions/x",
     "location": "West Europe",
-    "tags": {"workshop": "mesh-workshop", "owner": "somebody"},
+    "tags": {"workshop": "mesh-workshop", "status": "prod"},
     "properties": {
         "provisioningState": "Succeeded",
         "kubernetesVersion": "1.36.1",
-        "pools": [{"name": "one", "count": 3, "powerState": {"code": "Running"}}, {"name": "two", "count": 1}],
+        "agentPoolProfiles": [
+            {"name": "one", "count": 3, "powerState": {"code": "Running"}, "tags": {"status": "s"}},
+            {"name": "two", "count": 1},
+        ],
+        "servicePrincipalProfile": {"clientId": "msi"},
         "subnet": "/subscriptions/X/resourcegroups/G/subnets/a",
     },
     "identity": {"userAssignedIdentities": {"/subscriptions/X/ids/A": {"principalId": "p"}}},
@@ -29,9 +33,10 @@ LIVE: dict[str, Any] = {
         {"tags": {"workshop": "mesh-workshop"}},
         {"properties": {"kubernetesVersion": "1.36"}},
         {"properties": {"kubernetesVersion": "1.36.1"}},
-        {"properties": {"pools": [{"name": "one", "count": 3}]}},
+        {"properties": {"agentPoolProfiles": [{"name": "one", "count": 3}]}},
         {"properties": {"subnet": "/subscriptions/x/resourceGroups/g/subnets/A"}},
         {"identity": {"userAssignedIdentities": {"/subscriptions/x/ids/a": {}}}},
+        {"properties": {"addonProfiles": {"omsagent": {"enabled": False}}}},
     ],
 )
 def test_what_azure_adds_or_spells_otherwise_is_no_difference(wanted: dict[str, Any]) -> None:
@@ -41,8 +46,14 @@ def test_what_azure_adds_or_spells_otherwise_is_no_difference(wanted: dict[str, 
 @pytest.mark.parametrize(
     ("wanted", "path"),
     [
-        ({"properties": {"pools": [{"name": "one", "count": 4}]}}, "properties.pools[one].count"),
-        ({"properties": {"pools": [{"name": "three", "count": 1}]}}, "properties.pools[three]"),
+        (
+            {"properties": {"agentPoolProfiles": [{"name": "one", "count": 4}]}},
+            "properties.agentPoolProfiles[one].count",
+        ),
+        (
+            {"properties": {"agentPoolProfiles": [{"name": "three", "count": 1}]}},
+            "properties.agentPoolProfiles[three]",
+        ),
         ({"properties": {"kubernetesVersion": "1.3"}}, "properties.kubernetesVersion"),
         ({"tags": {"workshop": "other"}}, "tags.workshop"),
         ({"identity": {"userAssignedIdentities": {"/other": {}}}}, "identity.userAssignedIdentities./other"),
@@ -54,15 +65,21 @@ def test_a_difference_is_told_by_its_path(wanted: dict[str, Any], path: str) -> 
 
 
 def test_a_change_keeps_what_others_have_set_and_leaves_out_what_azure_only_tells() -> None:
-    body = merged({"tags": {"workshop": "w"}, "properties": {"pools": [{"name": "one", "count": 4}]}}, LIVE)
+    body = merged(
+        {"tags": {"workshop": "w"}, "properties": {"agentPoolProfiles": [{"name": "one", "count": 4}]}}, LIVE
+    )
     assert body == {
         "location": "West Europe",
-        "tags": {"workshop": "w", "owner": "somebody"},
+        "tags": {"workshop": "w", "status": "prod"},
         "properties": {
             "kubernetesVersion": "1.36.1",
-            "pools": [{"name": "one", "count": 4}, {"name": "two", "count": 1}],
+            "agentPoolProfiles": [
+                {"name": "one", "count": 4, "tags": {"status": "s"}},
+                {"name": "two", "count": 1},
+            ],
+            "servicePrincipalProfile": {"clientId": "msi"},
             "subnet": "/subscriptions/X/resourcegroups/G/subnets/a",
         },
         "identity": {"userAssignedIdentities": {"/subscriptions/X/ids/A": {}}},
     }
-    assert LIVE["properties"]["pools"][0]["count"] == 3
+    assert LIVE["properties"]["agentPoolProfiles"][0]["count"] == 3

@@ -14,6 +14,7 @@ from workshop.azure.compare import Object
 from workshop.azure.identity import Identity
 from workshop.azure.network import Network
 from workshop.azure.resource import TAG, Resource
+from workshop.runbook.model import ABSENT, Difference
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Cluster(Resource):
         "properties.dnsPrefix",
         "properties.enableRBAC",
         "properties.networkProfile",
+        "properties.agentPoolProfiles.name",
         "properties.agentPoolProfiles.vmSize",
         "properties.agentPoolProfiles.maxPods",
         "properties.agentPoolProfiles.vnetSubnetID",
@@ -65,9 +67,10 @@ class Cluster(Resource):
             ],
             "networkProfile": self._network_profile(),
         }
+        monitoring: Object = {"enabled": self.settings.monitoring}
         if self.settings.monitoring:
-            config = {"logAnalyticsWorkspaceResourceID": self.settings.workspace}
-            properties["addonProfiles"] = {"omsagent": {"enabled": True, "config": config}}
+            monitoring["config"] = {"logAnalyticsWorkspaceResourceID": self.settings.workspace}
+        properties["addonProfiles"] = {"omsagent": monitoring}
         return {
             "location": self.settings.location,
             "tags": self.tags,
@@ -88,6 +91,27 @@ class Cluster(Resource):
         if pods.mode == "overlay":
             profile |= {"networkPluginMode": "overlay", "podCidr": pods.prefix}
         return profile
+
+    def differences(self, live: Object | None) -> tuple[Difference, ...]:
+        """With two that no property tells: a pool of another name would come beside the one there is, and pods
+        outside of an overlay have no mode."""
+        found = list(super().differences(live))
+        properties = (live or {}).get("properties") or {}
+        pools, name = [pool["name"] for pool in properties.get("agentPoolProfiles") or ()], self.settings.nodes.pool
+        for index, each in enumerate(found):
+            if each.path == f"properties.agentPoolProfiles[{name}]" and pools:
+                found[index] = Difference(self.title, "properties.agentPoolProfiles.name", name, ", ".join(pools))
+        mode = (properties.get("networkProfile") or {}).get("networkPluginMode")
+        if mode and mode != self.settings.pods.mode == "node-subnet":
+            path = "properties.networkProfile.networkPluginMode"
+            found.append(Difference(self.title, path, self.settings.pods.mode, mode))
+        return tuple(found)
+
+    def is_fixed(self, difference: Difference) -> bool:
+        """Versions only go up, too."""
+        if difference.path.endswith("Version") and difference.found is not ABSENT:
+            return _numbers(difference.wanted) < _numbers(difference.found)
+        return super().is_fixed(difference)
 
     def seen(self, live: Object) -> str:
         properties = live.get("properties") or {}
@@ -132,6 +156,10 @@ class Cluster(Resource):
     @property
     def remove_commands(self) -> tuple[str, ...]:
         return (f"az aks delete --resource-group {self.group} --name {self.name}",)
+
+
+def _numbers(version: Any) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(version).split(".") if part.isdecimal())
 
 
 def kubelet_of(cluster: Object | None) -> str:

@@ -15,32 +15,46 @@ from workshop.runbook.model import ABSENT, Difference
 
 Object = dict[str, Any]
 
-_READ_ONLY = (
-    "provisioningState",
-    "powerState",
-    "resourceGuid",
-    "resourceUID",
-    "fqdn",
-    "azurePortalFQDN",
-    "currentKubernetesVersion",
-    "currentOrchestratorVersion",
-    "nodeImageVersion",
-    "maxAgentPools",
-    "eTag",
-    "etag",
-    "creationDate",
-    "loginServer",
-    "status",
-    "privateEndpointConnections",
-    "ipConfigurations",
-    "identityProfile",
-    "principalId",
-    "clientId",
-    "tenantId",
-    "effectiveOutboundIPs",
-    "effectiveNoProxyDomains",
-)
-_TOP = frozenset({"id", "name", "type", "systemData", "etag", "eTag", "managedBy"})
+_TOLD: Mapping[str, tuple[str, ...]] = {
+    "": ("id", "name", "type", "systemData", "etag", "eTag", "managedBy"),
+    "identity": ("principalId", "tenantId"),
+    "identity.userAssignedIdentities.*": ("principalId", "clientId"),
+    "properties": (
+        "provisioningState",
+        "powerState",
+        "resourceGuid",
+        "resourceUID",
+        "fqdn",
+        "privateFQDN",
+        "azurePortalFQDN",
+        "currentKubernetesVersion",
+        "maxAgentPools",
+        "identityProfile",
+        "creationDate",
+        "loginServer",
+        "status",
+        "privateEndpointConnections",
+        "principalId",
+        "clientId",
+        "tenantId",
+    ),
+    "properties.addonProfiles.*": ("identity",),
+    "properties.agentPoolProfiles": (
+        "provisioningState",
+        "powerState",
+        "currentOrchestratorVersion",
+        "nodeImageVersion",
+        "eTag",
+        "status",
+    ),
+    "properties.httpProxyConfig": ("effectiveNoProxyDomains",),
+    "properties.networkProfile.loadBalancerProfile": ("effectiveOutboundIPs",),
+    "properties.networkProfile.natGatewayProfile": ("effectiveOutboundIPs",),
+    "properties.subnets": ("etag",),
+    "properties.subnets.properties": ("provisioningState", "ipConfigurations"),
+}
+"""What Azure only tells, by where it is: elsewhere the same names may be a person's, as in tags, or have to be
+sent, as the client id of a cluster's service principal. `*` is any name; members of lists have none."""
 _VERSION = re.compile(r"\d+\.\d+")
 
 
@@ -77,9 +91,18 @@ def _same(path: str, wanted: Any, live: Any) -> bool:
             return wanted.lower() == live.lower()
         if path.lower().endswith("version") and _VERSION.fullmatch(wanted):
             return live == wanted or live.startswith(f"{wanted}.")
+    if live is ABSENT:
+        return _is_off(wanted)
     if isinstance(wanted, Mapping) and not wanted:
-        return live is not ABSENT  # {} stands for "is there": a user-assigned identity
+        return True  # {} stands for "is there": a user-assigned identity
     return bool(wanted == live)
+
+
+def _is_off(wanted: Any) -> bool:
+    """What is switched off need not be there."""
+    if isinstance(wanted, Mapping):
+        return bool(wanted) and all(map(_is_off, wanted.values()))
+    return wanted is False
 
 
 def _named(members: list[Any]) -> bool:
@@ -88,8 +111,7 @@ def _named(members: list[Any]) -> bool:
 
 def merged(wanted: Object, live: Object) -> Object:
     """The body of a PUT that changes what is different and keeps everything else: a PUT replaces the resource."""
-    kept = {key: _writable(value) for key, value in live.items() if key not in _TOP}
-    body = _merge(kept, wanted)
+    body = _merge(_writable(live), wanted)
     assert isinstance(body, dict)
     return body
 
@@ -110,10 +132,16 @@ def _merge(live: Any, wanted: Any) -> Any:
     return copy.deepcopy(wanted)
 
 
-def _writable(value: Any) -> Any:
+def _writable(value: Any, path: tuple[str, ...] = ()) -> Any:
     """Without what Azure only tells."""
     if isinstance(value, Mapping):
-        return {key: _writable(inner) for key, inner in value.items() if key not in _READ_ONLY}
+        told = next((names for where, names in _TOLD.items() if _is_at(path, where)), ())
+        return {key: _writable(inner, (*path, key)) for key, inner in value.items() if key not in told}
     if isinstance(value, list):
-        return [_writable(inner) for inner in value]
+        return [_writable(inner, path) for inner in value]
     return copy.deepcopy(value)
+
+
+def _is_at(path: tuple[str, ...], where: str) -> bool:
+    parts = tuple(filter(None, where.split(".")))
+    return len(parts) == len(path) and all(part in ("*", name) for part, name in zip(parts, path, strict=True))

@@ -6,11 +6,13 @@ without the other.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Any
 
 from workshop.azure.compare import Object
 from workshop.azure.resource import TAG, Resource
+from workshop.runbook.model import Difference
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Network(Resource):
     namespace = "Microsoft.Network"
     api_version = "2026-03-01"
     usual = 8.0
-    fixed = ("location", "properties.subnets.properties.addressPrefix")
+    fixed = ("location", "properties.subnets.name", "properties.subnets.properties.addressPrefix")
 
     @property
     def name(self) -> str:
@@ -44,6 +46,15 @@ class Network(Resource):
             },
         }
 
+    def differences(self, live: Object | None) -> tuple[Difference, ...]:
+        """A subnet that is missing can be added, unless another one has its addresses."""
+        found = list(super().differences(live))
+        wanted, prefix = self.settings.network.subnet, self.settings.network.subnet_prefix
+        for index, each in enumerate(found):
+            if each.path == f"properties.subnets[{wanted}]" and (there := _overlapping(prefix, live or {})):
+                found[index] = Difference(self.title, "properties.subnets.name", wanted, there)
+        return tuple(found)
+
     def seen(self, live: Object) -> str:
         return f"subnet {self.subnet_id}"
 
@@ -66,3 +77,14 @@ class Network(Resource):
     @property
     def remove_commands(self) -> tuple[str, ...]:
         return (f"az network vnet delete --resource-group {self.group} --name {self.name}",)
+
+
+def _overlapping(prefix: str, live: Object) -> str:
+    """The name of the first subnet with addresses of that range."""
+    own = ipaddress.ip_network(prefix)
+    for subnet in (live.get("properties") or {}).get("subnets") or ():
+        properties = subnet.get("properties") or {}
+        ranges = properties.get("addressPrefixes") or [properties.get("addressPrefix")]
+        if any(own.overlaps(ipaddress.ip_network(each)) for each in ranges if each and ":" not in each):
+            return str(subnet["name"])
+    return ""

@@ -101,9 +101,12 @@ class Resource(ABC):
         return {TAG: self.settings.tag}
 
     def differences(self, live: Object | None) -> tuple[Difference, ...]:
-        """Also of one that is not ready yet. Nothing decides here whether it may be changed."""
-        found = differences(self.title, self.wanted(), live)
+        """Also of one that is not ready yet; one that is being deleted is as good as gone. Nothing decides here
+        whether it may be changed."""
         state = state_of(live)
+        if state == "Deleting":
+            live = None
+        found = differences(self.title, self.wanted(), live)
         if live is not None and state != "Succeeded":
             found += (Difference(self.title, "properties.provisioningState", "Succeeded", state),)
         return found
@@ -123,8 +126,7 @@ class Resource(ABC):
     def refuse_fixed(self, found: tuple[Difference, ...]) -> None:
         """Raises UsageError for a difference that only making it anew would remove."""
         for difference in found:
-            plain = difference.path.partition("[")[0] + difference.path.partition("]")[2]
-            if difference.found is not ABSENT and plain.startswith(self.fixed):
+            if difference.found is not ABSENT and self.is_fixed(difference):
                 raise UsageError(
                     f"change {difference.path} of the {self.title}",
                     f"it is {difference.found!r}, wanted is {difference.wanted!r}: Azure cannot change it in place",
@@ -132,6 +134,10 @@ class Resource(ABC):
                     "again: the workshop never makes anything anew by itself",
                     next_command=self.remove_commands[0],
                 )
+
+    def is_fixed(self, difference: Difference) -> bool:
+        plain = difference.path.partition("[")[0] + difference.path.partition("]")[2]
+        return plain.startswith(self.fixed)
 
     def is_tagged(self, live: Object) -> bool:
         return TAG in (live.get("tags") or {})
