@@ -7,9 +7,23 @@ were the breaker's.
 """
 
 from labs.istio.breaking import CONNECTIONS, PENDING, PER_CONNECTION, lifted, limited, unlimited
+from workshop.kubernetes.proofs_at import proofs_at
 from workshop.kubernetes.stages import Stage, Stages, stage
 from workshop.kubernetes.steps import apply
 from workshop.runbook import Lab
+
+BREAKER = Stages(
+    "Limit what reaches httpbin",
+    stage(
+        "limits",
+        "Limit connections and waiting requests, and eject after errors",
+        "httpbin-limits.yaml",
+        values=(CONNECTIONS, PENDING, PER_CONNECTION),
+        proofs=limited,
+    ),
+    stage("lifted", "Lift the limits", "httpbin-lifted.yaml", proofs=lifted),
+    start=Stage("none", "Delete the DestinationRule httpbin: no limits any more"),
+)
 
 LAB = Lab(
     name="istio.circuit-breaker",
@@ -23,19 +37,8 @@ LAB = Lab(
             "Deploy fortio, and call without a limit",
             "fortio.yaml",
             ready="2/2",
-            proofs=unlimited,
+            proofs=proofs_at(BREAKER, "none", unlimited),
         ),
-        Stages(
-            "Limit what reaches httpbin",
-            stage(
-                "limits",
-                "Limit connections and waiting requests, and eject after errors",
-                "httpbin-limits.yaml",
-                values=(CONNECTIONS, PENDING, PER_CONNECTION),
-                proofs=limited,
-            ),
-            stage("lifted", "Lift the limits", "httpbin-lifted.yaml", proofs=lifted),
-            start=Stage("none", "Delete the DestinationRule httpbin: no limits any more"),
-        ),
+        BREAKER,
     ),
 )

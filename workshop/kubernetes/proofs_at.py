@@ -1,4 +1,4 @@
-"""Proofs for comparison: of how it was before a lab's first change, where it was as the labs before it leave it."""
+"""Proofs of how it is before a lab's first change, for comparison: they hold only where nothing has moved yet."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def proofs_at(timeline: Timeline, stage: str, proofs: Proofs) -> Proofs:
-    """These proofs while the timeline's objects are at that stage. Anywhere else there is nothing to prove: a run
-    may begin again from its own last stage."""
+    """These proofs while the timeline's objects are at that stage, or its start. Anywhere else there is nothing to
+    prove: a run may begin again from its own last stage, or verify what another stage has changed since."""
 
     def made(run: Run) -> tuple[Proof, ...]:
         return tuple(_At(timeline, stage, proof) for proof in proofs(run))
@@ -29,7 +29,8 @@ class _At:
     proof: Proof
 
     async def prove(self, run: Run) -> Verdict | None:
-        if (await self.timeline.position(run)).stage != self.stage:
+        position = await self.timeline.position(run)
+        if self.stage != (position.stage or ("" if position.off_path else self.timeline.start)):
             return None
         return await self.proof.prove(run)
 
