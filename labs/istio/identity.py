@@ -6,12 +6,11 @@ goes there.
 """
 
 from labs.istio.canary import REVIEWS
-from labs.istio.stars import stars
+from labs.istio.stars import SOMEBODY_ELSE, User, stars
 from workshop.kubernetes.stages import Stages, stage
 from workshop.runbook import Lab
-from workshop.runbook.options import Word
 
-USER = Word("user", "Who gets v2.", "jason")
+USER = User("user", "Who gets v2.", "jason")
 
 IDENTITY = Stages(
     "Route reviews by user",
@@ -22,7 +21,7 @@ IDENTITY = Stages(
         values=(USER,),
         proofs=lambda run: (
             stars((0, 1, 0), user=USER.of(run.options)),
-            stars((0, 0, 1), user="somebody-else"),
+            stars((0, 0, 1), user=SOMEBODY_ELSE),
             stars((0, 0, 1)),
         ),
     ),

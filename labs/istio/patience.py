@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from labs.istio.stars import NO_STARS, login, page_with
+from labs.istio.stars import NO_STARS, SOMEBODY_ELSE, User, login, page_with
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
-from workshop.runbook.options import Duration, Number, Word
+from workshop.runbook.options import Duration, Number
 from workshop.traffic.probe import Category, Probe
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Delay(Duration):
 
 DELAY = Delay("delay", "How long a delayed call to ratings waits.", "7s", low=1.0, high=60.0)
 PERCENT = Number("percent", "Which percentage of the calls is delayed.", "50")
-USER = Word("user", "Whose pages are measured, and who alone gets errors in the end.", "jason")
+USER = User("user", "Whose pages are measured, and who alone gets errors in the end.", "jason")
 
 
 def _no_reviews(label: str = "no reviews", after: float = 0.0) -> Category:
@@ -76,7 +76,7 @@ def aborted(run: Run) -> tuple[ThroughIngress, ...]:
     v1 = Category("v1, no stars", NO_STARS, "bright_black")
     errors = (v1, Category("v3, no ratings", NO_RATINGS, "magenta"), _no_reviews())
     good = (v1, Category("v3, red stars", page_with("red"), "red"), _no_reviews())
-    user, other = USER.of(run.options), "somebody-else"
+    user, other = USER.of(run.options), SOMEBODY_ELSE
     return (
         _pages(f"Pages of {user}", user, errors, (0.5, 0.5, 0.0)),
         _pages(f"Pages of {other}", other, good, (0.5, 0.5, 0.0)),

@@ -1,8 +1,23 @@
 """Which version of reviews made a product page, told by its stars as a person would: none, black or red."""
 
+from dataclasses import dataclass
+
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
+from workshop.runbook.options import Word
 from workshop.traffic.login import Login
 from workshop.traffic.probe import Category, Probe
+
+SOMEBODY_ELSE = "somebody-else"
+
+
+@dataclass(frozen=True, slots=True)
+class User(Word):
+    """One to be told from everybody else."""
+
+    def problem(self, given: str | bool | None) -> str:
+        if given == SOMEBODY_ELSE:
+            return "that is who the user is compared with"
+        return Word.problem(self, given)
 
 
 def page_with(stars: str) -> str:
