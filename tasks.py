@@ -30,6 +30,7 @@ _COMMON = (
     Option("pause", "Wait for Enter between steps.", False),
 )
 _YES = Option("yes", "Do not ask before something is deleted.", False)
+_UNDO = Option("undo", "Take back what this lab has made, and first what needs it.", False)
 _STEP = Option("step", "Run only this step (a number as shown by --plan).")
 _STAGES = (
     Option("to", "Move straight to this stage ({stages}); back as well as forth."),
@@ -54,7 +55,7 @@ def _chapter(name: str, place: int) -> _Chapter:
 
 def _lab_task(lab: Lab) -> Task[Any]:
     timelines = [part for part in lab.parts if isinstance(part, Timeline)]
-    options = [*_COMMON, _YES if lab.undoes else _STEP]
+    options = [*_COMMON, *(() if lab.undoes else (_STEP, _UNDO)), _YES]
     for timeline in timelines:
         stages = ", ".join((timeline.start, *timeline.stages))
         options += [Option(item.name, item.help.format(stages=stages), item.default) for item in _STAGES]

@@ -33,10 +33,12 @@ def run_labs(
     *,
     plan: bool = False,
     explain: bool = False,
+    undo: bool = False,
     step: str | None = None,
     **asked: Any,
 ) -> int:
-    """Run, plan or explain `labs`. `own` are the options of a single lab, `asked` the Request's fields.
+    """Run, plan or explain `labs`, or `undo` a single one. `own` are the options of a single lab, `asked` the
+    Request's fields.
 
     Labs on the account and labs on a cluster are two runs, one after the other: the second's cluster, with its lock
     and its facts, is what the first one makes.
@@ -53,15 +55,22 @@ def run_labs(
             **asked,
         )
         whole.validate(runbook)
+        book = runbook
+        if undo:
+            from workshop.runbook.undoing import refuse_where_to_go, undoing
+
+            refuse_where_to_go(whole)
+            book, name = undoing(runbook, labs[0])
+            whole = replace(whole, labs=(name,))
         settings = invocation.settings(config)
         look = plan or config.run.dry
         statuses = []
         for request, use in _parts(settings, whole):
             target = describe(settings, use)
             if explain:
-                _explain(config, runbook, request, target)
+                _explain(config, book, request, target)
             else:
-                statuses.append(_look_or_run(config, runbook, request, target, look))
+                statuses.append(_look_or_run(config, book, request, target, look))
             if any(statuses) and not look:
                 break
         return max(statuses, default=0)

@@ -80,3 +80,20 @@ def test_a_superseded_lab_counts_as_converged_and_begins_again_by_its_own_name(w
     assert "All requests to v1" in planned
     ran = workshop.converge("lab.istio.identity", "--verify")
     assert "superseded by istio.identity" in ran.said
+
+
+def test_who_everybody_else_is_compared_with_cannot_be_the_user(workshop: Workshop) -> None:
+    ran = workshop.run("lab.istio.identity", "--user", "somebody-else")
+    assert ran.status == 2
+    assert "compared with" in ran.said
+
+
+def test_a_lab_and_what_needs_it_are_taken_back(workshop: Workshop, adopted: str) -> None:
+    workshop.converge("lab.istio.identity")
+    workshop.converge("lab.istio.adopt", "--undo")
+    workshop.converge("lab.istio.canary", "--undo")
+    left = workshop.by_hand("kubectl get namespaces,virtualservices,destinationrules,deployments -A -o name")
+    assert "ratingsapp" not in left
+    assert "reviews" not in re.sub(r"deployment.apps/reviews-v\d", "", left)
+    assert "deployment.apps/reviews-v1" in left
+    assert set(workshop.converge("lab.istio.canary", "--undo").outcomes) == {"unchanged"}

@@ -1,0 +1,47 @@
+"""One lab taken back, and what needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.runbook.world import Moves, Put, bench, lab
+from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Runbook
+from workshop.runbook.request import Request
+from workshop.runbook.undoing import refuse_where_to_go, undoing
+
+LABS = (
+    lab("a", Put("a1")),
+    lab("b", Put("b1"), needs=["a"]),
+    lab("c", Moves("reviews", ("v1", "v3")), needs=["b"]),
+    lab("d", Put("d1"), needs=["a"]),
+    lab("cleanup", undoes=["a", "b", "c", "d"]),
+)
+
+
+async def test_a_lab_and_what_needs_it_go_and_the_rest_stays() -> None:
+    runbook, name = undoing(Runbook(LABS), "b")
+    world = bench(*runbook.labs, objects={})
+    await world.run("a", "b", "c", "d")
+    assert name == "b --undo"
+    assert await world.run(name, yes=True) == 0
+    assert set(world.world.objects) == {"a1", "d1"}
+    assert world.world.changes[-2:] == ["reviews", "b1"]
+
+
+async def test_it_is_asked_for_before_anything_goes() -> None:
+    runbook, name = undoing(Runbook(LABS), "d")
+    world = bench(*runbook.labs, objects={"d1": (1, "d")})
+    world.gate.interactive = False
+    assert await world.run(name) == 2
+    assert world.world.objects == {"d1": (1, "d")}
+
+
+@pytest.mark.parametrize("asked", [{"to": "v1"}, {"step": 1}, {"restart": True}, {"only": True}, {"verify": True}])
+def test_nothing_else_says_where_to_go(asked: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_where_to_go(Request(("c",), **asked))
+    assert caught.value.next_command == "invoke lab.c --undo"
+    refuse_where_to_go(Request(("c",), pause=True, yes=True))
