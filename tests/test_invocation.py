@@ -44,6 +44,31 @@ def test_a_profile_that_is_no_mapping_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "variables", "words"),
+    [
+        (b"azure: {nodes: 3}", {}, "my.yaml, line 1"),
+        (b"azure: {nodes: {count: 3}}", {"INVOKE_AZURE_NODES_COUNT": "abc"}, "a whole number"),
+        (b"", {"INVOKE_AZURE_NODES_COUNT": "abc"}, "the variable INVOKE_AZURE_NODES_COUNT"),
+        (b"1: 3", {}, "there is no setting 1"),
+        (b"run: 3", {}, "Invoke's own"),
+        (b"azure: {nodes:\n\tcount: 3}", {}, "my.yaml, line 2, column 1"),
+        (b"target: a\x01b", {}, "control characters are not allowed"),
+        (b"target: caf\xe9", {}, "byte 12 of it is not text in UTF-8"),
+    ],
+)
+def test_whatever_is_wrong_with_a_profile_is_wrong_usage(
+    tmp_path: Path, content: bytes, variables: dict[str, str], words: str
+) -> None:
+    profile = tmp_path / "my.yaml"
+    profile.write_bytes(content)
+    ran = _invoke("-f", str(profile), "lab.istio", "--explain", COLUMNS="1000", **variables)
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "defect" not in ran.stderr
+
+
 def test_a_list_that_nobody_reads_to_its_end_ends_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -31,14 +31,19 @@ def test_invokes_own_keys_are_not_ours(profile: dict[str, Any]) -> None:
         ("istio", "versoin", "1", "there is no setting istio.versoin", "did you mean istio.version?"),
         (None, "targett", "x", "there is no setting targett", "did you mean target?"),
         (None, "qqqqqq", "x", "there is no setting qqqqqq", "valid are target, state"),
-        (None, "target", "moon", "target is 'moon'", "valid are sandbox, azure, cluster"),
-        ("istio", "version", ["1"], "istio.version is ['1']", "Expected str"),
-        ("images", "x", 3, "images[...]: Expected str, got int", ""),
-        (None, "istio", 3, "istio is 3", "Expected object"),
+        (None, "target", "moon", "target is 'moon'; it has to be sandbox, azure or cluster", ""),
+        ("istio", "version", ["1"], "istio.version is a list; it has to be text", ""),
+        ("istio", "version", None, "istio.version is empty; it has to be text", "without the key, the default"),
+        ("images", "x", 3, "images.x is 3; it has to be text", "without quotes"),
+        ("azure", "import_images", ["a", 1], "azure.import_images[1] is 1; it has to be text", "without quotes"),
+        ("azure", "import_images", 3, "azure.import_images is 3; it has to be a list", ""),
+        ("azure", "monitoring", "maybe", "azure.monitoring is 'maybe'; it has to be true or false", ""),
+        (None, "istio", 3, "istio is 3; it has to be a mapping", ""),
+        ("azure", 1, "x", "there is no setting azure.1", "names of settings are text"),
     ],
 )
 def test_a_mistake_names_its_key(
-    profile: dict[str, Any], section: str | None, key: str, value: object, words: str, cause: str
+    profile: dict[str, Any], section: str | None, key: Any, value: object, words: str, cause: str
 ) -> None:
     (profile[section] if section else profile)[key] = value
     with pytest.raises(UsageError) as refused:
@@ -46,6 +51,44 @@ def test_a_mistake_names_its_key(
     assert words in refused.value.came_back
     assert cause in refused.value.cause
     assert refused.value.exit_status == 2
+
+
+def test_what_is_given_lies_over_the_default_profile_and_variables_over_both(
+    profile: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVOKE_AZURE_NODES_COUNT", "5")
+    monkeypatch.setenv("INVOKE_AZURE_MONITORING", "false")
+    found = settings.collected({"azure": {"nodes": {"count": 4, "pool": "mine"}}, "run": {"echo": True}})
+    assert (found.azure.nodes.count, found.azure.nodes.pool) == (5, "mine")
+    assert found.azure.nodes.size == profile["azure"]["nodes"]["size"]
+    assert found.azure.monitoring is False
+
+
+@pytest.mark.parametrize("given", [{"azure": None}, {"azure": {"nodes": None}}, {"azure": {"import_images": None}}])
+def test_a_section_whose_keys_are_all_commented_out_gives_none(
+    profile: dict[str, Any], given: dict[str, Any]
+) -> None:
+    assert settings.collected(given) == settings.from_config(profile)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"azure": []},
+            "azure is a list; it has to be a mapping of settings (subscription, tenant",
+        ),
+        (
+            {"azure": {"nodes": 3}},
+            "azure.nodes is 3; it has to be a mapping of settings (size, count, ",
+        ),
+        ({"images": 3}, "images is 3; it has to be a mapping"),
+    ],
+)
+def test_a_value_where_settings_are_kept_is_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        settings.collected(given)
+    assert words in refused.value.came_back
 
 
 def test_a_cluster_must_be_named(profile: dict[str, Any]) -> None:

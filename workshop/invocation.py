@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import console
+from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.settings import Settings, broken_yaml, load, read_profile
+from workshop.settings import Settings, broken_yaml, collected, load, read_profile
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -42,6 +43,7 @@ def worded(act: Callable[[], int]) -> int:
     try:
         return act()
     except WorkshopError as error:
+        locate(error, profile())
         show(error)
         return error.exit_status
     except KeyboardInterrupt:
@@ -79,12 +81,21 @@ def open_screen(config: Config) -> Screen:
 def word_invokes_own_error(error: BaseException) -> bool:
     """Word what Invoke trips over while it reads settings, before any task runs; False for anything else."""
     import invoke.exceptions as invokes
+    from invoke.config import AmbiguousMergeError
     from invoke.vendor import yaml
 
     path = profile() or "the project's invoke.yaml"
     known: UsageError
     if isinstance(error, yaml.MarkedYAMLError):
         known = broken_yaml(path, error)
+    elif mistake := _mistake_of_profile():
+        known = mistake
+    elif isinstance(error, AmbiguousMergeError):  # it says so with all that there is
+        known = UsageError(
+            "read the settings",
+            "one of Invoke's own (run, tasks, ...) has a single value where it has to be a mapping, or the reverse",
+            cause=f"see {path}",
+        )
     elif isinstance(
         error,
         (
@@ -97,21 +108,22 @@ def word_invokes_own_error(error: BaseException) -> bool:
         known = UsageError("read the settings", str(error), cause=f"see {path} and INVOKE_* variables")
     elif isinstance(error, OSError) and error.filename == path:
         known = UsageError(f"read the profile {path}", error.strerror or str(error))
-    elif isinstance(error, AttributeError) and (no_mapping := _no_mapping()):
-        known = no_mapping
     else:
         return False
     show(known)
     return True
 
 
-def _no_mapping() -> UsageError | None:
-    """What is wrong with a profile that is no mapping: Invoke takes it for one without looking."""
+def _mistake_of_profile() -> UsageError | None:
+    """What is wrong with the profile, if it is that: Invoke takes it for a mapping that fits everything else, and
+    may trip over it in any way."""
     named = profile()
+    if not named.endswith((".yaml", ".yml")):
+        return None
     try:
-        if named:
-            read_profile(Path(named).expanduser())
+        collected(read_profile(Path(named).expanduser()))
     except UsageError as error:
+        locate(error, named)
         return error
     return None
 

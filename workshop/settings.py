@@ -1,20 +1,20 @@
 """Profiles (config/*.yaml) as typed, validated settings.
 
-Invoke collects them: the defaults are `config/sandbox.yaml`, a profile given with `-f` lies over them, `INVOKE_*`
-variables over that. What comes out is checked as a whole here, so a misspelt key, a wrong type or a broken
-file ends with one clear sentence and exit status 2 before anything is touched.
+The defaults are `config/sandbox.yaml`, a profile given with `-f` lies over them, `INVOKE_*` variables over that.
+What comes out is checked as a whole here, so a misspelt key, a wrong type or a broken file ends with one clear
+sentence (mistakes.py) and exit status 2 before anything is touched.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct, ValidationError, convert, structs
+from msgspec import Struct, ValidationError, convert
 
+from workshop.mistakes import no_mapping, variable_of, worded
 from workshop.runbook.errors import UsageError
 
 if TYPE_CHECKING:
@@ -131,41 +131,69 @@ def read_profile(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"read the profile {path}", error.strerror or str(error), next_command="ls config"
         ) from error
-    except yaml.MarkedYAMLError as error:
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"read the profile {path}", f"byte {error.start + 1} of it is not text in UTF-8"
+        ) from error
+    except yaml.YAMLError as error:
         raise broken_yaml(str(path), error) from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict | None):
         raise UsageError(f"read the profile {path}", "it is not a mapping of settings")
-    return content
+    return content or {}
 
 
 def broken_yaml(path: str, error: Any) -> UsageError:
     """A YAML error (PyYAML's, or that of the YAML bundled with Invoke) as file, line and column."""
-    mark = error.problem_mark or error.context_mark
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else path
-    return UsageError(f"read {where}", error.problem or error.context or str(error), cause="the YAML is broken")
+    said = ", ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
+    return UsageError(f"read {where}", said or " ".join(str(error).split()), cause="the YAML is broken")
 
 
 def load(config: Config) -> Settings:
-    """The settings of a task, from its `context.config`: the default profile goes under what Invoke has collected,
-    and makes its keys known to INVOKE_* variables. It is read here, not when tasks.py is loaded, so that listing
-    and completing do not wait for it."""
-    from invoke.exceptions import AmbiguousEnvVar, UncastableEnvVar
+    """The settings of a task, from its `context.config`. The default profile is read here, not when tasks.py is
+    loaded, so that listing and completing do not wait for it."""
+    return collected(dict(config.items()))
 
-    config.load_collection(read_profile(DEFAULT_PROFILE))
-    try:
-        config.load_shell_env()
-    except (AmbiguousEnvVar, UncastableEnvVar) as error:
-        raise UsageError("read the settings", str(error), cause="an INVOKE_* variable does not fit") from error
-    return from_config(dict(config.items()))
+
+def collected(given: Mapping[str, Any]) -> Settings:
+    """What is `given`, as Invoke read it from the profile, over the default profile, and INVOKE_* variables over
+    both. Invoke is not asked to do so: it lays a profile over the variables, and fails where a key has no value."""
+    content = read_profile(DEFAULT_PROFILE)
+    _lay_over(content, {key: value for key, value in given.items() if key not in _INVOKES_OWN})
+    return from_config(_with_variables(content))
+
+
+def _lay_over(content: dict[str, Any], given: Mapping[str, Any], *path: str) -> None:
+    """A key without a value, where settings or a list are kept, gives none: all of them may be commented out."""
+    for key, value in given.items():
+        default = content.get(key)
+        if value is None and isinstance(default, dict | list):
+            continue
+        if isinstance(default, dict):
+            if not isinstance(value, dict):
+                raise no_mapping(".".join((*path, key)), value, default)
+            _lay_over(default, value, *path, key)
+        else:
+            content[key] = value
+
+
+def _with_variables(content: dict[str, Any], *path: str) -> dict[str, Any]:
+    return {
+        key: _with_variables(value, *path, key)
+        if isinstance(value, dict)
+        else os.environ.get(variable_of(*path, key), value)
+        for key, value in content.items()
+    }
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:
-    """Invoke's merged configuration as settings. Raises UsageError naming the key, and the nearest valid one."""
+    """All of them together as settings. Raises UsageError naming the key, and the nearest valid one."""
     content = {key: value for key, value in config.items() if key not in _INVOKES_OWN}
     try:
         settings = convert(content, Settings, strict=False)
     except ValidationError as error:
-        raise _worded(error, content) from error
+        raise worded(error, content, Settings) from error
     if settings.target == "azure" and not settings.azure.subscription:
         raise UsageError(
             "read the settings",
@@ -188,34 +216,3 @@ def from_config(config: Mapping[str, Any]) -> Settings:
             next_command="kubectl config get-contexts",
         )
     return settings
-
-
-def _worded(error: ValidationError, content: Mapping[str, Any]) -> UsageError:
-    """msgspec says `Expected ..., got ... - at `$.a.b`` or `Object contains unknown field `x` - at `$.a``."""
-    problem, _, at = str(error).partition(" - at `$")
-    path = at.strip("`.")
-    if unknown := re.search(r"unknown field `(.*)`", problem):
-        kind: Any = Settings
-        for part in filter(None, path.split(".")):
-            kind = {field.name: field.type for field in structs.fields(kind)}[part]
-        valid = [field.name for field in structs.fields(kind)]
-        near = difflib.get_close_matches(unknown[1], valid, n=1, cutoff=0.5)
-        prefix = f"{path}." if path else ""
-        return UsageError(
-            "read the settings",
-            f"there is no setting {prefix}{unknown[1]}",
-            cause=f"did you mean {prefix}{near[0]}?"
-            if near
-            else f"valid are {', '.join(prefix + v for v in valid)}",
-        )
-    plain = problem.replace("`", "")
-    if "[...]" in path:  # inside a mapping of free names, msgspec does not say which
-        return UsageError("read the settings", f"{path}: {plain}")
-    value: Any = content
-    kind = Settings
-    for part in filter(None, path.split(".")):
-        value = value.get(part, "missing")
-        kind = {field.name: field.type for field in structs.fields(kind)}[part]
-    if get_origin(kind) is Literal:
-        plain = f"valid are {', '.join(get_args(kind))}"
-    return UsageError("read the settings", f"{path} is {value!r}", cause=plain)
