@@ -34,6 +34,10 @@ def test_the_default_profile_is_valid() -> None:
         ("primary.group", "ends-with.", "not ending with a dot"),
         ("secondary.group", "MESH-workshop", "another group than the primary's"),
         ("primary.cluster", "-x", "letter or digit at both ends"),
+        ("primary.cluster", "x-", "letter or digit at both ends"),
+        ("primary.cluster", "x" * 55, "1 to 54"),
+        ("secondary.cluster", "my_cluster", "letters, digits and `-`"),
+        ("primary.cluster", "my.cluster", "it is also the cluster's DNS prefix"),
         ("registry", "has-a-dash", "letters and digits"),
         ("network.name", ".dot", "beginning with a letter or digit"),
         ("kubernetes", "v1.36", "minor version"),
@@ -58,7 +62,7 @@ def test_the_default_profile_is_valid() -> None:
         ("pods.policy", "calico", "cilium"),
         ("monitoring", True, "azure.monitoring is true"),
         ("workspace", "law", "Log Analytics"),
-        ("import_images", ("-bad",), "an image"),
+        ("import_images", ("fine", "-bad"), "an image"),
     ],
 )
 def test_what_breaks_a_rule_is_refused_by_its_key(path: str, value: Any, rule: str) -> None:

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from workshop.runbook.errors import UsageError
+from workshop.mistakes import Misfit
 
 if TYPE_CHECKING:
     from workshop import settings
 
 _GROUP = r"[-\w.()]{0,89}[-\w()]", "1 to 90 letters, digits, `_ - . ( )`, not ending with a dot"
 _CLUSTER = (
-    r"[A-Za-z0-9](?:[-\w]{0,52}[A-Za-z0-9])?",
-    "1 to 54 letters, digits, `-`, `_`; letter or digit at both ends",
+    r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,52}[A-Za-z0-9])?",
+    "1 to 54 letters, digits and `-`, with a letter or digit at both ends: it is also the cluster's DNS prefix",
 )
 _REGISTRY = r"(?:[A-Za-z0-9]{5,50})?", "5 to 50 letters and digits, or empty"
 _NETWORK = r"[A-Za-z0-9](?:[-\w.]{0,62}\w)?", "2 to 64 letters, digits, `_ - .`, beginning with a letter or digit"
@@ -41,17 +41,17 @@ _RESERVED_IN_A_SUBNET = 5
 
 
 def validate(azure: settings.Azure) -> None:
-    """Raises UsageError for the first setting that breaks a rule."""
+    """Raises Misfit for the first setting that breaks a rule."""
     for key, value, (pattern, rule) in _texts(azure):
         if not re.fullmatch(pattern, value, re.ASCII):
-            raise _refused(key, value, rule)
+            raise Misfit(key, value, rule)
     for key, identifier in (("azure.subscription", azure.subscription), ("azure.tenant", azure.tenant)):
         if identifier and not _is_uuid(identifier):
-            raise _refused(key, identifier, "a GUID")
+            raise Misfit(key, identifier, "a GUID")
     if azure.primary.group.lower() == azure.secondary.group.lower():
-        raise _refused("azure.secondary.group", azure.secondary.group, "another group than the primary's")
+        raise Misfit("azure.secondary.group", azure.secondary.group, "another group than the primary's")
     if azure.monitoring and not azure.workspace:
-        raise _refused("azure.workspace", "", _WORKSPACE[1], cause="azure.monitoring is true")
+        raise Misfit("azure.workspace", "", _WORKSPACE[1], cause="azure.monitoring is true")
     _nodes(azure)
     _pods(azure)
     _ranges(azure)
@@ -71,22 +71,22 @@ def _texts(azure: settings.Azure) -> Iterator[tuple[str, str, tuple[str, str]]]:
     yield "azure.nodes.pool", azure.nodes.pool, _POOL
     if azure.workspace:
         yield "azure.workspace", azure.workspace, _WORKSPACE
-    for image in azure.import_images:
-        yield "azure.import_images", image, _IMAGE
+    for index, image in enumerate(azure.import_images):
+        yield f"azure.import_images[{index}]", image, _IMAGE
 
 
 def _nodes(azure: settings.Azure) -> None:
     nodes = azure.nodes
     if not 1 <= nodes.count <= 1000:
-        raise _refused("azure.nodes.count", nodes.count, "between 1 and 1000")
+        raise Misfit("azure.nodes.count", nodes.count, "between 1 and 1000")
     if not 10 <= nodes.max_pods <= 250:
-        raise _refused("azure.nodes.max_pods", nodes.max_pods, "between 10 and 250")
+        raise Misfit("azure.nodes.max_pods", nodes.max_pods, "between 10 and 250")
 
 
 def _pods(azure: settings.Azure) -> None:
     pods = azure.pods
     if (pods.dataplane == "cilium") != (pods.policy == "cilium"):
-        raise _refused("azure.pods.policy", pods.policy, "cilium with the dataplane cilium, and only with that")
+        raise Misfit("azure.pods.policy", pods.policy, "cilium with the dataplane cilium, and only with that")
 
 
 def _ranges(azure: settings.Azure) -> None:
@@ -96,47 +96,47 @@ def _ranges(azure: settings.Azure) -> None:
     overlay = azure.pods.mode == "overlay"
     pods = _range("azure.pods.prefix", azure.pods.prefix) if overlay else None
     if not subnet.subnet_of(network):
-        raise _refused("azure.network.subnet_prefix", str(subnet), f"inside azure.network.prefix ({network})")
+        raise Misfit("azure.network.subnet_prefix", str(subnet), f"inside azure.network.prefix ({network})")
     if service.prefixlen < 12:
-        raise _refused("azure.service.prefix", str(service), "/12 or smaller")
+        raise Misfit("azure.service.prefix", str(service), "/12 or smaller")
     for key, one in (("azure.service.prefix", service), ("azure.pods.prefix", pods)):
         if one is None:
             continue
         if one.overlaps(subnet):
-            raise _refused(key, str(one), f"apart from azure.network.subnet_prefix ({subnet})")
+            raise Misfit(key, str(one), f"apart from azure.network.subnet_prefix ({subnet})")
         for reserved in _RESERVED:
             if one.overlaps(reserved):
-                raise _refused(key, str(one), f"apart from {reserved}, which is Azure's own")
+                raise Misfit(key, str(one), f"apart from {reserved}, which is Azure's own")
     if pods and pods.overlaps(service):
-        raise _refused("azure.pods.prefix", str(pods), f"apart from azure.service.prefix ({service})")
+        raise Misfit("azure.pods.prefix", str(pods), f"apart from azure.service.prefix ({service})")
     _dns(azure.service.dns_ip, service)
     needed = azure.nodes.count + _RESERVED_IN_A_SUBNET + 1
     if not overlay:
         needed += azure.nodes.count * azure.nodes.max_pods
     if subnet.num_addresses < needed:
-        raise _refused("azure.network.subnet_prefix", str(subnet), f"large enough for {needed} addresses")
+        raise Misfit("azure.network.subnet_prefix", str(subnet), f"large enough for {needed} addresses")
     if pods and pods.num_addresses < azure.nodes.count * 256:
-        raise _refused("azure.pods.prefix", str(pods), f"large enough for {azure.nodes.count} nodes, a /24 each")
+        raise Misfit("azure.pods.prefix", str(pods), f"large enough for {azure.nodes.count} nodes, a /24 each")
 
 
 def _dns(text: str, service: IPv4Network) -> None:
     try:
         address = ip_address(text)
     except ValueError:
-        raise _refused("azure.service.dns_ip", text, "an IPv4 address") from None
+        raise Misfit("azure.service.dns_ip", text, "an IPv4 address") from None
     if not isinstance(address, IPv4Address) or address not in service:
-        raise _refused("azure.service.dns_ip", text, f"inside azure.service.prefix ({service})")
+        raise Misfit("azure.service.dns_ip", text, f"inside azure.service.prefix ({service})")
     if address in (service.network_address, service.network_address + 1, service.broadcast_address):
-        raise _refused("azure.service.dns_ip", text, f"neither the first two nor the last address of {service}")
+        raise Misfit("azure.service.dns_ip", text, f"neither the first two nor the last address of {service}")
 
 
 def _range(key: str, text: str) -> IPv4Network:
     try:
         found = ip_network(text)
     except ValueError as error:
-        raise _refused(key, text, "an address range as 10.240.0.0/16", cause=str(error)) from None
+        raise Misfit(key, text, "an address range as 10.240.0.0/16", cause=str(error)) from None
     if not isinstance(found, IPv4Network):
-        raise _refused(key, text, "a range of IPv4 addresses")
+        raise Misfit(key, text, "a range of IPv4 addresses")
     return found
 
 
@@ -145,7 +145,3 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def _refused(key: str, value: object, rule: str, *, cause: str = "") -> UsageError:
-    return UsageError("read the settings", f"{key} is {value!r}; it has to be {rule}", cause=cause)
