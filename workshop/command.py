@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workshop import invocation
+from workshop.account import log_in
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
@@ -65,12 +66,14 @@ def run_labs(
         settings = invocation.settings(config)
         look = plan or config.run.dry
         statuses = []
-        for request, use in _parts(settings, whole):
+        parts = list(_parts(settings, whole))
+        _validate(settings, account=any(use.account for _, use in parts))
+        for request, use in parts:
             target = describe(settings, use)
             if explain:
                 _explain(config, book, request, target)
             else:
-                statuses.append(_look_or_run(config, book, request, target, look))
+                statuses.append(_look_or_run(config, book, request, target, use, look))
             if any(statuses) and not look:
                 break
         return max(statuses, default=0)
@@ -91,6 +94,15 @@ def _parts(settings: Settings, whole: Request) -> Iterator[tuple[Request, Use]]:
         yield replace(whole, labs=cluster), use
 
 
+def _validate(settings: Settings, *, account: bool) -> None:
+    """Raises UsageError for a setting that Azure would refuse: once, before anything is shown, looked at or
+    changed. Where nothing is made with Azure's settings, they may be anything."""
+    if settings.target == "azure" or (settings.target == "sandbox" and account):
+        from workshop.azure import rules
+
+        rules.validate(settings.azure)
+
+
 def _explain(config: Config, runbook: Runbook, request: Request, target: Target) -> None:
     from workshop.runbook.explain import explain
 
@@ -98,13 +110,16 @@ def _explain(config: Config, runbook: Runbook, request: Request, target: Target)
         screen.show_explanation(explain(runbook, request, target.toolbox))
 
 
-def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Target, look: bool) -> int:
+def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Target, use: Use, look: bool) -> int:
     with invocation.open_screen(config) as screen:
         target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+        toolbox = target.toolbox
+        if use.account:
+            log_in(toolbox)
         if look:
             from workshop.runbook.plan import plan
 
-            found = asyncio.run(plan(runbook, request, target.toolbox, screen.listen, target=target.name))
+            found = asyncio.run(plan(runbook, request, toolbox, screen.listen, target=target.name))
             screen.show_plan(found, commands=config.run.dry)
             return found.exit_status
         from workshop.runbook.runner import execute
@@ -117,7 +132,7 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
             execute(
                 runbook,
                 request,
-                target.toolbox,
+                toolbox,
                 listen,
                 target=target.name,
                 guard=target.guard,

@@ -1,4 +1,4 @@
-"""Settings that Azure would refuse are refused before the first call, with the key and the rule."""
+"""Settings that Azure would refuse are refused, with the key and the rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.azure.world import Arm, Session, profile
+from tests.azure.world import profile
 from workshop.azure.rules import validate
 from workshop.runbook.errors import UsageError
 
@@ -71,9 +71,3 @@ def test_what_breaks_a_rule_is_refused_by_its_key(path: str, value: Any, rule: s
     said = f"{refused.value.came_back} {refused.value.cause}"
     assert f"azure.{path.partition('.')[0]}" in said
     assert rule in said
-
-
-async def test_nothing_is_asked_of_azure_then(arm: Arm, session: Session) -> None:
-    session.settings = changed("service.dns_ip", "10.3.0.10")
-    assert await session.run() == 2
-    assert not arm.requests()

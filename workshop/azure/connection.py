@@ -66,6 +66,7 @@ class Azure:
 
     @functools.cached_property
     def shared_credential(self) -> login.Shared:
+        _quieten()
         return login.Shared(self.credential or (lambda: login.chain(self.tenant)))
 
     def resources(self) -> ResourceManagementClient:
@@ -105,7 +106,6 @@ class Azure:
         if name not in self._clients:
             with self._locks.setdefault(name, threading.Lock()):
                 if name not in self._clients:
-                    _quieten()
                     self._clients[name] = make()
         made: T = self._clients[name]
         return made

@@ -3,8 +3,6 @@
 The first look of a run is at everything, all at the same time, in two waves: the resources, and then the role
 assignments, whose names follow from the identities found. That serves all checks of a run that finds everything as
 wanted. Once something was applied, only what is asked for is looked at again.
-
-Settings are checked before the first look: a name or a range that Azure would refuse is refused here, at once.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from workshop.azure.network import Network
 from workshop.azure.registry import Registry
 from workshop.azure.resource import Place, Resource
 from workshop.azure.role import Purpose, Role
-from workshop.azure.rules import validate
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
@@ -58,7 +55,6 @@ async def _first_look(run: Run) -> None:
     azure = run.use(Azure)
     if azure.looked:
         return
-    validate(azure.settings)
     azure.looked.append(True)
     resources: list[Resource] = [Registry(azure)]
     for place in PLACES:

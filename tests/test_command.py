@@ -1,0 +1,77 @@
+"""What is wrong with Azure's settings ends a command before it shows, looks at or changes anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.labs.conftest import Workshop
+
+REFUSED = "azure.service.dns_ip is '10.3.0.10'; it has to be inside"
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """One that has no sandbox, no login at Azure and a wide terminal."""
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    for name, value in {"PATH": "", "HOME": str(tmp_path), "COLUMNS": "300"}.items():
+        monkeypatch.setenv(name, value)
+    return Workshop(tmp_path / "state")
+
+
+def written(tmp_path: Path, text: str) -> str:
+    profile = tmp_path / "my.yaml"
+    profile.write_text(text)
+    return str(profile)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lab",),
+        ("lab.azure",),
+        ("lab.azure", "--plan"),
+        ("lab.azure", "--explain"),
+        ("lab.azure.cleanup", "--yes"),
+    ],
+)
+def test_what_azure_would_refuse_is_refused_once_and_first(
+    workshop: Workshop, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    ran = workshop.run("-f", written(tmp_path, "azure:\n  service: {dns_ip: 10.3.0.10}\n"), *words)
+    assert ran.status == 2
+    assert ran.said.startswith(f"tried      read {tmp_path}/my.yaml, line 2\ncame back  {REFUSED}")
+    assert ran.said.count("\n") == 2
+    assert not workshop.state.exists()
+
+
+def test_it_is_refused_for_labs_on_clusters_that_were_made_at_azure(workshop: Workshop, tmp_path: Path) -> None:
+    there = "subscription: 12345678-1234-1234-1234-123456789012"
+    profile = written(tmp_path, f"target: azure\nazure: {{{there}, service: {{dns_ip: 10.3.0.10}}}}\n")
+    ran = workshop.run("-f", profile, "lab.istio", "--explain")
+    assert (ran.status, REFUSED in ran.said) == (2, True)
+
+
+@pytest.mark.parametrize("target", ["sandbox", "cluster"])
+def test_labs_that_make_nothing_at_azure_do_not_ask_for_its_settings(
+    workshop: Workshop, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "kubeconfig").touch()
+    cluster = f"{{context: mine, kubeconfig: {tmp_path}/kubeconfig}}"
+    profile = written(
+        tmp_path, f"target: {target}\ncluster: {cluster}\nazure: {{service: {{dns_ip: 10.3.0.10}}}}\n"
+    )
+    assert workshop.run("-f", profile, "lab.istio", "--explain").status == 0
+
+
+@pytest.mark.parametrize("words", [("lab.azure",), ("lab.azure", "--plan"), ("lab.azure.cleanup", "--yes")])
+def test_without_a_login_nothing_begins(workshop: Workshop, tmp_path: Path, words: tuple[str, ...]) -> None:
+    profile = written(tmp_path, "target: azure\nazure: {subscription: 12345678-1234-1234-1234-123456789012}\n")
+    ran = workshop.run("-f", profile, *words)
+    assert ran.status == 2, ran.said
+    assert ran.said.startswith("tried      log in to Azure\ncame back  there is no credential for Azure")
+    assert ran.said.count("there is no credential") == 1
+    assert not list(workshop.state.glob("**/*.sqlite"))
