@@ -27,6 +27,22 @@ def pod(name: str, *containers: str, **labels: str) -> dict:
     return made
 
 
+def virtual_service(name: str, namespace: str = "shop", **spec: object) -> dict:
+    return obj("VirtualService", name, namespace, spec={"hosts": ["one"], **spec})
+
+
+def routes(*routes: dict) -> list[tuple[str, str]]:
+    """What is said of a VirtualService with these routes, all to a service that is there."""
+    answer = {"route": [{"destination": {"host": "one"}}]}
+    said = found(service(), virtual_service("r", http=[{**route, **answer} for route in routes]))
+    return [(code, text) for code, _, text in said]
+
+
+def gateway(credential: str = "", namespace: str = "shop", **selector: str) -> dict:
+    tls = {"tls": {"mode": "SIMPLE", "credentialName": credential}} if credential else {}
+    return obj("Gateway", "gate", namespace, spec={"selector": selector, "servers": [{"hosts": ["*"], **tls}]})
+
+
 def rule(host: str = "one", subset: str = "", *gateways: str) -> dict:
     destination = {"host": host, **({"subset": subset} if subset else {})}
     spec = {"hosts": ["one"], "gateways": list(gateways), "http": [{"route": [{"destination": destination}]}]}
@@ -93,11 +109,17 @@ def test_a_port_whose_name_says_nothing() -> None:
 def test_references_to_what_is_not_there() -> None:
     subsets = obj("DestinationRule", "d", spec={"host": "one", "subsets": [{"name": "v1"}]})
     gateway = obj("Gateway", "gate", spec={})
+    door = pod("door", "istio-proxy")
     assert codes(service(), rule("one")) == []
-    assert codes(service(), subsets, gateway, rule("one", "v1", "gate", "shop/gate", "mesh")) == []
+    assert codes(service(), subsets, door, gateway, rule("one", "v1", "gate", "shop/gate", "mesh")) == []
     for message, objects in {
         'Referenced host not found: "two"': [service(), rule("two")],
-        'Referenced host+subset in destinationrule not found: "one+v2"': [service(), subsets, rule("one", "v2")],
+        'Referenced host+subset in destinationrule not found: "one+v2"': [
+            service(),
+            door,
+            subsets,
+            rule("one", "v2"),
+        ],
         'Referenced gateway not found: "shop/gate"': [service(), rule("one", "", "gate")],
     }.items():
         assert found(*objects) == [("IST0101", "VirtualService shop/r", message)]
@@ -125,3 +147,97 @@ def test_what_is_mirrored_to_must_be_there_too() -> None:
         ("IST0101", "VirtualService shop/r", 'Referenced mirror host not found: "two"'),
         ("IST0101", "VirtualService shop/r", 'Referenced mirror host not found: "three"'),
     ]
+
+
+def test_a_gateway_is_for_pods_that_are_there_and_their_namespaces_secrets() -> None:
+    door, secret = pod("door", "istio-proxy", istio="door", app="d"), obj("Secret", "cert")
+    assert codes(door, gateway(istio="door")) == []
+    assert codes(door, secret, gateway("cert", "elsewhere", istio="door")) == []
+    missing = "Gateway elsewhere/gate", 'Referenced credentialName not found: "cert"'
+    there = obj("Secret", "cert", "elsewhere")
+    assert found(door, there, gateway("cert", "elsewhere", istio="door")) == [("IST0101", *missing)]
+    nobody = "Gateway shop/gate", 'Referenced selector not found: "app=other,istio=door"'
+    assert found(door, gateway("cert", istio="door", app="other")) == [("IST0101", *nobody)]
+
+
+def test_a_destination_rule_is_for_a_host_and_pods_that_are_there() -> None:
+    def subsets(host: str, *versions: str) -> dict:
+        listed = [{"name": version, "labels": {"version": version}} for version in versions]
+        return obj("DestinationRule", "d", spec={"host": host, "subsets": listed})
+
+    one, other = pod("one", "istio-proxy", app="one", version="v1"), pod("two", "istio-proxy", version="v2")
+    selecting = obj("Service", "one", spec={"selector": {"app": "one"}, "ports": []})
+    assert codes(selecting, one, subsets("one", "v1")) == []
+    assert codes(selecting, one, subsets("one.shop.svc.cluster.local", "v1")) == []
+    assert found(selecting, one, other, subsets("one", "v1", "v2")) == [
+        (
+            "IST0173",
+            "DestinationRule shop/d",
+            "The Subset v2 defined in the DestinationRule does not select any pods. "
+            "Which may lead to 503 UH (NoHealthyUpstream).",
+        )
+    ]
+    assert found(one, subsets("one", "v1")) == [
+        (
+            "IST0174",
+            "DestinationRule shop/d",
+            "The host one defined in the DestinationRule does not match any services in the mesh.",
+        )
+    ]
+    assert codes(obj("ServiceEntry", "e", spec={"hosts": ["*.example"]}), subsets("outside.example")) == []
+
+
+def test_two_virtual_services_for_a_host_of_the_mesh() -> None:
+    full = "one.shop.svc.cluster.local"
+    first, second = virtual_service("first"), virtual_service("asecond", "else", hosts=[full])
+    text = (
+        f"The VirtualServices else/asecond,shop/first associated with mesh gateway define the same host */{full} "
+        "which can lead to undefined behavior. "
+        "This can be fixed by merging the conflicting VirtualServices into a single resource."
+    )
+    assert found(first, second) == [
+        ("IST0109", "VirtualService else/asecond", text),
+        ("IST0109", "VirtualService shop/first", text),
+    ]
+    assert codes(first, virtual_service("other", hosts=["two"])) == []
+    assert codes(first, virtual_service("second", "else")) == []
+    assert "IST0109" not in codes(first, virtual_service("second", gateways=["gate"]))
+    assert codes(first, virtual_service("second", exportTo=["."])) == []
+    assert codes(virtual_service("first", exportTo=["shop"]), virtual_service("second", exportTo=["."])) == [
+        "IST0109",
+        "IST0109",
+    ]
+
+
+def test_rules_that_no_request_comes_to() -> None:
+    a, b = {"uri": {"exact": "/a"}}, {"uri": {"exact": "/b"}}
+    assert routes({"match": [a]}, {"match": [b]}, {}) == []
+    assert routes({}, {"name": "twice"}, {"match": [a, b]}) == [
+        ("IST0130", 'VirtualService rule "twice" not used (only the last rule can have no matches).'),
+        ("IST0130", "VirtualService rule #2 not used (route without matches defined before)."),
+    ]
+    assert routes({"name": "first", "match": [a]}, {"match": [b, {**a, "name": "again"}]}) == [
+        (
+            "IST0131",
+            'VirtualService rule #1 match "again" is not used (duplicate/overlapping match in rule "first").',
+        )
+    ]
+    assert [code for code, _ in routes({"match": [a]}, {"match": [a]})] == ["IST0131", "IST0130"]
+
+
+def test_matches_of_paths_that_an_earlier_prefix_has_taken() -> None:
+    def under(path: str, **asked: object) -> dict:
+        return {"match": [{"uri": {"prefix": path}, **asked}]}
+
+    overlapping = (
+        "VirtualService rule #1 match #0 of prefix /a/b is not used "
+        "(duplicate/overlapping match in rule #0 of prefix /a on #0)."
+    )
+    assert routes(under("/a"), under("/a/b")) == [("IST0131", overlapping)]
+    assert routes(under("/a/b"), under("/a")) == []
+    jason = {"user": {"exact": "jason"}}
+    assert routes(under("/a", headers=jason), under("/a/b", headers=jason)) == [("IST0131", overlapping)]
+    assert routes(under("/a", headers=jason), under("/a/b")) == []
+    assert routes(under("/a", headers=jason), under("/a/b", headers={"user": {"exact": "mary"}})) == []
+    assert routes(under("/a", port=8080), under("/a/b", port=80)) == []
+    assert routes(under("/a", method={"exact": "POST"}), under("/a/b")) == []

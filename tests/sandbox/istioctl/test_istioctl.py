@@ -157,6 +157,12 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     done = sandbox.run("istioctl", "analyze", "-n", "shop", str(wrong))
     assert done.returncode == 79
     assert 'Error [IST0101] (VirtualService shop/hello) Referenced host not found: "nobody"' in done.stdout
+    secured = tmp_path / "secured.yaml"
+    tls = "protocol: HTTPS}, tls: {mode: SIMPLE, credentialName: door-cert}"
+    secured.write_text(RULES.replace("protocol: HTTP}", tls))
+    assert sandbox.codes("-n", "shop", str(secured)) == ["IST0101"]
+    sandbox("kubectl", "create", "secret", "generic", "-n", "istio-system", "door-cert", "--from-literal=a=b")
+    assert sandbox.codes("-n", "shop", str(secured)) == []
 
     removed = sandbox("istioctl", "uninstall", "--purge", "-y")
     assert removed.endswith("✔ Uninstall complete\n")

@@ -19,6 +19,7 @@ Object = dict[str, Any]
 _KINDS = (
     ("v1", "Namespace"),
     ("v1", "Pod"),
+    ("v1", "Secret"),
     ("v1", "Service"),
     ("networking.istio.io/v1", "Gateway"),
     ("networking.istio.io/v1", "VirtualService"),

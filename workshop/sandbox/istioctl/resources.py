@@ -28,3 +28,7 @@ def namespace_of(obj: Object) -> str:
     """The namespace an object is in, or is."""
     metadata = obj["metadata"]
     return str(metadata["name"] if obj["kind"] == "Namespace" else metadata.get("namespace") or "default")
+
+
+def labels_of(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("labels") or {}
