@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from . import files
 from .analyzers import Level, Message, analyze
-from .errors import FileError, IssuesFound, UsageError
-from .resources import Resources
+from .errors import IssuesFound, UsageError
+from .resources import Object, Resources
 
 if TYPE_CHECKING:
     from .cli import Invocation
-
-Object = dict[str, Any]
 
 _KINDS = (
     ("v1", "Namespace"),
@@ -26,6 +24,7 @@ _KINDS = (
     ("networking.istio.io/v1", "DestinationRule"),
     ("networking.istio.io/v1", "ServiceEntry"),
 )
+_DEPLOYMENT = ("apps", "Deployment")
 _DOCUMENTATION = "https://istio.io/latest/docs/reference/config/analysis"
 
 
@@ -44,16 +43,21 @@ def run(invocation: Invocation) -> int:
         for api_version, kind in _KINDS:
             for obj in invocation.client.list(api_version, kind):
                 objects[_key(obj)] = obj
+    else:
+        pod = files.default_gateway(invocation.istio_namespace)
+        objects[_key(pod)] = pod
     namespace = "" if arguments.on("all-namespaces") else _namespace(invocation, with_cluster)
     if with_cluster and namespace and invocation.client.find("v1", "Namespace", None, namespace) is None:
         print(f'namespace "{namespace}" not found', file=sys.stderr)
         return 0
+    invalid: list[Message] = []
     for file in arguments.words:
-        for obj in _read(Path(file)):
-            if obj["kind"] != "Namespace":
-                obj["metadata"].setdefault("namespace", namespace or "default")
-            objects[_key(obj)] = obj
-    messages = [m for m in analyze(Resources(list(objects.values()))) if not namespace or m.namespace == namespace]
+        for obj in files.read(file):
+            problems, added = _from_file(obj, namespace or "default")
+            invalid += problems
+            objects.update((_key(one), one) for one in added)
+    found = [*invalid, *analyze(Resources(list(objects.values())))]
+    messages = [message for message in found if not namespace or message.namespace == namespace]
     messages.sort(key=lambda message: (-message.level.value, message.code, message.origin))
     _print(messages, output)
     where = _where(namespace)
@@ -65,6 +69,20 @@ def run(invocation: Invocation) -> int:
             f"Analyzers found issues when analyzing {where}.\nSee {_DOCUMENTATION} for more information."
         )
     return 0
+
+
+def _from_file(obj: Object, namespace: str) -> tuple[list[Message], list[Object]]:
+    """What a cluster would say of it, and what would be there then to be looked at."""
+    from .analyzers import schema
+
+    if obj["kind"] != "Namespace":
+        obj["metadata"].setdefault("namespace", namespace)
+    problems, sound = schema.check(obj)
+    kind = obj["apiVersion"].rpartition("/")[0], obj["kind"]
+    if sound and kind == _DEPLOYMENT:
+        return problems, [files.pod_of(obj)]
+    looked_at = any(kind == (api_version.rpartition("/")[0], name) for api_version, name in _KINDS)
+    return problems, [obj] if sound and looked_at else []
 
 
 def _namespace(invocation: Invocation, with_cluster: bool) -> str:
@@ -83,22 +101,6 @@ def _what(files: list[str], where: str) -> str:
 
 def _key(obj: Object) -> tuple[str, str, str]:
     return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-
-
-def _read(file: Path) -> list[Object]:
-    import yaml
-
-    try:
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise FileError(f"{file}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise FileError(f"{file} is not YAML: {error}") from error
-    found = [obj for obj in documents if obj]
-    for obj in found:
-        if not isinstance(obj, dict) or "kind" not in obj or not (obj.get("metadata") or {}).get("name"):
-            raise FileError(f"{file}: not a Kubernetes object: it needs a kind and a name")
-    return found
 
 
 def _print(messages: list[Message], output: str) -> None:

@@ -1,6 +1,7 @@
 """The analyzers: each looks for some of Istio's numbered messages (IST0101, ...).
 
-The real one has many more; README.md lists these.
+The real one has many more; README.md lists these. What of a file is no valid rule (IST0106) is found before them,
+by `schema`.
 """
 
 from __future__ import annotations
