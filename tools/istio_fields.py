@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from workshop.sandbox.istioctl.crds import crds
+from workshop.sandbox.mesh.policies import LOAD_BALANCERS
 from workshop.sandbox.mesh.support import SUPPORTED, VALUES
 
 _HEAD = """\
@@ -22,6 +23,11 @@ What the sandbox does with each field of Istio's reference. A field that is refu
 applied, by its path; none is ignored. On a real cluster Istio decides.
 
 A `*` stands for any key of a map; lists have no part of their own in a path. Made by `tools/istio_fields.py`.
+
+## Where the sandbox differs
+
+- The load balancer of a rule that names none is `{default}`; Istio's is `LEAST_REQUEST`. That favours the fastest
+  version as soon as requests overlap, and the workshop teaches that without rules all are asked in turn.
 """
 
 
@@ -48,7 +54,7 @@ def fields() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def table() -> str:
-    lines = [_HEAD]
+    lines = [_HEAD.format(default=LOAD_BALANCERS["UNSPECIFIED"])]
     heading = ""
     for kind, path, schema in fields():
         if kind != heading:
