@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -205,6 +206,19 @@ async def test_curl_shows_heads_and_what_it_sent(place: Place) -> None:
     assert "> X-A: b" in err
     assert "> Accept" not in err
     assert "< HTTP/1.1 200 OK" in err
+
+
+async def test_httpbin_tells_headers_as_go_spells_them_and_their_values_as_they_came(place: Place) -> None:
+    run = await place.serving("app", container("go-httpbin"))
+    lines = ("x-e2e-id: orig", "b: 1", "X-E2E-ID: a", "Accept: c", "Accept: a")
+    ask = "\r\n".join(("GET /headers HTTP/1.1", "Host: app", *lines, "Connection: close", "", ""))
+    reader, writer = await asyncio.open_connection(run.ip, 8080)
+    writer.write(ask.encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    headers = json.loads(answer.partition("\r\n\r\n")[2])["headers"]
+    assert list(headers) == ["Accept", "B", "Connection", "Host", "X-E2e-Id"]
+    assert (headers["Accept"], headers["X-E2e-Id"]) == (["c", "a"], ["orig", "a"])
 
 
 async def test_wget_and_nslookup(place: Place) -> None:

@@ -103,10 +103,11 @@ class HttpBin(WebProgram):
 
     @staticmethod
     def _header_lists(request: web.BaseRequest) -> dict[str, list[str]]:
+        """By name as Go spells it, and in the order of names; the values of one as they came."""
         lists: dict[str, list[str]] = {}
-        for name, value in sorted(request.headers.items()):
-            lists.setdefault(name.title(), []).append(value)
-        return lists
+        for name, value in request.headers.items():
+            lists.setdefault("-".join(part.capitalize() for part in name.split("-")), []).append(value)
+        return dict(sorted(lists.items()))
 
     @staticmethod
     def origin(request: web.BaseRequest) -> str:
