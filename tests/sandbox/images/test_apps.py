@@ -221,6 +221,38 @@ async def test_httpbin_tells_headers_as_go_spells_them_and_their_values_as_they_
     assert (headers["Accept"], headers["X-E2e-Id"]) == (["c", "a"], ["orig", "a"])
 
 
+async def test_curl_sends_each_header_that_it_is_given(place: Place) -> None:
+    await place.serving("app", container("go-httpbin"))
+
+    async def sent(*lines: str) -> dict[str, list[str]]:
+        arguments = [word for line in lines for word in ("-H", line)]
+        found: dict[str, list[str]] = (await value(place, *arguments, "localhost:8080/headers"))["headers"]
+        return found
+
+    assert (await sent("x-dup: 2", "x-dup: 1", "X-Dup: 3"))["X-Dup"] == ["2", "1", "3"]
+    assert (await sent("x-e;"))["X-E"] == [""]
+    assert {"X-E", "X-F"}.isdisjoint(await sent("x-e:", "x-f;1"))
+    assert (await sent("accept: b", "accept: a"))["Accept"] == ["b", "a"]
+    assert (await sent("Accept;"))["Accept"] == [""]
+    assert "User-Agent" not in await sent("User-Agent:")
+    assert (await sent("Content-Type: text/x"))["Content-Type"] == ["text/x"]
+
+
+async def test_curl_says_where_a_redirect_goes_that_it_does_not_follow(place: Place) -> None:
+    await place.serving("app", container("go-httpbin"))
+    at, asked = "http://localhost:8080", ("-o", "/dev/null", "-w", "%{http_code} [%{redirect_url}]")
+    assert await ask(place, *asked, f"{at}/redirect/2") == f"302 [{at}/redirect/1]"
+    assert await ask(place, "-L", *asked, f"{at}/redirect/2") == "200 []"
+    assert await ask(place, *asked, f"{at}/get") == "200 []"
+
+
+async def test_what_curl_writes_out_is_of_the_transfer(place: Place) -> None:
+    await place.serving("app", container("go-httpbin"))
+    asked = ("-s", "-o", "/dev/null", "-w", "%{http_code} %{size_download} %{url_effective}\\n")
+    _, out, _ = await place.exec("app", "curl", *asked, "localhost:8080/bytes/10", "localhost:1/")
+    assert out == "200 10 http://localhost:8080/bytes/10\n000 0 http://localhost:1/\n"
+
+
 async def test_wget_and_nslookup(place: Place) -> None:
     await place.serving("app", container("go-httpbin"))
     await place.expose("app", 80, 8080)

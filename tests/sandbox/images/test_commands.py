@@ -149,7 +149,12 @@ async def test_a_loop_lets_others_run_and_can_be_cancelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "option"), [(["--retry", "3", "x"], "retry"), (["--proxy", "x", "y"], "--proxy")]
+    ("arguments", "option"),
+    [
+        (["--retry", "3", "x"], "retry"),
+        (["--proxy", "x", "y"], "--proxy"),
+        (["-w", "%{time_namelookup}", "x"], "time_namelookup"),
+    ],
 )
 async def test_curl_refuses_what_it_does_not_do(arguments: list[str], option: str) -> None:
     status, _, err = await run("curl", *arguments)

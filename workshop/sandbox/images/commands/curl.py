@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import socket
 import time
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from workshop.sandbox.images.commands import options
+from workshop.sandbox.images.commands import curl_headers, curl_write_out, options
 from workshop.sandbox.images.commands.process import CommandFunction, Process, Usage
 
 _FLAGS = {
@@ -41,10 +40,10 @@ _MOST_REDIRECTS = 50
 @dataclass(slots=True)
 class _Call:
     found: dict[str, list[str]]
-    headers: dict[str, str]
     cookies: dict[str, str]
     body: bytes | None
     facts: dict[str, str] = field(default_factory=dict)
+    """What `-w` may ask of the transfer."""
 
     def has(self, name: str) -> bool:
         return name in self.found
@@ -68,12 +67,15 @@ async def curl(process: Process) -> int:
     for name in _REFUSED:
         if name in found:
             return process.complain(f"option {name} is not supported by the sandbox's curl", 2)
+    for name in curl_write_out.unknown(found.get("w", [""])[-1]):
+        return process.complain(f"variable {name} of -w is not supported by the sandbox's curl", 2)
     if not urls:
         return process.complain("(2) no URL specified", 2)
     call = await _call(process, found)
     status = 0
     async with process.container.network.new_session(decompress=call.has("compressed")) as session:
         for url in urls:
+            call.facts = dict(curl_write_out.NOTHING)
             try:
                 status = await _transfer(process, session, call, url)
             except _Failed as failed:
@@ -81,7 +83,7 @@ async def curl(process: Process) -> int:
                 if not call.has("s") or call.has("S"):
                     process.err(f"curl: ({status}) {failed}\n".encode())
             if call.has("w"):
-                process.out(_written(call.last("w"), call.facts).encode())
+                process.out(curl_write_out.written(call.last("w"), call.facts).encode())
     if call.has("c"):
         jar = "".join(f"{name}\t{value}\n" for name, value in call.cookies.items())
         process.container.files.write(process.path(call.last("c")), jar.encode())
@@ -93,22 +95,6 @@ def _known() -> str:
 
 
 async def _call(process: Process, found: dict[str, list[str]]) -> _Call:
-    headers = {"User-Agent": found.get("A", ["curl/8.16.0"])[-1], "Accept": "*/*"}
-    body = await _body(process, found)
-    if body is not None:
-        kind = "application/json" if "json" in found else "application/x-www-form-urlencoded"
-        headers["Content-Type"] = kind
-    if "e" in found:
-        headers["Referer"] = found["e"][-1]
-    if "u" in found:
-        headers["Authorization"] = "Basic " + base64.b64encode(found["u"][-1].encode()).decode()
-    for line in found.get("H", ()):
-        name, colon, value = line.partition(":")
-        known = next((key for key in headers if key.lower() == name.strip().lower()), name.strip())
-        if colon and not value.strip():
-            headers.pop(known, None)
-        elif colon:
-            headers[known] = value.strip()
     cookies: dict[str, str] = {}
     for given in found.get("b", ()):
         if "=" in given:
@@ -116,7 +102,7 @@ async def _call(process: Process, found: dict[str, list[str]]) -> _Call:
         elif process.container.files.exists(process.path(given)):
             jar = (await process.input(given)).decode()
             cookies |= dict(line.split("\t", 1) for line in jar.splitlines())
-    return _Call(found, headers, cookies, body)
+    return _Call(found, cookies, await _body(process, found))
 
 
 async def _body(process: Process, found: dict[str, list[str]]) -> bytes | None:
@@ -141,11 +127,11 @@ async def _transfer(process: Process, session: aiohttp.ClientSession, call: _Cal
         async with asyncio.timeout(limit):
             for _ in range(_MOST_REDIRECTS):
                 reply = await _request(process, session, call, method, url, body)
-                location = reply.headers.get("Location")
-                if not (call.has("L") and location and 300 <= reply.status < 400):
+                further = _redirected(url, reply)
+                if not (call.has("L") and further):
                     break
                 await reply.read()
-                url = url.join(URL(location))
+                url = further
                 if method == "POST" and reply.status in (301, 302, 303):
                     method, body = "GET", None
             else:
@@ -157,8 +143,8 @@ async def _transfer(process: Process, session: aiohttp.ClientSession, call: _Cal
     except aiohttp.ClientPayloadError as error:
         raise _Failed(18, "transfer closed with outstanding read data remaining") from error
     finally:
-        call.facts["time_total"] = f"{time.perf_counter() - began:.6f}"
-    call.facts |= {"size_download": str(size), "url_effective": str(url)}
+        call.facts |= {"time_total": f"{time.perf_counter() - began:.6f}", "url_effective": str(url)}
+    call.facts["size_download"] = str(size)
     if call.has("f") and reply.status >= 400:
         raise _Failed(22, f"The requested URL returned error: {reply.status}")
     return 22 if call.has("fail-with-body") and reply.status >= 400 else 0
@@ -173,16 +159,17 @@ def _url(given: str) -> URL:
     return url
 
 
+def _redirected(url: URL, reply: aiohttp.ClientResponse) -> URL | None:
+    location = reply.headers.get("Location")
+    return url.join(URL(location)) if location and 300 <= reply.status < 400 else None
+
+
 async def _request(
     process: Process, session: aiohttp.ClientSession, call: _Call, method: str, url: URL, body: bytes | None
 ) -> aiohttp.ClientResponse:
-    headers = dict(call.headers)
-    if body is None:
-        headers.pop("Content-Type", None)
-    if call.cookies:
-        headers.setdefault("Cookie", "; ".join(f"{name}={value}" for name, value in call.cookies.items()))
+    headers = curl_headers.sent(call.found, call.cookies, with_body=body is not None)
     wait = aiohttp.ClientTimeout(total=None, sock_connect=float(call.last("connect-timeout", "0")) or None)
-    call.facts |= {"http_code": "000", "response_code": "000", "remote_ip": "", "content_type": ""}
+    call.facts |= {"http_code": "000", "response_code": "000", "content_type": "", "redirect_url": ""}
     try:
         reply = await session.request(method, url, headers=headers, data=body, allow_redirects=False, timeout=wait)
     except aiohttp.ConnectionTimeoutError as error:
@@ -203,6 +190,7 @@ async def _request(
         "response_code": str(reply.status),
         "http_version": "1.1",
         "content_type": reply.headers.get("Content-Type", ""),
+        "redirect_url": str(_redirected(url, reply) or ""),
     }
     if call.has("v"):
         _narrate(process, method, url, headers, reply)
@@ -212,11 +200,11 @@ async def _request(
 
 
 def _narrate(
-    process: Process, method: str, url: URL, headers: dict[str, str], reply: aiohttp.ClientResponse
+    process: Process, method: str, url: URL, headers: curl_headers.Headers, reply: aiohttp.ClientResponse
 ) -> None:
-    sent = [f"{method} {url.raw_path_qs} HTTP/1.1", *({"Host": url.authority} | headers).items()]
+    host = [] if any(name.lower() == "host" for name, _ in headers) else [("Host", url.authority)]
     lines = [f"* Connected to {url.raw_host} port {url.port}"]
-    lines += [f"> {one}" if isinstance(one, str) else f"> {one[0]}: {one[1]}" for one in sent]
+    lines += [f"> {method} {url.raw_path_qs} HTTP/1.1", *(f"> {name}: {value}" for name, value in host + headers)]
     lines += [">", *(f"< {line}" for line in _head(reply).decode(errors="replace").splitlines())]
     process.err(("\n".join(lines) + "\n").encode())
 
@@ -240,13 +228,6 @@ async def _receive(process: Process, call: _Call, reply: aiohttp.ClientResponse,
         write(data)
         size += len(data)
     return size
-
-
-def _written(template: str, facts: dict[str, str]) -> str:
-    text = template.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
-    for name, value in facts.items():
-        text = text.replace(f"%{{{name}}}", value)
-    return text
 
 
 async def wget(process: Process) -> int:
