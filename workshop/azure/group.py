@@ -54,21 +54,36 @@ class Group(Resource):
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One resource in a group, as the list of the group has it. `ours`: it carries this very workshop's tag."""
+
+    id: str
+    type: str
+    name: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
-    """The source of what is in a group that is not the workshop's: deleting the group would delete it."""
+    """The source of what is in a group, whoever made it: deleting the group would delete it."""
 
     group_id: str
 
-    async def observe(self, run: Run) -> list[str]:
+    async def observe(self, run: Run) -> tuple[Member, ...]:
         azure = run.use(Azure)
         name = self.group_id.rpartition("/")[2]
 
-        def list_all() -> list[tuple[str, str, str]]:
+        def list_all() -> list[Member]:
             listed = azure.resources().resources.list_by_resource_group(name)
-            return [(str(item.type), str(item.name), (item.tags or {}).get(TAG, "")) for item in listed]
+            return [
+                Member(
+                    str(item.id), str(item.type), str(item.name), (item.tags or {}).get(TAG) == azure.settings.tag
+                )
+                for item in listed
+            ]
 
         try:
             found = await azure.call(f"list what is in the group {name}", list_all)
         except NotFound:
-            return []
-        return sorted(f"{kind} {name}" for kind, name, tag in found if tag != azure.settings.tag)
+            return ()
+        return tuple(sorted(found, key=lambda member: (member.type, member.name)))

@@ -26,19 +26,26 @@ _OVER = ("Succeeded", "Failed", "Canceled")
 
 @dataclass(frozen=True)
 class Resource(ABC):
-    """`kind` in words, `namespace` its provider, `usual` how many seconds making one takes at Azure (until the
-    journal knows better), `limit` how many it may take, `fixed` the paths (or their beginnings) that cannot be
-    changed in place."""
+    """`namespace` is its provider, `usual` how many seconds making one takes at Azure (until the journal knows
+    better), `limit` how many it may take, `fixed` the paths (or their beginnings) that cannot be changed in place.
+    """
 
     azure: Azure
     place: Place = "primary"
 
-    kind: ClassVar[str]
     namespace: ClassVar[str]
-    api_version: ClassVar[str]
     usual: ClassVar[float] = 5.0
     limit: ClassVar[float] = 900.0
     fixed: ClassVar[tuple[str, ...]] = ("location",)
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """In words."""
+
+    @property
+    @abstractmethod
+    def api_version(self) -> str: ...
 
     @property
     @abstractmethod

@@ -52,7 +52,7 @@ def images(title: str) -> Step:
 
 def cluster(title: str, place: Place = "primary") -> Step:
     """A managed cluster; needs its network, its identity and the identity's role."""
-    return Ensure(title, place, _cluster)
+    return EnsureCluster(title, place, _cluster)
 
 
 def role(title: str, place: Place = "primary", purpose: Purpose = "network") -> Step:
@@ -169,6 +169,29 @@ class Ensure(Step):
         return self._kind(_azure(run), self._place)
 
 
+class EnsureCluster(Ensure):
+    """Undone with all else in its group that carries the workshop's tag and that no step names, such as a cluster
+    made under another profile: that would keep the network in use, and cost money."""
+
+    async def check_undo(self, run: Run) -> Check:
+        from workshop.azure import stray
+
+        check = await super().check_undo(run)
+        return Check((*check.differences, *await stray.differences(run, self._place)), check.note)
+
+    async def undo(self, run: Run) -> None:
+        from workshop.azure import stray
+
+        there = (await super().check_undo(run)).differences
+        await stray.remove(run, self._place, self.resource(run) if there else None)
+
+    def explain_undo(self, run: Run) -> Explanation:
+        from workshop.azure import stray
+
+        commands = stray.remove_commands(_azure(run), self._place)
+        return Explanation(commands=(*self.resource(run).remove_commands, *commands))
+
+
 class EnsureGroup(Ensure):
     async def check_undo(self, run: Run) -> Check:
         check = await super().check_undo(run)
@@ -178,7 +201,8 @@ class EnsureGroup(Ensure):
 
         resource = self.resource(run)
         assert isinstance(resource, Group)
-        foreign = await run.observe(Contents(resource.id))
+        members = await run.observe(Contents(resource.id))
+        foreign = [f"{member.type} {member.name}" for member in members if not member.ours]
         if foreign:
             some = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
             return Check(note=f"{resource.title} stays: it holds what is not the workshop's ({some})")

@@ -10,6 +10,9 @@ from .operations import Operation
 from .places import LOCATIONS
 from .routes import Answer, Call, Router
 
+_VERSIONS = ("2026-09-01-preview", "2025-06-01", "2024-01-01")
+"""What providers name for each type: any is accepted, as long as one is sent."""
+
 
 class Subscriptions:
     def __init__(self, cloud: Cloud) -> None:
@@ -56,10 +59,10 @@ class Subscriptions:
         return Answer(200, {"value": [self._show_provider(each) for each in PROVIDERS]})
 
     async def provider(self, call: Call) -> Answer:
-        return Answer(200, self._show_provider(_spelled(call)))
+        return Answer(200, self._show_provider(self._spelled(call)))
 
     async def register(self, call: Call) -> Answer:
-        namespace, cloud = _spelled(call), self._cloud
+        namespace, cloud = self._spelled(call), self._cloud
         if cloud.registration(namespace) not in ("Registered", "Registering"):
             cloud.set_registration(namespace, "Registering")
 
@@ -99,16 +102,26 @@ class Subscriptions:
             "namespace": namespace,
             "registrationPolicy": "RegistrationRequired",
             "registrationState": self._cloud.registration(namespace),
-            "resourceTypes": [],
+            "resourceTypes": [
+                {"resourceType": kind, "locations": list(LOCATIONS.values()), "apiVersions": list(_VERSIONS)}
+                for kind in sorted(self._kinds(namespace))
+            ],
         }
 
+    def _kinds(self, namespace: str) -> set[str]:
+        """The types of a provider that there is something of: also what the settings have placed."""
+        types = (each.type.partition("/") for each in self._cloud.resources.values())
+        return {kind for owner, _, kind in types if owner == namespace}
 
-def _spelled(call: Call) -> str:
-    for namespace in PROVIDERS:
-        if namespace.lower() == call.names["provider"].lower():
-            return namespace
-    raise ArmError(
-        404,
-        "InvalidResourceNamespace",
-        f"The resource namespace '{call.names['provider']}' is invalid: the sandbox has {', '.join(PROVIDERS)}.",
-    )
+    def _spelled(self, call: Call) -> str:
+        """Raises ArmError for a namespace that is neither served nor that of something placed."""
+        there = {each.type.partition("/")[0] for each in self._cloud.resources.values()}
+        for namespace in (*PROVIDERS, *there):
+            if namespace.lower() == call.names["provider"].lower():
+                return namespace
+        raise ArmError(
+            404,
+            "InvalidResourceNamespace",
+            f"The resource namespace '{call.names['provider']}' is invalid: "
+            f"the sandbox has {', '.join(PROVIDERS)}.",
+        )
