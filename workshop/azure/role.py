@@ -92,13 +92,22 @@ class Role(Resource):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        query = "principalId" if self.purpose == "network" else "identityProfile.kubeletidentity.objectId"
         return (
-            f"principal=$(az resource show --ids {self.holder.id} --query {'properties.' + query} --output tsv)",
+            self._find_principal,
             f"az role assignment create --assignee-object-id $principal --assignee-principal-type ServicePrincipal "
             f"--role '{self.role[0]}' --scope {self.scope.id}",
         )
 
     @property
     def remove_commands(self) -> tuple[str, ...]:
-        return (f"az role assignment delete --ids {self.id}",)
+        """Without an assignee, Azure's command removes everybody's: the shell stops where none was found."""
+        return (
+            self._find_principal,
+            f"az role assignment delete --assignee \"${{principal:?}}\" --role '{self.role[0]}' "
+            f"--scope {self.scope.id}",
+        )
+
+    @property
+    def _find_principal(self) -> str:
+        query = "principalId" if self.purpose == "network" else "identityProfile.kubeletidentity.objectId"
+        return f"principal=$(az resource show --ids {self.holder.id} --query properties.{query} --output tsv)"

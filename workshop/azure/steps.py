@@ -266,8 +266,7 @@ class AssignRole(Step):
     def explain_undo(self, run: Run) -> Explanation:
         from workshop.azure.role import Role
 
-        role = Role(_azure(run), self._place, self._purpose)
-        return Explanation(commands=(f"az role assignment delete --role '{role.role[0]}' --scope {role.scope.id}",))
+        return Explanation(commands=Role(_azure(run), self._place, self._purpose).remove_commands)
 
 
 def _over(run: Run, resource: Resource) -> None:
