@@ -91,6 +91,27 @@ def test_a_changed_node_count_is_one_put_and_another_size_is_refused(empty: Work
     assert not empty.azure.sent("PUT", "POST", "PATCH", "DELETE")
 
 
+def test_the_kubeconfig_gets_its_mode_back_and_a_broken_one_is_written_anew(empty: Workshop) -> None:
+    empty.azure.behave(durations={"managedClusters": 0.2})
+    empty.converge("lab.azure")
+    kubeconfig = empty.state / "kubeconfig"
+    written = kubeconfig.read_text()
+    kubeconfig.chmod(0o644)
+    empty.azure.clear()
+    ran = empty.converge("lab.azure")
+    assert ran.titled("changed") == ["Write the contexts primary and secondary"]
+    assert (kubeconfig.stat().st_mode & 0o777, kubeconfig.read_text()) == (0o600, written)
+    assert not empty.azure.sent("POST", "PUT")
+    kubeconfig.write_text("a: [")
+    assert "broken" in empty.converge("lab.azure.credentials", "--plan").said
+    empty.converge("lab.azure.credentials")
+    assert "kind: Config" in kubeconfig.read_text()
+    assert set(empty.converge("lab.azure").outcomes) == {"unchanged"}
+    kubeconfig.write_text("a: [")
+    empty.converge("lab.azure.cleanup")
+    assert not kubeconfig.exists()
+
+
 def test_the_clean_up_leaves_what_is_somebody_else_s(empty: Workshop) -> None:
     empty.azure.behave(durations={"managedClusters": 0.2}, foreign=[FOREIGN])
     empty.converge("lab.azure")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workshop.azure.compare import Object
     from workshop.azure.connection import Azure
     from workshop.azure.steps import Place
@@ -28,29 +30,41 @@ class Credentials(Step):
 
     async def check(self, run: Run) -> Check:
         from workshop.azure import kubeconfig
+
+        path = _azure(run).kubeconfig
+        there, found = kubeconfig.read(path), []
+        if there is None:
+            found.append(Difference(_file(path), "", "a kubeconfig", "broken"))
+        elif (mode := kubeconfig.mode(path)) != kubeconfig.MODE:
+            found.append(Difference(_file(path), "mode", kubeconfig.MODE, mode))
+        return Check((*found, *(await self._missing(run, there or {})).values()))
+
+    async def _missing(self, run: Run, there: Object) -> dict[Place, Difference]:
+        """The places that the kubeconfig does not lead to."""
+        from workshop.azure import kubeconfig
         from workshop.azure.cluster import Cluster
         from workshop.azure.steps import find
 
-        azure = _azure(run)
-        there, found = kubeconfig.read(azure.kubeconfig), []
+        azure, found = _azure(run), {}
         for place in self._places:
             wanted = kubeconfig.origin_of(await find(run, Cluster(azure, place)))
             live = kubeconfig.origin_in(there, place)
             if live is None or live != wanted:
-                found.append(
-                    Difference(
-                        _subject(place), "", f"to {Cluster(azure, place).title}", ABSENT if live is None else live
-                    )
-                )
-        return Check(tuple(found))
+                title = f"to {Cluster(azure, place).title}"
+                found[place] = Difference(_subject(place), "", title, ABSENT if live is None else live)
+        return found
 
     async def apply(self, run: Run) -> None:
+        """Fetches what is missing, and writes the whole file, which gives it its mode back."""
         import asyncio
 
+        from workshop.azure import kubeconfig
         from workshop.azure.connection import together
 
-        contents = await together(*(self._fetch(run, place) for place in self._places))
-        await asyncio.to_thread(self._write, _azure(run), dict(zip(self._places, contents, strict=True)))
+        azure = _azure(run)
+        missing = await self._missing(run, kubeconfig.read(azure.kubeconfig) or {})
+        contents = await together(*(self._fetch(run, place) for place in missing))
+        await asyncio.to_thread(self._write, azure, dict(zip(missing, contents, strict=True)))
 
     async def _fetch(self, run: Run, place: Place) -> Object:
         """The cluster's kubeconfig as a mapping, once its mark is on the cluster."""
@@ -72,7 +86,7 @@ class Credentials(Step):
     def _write(self, azure: Azure, entries: dict[Place, Object]) -> None:
         from workshop.azure import kubeconfig
 
-        content = kubeconfig.read(azure.kubeconfig)
+        content = kubeconfig.read(azure.kubeconfig) or {}
         for place, entry in entries.items():
             content = kubeconfig.put(content, place, entry)
         kubeconfig.write(azure.kubeconfig, content)
@@ -91,7 +105,10 @@ class Credentials(Step):
     async def check_undo(self, run: Run) -> Check:
         from workshop.azure import kubeconfig
 
-        there = kubeconfig.read(_azure(run).kubeconfig)
+        path = _azure(run).kubeconfig
+        there = kubeconfig.read(path)
+        if there is None:
+            return Check((Difference(_file(path), "", ABSENT, "broken"),))
         found = [place for place in self._places if kubeconfig.has(there, place)]
         return Check(tuple(Difference(_subject(place), "", ABSENT, "present") for place in found))
 
@@ -99,7 +116,7 @@ class Credentials(Step):
         from workshop.azure import kubeconfig
 
         path = _azure(run).kubeconfig
-        content = kubeconfig.read(path)
+        content = kubeconfig.read(path) or {}
         for place in self._places:
             content = kubeconfig.without(content, place)
         kubeconfig.write(path, content)
@@ -123,6 +140,10 @@ class Credentials(Step):
         return Explanation(
             commands=tuple(f"kubectl --kubeconfig={path} config delete-context {place}" for place in self._places)
         )
+
+
+def _file(path: Path) -> str:
+    return f"kubeconfig {path}"
 
 
 def _subject(place: str) -> str:

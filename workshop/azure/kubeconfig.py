@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,27 +15,47 @@ import yaml
 from workshop.azure.compare import Object
 from workshop.runbook.errors import UsageError
 
+MODE = "0600"
 _EXTENSION = "mesh-workshop"
 _LISTS = ("clusters", "users", "contexts")
 
 
-def read(path: Path) -> Object:
-    """Raises UsageError for a file that is no kubeconfig."""
+def read(path: Path) -> Object | None:
+    """What is in it, nothing when it is not there. None for a file that is no kubeconfig (any more): whoever writes
+    it, writes it anew. Raises UsageError for one that cannot be read at all."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except FileNotFoundError:
-        content = None
-    except (OSError, yaml.YAMLError) as error:
-        raise _broken(path, "it cannot be read") from error
+        return {}
+    except OSError as error:
+        raise UsageError(
+            f"read the workshop's kubeconfig {path}",
+            str(error.strerror or error),
+            cause="it is no file, or somebody else's",
+            next_command=f"ls -ld {path}",
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return None
     if content is None:
-        content = {"apiVersion": "v1", "kind": "Config"}
-    if not isinstance(content, dict) or not all(isinstance(content.get(name, []), list) for name in _LISTS):
-        raise _broken(path, "it is no kubeconfig")
+        return {}
+    if not isinstance(content, dict) or not all(_is_list(content.get(name, [])) for name in _LISTS):
+        return None
     return content
 
 
+def _is_list(entries: object) -> bool:
+    return isinstance(entries, list) and all(isinstance(each, dict) for each in entries)
+
+
+def mode(path: Path) -> str:
+    """ "0600", or what else it is; that also for a file that is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        return f"{stat.S_IMODE(path.stat().st_mode):04o}"
+    return MODE
+
+
 def write(path: Path, content: Object) -> None:
-    """Replaced as a whole; removed when no context is left."""
+    """Replaced as a whole, with its mode; removed when no context is left."""
     if not content.get("contexts"):
         path.unlink(missing_ok=True)
         return
@@ -83,7 +104,7 @@ def put(content: Object, place: str, new: Object) -> Object:
 
 
 def without(content: Object, place: str) -> Object:
-    result = dict(content)
+    result = {"apiVersion": "v1", "kind": "Config", **content}
     for name in _LISTS:
         result[name] = [item for item in content.get(name, []) if item.get("name") != place]
     if result.get("current-context") == place:
@@ -109,12 +130,3 @@ def origin_in(content: Object, place: str) -> str | None:
                 if extension.get("name") == _EXTENSION:
                     return str((extension.get("extension") or {}).get("of"))
     return None
-
-
-def _broken(path: Path, said: str) -> UsageError:
-    return UsageError(
-        f"read the workshop's kubeconfig {path}",
-        said,
-        cause="it is broken; `invoke lab.azure.credentials` writes it anew",
-        next_command=f"rm {path}",
-    )
