@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.azure.world import Session
+import msgspec
+
+from tests.azure.world import Session, lab_of
+from workshop.azure import steps
 from workshop.runbook.explain import explain
 from workshop.runbook.request import Request
 
@@ -19,3 +22,31 @@ def test_a_role_is_taken_from_its_holder_only(session: Session) -> None:
     for find, delete in deleted:
         assert find.startswith("principal=$(az resource show --ids /subscriptions/")
         assert '--assignee "${principal:?}"' in delete
+
+
+def test_a_provider_is_registered_before_the_first_of_its_kind(session: Session) -> None:
+    for lab, namespace in (("azure.acr", "ContainerRegistry"), ("azure.aks", "ContainerService")):
+        register, make, *_ = typed(session, lab)[0]
+        assert register == f"az provider register --namespace Microsoft.{namespace} --wait"
+        assert " create " in make
+    assert [len(commands) for commands in typed(session, "azure.group")] == [1, 1]
+
+
+def test_what_was_imported_is_written_on_the_registry(session: Session) -> None:
+    session.settings = msgspec.structs.replace(session.settings, import_images=("docker.io/istio/pilot:1.31.1",))
+    import_one, tag = typed(session, "azure.acr")[1]
+    assert "--image istio/pilot:1.31.1" in import_one
+    assert "az tag update --resource-id /subscriptions/" in tag
+    assert "--operation Merge --tags workshop-images=" in tag
+    session.settings = msgspec.structs.replace(session.settings, import_images=())
+    assert not typed(session, "azure.acr")[1]
+
+
+def test_the_mark_is_put_on_each_cluster(session: Session) -> None:
+    session.runbook = lab_of(steps.credentials("Write the contexts"))
+    (commands,) = typed(session, "azure.one")
+    for place in ("primary", "secondary"):
+        on_it = [line for line in commands if f"--context={place} " in line]
+        assert "create namespace workshop-system" in on_it[0]
+        assert "create configmap workshop-mark --namespace workshop-system" in on_it[1]
+        assert "app.kubernetes.io/part-of=mesh-workshop" in on_it[2]

@@ -128,18 +128,33 @@ class Credentials(Step):
         commands: list[str] = []
         for place in self._places:
             cluster = Cluster(azure, place)
+            kubectl = f"kubectl --kubeconfig={azure.kubeconfig} --context={place}"
             commands += [
                 f"az aks get-credentials --resource-group {cluster.group} --name {cluster.name} "
                 f"--context {place} --file {azure.kubeconfig}",
-                f"kubectl --kubeconfig={azure.kubeconfig} --context={place} get nodes",
+                *(f"{kubectl} {line}" for line in _marking()),
+                f"{kubectl} get nodes",
             ]
-        return Explanation(commands=tuple(commands))
+        return Explanation(commands=(*commands, f"chmod 600 {azure.kubeconfig}"))
 
     def explain_undo(self, run: Run) -> Explanation:
         path = _azure(run).kubeconfig
         return Explanation(
             commands=tuple(f"kubectl --kubeconfig={path} config delete-context {place}" for place in self._places)
         )
+
+
+def _marking() -> tuple[str, ...]:
+    """What ClusterGuard.adopt does, for kubectl."""
+    from workshop.kubernetes.guard import MARK, NAMESPACE
+    from workshop.kubernetes.manifests import PART_OF, WORKSHOP
+
+    return (
+        f"create namespace {NAMESPACE}",
+        f"create configmap {MARK} --namespace {NAMESPACE} --from-literal=adopted-by=$USER "
+        "--from-literal=adopted-at=$(date -u +%FT%TZ)",
+        f"label namespace/{NAMESPACE} configmap/{MARK} --namespace {NAMESPACE} {PART_OF}={WORKSHOP}",
+    )
 
 
 def _file(path: Path) -> str:

@@ -60,17 +60,19 @@ class ImportImages(Step):
         await operations.converge(registry)
 
     def explain(self, run: Run) -> Explanation:
-        from workshop.azure.registry import Image
+        from workshop.azure.registry import IMAGES_TAG, Image, digest_of
 
-        name = _registry(run).name
-        images = [Image(source) for source in _azure(run).settings.import_images]
-        return Explanation(
-            commands=tuple(
-                f"az acr import --name {name} --source {image.registry}/{image.repository} "
-                f"--image {image.target} --force"
-                for image in images
-            )
+        registry, sources = _registry(run), _azure(run).settings.import_images
+        if not sources:
+            return Explanation()
+        imports = (
+            f"az acr import --name {registry.name} --source {image.registry}/{image.repository} "
+            f"--image {image.target} --force"
+            for image in map(Image, sources)
         )
+        tag = f"{IMAGES_TAG}={digest_of(sources)}"
+        written_down = f"az tag update --resource-id {registry.id} --operation Merge --tags {tag}"
+        return Explanation(commands=(*imports, written_down))
 
 
 def _registry(run: Run) -> ImportedRegistry:

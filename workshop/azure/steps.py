@@ -159,8 +159,12 @@ class Ensure(Step):
         await Operations(run).remove(self.resource(run))
 
     def explain(self, run: Run) -> Explanation:
+        from workshop.azure.providers import NEEDED
+
         resource = self.resource(run)
-        return Explanation(_yaml(resource.wanted()), resource.commands)
+        provider = resource.namespace
+        register = (f"az provider register --namespace {provider} --wait",) if provider in NEEDED else ()
+        return Explanation(_yaml(resource.wanted()), (*register, *resource.commands))
 
     def explain_undo(self, run: Run) -> Explanation:
         return Explanation(commands=self.resource(run).remove_commands)
