@@ -112,6 +112,14 @@ def test_the_kubeconfig_gets_its_mode_back_and_a_broken_one_is_written_anew(empt
     assert not kubeconfig.exists()
 
 
+def test_each_step_of_the_clean_up_says_what_it_deletes(empty: Workshop) -> None:
+    ran = empty.converge("lab.azure.cleanup")
+    titles = [title for title in ran.titled("unchanged") if "images" not in title]
+    assert len(set(titles)) == len(titles) == 14
+    assert not [title for title in titles if title.startswith("Undo:")]
+    assert "No longer let the secondary's nodes pull from the registry" in titles
+
+
 def test_the_clean_up_leaves_what_is_somebody_else_s(empty: Workshop) -> None:
     empty.azure.behave(durations={"managedClusters": 0.2}, foreign=[FOREIGN])
     empty.converge("lab.azure")

@@ -25,22 +25,22 @@ Purpose = Literal["network", "pull"]
 
 def group(title: str, place: Place = "primary") -> Step:
     """A resource group. Undone by deleting it, unless something is in it that is not the workshop's."""
-    return EnsureGroup(title, place, _group)
+    return EnsureGroup(title, place, _group, f"Delete the {place}'s group")
 
 
 def network(title: str, place: Place = "primary") -> Step:
     """A virtual network with a subnet for the nodes of that place's cluster."""
-    return Ensure(title, place, _network)
+    return Ensure(title, place, _network, f"Delete the {place}'s network")
 
 
 def identity(title: str, place: Place = "primary") -> Step:
     """The user-assigned identity that place's cluster acts as."""
-    return Ensure(title, place, _identity)
+    return Ensure(title, place, _identity, f"Delete the {place}'s identity")
 
 
 def registry(title: str) -> Step:
     """The container registry, in the primary's group."""
-    return Ensure(title, "primary", _registry)
+    return Ensure(title, "primary", _registry, "Delete the registry")
 
 
 def images(title: str) -> Step:
@@ -52,7 +52,7 @@ def images(title: str) -> Step:
 
 def cluster(title: str, place: Place = "primary") -> Step:
     """A managed cluster; needs its network, its identity and the identity's role."""
-    return EnsureCluster(title, place, _cluster)
+    return EnsureCluster(title, place, _cluster, f"Delete the {place} cluster and all that is tagged beside it")
 
 
 def role(title: str, place: Place = "primary", purpose: Purpose = "network") -> Step:
@@ -112,8 +112,10 @@ async def _find_role(run: Run, place: Place, purpose: Purpose) -> tuple[Role, di
 class Ensure(Step):
     """A resource that is to be there, as the profile wants it."""
 
-    def __init__(self, title: str, place: Place, kind: Callable[[Azure, Place], Resource]) -> None:
-        self.title, self._place, self._kind = title, place, kind
+    def __init__(
+        self, title: str, place: Place, kind: Callable[[Azure, Place], Resource], undo_title: str = ""
+    ) -> None:
+        self.title, self._place, self._kind, self.undo_title = title, place, kind, undo_title
 
     async def check(self, run: Run) -> Check:
         resource = self.resource(run)
@@ -225,6 +227,8 @@ class AssignRole(Step):
 
     def __init__(self, title: str, place: Place, purpose: Purpose) -> None:
         self.title, self._place, self._purpose = title, place, purpose
+        may = "identity use its network" if purpose == "network" else "nodes pull from the registry"
+        self.undo_title = f"No longer let the {place}'s {may}"
 
     async def check(self, run: Run) -> Check:
         role, live = await _find_role(run, self._place, self._purpose)
