@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.runbook.world import Bench, Moves, Object, Put, bench, lab
 from workshop.runbook.chain import unfold
-from workshop.runbook.errors import UsageError
-from workshop.runbook.events import LabStarted, StepPhase
+from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.events import LabStarted, StepPhase, Told
 from workshop.runbook.model import Runbook, Together
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
@@ -96,6 +98,34 @@ async def test_a_disposable_target_needs_no_confirmation() -> None:
     world.gate.interactive = False
     assert await world.run("cleanup") == 0
     assert world.guard.asked == ["may_destroy", "hold"]
+
+
+@pytest.mark.parametrize("disposable", [False, True])
+async def test_what_goes_is_shown_before_anything_does_also_when_nobody_is_asked(disposable: bool) -> None:
+    world = cleanup(CONVERGED)
+    world.guard.disposable = disposable
+    changed: list[int] = []
+
+    async def count(name: str) -> None:
+        changed.append(sum(isinstance(event, Told) for event in world.events))
+
+    world.world.before_change = count
+    assert await world.run("cleanup", yes=not disposable) == 0
+    (told,) = [event.text for event in world.events if isinstance(event, Told)]
+    assert told.split() == ["removing", "from", "primary:", "reviews", "b1", "b2", "a2", "a1"]
+    assert changed == [1] * 5
+
+
+async def test_what_cannot_be_looked_at_is_told_by_its_own_step_when_nobody_is_asked() -> None:
+    world = cleanup(CONVERGED)
+
+    async def broken(name: str) -> None:
+        if name == "a1":
+            raise WorkshopError("look at a1", "no answer")
+
+    world.world.before_undo_look = broken
+    assert await world.run("cleanup", yes=True) == 1
+    assert world.outcomes() == ["changed"] * 4 + ["failed"]
 
 
 async def test_undo_waits_until_what_was_deleted_is_gone() -> None:

@@ -50,6 +50,7 @@ class World:
     before_change: Callable[[str], Awaitable[None]] = _nothing
     before_verify: Callable[[str], Awaitable[None]] = _nothing
     before_look: Callable[[str], Awaitable[None]] = _nothing
+    before_undo_look: Callable[[str], Awaitable[None]] = _nothing
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     async def change(self, name: str, value: Object | None) -> None:
@@ -88,6 +89,7 @@ class Put(Step):
         await run.use(World).change(self.name, (self.value, run.lab))
 
     async def check_undo(self, run: Run) -> Check:
+        await run.use(World).before_undo_look(self.name)
         found = (await run.observe(Everything())).get(self.name)
         return Check((Difference(self.name, "", ABSENT, found[0]),) if found else ())
 

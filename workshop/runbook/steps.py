@@ -176,19 +176,28 @@ class StepRunner:
                 return
             guard = self._hold.guard
             await self._stop.cuttable(guard.may_destroy())
-            if not (self._request.yes or guard.disposable):
-                await self._confirm(guard.name)
+            if self._request.yes or guard.disposable:
+                doomed = await self._doomed(ask=False)
+                self._listener(events.Told("", "\n    ".join((f"removing from {guard.name}:", *doomed))))
+            else:
+                await self._confirm(guard.name, await self._doomed(ask=True))
             self._may_destroy = True
 
-    async def _confirm(self, target: str) -> None:
+    async def _doomed(self, *, ask: bool) -> tuple[str, ...]:
+        """All that the clean-up will remove. What a step cannot say is refused when a person has to agree to it;
+        else the step itself will tell why, in its turn."""
         doomed: dict[str, None] = {}
         for unit, run in self._runs.items():
-            look = await self._stop.cuttable(unit.look(run))
-            doomed |= dict.fromkeys(difference.subject for difference in look.check.differences)
+            with contextlib.nullcontext() if ask else _passing_over():
+                look = await self._stop.cuttable(unit.look(run))
+                doomed |= dict.fromkeys(difference.subject for difference in look.check.differences)
+        return tuple(doomed)
+
+    async def _confirm(self, target: str, doomed: tuple[str, ...]) -> None:
         tried = f"remove {len(doomed)} object{'' if len(doomed) == 1 else 's'} from {target}"
         if not self._gate.interactive:
             raise UsageError(tried, "there is no terminal to ask at", next_command=f"{self._request.command} --yes")
-        if not await self._stop.cuttable(self._gate.confirm(target, tuple(doomed))):
+        if not await self._stop.cuttable(self._gate.confirm(target, doomed)):
             raise UsageError(tried, f"{target} was not typed", cause="nothing was changed")
 
     def _phase(self, unit: Unit, phase: str, check: Check | None = None) -> None:
@@ -216,6 +225,16 @@ def _refusing() -> Iterator[None]:
         raise
     except Exception as error:
         raise _Refused(only_cause(error)) from error
+
+
+@contextlib.contextmanager
+def _passing_over() -> Iterator[None]:
+    """An error, but no request to stop."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(only_cause(error), Stopped):
+            raise
 
 
 def only_cause(error: Exception) -> Exception:
