@@ -1,5 +1,6 @@
-"""Everything the Azure labs made goes, last first; nothing else does. What lacks the
-workshop's tag stays, and a group that holds such a thing stays with it.
+"""Everything the Azure labs made goes, last first; nothing else does. What carries the
+workshop's tag in its groups goes too, whatever it is called: it may be from another
+profile. What lacks the tag stays, and a group that holds such a thing stays with it.
 """
 
 from workshop.runbook import Lab
