@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workshop.azure import login
-from workshop.azure.faults import Fault, worded
+from workshop.azure.faults import Fault
+from workshop.azure.wording import worded
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

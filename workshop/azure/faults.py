@@ -1,4 +1,4 @@
-"""What Azure says when it does not do what was asked: whether it passes, and in one clear sentence when not.
+"""What Azure says when it does not do what was asked, and whether that passes by itself. wording.py tells it.
 
 The codes are those of ARM, AKS and the resource providers; several of them come both as an answer's status and as
 the outcome of an operation that was accepted. Throttling shows in three ways: status 429 or 503 with a Retry-After
@@ -11,8 +11,6 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
-
-from workshop.runbook.errors import UsageError, WorkshopError
 
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _LONGEST = 600.0
@@ -35,24 +33,6 @@ _BUSY_TEXT = re.compile(
     r"in progress|being (deleted|updated|created)|another operation|is (creating|updating)", re.I
 )
 _QUOTA = re.compile(r"quota|limit reached|exceeding approved", re.I)
-_FIGURES = (
-    ("limit", r"(?:current )?limit\W+(\d+)"),
-    ("used", r"(?:current )?usage\W+(\d+)"),
-    ("left", r"left regional vcpu quota\W+(\d+)|quota left\W+(\d+)|remaining\D{0,20}(\d+)"),
-    ("needed", r"additional required\W+(\d+)|requested quota\W+(\d+)|requested\W+(\d+)|required\W+(\d+)"),
-)
-_REGION = frozenset(
-    {
-        "LocationNotAvailableForResourceType",
-        "LocationNotAvailableForResourceGroup",
-        "RequestDisallowedByAzure",
-        "RequestDisallowedByPolicy",
-        "SkuNotAvailable",
-        "VMSizeNotSupported",
-        "NoRegisteredProviderFound",
-        "LocationNotSupported",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,66 +123,6 @@ def read_error(body: Any) -> tuple[str, str]:
     return code, message
 
 
-def worded(tried: str, fault: Fault, subscription: str, location: str) -> WorkshopError:
-    """One sentence on what came back, the likeliest cause and what to do."""
-    from workshop.azure.login import no_credential
-
-    if fault.login:
-        return no_credential(tried)
-    if fault.quota and not fault.throttled:
-        return WorkshopError(
-            tried,
-            f"the quota of {location} is not enough{_figures(fault.message)} ({fault.code})",
-            cause="the subscription may have no more of it in this region: ask for more, or for fewer or smaller "
-            "nodes (azure.nodes), or use another region (azure.location)",
-            next_command=f"az vm list-usage --location {location} --output table",
-        )
-    if fault.code in _REGION:
-        return WorkshopError(
-            tried,
-            f"{location} does not allow it: {fault.message} ({fault.code})",
-            cause="the region, or a policy of the subscription, does not offer this kind or size there",
-            next_command=f"az account list-locations --output table, then set azure.location (now {location})",
-        )
-    if fault.code in ("AuthorizationFailed", "LinkedAuthorizationFailed") or fault.status == 403:
-        return WorkshopError(
-            tried,
-            fault.message,
-            cause="this login lacks the role: Contributor makes the resources, and role assignments take Role "
-            "Based Access Control Administrator (or Owner) as well",
-            next_command=f"az role assignment list --subscription {subscription} --output table",
-        )
-    if fault.code in ("SubscriptionNotFound", "InvalidSubscriptionId", "InvalidAuthenticationTokenTenant"):
-        return UsageError(
-            tried,
-            f"{fault.message} ({fault.code})",
-            cause=f"azure.subscription is {subscription}, which this login (or its tenant) does not have",
-            next_command="az account list --output table",
-        )
-    if fault.status == 401:
-        return UsageError(
-            tried,
-            f"the login is not accepted: {fault.message} ({fault.code})",
-            cause="it has expired, or is for another tenant",
-            next_command="az login",
-        )
-    if fault.status == 0:
-        return WorkshopError(
-            tried,
-            f"no answer: {fault.message}",
-            cause="this machine does not reach Azure's control plane (network, proxy or firewall), or it is down",
-            next_command="invoke doctor",
-        )
-    cause = ""
-    if fault.throttled:
-        cause = "too many requests of this subscription; the limit is by the hour, so wait before trying again"
-    elif fault.status >= 500:
-        cause = "a fault at Azure (https://status.azure.com); the same command goes on from here"
-    elif fault.busy:
-        cause = "another operation on it is under way; the same command goes on from here"
-    return WorkshopError(tried, f"{fault.message} ({fault.code or fault.status})", cause=cause)
-
-
 def _answer(error: Any) -> tuple[int, Any, Any]:
     response = error.response
     if response is None:
@@ -239,14 +159,6 @@ def _delay_in(message: str) -> float | None:
     if not found:
         return None
     return float(found[1]) * (60.0 if found[2].lower().startswith("min") else 1.0)
-
-
-def _figures(message: str) -> str:
-    found = []
-    for name, pattern in _FIGURES:
-        if match := re.search(pattern, message, re.I):
-            found.append(f"{name} {next(group for group in match.groups() if group)}")
-    return ": " + ", ".join(found) if found else f": {message}"
 
 
 def _short(error: Exception) -> str:

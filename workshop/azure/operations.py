@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.azure.compare import Object, merged
 from workshop.azure.connection import ATTEMPTS, Azure, NotFound, Unsettled
-from workshop.azure.faults import Fault, worded
+from workshop.azure.faults import Fault
 from workshop.azure.resource import Resource, is_busy, state_of
+from workshop.azure.wording import worded
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal
