@@ -48,9 +48,18 @@ KINDS = (
             "status": 409,
             "body": {"error": {"code": "AnotherOperationInProgress", "message": "Another operation ..."}},
         },
+        {
+            "status": 409,
+            "body": {
+                "error": {
+                    "code": "RegistryOperationInProgress",
+                    "message": "Another operation (Creating) is in progress",
+                }
+            },
+        },
         {"status": 401, "body": {"error": {"code": "ExpiredAuthenticationToken", "message": "has expired"}}},
     ],
-    ids=["header", "body", "nested", "busy", "expired"],
+    ids=["header", "body", "nested", "busy", "busy by its text", "expired"],
 )
 async def test_what_passes_by_itself_is_waited_for(fault: dict[str, Any], arm: Arm, session: Session) -> None:
     arm.set(faults=[{"method": "PUT", "path": "managedClusters/primary", **fault}])

@@ -85,8 +85,10 @@ class Fault:
 
     @property
     def busy(self) -> bool:
-        """Something else is under way on this resource, and has to end first."""
-        return self.code in _BUSY and bool(_BUSY_TEXT.search(self.message)) and not self.quota
+        """Something else is under way on this resource, and has to end first. Of a 409 the text decides: each
+        provider has codes of its own for it."""
+        conflict = self.status == 409 or self.code in _BUSY
+        return conflict and bool(_BUSY_TEXT.search(self.message)) and not self.quota
 
     @property
     def quota(self) -> bool:
