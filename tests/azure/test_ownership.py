@@ -69,6 +69,18 @@ async def test_a_property_that_cannot_be_changed_is_refused_with_what_to_do(arm:
     assert {each["method"] for each in arm.requests()} == {"GET"}
 
 
+async def test_another_location_advises_nothing_that_would_delete_what_is_somebody_else_s(
+    session: Session,
+) -> None:
+    await session.converge("azure.group")
+    session.settings = msgspec.structs.replace(session.settings, location="northeurope")
+    assert await session.run("azure.group") == 2
+    for error in session.errors:
+        assert isinstance(error, UsageError)
+        assert error.tried.startswith("change location of the resource group")
+        assert error.next_command == "invoke lab.azure.cleanup"
+
+
 @pytest.mark.parametrize("lab", ["azure.group", "azure.vnet", "azure.acr"])
 async def test_a_changed_tag_is_one_put_for_each_resource(lab: str, arm: Arm, session: Session) -> None:
     await session.converge()

@@ -52,6 +52,11 @@ class Group(Resource):
     def remove_commands(self) -> tuple[str, ...]:
         return (f"az group delete --name {self.name}",)
 
+    @property
+    def discard_command(self) -> str:
+        """`az group delete` would take along whatever else is in it."""
+        return "invoke lab.azure.cleanup"
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

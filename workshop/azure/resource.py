@@ -83,6 +83,11 @@ class Resource(ABC):
         return (f"az resource delete --ids {self.id}",)
 
     @property
+    def discard_command(self) -> str:
+        """What is advised for one that has to be made anew: it must remove nothing that is not the workshop's."""
+        return self.remove_commands[0]
+
+    @property
     def settings(self) -> settings.Azure:
         return self.azure.settings
 
@@ -139,7 +144,7 @@ class Resource(ABC):
                     f"it is {difference.found!r}, wanted is {difference.wanted!r}: Azure cannot change it in place",
                     cause="the profile was changed after it was made. Set it back, or delete it and run this "
                     "again: the workshop never makes anything anew by itself",
-                    next_command=self.remove_commands[0],
+                    next_command=self.discard_command,
                 )
 
     def is_fixed(self, difference: Difference) -> bool:
