@@ -8,6 +8,7 @@ import pytest
 
 from tests.azure.world import QUICK, Arm, Session, twice
 from workshop.azure.cluster import Cluster
+from workshop.azure.registry import Registry
 from workshop.runbook.events import Waiting
 
 CLUSTER = "PUT mesh-workshop/primary"
@@ -62,6 +63,28 @@ async def test_one_that_has_failed_meanwhile_is_begun_again(arm: Arm, session: S
     await session.converge()
     assert any("did not come up" in text for text in session.told)
     assert arm.sent("PUT").count(CLUSTER) == 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by its token", "by its state"])
+async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm, session: Session) -> None:
+    await session.converge("azure.acr")
+    arm.set(durations={**QUICK, "registries": 0.6})
+    registry = Registry(session.azure)
+    run = asyncio.create_task(session.run("azure.cleanup"))
+    begun = False
+    while not begun:
+        await asyncio.sleep(0.01)
+        begun = session.journal.operation(registry.id) is not None
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    if not known:
+        session.forget()
+    await session.converge("azure.acr")
+    begun = [text for text in session.told if "an earlier run has begun" in text]
+    assert begun == ["an earlier run has begun to delete it; waiting for that very operation"] * known
+    waits = [each.what for each in session.events if isinstance(each, Waiting) and "registry" in each.what]
+    assert waits[0] == f"delete the {registry.title}"
+    assert waits[-1] == registry.title
 
 
 async def test_a_wait_shows_the_state_and_how_long_it_usually_takes(arm: Arm, session: Session) -> None:

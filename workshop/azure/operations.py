@@ -162,7 +162,7 @@ class Operations:
             self._tell(f"what an earlier run had written down is of no use any more ({error})")
             self._journal.end(resource_id, succeeded=False)
             return False
-        self._tell("an earlier run has begun it; waiting for that very operation")
+        self._tell(f"an earlier run has begun to {_verb(kind)} it; waiting for that very operation")
         return await self._followed(resource_id, kind, patient, started, resource)
 
     async def _followed(
@@ -174,7 +174,7 @@ class Operations:
         seen = False
         try:
             while not patient.finished():
-                self._waiting(resource, patient.state, started, usual)
+                self._waiting(resource, _verb(kind), patient.state, started, usual)
                 await self._run.cuttable(self._azure.call(f"ask how far it is: {kind}", patient.ask))
                 self._refuse_endless(limit, resource, patient.state)
                 if not patient.finished():
@@ -195,10 +195,11 @@ class Operations:
     async def _watched(self, resource: Resource, live: Object | None) -> Object | None:
         """Wait for an operation of which only the resource tells."""
         started, limit = time.time(), time.monotonic() + resource.limit
-        usual = self._usual(f"create {resource.kind}", resource)
+        verb = "delete" if state_of(live) == "Deleting" else "create"
+        usual = self._usual(f"{verb} {resource.kind}", resource)
         try:
             while is_busy(live):
-                self._waiting(resource, state_of(live), started, usual)
+                self._waiting(resource, verb, state_of(live), started, usual)
                 await self._sleep(self._azure.polling)
                 live = await self._look(resource)
                 self._refuse_endless(limit, resource, state_of(live))
@@ -222,10 +223,11 @@ class Operations:
         usual = self._journal.usual(kind)
         return resource.usual if usual is None else usual
 
-    def _waiting(self, resource: Resource, state: str, started: float, usual: float) -> None:
+    def _waiting(self, resource: Resource, verb: str, state: str, started: float, usual: float) -> None:
+        what = f"{verb} the {resource.title}" if verb == "delete" else resource.title
         text = f"{state or 'accepted'}, usually {_duration(usual)}"
         waited = time.time() - started
-        self._run.emit(events.Waiting(self._run.lab, resource.title, text, waited, resource.limit))
+        self._run.emit(events.Waiting(self._run.lab, what, text, waited, resource.limit))
 
     def _tell(self, text: str) -> None:
         self._run.emit(events.Told(self._run.lab, text))
@@ -258,6 +260,11 @@ class _Patience:
             if delay is not None and self._attempt < ATTEMPTS:
                 return delay
         raise worded(self._tried, fault, self._azure.subscription, self._azure.settings.location) from error
+
+
+def _verb(kind: str) -> str:
+    """Of a kind of operation as the journal has it: "delete AKS cluster"."""
+    return kind.partition(" ")[0]
 
 
 def _duration(seconds: float) -> str:
