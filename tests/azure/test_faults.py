@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.azure.world import Arm, Session, twice
+from workshop.azure.cluster import Cluster
 from workshop.runbook.errors import WorkshopError
 
 LOST = {"status": 502, "acts": True}
@@ -121,3 +122,23 @@ async def test_a_login_without_the_right_is_told_with_the_roles(arm: Arm, sessio
     (first, *_) = session.errors
     assert isinstance(first, WorkshopError)
     assert "Contributor" in first.cause
+
+
+async def test_an_operation_that_fails_is_told_with_what_to_do(arm: Arm, session: Session) -> None:
+    error = {"code": "ControlPlaneAddOnsNotReady", "message": "Pods not in running status: coredns"}
+    arm.set(failures=[{"type": "Microsoft.ContainerService/managedClusters", "times": 9, "error": error}])
+    assert await session.run("azure.aks") == 1
+    (failed, *_) = session.errors
+    assert isinstance(failed, WorkshopError)
+    assert failed.came_back == "Pods not in running status: coredns (ControlPlaneAddOnsNotReady)"
+    assert "the same command tries it again" in failed.cause
+    assert f"activity-log list --resource-id {Cluster(session.azure).id} " in failed.next_command
+
+
+async def test_a_body_that_azure_refuses_is_told_with_what_to_do(arm: Arm, session: Session) -> None:
+    body = {"error": {"code": "InvalidParameter", "message": "The value of parameter x is invalid."}}
+    arm.set(faults=[{"method": "PUT", "path": "mesh-workshop[?]", "status": 400, "body": body, "times": 9}])
+    assert await session.run("azure.group") == 1
+    (failed, *_) = session.errors
+    assert isinstance(failed, WorkshopError)
+    assert "a setting of the profile" in failed.cause

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_ACCEPTED = 200
 _LONGEST = 600.0
 """A delay beyond this many seconds is told instead of waited for."""
 
@@ -69,7 +70,11 @@ class Fault:
     def failed(cls, outcome: Any) -> Fault:
         """Of an operation that was accepted and did not succeed: its last status."""
         code, message = read_error(outcome)
-        return cls(200, code or "OperationFailed", message or "the operation failed, without saying why")
+        return cls(_ACCEPTED, code or "OperationFailed", message or "the operation failed, without saying why")
+
+    @property
+    def accepted(self) -> bool:
+        return self.status == _ACCEPTED
 
     @property
     def not_found(self) -> bool:

@@ -51,7 +51,7 @@ class Operations:
     async def converge(self, resource: Resource) -> None:
         """Make it as wanted. Raises UsageError for what is not the workshop's or cannot be changed, WorkshopError
         with what Azure says."""
-        patience = _Patience(self._azure, f"make the {resource.title}")
+        patience = _Patience(self._azure, f"make the {resource.title}", resource.id)
         registered = False
         while True:
             live = await self._settled(resource)
@@ -76,7 +76,7 @@ class Operations:
 
     async def remove(self, resource: Resource) -> None:
         """Remove it when it is this workshop's; one that is not there is no error."""
-        patience = _Patience(self._azure, f"delete the {resource.title}")
+        patience = _Patience(self._azure, f"delete the {resource.title}", resource.id)
         while True:
             live = await self._settled(resource, wanted=False)
             if live is None:
@@ -98,7 +98,7 @@ class Operations:
         self, resource_id: str, doing: str, kind: str, start: Callable[..., Any], resource: Resource
     ) -> None:
         """An operation that leaves no resource of its own (the import of an image): resumed, or begun."""
-        patience = _Patience(self._azure, doing)
+        patience = _Patience(self._azure, doing, resource.id)
         while True:
             try:
                 if known := self._journal.operation(resource_id):
@@ -244,8 +244,8 @@ class Operations:
 class _Patience:
     """How long one change is tried: a few times for faults, for minutes while something else is under way."""
 
-    def __init__(self, azure: Azure, tried: str) -> None:
-        self._azure, self._tried = azure, tried
+    def __init__(self, azure: Azure, tried: str, resource_id: str) -> None:
+        self._azure, self._tried, self._resource_id = azure, tried, resource_id
         self._attempt, self._busy_since = 0, time.monotonic()
 
     def next(self, error: Unsettled | Failed) -> float:
@@ -259,7 +259,9 @@ class _Patience:
             delay = fault.delay(self._attempt, self._azure.backoff)
             if delay is not None and self._attempt < ATTEMPTS:
                 return delay
-        raise worded(self._tried, fault, self._azure.subscription, self._azure.settings.location) from error
+        raise worded(
+            self._tried, fault, self._azure.subscription, self._azure.settings.location, self._resource_id
+        ) from error
 
 
 def _verb(kind: str) -> str:

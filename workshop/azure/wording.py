@@ -27,8 +27,9 @@ _REGION = frozenset(
 )
 
 
-def worded(tried: str, fault: Fault, subscription: str, location: str) -> WorkshopError:
-    """One sentence on what came back, the likeliest cause and what to do."""
+def worded(tried: str, fault: Fault, subscription: str, location: str, resource_id: str = "") -> WorkshopError:
+    """One sentence on what came back, the likeliest cause and what to do. `resource_id` is of what was to be
+    changed."""
     from workshop.azure.login import no_credential
 
     if fault.login:
@@ -77,14 +78,26 @@ def worded(tried: str, fault: Fault, subscription: str, location: str) -> Worksh
             cause="this machine does not reach Azure's control plane (network, proxy or firewall), or it is down",
             next_command="invoke doctor",
         )
-    cause = ""
+    cause, next_command = _likeliest(fault, resource_id)
+    return WorkshopError(
+        tried, f"{fault.message} ({fault.code or fault.status})", cause=cause, next_command=next_command
+    )
+
+
+def _likeliest(fault: Fault, resource_id: str) -> tuple[str, str]:
+    """Cause and next command of what has no code of its own here."""
+    show = f"az resource show --ids {resource_id}" if resource_id else ""
     if fault.throttled:
-        cause = "too many requests of this subscription; the limit is by the hour, so wait before trying again"
-    elif fault.status >= 500:
-        cause = "a fault at Azure (https://status.azure.com); the same command goes on from here"
-    elif fault.busy:
-        cause = "another operation on it is under way; the same command goes on from here"
-    return WorkshopError(tried, f"{fault.message} ({fault.code or fault.status})", cause=cause)
+        return "too many requests of this subscription; the limit is by the hour, so wait before trying again", ""
+    if fault.status >= 500:
+        return "a fault at Azure (https://status.azure.com); the same command goes on from here", ""
+    if fault.busy:
+        return "another operation on it is under way; the same command goes on from here", show
+    if fault.accepted:
+        cause = "Azure took it on and could not finish it; the same command tries it again"
+        events = f"az monitor activity-log list --resource-id {resource_id} --status Failed --offset 1d"
+        return f"{cause}, and Azure's log of the resource may say more", events if resource_id else ""
+    return "Azure refuses it as it is asked for: a setting of the profile may not suit it", show
 
 
 def _figures(message: str) -> str:
