@@ -12,6 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from workshop.azure.login import LoginFailed
+from workshop.azure.unreached import Unreached
+
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _ACCEPTED = 200
 _LONGEST = 600.0
@@ -38,33 +41,35 @@ _QUOTA = re.compile(r"quota|limit reached|exceeding approved", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`status` is 0 when there was no answer: the connection was not made (`sent` False), or broke."""
+    """`status` is 0 when there was no answer: the connection was not made, or broke (`unreached` tells)."""
 
     status: int
     code: str
     message: str
     retry_after: float | None = None
-    sent: bool = True
-    login: bool = False
+    login: LoginFailed | None = None
+    unreached: Unreached | None = None
 
     @classmethod
     def of(cls, error: Exception) -> Fault | None:
         """None for an exception that is not Azure's."""
         from azure.core import exceptions
 
-        if isinstance(error, exceptions.ClientAuthenticationError) and error.response is None:
-            return cls(401, "NoCredential", str(error), login=True)
-        if isinstance(error, exceptions.HttpResponseError):
-            status, headers, body = _answer(error)
+        if isinstance(error, LoginFailed):
+            return cls(401, "LoginFailed", str(error), login=error)
+        if isinstance(error, exceptions.HttpResponseError) and error.response is not None:
+            status, headers, body = _answer(error.response)
             code, message = read_error(body)
             return cls(status, code, message or str(error.message), _retry_after(headers))
-        if isinstance(error, exceptions.ServiceRequestError):
-            return cls(0, "Unreachable", _short(error), sent=False)
         if isinstance(error, exceptions.AzureError):
-            return cls(0, "NoAnswer", _short(error))
+            return cls._unanswered(Unreached.read(str(error)) or Unreached("", str(error)))
         if isinstance(error, json.JSONDecodeError):  # a proxy's page, or a body that was cut off
-            return cls(0, "NoAnswer", f"what came back is not JSON ({error})")
+            return cls._unanswered(Unreached("", f"what came back is not JSON ({error})"))
         return None
+
+    @classmethod
+    def _unanswered(cls, unreached: Unreached) -> Fault:
+        return cls(0, "NoAnswer", str(unreached), unreached=unreached)
 
     @classmethod
     def failed(cls, outcome: Any) -> Fault:
@@ -105,7 +110,7 @@ class Fault:
 
     def delay(self, attempt: int, backoff: float) -> float | None:
         """Seconds until trying again makes sense, None when it does not. `attempt` counts from 1."""
-        if self.quota and not self.throttled:
+        if self.login or (self.quota and not self.throttled):
             return None
         named = self.retry_after if self.retry_after is not None else _delay_in(self.message)
         passing = self.status in _PASSING or self.throttled or self.busy or self.code == "PrincipalNotFound"
@@ -130,10 +135,7 @@ def read_error(body: Any) -> tuple[str, str]:
     return code, message
 
 
-def _answer(error: Any) -> tuple[int, Any, Any]:
-    response = error.response
-    if response is None:
-        return int(error.status_code or 0), {}, {}
+def _answer(response: Any) -> tuple[int, Any, Any]:
     try:
         body = json.loads(response.text())
     except Exception:  # a body that is cut off, not text, or not JSON says nothing more than the status
@@ -166,12 +168,3 @@ def _delay_in(message: str) -> float | None:
     if not found:
         return None
     return float(found[1]) * (60.0 if found[2].lower().startswith("min") else 1.0)
-
-
-def _short(error: Exception) -> str:
-    """The SDK nests what urllib3 and the operating system say; the last part is what happened."""
-    text = str(error)
-    found = re.search(
-        r"(?:\[Errno -?\d+\] |Failed to resolve [^()]*|timed out|certificate verify failed[^()]*).*", text
-    )
-    return (found[0] if found else text).rstrip(")'\" ")

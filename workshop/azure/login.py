@@ -3,16 +3,24 @@
 The SDK's default chain tries nine ways and ends in fifteen lines of why each of them failed. Three are enough, and
 their names are the error: variables of a service principal, a login with `az`, a login with `azd`. The latter two
 start a process for each token, which is why one token serves all clients until it is about to expire.
+
+The chain is not the SDK's either: that makes one text of all failures, and to a person a way that is not set up and
+one whose login is refused are different things.
 """
 
 from __future__ import annotations
 
+import functools
+import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workshop.runbook.errors import UsageError
+from workshop.azure.unreached import Unreached
+from workshop.runbook.errors import UsageError, WorkshopError
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
@@ -20,10 +28,83 @@ if TYPE_CHECKING:
 _EARLY = 300.0
 """Seconds before its end at which a token is not used any more, as the SDK does."""
 
+_NETWORK = {"connection_timeout": 10.0, "read_timeout": 10.0, "retry_total": 1}
+"""How Entra ID is asked; by default for up to five minutes an attempt, ten times."""
+
+_LONGEST = 200
+"""Letters of what a login says that are repeated."""
+
+
+@dataclass
+class Way:
+    """One way to a token; `cause` and `next_command` are for when its login is refused."""
+
+    name: str
+    make: Callable[[], TokenCredential]
+    cause: str
+    next_command: str
+
+    @functools.cached_property
+    def credential(self) -> TokenCredential:
+        return self.make()
+
+
+class LoginFailed(Exception):
+    """There is no token: the login of `way` was refused, or, without one, no way is set up. `said` is what came
+    back."""
+
+    def __init__(self, said: str, way: Way | None = None) -> None:
+        super().__init__(said)
+        self._said, self._way = said, way
+
+    def worded(self, tried: str) -> WorkshopError:
+        if unreached := Unreached.read(self._said):
+            return unreached.worded(tried)
+        if self._way is None:
+            return UsageError(
+                tried,
+                "there is no credential for Azure" + (f": {self._said}" if self._said else ""),
+                cause="log in with `az login` or `azd auth login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and "
+                "AZURE_CLIENT_SECRET for a service principal",
+                next_command="az account get-access-token" if self._said else "az login",
+            )
+        return UsageError(
+            tried,
+            f"{self._way.name} gives no token: {_sentence(self._said)}",
+            cause=self._way.cause,
+            next_command=self._way.next_command,
+        )
+
+
+class Chain:
+    """The first way that is set up. One whose login is refused ends the search, as in the SDK: a person who has
+    set it up means it. Raises LoginFailed."""
+
+    def __init__(self, *ways: Way) -> None:
+        self.ways = ways
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        from azure.identity import CredentialUnavailableError
+
+        said = ""
+        for way in self.ways:
+            try:
+                return way.credential.get_token(*scopes, **options)
+            except CredentialUnavailableError as error:
+                if isinstance(error.__cause__, subprocess.TimeoutExpired):
+                    said = f"{way.name} did not answer within {error.__cause__.timeout:g} s"
+            except Exception as error:  # also a tenant's id that is none, or what MSAL raises
+                raise LoginFailed(str(error), way) from error
+        raise LoginFailed(said)
+
 
 class Shared:
     """A credential that keeps each token until shortly before it expires. `make` is called when the first token is
-    needed; used from any thread."""
+    needed; used from any thread.
+
+    A login that failed is not tried again in this run: those who ask at the same time would wait for it one after
+    the other, ten seconds each when `az` hangs.
+    """
 
     def __init__(self, make: Callable[[], TokenCredential]) -> None:
         self._make = make
@@ -31,13 +112,20 @@ class Shared:
         self._credential: TokenCredential | None = None
         self._tokens: dict[tuple[str, ...], tuple[AccessToken, float]] = {}
         """With when each was got."""
+        self._failed: LoginFailed | None = None
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         with self._lock:
+            if self._failed:
+                raise self._failed
             token, _ = self._tokens.get(scopes, (None, 0.0))
             if token is None or options.get("claims") or token.expires_on - time.time() < _EARLY:
                 self._credential = self._credential or self._make()
-                token = self._credential.get_token(*scopes, **options)
+                try:
+                    token = self._credential.get_token(*scopes, **options)
+                except LoginFailed as failed:
+                    self._failed = failed
+                    raise
                 self._tokens[scopes] = token, time.monotonic()
             return token
 
@@ -48,29 +136,37 @@ class Shared:
             self._tokens = {scopes: kept for scopes, kept in self._tokens.items() if kept[1] > before}
 
 
-def chain(tenant: str) -> TokenCredential:
+def chain(tenant: str) -> Chain:
     """The three ways, in order."""
-    from azure.identity import (
-        AzureCliCredential,
-        AzureDeveloperCliCredential,
-        ChainedTokenCredential,
-        EnvironmentCredential,
+    from azure.identity import AzureCliCredential, AzureDeveloperCliCredential, EnvironmentCredential
+
+    expired = "the login has expired or was taken back, or is for another tenant"
+    return Chain(
+        Way(
+            "the service principal of AZURE_CLIENT_ID",
+            lambda: EnvironmentCredential(**_NETWORK),
+            "one of AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET is wrong or has expired; no other "
+            "login is asked while they are set",
+            "unset AZURE_CLIENT_SECRET && az login",
+        ),
+        Way(
+            "`az`",
+            lambda: AzureCliCredential(tenant_id=tenant),
+            expired,
+            f"az login --tenant {tenant}" if tenant else "az login",
+        ),
+        Way(
+            "`azd`",
+            lambda: AzureDeveloperCliCredential(tenant_id=tenant),
+            expired,
+            f"azd auth login --tenant-id {tenant}" if tenant else "azd auth login",
+        ),
     )
 
-    return ChainedTokenCredential(
-        EnvironmentCredential(),
-        AzureCliCredential(tenant_id=tenant),
-        AzureDeveloperCliCredential(tenant_id=tenant),
-    )
 
-
-def no_credential(tried: str) -> UsageError:
-    """None of the three ways led to a token. What the chain says of each is not repeated: it is long, and none of
-    it says what to do."""
-    return UsageError(
-        tried,
-        "there is no credential for Azure",
-        cause="log in with `az login` or `azd auth login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and "
-        "AZURE_CLIENT_SECRET for a service principal",
-        next_command="az login",
-    )
+def _sentence(said: str) -> str:
+    """The first sentence that says something: of Entra ID's own error when there is one, else of the first line
+    that a tool marks as an error."""
+    found = re.search(r"AADSTS\d+.*", said) or re.search(r"(?<=ERROR: ).+", said) or re.search(r"\S.*", said)
+    first = re.split(r"\.(?:\s|$)| Trace ID:", found[0])[0] if found else "it does not say why"
+    return first if len(first) <= _LONGEST else f"{first[:_LONGEST]} ..."

@@ -30,10 +30,10 @@ _REGION = frozenset(
 def worded(tried: str, fault: Fault, subscription: str, location: str, resource_id: str = "") -> WorkshopError:
     """One sentence on what came back, the likeliest cause and what to do. `resource_id` is of what was to be
     changed."""
-    from workshop.azure.login import no_credential
-
     if fault.login:
-        return no_credential(tried)
+        return fault.login.worded(tried)
+    if fault.unreached:
+        return fault.unreached.worded(tried)
     if fault.quota and not fault.throttled:
         return WorkshopError(
             tried,
@@ -70,13 +70,6 @@ def worded(tried: str, fault: Fault, subscription: str, location: str, resource_
             f"the login is not accepted: {fault.message} ({fault.code})",
             cause="it has expired, or is for another tenant",
             next_command="az login",
-        )
-    if fault.status == 0:
-        return WorkshopError(
-            tried,
-            f"no answer: {fault.message}",
-            cause="this machine does not reach Azure's control plane (network, proxy or firewall), or it is down",
-            next_command="invoke doctor",
         )
     cause, next_command = _likeliest(fault, resource_id)
     return WorkshopError(
