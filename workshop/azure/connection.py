@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workshop.azure import login
+from workshop.azure import login, waits
 from workshop.azure.faults import Fault
 from workshop.azure.wording import worded
 
@@ -41,6 +41,12 @@ Object = dict[str, Any]
 ATTEMPTS = 5
 """How often something is tried before a fault that passes by itself is taken for one that does not."""
 
+_SILENCE = 60.0
+"""Seconds for which something is tried again while nothing at all comes back."""
+
+_CONNECT = 10.0
+"""Seconds that a connection may take. It takes milliseconds, or there is none."""
+
 _SCOPE = "https://management.azure.com/.default"
 
 
@@ -48,7 +54,8 @@ _SCOPE = "https://management.azure.com/.default"
 class Azure:
     """A tool of a run. `kubeconfig` is the workshop's own, `ca` the certificate authority of an endpoint that is
     not Azure's. `polling` is the seconds between two looks at an operation that names no interval itself,
-    `backoff` those before a second attempt (they double), `timeout` those that one answer may take."""
+    `backoff` those before a second attempt (they double), `timeout` those that one answer may take. `attempts` is
+    how often something is looked at before its fault is told."""
 
     subscription: str
     tenant: str
@@ -59,7 +66,8 @@ class Azure:
     credential: Callable[[], TokenCredential] | None = None
     polling: float = 10.0
     backoff: float = 0.8
-    timeout: float = 60.0
+    timeout: float = 30.0
+    attempts: int = ATTEMPTS
     looked: list[bool] = field(default_factory=list, init=False, repr=False)
     """Not empty once everything was looked at (facts.py)."""
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
@@ -67,7 +75,7 @@ class Azure:
 
     @functools.cached_property
     def shared_credential(self) -> login.Shared:
-        _quieten()
+        _quieten()  # before the first token: the credentials log what they fail for
         return login.Shared(self.credential or (lambda: login.chain(self.tenant)))
 
     def resources(self) -> ResourceManagementClient:
@@ -129,16 +137,33 @@ class Azure:
 
     @property
     def _options(self) -> dict[str, Any]:
+        return {"base_url": self.endpoint, "policies": self._policies, **self._transport}
+
+    @property
+    def _transport(self) -> dict[str, Any]:
         options: dict[str, Any] = {
-            "base_url": self.endpoint,
-            "policies": self._policies,
-            "connection_timeout": self.timeout,
+            "connection_timeout": min(_CONNECT, self.timeout),
             "read_timeout": self.timeout,
         }
         if self.ca:
             # An endpoint of this machine: no proxy of the environment is asked for it.
             options |= {"connection_verify": str(self.ca), "use_env_settings": False}
         return options
+
+    async def reach(self) -> float:
+        """Seconds until Azure answers, whatever it says: it takes no login to be refused. Raises WorkshopError."""
+
+        def ask() -> float:
+            from azure.core import PipelineClient
+            from azure.core.pipeline import policies
+            from azure.core.rest import HttpRequest
+
+            with PipelineClient(self.endpoint, policies=[policies.ProxyPolicy()], **self._transport) as client:
+                began = time.monotonic()
+                client.send_request(HttpRequest("GET", f"{self.endpoint}/subscriptions?api-version=2022-12-01"))
+                return time.monotonic() - began
+
+        return await self.call(f"reach {self.endpoint}", ask)
 
     async def get(self, resource_id: str, api_version: str, query: dict[str, str] | None = None) -> Object | None:
         """The resource as Azure describes it; None when it (or its group) is not there."""
@@ -161,10 +186,12 @@ class Azure:
         pass: of what changes something at once, of what looks after several attempts) and WorkshopError.
         """
         renewals = 2  # a token may have been fetched after the request began, and is then kept the first time
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt, first = 1, time.monotonic()
+        while True:
             began = time.monotonic()
+            missing = "no answer yet" + (f", attempt {attempt}" if attempt > 1 else "")
             try:
-                return await asyncio.to_thread(function)
+                return await waits.shown(waits.in_thread(function), tried, missing, self.timeout)
             except Exception as error:
                 fault = Fault.of(error)
                 if fault is None:
@@ -176,12 +203,13 @@ class Azure:
                 delay = fault.delay(attempt, self.backoff)
                 if fault.not_found:
                     raise NotFound(tried, fault) from error
-                if delay is None or (looks and attempt == ATTEMPTS):
+                silent = fault.unreached is not None and time.monotonic() - first > _SILENCE
+                if delay is None or (looks and (silent or attempt >= self.attempts)):
                     raise worded(tried, fault, self.subscription, self.settings.location) from error
                 if not looks:
                     raise Unsettled(tried, fault, delay) from error
-                await asyncio.sleep(delay)
-        raise AssertionError("the last attempt returns or raises")
+                attempt += 1
+                await waits.pause(delay, fault.summary)
 
 
 def _quieten() -> None:

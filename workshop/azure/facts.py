@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workshop.azure import waits
 from workshop.azure.cluster import Cluster
 from workshop.azure.compare import Object
 from workshop.azure.connection import Azure, together
@@ -34,7 +35,8 @@ class Live:
     resource: Resource
 
     async def observe(self, run: Run) -> Object | None:
-        return await self.resource.look()
+        with waits.shown_in(run):
+            return await self.resource.look()
 
 
 async def find(run: Run, resource: Resource) -> Object | None:

@@ -82,6 +82,11 @@ class Fault:
         return self.status == _ACCEPTED
 
     @property
+    def summary(self) -> str:
+        """The message in one short line."""
+        return (self.message.strip().splitlines() or [self.code])[0][:120]
+
+    @property
     def not_found(self) -> bool:
         return self.status == 404
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workshop.azure import waits
 from workshop.azure.compare import Object
 from workshop.azure.connection import Azure, NotFound
 from workshop.azure.resource import TAG, Resource
@@ -88,7 +89,8 @@ class Contents:
             ]
 
         try:
-            found = await azure.call(f"list what is in the group {name}", list_all)
+            with waits.shown_in(run):
+                found = await azure.call(f"list what is in the group {name}", list_all)
         except NotFound:
             return ()
         return tuple(sorted(found, key=lambda member: (member.type, member.name)))

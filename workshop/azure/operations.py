@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from workshop.azure import waits
 from workshop.azure.compare import Object, merged
 from workshop.azure.connection import ATTEMPTS, Azure, NotFound, Unsettled
 from workshop.azure.faults import Fault
@@ -29,6 +30,8 @@ from workshop.runbook.stop import Stopped
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
+
+T = TypeVar("T")
 
 _BUSY_LIMIT = 600.0
 """Seconds to wait for somebody else's operation to end, or for an identity to be known everywhere."""
@@ -71,7 +74,7 @@ class Operations:
                     raise
                 from workshop.azure.providers import register
 
-                await register(self._run, self._azure, resource.namespace)
+                await self._shown(register(self._run, self._azure, resource.namespace))
                 registered = True
 
     async def remove(self, resource: Resource) -> None:
@@ -125,7 +128,7 @@ class Operations:
         return live
 
     async def _look(self, resource: Resource) -> Object | None:
-        return await self._run.cuttable(resource.look())
+        return await self._shown(self._run.cuttable(resource.look()))
 
     async def _write(self, resource: Resource, verb: str, send: Callable[..., Any]) -> None:
         await self._begin(resource.id, f"{verb} the {resource.title}", f"{verb} {resource.kind}", send, resource)
@@ -141,7 +144,7 @@ class Operations:
             self._azure.polling,
             lambda token: self._journal.begin(resource_id, kind, f"{self._azure.endpoint} {token}"),
         )
-        poller = await self._azure.call(doing, lambda: send(polling=patient), looks=False)
+        poller = await self._shown(self._azure.call(doing, lambda: send(polling=patient), looks=False))
         if poller is not None:
             await self._followed(resource_id, kind, patient, started, resource)
 
@@ -175,7 +178,8 @@ class Operations:
         try:
             while not patient.finished():
                 self._waiting(resource, _verb(kind), patient.state, started, usual)
-                await self._run.cuttable(self._azure.call(f"ask how far it is: {kind}", patient.ask))
+                asking = self._azure.call(f"ask how far it is: {kind}", patient.ask)
+                await self._shown(self._run.cuttable(asking))
                 self._refuse_endless(limit, resource, patient.state)
                 if not patient.finished():
                     seen = True
@@ -211,10 +215,11 @@ class Operations:
     async def _pause(self, patience: _Patience, error: Unsettled | Failed) -> None:
         """Before looking again. Raises WorkshopError for a fault that does not pass, or has not in that time."""
         delay = patience.next(error)
-        self._run.emit(
-            events.Waiting(self._run.lab, "Azure", error.fault.message.splitlines()[0][:120], 0.0, delay)
-        )
-        await self._sleep(delay)
+        await self._shown(self._run.cuttable(waits.pause(delay, error.fault.summary)))
+
+    async def _shown(self, work: Awaitable[T]) -> T:
+        with waits.shown_in(self._run):
+            return await work
 
     async def _sleep(self, seconds: float) -> None:
         await self._run.cuttable(asyncio.sleep(seconds))

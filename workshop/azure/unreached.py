@@ -46,7 +46,7 @@ class Unreached:
     def worded(self, tried: str) -> WorkshopError:
         return WorkshopError(
             tried,
-            f"no answer: {self}",
+            str(self),
             cause="this machine does not reach Azure (network, DNS, proxy or firewall), or Azure is down",
             next_command=f"curl -I -m 10 https://{self.host}/" if self.host else "env | grep -i proxy",
         )
