@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.azure.world import Arm, Session
-from workshop.azure import connection, waits
+from workshop.azure import connection, doctor, waits
 from workshop.azure.connection import ATTEMPTS
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import Waiting
@@ -77,6 +77,13 @@ async def test_silence_ends_the_attempts_before_they_are_used_up(
     with pytest.raises(WorkshopError):
         await azure.get("/subscriptions/x", "2022-12-01")
     assert len(silent.taken) == 2
+
+
+async def test_doctor_asks_once(silent: Silence, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_PATIENCE", 0.2)
+    found = await doctor.examine(session.azure)
+    assert [(finding.name, finding.state) for finding in found] == [("login", "ok"), ("network", "fail")]
+    assert len(silent.taken) == 1
 
 
 @pytest.mark.usefixtures("at_once")

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ import pytest
 
 from tests.labs.conftest import BIN, Ran, Workshop
 from workshop.settings import ROOT
+
+NO_WAY = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +150,12 @@ def test_a_setting_that_azure_would_refuse(sandbox: Workshop, variable: str, val
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        ("url", "https://127.0.0.1:9", "Connection refused"),
-        ("token", "another", "InvalidAuthenticationToken"),
+        ("url", "https://127.0.0.1:9", "ok login logged in ✗ fail network 127.0.0.1:9: Connection refused"),
+        ("token", "another", "✗ fail subscription the login is not accepted"),
         (
             "subscription",
             "12345678-1234-1234-1234-123456789012",
-            "there is none 12345678-1234-1234-1234-123456789012",
+            "✗ fail subscription there is none 12345678-1234-1234-1234-123456789012",
         ),
     ],
 )
@@ -160,26 +165,28 @@ def test_an_azure_that_is_not_reached_or_does_not_know_us(
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps({**place, key: value}))
     ran = examined(sandbox)
     assert ran.status == 1
-    assert "fail Azure" in ran.said
     assert problem in ran.said
+    assert "invoke doctor" not in ran.said
 
 
 def test_no_credential_and_no_istioctl(sandbox: Workshop, tmp_path: Path) -> None:
-    """On Azure itself, without a login: nothing is asked of it."""
+    """On Azure itself, without a login and without a way to it: both are told, and nothing of the SDK's."""
     profile = tmp_path / "azure.yaml"
     profile.write_text(
         "target: azure\nistio: {download: 'http://127.0.0.1:9'}\n"
         "azure: {subscription: 12345678-1234-1234-1234-123456789012}\n"
     )
     unset = {name: "" for name in os.environ if name.startswith("AZURE_")}
-    ran = examined(sandbox, "-f", str(profile), PATH=str(tmp_path), HOME=str(tmp_path), **unset)
+    ran = examined(sandbox, "-f", str(profile), PATH=str(tmp_path), HOME=str(tmp_path), **NO_WAY, **unset)
     assert ran.status == 1
+    assert ran.said.startswith("What a run would find")
     assert "fail istioctl" in ran.said
     assert "curl -I http://127.0.0.1:9/" in ran.said
-    assert "there is no credential for Azure" in ran.said
+    assert "fail login there is no credential for Azure" in ran.said
+    assert "fail network the proxy that is set (HTTPS_PROXY): Connection refused" in ran.said
     for way in ("az login", "azd auth login", "AZURE_CLIENT_SECRET"):
         assert way in ran.said
-    assert "2 problems would make a run fail" in ran.said
+    assert "3 problems would make a run fail" in ran.said
 
 
 def test_a_broken_journal(sandbox: Workshop) -> None:
@@ -208,3 +215,23 @@ def test_a_cluster_that_nobody_adopted_or_that_is_not_there(sandbox: Workshop, t
     ran = examined(sandbox, "-f", str(profile))
     assert ran.status == 1
     assert "it has primary" in ran.said
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("lab.azure.group",)])
+def test_ctrl_c_ends_the_process_while_nothing_answers(
+    sandbox: Workshop, place: dict[str, str], words: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps({**place, "url": url}))
+        process = sandbox.start(*words)
+        taken, _ = silent.accept()
+        with taken:
+            process.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            said = process.communicate(timeout=30)[0]
+            took = time.monotonic() - began
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert took < 5  # an answer is waited for twice as long, and longer

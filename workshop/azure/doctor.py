@@ -1,6 +1,7 @@
 """What would make the azure labs fail, found before they run. Only looks, all at the same time.
 
-Who is logged in is asked first: without an answer to that, everything else would fail for the same reason.
+Whether there is a login and whether Azure is reached is asked first, and then for the subscription: without those,
+everything else would fail for the same reason. Each look is one short attempt: somebody waits for the table.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import time
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 from workshop.azure.cluster import Cluster
@@ -22,6 +23,9 @@ from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import UsageError, WorkshopError
 
 _SUBSCRIPTION_API, _COMPUTE_API, _SKUS_API = "2022-12-01", "2024-07-01", "2021-07-01"
+_PATIENCE = 10.0
+"""Seconds that one answer may take."""
+
 _PLACES: tuple[Any, ...] = ("primary", "secondary")
 
 
@@ -31,10 +35,12 @@ async def examine(azure: Azure) -> list[Finding]:
         validate(azure.settings)
     except UsageError as error:
         return [_failed("settings", error)]
-    try:
-        account = [await _login(azure), *await _subscription(azure)]
-    except WorkshopError as error:
-        return [_failed("Azure", error)]
+    azure = replace(azure, timeout=_PATIENCE, attempts=1)
+    account: list[Finding] = await together(_look("login", _login(azure)), _look("network", _network(azure)))
+    if not _failing(account):
+        account.append(await _look("subscription", _subscription(azure)))
+    if _failing(account):
+        return account
     found = await together(
         *(_look(f"provider {namespace.partition('.')[2]}", _provider(azure, namespace)) for namespace in NEEDED),
         _look("Kubernetes version", _version(azure)),
@@ -54,6 +60,10 @@ async def _look(name: str, look: Awaitable[Finding]) -> Finding:
         return _failed(name, error)
     except NotFound as error:
         return Finding(name, "warn", f"Azure does not tell: {error}")
+
+
+def _failing(findings: list[Finding]) -> bool:
+    return any(finding.state == "fail" for finding in findings)
 
 
 def _failed(name: str, error: WorkshopError) -> Finding:
@@ -81,13 +91,12 @@ async def _login(azure: Azure) -> Finding:
     return Finding("login", "ok", f"{who}{f', tenant {tenant}' if tenant else ''}")
 
 
-async def _subscription(azure: Azure) -> list[Finding]:
-    """The subscription, and by the way how far Azure is."""
-    path = f"/subscriptions/{azure.subscription}"
-    azure.resources()  # importing the client is not what is measured
-    began = time.monotonic()
-    found = await azure.get(path, _SUBSCRIPTION_API)
-    took = time.monotonic() - began
+async def _network(azure: Azure) -> Finding:
+    return Finding("network", "ok", f"{azure.endpoint} answers in {await azure.reach() * 1000:.0f} ms")
+
+
+async def _subscription(azure: Azure) -> Finding:
+    found = await azure.get(f"/subscriptions/{azure.subscription}", _SUBSCRIPTION_API)
     if found is None:
         raise UsageError(
             "look at the subscription",
@@ -96,10 +105,9 @@ async def _subscription(azure: Azure) -> list[Finding]:
             next_command="az account list --output table",
         )
     name, state = found.get("displayName", azure.subscription), str(found.get("state", ""))
-    reached = Finding("network", "ok", f"{azure.endpoint} answers in {took * 1000:.0f} ms")
     if state != "Enabled":
-        return [reached, Finding("subscription", "fail", f"{name} is {state}", "az account list --output table")]
-    return [reached, Finding("subscription", "ok", f"{name}, tenant {found.get('tenantId', azure.tenant)}")]
+        return Finding("subscription", "fail", f"{name} is {state}", "az account list --output table")
+    return Finding("subscription", "ok", f"{name}, tenant {found.get('tenantId', azure.tenant)}")
 
 
 async def _provider(azure: Azure, namespace: str) -> Finding:
