@@ -68,7 +68,7 @@ async def test_one_that_has_failed_meanwhile_is_begun_again(arm: Arm, session: S
 @pytest.mark.parametrize("known", [True, False], ids=["by its token", "by its state"])
 async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm, session: Session) -> None:
     await session.converge("azure.acr")
-    arm.set(durations={**QUICK, "registries": 0.6})
+    arm.set(durations={**QUICK, "registries": 2.0})
     registry = Registry(session.azure)
     run = asyncio.create_task(session.run("azure.cleanup"))
     begun = False
@@ -77,6 +77,7 @@ async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm
         begun = session.journal.operation(registry.id) is not None
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
+    arm.set(durations=QUICK)
     if not known:
         session.forget()
     await session.converge("azure.acr")
