@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from . import regular_expressions
 from .durations import seconds
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
-_NOT_RE2 = re.compile(r"\(\?(?:[=!>(]|<[=!])|\\[1-9]")
-"""Look-around, atomic groups, conditions, back-references: Python has them, Envoy's expressions do not."""
+_LONGEST_REGEX = 1024
+_SYNTAX = "https://github.com/google/re2/wiki/Syntax"
 
 
 def host(name: str) -> Iterator[str]:
@@ -48,14 +49,14 @@ def duration(what: str, text: str | None) -> Iterator[str]:
         yield f"invalid {what}: invalid duration {text}"
 
 
-def regex(text: str) -> Iterator[str]:
+def regex(where: str, text: str) -> Iterator[str]:
+    if len(text.encode()) > _LONGEST_REGEX:
+        yield f'"{where}": regex is too large, max length allowed is {_LONGEST_REGEX}'
+        return
     try:
-        re.compile(text)
-    except re.error as error:
-        yield f"invalid regex {text}: {error}"
-    else:
-        if _NOT_RE2.search(text):
-            yield f"invalid regex {text}: invalid or unsupported Perl syntax"
+        regular_expressions.groups(text)
+    except ValueError as error:
+        yield f'"{where}": {error}; Istio uses RE2 style regex-based match ({_SYNTAX})'
 
 
 def percentage(written: Mapping[str, Any] | None) -> Iterator[str]:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .regular_expressions import LARGEST_PROGRAM
 from .xds.protobuf import TYPE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def bootstrap() -> dict[str, Any]:
 
     Sockets are named relative to Envoy's working directory (a socket's path may have 107 bytes only).
     Statistics come into being with the first use: it halves what a cluster that never gets a request costs.
+    Regular expressions may be as large as a real sidecar takes them; Envoy's own limit is a program of 100.
     Histograms are brought together when somebody asks for them (see `flushing`), not every five seconds.
     """
     stream: dict[str, Any] = {"resource_api_version": "V3", "ads": {}, "initial_fetch_timeout": "0s"}
@@ -38,6 +40,11 @@ def bootstrap() -> dict[str, Any]:
         "admin": {"address": {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}},
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_flush_on_admin": True,
+        "layered_runtime": {
+            "layers": [
+                {"name": "limits", "static_layer": {"re2.max_program_size.error_level": LARGEST_PROGRAM}},
+            ]
+        },
         "stats_config": {"use_all_default_tags": False},
         "dynamic_resources": {
             "ads_config": {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from . import checks, hosts
+from . import checks, hosts, regular_expressions
 from .durations import seconds
 from .faults import GRPC_STATUS
 from .header_changes import is_authority
@@ -165,8 +165,8 @@ def _rewrite(rewrite: Part) -> Iterator[str]:
         if not by_regex.get("match") or not by_regex.get("rewrite"):
             yield "UriRegexRewrite requires both Rewrite and Match fields to be specified"
         else:
-            yield from (problems := list(checks.regex(by_regex["match"])))
-            groups = 0 if problems else re.compile(by_regex["match"]).groups
+            yield from (problems := list(checks.regex("HTTPRewrite.UriRegexRewrite.Match", by_regex["match"])))
+            groups = 0 if problems else regular_expressions.groups(by_regex["match"])
             if any(int(number) > groups for number in re.findall(r"\\(\d)", by_regex["rewrite"])):
                 yield f"UriRegexRewrite {by_regex['rewrite']} names a group that {by_regex['match']} does not have"
 
@@ -236,7 +236,7 @@ def _cors(policy: Part) -> Iterator[str]:
         if not any(origin.values()):
             yield "'' is not a valid match type for CORS allow origins"
         elif "regex" in origin:
-            yield from checks.regex(origin["regex"])
+            yield from checks.regex("corsPolicy.allowOrigins", origin["regex"])
     for method in policy.get("allowMethods") or []:
         if method not in _CORS_METHODS:
             yield f'"{method}" is not a supported HTTP method'
@@ -276,7 +276,7 @@ def _string(pattern: Part, where: str) -> Iterator[str]:
     if "regex" in pattern:
         if not pattern["regex"]:
             yield f'"{where}": regex string match should not be empty'
-        yield from checks.regex(pattern["regex"])
+        yield from checks.regex(where, pattern["regex"])
 
 
 _CHECKS = {
