@@ -51,7 +51,7 @@ class WatchEvent:
 
 @dataclass(slots=True)
 class Admission:
-    """A write on its way in. An admission hook may change `object`, or raise ApiError to refuse it."""
+    """A write on its way in. A hook raises ApiError to refuse it; one of `admission` may also change `object`."""
 
     operation: Literal["CREATE", "UPDATE", "DELETE"]
     resource: Resource
@@ -92,6 +92,9 @@ class Cluster(Protocol):
     """The Kubernetes API, in-process. `resource` arguments are `Resource.key` strings."""
 
     admission: list[AdmissionHook]
+    """Called before an object is held against its kind's schema: its fields may be of any type."""
+    validation: list[AdmissionHook]
+    """Called afterwards, with what is going to be stored. These change nothing."""
 
     def resources(self) -> list[Resource]:
         """All that is served now, CRDs included."""

@@ -252,6 +252,25 @@ def test_admission_changes_and_refuses(cluster: LocalCluster) -> None:
     assert cluster.find("configmaps", "default", "one") is not None
 
 
+def test_what_validates_sees_what_admission_made_and_the_schema_allows(cluster: LocalCluster) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def fill(admission: Admission) -> None:
+        admission.object.setdefault("data", {}).setdefault("key", "filled")
+
+    def look(admission: Admission) -> None:
+        seen.append((admission.operation, admission.object["data"]["key"]))
+
+    cluster.validation.append(look)
+    cluster.admission.append(fill)
+    cluster.create("configmaps", {"metadata": {"name": "one", "namespace": "default"}}, manager="test")
+    cluster.edit("configmaps", "default", "one", lambda obj: obj["data"].update(key="x"), manager="test")
+    with pytest.raises(ApiError, match="a valid config key"):
+        cluster.edit("configmaps", "default", "one", lambda obj: obj["data"].update({"a b": "x"}), manager="test")
+    cluster.delete("configmaps", "default", "one")
+    assert seen == [("CREATE", "filled"), ("UPDATE", "x"), ("DELETE", "x")]
+
+
 async def test_a_watch_misses_nothing_from_the_moment_it_was_asked_for(cluster: LocalCluster) -> None:
     cluster.create("configmaps", config_map(), manager="test")
     events = cluster.watch("configmaps", WIDGETS)

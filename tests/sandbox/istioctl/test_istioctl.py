@@ -152,6 +152,8 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
         1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("http: [{", "http: [{delegate: {name: x}, ")
     )
     assert "spec.http[0].delegate: not supported by the sandbox" in refused
+    refused = sandbox.fails(1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("number: 80", 'number: "80"'))
+    assert 'spec.servers[0].port.number in body must be of type integer: "string"' in refused
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(RULES.replace("host: hello", "host: nobody"))
     done = sandbox.run("istioctl", "analyze", "-n", "shop", str(wrong))

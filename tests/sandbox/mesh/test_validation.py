@@ -237,7 +237,7 @@ def test_what_makes_no_sense_is_refused(kind: str, spec: dict, words: str) -> No
 
 def test_it_is_in_force_while_the_webhook_is_there() -> None:
     cluster = LocalCluster()
-    cluster.admission.append(validation.hook(cluster))
+    cluster.validation.append(validation.hook(cluster))
     for crd in crds():
         cluster.create(CRDS, crd, manager="test")
     bad = {"metadata": {"name": "r", "namespace": "default"}, "spec": http(delegate={})}

@@ -37,7 +37,7 @@ def delete(writer: Writer, resource: Resource, live: Object, how: Deletion) -> t
     metadata = live["metadata"]
     _check_preconditions(resource, metadata, how)
     admission = Admission("DELETE", resource, live, live, how.dry_run)
-    for hook in list(writer.admission):
+    for hook in [*writer.admission, *writer.validation]:
         hook(admission)
     resource = writer.registry.by_key(storage_key(resource))
     marked = clone(live)

@@ -25,6 +25,7 @@ class LocalCluster:
         self.registry = Registry()
         self.writer = Writer(self.store, self.registry)
         self.admission: list[AdmissionHook] = self.writer.admission
+        self.validation: list[AdmissionHook] = self.writer.validation
         CustomResources(self.writer)
         for name in _FIRST_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}}, manager="kube-apiserver")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ..cluster import Admission, AdmissionHook, ApiError, Object, Resource
 from ..schema.apply import track_update
@@ -48,6 +48,7 @@ class Writer:
         self.store = store
         self.registry = registry
         self.admission: list[AdmissionHook] = []
+        self.validation: list[AdmissionHook] = []
         self.after_write: list[Notice] = []
         """Called with what was stored; how the API notices CRDs."""
         self.after_removal: list[Notice] = []
@@ -64,9 +65,10 @@ class Writer:
             raise errors.already_exists(resource, metadata["name"])
         kind = self.registry.type_of(resource)
         default(resource, obj, kind)
-        self._admit("CREATE", resource, obj, None, write)
+        _ask(self.admission, Admission("CREATE", resource, obj, None, write.dry_run), write)
         default(resource, obj, kind)
         check(resource, obj, None, kind)
+        _ask(self.validation, Admission("CREATE", resource, obj, None, write.dry_run), write)
         strategies.complete_create(resource, obj)
         if strategies.counts_generations(resource, self.registry.is_custom(key)):
             metadata["generation"] = 1
@@ -84,10 +86,12 @@ class Writer:
         kind = self.registry.type_of(resource)
         default(resource, new, kind)
         if write.subresource is None:
-            self._admit("UPDATE", resource, new, old, write)
+            _ask(self.admission, Admission("UPDATE", resource, new, old, write.dry_run), write)
             default(resource, new, kind)
         if write.subresource is None or custom:
             check(resource, new, old, kind)
+        if write.subresource is None:
+            _ask(self.validation, Admission("UPDATE", resource, new, old, write.dry_run), write)
         if strategies.counts_generations(resource, custom) and _generation_changed(resource, old, new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
         if not write.tracked and new != old:
@@ -148,18 +152,11 @@ class Writer:
         if terminating(home):
             raise errors.namespace_terminating(resource, name, namespace)
 
-    def _admit(
-        self,
-        operation: Literal["CREATE", "UPDATE"],
-        resource: Resource,
-        obj: Object,
-        old: Object | None,
-        write: Write,
-    ) -> None:
-        admission = Admission(operation, resource, obj, old, write.dry_run)
-        for hook in list(self.admission):
-            hook(admission)
-        write.warnings.extend(admission.warnings)
+
+def _ask(hooks: Sequence[AdmissionHook], admission: Admission, write: Write) -> None:
+    for hook in list(hooks):
+        hook(admission)
+    write.warnings.extend(admission.warnings)
 
 
 def _generation_changed(resource: Resource, old: Object, new: Object) -> bool:

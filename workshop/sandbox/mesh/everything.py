@@ -33,7 +33,7 @@ class Mesh:
         self.control_plane = ControlPlane(cluster, self.data_plane)
         self.programs = programs(self.control_plane, self.data_plane)
         cluster.admission.append(injection.hook(cluster, lambda: self.control_plane.running))
-        cluster.admission.append(validation.hook(cluster))
+        cluster.validation.append(validation.hook(cluster))
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -23,7 +23,7 @@ WEBHOOK = "validation.istio.io"
 
 
 def hook(cluster: Cluster) -> Callable[[Admission], None]:
-    """An admission hook for `cluster`."""
+    """A validation hook for `cluster`."""
 
     def validate(admission: Admission) -> None:
         kind = admission.resource.kind

@@ -7,6 +7,7 @@ Pure functions on JSON values; the API server calls them in this order on every 
     defaults.default(resource, obj, crd_type)
     ... admission ...
     validate.check(resource, obj, old, crd_type)
+    ... hooks that only refuse ...
     apply.track_update(resource, old, obj, manager, now, subresource, crd_type)
 
 `crd_type` is the `Type` that `crd.establish` made for a version of a custom kind, None for built-in kinds.
