@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,3 +219,48 @@ def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
             sandbox("kubectl", "create", "deployment", "plain", "--image=curlimages/curl", "--", "sleep", "9")
             sandbox("kubectl", "rollout", "status", "deployment/plain", "--timeout=20s")
         assert words in sandbox.fails(status, *client, *arguments)
+
+
+REFUSED = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: refused, namespace: shop}
+spec:
+  hosts: [refused.example]
+  gateways: [gate]
+  http:
+  - match: [{uri: {regex: "/a{2000}"}}]
+    route: [{destination: {host: httpbin}}]
+"""
+
+
+def test_what_envoy_refuses_shows(sandbox: Sandbox, eventually: Callable[[Callable[[], Any]], Any]) -> None:
+    """Only without the webhook does it come to that."""
+    assert "error parsing regexp: invalid repeat count" in sandbox.fails(
+        1, "kubectl", "apply", "-f", "-", stdin=REFUSED
+    )
+
+    def status(*flags: str) -> list[list[str]]:
+        return [line.split() for line in sandbox("istioctl", "proxy-status", *flags).splitlines()]
+
+    columns = ["NAME", "CLUSTER", "CDS", "EDS", "LDS", "RDS", "ISTIOD", "VERSION"]
+    assert status("-v", "1")[0] == columns
+    assert {tuple(row[2:6]) for row in status("--verbosity=1")[1:]} == {("SYNCED",) * 4}
+    assert [row[-2:] for row in status()] == [["SUBSCRIBED", "TYPES"], *[["4", "(CDS,LDS,EDS,RDS)"]] * 3]
+    assert sandbox.run("istioctl", "proxy-status").stderr == ""
+
+    webhooks = json.loads(sandbox("kubectl", "get", "validatingwebhookconfigurations", "-o", "json"))
+    names = [item["metadata"]["name"] for item in webhooks["items"]]
+    sandbox("kubectl", "delete", "validatingwebhookconfigurations", *names)
+    sandbox("kubectl", "apply", "-f", "-", stdin=REFUSED)
+    eventually(lambda: "Refused by Envoy: configuration of" in sandbox.run("istioctl", "ps").stderr)
+    found = {row[0].partition("-")[0]: row[2:6] for row in status("-v1")[1:]}
+    assert found["istio"] == ["SYNCED", "SYNCED", "SYNCED", "ERROR"]
+    assert found["client"] == found["httpbin"] == ["SYNCED"] * 4
+    assert re.search(
+        r"ADS:RDS: ACK ERROR istio-ingressgateway-\S+ Internal:invalid repetition size: \{2000\}",
+        sandbox("kubectl", "logs", "-n", "istio-system", "deploy/istiod"),
+    )
+    sandbox("kubectl", "delete", "-f", "-", stdin=REFUSED)
+    eventually(lambda: "Refused" not in sandbox.run("istioctl", "ps").stderr)
+    assert "it is 0 or 1" in sandbox.fails(64, "istioctl", "proxy-status", "-v", "2")

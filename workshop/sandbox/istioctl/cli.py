@@ -110,7 +110,12 @@ COMMANDS = (
         "[FILE...]",
     ),
     Command(("x", "precheck"), "precheck", "Check whether Istio can safely be installed or upgraded", (_OUTPUT,)),
-    Command(("proxy-status",), "proxy_status", "Retrieves the synchronization status of each Envoy in the mesh"),
+    Command(
+        ("proxy-status",),
+        "proxy_status",
+        "Retrieves the synchronization status of each Envoy in the mesh",
+        (Flag("verbosity", "v", "Verbosity level: 0=default, 1=show all xDS types", default="0"),),
+    ),
     *(
         Command(("proxy-config", kind), "proxy_config", f"Retrieves {kind} of the Envoy in a pod", flags, _POD)
         for kind, flags in _PROXY_CONFIG.items()

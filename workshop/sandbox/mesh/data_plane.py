@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 from yarl import URL
@@ -20,12 +21,18 @@ from .envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
 from .flushing import flush
 from .proxies import Proxy
 from .xds import grpc_server
-from .xds.ads import Ads, Configuration
+from .xds.ads import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Ads, Configuration, Kind
 
 log = logging.getLogger(__name__)
 
 _START_SECONDS = 10
 _RESTART_SECONDS = 1.0
+
+TYPES: Mapping[str, Kind] = {"CDS": CLUSTERS, "LDS": LISTENERS, "EDS": ENDPOINTS, "RDS": ROUTES}
+"""The kinds of resources that a proxy gets, by the names of their discovery services."""
+
+Status = Literal["SYNCED", "ERROR", "NOT_SENT"]
+"""Envoy's (ConfigStatus)."""
 
 
 class DataPlane:
@@ -38,11 +45,13 @@ class DataPlane:
         self.proxies: dict[str, Proxy] = {}
         self.changed: list[Callable[[], None]] = []
         """Called when a proxy came or went."""
+        self.refusing: list[Callable[[Proxy, str, str], None]] = []
+        """Called when Envoy refuses something of a proxy's: which, the discovery service and the reason."""
         self._envoy = Envoy(directory)
         self._needed = asyncio.Event()
         if not lazy:
             self._needed.set()
-        self._ads = Ads()
+        self._ads = Ads(self._refused)
         self._parts: dict[str, Configuration] = {}
         self._version = self._in_effect = 0
         self._publishing = asyncio.Lock()
@@ -52,9 +61,25 @@ class DataPlane:
         self._progress = asyncio.Condition()
 
     @property
-    def refused(self) -> Mapping[str, str]:
-        """What Envoy did not take, and why."""
+    def refused(self) -> Mapping[tuple[Kind, str], str]:
+        """What Envoy did not take (kind and name), and why."""
         return self._ads.refused
+
+    def status(self, proxy: Proxy) -> Mapping[str, Status]:
+        """Of each discovery service, whether Envoy has taken what the proxy was given last."""
+        part = self._parts.get(proxy.id, Configuration())
+        return {service: self._status(kind, part.of(kind)) for service, kind in TYPES.items()}
+
+    def _status(self, kind: Kind, names: Iterable[str]) -> Status:
+        taken = [(kind, name) not in self._ads.refused for name in names]
+        return "NOT_SENT" if not taken else "SYNCED" if all(taken) else "ERROR"
+
+    def _refused(self, kind: Kind, name: str, why: str) -> None:
+        proxy = self.proxies.get(name.partition("/")[0])
+        if proxy is not None:
+            service = next(service for service, known in TYPES.items() if known == kind)
+            for callback in self.refusing:
+                callback(proxy, service, why)
 
     @property
     def pid(self) -> int | None:

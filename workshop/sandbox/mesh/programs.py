@@ -8,33 +8,16 @@ from workshop.sandbox.images.program import Container, Done, Factory, Program, P
 
 from .control_plane import ControlPlane
 from .data_plane import DataPlane
+from .istiod import Istiod
 from .pilot_agent import ProxyAgent
 
 
 def programs(control_plane: ControlPlane, data_plane: DataPlane) -> Mapping[str, Factory]:
     """Factories by image."""
     return {
-        "pilot": lambda container: Istiod(container, control_plane),
+        "pilot": lambda container: Istiod(container, control_plane, data_plane),
         "proxyv2": lambda container: _proxy(container, data_plane),
     }
-
-
-class Istiod(Program):
-    """The control plane is the sandbox's; while one of these runs, it works."""
-
-    def __init__(self, container: Container, control_plane: ControlPlane) -> None:
-        super().__init__(container)
-        self._control_plane, self._runs = control_plane, False
-
-    async def start(self) -> None:
-        self._control_plane.start()
-        self._runs = True
-        self.container.log("info\tthe sandbox's stand-in for istiod is ready")
-
-    async def stop(self, grace: float) -> None:
-        if self._runs:
-            self._runs = False
-            await self._control_plane.stop()
 
 
 def _proxy(container: Container, data_plane: DataPlane) -> Program:

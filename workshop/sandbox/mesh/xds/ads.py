@@ -6,8 +6,9 @@ endpoints, listeners, route tables, and last the clusters that nothing needs any
 Envoy has acknowledged the one before, so that when `publish` returns the change is in effect.
 
 Envoy subscribes to all clusters and listeners (wildcard), and by name to the endpoints and route tables that
-those refer to. A refusal (NACK) names its reason; it is logged and kept in `refused`, and the refused version is
-not sent again.
+those refer to. A refusal (NACK) names its reason, but not always the resource, and of several in one message Envoy
+may have looked at none: they are sent again in two halves, until what is refused is alone. That is logged and kept
+in `refused`, and not sent again before it changes.
 """
 
 from __future__ import annotations
@@ -57,10 +58,12 @@ class Configuration:
 class Ads:
     """The configuration of one Envoy. `handle` serves its stream; there is one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_refusal: Callable[[Kind, str, str], None]) -> None:
+        """`on_refusal` is told the kind, the name and Envoy's reason."""
         self.wanted = Configuration()
-        self.refused: dict[Kind, str] = {}
-        """Envoy's reason, for each kind whose last change it did not take in full."""
+        self.on_refusal = on_refusal
+        self.refused: dict[tuple[Kind, str], str] = {}
+        """Envoy's reason, for each resource whose last version it did not take, by kind and name."""
         self._stream: _Stream | None = None
         self._publishing = asyncio.Lock()
 
@@ -77,6 +80,7 @@ class Ads:
 
     async def handle(self, call: Call) -> None:
         stream = self._stream = _Stream(call, self)
+        self.refused.clear()
         try:
             async for message in call.messages():
                 stream.received(message)
@@ -92,7 +96,8 @@ class _Stream:
         self._sent: dict[Kind, dict[str, Resource | None]] = {kind: {} for kind in _KINDS}
         self._subscribed: dict[Kind, set[str]] = {kind: set() for kind in _BY_NAME}
         self._nonces = itertools.count(1)
-        self._unacknowledged: set[str] = set()
+        self._unacknowledged: dict[str, Mapping[str, Resource]] = {}
+        """What was sent, by nonce."""
         self._asked: set[Kind] = set()
         """Kinds Envoy is ready for. It ignores what it has not asked for yet, when it starts."""
         self._open = True
@@ -120,17 +125,23 @@ class _Stream:
         self._progress.set()
 
     def _answered(self, kind: Kind, nonce: str, error: str) -> None:
-        self._unacknowledged.discard(nonce)
-        if error:
-            log.warning("Envoy refused %s: %s", kind.rpartition(".")[2], error)
-            self._ads.refused[kind] = error
-        else:
-            self._ads.refused.pop(kind, None)
+        sent = self._unacknowledged.pop(nonce, {})
+        if error and len(sent) > 1:
+            names = list(sent)
+            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+                self._send(kind, {name: sent[name] for name in half})
+            return
+        for name in sent:
+            if error:
+                log.warning("Envoy refused %s %s: %s", kind.rpartition(".")[2], name, error)
+                self._ads.refused[kind, name] = error
+                self._ads.on_refusal(kind, name, error)
+            else:
+                self._ads.refused.pop((kind, name), None)
 
     def _subscriptions(self, kind: Kind, subscribe: Sequence[str], unsubscribe: Sequence[str]) -> None:
         self._subscribed[kind].difference_update(unsubscribe)
-        for name in unsubscribe:
-            self._sent[kind].pop(name, None)
+        self._forget(kind, unsubscribe)
         self._subscribed[kind].update(subscribe)
         wanted = self._ads.wanted.of(kind)
         present = {name: wanted[name] for name in subscribe if name in wanted}
@@ -150,9 +161,8 @@ class _Stream:
         endpoints.update({name: wanted.endpoints[name] for name in known if name in wanted.endpoints})
         self._send(ENDPOINTS, {n: r for n, r in endpoints.items() if n in self._subscribed[ENDPOINTS]})
         await self._settled()
-        # A refusal names the clusters it is about; nobody will ask for their endpoints.
-        refused = self._ads.refused.get(CLUSTERS, "")
-        by_endpoints = {cluster for cluster in by_endpoints if cluster not in refused}
+        # Nobody will ask for the endpoints of a cluster that is refused.
+        by_endpoints = {cluster for cluster in by_endpoints if (CLUSTERS, cluster) not in self._ads.refused}
         await self._wait(lambda: by_endpoints <= self._subscribed[ENDPOINTS], "ask for new clusters' endpoints")
         await self._settled()
         routes = self._changed(ROUTES, wanted.routes)
@@ -191,11 +201,15 @@ class _Stream:
             ],
             "removed_resources": gone,
         }
-        self._unacknowledged.add(nonce)
+        self._unacknowledged[nonce] = resources
         self._sent[kind].update(resources)
+        self._forget(kind, gone)
+        self._call.send(protobuf.encode(RESPONSE, response))
+
+    def _forget(self, kind: Kind, gone: Iterable[str]) -> None:
         for name in gone:
             self._sent[kind].pop(name, None)
-        self._call.send(protobuf.encode(RESPONSE, response))
+            self._ads.refused.pop((kind, name), None)
 
     async def _settled(self) -> None:
         await self._wait(lambda: not self._unacknowledged, "acknowledge a change")
