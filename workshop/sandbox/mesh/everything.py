@@ -12,6 +12,7 @@ from pathlib import Path
 from workshop.sandbox.cluster import Cluster
 
 from . import injection, load_balancers, registry, validation
+from .annotations import require_support
 from .control_plane import ControlPlane
 from .data_plane import DataPlane
 from .programs import programs
@@ -33,7 +34,7 @@ class Mesh:
         self.control_plane = ControlPlane(cluster, self.data_plane)
         self.programs = programs(self.control_plane, self.data_plane)
         cluster.admission.append(injection.hook(cluster, lambda: self.control_plane.running))
-        cluster.validation.append(validation.hook(cluster))
+        cluster.validation += [validation.hook(cluster), require_support]
 
     async def run(self) -> None:
         """Until cancelled."""
