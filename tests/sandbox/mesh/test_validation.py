@@ -223,6 +223,13 @@ def test_what_the_sandbox_does_not_do_is_refused_by_its_path(kind: str, spec: di
             "split external local origin errors is set to false",
         ),
         ("DestinationRule", {"host": "a", "subsets": [{"labels": {"a": "b"}}]}, "subset name cannot be empty"),
+        ("DestinationRule", {"host": "a", "subsets": [{"name": "v", "labels": {"-": "b"}}]}, "invalid tag key"),
+        ("ServiceEntry", entry(endpoints=[{"address": "127.65.1.1", "labels": {"a": "-"}}]), "invalid tag value"),
+        (
+            "Gateway",
+            gateway(port={"number": 80, "protocol": "HTTP"}),
+            'port name must be set: number:80 protocol:"HTTP"',
+        ),
         ("DestinationRule", {"host": "a", "subsets": [{"name": "v"}] * 2}, "duplicate subset name v"),
         ("DestinationRule", hashing(maglev={}), "tableSize must be set for maglev"),
         ("DestinationRule", hashing(maglev={"tableSize": 1}), "must be a prime number"),

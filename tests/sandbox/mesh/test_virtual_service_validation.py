@@ -42,6 +42,9 @@ def setting(**request: Any) -> dict[str, Any]:
         routed(corsPolicy={"allowOrigins": [{"exact": "a"}], "allowMethods": ["GET"], "maxAge": "24h"}),
         routed(fault={"abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 0.0001}}}),
         matched(withoutHeaders={"x": {"regex": "*"}}, headers={":method": {"exact": "GET"}}),
+        routed(timeout="2h0.001s"),
+        routed(timeout="1.009s"),
+        matched(sourceLabels={"app.kubernetes.io/name": "A_1", "version": ""}),
         matched(uri={"prefix": ""}, gateways=["mesh", "ways/gate", "./gate", "gate.ways.svc.cluster.local"]),
     ],
 )
@@ -102,6 +105,10 @@ def test_what_is_fine(http: dict[str, Any]) -> None:
         (matched(port=70000), "range 1..65535"),
         (matched(gateways=["/gate"]), "cannot be empty"),
         (matched(gateways=["a_b/gate"]), "invalid value for namespace"),
+        (routed(timeout="1.0005s"), "invalid timeout: only durations to ms precision are supported"),
+        (routed(timeout="0.0009s"), "invalid timeout: duration must be greater than 1ms"),
+        (matched(sourceLabels={"a b": "c"}), 'invalid tag key: "a b"'),
+        (matched(sourceLabels={"a": "b c"}), 'invalid tag value: "b c"'),
         (matched(sourceNamespace="a_b"), "sourceNamespace match a_b is invalid"),
         (
             matched(headers={"@request.auth.claims.sub": {"exact": "a"}}),

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from workshop.sandbox.schema import names
+
 from . import regular_expressions
 from .durations import seconds
 
@@ -34,6 +36,15 @@ def label(what: str, text: Any) -> Iterator[str]:
         yield f"{what} is invalid: {text}"
 
 
+def labels(written: Mapping[str, str]) -> Iterator[str]:
+    """What pods are chosen by; istiod calls them tags."""
+    for key, value in written.items():
+        if names.qualified_name(key):
+            yield f'invalid tag key: "{key}"'
+        if names.label_value(value):
+            yield f'invalid tag value: "{value}"'
+
+
 def port(number: int) -> Iterator[str]:
     if not 1 <= number <= 65535:
         yield f"port number {number} must be in the range 1..65535"
@@ -43,10 +54,14 @@ def duration(what: str, text: str | None) -> Iterator[str]:
     if text is None:
         return
     try:
-        if seconds(text) < 0.001:
-            yield f"invalid {what}: duration must be greater than 1ms"
+        microseconds = round(seconds(text) * 1e6, 3)
     except ValueError:
         yield f"invalid {what}: invalid duration {text}"
+        return
+    if microseconds < 1000:
+        yield f"invalid {what}: duration must be greater than 1ms"
+    elif microseconds % 1000:
+        yield f"invalid {what}: only durations to ms precision are supported"
 
 
 def regex(where: str, text: str) -> Iterator[str]:

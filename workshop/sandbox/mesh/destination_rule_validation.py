@@ -43,6 +43,7 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
         if name in names:
             yield f"duplicate subset name {name}"
         names.add(name)
+        yield from checks.labels(subset.get("labels") or {})
         yield from _traffic_policy(subset.get("trafficPolicy"))
 
 

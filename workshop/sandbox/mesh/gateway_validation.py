@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from ipaddress import ip_address
 
@@ -30,7 +31,7 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
             yield "port protocol must be set"
         name = port.get("name") or ""
         if not name:
-            yield f"port name must be set: {port}"
+            yield f"port name must be set: {_text(port)}"
         elif name in names:
             yield f"port names in servers must be unique: duplicate name {name}"
         names.add(name)
@@ -39,6 +40,11 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
         if encrypted.setdefault(number, secure) != secure:
             # istiod takes it, and opens the port for the first of them only.
             yield f"spec.servers[{index}].port: HTTP and HTTPS on port {number} are not supported by the sandbox"
+
+
+def _text(port: Object) -> str:
+    """A port without a name as istiod prints it: protobuf's text."""
+    return " ".join(f"{field}:{json.dumps(port[field])}" for field in ("number", "protocol") if port.get(field))
 
 
 def _host(written: str) -> Iterator[str]:

@@ -98,6 +98,7 @@ def _endpoints(spec: Object, resolution: str) -> Iterator[str]:
     names = {port.get("name") for port in spec.get("ports") or []}
     for index, endpoint in enumerate(endpoints):
         yield from _address(f"spec.endpoints[{index}].address", endpoint.get("address") or "", resolution)
+        yield from checks.labels(endpoint.get("labels") or {})
         for name, number in (endpoint.get("ports") or {}).items():
             yield from checks.port(number)
             if name not in names:

@@ -264,8 +264,8 @@ def _http_match(match: Part, path: str) -> Iterator[str]:
                 yield from _string(value or {}, field)
     if match.get("port"):
         yield from checks.port(match["port"])
-    if match.get("gateways"):
-        yield from _gateways(match["gateways"])
+    yield from _gateways(match.get("gateways") or [])
+    yield from checks.labels(match.get("sourceLabels") or {})
     if match.get("sourceNamespace") and not checks.is_label(match["sourceNamespace"]):
         yield f"sourceNamespace match {match['sourceNamespace']} is invalid"
 
