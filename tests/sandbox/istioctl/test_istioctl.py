@@ -154,6 +154,10 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     assert "spec.http[0].delegate: not supported by the sandbox" in refused
     refused = sandbox.fails(1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("number: 80", 'number: "80"'))
     assert 'spec.servers[0].port.number in body must be of type integer: "string"' in refused
+    twice = RULES.replace("http: [", "http: [{route: [{destination: {host: hello}}]}, ")
+    warned = sandbox.run("kubectl", "apply", "--dry-run=server", "-f", "-", stdin=twice)
+    why = "virtualService rule #1 not used (only the last rule can have no matches)"
+    assert (warned.returncode, warned.stderr) == (0, f"Warning: {why}\n")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(RULES.replace("host: hello", "host: nobody"))
     done = sandbox.run("istioctl", "analyze", "-n", "shop", str(wrong))

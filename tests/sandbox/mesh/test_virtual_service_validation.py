@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from workshop.sandbox.mesh.virtual_service_validation import find_problems
+from workshop.sandbox.mesh.virtual_service_warnings import find_warnings
 
 TO = {"destination": {"host": "reviews"}}
 REDIRECT = {"redirect": {"uri": "/"}}
@@ -139,3 +140,33 @@ def test_of_the_whole_rule(more: dict[str, Any], words: str) -> None:
 def test_every_host_is_for_sidecars_only_beside_a_gateway() -> None:
     assert problems(routed(), hosts=["*"], gateways=["mesh", "gate"]) == []
     assert problems(routed(), hosts=["*"], gateways=["mesh"])
+
+
+A, B = {"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "warnings"),
+    [
+        ([routed(match=[A]), routed(match=[B]), routed()], []),
+        ([routed(), routed(match=[A, B])], ["rule #1 not used (route without matches defined before)"]),
+        ([routed(), routed(name="last")], ['rule "last" not used (only the last rule can have no matches)']),
+        (
+            [routed(match=[A]), routed(match=[B, {"name": "again", **A}])],
+            ['rule #1 match "again" is not used (duplicate/overlapping match in rule #0)'],
+        ),
+        (
+            [routed(name="first", match=[A]), routed(match=[A])],
+            [
+                'rule #1 match #0 is not used (duplicate/overlapping match in rule "first")',
+                "rule #1 not used (all matches used by prior rules)",
+            ],
+        ),
+        (
+            [routed(match=[A, A])],
+            ["rule #0 match #1 is not used (duplicate/overlapping match in rule #0)"],
+        ),
+    ],
+)
+def test_what_no_request_gets_to_is_warned_of(rules: list[dict[str, Any]], warnings: list[str]) -> None:
+    assert list(find_warnings({"hosts": ["reviews"], "http": rules})) == [f"virtualService {w}" for w in warnings]

@@ -1,4 +1,5 @@
-"""What istiod's validating webhook refuses: rules that make no sense, and what the sandbox does not support.
+"""What istiod's validating webhook refuses (rules that make no sense, and what the sandbox does not support) or
+warns of.
 
 In force while a ValidatingWebhookConfiguration of Istio's is there, as with the real one; also when no istiod
 runs, for a rule that was not looked at must never get in.
@@ -15,6 +16,7 @@ from . import (
     gateway_validation,
     service_entry_validation,
     virtual_service_validation,
+    virtual_service_warnings,
 )
 from .support import SUPPORTED, unsupported
 
@@ -34,6 +36,8 @@ def hook(cluster: Cluster) -> Callable[[Admission], None]:
         problems = list(find_problems(kind, admission.object))
         if problems:
             raise refusal(problems)
+        if kind == "VirtualService":
+            admission.warnings += virtual_service_warnings.find_warnings(admission.object["spec"])
 
     return validate
 
