@@ -162,7 +162,12 @@ async def test_another_value_of_an_option_is_off_the_path(kubectl: Kubectl, fold
     assert (await position(blue, late)).stage == "both"
     found = await position(red, late)
     assert found.stage is None
-    assert found.off_path.endswith("/two was changed elsewhere: data.at")
+    assert found.off_path.endswith("/two has data.at blue, not red")
+
+
+async def test_where_nothing_is_there_nothing_is_off_the_path(kubectl: Kubectl, folder: Path, late: Stages) -> None:
+    """Though the timeline starts from objects: a lab before it has yet to make them."""
+    assert await position(run_of(kubectl, folder, "istio.late"), late) == Position(None)
 
 
 async def test_a_value_that_is_not_known_yet_is_planned_not_applied(

@@ -89,7 +89,7 @@ class Stages(Timeline):
         for name, found in unlike.items():
             if not found:
                 return Position(name if name in self._stages else None, holder=holder)
-        if holder not in ("", run.lab):
+        if holder not in ("", run.lab) or not sight.surplus([]):
             return Position(None, holder=holder)
         closest = min((unlike[name] for name in self._stages), key=len)
         return Position(None, self.off_path(sight, closest), holder, closest)
@@ -124,14 +124,9 @@ class Stages(Timeline):
 
     def off_path(self, sight: Sight, closest: tuple[Difference, ...]) -> str:
         """Where the objects are instead, in words; `closest` are the differences from the nearest stage."""
-        by_subject: dict[str, list[str]] = {}
-        for difference in closest:
-            by_subject.setdefault(difference.subject, []).append(difference.path)
-        said = []
-        for subject, paths in by_subject.items():
-            where = ", ".join(dict.fromkeys(filter(None, paths)))
-            said.append(f"{subject} was changed elsewhere{f': {where}' if where else ''}")
-        return "; ".join(said)
+        from workshop.kubernetes.deviations import worded
+
+        return worded(closest)
 
 
 @dataclass(frozen=True)
