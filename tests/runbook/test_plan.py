@@ -9,10 +9,22 @@ from typing import Any
 
 import pytest
 
-from tests.runbook.world import Bench, Moves, Object, Put, bench, failing, lab
+from tests.runbook.world import Bench, Everything, Moves, Object, Put, Remove, bench, failing, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import Difference, Explanation, Lab, Part, Runbook, Together
+from workshop.runbook.model import (
+    ABSENT,
+    Check,
+    Difference,
+    Explanation,
+    Lab,
+    Part,
+    Position,
+    Runbook,
+    Step,
+    Together,
+)
 from workshop.runbook.request import Request
+from workshop.runbook.run import Run
 
 
 async def planned(world: Bench, *labs: str, **asked: Any) -> set[tuple[str, int]]:
@@ -48,6 +60,34 @@ async def test_later_stages_are_planned_from_the_stage_before_not_from_what_is_t
     plan = await world.plan("a", restart=True)
     assert [step.check.differences for step in plan.steps] == [
         (Difference("r", "", "v1", "v3"),),
+        (Difference("r", "", "v2", "v1"),),
+        (Difference("r", "", "v3", "v2"),),
+    ]
+
+
+class Clears(Moves):
+    """None of whose stages has the object "tried"."""
+
+    def step(self, stage: str, run: Run) -> Step:
+        return ClearingPut(self.name, stage)
+
+    async def position(self, run: Run) -> Position:
+        found = await super().position(run)
+        return Position(None, "tried is there") if "tried" in await run.observe(Everything()) else found
+
+
+class ClearingPut(Put):
+    async def check(self, run: Run) -> Check:
+        surplus = await Remove("tried").check(run)
+        return Check(((await super().check(run)).differences) + surplus.differences)
+
+
+@pytest.mark.parametrize("at", ["v1", "v2", "80/20"])
+async def test_what_no_stage_has_is_removed_once_and_not_moved(at: str) -> None:
+    world = bench(lab("a", Clears("r", ("v1", "v2", "v3"))), objects={"r": (at, "a"), "tried": (1, "a")})
+    plan = await world.plan("a")
+    assert [step.check.differences for step in plan.steps] == [
+        (*((Difference("r", "", "v1", at),) if at != "v1" else ()), Difference("tried", "", ABSENT, 1)),
         (Difference("r", "", "v2", "v1"),),
         (Difference("r", "", "v3", "v2"),),
     ]

@@ -11,7 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import Check, Difference, Explanation, Lab, Position, Runbook, Step, Timeline, Together
+from workshop.runbook.model import (
+    ABSENT,
+    Check,
+    Difference,
+    Explanation,
+    Lab,
+    Position,
+    Runbook,
+    Step,
+    Timeline,
+    Together,
+)
 from workshop.runbook.request import Request
 from workshop.runbook.run import Run
 
@@ -72,6 +83,8 @@ class Course:
         self._position: Position | None = None
         self._subjects: tuple[str, ...] = (timeline.title,)
         """What the timeline moves, as far as checks have told."""
+        self._without: frozenset[str] = frozenset()
+        """What the stage looked at last does not have, and so removes."""
 
     async def position(self, run: Run) -> Position:
         if self._position is None:
@@ -94,12 +107,23 @@ class Course:
             here = stage == behind
             return Look(Check(note="the cluster is here" if here and behind < len(stages) - 1 else ""), here)
         check = await step.check(run)
-        self._subjects = tuple(dict.fromkeys(item.subject for item in check.differences)) or self._subjects
+        self._learn(check)
         if self.moved:
             check = self._from_before(stage, check)
         if position.off_path and stage == 0:
             check = replace(check, note=f"off the path: {position.off_path}")
         return Look(check)
+
+    def _learn(self, check: Check) -> None:
+        """Subjects from a stage's check, but for what neither this stage nor the one before has: that is gone by
+        then."""
+        without = frozenset(item.subject for item in check.differences if not item.path and item.wanted is ABSENT)
+        named = dict.fromkeys(item.subject for item in check.differences)
+        for subjects in (named, self._subjects):
+            if left := tuple(subject for subject in subjects if subject not in without & self._without):
+                self._subjects = left
+                break
+        self._without = without
 
     def _from_before(self, stage: int, check: Check) -> Check:
         """What a check says of an object that will have been moved before: it compares with what is there now, so
