@@ -59,7 +59,7 @@ class Promoted:
         """Of the roll-back."""
         finished = [event for _, event in self.seen if isinstance(event, events.StepFinished)]
         assert finished[-1].verdict, finished[-1]
-        assert finished[-1].verdict.undone
+        assert finished[-1].undone
         assert not finished[-1].verdict.measurements
         return finished[-1].verdict.reason
 
@@ -171,6 +171,8 @@ async def test_ctrl_c_rolls_back_and_says_so(at_v1: Workshop) -> None:
     said += process.communicate(timeout=30)[0]
     assert process.returncode == 130, said
     assert re.search(r"rolled back to v1 \d\.\d\d s after the interruption", said)
+    assert "interrupted, and taken back" in said
+    assert "~ VirtualService" not in said
     assert await weights(at_v1) == {"v1": 100}
 
 

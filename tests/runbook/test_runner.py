@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
-from tests.runbook.world import Everything, Measured, Put, bench, failing, lab
+from tests.runbook.world import Everything, Measured, Put, World, bench, failing, lab
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Detail, LabStarted, RunStarted, StepPhase, StepStarted, Told, Waiting
 from workshop.runbook.model import Check, Together, Verdict
 from workshop.runbook.run import Run
+from workshop.runbook.stop import Stopped
 
 
 async def test_needs_converge_first_and_a_second_run_changes_nothing_from_one_observation() -> None:
@@ -116,10 +117,33 @@ async def test_a_verdict_that_is_no_pass_ends_the_chain_and_labs_that_need_it(
     assert world.finished().resume == "invoke lab.a lab.b lab.c --verify"
 
 
+class TakesBack(Measured):
+    """Puts its object, and ends as the world says once it has taken it away again."""
+
+    async def apply(self, run: Run) -> None:
+        await super().apply(run)
+        await self.undo(run)
+        run.undone = True
+        await run.use(World).before_verify(self.name)
+
+
 async def test_a_change_that_was_taken_back_is_to_be_made_again_not_verified() -> None:
-    world = bench(lab("a", Measured("a1")))
-    world.world.verdicts["a1"] = Verdict("fail", "rolled back", undone=True)
+    world = bench(lab("a", TakesBack("a1")))
+    world.world.verdicts["a1"] = Verdict("fail", "rolled back")
     assert await world.run("a") == 1
+    assert world.steps()[0].undone
+    assert world.finished().resume == "invoke lab.a"
+
+
+async def test_a_change_that_was_taken_back_when_it_was_interrupted_is_none() -> None:
+    async def interrupted(name: str) -> None:
+        raise Stopped
+
+    world = bench(lab("a", TakesBack("a1")))
+    world.world.before_verify = interrupted
+    assert await world.run("a") == 3
+    (step,) = world.steps()
+    assert (step.outcome, step.note, step.undone) == ("inconclusive", "interrupted, and taken back", True)
     assert world.finished().resume == "invoke lab.a"
 
 

@@ -118,8 +118,7 @@ class Lines:
 
     def _details(self, event: events.StepFinished, told: Sequence[str]) -> list[RenderableType]:
         blocks: list[RenderableType] = []
-        undone = event.verdict is not None and event.verdict.undone
-        if event.check and event.outcome not in ("unchanged", "skipped") and not undone:
+        if event.check and event.outcome not in ("unchanged", "skipped") and not event.undone:
             edited = [item for item in event.check.differences if item.path]
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:

@@ -75,7 +75,7 @@ class Promoting:
                 await self._roll_back("the interruption" if isinstance(cut, Stopped) else "the error")
             raise
         await self._roll_back("the verdict")
-        return Verdict(verdict.kind, f"rolled back to {stable}: {verdict.reason}", undone=True)
+        return Verdict(verdict.kind, f"rolled back to {stable}: {verdict.reason}")
 
     async def _prepare(self) -> None:
         """Everybody gets the stable version; then the candidate may come, and what else there is may go."""
@@ -226,6 +226,7 @@ class Promoting:
             raise
         finally:
             if applying.done() and not applying.cancelled() and applying.exception() is None:
+                self._run.undone = True
                 seconds = time.monotonic() - self._decided
                 told = f"rolled back to {self._step.stable} {seconds:.2f} s after {since}"
                 self._run.emit(events.Told(self._run.lab, told))

@@ -101,7 +101,8 @@ class Command(Detail):
 
 @dataclass(frozen=True, slots=True)
 class StepFinished(Event):
-    """`seconds` of the step; `error` when it failed; `check` is what the check had found."""
+    """`seconds` of the step; `error` when it failed; `check` is what the check had found. `undone`: the change
+    has been taken back."""
 
     step: int
     title: str
@@ -111,6 +112,7 @@ class StepFinished(Event):
     verdict: Verdict | None = None
     error: Exception | None = None
     note: str = ""
+    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,12 +96,9 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`undone` says that the step has taken its change back because of it."""
-
     kind: Literal["pass", "fail", "inconclusive"]
     reason: str
     measurements: tuple[Measurement, ...] = ()
-    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ class Run:
         place: str = "",
     ) -> None:
         self.lab, self.facts, self.options, self.place = lab, facts, options, place
+        self.undone = False
+        """Set by a step that has taken its change back, whatever it was that ended it."""
         self._toolbox, self._listener = toolbox, listener
         self._step, self._shown_as, self._stop = step, shown_as or lab, stop or Stop()
 

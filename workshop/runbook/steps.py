@@ -76,12 +76,12 @@ class StepRunner:
             outcome = await self._converge(unit, progress)
             note = self._note(unit, progress, outcome)
         except asyncio.CancelledError:
-            outcome, note = self._cut_short(progress)
+            outcome, note = self._cut_short(unit, progress)
             raise
         except Exception as raised:
             cause = only_cause(raised)
             if isinstance(cause, Stopped):
-                outcome, note = self._cut_short(progress)
+                outcome, note = self._cut_short(unit, progress)
             elif isinstance(cause, _Refused):
                 note = "refused"
                 self._refuse(cause.error)
@@ -102,6 +102,7 @@ class StepRunner:
                     progress.verdict,
                     error,
                     note,
+                    self._runs[unit].undone,
                 )
             )
 
@@ -152,7 +153,7 @@ class StepRunner:
         progress.verdict = await self._stop.cuttable(unit.step.verify(self._runs[unit]))
         if progress.verdict is None or progress.verdict.kind == "pass":
             return outcome
-        self._tally.unverified |= not progress.verdict.undone
+        self._tally.unverified |= not self._runs[unit].undone
         return "failed" if progress.verdict.kind == "fail" else "inconclusive"
 
     async def _ask_before_changing(self, unit: Unit, check: Check) -> None:
@@ -207,9 +208,11 @@ class StepRunner:
         note = progress.check.note if progress.check else ""
         return unit.lab.name if unit.undoes and outcome == "changed" and not note else note
 
-    def _cut_short(self, progress: _Progress) -> tuple[Outcome, str]:
+    def _cut_short(self, unit: Unit, progress: _Progress) -> tuple[Outcome, str]:
         if not progress.changing:
             return "skipped", "interrupted"
+        if self._runs[unit].undone:
+            return "inconclusive", "interrupted, and taken back"
         if not progress.applied:
             return "inconclusive", "interrupted while it was applied"
         self._tally.unverified = True
