@@ -73,10 +73,10 @@ def test_the_failed_share_is_always_told() -> None:
     some = Measurement("Status", (Bar("200", 1.0),), 12, 0.2, errors=4)
     only = Measurement("Status", (Bar("200", 0.0),), 0, 0.2, errors=4)
     told = [bare(rendered([measurement_lines(item, 74, UNICODE)])).splitlines()[0] for item in (none, some, only)]
-    assert [line.rstrip().rpartition(" · ")[2] for line in told] == [
-        "none failed",
-        "4 failed (25.0 %)",
-        "4 failed (100.0 %)",
+    assert [line.rstrip() for line in told] == [
+        "Status  12 answers · 0.2 s · none failed",
+        "Status  16 calls · 0.2 s · 4 failed (25.0 %)",
+        "Status  4 calls · 0.2 s · 4 failed (100.0 %)",
     ]
 
 

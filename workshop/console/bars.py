@@ -72,11 +72,11 @@ def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> R
 
 
 def _facts(measurement: Measurement, glyphs: Glyphs) -> Text:
-    """Among them always what share of the requests failed."""
-    facts = [count(measurement.samples, "answer"), duration(measurement.seconds)]
+    """Among them always what share of the calls failed, and of how many: of all, once some did."""
+    asked = measurement.samples + measurement.errors
+    facts = [count(asked, "call" if measurement.errors else "answer"), duration(measurement.seconds)]
     if times := measurement.latencies:
         facts += [f"P50 {latency(times.p50)}", f"P99 {latency(times.p99)}"]
-    asked = measurement.samples + measurement.errors
     failed = f"{measurement.errors:,} failed ({percent(measurement.errors / asked)})" if measurement.errors else ""
     known = "".join(f"{fact} {glyphs.dot} " for fact in facts)
     return Text.assemble((known, "dim"), (failed, "yellow") if failed else ("none failed", "dim"))

@@ -244,5 +244,5 @@ def _measured(title: str, load: Load, expected: Expected, *, refuses: bool = Fal
         share, wanted = load.of(status) / load.calls if load.calls else 0.0, shares.get(status)
         accepted = None if wanted is None else (wanted, wanted)
         bars.append(Bar(f"{status}", share, wanted, accepted, colour))
-    others = load.calls - load.of(GOOD) - load.of(REFUSED)
-    return Measurement(title, tuple(bars), load.calls - others, load.seconds, others, load.latencies)
+    good = load.of(GOOD)
+    return Measurement(title, tuple(bars), good, load.seconds, load.calls - good, load.latencies)

@@ -81,7 +81,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a probe measured: `samples` answers in `seconds`, `errors` requests without a usable answer.
+    """What a probe measured: `samples` good answers in `seconds`, and `errors`, calls without one.
 
     `latencies` where time is part of the claim.
     """
