@@ -49,5 +49,13 @@ def test_what_is_one_is_read(option: Number | Duration | Word, given: str, value
     assert option.text({option.name: given}) == given
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "examples"), [(0.1, 60, "7s or 500ms"), (1, 60, "7s or 1500ms"), (5, 10, "7s")]
+)
+def test_a_times_examples_are_within_its_limits(low: float, high: float, examples: str) -> None:
+    said = Duration("delay", "How long.", "7s", low=low, high=high).problem("1h")
+    assert said == f"it is a time from {low:g}s to {high:g}s, such as {examples}"
+
+
 def test_what_was_not_given_is_the_default() -> None:
     assert (PERCENT.of({}), DELAY.of({}), USER.of({})) == (50, 7.0, "jason")

@@ -50,10 +50,14 @@ class Duration(Option):
         return float(found[1]) * _UNITS[found[2]]
 
     def problem(self, given: str | bool | None) -> str:
-        found = _DURATION.fullmatch(str(given))
-        if found and self.low <= float(found[1]) * _UNITS[found[2]] <= self.high:
+        if self._within(str(given)):
             return ""
-        return f"it is a time from {self.low:g}s to {self.high:g}s, such as {self.default} or 500ms"
+        examples = [text for text in (str(self.default), "500ms", "1500ms") if self._within(text)]
+        return f"it is a time from {self.low:g}s to {self.high:g}s, such as {' or '.join(examples[:2])}"
+
+    def _within(self, text: str) -> bool:
+        found = _DURATION.fullmatch(text)
+        return found is not None and self.low <= float(found[1]) * _UNITS[found[2]] <= self.high
 
 
 @dataclass(frozen=True, slots=True)
