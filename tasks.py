@@ -59,13 +59,18 @@ def _lab_task(lab: Lab) -> Task[Any]:
     for timeline in timelines:
         stages = ", ".join((timeline.start, *timeline.stages))
         options += [Option(item.name, item.help.format(stages=stages), item.default) for item in _STAGES]
-    options += lab.options
+    options += [_ungiven(option) for option in lab.options]
 
     def body(context: Context, **given: Any) -> None:
         own = {option.name: given.pop(_parameter(option)) for option in lab.options}
         _end(_command().run_labs(context.config, RUNBOOK, (lab.name,), own, **given))
 
     return _task(body, lab.name.rpartition(".")[2], f"{lab.title}\n\n{lab.text}", options)
+
+
+def _ungiven(option: Option) -> Option:
+    """Without its default, which the engine knows: so it can tell what was typed."""
+    return Option(option.name, option.help, False if option.default is False else None)
 
 
 def _group_task(name: str, labs: Iterable[Lab]) -> Task[Any]:

@@ -69,6 +69,22 @@ def test_whatever_is_wrong_with_a_profile_is_wrong_usage(
     assert "defect" not in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "tried", "following"),
+    [
+        ("lab.istio.canary --max-errors 5", "use --max-errors without --promote", "invoke --help lab.istio.canary"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_with_what_to_type_instead(
+    tmp_path: Path, words: str, tried: str, following: str
+) -> None:
+    ran = _invoke(*words.split(), INVOKE_STATE=str(tmp_path))
+    assert ran.returncode == 2
+    assert f"tried      {tried}\n" in ran.stderr
+    assert f"next       {following}\n" in ran.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_list_that_nobody_reads_to_its_end_ends_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tests.mesh.test_timeline import there
 from workshop.kubernetes.manifests import Manifests
 from workshop.mesh.promotion import Promote
 from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Option, Runbook
+from workshop.runbook.request import Request
 from workshop.runbook.run import Run
 from workshop.settings import ROOT
 
@@ -60,14 +63,26 @@ def test_the_title_says_the_stages() -> None:
     [
         ({"promote": "v9"}, "use --promote v9", "it is one of v3, erring, slow"),
         ({"promote": "v3", "weights": "80,20,0"}, "use --promote and --weights together", "each says where to go"),
-        ({"max-errors": "10"}, "use --max-errors without --promote", "it is about a promotion"),
-        ({"promote-stages": "10,100"}, "use --promote-stages without --promote", "it is about a promotion"),
+        ({"promote": ""}, "use --promote ''", "it is one of v3, erring, slow"),
     ],
 )
 def test_what_contradicts_itself_is_refused(options: dict[str, str], tried: str, came_back: str) -> None:
     with pytest.raises(UsageError) as refused:
         REVIEWS.asked(asking(**options))
     assert (refused.value.tried, refused.value.came_back) == (tried, came_back)
+    assert refused.value.next_command.startswith("invoke lab.istio.canary --promote v")
+
+
+@pytest.mark.parametrize("option", PROMOTION.options[1:])
+def test_what_is_about_a_promotion_is_refused_without_one(option: Option) -> None:
+    """Also the value that it has anyway."""
+    asked = {option.name: option.default}
+    runbook = Runbook((replace(canary.LAB, needs=()),))
+    with pytest.raises(UsageError) as refused:
+        Request((canary.LAB.name,), options={canary.LAB.name: asked}).validate(runbook)
+    assert refused.value.tried == f"use --{option.name} without --promote"
+    assert refused.value.next_command == "invoke --help lab.istio.canary"
+    Request((canary.LAB.name,), options={canary.LAB.name: {**asked, "promote": "v3"}}).validate(runbook)
 
 
 async def test_the_last_stage_is_the_goal() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, prove_all
 from workshop.kubernetes.stages import Reference
-from workshop.mesh.promotion_options import LIMITS, MAX_ERRORS, MAX_LATENCY, STAGES
+from workshop.mesh.promotion_options import LIMITS, MAX_ERRORS, MAX_LATENCY, PROMOTE, STAGES
 from workshop.mesh.timeline import Split, WeightedRoute
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Option, Step, Verdict
 
@@ -54,7 +54,7 @@ class Promotion:
         """For the lab that has the route."""
         good, *bad = (one.subset for one in self.candidates)
         tried = f", or {' or '.join(bad)} to see it rolled back" if bad else ""
-        return (Option("promote", f"Promote {good} in stages, each measured{tried}."), *LIMITS)
+        return (Option(PROMOTE, f"Promote {good} in stages, each measured{tried}."), *LIMITS)
 
     def candidate(self, name: str) -> Candidate | None:
         return next((one for one in self.candidates if one.subset == name), None)
@@ -71,20 +71,23 @@ class GuardedRoute(WeightedRoute):
         self.promotion = promotion
 
     def asked(self, run: Run) -> str | None:
+        import shlex
+
         from workshop.runbook.errors import UsageError
 
-        given, weights = run.options.get("promote"), super().asked(run)
-        if not given:
-            for option in LIMITS:
-                if option.text(run.options) != option.default:
-                    raise UsageError(f"use --{option.name} without --promote", "it is about a promotion")
+        given, weights = run.options.get(PROMOTE), super().asked(run)
+        if given is None:
             return weights
         if weights:
-            raise UsageError("use --promote and --weights together", "each says where to go")
+            raise UsageError(
+                "use --promote and --weights together",
+                "each says where to go",
+                next_command=f"invoke lab.{run.lab} --promote {shlex.quote(str(given))}",
+            )
         if self.promotion.candidate(str(given)) is None:
             names = [one.subset for one in self.promotion.candidates]
             raise UsageError(
-                f"use --promote {given}",
+                f"use --promote {shlex.quote(str(given))}",
                 f"it is one of {', '.join(names)}",
                 next_command=f"invoke lab.{run.lab} --promote {names[0]}",
             )

@@ -49,8 +49,12 @@ class Factor(Option):
         return f"it is a number from {self.low:g} to {self.high:g}, such as {self.default} or 1.5"
 
 
+PROMOTE = "promote"
 STAGES = Percentages(
-    "promote-stages", "The shares of the requests that a promotion goes through, in percent.", "5,25,50,100"
+    "promote-stages",
+    "The shares of the requests that a promotion goes through, in percent.",
+    "5,25,50,100",
+    about=PROMOTE,
 )
 MAX_ERRORS = Number(
     "max-errors",
@@ -58,6 +62,7 @@ MAX_ERRORS = Number(
     "5",
     low=1,
     high=99,
+    about=PROMOTE,
 )
-MAX_LATENCY = Factor("max-latency", "How many times the P99 of v1 a promoted version's may be.", "2")
+MAX_LATENCY = Factor("max-latency", "How many times the P99 of v1 a promoted version's may be.", "2", about=PROMOTE)
 LIMITS = (STAGES, MAX_ERRORS, MAX_LATENCY)

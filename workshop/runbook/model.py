@@ -212,11 +212,12 @@ Part = Step | Together | Timeline
 @dataclass(frozen=True, slots=True)
 class Option:
     """A lab's own option on the command line. Values arrive as text (or bool); options.py has kinds that parse
-    theirs."""
+    theirs. One that is `about` another option means nothing without it."""
 
     name: str
     help: str
     default: str | bool | None = None
+    about: str = field(default="", kw_only=True)
 
     def problem(self, given: str | bool | None) -> str:
         """What is wrong with a value, "" when nothing is."""

@@ -63,8 +63,15 @@ class Request:
             )
 
     def _validate_options(self, lab: Lab) -> None:
+        all_given = self.options.get(lab.name, {})
         for option in lab.options:
-            given = self.options.get(lab.name, {}).get(option.name)
+            given = all_given.get(option.name)
+            if given is not None and option.about and all_given.get(option.about) is None:
+                raise UsageError(
+                    f"use --{option.name} without --{option.about}",
+                    f"it is about --{option.about} only",
+                    next_command=f"{self.program} --help lab.{lab.name}",
+                )
             if given is not None and (problem := option.problem(given)):
                 raise UsageError(
                     f"use --{option.name} {given}",
