@@ -46,6 +46,12 @@ def run_labs(
     """
 
     def act() -> int:
+        if plan and explain:
+            raise UsageError(
+                "use --plan and --explain together",
+                "each shows something else, and changes nothing",
+                next_command=invocation.typed(without="--explain"),
+            )
         options = {labs[0]: {key: value for key, value in own.items() if value is not None}} if own else {}
         whole = Request(
             labs,

@@ -147,8 +147,8 @@ def invoke() -> str:
     return f"invoke -f {shlex.quote(named)}" if named else "invoke"
 
 
-def typed() -> str:
-    return shlex.join(["invoke", *sys.argv[1:]])
+def typed(*, without: str | None = None) -> str:
+    return shlex.join(["invoke", *(word for word in sys.argv[1:] if word != without)])
 
 
 def debugging() -> bool:
