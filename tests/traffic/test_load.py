@@ -148,7 +148,7 @@ async def test_errors_are_counted_by_kind_with_an_example() -> None:
         number = next(numbers)
         if number % 3 == 0:
             return web.Response(status=503, text="no healthy\nupstream")
-        return web.Response(text="fine" if number % 3 == 1 else "odd")
+        return web.Response(text="fine" if number % 3 == 1 else "<html><title>Odd</title></html>")
 
     def fine(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         return "fine" if body == b"fine" else None
@@ -157,7 +157,7 @@ async def test_errors_are_counted_by_kind_with_an_example() -> None:
         result = await send(server.url, count=60, classify=fine)
     assert result.counts == {"fine": 20}
     told = {kind: (trouble.count, trouble.example) for kind, trouble in result.errors.items()}
-    assert told == {"HTTP 503": (20, "no healthy upstream"), "unrecognised answer": (20, "odd")}
+    assert told == {"HTTP 503": (20, "no healthy upstream"), "unrecognised answer": (20, "Odd")}
     assert len(result.latencies) == 60
 
 

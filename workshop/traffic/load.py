@@ -17,13 +17,13 @@ import aiohttp
 from yarl import URL
 
 from workshop.traffic import client
+from workshop.traffic.excerpt import excerpt
 from workshop.traffic.login import Login
 
 Classify = Callable[[int, Mapping[str, str], bytes, float], str | None]
 """Status, headers, body and seconds of an answer to its category; None when the answer is of no use."""
 
 _SHOWN_EVERY = 0.1
-_EXAMPLE = 200
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class _Sending:
             result.counts[category] = result.counts.get(category, 0) + 1
             return
         kind = "unrecognised answer" if response.status == 200 else f"HTTP {response.status}"
-        result.trouble(kind, " ".join(body.decode(errors="replace").split())[:_EXAMPLE])
+        result.trouble(kind, excerpt(body))
 
 
 async def send(
