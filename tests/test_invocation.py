@@ -74,6 +74,7 @@ def test_whatever_is_wrong_with_a_profile_is_wrong_usage(
     [
         ("lab.istio.canary --max-errors 5", "use --max-errors without --promote", "invoke --help lab.istio.canary"),
         ("lab.istio --plan --explain", "use --plan and --explain together", "invoke lab.istio --plan"),
+        ("lab.istio.canary --step x", "run step 'x'", "invoke lab.istio.canary --plan"),
     ],
 )
 def test_what_contradicts_itself_is_refused_with_what_to_type_instead(

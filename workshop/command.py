@@ -57,7 +57,7 @@ def run_labs(
             labs,
             command=invocation.typed(),
             program=invocation.invoke(),
-            step=_number(step),
+            step=_number(step, f"{invocation.invoke()} lab.{labs[0]} --plan"),
             options=options,
             **asked,
         )
@@ -195,11 +195,13 @@ def _adopt(cluster: ClusterGuard, *, yes: bool) -> None:
     print(f"{cluster.name} is the workshop's now: labs may change it, and the clean-up may delete what they made")
 
 
-def _number(step: str | None) -> int | None:
+def _number(step: str | None, listing: str) -> int | None:
     if step is None:
         return None
     if not step.isdecimal():
-        raise UsageError(f"run step {step!r}", "it is a step's number, as --plan and --explain show it")
+        raise UsageError(
+            f"run step {step!r}", "it is a step's number, as --plan and --explain show it", next_command=listing
+        )
     return int(step)
 
 

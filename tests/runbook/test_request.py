@@ -39,8 +39,16 @@ RUNBOOK = Runbook(
         ({"labs": ("istio.canary",), "step": 5}, "it has steps 1 to 4", "invoke lab.istio.canary --explain"),
         ({"labs": ("istio.canary",), "step": 0}, "it has steps 1 to 4", "invoke lab.istio.canary --explain"),
         ({"labs": ("istio.install", "istio.canary"), "step": 1}, "it is about one lab", ""),
-        ({"labs": ("istio.canary",), "step": 1, "to": "v1"}, "each says where to begin", ""),
-        ({"labs": ("istio.canary",), "restart": True, "to": "v1"}, "each says where to begin", ""),
+        (
+            {"labs": ("istio.canary",), "step": 1, "to": "v1"},
+            "each says where to begin",
+            "invoke lab.istio.canary --step 1",
+        ),
+        (
+            {"labs": ("istio.canary",), "restart": True, "to": "v1"},
+            "each says where to begin",
+            "invoke lab.istio.canary --to v1",
+        ),
     ],
 )
 def test_what_the_runbook_does_not_have_is_refused(
@@ -50,6 +58,13 @@ def test_what_the_runbook_does_not_have_is_refused(
         Request(**asked).validate(RUNBOOK)
     assert refused.value.came_back == came_back
     assert refused.value.next_command == next_command
+
+
+def test_a_stage_without_a_name_is_told_as_one() -> None:
+    with pytest.raises(UsageError) as refused:
+        Request(("istio.canary",), to="").validate(RUNBOOK)
+    assert refused.value.tried == "find the stage '' of istio.canary"
+    assert refused.value.next_command == "invoke lab.istio.canary --to v1"  # the start would undo
 
 
 def test_commands_to_type_call_invoke_as_it_was_called() -> None:

@@ -236,7 +236,8 @@ def _stage_asked(timeline: Timeline, request: Request, run: Run) -> str | None:
     asked = timeline.asked(run)
     if asked is None:
         return request.to if request.to in (timeline.start, *timeline.stages) else None
-    for flag, value in (("--to", request.to), ("--step", request.step), ("--restart", request.restart or None)):
-        if value is not None:
-            raise UsageError(f"use {flag} with a stage of your own ({asked})", "each says where to go")
+    for flag, command in request.beginnings().items():
+        raise UsageError(
+            f"use {flag} with a stage of your own ({asked})", "each says where to go", next_command=command
+        )
     return asked

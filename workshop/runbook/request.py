@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -41,16 +42,18 @@ class Request:
                 )
         for name in self.labs:
             self._validate_options(runbook.lab(name))
-        given = [flag for flag, value in (("--step", self.step), ("--to", self.to)) if value is not None]
-        given += ["--restart"] if self.restart else []
+        given = self.beginnings()
         if len(given) > 1:
             raise UsageError(
-                f"use {' and '.join(given)} together", "each says where to begin", cause="one is enough"
+                f"use {' and '.join(given)} together",
+                "each says where to begin",
+                cause="one is enough",
+                next_command=next(iter(given.values())),
             )
         if self.step is None and self.to is None:
             return
         if len(self.labs) != 1:
-            raise UsageError(f"use {given[0]} for {len(self.labs)} labs", "it is about one lab")
+            raise UsageError(f"use {next(iter(given))} for {len(self.labs)} labs", "it is about one lab")
         lab = runbook.lab(self.labs[0])
         if self.to is not None:
             self._validate_stage(lab, self.to)
@@ -61,6 +64,13 @@ class Request:
                 f"it has {f'steps 1 to {count}' if count > 1 else 'one step'}",
                 next_command=f"{self.program} lab.{lab.name} --explain",
             )
+
+    def beginnings(self) -> dict[str, str]:
+        """The flags given that say where to begin, each with the command that has no other one."""
+        values = {"--step": self.step, "--to": self.to}
+        words = {flag: f"{flag} {shlex.quote(str(value))}" for flag, value in values.items() if value is not None}
+        words |= {"--restart": "--restart"} if self.restart else {}
+        return {flag: f"{self.program} lab.{self.labs[0]} {typed}" for flag, typed in words.items()}
 
     def _validate_options(self, lab: Lab) -> None:
         all_given = self.options.get(lab.name, {})
@@ -74,7 +84,7 @@ class Request:
                 )
             if given is not None and (problem := option.problem(given)):
                 raise UsageError(
-                    f"use --{option.name} {given}",
+                    f"use --{option.name} {shlex.quote(str(given))}",
                     problem,
                     next_command=f"{self.program} lab.{lab.name} --{option.name} {option.default}",
                 )
@@ -83,11 +93,13 @@ class Request:
         stages = [name for part in lab.parts if isinstance(part, Timeline) for name in (part.start, *part.stages)]
         if not stages:
             raise UsageError(
-                f"move {lab.name} to {stage}", "it has no stages", next_command=f"{self.program} lab.{lab.name}"
+                f"move {lab.name} to {shlex.quote(stage)}",
+                "it has no stages",
+                next_command=f"{self.program} lab.{lab.name}",
             )
         if stage not in stages:
-            command = f"{self.program} lab.{lab.name} --to {_nearest(stage, stages) or stages[0]}"
-            raise _unknown(f"stage {stage} of {lab.name}", "its stages are", stages, command)
+            command = f"{self.program} lab.{lab.name} --to {_nearest(stage, stages) or stages[1]}"
+            raise _unknown(f"stage {shlex.quote(stage)} of {lab.name}", "its stages are", stages, command)
 
     def options_of(self, lab: Lab) -> Options:
         """The lab's options as given, else their defaults."""
