@@ -26,7 +26,7 @@ _COMMON = (
     Option("plan", "Show what would change; change nothing.", False),
     Option("explain", "Show the text, the YAML and the commands to type instead.", False),
     Option("only", "Refuse when a lab this one needs has not converged, instead of running it.", False),
-    Option("verify", "Measure again what has converged already.", False),
+    Option("verify", "Also measure again what has converged; the run still goes on to what has not.", False),
     Option("pause", "Wait for Enter between steps.", False),
 )
 _YES = Option("yes", "Do not ask before something is deleted.", False)
