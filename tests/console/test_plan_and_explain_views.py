@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from typing import Any
 
 from rich.cells import cell_len
@@ -10,6 +12,7 @@ from tests.console.rendering import bare, coloured, live_screen, rendered, writt
 from tests.runbook.world import Put, lab
 from workshop.console.explain_view import explanation_lines
 from workshop.console.lines import Lines
+from workshop.console.plain import PlainScreen
 from workshop.console.plan_view import plan_lines
 from workshop.console.words import UNICODE
 from workshop.runbook.errors import WorkshopError
@@ -112,11 +115,9 @@ def explanation() -> LabExplanation:
     item = lab("istio.canary", needs=())
     yaml = "kind: VirtualService\nspec:\n  hosts: [reviews]\n"
     steps = (
-        StepExplanation(1, "All requests to v1", Explanation(yaml, ("kubectl apply -f reviews.yaml",))),
+        StepExplanation(1, "All requests to v1", Explanation(yaml, ("az thing update",))),
         StepExplanation(2, "All requests to v3", Explanation()),
     )
-    from dataclasses import replace
-
     option = Option("weights", "Any other split of v1, v2 and v3, in percent: 80,20,0. " * 2)
     return LabExplanation(replace(item, text=TEXT, needs=("istio.gateway",), options=(option,)), steps)
 
@@ -128,7 +129,7 @@ def test_an_explanation_has_text_steps_commands_and_yaml() -> None:
     assert "needs  istio.gateway" in shown
     start = shown.index(" 1  All requests to v1")
     assert shown[start + 1 : start + 5] == [
-        "    $ kubectl apply -f reviews.yaml",
+        "$ az thing update",
         "    kind: VirtualService",
         "    spec:",
         "      hosts: [reviews]",
@@ -141,6 +142,39 @@ def test_text_wraps_at_80_columns_on_a_wider_terminal_and_yaml_is_highlighted() 
     assert max(cell_len(line.rstrip()) for line in bare(text).splitlines()) <= 80
     (kind,) = [line for line in text.splitlines() if "VirtualService" in line]
     assert coloured(kind)
+
+
+LONG = "statsInclusionPrefixes: " + ",".join(["cluster.outbound"] * 8)
+HERE = f"kubectl apply -f - <<'EOF'\n---\nkind: VirtualService\nspec:\n  {LONG}\nEOF"
+READ = "HOST=$(kubectl get service istio-ingressgateway -n istio-system -o jsonpath='{.a b}' -o wide)"
+ROUTE = StepExplanation(1, "Route", Explanation(commands=(HERE, READ, "curl $HOST")))
+
+
+def test_what_is_shown_can_be_pasted_into_a_shell() -> None:
+    for screen in (live_screen(), PlainScreen(io.StringIO(), debug=False, echo=False, glyphs=UNICODE)):
+        screen.show_explanation([LabExplanation(lab("a", needs=()), (ROUTE,))])
+        assert isinstance(screen.console.file, io.StringIO)
+        file = screen.console.file.getvalue()
+        shown = bare(file)
+        shown = shown[shown.index("$ ") :].replace("\r", "").splitlines()
+        assert shown == [
+            "$ kubectl apply -f - <<'EOF'",
+            *HERE.splitlines()[1:],
+            "$ HOST=$(kubectl get service istio-ingressgateway -n istio-system -o \\",
+            "    jsonpath='{.a b}' -o wide)",
+            "$ curl $HOST",
+        ]
+
+
+def test_a_variable_is_set_once_in_each_lab() -> None:
+    steps = (ROUTE, replace(ROUTE, number=2))
+    labs = [LabExplanation(lab(name, needs=()), steps) for name in "ab"]
+    shown = bare(rendered(explanation_lines(labs, LINES)))
+    assert (shown.count("$ HOST="), shown.count("$ curl")) == (2, 4)
+    both = (step(1, "Route", Difference("VirtualService a/b")), step(2, "Route", Difference("VirtualService a/b")))
+    shown = planned(*(replace(one, explanation=ROUTE.explanation) for one in both), commands=True)
+    assert (shown.count("$ HOST="), shown.count("$ curl")) == (1, 2)
+    assert "\n$ kubectl apply -f - <<'EOF'\n---\n" in shown
 
 
 def test_a_screen_shows_plans_explanations_and_errors() -> None:

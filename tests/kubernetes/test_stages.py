@@ -52,6 +52,9 @@ class Address:
             raise WorkshopError("find the address", "there is none yet")
         return {"address": self.found}
 
+    def commands(self, run: Run) -> tuple[str, ...]:
+        return ("ADDRESS=$(kubectl get address)",)
+
 
 @pytest.fixture
 def folder(tmp_path: Path, namespace: str) -> Path:
@@ -182,7 +185,10 @@ async def test_a_value_that_is_not_known_yet_is_planned_not_applied(
     run = run_of(kubectl, folder, "istio.late")
     step = placed.step("placed", run)
     assert (await step.check(run)).differences
-    assert "$ADDRESS" in step.explain(run).yaml
+    lookup, typed = step.explain(run).commands
+    assert lookup == "ADDRESS=$(kubectl get address)"
+    assert typed.startswith("kubectl apply -f - <<EOF\n")
+    assert "$ADDRESS" in typed
     with pytest.raises(WorkshopError, match="there is none yet"):
         await step.apply(run)
     address.found = "10.0.0.1"

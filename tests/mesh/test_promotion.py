@@ -133,7 +133,8 @@ def test_every_candidate_is_a_subset_and_the_caller_counts_its_calls() -> None:
 
 def test_the_explanation_has_the_yaml_of_each_stage() -> None:
     explained = asked(promote="slow").explain(asking(promote="slow"))
-    documents = list(yaml.safe_load_all(explained.yaml))
+    typed = [command.splitlines() for command in explained.commands if command.startswith("kubectl apply")]
+    documents = [document for lines in typed for document in yaml.safe_load_all("\n".join(lines[1:-1]))]
     weights = [
         [(entry["destination"]["subset"], entry["weight"]) for entry in document["spec"]["http"][0]["route"]]
         for document in documents
@@ -145,8 +146,10 @@ def test_the_explanation_has_the_yaml_of_each_stage() -> None:
         [("v1", 75), ("slow", 25)],
         [("v1", 50), ("slow", 50)],
         [("slow", 100)],
+        [("v1", 100)],
     ]
-    assert "kubectl apply -f labs/istio/reviews-slow.yaml" in explained.commands
+    assert explained.commands.index("# to roll back, when a figure is bad:") == len(explained.commands) - 3
+    assert "kubectl rollout status -n bookinfo deployment/reviews-slow" in explained.commands
     assert explained.commands[-1] == "kubectl delete -f labs/istio/reviews-slow.yaml"
     assert [int(found) for found in re.findall(r"seq (\d+)", str(explained.commands))] == [5239, 1128, 1394, 215]
 

@@ -155,7 +155,7 @@ def test_weights_asked_for() -> None:
     step = REVIEWS.step("80,20,0", run)
     assert step.title == "Route reviews: v1 80 %, v2 20 %, v3 0 %"
     explained = step.explain(run)
-    assert "weight: 80" in explained.yaml
+    assert "weight: 80" in explained.commands[0]
     assert explained.commands[-1] == "curl (0.8, 0.2, 0.0)"
 
 

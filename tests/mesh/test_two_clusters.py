@@ -240,9 +240,12 @@ async def test_explanations_name_the_context(two: Workbench) -> None:
     (lab,) = explain(Runbook((SPAN,)), Request((SPAN.name,)), two.toolbox)
     first, second, third = [step.explanation for step in lab.steps]
     assert "istioctl --context secondary x precheck" in first.commands
-    assert second.commands[0].startswith("kubectl --context secondary apply -f ")
-    assert third.commands[0].startswith("kubectl apply -f ")
-    assert "at: $SECONDARY_HOST:$SECONDARY_PORT" in third.yaml
+    assert second.commands[0].startswith("kubectl --context secondary apply -f - <<'EOF'\n")
+    host, port, apply = third.commands
+    assert host.startswith("SECONDARY_HOST=$(kubectl --context secondary get service ")
+    assert port.startswith("SECONDARY_PORT=$(kubectl --context secondary get service ")
+    assert apply.startswith("kubectl apply -f - <<EOF\n")
+    assert "at: $SECONDARY_HOST:$SECONDARY_PORT" in apply
 
 
 async def test_a_secondary_that_another_run_holds_is_refused(two: Workbench) -> None:

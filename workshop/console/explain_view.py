@@ -7,14 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.text import Text
 
+from workshop.console.commands import PAGE, Commands, highlighted
 from workshop.console.lines import Lines
 from workshop.runbook.explain import LabExplanation, StepExplanation
-
-_PAGE = 80
-"""Columns of running text."""
 
 
 def explanation_lines(labs: Sequence[LabExplanation], lines: Lines) -> Iterator[RenderableType]:
@@ -33,21 +30,17 @@ def explanation_lines(labs: Sequence[LabExplanation], lines: Lines) -> Iterator[
             yield Text()
         for option in lab.options:
             yield _page(Text.assemble((f"--{option.name}  ", "bold"), (option.help, "dim")))
+        commands = Commands()
         for step in explained.steps:
-            yield from _step(step)
+            yield from _step(step, commands)
 
 
-def _step(step: StepExplanation) -> Iterator[RenderableType]:
+def _step(step: StepExplanation, commands: Commands) -> Iterator[RenderableType]:
     yield Text()
     yield _page(Text.assemble((f"{step.number:>2}  ", "dim"), (step.title, "bold")))
-    for command in step.explanation.commands:
-        yield _indented(Text.assemble(("$ ", "dim"), (command, "blue")))
+    yield from commands.lines(step.explanation.commands)
     if step.explanation.yaml.strip():
-        yield _indented(
-            Syntax(
-                step.explanation.yaml.strip(), "yaml", theme="ansi_dark", background_color="default", word_wrap=True
-            )
-        )
+        yield Padding(highlighted(step.explanation.yaml.strip()), (0, 0, 0, 4), expand=False)
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -59,8 +52,4 @@ def _page(text: Text) -> RenderableType:
     """Text broken to the page, not to the terminal."""
     from rich.constrain import Constrain
 
-    return Constrain(text, _PAGE)
-
-
-def _indented(block: RenderableType) -> RenderableType:
-    return Padding(block, (0, 0, 0, 4), expand=False)
+    return Constrain(text, PAGE)

@@ -64,7 +64,7 @@ class LiveScreen(Screen):
 
     def print(self, line: RenderableType) -> None:
         with self._lock:
-            self.console.print(line)
+            self.console.print(line, crop=False)
 
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):

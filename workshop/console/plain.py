@@ -49,7 +49,7 @@ class PlainScreen(Screen):
 
     def print(self, line: RenderableType) -> None:
         with self.console.capture() as captured:
-            self.console.print(line)
+            self.console.print(line, crop=False)
         # Tables fill their lines with blanks, which a log need not keep.
         self._write("".join(f"{text.rstrip()}\n" for text in captured.get().splitlines()))
 

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from workshop.console import words
+from workshop.console.commands import Commands
 from workshop.console.errors import error_lines
 from workshop.console.lines import Lines
 from workshop.runbook.plan import Plan, StepPlan
@@ -19,12 +20,13 @@ def plan_lines(plan: Plan, lines: Lines, *, commands: bool) -> Iterator[Renderab
     yield Text.assemble((title, "bold"), (f"  {plan.target} {lines.glyphs.dot} nothing is changed now", "dim"))
     for lab in plan.labs:
         yield lines.heading(lab.name, lab.title)
+        typed = Commands() if commands else None
         for step in lab.steps:
-            yield from _step(step, lines, commands)
+            yield from _step(step, lines, typed)
     yield from _summary(plan, lines)
 
 
-def _step(step: StepPlan, lines: Lines, commands: bool) -> Iterator[RenderableType]:
+def _step(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[RenderableType]:
     number = str(step.number)
     body = lines.titled(step.title, step.check.note)
     if step.error:
@@ -36,12 +38,11 @@ def _step(step: StepPlan, lines: Lines, commands: bool) -> Iterator[RenderableTy
         return
     word, style = ("remove", "red") if step.destroys else ("change", "yellow")
     yield lines.row(Text("-" if step.destroys else "~", style), Text(word, style), number, body, None)
-    if not commands:
+    if commands is None:
         for line in lines.differences(step.check.differences):
             yield lines.below(line)
         return
-    for command in step.explanation.commands:
-        yield lines.below(Text.assemble(("$ ", "dim"), (command, "blue")))
+    yield from commands.lines(step.explanation.commands)
     if not step.explanation.commands:
         yield lines.below(Text("no command does this alone; --explain says more", "dim"))
 

@@ -88,6 +88,14 @@ def elsewhere(run: Run, cluster: str) -> Run | None:
     return run.elsewhere(cluster, other.tools) if other else None
 
 
+def typed_for(run: Run, cluster: str, command: str) -> str:
+    """A command as a person types it for that cluster; as it is where the target has none of that name."""
+    from workshop.kubernetes.typed import with_context
+
+    other = run.use(Others).clusters.get(cluster)
+    return with_context(command, other.context) if other else command
+
+
 class Given(Step):
     def __init__(self, cluster: str, step: Step) -> None:
         self._cluster, self._step = cluster, step
@@ -194,9 +202,4 @@ class On(Given):
             raise
 
     def _for_it(self, command: str, run: Run) -> str:
-        """`kubectl ...` or `istioctl ...` as it is typed for a context that is not the current one."""
-        other = run.use(Others).clusters.get(self._cluster)
-        tool, _, rest = command.partition(" ")
-        if other is None or tool not in ("kubectl", "istioctl") or "--context" in command:
-            return command
-        return f"{tool} --context {other.context} {rest}"
+        return typed_for(run, self._cluster, command)

@@ -53,11 +53,15 @@ class Ingress:
         return found[0]
 
     def commands(self) -> tuple[str, ...]:
+        """What a person types to set GATEWAY_URL."""
+        return (*self.read_into("INGRESS_HOST", "INGRESS_PORT"), "GATEWAY_URL=$INGRESS_HOST:$INGRESS_PORT")
+
+    def read_into(self, host: str, port: str) -> tuple[str, str]:
+        """What a person types to set these variables."""
         get = f"kubectl get service {self.service} -n {self.namespace} -o jsonpath="
         return (
-            f"INGRESS_HOST=$({get}'{{.status.loadBalancer.ingress[0].ip}}')",
-            f"INGRESS_PORT=$({get}'{{.spec.ports[?(@.name==\"{self.port}\")].port}}')",
-            "GATEWAY_URL=$INGRESS_HOST:$INGRESS_PORT",
+            f"{host}=$({get}'{{.status.loadBalancer.ingress[0].ip}}')",
+            f"{port}=$({get}'{{.spec.ports[?(@.name==\"{self.port}\")].port}}')",
         )
 
 
@@ -137,6 +141,13 @@ class IngressOf:
             raise WorkshopError(f"find the ingress gateway of {self.cluster}", "the target has no such cluster")
         host, port = await there.observe(Address(self.ingress))
         return dict(zip(self.names, (host, str(port)), strict=True))
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        from workshop.kubernetes.elsewhere import typed_for
+        from workshop.kubernetes.values import variable
+
+        host, port = map(variable, self.names)
+        return tuple(typed_for(run, self.cluster, each) for each in self.ingress.read_into(host, port))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def name_of(obj: Object) -> str:
 
 
 def as_yaml(objects: Iterable[Object]) -> str:
-    return yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=False, width=110, explicit_start=True)
+    return yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=False, width=80, explicit_start=True)
 
 
 def parse(text: str, file: str) -> list[Object]:

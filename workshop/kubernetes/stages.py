@@ -46,7 +46,6 @@ class Stage:
     values: tuple[Value, ...] = ()
     proofs: Proofs = field(default=_unproved, repr=False)
     before: Proofs = field(default=_unproved, repr=False)
-    files: tuple[str, ...] = ()
     lab: str = ""
 
 
@@ -65,7 +64,7 @@ def stage(
 
         return [obj for file in files for obj in run.use(Manifests).load(lab, file, known)]
 
-    return Stage(name, title, make, values, by_options(proofs), by_options(before), files)
+    return Stage(name, title, make, values, by_options(proofs), by_options(before))
 
 
 class Stages(Timeline):
@@ -203,17 +202,14 @@ class Move(Step):
         return replace(after, measurements=(*before.measurements, *after.measurements))
 
     def explain(self, run: Run) -> Explanation:
-        from workshop.kubernetes.manifests import as_yaml
+        from workshop.kubernetes.typed import applied
         from workshop.kubernetes.values import shown
 
         objects = self._timeline.made(self._to, run, shown(self._to.values, run))
-        names = self._to.files or [f"{obj['metadata']['name']}.yaml" for obj in objects]
-        commands = [f"kubectl apply -f {name}" for name in names]
+        commands = list(applied(run, objects, self._to.values))
         for kind, namespace, name in self._timeline.left_out(objects, run):
             commands.append(f"kubectl delete {kind.lower()} {name} -n {namespace} --ignore-not-found")
-        return Explanation(
-            as_yaml(objects) if objects else "", (*commands, *all_commands(run, self._to.proofs(run)))
-        )
+        return Explanation(commands=(*commands, *all_commands(run, self._to.proofs(run))))
 
     async def _wanted(self, run: Run, *, strict: bool = False) -> list[Object]:
         from workshop.kubernetes.values import known

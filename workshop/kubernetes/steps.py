@@ -149,17 +149,12 @@ class Apply(Step):
             await Kubectl.of(run).delete(ours, wait=False)
 
     def explain(self, run: Run) -> Explanation:
-        from workshop.kubernetes.manifests import as_yaml
+        from workshop.kubernetes.typed import applied, rolled_out
         from workshop.kubernetes.values import shown
 
         objects = self._made(run, shown(self._values, run))
-        commands = [f"kubectl apply -f {file}" for file in self._shown(run)]
-        commands += [
-            f"kubectl rollout status -n {obj['metadata']['namespace']} deployment/{obj['metadata']['name']}"
-            for obj in objects
-            if obj["kind"] == "Deployment"
-        ]
-        return Explanation(as_yaml(objects), (*commands, *all_commands(run, self._proofs(run))))
+        commands = (*applied(run, objects, self._values), *rolled_out(objects))
+        return Explanation(commands=(*commands, *all_commands(run, self._proofs(run))))
 
     def explain_undo(self, run: Run) -> Explanation:
         return Explanation(commands=tuple(f"kubectl delete -f {file}" for file in reversed(self._shown(run))))

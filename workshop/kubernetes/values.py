@@ -25,6 +25,10 @@ class Observed(Protocol):
 
     async def values(self, run: Run) -> Mapping[str, str]: ...
 
+    def commands(self, run: Run) -> tuple[str, ...]:
+        """What a person types to set the variables that stand for it (see `variable`)."""
+        ...
+
 
 Value = Option | Observed
 
@@ -51,5 +55,19 @@ def shown(values: tuple[Value, ...], run: Run) -> dict[str, str]:
         if isinstance(value, Option):
             found[value.name] = value.text(run.options)
         else:
-            found |= {name: f"${name.upper().replace('-', '_')}" for name in value.names}
+            found |= {name: f"${variable(name)}" for name in value.names}
     return found
+
+
+def variable(name: str) -> str:
+    """The shell's, which stands for what is to be observed."""
+    return name.upper().replace("-", "_")
+
+
+def variables(values: tuple[Value, ...]) -> tuple[str, ...]:
+    return tuple(variable(name) for value in values if not isinstance(value, Option) for name in value.names)
+
+
+def setting(values: tuple[Value, ...], run: Run) -> tuple[str, ...]:
+    """The commands that set the variables."""
+    return tuple(command for value in values if not isinstance(value, Option) for command in value.commands(run))

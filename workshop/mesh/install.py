@@ -90,15 +90,16 @@ class Install(Step):
         await Kubectl.of(run).delete([_namespace(run)], wait=False)
 
     def explain(self, run: Run) -> Explanation:
-        from workshop.kubernetes.manifests import as_yaml
+        from workshop.kubernetes.typed import fed
         from workshop.mesh.istioctl import Istioctl
 
         istioctl = run.use(Istioctl)
         operator = _operator(istioctl)
-        how = "-f private-ingress.yaml" if operator else f"--set profile={istioctl.profile}"
-        commands = ("istioctl x precheck", f"istioctl install -y {how}", "istioctl version")
-        yaml = as_yaml([operator]) if operator else ""
-        return Explanation(yaml, (*commands, *all_commands(run, self._proofs)))
+        install = f"istioctl install -y --set profile={istioctl.profile}"
+        if operator:
+            install = fed("istioctl install -y -f /dev/stdin", [operator])
+        commands = ("istioctl x precheck", install, "istioctl version")
+        return Explanation(commands=(*commands, *all_commands(run, self._proofs)))
 
     def explain_undo(self, run: Run) -> Explanation:
         return Explanation(commands=("istioctl uninstall --purge -y", f"kubectl delete namespace {NAMESPACE}"))

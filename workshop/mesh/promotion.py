@@ -161,25 +161,24 @@ class Promote(Step):
         return (self.timeline.proof(tuple(float(one == subset) for one in subsets)),)
 
     def explain(self, run: Run) -> Explanation:
-        from workshop.kubernetes.manifests import as_yaml
+        from workshop.kubernetes.typed import applied, rolled_out
         from workshop.mesh.promotion_verdict import Stage
 
+        objects, stable_again = self.objects(run), [self.virtual_service(0, run)]
         route, promotion, file = self.timeline.route, self.timeline.promotion, self._file(run)
         reading = (
             f"kubectl exec -n {route.namespace} {promotion.caller} -c istio-proxy -- "
             f"pilot-agent request GET 'stats/prometheus?filter={route.host}'"
         )
-        commands = [f"kubectl apply -f {route.host}-{self.stable}.yaml"]
-        commands += [f"kubectl apply -f {file}"] if file else []
+        commands = [*applied(run, stable_again), *applied(run, objects), *rolled_out(objects)]
         for percent in self.stages:
             requests = Stage(percent, self.stable, self.candidate, self.limits(run)).requests
             commands += [
-                f"kubectl apply -f {route.host}-{self.candidate}-{percent}.yaml",
+                *applied(run, [self.virtual_service(percent, run)]),
                 reading,
                 f"for i in $(seq {requests}); do curl -s -o /dev/null http://$GATEWAY_URL{promotion.path}; done",
                 reading,
             ]
-        commands.append(f"kubectl apply -f {route.host}-{self.stable}.yaml  # to roll back, when a figure is bad")
+        commands += ["# to roll back, when a figure is bad:", *applied(run, stable_again)]
         commands += [f"kubectl delete -f {file}"] if file else []
-        routes = [self.virtual_service(percent, run) for percent in (0, *self.stages)]
-        return Explanation(as_yaml([*self.objects(run), *routes]), tuple(commands))
+        return Explanation(commands=tuple(commands))
