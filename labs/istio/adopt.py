@@ -6,7 +6,7 @@ before have no proxy (IST0103). Each is put right, and looked for again.
 """
 
 from workshop.kubernetes.proofs import shows
-from workshop.kubernetes.steps import apply, label_namespaces
+from workshop.kubernetes.steps import apply, label_namespaces, restart
 from workshop.mesh.analysis import analysis, puts_right
 from workshop.runbook import Lab
 
@@ -38,7 +38,7 @@ LAB = Lab(
         puts_right(
             "IST0103",
             NAMESPACE,
-            apply(
+            restart(
                 "Restart its workloads, each with a sidecar from now on",
                 "ratingsapp-workloads.yaml",
                 ready="2/2",

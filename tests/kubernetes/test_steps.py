@@ -12,7 +12,7 @@ from workshop.kubernetes.facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests, parse
 from workshop.kubernetes.proofs import exec_check, shows
-from workshop.kubernetes.steps import apply, choice, label_namespaces
+from workshop.kubernetes.steps import apply, choice, label_namespaces, restart
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import ABSENT, Step
 
@@ -219,3 +219,11 @@ async def test_explain_shows_the_yaml_and_the_commands(run: Recorded, namespace:
     assert explained.commands[1] == f"kubectl rollout status -n {namespace} deployment/ratings-v1"
     assert DEPLOY.explain_undo(run).commands[0].startswith("kubectl delete -f ")
     assert run.commands == []
+
+
+async def test_a_restart_is_explained_as_one(run: Recorded, namespace: str) -> None:
+    explained = restart("Restart ratings", "workload.yaml", ready="2/2").explain(run)
+    assert explained.commands == (
+        f"kubectl rollout restart deployment -n {namespace} ratings-v1",
+        f"kubectl rollout status -n {namespace} deployment/ratings-v1",
+    )

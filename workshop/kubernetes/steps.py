@@ -39,6 +39,11 @@ def apply(
     return Apply(title, files, ready, values, by_options(proofs), seconds)
 
 
+def restart(title: str, *files: str, ready: str, proofs: Proofs | tuple[Proof, ...] = ()) -> Step:
+    """The same for what an earlier step has deployed, when only its pods are to be others."""
+    return Restart(title, files, ready, (), by_options(proofs), 300.0)
+
+
 def label_namespaces(
     title: str, *namespaces: str, labels: Mapping[str, str | Choice], proofs: tuple[Proof, ...] = ()
 ) -> Step:
@@ -189,6 +194,15 @@ class Apply(Step):
             return False
         pods = rollout.pods_of(live, snapshot.all("Pod", wanted["metadata"]["namespace"]))
         return not all(rollout.has_containers(pod, self._ready) for pod in pods)
+
+
+class Restart(Apply):
+    def explain(self, run: Run) -> Explanation:
+        from workshop.kubernetes.typed import restarted, rolled_out
+
+        objects = self._made(run, {})
+        commands = (*restarted(objects), *rolled_out(objects))
+        return Explanation(commands=(*commands, *all_commands(run, self._proofs(run))))
 
 
 def _ours(objects: list[Object], snapshot: Snapshot) -> list[Object]:
