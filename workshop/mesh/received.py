@@ -98,10 +98,14 @@ class Mirrored:
         return verdict
 
     def commands(self, run: Run) -> tuple[str, ...]:
+        from workshop.kubernetes.elsewhere import typed_for
+
         headers = "".join(f"-H '{name}: {value}' " for name, value in self.headers)
-        logs = " ".join(("kubectl", *self.receiver.words()[:-2]))
-        mark = f"{PARAMETER}=$RANDOM"
-        return (f"curl -s {headers}http://$GATEWAY_URL{self.path}?{mark}", f"{logs} --tail=10")
+        send = f'curl -s {headers}"http://$GATEWAY_URL{self.path}?{PARAMETER}=$RANDOM"'
+        logs = " ".join(("kubectl", *self.receiver.words()[:-2], "--tail=10"))
+        if self.receiver.cluster:
+            logs = typed_for(run, self.receiver.cluster, logs)
+        return (*self.ingress.commands(), send, logs)
 
     async def _visible(self, run: Run, base_url: str) -> str:
         """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""
