@@ -150,6 +150,7 @@ def test_the_explanation_has_the_yaml_of_each_stage() -> None:
     ]
     assert explained.commands.index("# to roll back, when a figure is bad:") == len(explained.commands) - 3
     assert "kubectl rollout status -n bookinfo deployment/reviews-slow" in explained.commands
+    assert "GATEWAY_URL=$INGRESS_HOST:$INGRESS_PORT" in explained.commands
     assert explained.commands[-1] == "kubectl delete -f labs/istio/reviews-slow.yaml"
     assert [int(found) for found in re.findall(r"seq (\d+)", str(explained.commands))] == [5239, 1128, 1394, 215]
 

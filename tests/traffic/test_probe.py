@@ -310,3 +310,19 @@ def test_declaring_a_probe_imports_nothing_heavy() -> None:
     program = "import sys, workshop.traffic.probe, workshop.traffic.login; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
     assert not {"asyncio", "aiohttp", "json", "ssl", "subprocess", "yaml", "rich"} & set(output.stdout.split())
+
+
+def test_what_a_person_types_for_one_answer() -> None:
+    page = "http://$GATEWAY_URL/productpage"
+    assert probe(1, 0, 0).commands("http://$GATEWAY_URL") == (f"curl -s {page}",)
+    shown = probe(1, 0, 0, headers=(("Host", "a.example.com"),)).commands("http://$GATEWAY_URL")
+    assert shown == (f"curl -s -H 'Host: a.example.com' {page}",)
+
+
+def test_who_logs_in_types_the_form_first_and_sends_the_cookies() -> None:
+    login = Login("/login", (("username", "jason"), ("passwd", "a&b")))
+    assert probe(1, 0, 0, login=login).commands("http://$GATEWAY_URL") == (
+        "COOKIES=$(mktemp)",
+        "curl -s -o /dev/null -c $COOKIES -d 'username=jason&passwd=a%26b' http://$GATEWAY_URL/login",
+        "curl -s -b $COOKIES http://$GATEWAY_URL/productpage",
+    )

@@ -170,6 +170,10 @@ class Measures(Protocol):
 
     async def measure(self, run: Run, base_url: str) -> Verdict: ...
 
+    def commands(self, base_url: str) -> tuple[str, ...]:
+        """What a person would type to see one answer."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ThroughIngress:
@@ -189,8 +193,7 @@ class ThroughIngress:
         return await self.probe.measure(run, base_url)
 
     def commands(self, run: Run) -> tuple[str, ...]:
-        path = getattr(self.probe, "path", "/")
-        return (*(self.ingress.commands() if self.tell else ()), f"curl -s http://$GATEWAY_URL{path}")
+        return (*self.ingress.commands(), *self.probe.commands("http://$GATEWAY_URL"))
 
 
 through_ingress = ThroughIngress

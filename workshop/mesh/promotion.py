@@ -161,6 +161,7 @@ class Promote(Step):
         return (self.timeline.proof(tuple(float(one == subset) for one in subsets)),)
 
     def explain(self, run: Run) -> Explanation:
+        from workshop.kubernetes.ingress import Ingress
         from workshop.kubernetes.typed import applied, rolled_out
         from workshop.mesh.promotion_verdict import Stage
 
@@ -171,6 +172,7 @@ class Promote(Step):
             f"pilot-agent request GET 'stats/prometheus?filter={route.host}'"
         )
         commands = [*applied(run, stable_again), *applied(run, objects), *rolled_out(objects)]
+        commands += Ingress().commands()
         for percent in self.stages:
             requests = Stage(percent, self.stable, self.candidate, self.limits(run)).requests
             commands += [

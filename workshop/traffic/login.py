@@ -11,3 +11,11 @@ class Login:
 
     path: str
     fields: tuple[tuple[str, str], ...] = field(repr=False)
+
+    def commands(self, base_url: str) -> tuple[str, ...]:
+        """What a person types instead; the cookies are in the file COOKIES then, those of an earlier login gone."""
+        import shlex
+        from urllib.parse import urlencode
+
+        form = shlex.quote(urlencode(self.fields))
+        return "COOKIES=$(mktemp)", f"curl -s -o /dev/null -c $COOKIES -d {form} {base_url}{self.path}"

@@ -106,6 +106,13 @@ class Probe:
         found = [category.label for category in self.categories if category.matches(status, text, seconds)]
         return found[0] if len(found) == 1 else None
 
+    def commands(self, base_url: str) -> tuple[str, ...]:
+        """What a person types to see one answer."""
+        headers = "".join(f"-H '{name}: {value}' " for name, value in self.headers)
+        if self.login is None:
+            return (f"curl -s {headers}{base_url}{self.path}",)
+        return (*self.login.commands(base_url), f"curl -s -b $COOKIES {headers}{base_url}{self.path}")
+
     async def measure(self, run: Run, base_url: str) -> Verdict:
         """Wait until the change is visible at `base_url` (scheme, host and port), then measure once."""
         from workshop.traffic.measuring import measure
