@@ -217,7 +217,7 @@ async def test_explain_shows_the_yaml_and_the_commands(run: Recorded, namespace:
     assert (first, last) == ("kubectl apply -f - <<'EOF'", "EOF")
     assert parse("\n".join(lines), "typed") == await DEPLOY.objects(run)
     assert explained.commands[1] == f"kubectl rollout status -n {namespace} deployment/ratings-v1"
-    assert DEPLOY.explain_undo(run).commands[0].startswith("kubectl delete -f ")
+    assert DEPLOY.explain_undo(run).commands[0].startswith("kubectl delete --ignore-not-found -f ")
     assert run.commands == []
 
 

@@ -162,7 +162,8 @@ class Apply(Step):
         return Explanation(commands=(*commands, *all_commands(run, self._proofs(run))))
 
     def explain_undo(self, run: Run) -> Explanation:
-        return Explanation(commands=tuple(f"kubectl delete -f {file}" for file in reversed(self._shown(run))))
+        files = reversed(self._shown(run))
+        return Explanation(commands=tuple(f"kubectl delete --ignore-not-found -f {file}" for file in files))
 
     def _shown(self, run: Run) -> list[str]:
         from workshop.kubernetes.manifests import Manifests
