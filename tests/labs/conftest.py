@@ -85,6 +85,12 @@ class Workshop:
         assert ran.status == 0, ran.said
         return ran.said
 
+    def explained(self, *words: str) -> str:
+        """What `--explain` says to type, typed: what it prints. The first command that fails ends it."""
+        said = self.converge(*words, "--explain").said
+        steps = re.split(r"(?m)^[ \d]\d  .*\n", said)[1:]
+        return self.by_hand("set -e\n" + re.sub(r"(?m)^\$ ", "", "".join(steps)))
+
     def dump(self) -> dict[str, Any]:
         """Every object of the cluster, but events and what changes by itself."""
         kinds = [

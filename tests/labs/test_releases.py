@@ -97,3 +97,44 @@ def test_a_lab_and_what_needs_it_are_taken_back(workshop: Workshop, adopted: str
     assert "reviews" not in re.sub(r"deployment.apps/reviews-v\d", "", left)
     assert "deployment.apps/reviews-v1" in left
     assert set(workshop.converge("lab.istio.canary", "--undo").outcomes) == {"unchanged"}
+
+
+# What `--explain` says to type instead.
+
+
+def converged(workshop: Workshop, lab: str) -> bool:
+    return "a run would change nothing" in workshop.converge(lab, "--plan").said
+
+
+def test_workloads_get_their_sidecars_by_what_is_typed(workshop: Workshop, adopted: str) -> None:
+    workshop.by_hand("kubectl delete namespace ratingsapp")
+    pods = re.findall(r"^ratings-\S+ +(\d/\d) +Running", workshop.explained("lab.istio.adopt"), re.M)
+    assert pods[:3] == ["1/1"] * 3
+    assert pods.count("2/2") == 3
+    assert converged(workshop, "lab.istio.adopt")
+
+
+def test_traffic_is_shifted_by_what_is_typed(workshop: Workshop) -> None:
+    assert "GATEWAY_URL" not in workshop.environment
+    workshop.converge("lab.istio.inject")
+    assert "Hello version: v" in workshop.explained("lab.istio.shift")
+    assert converged(workshop, "lab.istio.shift")
+
+
+def test_one_user_is_seen_to_get_another_version_by_what_is_typed(workshop: Workshop) -> None:
+    workshop.converge("lab.istio.identity", "--to", "v3")
+    workshop.explained("lab.istio.identity")
+    assert converged(workshop, "lab.istio.identity")
+    workshop.converge("lab.istio.identity", "--verify")  # by now every proxy knows
+    stars = re.findall(r'<font color="(\w+)"', workshop.explained("lab.istio.identity"))
+    assert stars == ["black"] * 2 + ["red"] * 4
+
+
+def test_the_address_of_the_other_cluster_is_filled_in_by_what_is_typed(workshop: Workshop) -> None:
+    workshop.converge("lab.istio.inject")
+    workshop.by_hand("istioctl --context secondary install -y --set profile=default")
+    workshop.explained("lab.istio.mirror", "--step", "4")
+    ingress = "--context secondary -n istio-system get service istio-ingressgateway"
+    service = workshop.by_hand(f"kubectl {ingress} -o jsonpath='{{.status.loadBalancer.ingress[0].ip}}'")
+    entry = "-n primary get serviceentry helloworld-secondary"
+    assert workshop.by_hand(f"kubectl {entry} -o jsonpath='{{.spec.endpoints[0].address}}'") == service != ""
