@@ -171,6 +171,9 @@ def test_a_variable_is_set_once_in_each_lab() -> None:
     labs = [LabExplanation(lab(name, needs=()), steps) for name in "ab"]
     shown = bare(rendered(explanation_lines(labs, LINES)))
     assert (shown.count("$ HOST="), shown.count("$ curl")) == (2, 4)
+    other = replace(ROUTE, explanation=Explanation(commands=("HOST=other", READ)))
+    shown = bare(rendered(explanation_lines([LabExplanation(lab("a", needs=()), (ROUTE, other))], LINES)))
+    assert shown.count("$ HOST=$(") == 2
     both = (step(1, "Route", Difference("VirtualService a/b")), step(2, "Route", Difference("VirtualService a/b")))
     shown = planned(*(replace(one, explanation=ROUTE.explanation) for one in both), commands=True)
     assert (shown.count("$ HOST="), shown.count("$ curl")) == (1, 2)

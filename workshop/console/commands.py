@@ -18,7 +18,7 @@ PAGE = 80
 """Columns of running text, and of a command."""
 
 _PROMPT = "$ "
-_SETS = re.compile(r"[A-Z_]+=")
+_SETS = re.compile(r"(\w+)=")
 _WORD = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+")
 """A word may have quoted blanks, at which nothing can be broken."""
 
@@ -27,14 +27,14 @@ class Commands:
     """Of one lab. What sets a variable is shown once, as the shell that it is typed into keeps it."""
 
     def __init__(self) -> None:
-        self._set: set[str] = set()
+        self._set: dict[str, str] = {}
 
     def lines(self, commands: Iterable[str]) -> Iterator[RenderableType]:
         for command in commands:
-            if _SETS.match(command):
-                if command in self._set:
+            if sets := _SETS.match(command):
+                if self._set.get(sets[1]) == command:
                     continue
-                self._set.add(command)
+                self._set[sets[1]] = command
             yield _typed(command)
 
 
