@@ -47,6 +47,6 @@ class Unreached:
         return WorkshopError(
             tried,
             str(self),
-            cause="this machine does not reach Azure (network, DNS, proxy or firewall), or Azure is down",
+            cause="this machine does not reach it: network, DNS, proxy or firewall; or Azure is down",
             next_command=f"curl -I -m 10 https://{self.host}/" if self.host else "env | grep -i proxy",
         )
