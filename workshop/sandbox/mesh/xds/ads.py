@@ -127,7 +127,8 @@ class _Stream:
     def _answered(self, kind: Kind, nonce: str, error: str) -> None:
         sent = self._unacknowledged.pop(nonce, {})
         if error and len(sent) > 1:
-            names = list(sent)
+            # What has gone or been replaced meanwhile must not come back.
+            names = [name for name, resource in sent.items() if self._sent[kind].get(name) is resource]
             for half in (names[: len(names) // 2], names[len(names) // 2 :]):
                 self._send(kind, {name: sent[name] for name in half})
             return
