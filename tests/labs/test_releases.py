@@ -107,7 +107,7 @@ def converged(workshop: Workshop, lab: str) -> bool:
 
 
 def test_workloads_get_their_sidecars_by_what_is_typed(workshop: Workshop, adopted: str) -> None:
-    workshop.by_hand("kubectl delete namespace ratingsapp")
+    workshop.converge("lab.istio.adopt", "--undo")
     pods = re.findall(r"^ratings-\S+ +(\d/\d) +Running", workshop.explained("lab.istio.adopt"), re.M)
     assert pods[:3] == ["1/1"] * 3
     assert pods.count("2/2") == 3
