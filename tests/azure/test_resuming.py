@@ -89,6 +89,7 @@ async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm
 
 
 async def test_a_wait_shows_the_state_and_how_long_it_usually_takes(arm: Arm, session: Session) -> None:
+    arm.set(durations={"managedClusters": 0.5})  # a busy machine's first poll is to see it under way
     await session.converge()
     waits = [each for each in session.events if isinstance(each, Waiting) and "AKS cluster" in each.what]
     assert "usually 5 min" in waits[0].missing

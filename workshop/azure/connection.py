@@ -185,7 +185,9 @@ class Azure:
         What only `looks` is tried again when the fault may pass. Raises NotFound, Unsettled (a fault that may
         pass: of what changes something at once, of what looks after several attempts) and WorkshopError.
         """
-        renewals = 2  # a token may have been fetched after the request began, and is then kept the first time
+        # A token may have been fetched after the request began, and is then kept the first time; and another
+        # request may have put the old one back into the client, which keeps one of its own.
+        renewals = 4
         attempt, first = 1, time.monotonic()
         while True:
             began = time.monotonic()

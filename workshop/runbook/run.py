@@ -40,10 +40,15 @@ class Facts:
         if task is None:
             task = self._observed[run.place, source] = asyncio.ensure_future(source.observe(run))
             self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(self._ended)
         # A check that is cut short must not take the observation away from the other checks that wait for it.
         result: T = await asyncio.shield(task)
         return result
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, though nobody may wait for it any more: else asyncio prints it in the end
 
     def forget(self) -> None:
         self._observed.clear()
