@@ -14,10 +14,6 @@ from workshop.settings import Settings
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
 
-    from workshop.azure.connection import Azure
-
-_SCOPE = "https://management.azure.com/.default"
-
 _SANDBOX_POLLING = 0.05
 """Seconds between two looks at an operation of the sandbox, where making a cluster takes one second."""
 
@@ -48,22 +44,14 @@ def tools(settings: Settings) -> dict[type, object]:
 
 
 def log_in(tools: Mapping[type, object]) -> None:
-    """Get the token that all of a run's requests share. Raises UsageError when there is no credential: once, not
-    from every step's first look."""
+    """Raises UsageError when there is no credential: once, not from every step's first look."""
     import asyncio
 
     from workshop.azure.connection import Azure
 
     azure = tools[Azure]
     assert isinstance(azure, Azure)
-    asyncio.run(_log_in(azure))
-
-
-async def _log_in(azure: Azure) -> None:
-    from workshop.azure.connection import as_error
-
-    with as_error(azure):
-        await azure.call("log in to Azure", lambda: azure.shared_credential.get_token(_SCOPE))
+    asyncio.run(azure.log_in())
 
 
 @dataclass(frozen=True)

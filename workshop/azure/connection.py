@@ -150,6 +150,11 @@ class Azure:
             options |= {"connection_verify": str(self.ca), "use_env_settings": False}
         return options
 
+    async def log_in(self) -> str:
+        """The token that all requests share. Raises UsageError when there is no credential."""
+        with as_error(self):
+            return await self.call("log in to Azure", lambda: self.shared_credential.get_token(_SCOPE).token)
+
     async def reach(self) -> float:
         """Seconds until Azure answers, whatever it says: it takes no login to be refused. Raises WorkshopError."""
 

@@ -73,12 +73,7 @@ def _failed(name: str, error: WorkshopError) -> Finding:
 
 async def _login(azure: Azure) -> Finding:
     """Who: from the token itself, which is not shown."""
-
-    def ask() -> str:
-        return azure.shared_credential.get_token("https://management.azure.com/.default").token
-
-    with as_error(azure):
-        claims = _claims(await azure.call("log in to Azure", ask))
+    claims = _claims(await azure.log_in())
     who = claims.get("upn") or claims.get("unique_name") or claims.get("appid") or claims.get("oid") or "logged in"
     tenant = str(claims.get("tid") or "")
     if tenant and azure.tenant and tenant.lower() != azure.tenant.lower():
