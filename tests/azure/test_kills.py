@@ -1,5 +1,7 @@
 """A run killed at fifty moments, and the same command again: it converges, and nothing is made twice.
 
+Every run of the tests has ten of them, spread over the run as all are; `-m exhaustive` has the others.
+
 The moments are requests of the run, spread over all of it: the process is killed while that request is on its way,
 every other time before Azure acts on it and every other time after.
 """
@@ -44,7 +46,9 @@ def killed(arm: Arm, session: Session, number: int, *, acts: bool) -> bool:
     return reached
 
 
-@pytest.mark.parametrize("part", range(AT_ONCE))
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.exhaustive) for part in range(1, AT_ONCE))]
+)
 async def test_killed_at_any_moment_the_same_command_converges(part: int, arm: Arm, session: Session) -> None:
     reached = 0
     for moment in range(part, MOMENTS, AT_ONCE):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.azure.world import QUICK, Arm, Session, twice
 from workshop.azure.cluster import Cluster
+from workshop.azure.facts import PLACES
 from workshop.azure.registry import Registry
 from workshop.runbook.events import Waiting
 
@@ -15,13 +16,14 @@ CLUSTER = "PUT mesh-workshop/primary"
 
 
 async def cut_off(arm: Arm, session: Session) -> None:
-    """A run that is cancelled while the clusters are made, as SIGTERM does."""
+    """A run that is cancelled while both clusters are made, as SIGTERM does."""
     arm.set(durations={**QUICK, "managedClusters": 0.6})
     run = asyncio.create_task(session.run())
+    clusters = [Cluster(session.azure, place).id for place in PLACES]
     begun = False
     while not begun:
         await asyncio.sleep(0.01)
-        begun = CLUSTER in arm.sent("PUT") and session.journal.operation(Cluster(session.azure).id) is not None
+        begun = all(session.journal.operation(cluster) for cluster in clusters)
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
 
