@@ -39,7 +39,17 @@ async def test_it_is_asked_for_before_anything_goes() -> None:
     assert world.world.objects == {"d1": (1, "d")}
 
 
-@pytest.mark.parametrize("asked", [{"to": "v1"}, {"step": 1}, {"restart": True}, {"only": True}, {"verify": True}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"to": "v1"},
+        {"step": 1},
+        {"restart": True},
+        {"only": True},
+        {"verify": True},
+        {"options": {"c": {"weights": "80,20,0"}}},
+    ],
+)
 def test_nothing_else_says_where_to_go(asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
         refuse_where_to_go(Request(("c",), **asked))

@@ -27,6 +27,7 @@ def refuse_where_to_go(request: Request) -> None:
         "--restart": request.restart,
         "--only": request.only,
         "--verify": request.verify,
+        **{f"--{name}": bool(value) for name, value in request.options.get(request.labs[0], {}).items()},
     }
     for flag, given in asked.items():
         if given:
