@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from workshop.kubernetes.elsewhere import Others
-from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard
+from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard, refuse_if_held
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Lease, Lost
@@ -41,6 +41,9 @@ class LockedCluster:
     def disposable(self) -> bool:
         return self.cluster.disposable
 
+    async def refuse_if_held(self) -> None:
+        await self.cluster.refuse_if_held()
+
     async def may_change(self) -> None:
         await self.cluster.may_change()
 
@@ -64,6 +67,11 @@ class AccountGuard:
     lock: FolderLock
     kubectl: Kubectl
 
+    async def refuse_if_held(self) -> None:
+        self.lock.refuse_if_held()
+        if self.kubectl.kubeconfig.exists():
+            await refuse_if_held(self._the_lease())
+
     async def may_change(self) -> None:
         return
 
@@ -79,7 +87,7 @@ class AccountGuard:
     @contextlib.asynccontextmanager
     async def _lease(self) -> AsyncIterator[None]:
         """Raises Held when another run works on the cluster."""
-        lease = Lease(self.kubectl, NAMESPACE, LOCK, Holder.me())
+        lease = self._the_lease()
         if not self.kubectl.kubeconfig.exists() or not await _taken(lease):
             yield
             return
@@ -91,6 +99,9 @@ class AccountGuard:
             with contextlib.suppress(Lost):
                 await keeper
                 await _released(lease)
+
+    def _the_lease(self) -> Lease:
+        return Lease(self.kubectl, NAMESPACE, LOCK, Holder.me())
 
 
 async def _taken(lease: Lease) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes import contexts
 from workshop.kubernetes.elsewhere import Other, Others
 from workshop.kubernetes.errors import contexts_in
+from workshop.kubernetes.facts import cluster_of
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
@@ -32,6 +33,8 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.folder import FolderLock
 from workshop.runbook.guard import Guard
 from workshop.runbook.journal import Journal
+from workshop.runbook.run import Run
+from workshop.runbook.unproved import Remembered, Unproved
 from workshop.sandbox import launcher
 from workshop.settings import ROOT, Settings
 
@@ -48,8 +51,8 @@ SECONDARY = "secondary"
 @dataclass(frozen=True)
 class Target:
     """`make_ready` starts what must run, telling what it does, and is quick when it does already. `cluster` guards
-    the cluster, `guard` what this run works on. `others` are clusters beside it. `account` gives the tools for the
-    account, once the target is ready."""
+    the cluster, `guard` what this run works on, and `ground` identifies it. `others` are clusters beside it.
+    `account` gives the tools for the account, once the target is ready."""
 
     name: str
     kubectl: Kubectl
@@ -60,6 +63,7 @@ class Target:
     guard: Guard
     journal: Journal
     make_ready: Callable[[Callable[[str], None]], None]
+    ground: Callable[[Run], Awaitable[str]]
     account: Callable[[], dict[type, object]]
 
     @property
@@ -70,6 +74,7 @@ class Target:
             Manifests: self.manifests,
             Journal: self.journal,
             Others: self.others,
+            Unproved: Remembered(self.journal, self.ground),
             **self.account(),
         }
 
@@ -211,8 +216,17 @@ def _target(
         guard,
         Journal(settings.state_folder / "journal.sqlite", command=use.typed),
         make_ready,
+        _account_of(settings) if use.account else cluster_of,
         (lambda: account.tools(settings)) if use.account else dict,
     )
+
+
+def _account_of(settings: Settings) -> Callable[[Run], Awaitable[str]]:
+    async def ground(run: Run) -> str:
+        azure = settings.azure
+        return "/".join((settings.target, azure.subscription, azure.primary.group, azure.secondary.group))
+
+    return ground
 
 
 def _made_by(sandbox: launcher.Running | None, kubeconfig: Path) -> bool:

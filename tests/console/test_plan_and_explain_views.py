@@ -189,3 +189,14 @@ def test_a_screen_shows_plans_explanations_and_errors() -> None:
     assert "What a run would change" in shown
     assert "$ put a1 1" in shown
     assert "invoke lab.a" in shown
+
+
+def test_what_was_applied_and_not_proved_is_not_converged() -> None:
+    shown = squeezed(planned(step(1, "Put"), step(2, "All requests to v1", note="here", unproved=True)))
+    assert shown[-3:] == [
+        "? unproved 2 All requests to v1",
+        "applied, not proved: a run proves it",
+        "? 1 step was applied before and not proved a run proves it",
+    ]
+    shown = squeezed(planned(step(1, "Put", Difference("ConfigMap a/b")), step(2, "Measure", unproved=True)))
+    assert shown[-2].startswith("1 of 2 steps would change something")

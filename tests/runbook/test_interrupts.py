@@ -70,7 +70,7 @@ async def test_during_an_apply_it_finishes_and_no_other_step_starts() -> None:
     assert world.world.changes == ["a1"]
     assert world.outcomes() == ["inconclusive", "skipped", "skipped"]
     assert world.steps()[0].note == "applied; interrupted before its effect was seen"
-    assert world.finished().resume == "invoke lab.b --verify"
+    assert world.finished().resume == "invoke lab.b"
     assert world.guard.released == 1
     await go_on(world)
 

@@ -146,7 +146,7 @@ def test_a_newer_file_is_not_touched(path: Path) -> None:
     Journal(path).begin(ID, "create", "token")
     with sqlite3.connect(path) as connection:
         connection.execute("pragma user_version = 7")
-    with pytest.raises(UsageError, match="it has version 7, and this workshop writes version 1") as refused:
+    with pytest.raises(UsageError, match="it has version 7, and this workshop writes version 2") as refused:
         Journal(path).begin(ID, "create", "token")
     assert refused.value.next_command == f"mv {path} {path}.newer"
 

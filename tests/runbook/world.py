@@ -168,6 +168,10 @@ class FakeGuard:
     on_held: Callable[[], None] = lambda: None
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
+    async def refuse_if_held(self) -> None:
+        if "refuse_if_held" in self.refusal:
+            raise self.refusal["refuse_if_held"]
+
     async def may_change(self) -> None:
         self._ask("may_change")
 
@@ -224,6 +228,7 @@ class Bench:
     gate: FakeGate = field(default_factory=FakeGate)
     events: list[Event] = field(default_factory=list)
     on_event: Callable[[Event], None] = lambda event: None
+    tools: dict[type, object] = field(default_factory=dict)
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)
@@ -235,7 +240,7 @@ class Bench:
         return await execute(
             self.runbook,
             request,
-            {World: self.world},
+            {World: self.world, **self.tools},
             self._listen,
             target="memory",
             guard=self.guard,
@@ -243,7 +248,8 @@ class Bench:
         )
 
     async def plan(self, *labs: str, **asked: Any) -> Plan:
-        return await plan(self.runbook, Request(labs, **asked), {World: self.world}, self._listen, target="memory")
+        toolbox = {World: self.world, **self.tools}
+        return await plan(self.runbook, Request(labs, **asked), toolbox, self._listen, target="memory")
 
     def steps(self) -> list[StepFinished]:
         return [event for event in self.events if isinstance(event, StepFinished)]

@@ -33,6 +33,10 @@ def _step(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[R
         yield lines.row(Text(lines.glyphs.failed, "bold red"), Text("unknown", "bold red"), number, body, None)
         yield lines.below(error_lines(step.error, debug=lines.debug))
         return
+    if step.unproved:
+        body = lines.titled(step.title, "applied, not proved: a run proves it")
+        yield lines.row(Text(lines.glyphs.inconclusive, "yellow"), Text("unproved", "yellow"), number, body, None)
+        return
     if not step.changes:
         yield lines.row(Text(lines.glyphs.unchanged, "dim"), Text("unchanged", "dim"), number, body, None)
         return
@@ -49,14 +53,20 @@ def _step(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[R
 
 def _summary(plan: Plan, lines: Lines) -> Iterator[RenderableType]:
     changing = [step for step in plan.steps if step.changes]
+    unproved = [step for step in plan.steps if step.unproved]
     yield Text()
     if unknown := sum(1 for step in plan.steps if step.error):
         yield Text(f"{lines.glyphs.failed} {words.count(unknown, 'step')} could not be checked", "bold red")
-    elif not changing:
+    elif not changing and not unproved:
         yield Text.assemble(
             (f"{lines.glyphs.changed} Converged", "bold green"), ("  a run would change nothing", "dim")
         )
         return
-    of = f"{len(changing)} of {words.count(len(plan.steps), 'step')} would change something"
-    objects = words.totals(difference for step in changing for difference in step.check.differences)
-    yield Text.assemble((of, "bold"), (f"  {objects}" if objects else "", "dim"))
+    if changing or not unproved:
+        of = f"{len(changing)} of {words.count(len(plan.steps), 'step')} would change something"
+        objects = words.totals(difference for step in changing for difference in step.check.differences)
+        yield Text.assemble((of, "bold"), (f"  {objects}" if objects else "", "dim"))
+    if unproved:
+        were = "was" if len(unproved) == 1 else "were"
+        said = f"{words.count(len(unproved), 'step')} {were} applied before and not proved"
+        yield Text.assemble((f"{lines.glyphs.inconclusive} {said}", "yellow"), ("  a run proves it", "dim"))

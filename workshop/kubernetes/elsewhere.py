@@ -108,7 +108,7 @@ class Given(Step):
     async def check(self, run: Run) -> Check:
         there = self._there(run)
         if there is None:
-            return Check(note=f"left out: this target has no {self._cluster} cluster")
+            return Check(note=f"left out: this target has no {self._cluster} cluster", left_out=True)
         return await self._step.check(there)
 
     async def apply(self, run: Run) -> None:
@@ -118,6 +118,14 @@ class Given(Step):
     async def verify(self, run: Run) -> Verdict | None:
         there = self._there(run)
         return await self._step.verify(there) if there else None
+
+    def has_proof(self, run: Run) -> bool:
+        there = self._there(run)
+        return there is not None and self._step.has_proof(there)
+
+    async def settle(self, run: Run) -> None:
+        if there := self._there(run):
+            await self._step.settle(there)
 
     async def check_undo(self, run: Run) -> Check:
         there = self._there(run)

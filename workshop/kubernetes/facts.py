@@ -43,6 +43,12 @@ class Snapshot:
         self.istio = istio
         self._objects = {_key(obj): obj for obj in objects}
 
+    @property
+    def cluster(self) -> str:
+        """What identifies the cluster among all there are and ever were; empty when it is not there."""
+        system = self.get("Namespace", "", "kube-system")
+        return str(system["metadata"]["uid"]) if system else ""
+
     def find(self, wanted: Object) -> Object | None:
         """The live object of `wanted`'s kind, namespace and name. Raises WorkshopError for a kind that no facts are
         collected of: absent would be a guess."""
@@ -85,6 +91,11 @@ class ClusterFacts:
             raise failed.exceptions[0] from None
         own = istio.result()
         return Snapshot([*core.result(), *(own or [])], istio=own is not None)
+
+
+async def cluster_of(run: Run) -> str:
+    """See `Snapshot.cluster`."""
+    return (await run.observe(ClusterFacts())).cluster
 
 
 async def _items_if_served(kubectl: Kubectl, kinds: Iterable[str]) -> list[Object] | None:

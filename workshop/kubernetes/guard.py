@@ -16,9 +16,9 @@ from typing import Any
 from workshop.kubernetes.errors import KubectlError
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.lease import Lease, Lost
+from workshop.kubernetes.lease import Held, Lease, Lost
 from workshop.kubernetes.manifests import PART_OF, WORKSHOP
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 
 NAMESPACE, MARK, LOCK = "workshop-system", "workshop-mark", "workshop-lock"
 
@@ -65,6 +65,11 @@ class ClusterGuard:
         }
         await self.kubectl.apply([namespace, mark])
 
+    async def refuse_if_held(self) -> None:
+        """Raises Held when another run has the lock."""
+        if not self.kubectl.absent:
+            await refuse_if_held(Lease(self.kubectl, NAMESPACE, LOCK, self._holder))
+
     async def may_change(self) -> None:
         """Raises UsageError for a cluster that nobody has adopted."""
         if self.disposable:
@@ -98,6 +103,16 @@ class ClusterGuard:
             cause=f"nobody has said yet that this cluster (context {self.kubectl.context}) is the workshop's",
             next_command=self.adopt_command,
         )
+
+
+async def refuse_if_held(lease: Lease) -> None:
+    """Raises Held. A lease that cannot be read is none here: taking it will tell why."""
+    try:
+        await lease.refuse_if_held()
+    except Held:
+        raise
+    except WorkshopError:
+        return
 
 
 @contextlib.asynccontextmanager

@@ -87,6 +87,17 @@ class Lease:
                 if error.reason not in ("NotFound", "Conflict"):
                     raise  # else it was released, or another run was faster: see how it is now
 
+    async def refuse_if_held(self) -> None:
+        """Raises Held when another run has it, KubectlError when it cannot be read."""
+        try:
+            live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
+        except KubectlError as error:
+            if error.reason != "NotFound":
+                raise
+            return
+        if live["spec"].get("holderIdentity") != self._holder.identity:
+            self._refuse_if_held(live)
+
     async def keep(self) -> None:
         """Renew until `stop`. Raises Lost."""
         while not await self._stopped_within(self._renewed_every):

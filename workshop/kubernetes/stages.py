@@ -201,6 +201,9 @@ class Move(Step):
             return after
         return replace(after, measurements=(*before.measurements, *after.measurements))
 
+    def has_proof(self, run: Run) -> bool:
+        return bool(self._to.proofs(run) or self._to.before(run))
+
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed import applied
         from workshop.kubernetes.values import shown

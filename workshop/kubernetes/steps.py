@@ -134,6 +134,9 @@ class Apply(Step):
     async def verify(self, run: Run) -> Verdict | None:
         return await prove_all(run, self._proofs(run))
 
+    def has_proof(self, run: Run) -> bool:
+        return bool(self._proofs(run))
+
     async def check_undo(self, run: Run) -> Check:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.manifests import name_of
@@ -243,6 +246,9 @@ class LabelNamespaces(Step):
 
     async def verify(self, run: Run) -> Verdict | None:
         return await prove_all(run, self._proofs)
+
+    def has_proof(self, run: Run) -> bool:
+        return bool(self._proofs)
 
     async def check_undo(self, run: Run) -> Check:
         snapshot, found = await _snapshot(run), []

@@ -70,6 +70,9 @@ class PutsRight(Step):
             return Verdict("pass", said)
         return replace(proven, reason="; ".join(filter(None, (said, proven.reason))))
 
+    async def settle(self, run: Run) -> None:
+        await self._step.settle(run)
+
     async def check_undo(self, run: Run) -> Check:
         return await self._step.check_undo(run)
 

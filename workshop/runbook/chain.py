@@ -25,6 +25,7 @@ from workshop.runbook.model import (
 )
 from workshop.runbook.request import Request
 from workshop.runbook.run import Run
+from workshop.runbook.unproved import Unproved
 
 UNDO_LIMIT = 120.0
 """Seconds until something that was deleted must be gone; a namespace with finalizers takes tens of seconds."""
@@ -32,20 +33,28 @@ UNDO_LIMIT = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a step's check came to. `verifiable`: the object is at this step, so its effect can be measured."""
+    """What a step's check came to. `verifiable`: the object is at this step, so its effect can be measured.
+    `unproved`: it is as wanted, and an earlier run that applied it has not seen it proved."""
 
     check: Check
     verifiable: bool = True
+    unproved: bool = False
+
+    @property
+    def converged(self) -> bool:
+        return self.check.converged and not self.unproved
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
     """One step of a chain. `lab` is whose options and labels it runs with (a clean-up's steps are other labs').
-    `after` are labs it waits for that its own lab has not waited for."""
+    `part` is the title of the lab's part that it is of, `after` are labs it waits for that its own lab has not
+    waited for."""
 
     number: int
     step: Step
     lab: Lab
+    part: str
     course: Course | None = None
     stage: int = 0
     after: tuple[str, ...] = ()
@@ -60,8 +69,13 @@ class Unit:
 
     async def look(self, run: Run) -> Look:
         if self.course is None:
-            return Look(await self.step.check(run))
-        return await self.course.look(self.stage, self.step, run)
+            check = await self.step.check(run)
+            look = Look(check, not check.left_out)
+        else:
+            look = await self.course.look(self.stage, self.step, run)
+        if look.check.converged and look.verifiable and self.step.has_proof(run):
+            return replace(look, unproved=await run.use(Unproved).has(run, self.part))
+        return look
 
 
 Chain = tuple[tuple[Unit, ...], ...]
@@ -85,6 +99,7 @@ class Course:
         """What the timeline moves, as far as checks have told."""
         self._without: frozenset[str] = frozenset()
         """What the stage looked at last does not have, and so removes."""
+        self._left_out: set[int] = set()
 
     async def position(self, run: Run) -> Position:
         if self._position is None:
@@ -103,10 +118,14 @@ class Course:
                 return Look(Check(note=f"superseded by {position.holder}"), verifiable=False)
             again = True
         behind = stages.index(position.stage) if position.stage in stages and not again else -1
-        if stage <= behind:
-            here = stage == behind
-            return Look(Check(note="the cluster is here" if here and behind < len(stages) - 1 else ""), here)
+        if stage < behind:
+            return Look(Check(), verifiable=False)
         check = await step.check(run)
+        if check.left_out:
+            self._left_out.add(stage)
+            return Look(check, verifiable=False)
+        if stage == behind:
+            return Look(Check(note="the cluster is here" if behind < len(stages) - 1 else ""))
         self._learn(check)
         if self.moved:
             check = self._from_before(stage, check)
@@ -131,7 +150,7 @@ class Course:
         stages = self.timeline.stages
         if stage == 0 and check.differences:
             return check
-        before = stages[stage - 1] if stage else "moved"
+        before = next((stages[at] for at in reversed(range(stage)) if at not in self._left_out), "moved")
         return Check(tuple(Difference(subject, "", stages[stage], before) for subject in self._subjects))
 
 
@@ -144,6 +163,10 @@ class Undo(Step):
 
     async def check(self, run: Run) -> Check:
         return await self.part.check_undo(run)
+
+    async def settle(self, run: Run) -> None:
+        if isinstance(self.part, Step):
+            await self.part.settle(run)
 
     async def apply(self, run: Run) -> None:
         await self.part.undo(run)
@@ -179,7 +202,10 @@ def _undo_groups(runbook: Runbook, lab: Lab) -> Iterator[tuple[Unit, ...]]:
                 if part is not None
                 for step in (part.steps if isinstance(part, Together) else (part,))
             ]
-            yield tuple(Unit(number + place, Undo(step), undone) for place, (step, undone) in enumerate(steps, 1))
+            yield tuple(
+                Unit(number + place, Undo(step), undone, step.title)
+                for place, (step, undone) in enumerate(steps, 1)
+            )
             number += len(steps)
 
 
@@ -210,20 +236,23 @@ def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[
     number = 1
     for part in lab.parts:
         if isinstance(part, Step):
-            yield (Unit(number, part, lab),)
+            yield (Unit(number, part, lab, part.title),)
             number += 1
         elif isinstance(part, Together):
-            yield tuple(Unit(number + place, step, lab, after=part.after) for place, step in enumerate(part.steps))
+            yield tuple(
+                Unit(number + place, step, lab, step.title, after=part.after)
+                for place, step in enumerate(part.steps)
+            )
             number += len(part.steps)
         else:
             if asked_for and (stage := _stage_asked(part, request, run)) is not None:
-                yield (Unit(number, part.step(stage, run), lab),)
+                yield (Unit(number, part.step(stage, run), lab, part.title),)
                 if stage == request.to:
                     return  # what comes after the stage asked for is not touched
             else:
                 course = _course(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
                 for index, stage in enumerate(part.stages):
-                    yield (Unit(number + index, part.step(stage, run), lab, course, index),)
+                    yield (Unit(number + index, part.step(stage, run), lab, part.title, course, index),)
             number += len(part.stages)
 
 

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from workshop.runbook.errors import UsageError
 
+_GLANCE = 0.05
+"""Seconds, more than it takes another process to see whether the lock is held, which holds it itself meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class FolderLock:
@@ -30,13 +33,32 @@ class FolderLock:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._refusal(descriptor) from None
+            self._take(descriptor)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{time.time():.0f} {self.holder}".encode(), 0)
             yield
+        finally:
+            os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        for pause in (_GLANCE, 0.0):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(pause)
+        raise self._refusal(descriptor)
+
+    def refuse_if_held(self) -> None:
+        """Raises UsageError as `held` does; for looking, it makes no folder and no file."""
+        try:
+            descriptor = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._refusal(descriptor) from None
         finally:
             os.close(descriptor)
 

@@ -21,6 +21,11 @@ class Guard(Protocol):
     @property
     def disposable(self) -> bool: ...
 
+    async def refuse_if_held(self) -> None:
+        """Called in every run, for one that finds nothing to change never takes the lock. Raises UsageError when
+        another run holds it: what was looked at is then being changed. It has to be quick, and changes nothing; a
+        lock that cannot be looked at is no error here."""
+
     async def may_change(self) -> None:
         """Called once, before a run's first change. Raises WorkshopError or UsageError when it may not."""
 

@@ -26,10 +26,21 @@ class Hold:
         self._keeper: asyncio.Task[None] | None = None
         self._taken: asyncio.Future[None] | None = None
         self._release = asyncio.Event()
+        self._other: asyncio.Task[None] | None = None
 
     @property
     def held(self) -> bool:
         return bool(self._taken and self._taken.done() and not self._taken.exception())
+
+    def look(self) -> None:
+        """Begin to look whether another run holds the lock, beside what the run looks at itself."""
+        self._other = asyncio.create_task(self.guard.refuse_if_held())
+
+    async def refuse_if_other(self) -> None:
+        """Raises what the guard raises when another run held the lock as this one began, unless the lock has been
+        ours since."""
+        if self._other and not self.held:
+            await asyncio.shield(self._other)
 
     async def take(self, *, destroys: bool) -> None:
         """Returns when the target may be changed and the lock is held. Raises what the guard raised, each time.
@@ -58,6 +69,9 @@ class Hold:
                 taken.cancel()
 
     async def release(self) -> None:
+        if self._other:
+            self._other.cancel()
+            await asyncio.gather(self._other, return_exceptions=True)
         if self._keeper is None:
             return
         self._release.set()

@@ -2,10 +2,13 @@
 
 What a run was told to do elsewhere goes on there when the run is killed. So whoever starts a long-running operation
 writes down how to find it again (`begin`) before waiting for it, and a later run goes on waiting for that very
-operation. Every entry is committed at once. There are no secrets in it, and nothing decides from it what a cluster
-is like: it may be deleted at any time, and only operations under way are then looked up by their resource.
+operation. In the same way a step that is about to be applied is written down as not proved, until its proof has
+passed: what was cut off in between, in whatever way, is proved by a later run. Every entry is committed at once.
+There are no secrets in it, and nothing decides from it what a cluster is like: it may be deleted at any time.
+Operations under way are then looked up by their resource, and what was not proved is taken for proved.
 
-It is opened when the first entry is read or written, and may be used from any thread.
+It may be used from any thread. Reading changes nothing: there is no file until something is written, and one of an
+older version is brought up to date by the first write.
 """
 
 from __future__ import annotations
@@ -23,10 +26,10 @@ from workshop.runbook.errors import UsageError, WorkshopError
 if TYPE_CHECKING:
     import sqlite3
 
-_VERSION = 1
 _BUSY_SECONDS = 10.0
 
-_TABLES = """
+_VERSIONS = (
+    """
 create table runs (
     id integer primary key, command text not null, target text not null, labs text not null, started real not null,
     seconds real, exit_status integer, error text not null default ''
@@ -41,7 +44,15 @@ create table operations (
 ) strict, without rowid;
 create table durations (kind text not null, seconds real not null, ended real not null) strict;
 create index durations_by_kind on durations (kind, ended);
-"""
+""",
+    """
+create table unproved (
+    ground text not null, lab text not null, part text not null, since real not null,
+    primary key (ground, lab, part)
+) strict, without rowid;
+""",
+)
+"""What each version has more than the one before."""
 
 _RECENT = 15
 """How many past operations of a kind say how long one usually takes."""
@@ -65,6 +76,8 @@ class Journal:
         self.path, self._command = path, command
         self._lock = threading.RLock()
         self._opened: sqlite3.Connection | None = None
+        """To write as well; `_reading` only to read."""
+        self._reading: sqlite3.Connection | None = None
         self._run: int | None = None
         self.trouble: WorkshopError | None = None
         """Why a run's entries could not be written any more. The run itself went on."""
@@ -82,14 +95,14 @@ class Journal:
 
     def operation(self, resource_id: str) -> Operation | None:
         """The one under way on this resource, as far as any run knows."""
-        found = self._do(
+        found = self._read(
             "select resource_id, kind, token, started from operations where resource_id = ?", (_key(resource_id),)
         )
         return Operation(*found[0]) if found else None
 
     def under_way(self) -> list[Operation]:
         """All of them, first begun first."""
-        found = self._do("select resource_id, kind, token, started from operations order by started", ())
+        found = self._read("select resource_id, kind, token, started from operations order by started", ())
         return [Operation(*row) for row in found]
 
     def begin(self, resource_id: str, kind: str, token: str) -> Operation:
@@ -108,17 +121,33 @@ class Journal:
 
     def usual(self, kind: str) -> float | None:
         """Seconds that such an operation has taken lately (the median); None when none has ended yet."""
-        found = self._do(
+        found = self._read(
             "select seconds from durations where kind = ? order by ended desc limit ?", (kind, _RECENT)
         )
         seconds = sorted(row[0] for row in found)
         return seconds[len(seconds) // 2] if seconds else None
 
+    def applied(self, ground: str, lab: str, part: str) -> None:
+        """A part of a lab is about to be applied on that ground, and not proved yet. To be called before."""
+        self._do("insert or replace into unproved values (?, ?, ?, ?)", (ground, lab, part, time.time()))
+
+    def proved(self, ground: str, lab: str, part: str) -> None:
+        """It is proved, or there is nothing to prove any more. Where that cannot be written, it is proved again."""
+        try:
+            self._do("delete from unproved where (ground, lab, part) = (?, ?, ?)", (ground, lab, part))
+        except WorkshopError as error:
+            self.trouble = self.trouble or error
+
+    def unproved(self) -> frozenset[tuple[str, str, str]]:
+        """Ground, lab and part of all that was applied and not proved since."""
+        return frozenset(self._read("select ground, lab, part from unproved", (), since=2))
+
     def close(self) -> None:
         with self._lock:
-            if self._opened:
-                self._opened.close()
-            self._opened = None
+            for connection in (self._opened, self._reading):
+                if connection:
+                    connection.close()
+            self._opened = self._reading = None
 
     def _start(self, event: events.RunStarted) -> int:
         found = self._do(
@@ -153,6 +182,35 @@ class Journal:
             except (sqlite3.Error, OSError) as error:
                 raise self._unusable(error) from error
 
+    def _read(self, statement: str, values: tuple[Any, ...], *, since: int = 1) -> list[tuple[Any, ...]]:
+        """Nothing, where there is no file or one from before version `since`. Raises WorkshopError for a journal
+        that cannot be used."""
+        import sqlite3
+
+        with self._lock:
+            try:
+                if connection := self._opened or self._reading or self._open_to_read():
+                    self._refuse_newer(version := self._version(connection))
+                    return connection.execute(statement, values).fetchall() if version >= since else []
+                return []
+            except (sqlite3.Error, OSError) as error:
+                raise self._unusable(error) from error
+
+    def _open_to_read(self) -> sqlite3.Connection | None:
+        """Without making it, nor moving into it what its write-ahead log holds: a look leaves no trace."""
+        import sqlite3
+
+        if not self.path.exists():
+            return None
+        self._reading = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        return self._reading
+
     def _open(self) -> sqlite3.Connection:
         import sqlite3
 
@@ -164,7 +222,7 @@ class Journal:
         )
         try:
             # With a write-ahead log a commit survives kill -9 without waiting for the disk.
-            connection.execute("pragma journal_mode = wal")
+            self._write_ahead(connection)
             connection.execute("pragma synchronous = normal")
             self._prepare(connection)
         except BaseException:
@@ -172,19 +230,38 @@ class Journal:
             raise
         return connection
 
+    def _write_ahead(self, connection: sqlite3.Connection) -> None:
+        """This one waits for no other process that is opening the file, whatever the timeout."""
+        import sqlite3
+
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("pragma journal_mode = wal")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
+
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, unless another process has. Raises UsageError for a journal of a later version."""
-        if self._version(connection) == 0:
+        """Make the tables that are missing, unless another process has. Raises UsageError for a journal of a later
+        version."""
+        if self._version(connection) < len(_VERSIONS):
             connection.execute("begin immediate")
-            if self._version(connection) == 0:
-                for statement in _TABLES.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"pragma user_version = {_VERSION}")
+            for version, tables in enumerate(_VERSIONS, 1):
+                if self._version(connection) < version:
+                    for statement in tables.split(";"):
+                        connection.execute(statement)
+                    connection.execute(f"pragma user_version = {version}")
             connection.execute("commit")
-        if (version := self._version(connection)) != _VERSION:
+        self._refuse_newer(self._version(connection))
+
+    def _refuse_newer(self, version: int) -> None:
+        if version > len(_VERSIONS):
             raise UsageError(
                 f"open the journal {self.path}",
-                f"it has version {version}, and this workshop writes version {_VERSION}",
+                f"it has version {version}, and this workshop writes version {len(_VERSIONS)}",
                 cause="a newer workshop has used this state folder",
                 next_command=f"mv {self.path} {self.path}.newer",
             )
@@ -206,7 +283,8 @@ class Journal:
         return UsageError(
             tried,
             said,
-            cause="the file is broken; without it, only operations under way are found a little later",
+            cause="the file is broken; without it, operations under way are found a little later, and what was not "
+            "proved counts as proved",
             next_command=f"mv {self.path} {self.path}.broken",
         )
 

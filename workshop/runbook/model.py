@@ -40,10 +40,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a check found. No difference means converged. `note` is shown beside the outcome."""
+    """What a check found. No difference means converged. `note` is shown beside the outcome. `left_out`: the target
+    lacks what the step is about, so there is nothing to do, and nothing to prove."""
 
     differences: tuple[Difference, ...] = ()
     note: str = ""
+    left_out: bool = False
 
     @property
     def converged(self) -> bool:
@@ -124,6 +126,15 @@ class Step(ABC):
 
     async def verify(self, run: Run) -> Verdict | None:
         return None
+
+    def has_proof(self, run: Run) -> bool:
+        """Whether `verify` would come to a verdict. One that was not reached is remembered."""
+        return type(self).verify is not Step.verify
+
+    async def settle(self, run: Run) -> None:
+        """Called in a run (a plan only checks) when nothing is to be done: for what an earlier run has written down
+        about this step and is over now. Also when nothing of the step is left to undo."""
+        return
 
     async def check_undo(self, run: Run) -> Check:
         """What of this step is still there: converged when nothing is."""

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workshop.runbook.chain import Chain, Undo, Unit, unfold
+from workshop.runbook.chain import Chain, Look, Undo, Unit, unfold
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Check, Difference, Explanation, Lab, Runbook, Timeline
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Listener, Run
+from workshop.runbook.unproved import remembering
 
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """`explanation` says how a person would make the change. With `error`, the check could not decide."""
+    """`explanation` says how a person would make the change. With `error`, the check could not decide. `unproved`:
+    a run would change nothing, but prove what an earlier one has applied."""
 
     number: int
     title: str
@@ -27,6 +29,7 @@ class StepPlan:
     explanation: Explanation
     destroys: bool = False
     error: Exception | None = None
+    unproved: bool = False
 
     @property
     def changes(self) -> bool:
@@ -66,7 +69,7 @@ async def plan(
     request.validate(runbook)
     facts = Facts()
     try:
-        planner = Planner(runbook, request, toolbox, facts, listener)
+        planner = Planner(runbook, request, remembering(toolbox), facts, listener)
         labs = planner.labs()
         chains = {lab.name: planner.unfold(lab) for lab in labs}
         await planner.refuse_unless_ready(chains)
@@ -119,29 +122,29 @@ class Planner:
     async def _step(self, unit: Unit, lab: Lab) -> StepPlan:
         run = self._run(unit.lab, unit.number, lab)
         try:
-            check = await self._check(unit, run)
+            look = await self._look(unit, run)
         except Exception as error:
             return StepPlan(unit.number, unit.title, Check(), Explanation(), unit.undoes, error)
-        explanation = Explanation() if check.converged else unit.step.explain(run)
-        return StepPlan(unit.number, unit.title, check, explanation, unit.undoes)
+        explanation = Explanation() if look.check.converged else unit.step.explain(run)
+        return StepPlan(unit.number, unit.title, look.check, explanation, unit.undoes, unproved=look.unproved)
 
-    async def _check(self, unit: Unit, run: Run) -> Check:
+    async def _look(self, unit: Unit, run: Run) -> Look:
         """What the check says now, or will say after what the plan has before it."""
         timeline = unit.course.timeline if unit.course else unit.step.part if isinstance(unit.step, Undo) else None
         if not isinstance(timeline, Timeline):
-            return (await unit.look(run)).check
+            return await unit.look(run)
         holder = (await timeline.position(run)).holder
         if unit.course and holder in self._moved:
             unit.course.moved = True
-        check = (await unit.look(run)).check
-        if not unit.course and check.converged and self._moved.get(holder) in timeline.stages:
-            check = Check((Difference(timeline.title, "", timeline.start, self._moved[holder]),))
-        if not check.converged:
+        look = await unit.look(run)
+        if not unit.course and look.check.converged and self._moved.get(holder) in timeline.stages:
+            look = Look(Check((Difference(timeline.title, "", timeline.start, self._moved[holder]),)))
+        if not look.check.converged:
             if unit.course:
                 unit.course.moved = True
             if holder:
                 self._moved[holder] = timeline.stages[unit.stage] if unit.course else timeline.start
-        return check
+        return look
 
     async def refuse_unless_ready(self, chains: Mapping[str, Chain]) -> None:
         """For --only and --step, which converge nothing else: raises UsageError naming what to run first."""
@@ -170,7 +173,7 @@ class Planner:
     async def _converged(self, lab: Lab) -> bool:
         for group in unfold(self._runbook, lab, self._request, self._run(lab, 0, lab)):
             for unit in group:
-                if not (await unit.look(self._run(unit.lab, unit.number, lab))).check.converged:
+                if not (await unit.look(self._run(unit.lab, unit.number, lab))).converged:
                     return False
         return True
 
@@ -179,7 +182,7 @@ class Planner:
             if any(unit.number == number for unit in group):
                 return
             for unit in group:
-                if not (await unit.look(self._run(unit.lab, unit.number, lab))).check.converged:
+                if not (await unit.look(self._run(unit.lab, unit.number, lab))).converged:
                     raise UsageError(
                         f"run only step {number} of {lab.name}",
                         f"step {unit.number} ({unit.title}) has not converged, and it comes before",

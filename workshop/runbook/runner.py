@@ -1,7 +1,8 @@
 """A run: labs in the order of their needs, each a chain of steps; check, apply when needed, verify.
 
 Labs that do not depend on each other run at the same time, and share the facts: one observation serves all checks
-until something was applied. A run that finds everything converged observes once, takes no lock and changes nothing.
+until something was applied. A run that finds everything converged observes once, takes no lock and changes nothing;
+but it is refused where another run holds the lock, as what it found is then being changed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from workshop.runbook.run import Facts, Listener, Run
 from workshop.runbook.steps import StepRunner, only_cause
 from workshop.runbook.stop import Stop, Stopped
 from workshop.runbook.tally import Tally
+from workshop.runbook.unproved import remembering
 
 
 async def execute(
@@ -50,7 +52,8 @@ class _Execution:
         guard: Guard,
         gate: Gate,
     ) -> None:
-        self._runbook, self._request, self._toolbox, self._listener = runbook, request, toolbox, listener
+        self._runbook, self._request, self._listener = runbook, request, listener
+        self._toolbox = remembering(toolbox)
         self._target, self._gate = target, gate
         self._facts = Facts()
         self._stop = Stop(lambda at_once: listener(events.Interrupted("", at_once)))
@@ -59,7 +62,7 @@ class _Execution:
         self._chains: dict[str, Chain] = {}
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
-        self._planner = Planner(runbook, request, toolbox, self._facts, listener)
+        self._planner = Planner(runbook, request, self._toolbox, self._facts, listener)
 
     async def go(self) -> int:
         started = time.monotonic()
@@ -104,11 +107,15 @@ class _Execution:
         self._chains = {lab.name: self._planner.unfold(lab) for lab in labs}
         steps = sum(len(self._units(lab)) for lab in labs)
         self._listener(events.RunStarted("", tuple(lab.name for lab in labs), self._target, steps))
+        self._hold.look()
+        if any(lab.undoes for lab in labs):
+            await self._stop.cuttable(self._hold.refuse_if_other())
         await self._stop.cuttable(self._planner.refuse_unless_ready(self._chains))
         done = {lab.name: asyncio.Event() for lab in labs}
         async with asyncio.TaskGroup() as group:
             for lab in labs:
                 group.create_task(self._lab(lab, done))
+        await self._stop.cuttable(self._hold.refuse_if_other())
 
     def _refuse(self, error: Exception) -> None:
         """The run cannot go on: what is under way finishes, nothing else starts."""

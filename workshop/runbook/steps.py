@@ -2,6 +2,9 @@
 
 Every way a step can end is an outcome: a check or verification cut short, an apply that raised, a verdict that is
 not a pass. A refusal by the guard ends the whole run, but gently: what other labs have under way is finished.
+
+What is applied is remembered as not proved until its proof passes; where an earlier run has left it so, the proof
+is all there is to do.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ from workshop.runbook.chain import Look, Unit
 from workshop.runbook.errors import UsageError
 from workshop.runbook.guard import Gate
 from workshop.runbook.hold import Hold
-from workshop.runbook.model import Check, Lab, Outcome, Step, Verdict
+from workshop.runbook.model import Check, Lab, Outcome, Verdict
 from workshop.runbook.request import Request
 from workshop.runbook.run import Listener, Run
 from workshop.runbook.stop import Stop, Stopped
 from workshop.runbook.tally import Tally
+from workshop.runbook.unproved import Unproved
 
 
 class _Refused(Exception):
@@ -41,6 +45,8 @@ class _Progress:
     """Seconds a person took to answer, which are not the step's."""
     changing: bool = False
     applied: bool = False
+    unproved: bool = False
+    """An earlier run has applied it, and not seen it proved."""
     verdict: Verdict | None = None
 
 
@@ -87,7 +93,6 @@ class StepRunner:
                 self._refuse(cause.error)
             else:
                 outcome, error = "failed", cause
-                self._tally.unverified |= progress.applied
         finally:
             self._tally.add(self._lab.name, unit.number, outcome, error)
             self._tally.moved |= progress.changing and unit.course is not None
@@ -126,35 +131,60 @@ class StepRunner:
                 return await self._unchanged(unit, look, progress)
         if self._stop.asked:
             raise Stopped
+        unproved = run.use(Unproved)
+        before = await self._stop.cuttable(unproved.has(run, unit.part))
+        if unit.step.has_proof(run):
+            await self._stop.cuttable(unproved.begin(run, unit.part))
         self._phase(unit, "undo" if unit.undoes else "apply", look.check)
         progress.changing = True
+        try:
+            await self._apply(unit, progress)
+            return await self._verified(unit, progress, "changed")
+        finally:
+            if run.undone and not before:
+                await unproved.end(run, unit.part)
+
+    async def _apply(self, unit: Unit, progress: _Progress) -> None:
+        run = self._runs[unit]
         try:
             await unit.step.apply(run)
         finally:
             run.facts.forget()
         progress.applied = True
-        return await self._verified(unit, progress, "changed")
 
     async def _look(self, unit: Unit, progress: _Progress) -> Look:
         self._phase(unit, "check")
         look = await self._stop.cuttable(unit.look(self._runs[unit]))
-        progress.check = look.check
+        progress.check, progress.unproved = look.check, look.unproved
         return look
 
     async def _unchanged(self, unit: Unit, look: Look, progress: _Progress) -> Outcome:
-        if self._request.verify and look.verifiable:
+        await unit.step.settle(self._runs[unit])
+        if look.unproved or (self._request.verify and look.verifiable):
             return await self._verified(unit, progress, "unchanged")
         return "unchanged"
 
     async def _verified(self, unit: Unit, progress: _Progress, outcome: Outcome) -> Outcome:
-        if type(unit.step).verify is Step.verify:
-            return outcome
-        self._phase(unit, "verify")
-        progress.verdict = await self._stop.cuttable(unit.step.verify(self._runs[unit]))
+        run = self._runs[unit]
+        if unit.step.has_proof(run):
+            self._phase(unit, "verify")
+            try:
+                progress.verdict = await self._stop.cuttable(unit.step.verify(run))
+            except Exception as error:
+                if not isinstance(only_cause(error), Stopped):
+                    await self._not_proved(unit)
+                raise
         if progress.verdict is None or progress.verdict.kind == "pass":
+            await run.use(Unproved).end(run, unit.part)
             return outcome
-        self._tally.unverified |= not self._runs[unit].undone
+        await self._not_proved(unit)
         return "failed" if progress.verdict.kind == "fail" else "inconclusive"
+
+    async def _not_proved(self, unit: Unit) -> None:
+        """Also what was proved once, and is not so any more (--verify)."""
+        run, unproved = self._runs[unit], self._runs[unit].use(Unproved)
+        if not (run.undone or await unproved.has(run, unit.part)):
+            await unproved.begin(run, unit.part)
 
     async def _ask_before_changing(self, unit: Unit, check: Check) -> None:
         """The person with --pause, and before a clean-up. Raises Stopped or _Refused."""
@@ -206,6 +236,8 @@ class StepRunner:
 
     def _note(self, unit: Unit, progress: _Progress, outcome: Outcome) -> str:
         note = progress.check.note if progress.check else ""
+        if progress.unproved and not progress.changing:
+            return f"applied by an earlier run{', proved now' if outcome == 'unchanged' else ''}"
         return unit.lab.name if unit.undoes and outcome == "changed" and not note else note
 
     def _cut_short(self, unit: Unit, progress: _Progress) -> tuple[Outcome, str]:
@@ -215,7 +247,6 @@ class StepRunner:
             return "inconclusive", "interrupted, and taken back"
         if not progress.applied:
             return "inconclusive", "interrupted while it was applied"
-        self._tally.unverified = True
         return "inconclusive", "applied; interrupted before its effect was seen"
 
 

@@ -16,8 +16,6 @@ class Tally:
         self._request = request
         self._outcomes: dict[tuple[str, int], Outcome] = {}
         self._errors: list[Exception] = []
-        self.unverified = False
-        """A change was made and its effect is not known to be right; only --verify looks at it again."""
         self.moved = False
         """A stage was reached, so that beginning again would lose it."""
         self.refusal: Exception | None = None
@@ -52,14 +50,12 @@ class Tally:
         return 3 if "inconclusive" in self._outcomes.values() else 0
 
     def resume(self, exit_status: int) -> str:
-        """The command as it was typed, without what would begin again, and measuring what was left unmeasured."""
+        """The command as it was typed, without what would begin again."""
         if exit_status in (0, UsageError.exit_status) or not self._request.command:
             return ""
         words = self._request.command.split(" ")
         if self.moved:
             words = [word for word in words if word != "--restart"]
-        if self.unverified and not self._request.verify:
-            words.append("--verify")
         return " ".join(words)
 
 
