@@ -121,9 +121,7 @@ class Ensure(Step):
         resource = self.resource(run)
         live = await find(run, resource)
         found = resource.differences(live)
-        if not found:
-            _over(run, resource)
-        elif live is not None:
+        if found and live is not None:
             resource.refuse_foreign(live)
             resource.refuse_fixed(found)
         return Check(found)
@@ -145,11 +143,14 @@ class Ensure(Step):
             )
         return Verdict("pass", resource.seen(live or {}))
 
+    async def settle(self, run: Run) -> None:
+        """It is as it should be: an operation that an earlier run was killed in has ended since."""
+        _over(run, self.resource(run))
+
     async def check_undo(self, run: Run) -> Check:
         resource = self.resource(run)
         live = await find(run, resource)
         if live is None:
-            _over(run, resource)
             return Check()
         if not resource.is_ours(live):
             return Check(note=f"{resource.title} does not carry the workshop's tag: it stays")
@@ -178,6 +179,12 @@ class Ensure(Step):
 class EnsureCluster(Ensure):
     """Undone with all else in its group that carries the workshop's tag and that no step names, such as a cluster
     made under another profile: that would keep the network in use, and cost money."""
+
+    async def settle(self, run: Run) -> None:
+        from workshop.azure import stray
+
+        await super().settle(run)
+        await stray.settle(run, self._place)
 
     async def check_undo(self, run: Run) -> Check:
         from workshop.azure import stray
@@ -234,10 +241,14 @@ class AssignRole(Step):
         role, live = await _find_role(run, self._place, self._purpose)
         if live is None:
             return Check((Difference(role.title, "", "present", ABSENT),))
-        found = role.differences(live)
-        if not found:
+        return Check(role.differences(live))
+
+    async def settle(self, run: Run) -> None:
+        from workshop.runbook.journal import Journal
+
+        if run.use(Journal).under_way():  # else the role need not be looked for
+            role, _ = await _find_role(run, self._place, self._purpose)
             _over(run, role)
-        return Check(found)
 
     async def apply(self, run: Run) -> None:
         from workshop.azure.operations import Operations
@@ -278,7 +289,6 @@ class AssignRole(Step):
 
 
 def _over(run: Run, resource: Resource) -> None:
-    """It is as it should be: an operation that an earlier run was killed in has ended since."""
     from workshop.runbook.journal import Journal
 
     journal = run.use(Journal)

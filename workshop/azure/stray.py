@@ -74,9 +74,25 @@ def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
 async def differences(run: Run, place: Place) -> tuple[Difference, ...]:
     """What is there and should not be, for a check."""
     azure, found = run.use(Azure), await _members(run, place)
-    _forget(run, place, found)
     strays = [Stray(azure, place, member.id, _kind(azure, member)) for member in found]
     return tuple(Difference(stray.title, "", ABSENT, "present, not in the profile") for stray in strays)
+
+
+async def settle(run: Run, place: Place) -> None:
+    """What an earlier run was killed in, on something that is neither named nor there any more, has ended."""
+    azure, journal = run.use(Azure), run.use(Journal)
+    group = f"{Group(azure, place).id}/providers/".lower()
+    begun = [each.resource_id for each in journal.under_way() if each.resource_id.startswith(group)]
+    lost = [id_ for id_ in begun if not _among(id_, named(azure))]
+    found = [Stray(azure, place, member.id) for member in await _members(run, place)] if lost else []
+    for id_ in lost:
+        if not _among(id_, found):
+            journal.end(id_, succeeded=False)
+
+
+def _among(id_: str, resources: Sequence[Resource]) -> bool:
+    """Whether an operation's id is that of one of these, or of something in it."""
+    return any(f"{id_}/".startswith(f"{each.id}/".lower()) for each in resources)
 
 
 async def remove(run: Run, place: Place, cluster: Resource | None) -> None:
@@ -146,13 +162,3 @@ async def _version(azure: Azure, type_: str) -> str:
     if not versions:
         raise WorkshopError(tried, f"the provider {namespace} names no API version of it")
     return next((version for version in versions if "preview" not in version), versions[0])
-
-
-def _forget(run: Run, place: Place, found: Sequence[Member]) -> None:
-    """What an earlier run was killed in, on something that is neither named nor there any more, has ended."""
-    azure, journal = run.use(Azure), run.use(Journal)
-    group = f"{Group(azure, place).id}/providers/".lower()
-    known = tuple(f"{id_}/".lower() for id_ in [*(each.id for each in named(azure)), *(each.id for each in found)])
-    for operation in journal.under_way():
-        if operation.resource_id.startswith(group) and not f"{operation.resource_id}/".startswith(known):
-            journal.end(operation.resource_id, succeeded=False)

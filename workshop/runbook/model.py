@@ -132,8 +132,8 @@ class Step(ABC):
         return type(self).verify is not Step.verify
 
     async def settle(self, run: Run) -> None:
-        """Called in a run (a plan only checks) when nothing is to be done: for what an earlier run has written down
-        about this step and is over now. Also when nothing of the step is left to undo."""
+        """Called in a run (a plan only checks) when nothing is left to do, or to undo: for what an earlier run has
+        written down about this step and is over now."""
         return
 
     async def check_undo(self, run: Run) -> Check:

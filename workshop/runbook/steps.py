@@ -139,6 +139,7 @@ class StepRunner:
         progress.changing = True
         try:
             await self._apply(unit, progress)
+            await unit.step.settle(run)
             return await self._verified(unit, progress, "changed")
         finally:
             if run.undone and not before:
