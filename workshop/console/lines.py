@@ -90,14 +90,16 @@ class Lines:
         return body
 
     def step(self, event: events.StepFinished, told: Sequence[str]) -> RenderableType:
+        return Group(self.step_row(event), *(self.below(block) for block in self._details(event, told)))
+
+    def step_row(self, event: events.StepFinished) -> RenderableType:
+        """Its line without what belongs below it."""
         style = words.STYLES[event.outcome]
         note = event.note or self._what_changed(event)
         body = self.titled(event.title, note, style="dim" if event.outcome == "skipped" else "")
         sign = Text(self.glyphs.outcome(event.outcome), style)
         seconds = None if event.outcome == "skipped" else event.seconds
-        lines = [self.row(sign, Text(event.outcome, style), str(event.step), body, seconds)]
-        lines += [self.below(block) for block in self._details(event, told)]
-        return Group(*lines)
+        return self.row(sign, Text(event.outcome, style), str(event.step), body, seconds)
 
     def measured(self, event: events.Measured) -> RenderableType:
         """What a step has measured before its end, in the columns of its own line, which comes below."""

@@ -95,8 +95,14 @@ class LiveScreen(Screen):
     def _running_lab(self, lab: LabStory) -> Iterator[RenderableType]:
         if self._story.under is not lab:
             yield self.lines.heading(lab.name, lab.title, f"step {lab.done + 1} of {lab.steps}")
-        for step in lab.running.values():
-            yield from self._running_step(step)
+        shown: dict[int, list[RenderableType]] = {
+            step.number: list(self._running_step(step)) for step in lab.running.values()
+        }
+        for event in lab.ended:
+            if isinstance(event, events.StepFinished):
+                shown[event.step] = [self.lines.step_row(event)]
+        for number in sorted(shown):
+            yield from shown[number]
 
     def _running_step(self, step: StepStory) -> Iterator[RenderableType]:
         spent = time.monotonic() - step.began

@@ -5,9 +5,11 @@ Views differ in when and where they print; what they print is decided here, once
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from rich.console import RenderableType
 
@@ -36,7 +38,8 @@ class LabStory:
     running: dict[int, StepStory] = field(default_factory=dict)
     told: dict[int, list[str]] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
-    skipped: list[events.StepFinished] = field(default_factory=list)
+    ended: list[events.StepFinished | events.Measured] = field(default_factory=list)
+    """What is to be printed once its turn has come."""
     done: int = 0
     printed: bool = False
     finished: bool = False
@@ -48,7 +51,8 @@ Line = tuple[str, RenderableType]
 
 class Story:
     """Labs that run at the same time are kept apart: the lab under whose heading lines are being printed goes on
-    until it has finished, while the finished lines of the others wait their turn."""
+    until it has finished, while the finished lines of the others wait their turn. So do those of a lab's steps that
+    run at the same time: numbers ascend, whichever step ends first."""
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
@@ -119,9 +123,8 @@ class Story:
             case events.Measured():
                 if event.step in lab.running:
                     lab.running[event.step].waiting = lab.running[event.step].progress = None
-                yield from self._held_back(lab)
-                lab.printed = True
-                yield self.lines.measured(event)
+                lab.ended.append(event)
+                yield from self._turn_of_steps(lab)
             case events.StepFinished():
                 yield from self._finish(lab, event)
             case events.LabFinished():
@@ -131,27 +134,40 @@ class Story:
         lab.running.pop(event.step, None)
         lab.done += 1
         self.done += 1
-        if event.outcome == "skipped" and not lab.printed:
-            lab.skipped.append(event)  # when all of the lab's are, one line says so
-            return
-        yield from self._held_back(lab)
-        lab.printed = True
-        yield self.lines.step(event, self._told(lab, event.step))
+        lab.ended.append(event)
+        yield from self._turn_of_steps(lab)
 
     def _finish_lab(self, lab: LabStory) -> Iterator[RenderableType]:
-        if lab.skipped and not lab.printed:
-            yield self.lines.skipped_lab(lab.skipped)
+        skipped = [event for event in lab.ended if _is_skipped(event)]
+        if skipped and not lab.printed and len(skipped) == len(lab.ended):
+            yield self.lines.skipped_lab(skipped)
         else:
-            yield from self._held_back(lab)
+            yield from self._print(lab, lab.ended)
         lab.printed = lab.finished = True
 
-    def _held_back(self, lab: LabStory) -> Iterator[RenderableType]:
-        for event in lab.skipped:
-            yield self.lines.step(event, self._told(lab, event.step))
-        lab.skipped.clear()
+    def _turn_of_steps(self, lab: LabStory) -> Iterator[RenderableType]:
+        """What no step before it is still running for. When all of a lab's steps are skipped, one line will say so,
+        in the end."""
+        first = min(lab.running, default=math.inf)
+        turn = [event for event in lab.ended if event.step <= first]
+        if lab.printed or not all(map(_is_skipped, turn)):
+            lab.ended = [event for event in lab.ended if event.step > first]
+            yield from self._print(lab, turn)
+
+    def _print(self, lab: LabStory, ended: list[events.StepFinished | events.Measured]) -> Iterator[RenderableType]:
+        for event in sorted(ended, key=lambda event: event.step):
+            lab.printed = True
+            if isinstance(event, events.Measured):
+                yield self.lines.measured(event)
+            else:
+                yield self.lines.step(event, self._told(lab, event.step))
 
     def _told(self, lab: LabStory, step: int) -> list[str]:
         """What a step told, without what a step of this lab has told before (an address that each one finds)."""
         new = [text for text in dict.fromkeys(lab.told.pop(step, ())) if text not in lab.said]
         lab.said.update(new)
         return new
+
+
+def _is_skipped(event: events.Event) -> TypeGuard[events.StepFinished]:
+    return isinstance(event, events.StepFinished) and event.outcome == "skipped"
