@@ -20,6 +20,7 @@ gc.disable()  # until all is defined: nothing of it is garbage, and looking for 
 sys.dont_write_bytecode = False  # Invoke sets it, and every call would compile the same modules again
 
 from labs import RUNBOOK  # noqa: E402
+from workshop import output  # noqa: E402
 from workshop.runbook.model import Lab, Option, Timeline  # noqa: E402
 
 _COMMON = (
@@ -116,6 +117,7 @@ def _sandbox_tasks() -> Any:
 
 
 def _end(status: int) -> None:
+    output.ends_with(status)
     gc.freeze()  # else Python looks through all objects once more as it ends: with an SDK, for tenths of a second
     if status:
         raise Exit(code=status)
@@ -196,6 +198,7 @@ def _word_broken_settings(kind: type[BaseException], error: BaseException, trace
 
 
 sys.excepthook = _word_broken_settings
+output.keep()
 
 ns = Collection(adopt, doctor, test, _labs(), Collection("sandbox", up, down, status, shell))
 gc.freeze()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workshop import invocation
+from workshop import invocation, output
 from workshop.account import log_in
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
@@ -133,6 +133,8 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
         def listen(event: events.Event) -> None:
             target.journal.listen(event)  # first: what a person has seen is written down
             screen.listen(event)
+            if isinstance(event, events.RunStarted):  # later, a run is brought to its end
+                output.refuse_if_lost()
 
         status = asyncio.run(
             execute(

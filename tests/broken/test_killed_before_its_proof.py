@@ -1,0 +1,56 @@
+"""Applied and not proved is not converged. Seen on the real mesh: after the circuit breaker's proof had failed, a
+plain `lab.istio` showed that step `unchanged` and ended with 0."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.labs.conftest import Workshop, until, workshop
+
+__all__ = ["workshop"]
+
+TITLE = "Check the cluster and install Istio"
+
+
+@pytest.fixture(scope="module")
+def killed(workshop: Workshop) -> Workshop:
+    """`kill -9` when Istio is installed and the proof has begun, with the version."""
+    process = workshop.start("-e", "lab.istio.install")
+    said = until(process, r"\$ istioctl version")
+    process.kill()
+    process.communicate()
+    assert "changed" not in said
+    return workshop
+
+
+def test_the_next_run_proves_what_was_applied(killed: Workshop) -> None:
+    for words in (("lab.istio.install",), ("lab.istio.inject",), ("lab.istio",)):
+        plan = killed.run(*words, "--plan")
+        assert plan.status == 0
+        assert f"? unproved      1 {TITLE}" in plan.said
+        assert "1 step was applied before and not proved" in plan.said
+    refused = killed.run("lab.istio.inject", "--only")
+    assert refused.status == 2
+    assert "next       invoke lab.istio.install" in refused.said
+    ran = killed.converge("-e", "lab.istio.install")
+    assert ran.titled("unchanged") == [TITLE]
+    assert "$ istioctl version" in ran.said
+    assert "istioctl install" not in ran.said
+    assert "applied by an earlier run, proved now" in ran.said
+    assert "Converged" in killed.converge("lab.istio.install", "--plan").said
+    assert "istioctl version" not in killed.converge("-e", "lab.istio.install").said
+
+
+def test_a_record_of_a_sandbox_that_has_ended_makes_no_trouble(killed: Workshop) -> None:
+    """The cluster is another one: what was applied there is gone, and so is what was to be proved."""
+    killed.converge("lab.istio.install", "--undo", "--yes")
+    process = killed.start("-e", "lab.istio.install")
+    until(process, r"\$ istioctl version")
+    process.kill()
+    process.communicate()
+    killed.converge("sandbox.down")
+    killed.converge("sandbox.up")
+    plan = killed.converge("lab.istio.install", "--plan")
+    assert "unproved" not in plan.said
+    assert killed.converge("lab.istio.install").titled("changed") == [TITLE]
+    assert "Converged" in killed.converge("lab.istio.install", "--plan").said
