@@ -18,6 +18,7 @@ import pytest
 from tests.mesh.test_install import everything
 from tests.runbook.world import FakeGate
 from workshop.guards import LockedCluster
+from workshop.kubernetes.across import StagesAcross
 from workshop.kubernetes.elsewhere import Other, Others, given, on, together_on
 from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard, kept
 from workshop.kubernetes.holder import Holder
@@ -25,6 +26,7 @@ from workshop.kubernetes.ingress import IngressOf, has_ingress
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Lease, Lost
 from workshop.kubernetes.manifests import Manifests
+from workshop.kubernetes.stages import Stage, stage
 from workshop.kubernetes.steps import apply
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
@@ -227,6 +229,36 @@ async def test_a_target_without_a_secondary_leaves_it_out(
     assert notes == {"left out: this target has no secondary cluster"}
     assert await alone.run(SPAN, Lab("istio.cleanup", "Clean up", "", undoes=(SPAN.name,))) == 0
     assert not alone.all(events.Command)
+
+
+@pytest.mark.parametrize("words", [{}, {"to": "far"}])
+async def test_a_stage_for_a_secondary_that_is_not_there_is_left_out_by_the_plan_as_well(
+    kubectl: Kubectl, istioctl: Istioctl, tmp_path: Path, words: dict[str, str]
+) -> None:
+    """Seen: `lab.istio.mirror --plan` counted that stage, and the run then left it out."""
+    alone = bench(kubectl, None, istioctl, tmp_path)
+    for name in ("near", "far"):
+        content = HELLO.partition("---")[2].replace("namespace: hello", "namespace: default")
+        (tmp_path / "istio" / f"{name}.yaml").write_text(content.replace("afar", name))
+    moved = StagesAcross(
+        "Move hello",
+        stage("near", "Near", "near.yaml"),
+        stage("far", "Far", "far.yaml"),
+        start=Stage("none", "Away"),
+        across={"far": "secondary"},
+    )
+    lab = Lab("istio.move", "Move hello", "", (moved,))
+    runbook, request = Runbook((lab,)), Request((lab.name,), **words)
+    planned = await plan(runbook, request, alone.toolbox, alone.events.append, target="primary")
+    assert await alone.run(lab, **words) == 0
+    ended = alone.all(events.StepFinished)
+    assert [(step.number, step.changes, step.check.note) for step in planned.steps] == [
+        (event.step, event.outcome == "changed", event.note) for event in ended
+    ]
+    assert planned.steps[-1].check.note == "left out: this target has no secondary cluster"
+    assert [step.changes for step in planned.steps] == ([False] if words else [True, False])
+    await kubectl.call("delete", "configmap", "hello", "--ignore-not-found")
+    await kubectl.call("delete", "namespace", NAMESPACE, "--ignore-not-found")
 
 
 async def test_a_secondary_yet_to_be_made_is_planned_as_an_empty_one(two: Workbench) -> None:
