@@ -70,6 +70,18 @@ def reason_of(stderr: str) -> str:
     return found[1] if found else ""
 
 
+_BROKEN = re.compile(
+    r"connection refused|was refused - did you specify the right host|connection reset by peer|broken pipe"
+    r"|\bEOF\b|TLS handshake timeout|i/o timeout|http2: (client|server) (connection|sent)|use of closed network"
+)
+
+
+def broke_on_its_way(stderr: str) -> bool:
+    """Whether the connection to the API server failed, in the words of Go's net, net/http and crypto/tls: what was
+    asked may be right, and the same may succeed a moment later."""
+    return _BROKEN.search(stderr) is not None
+
+
 def without_log_lines(stderr: str) -> str:
     """stderr without client-go's own log lines (`E1121 08:52:40.956476 9392 memcache.go:381] ...`), and every line
     once: for several kinds kubectl says the same of each."""

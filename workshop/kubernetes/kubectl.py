@@ -7,10 +7,14 @@ travel by stdin.
 Objects are written by server-side apply under a field manager of our own, with conflicts forced: it sets exactly
 the fields the manifest names, whoever changed them, and leaves all others to their owners. That is what repairs
 drift without undoing what controllers and injectors add.
+
+A call that only reads and breaks on its way (the connection refused or reset, a timeout) is tried once more: an API
+server restarts, a network hiccups, and no lab should fail for it. A write is not repeated, which may have arrived.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes import process
-from workshop.kubernetes.errors import KubectlError, ToolTimeout, command_line, contexts_in, reason_of
+from workshop.kubernetes.errors import (
+    KubectlError,
+    ToolTimeout,
+    broke_on_its_way,
+    command_line,
+    contexts_in,
+    reason_of,
+)
 from workshop.runbook import events
 
 if TYPE_CHECKING:
@@ -26,6 +37,12 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 FIELD_MANAGER = "mesh-workshop"
+
+_READING = frozenset(
+    {"api-resources", "api-versions", "auth", "cluster-info", "describe", "get", "logs", "top", "version"}
+)
+_PAUSE = 0.5
+"""Seconds before a call is tried once more."""
 
 
 def _silent(argv: tuple[str, ...], stdin: str) -> None:
@@ -146,7 +163,14 @@ class Kubectl:
             f"--cache-dir={self.cache}",
             *args,
         )
-        self.echo(argv, stdin)
+        finished = await self._once(argv, stdin, seconds)
+        if finished.status != 0 and args[0] in _READING and broke_on_its_way(finished.stderr):
+            await asyncio.sleep(_PAUSE)
+            finished = await self._once(argv, stdin, seconds)
+        return finished
+
+    async def _once(self, argv: Sequence[str], stdin: str, seconds: float) -> process.Finished:
+        self.echo(tuple(argv), stdin)
         try:
             return await process.run(
                 argv,
