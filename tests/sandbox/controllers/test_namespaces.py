@@ -49,9 +49,40 @@ async def test_a_namespace_says_what_it_waits_for(world: World) -> None:
     world.cluster.delete("namespaces", None, "shop")
     await world.settled()
     conditions = world.cluster.get("namespaces", None, "shop")["status"]["conditions"]
-    told = {one["type"]: one["message"] for one in conditions}
-    assert told["NamespaceContentRemaining"] == "Some resources are remaining: configmaps has 1 resource instances"
-    assert "example.com/hold in 1 resource instances" in told["NamespaceFinalizersRemaining"]
+    told = [(one["type"], one["status"], one["reason"], one["message"]) for one in conditions]
+    # The texts are those of kubernetes, pkg/controller/namespace/deletion/status_condition_utils.go.
+    assert told == [
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            "False",
+            "ResourcesDiscovered",
+            "All resources successfully discovered",
+        ),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            "False",
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed",
+        ),
+        (
+            "NamespaceDeletionContentFailure",
+            "False",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization",
+        ),
+        (
+            "NamespaceContentRemaining",
+            "True",
+            "SomeResourcesRemain",
+            "Some resources are remaining: configmaps. has 1 resource instances",
+        ),
+        (
+            "NamespaceFinalizersRemaining",
+            "True",
+            "SomeFinalizersRemain",
+            "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
+        ),
+    ]
 
     def let_go(changed: Object) -> None:
         del changed["metadata"]["finalizers"]

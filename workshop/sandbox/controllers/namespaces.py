@@ -7,7 +7,7 @@ serves its last requests, somebody's finalizer) is waited for, and the namespace
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..api.objects import terminating
 from ..cluster import Admission, ApiError, Object, WatchEvent
@@ -47,35 +47,69 @@ class Namespaces(FollowsEverything[Name]):
         return None
 
     def _tell(self, name: str, left: dict[str, list[Object]]) -> None:
-        amounts = ", ".join(f"{kind} has {len(objects)} resource instances" for kind, objects in left.items())
-        holders = Counter(
-            finalizer
-            for objects in left.values()
-            for obj in objects
-            for finalizer in obj["metadata"].get("finalizers") or ()
-        )
-        held = ", ".join(f"{finalizer} in {count} resource instances" for finalizer, count in holders.items())
-
         def change(changed: Object) -> None:
             status = changed.setdefault("status", {})
-            told = conditions.merge(
-                status.get("conditions"),
-                "NamespaceContentRemaining",
-                "True",
-                "SomeResourcesRemain",
-                f"Some resources are remaining: {amounts}",
-            )
-            if held:
-                told = conditions.merge(
-                    told,
-                    "NamespaceFinalizersRemaining",
-                    "True",
-                    "SomeFinalizersRemain",
-                    f"Some content in the namespace has finalizers remaining: {held}",
-                )
+            told = status.get("conditions")
+            for kind, truth, reason, message in _conditions(left):
+                told = conditions.merge(told, kind, truth, reason, message)
             status["conditions"] = told
 
         self.cluster.edit("namespaces", None, name, change, manager=MANAGER, subresource="status")
+
+
+def _conditions(left: dict[str, list[Object]]) -> Iterator[tuple[str, str, str, str]]:
+    """Type, status, reason and message of each, in the order and the words of Kubernetes' own controller
+    (pkg/controller/namespace/deletion/status_condition_utils.go)."""
+    yield (
+        "NamespaceDeletionDiscoveryFailure",
+        "False",
+        "ResourcesDiscovered",
+        "All resources successfully discovered",
+    )
+    yield (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "False",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    )
+    yield (
+        "NamespaceDeletionContentFailure",
+        "False",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    )
+    # A kind is named with its group, also where that is empty: "configmaps. has".
+    amounts = sorted(
+        f"{kind if '.' in kind else kind + '.'} has {len(objects)} resource instances"
+        for kind, objects in left.items()
+    )
+    yield (
+        "NamespaceContentRemaining",
+        "True",
+        "SomeResourcesRemain",
+        f"Some resources are remaining: {', '.join(amounts)}",
+    )
+    holders = Counter(
+        finalizer
+        for objects in left.values()
+        for obj in objects
+        for finalizer in obj["metadata"].get("finalizers") or ()
+    )
+    if not holders:
+        yield (
+            "NamespaceFinalizersRemaining",
+            "False",
+            "ContentHasNoFinalizers",
+            "All content-preserving finalizers finished",
+        )
+        return
+    held = sorted(f"{finalizer} in {count} resource instances" for finalizer, count in holders.items())
+    yield (
+        "NamespaceFinalizersRemaining",
+        "True",
+        "SomeFinalizersRemain",
+        f"Some content in the namespace has finalizers remaining: {', '.join(held)}",
+    )
 
 
 def keep_first_namespaces(admission: Admission) -> None:
