@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Check, Difference, Explanation, Step, Together, Verdict
+from workshop.runbook.model import Check, Difference, Explanation, HeldUp, Step, Together, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.guard import ClusterGuard
@@ -134,6 +134,10 @@ class Given(Step):
     async def undo(self, run: Run) -> None:
         if there := self._there(run):
             await self._step.undo(there)
+
+    async def held_up(self, run: Run) -> HeldUp:
+        there = self._there(run)
+        return await self._step.held_up(there) if there else HeldUp()
 
     def explain(self, run: Run) -> Explanation:
         there = self._there(run)

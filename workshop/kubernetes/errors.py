@@ -33,9 +33,9 @@ class ToolTimeout(WorkshopError):
 
 class KubectlError(WorkshopError):
     """kubectl ended with `status`. `reason` is the API's own (NotFound, Conflict, AlreadyExists, Invalid,
-    Unauthorized, Forbidden, ...), or Unreachable, NoContext, NotServed (a kind the cluster does not have), or
-    empty when it is none of these. `stderr` is what kubectl wrote. A cluster that is not there is a matter of
-    configuration, hence its exit status."""
+    Unauthorized, Forbidden, ...), or Unreachable, NoContext, NotServed (a kind the cluster does not have),
+    WebhookFailed, or empty when it is none of these. `stderr` is what kubectl wrote. A cluster that is not there is
+    a matter of configuration, hence its exit status."""
 
     def __init__(
         self, tried: str, stderr: str, status: int, reason: str, *, cause: str = "", next_command: str = ""
@@ -46,7 +46,11 @@ class KubectlError(WorkshopError):
             self.exit_status = UsageError.exit_status
 
 
+WEBHOOK_FAILED = "WebhookFailed"
+"""A reason: what a webhook asks before something is written is not there, so that all of it is refused."""
+
 _REASONS = (
+    (WEBHOOK_FAILED, r"failed calling webhook"),  # what follows may be in the words of an unreachable server
     ("NoContext", r"context was not found for specified context|context \S+ does not exist"),
     ("NoContext", r"^error: stat .*: no such file or directory|no configuration has been provided"),
     ("Unauthorized", r"\(Unauthorized\)|must be logged in to the server|Unauthorized|asked for the client to prov"),

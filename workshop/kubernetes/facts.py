@@ -1,7 +1,9 @@
 """What is really in the cluster, in two calls that serve the checks of a whole runbook.
 
-One `kubectl get` has Kubernetes' own kinds, another, at the same time, Istio's. Whether Istio's kinds exist is not
-asked beforehand (its CRDs are megabytes on a real cluster): the second call says so itself when they do not.
+One `kubectl get` has the objects that labs make or look at, Istio's kinds among them. Whether those exist is not
+asked beforehand (its CRDs are megabytes on a real cluster): the call says so itself when they do not, and is made
+again without. The other call, at the same time, has the names of all that istioctl has installed, whatever kind it
+is of: as a table, for which the server sends no more of an object than its metadata.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.errors import KubectlError
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.manifests import LAB
 from workshop.runbook.errors import WorkshopError
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ CORE = {
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
     "ConfigMap": "configmaps",
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations.admissionregistration.k8s.io",
 }
 ISTIO = {
     "Gateway": "gateways.networking.istio.io",
@@ -34,13 +39,53 @@ ISTIO = {
     "DestinationRule": "destinationrules.networking.istio.io",
     "ServiceEntry": "serviceentries.networking.istio.io",
 }
+ISTIO_NAMESPACE = "istio-system"
+
+CLUSTER_WIDE = {
+    "ClusterRole": "clusterroles.rbac.authorization.k8s.io",
+    "ClusterRoleBinding": "clusterrolebindings.rbac.authorization.k8s.io",
+    "MutatingWebhookConfiguration": CORE["MutatingWebhookConfiguration"],
+    "ValidatingWebhookConfiguration": CORE["ValidatingWebhookConfiguration"],
+    "CustomResourceDefinition": "customresourcedefinitions.apiextensions.k8s.io",
+}
+_INSTALLED = {
+    "Deployment": CORE["Deployment"],
+    "Service": CORE["Service"],
+    "ServiceAccount": CORE["ServiceAccount"],
+    "ConfigMap": CORE["ConfigMap"],
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers.autoscaling",
+    "PodDisruptionBudget": "poddisruptionbudgets.policy",
+    "Role": "roles.rbac.authorization.k8s.io",
+    "RoleBinding": "rolebindings.rbac.authorization.k8s.io",
+    **CLUSTER_WIDE,
+}
+INSTALLED_LABEL = "operator.istio.io/component"
+"""What istioctl puts on everything that it installs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An object that istioctl has installed. `lab` is the workshop's label on it, empty when it has none."""
+
+    kind: str
+    name: str
+    lab: str = ""
+
+    @property
+    def cluster_wide(self) -> bool:
+        return self.kind in CLUSTER_WIDE
+
+    @property
+    def subject(self) -> str:
+        return f"{self.kind} {'' if self.cluster_wide else ISTIO_NAMESPACE + '/'}{self.name}"
 
 
 class Snapshot:
-    """The objects found. `istio` says whether the cluster has Istio's kinds."""
+    """The objects found. `istio` says whether the cluster has Istio's kinds, `installed` what istioctl has put
+    there."""
 
-    def __init__(self, objects: Iterable[Object], *, istio: bool) -> None:
-        self.istio = istio
+    def __init__(self, objects: Iterable[Object], *, istio: bool, installed: tuple[Installed, ...] = ()) -> None:
+        self.istio, self.installed = istio, installed
         self._objects = {_key(obj): obj for obj in objects}
 
     @property
@@ -85,12 +130,12 @@ class ClusterFacts:
             return Snapshot((), istio=False)
         try:
             async with asyncio.TaskGroup() as both:
-                core = both.create_task(kubectl.get_items(",".join(CORE.values()), "-A"))
-                istio = both.create_task(_items_if_served(kubectl, ISTIO.values()))
+                found = both.create_task(_objects(kubectl))
+                installed = both.create_task(_installed(kubectl))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
-        own = istio.result()
-        return Snapshot([*core.result(), *(own or [])], istio=own is not None)
+        objects, istio = found.result()
+        return Snapshot(objects, istio=istio, installed=installed.result())
 
 
 async def cluster_of(run: Run) -> str:
@@ -98,13 +143,40 @@ async def cluster_of(run: Run) -> str:
     return (await run.observe(ClusterFacts())).cluster
 
 
-async def _items_if_served(kubectl: Kubectl, kinds: Iterable[str]) -> list[Object] | None:
+async def _objects(kubectl: Kubectl) -> tuple[list[Object], bool]:
+    """And whether Istio's kinds are there; when one is not, those of the others are not looked at."""
     try:
-        return await kubectl.get_items(",".join(kinds), "-A")
+        return await kubectl.get_items(",".join((*CORE.values(), *ISTIO.values())), "-A"), True
     except KubectlError as error:
-        if error.reason == "NotServed":
-            return None
-        raise
+        if error.reason != "NotServed":
+            raise
+    return await kubectl.get_items(",".join(CORE.values()), "-A"), False
+
+
+async def _installed(kubectl: Kubectl) -> tuple[Installed, ...]:
+    printed = await kubectl.call(
+        "get",
+        ",".join(_INSTALLED.values()),
+        f"--namespace={ISTIO_NAMESPACE}",
+        f"--selector={INSTALLED_LABEL}",
+        "--no-headers",
+        "--show-labels",
+    )
+    return tuple(_row(line) for line in printed.splitlines() if line.strip())
+
+
+def _row(line: str) -> Installed:
+    """Of a line of that table: "service/istiod  ClusterIP  ...  app=istiod,release=istio"."""
+    columns = line.split()
+    resource, _, name = columns[0].partition("/")
+    labels = dict(pair.partition("=")[::2] for pair in columns[-1].split(","))
+    return Installed(_KINDS[resource], name, labels.get(LAB, ""))
+
+
+_KINDS = {
+    ".".join(filter(None, (kind.lower(), plural.partition(".")[2]))): kind for kind, plural in _INSTALLED.items()
+}
+"""By the name that kubectl puts before an object's: "clusterrole.rbac.authorization.k8s.io"."""
 
 
 def _key(obj: Object) -> tuple[str, str, str, str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes import process
 from workshop.kubernetes.errors import (
+    WEBHOOK_FAILED,
     KubectlError,
     ToolTimeout,
     broke_on_its_way,
@@ -100,16 +102,8 @@ class Kubectl:
 
     async def delete(self, objects: Sequence[Object], *, wait: bool = True, seconds: float = 120.0) -> None:
         """Delete in this order; what they own goes after them. Those not there are no error."""
-        from workshop.kubernetes.manifests import as_yaml
+        from workshop.kubernetes.manifests import as_yaml, bare
 
-        bare = [
-            {
-                "apiVersion": obj["apiVersion"],
-                "kind": obj["kind"],
-                "metadata": {k: v for k, v in obj["metadata"].items() if k in ("name", "namespace")},
-            }
-            for obj in objects
-        ]
         await self.call(
             "delete",
             "--ignore-not-found",
@@ -117,7 +111,7 @@ class Kubectl:
             f"--timeout={seconds:g}s",
             "-f",
             "-",
-            stdin=as_yaml(bare),
+            stdin=as_yaml(map(bare, objects)),
             seconds=seconds + 10,
         )
 
@@ -204,6 +198,10 @@ class Kubectl:
         elif reason == "NotServed":
             cause = "the cluster has no such kind; what brings it is not installed"
             following = f"{typed} api-resources"
+        elif reason == WEBHOOK_FAILED:
+            cause = "what a webhook asks does not answer: its Service is not there, or no pod of it is ready"
+            service = re.search(r"https?://[\w-]+\.([\w-]+)\.svc", finished.stderr)
+            following = f"{typed} get services,pods -n {service[1]}" if service else f"{typed} get services,pods -A"
         elif reason == "NotFound":
             cause = "it is not there, or no longer"
             following = f"{typed} get all -A"

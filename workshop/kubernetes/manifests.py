@@ -92,6 +92,12 @@ def name_of(obj: Object) -> str:
     return f"{obj['kind']} " + "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
 
 
+def bare(obj: Object) -> Object:
+    """What names the object, and nothing else of it."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key in ("name", "namespace")}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
+
+
 def as_yaml(objects: Iterable[Object]) -> str:
     return yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=False, width=80, explicit_start=True)
 

@@ -7,14 +7,17 @@ A step takes them as data and runs them in its `verify`. What measures traffic i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Verdict
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
+
+Object = dict[str, Any]
 
 
 class Proof(Protocol):
@@ -35,8 +38,25 @@ def by_options(given: Proofs | tuple[Proof, ...]) -> Proofs:
     return given if callable(given) else lambda run: given
 
 
-async def prove_all(run: Run, proofs: tuple[Proof, ...]) -> Verdict | None:
-    """In order, up to the first that does not pass. One verdict with what all of them measured."""
+async def prove_all(run: Run, proofs: tuple[Proof, ...], objects: Sequence[Object] = ()) -> Verdict | None:
+    """In order, up to the first that does not pass. One verdict with what all of them measured.
+
+    `objects` are what the step has applied. When one of them, or its namespace, is gone or otherwise by the time a
+    proof does not pass, that is the cause, and what was measured means nothing: raises WorkshopError, naming it.
+    """
+    from workshop.kubernetes.meanwhile import refuse_if_changed
+
+    try:
+        verdict = await _prove_all(run, proofs)
+    except WorkshopError as error:
+        await refuse_if_changed(run, objects, "; ".join(filter(None, (error.tried, error.came_back))))
+        raise
+    if verdict is not None and verdict.kind != "pass":
+        await refuse_if_changed(run, objects, verdict.reason)
+    return verdict
+
+
+async def _prove_all(run: Run, proofs: tuple[Proof, ...]) -> Verdict | None:
     verdict: Verdict | None = None
     for proof in proofs:
         found = await proof.prove(run)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.compare import differences
+from workshop.kubernetes.leaving import delete, is_leaving
 from workshop.kubernetes.manifests import LAB, PART_OF, is_ours, name_of
 from workshop.runbook.model import ABSENT, Difference
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+_GONE_SECONDS = 120.0
+"""How long what is on its way out may take before it is made anew; what holds it for longer does so for ever."""
+
 
 async def repair(
     kubectl: Kubectl, objects: Sequence[Object], snapshot: Snapshot, *, seconds: float = 60.0
@@ -22,7 +26,7 @@ async def repair(
     """Write those of `objects` that are not as wanted, and return them."""
     drifted = [obj for obj in objects if drift(obj, snapshot)]
     if leaving := [obj for obj in drifted if is_leaving(snapshot.find(obj))]:
-        await kubectl.delete(leaving, seconds=seconds)
+        await delete(kubectl, leaving, seconds=min(seconds, _GONE_SECONDS))
     if drifted:
         await kubectl.apply([_owned(obj, snapshot) for obj in drifted], seconds=seconds)
     for obj in drifted:
@@ -47,10 +51,6 @@ def drift(wanted: Object, snapshot: Snapshot) -> tuple[Difference, ...]:
     if live is not None and is_leaving(live):
         return (Difference(subject, "metadata.deletionTimestamp", ABSENT, live["metadata"]["deletionTimestamp"]),)
     return differences(subject, _owned(wanted, snapshot), live)
-
-
-def is_leaving(live: Object | None) -> bool:
-    return live is not None and "deletionTimestamp" in live["metadata"]
 
 
 def _removals(wanted: Object, snapshot: Snapshot) -> Object:

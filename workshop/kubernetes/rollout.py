@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from workshop.kubernetes.injectors import not_injected
+from workshop.runbook.errors import WorkshopError
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl
     from workshop.runbook.run import Run
 
 Object = dict[str, Any]
+
+_STAYS_SECONDS = 5.0
+"""How long pods of a complete Deployment are looked at before they are taken for what stays."""
 
 
 def is_complete(deployment: Object) -> bool:
@@ -85,6 +92,28 @@ def trouble(pod: Object) -> str:
     return ""
 
 
+def refused(deployment: Object) -> str:
+    """Why its pods cannot even be created, if so: a webhook, or a quota, refuses them."""
+    for condition in deployment.get("status", {}).get("conditions", ()):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            said: str = f"{condition.get('reason', '')}: {condition.get('message', '')}"
+            return said.strip(": ")
+    return ""
+
+
+def lacking(
+    wanted: Mapping[tuple[str, str], str], deployments: Iterable[Object], pods: Sequence[Object]
+) -> Object | None:
+    """A pod that is there to stay, its Deployment being complete, with fewer containers than READY is to say."""
+    for deployment in deployments:
+        ready = wanted.get((deployment["metadata"]["namespace"], deployment["metadata"]["name"]))
+        if ready and is_complete(deployment):
+            for pod in pods_of(deployment, pods):
+                if containers_wanted(ready_of(pod)) < containers_wanted(ready):
+                    return pod
+    return None
+
+
 def missing(wanted: Mapping[tuple[str, str], str], deployments: Iterable[Object], pods: Sequence[Object]) -> str:
     """What is missing of the Deployments `wanted` ((namespace, name) -> READY of their pods, or empty)."""
     there = {(d["metadata"]["namespace"], d["metadata"]["name"]): d for d in deployments}
@@ -102,22 +131,39 @@ def _missing(
         own = pods_of(deployment, pods)
         if not is_complete(deployment):
             available = deployment.get("status", {}).get("availableReplicas", 0)
-            why = next(filter(None, map(trouble, own)), "")
+            why = next(filter(None, (refused(deployment), *map(trouble, own))), "")
             yield f"{name} {available}/{deployment['spec'].get('replicas', 1)}" + (f" ({why})" if why else "")
         elif odd := [pod for pod in own if ready and ready_of(pod) != ready]:
             yield f"{odd[0]['metadata']['name']} READY {ready_of(odd[0])} instead of {ready}"
 
 
 async def wait(run: Run, kubectl: Kubectl, wanted: Mapping[tuple[str, str], str], *, seconds: float) -> None:
-    """Until nothing is missing. Raises WorkshopError after `seconds`, saying what is."""
+    """Until nothing is missing. Raises WorkshopError after `seconds`, saying what is, and sooner when pods have
+    come without a container that others were to add: they stay as they are."""
     namespaces = sorted({namespace for namespace, _ in wanted})
+    uninjected_since: list[float] = []
 
     async def still() -> str:
         objects: list[Object] = []
         for namespace in namespaces:
             objects += await kubectl.get_items("deployments.apps,pods", "-n", namespace)
         deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
-        return missing(wanted, deployments, [obj for obj in objects if obj["kind"] == "Pod"])
+        pods = [obj for obj in objects if obj["kind"] == "Pod"]
+        said = missing(wanted, deployments, pods)
+        lacks = lacking(wanted, deployments, pods)
+        if lacks is None:
+            uninjected_since.clear()
+            return said
+        why, following = await not_injected(kubectl, lacks)
+        uninjected_since.append(time.monotonic())
+        if time.monotonic() - uninjected_since[0] > _STAYS_SECONDS:
+            raise WorkshopError(
+                f"wait for {', '.join(name for _, name in wanted)}",
+                f"still missing: {said}; these pods stay as they are",
+                cause=why,
+                next_command=following,
+            )
+        return f"{said} ({why})"
 
     if wanted:
         await run.wait(

@@ -93,6 +93,20 @@ class Stages(Timeline):
         closest = min((unlike[name] for name in self._stages), key=len)
         return Position(None, self.off_path(sight, closest), holder, closest)
 
+    async def undo(self, run: Run) -> None:
+        """Back to the start. Where a webhook refuses that, because what it asks is gone, and the lab whose stage
+        the start is will be taken back as well, the objects just go: a broken mesh must not stop a clean-up."""
+        from workshop.kubernetes.errors import WEBHOOK_FAILED, KubectlError
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.kubernetes.leaving import delete
+
+        try:
+            await super().undo(run)
+        except KubectlError as error:
+            if error.reason != WEBHOOK_FAILED or self._start.lab not in run.undoing:
+                raise
+            await delete(Kubectl.of(run), (await self.look(run)).surplus([]))
+
     def step(self, stage: str, run: Run) -> Step:
         return Move(self, self._start if stage == self.start else self._stages[stage])
 
@@ -139,7 +153,7 @@ class Sight:
 
     def surplus(self, wanted: list[Object]) -> list[Object]:
         """What is there of what the timeline moves, and not on its way out, though `wanted` does not have it."""
-        from workshop.kubernetes.repair import is_leaving
+        from workshop.kubernetes.leaving import is_leaving
 
         live = [self.snapshot.get(*reference) for reference in _others(self.objects, self.clears, wanted)]
         return [obj for obj in live if obj is not None and not is_leaving(obj)]
@@ -147,8 +161,8 @@ class Sight:
     def unlike(self, wanted: list[Object]) -> tuple[Difference, ...]:
         """What is otherwise than that, whoever put it there."""
         from workshop.kubernetes.compare import differences
+        from workshop.kubernetes.leaving import is_leaving
         from workshop.kubernetes.manifests import name_of
-        from workshop.kubernetes.repair import is_leaving
 
         found: list[Difference] = []
         for obj in wanted:
@@ -183,20 +197,28 @@ class Move(Step):
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
+        from workshop.kubernetes.leaving import delete
         from workshop.kubernetes.repair import repair
 
-        self._before = await run.cuttable(prove_all(run, self._to.before(run)))
+        self._before = await run.cuttable(self._prove_before(run))
         kubectl, sight = Kubectl.of(run), await self._timeline.look(run)
         wanted = await self._wanted(run, strict=True)
         await repair(kubectl, wanted, sight.snapshot)
         if surplus := sight.surplus(wanted):
-            await kubectl.delete(surplus)
+            await delete(kubectl, surplus)
+
+    async def _prove_before(self, run: Run) -> Verdict | None:
+        """The objects will have changed; where they are is to stay."""
+        from workshop.kubernetes.meanwhile import namespace
+
+        homes = dict.fromkeys(obj["metadata"].get("namespace", "") for obj in await self._wanted(run))
+        return await prove_all(run, self._to.before(run), [namespace(name) for name in homes if name])
 
     async def verify(self, run: Run) -> Verdict | None:
         before = self._before
         if before is not None and before.kind != "pass":
             return replace(before, reason=f"before the change: {before.reason}")
-        after = await prove_all(run, self._to.proofs(run))
+        after = await prove_all(run, self._to.proofs(run), await self._wanted(run))
         if before is None or after is None:
             return after
         return replace(after, measurements=(*before.measurements, *after.measurements))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, prove_all
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Step, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
@@ -132,13 +132,14 @@ class Apply(Step):
         await rollout.wait(run, kubectl, wanted, seconds=self._seconds)
 
     async def verify(self, run: Run) -> Verdict | None:
-        return await prove_all(run, self._proofs(run))
+        return await prove_all(run, self._proofs(run), await self.objects(run))
 
     def has_proof(self, run: Run) -> bool:
         return bool(self._proofs(run))
 
     async def check_undo(self, run: Run) -> Check:
         from workshop.kubernetes import rollout
+        from workshop.kubernetes.leaving import waits_for
         from workshop.kubernetes.manifests import name_of
 
         snapshot = await _snapshot(run)
@@ -148,7 +149,13 @@ class Apply(Step):
             if obj["kind"] == "Deployment" and snapshot.find(obj) in (None, *left):
                 namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
                 left += rollout.left_by(namespace, name, snapshot.all("Pod", namespace))
-        return Check(tuple(Difference(name_of(obj), "", ABSENT, "present") for obj in left))
+        return Check(tuple(Difference(name_of(obj), "", ABSENT, waits_for(obj)) for obj in left))
+
+    async def held_up(self, run: Run) -> HeldUp:
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.kubernetes.leaving import held_up
+
+        return await held_up(Kubectl.of(run), _ours(await self.objects(run), await _snapshot(run)))
 
     async def undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
@@ -245,7 +252,9 @@ class LabelNamespaces(Step):
         await Kubectl.of(run).label("namespace", self._namespaces, self._wanted(run))
 
     async def verify(self, run: Run) -> Verdict | None:
-        return await prove_all(run, self._proofs)
+        from workshop.kubernetes.meanwhile import namespace
+
+        return await prove_all(run, self._proofs, [namespace(name) for name in self._namespaces])
 
     def has_proof(self, run: Run) -> bool:
         return bool(self._proofs)

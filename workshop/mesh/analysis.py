@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Check, Explanation, Step, Verdict
+from workshop.runbook.model import Check, Explanation, HeldUp, Step, Verdict
 
 if TYPE_CHECKING:
     from workshop.mesh.istioctl import Message
@@ -78,6 +78,9 @@ class PutsRight(Step):
 
     async def undo(self, run: Run) -> None:
         await self._step.undo(run)
+
+    async def held_up(self, run: Run) -> HeldUp:
+        return await self._step.held_up(run)
 
     def explain(self, run: Run) -> Explanation:
         inner, look = self._step.explain(run), f"istioctl analyze -n {self._namespace}"

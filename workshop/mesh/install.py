@@ -1,7 +1,8 @@
 """Istio in the cluster: precheck, install, and away again.
 
-The namespace istio-system gets the workshop's labels before anything is installed into it. They say that this Istio
-is the workshop's: one that was there before is used, and never uninstalled.
+The namespace istio-system gets the workshop's labels before anything is installed into it, and what is in no
+namespace afterwards. They say that this Istio is the workshop's: one that was there before is used, and never
+uninstalled.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, all_commands, prove_all
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
+from workshop.mesh.inventory import CONTROL_PLANE, INGRESS, NAMESPACE, Owner, differences, marked, owner
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Step, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-NAMESPACE = "istio-system"
-CONTROL_PLANE, INGRESS = "istiod", "istio-ingressgateway"
 INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
 
 _WITHOUT_INGRESS = ("minimal", "empty", "ambient", "remote")
@@ -46,19 +46,25 @@ class Install(Step):
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl
         from workshop.kubernetes.repair import repair
+        from workshop.mesh import inventory
         from workshop.mesh.istioctl import Istioctl
 
         kubectl, istioctl = Kubectl.of(run), Istioctl.of(run)
         await istioctl.precheck()
         snapshot = await _snapshot(run)
-        await repair(kubectl, [_namespace(run)], snapshot, seconds=self._seconds)
+        ours = owner(snapshot) is not Owner.OTHERS
+        if ours:
+            await repair(kubectl, [_namespace(run)], snapshot, seconds=self._seconds)
         with _arguments(istioctl) as arguments:
             await _install(run, istioctl, arguments, self._seconds)
         await rollout.wait(
             run, kubectl, {(NAMESPACE, name): "" for name in _deployments(istioctl)}, seconds=self._seconds
         )
+        if ours:
+            await inventory.record(run, kubectl)
 
     async def verify(self, run: Run) -> Verdict | None:
+        from workshop.kubernetes.meanwhile import namespace
         from workshop.mesh.istioctl import Istioctl
 
         istioctl = Istioctl.of(run)
@@ -67,30 +73,42 @@ class Install(Step):
         said = f"istioctl {versions.client}, control plane {planes}"
         if set(versions.control_plane) != {istioctl.version}:
             return Verdict("fail", f"{said}; wanted is {istioctl.version}")
-        proven = await prove_all(run, self._proofs)
+        proven = await prove_all(run, self._proofs, [namespace(NAMESPACE)])
         if proven is None:
             return Verdict("pass", said)
         return Verdict(proven.kind, f"{said}; {proven.reason}", proven.measurements)
 
     async def check_undo(self, run: Run) -> Check:
-        from workshop.kubernetes.manifests import is_ours
+        from workshop.kubernetes.leaving import waits_for
 
-        live = (await _snapshot(run)).get("Namespace", "", NAMESPACE)
-        if live is None:
-            return Check()
-        if not is_ours(live):
+        snapshot = await _snapshot(run)
+        if owner(snapshot) is Owner.OTHERS:
             return Check(note="Istio was there before the workshop")
-        return Check((Difference(f"Namespace {NAMESPACE}, with Istio", "", ABSENT, "present"),))
+        namespace = _own_namespace(snapshot)
+        left = [Difference(part.subject, "", ABSENT, "present") for part in marked(snapshot)]
+        if namespace is not None:
+            left.insert(0, Difference(f"Namespace {NAMESPACE}, with Istio", "", ABSENT, waits_for(namespace)))
+        return Check(tuple(left))
+
+    async def held_up(self, run: Run) -> HeldUp:
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.kubernetes.leaving import held_up
+
+        return await held_up(Kubectl.of(run), [_namespace(run)])
 
     async def undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
+        from workshop.mesh.inventory import reference
         from workshop.mesh.istioctl import Istioctl
 
+        own = _own_namespace(await _snapshot(run))
         await Istioctl.of(run).uninstall(seconds=self._seconds)
-        await Kubectl.of(run).delete([_namespace(run)], wait=False)
+        await Kubectl.of(run).delete([reference(), *([own] if own else [])], wait=False)
 
     def explain(self, run: Run) -> Explanation:
+        from workshop.kubernetes.manifests import LAB
         from workshop.kubernetes.typed import fed
+        from workshop.mesh.inventory import marking
         from workshop.mesh.istioctl import Istioctl
 
         istioctl = run.use(Istioctl)
@@ -98,7 +116,9 @@ class Install(Step):
         install = f"istioctl install -y --set profile={istioctl.profile}"
         if operator:
             install = fed("istioctl install -y -f /dev/stdin", [operator])
-        commands = ("istioctl x precheck", install, "istioctl version")
+        kinds, selector = marking()
+        mark = f"kubectl label {kinds} {selector} {LAB}={run.lab}"
+        commands = ("istioctl x precheck", install, mark, "istioctl version")
         return Explanation(commands=(*commands, *all_commands(run, self._proofs)))
 
     def explain_undo(self, run: Run) -> Explanation:
@@ -123,14 +143,20 @@ def _deployments(istioctl: Istioctl) -> tuple[str, ...]:
     return (CONTROL_PLANE,) if istioctl.profile in _WITHOUT_INGRESS else (CONTROL_PLANE, INGRESS)
 
 
+def _own_namespace(snapshot: Snapshot) -> Object | None:
+    from workshop.kubernetes.manifests import is_ours
+
+    live = snapshot.get("Namespace", "", NAMESPACE)
+    return live if live is not None and is_ours(live) else None
+
+
 def _differences(snapshot: Snapshot, istioctl: Istioctl) -> list[Difference]:
     from workshop.kubernetes import rollout
 
-    found = []
+    found = differences(snapshot, _deployments(istioctl))
     for name in _deployments(istioctl):
         subject, live = f"Deployment {NAMESPACE}/{name}", snapshot.get("Deployment", NAMESPACE, name)
         if live is None:
-            found.append(Difference(subject, "", "present", ABSENT))
             continue
         images = [container["image"] for container in live["spec"]["template"]["spec"]["containers"]]
         if name == CONTROL_PLANE and _tag(images[0]) != istioctl.version:
@@ -142,8 +168,6 @@ def _differences(snapshot: Snapshot, istioctl: Istioctl) -> list[Difference]:
             found.append(
                 Difference(subject, "status.availableReplicas", live["spec"].get("replicas", 1), available)
             )
-    if not snapshot.istio:
-        found.append(Difference("Istio's kinds (VirtualService and others)", "", "present", ABSENT))
     service = snapshot.get("Service", NAMESPACE, INGRESS)
     if service is not None:
         there = service["metadata"].get("annotations", {}).get(INTERNAL, ABSENT)

@@ -151,7 +151,14 @@ class Promote(Step):
         self._verdict = await Promoting(self, run).go()
 
     async def verify(self, run: Run) -> Verdict | None:
-        return self._verdict or await prove_all(run, self.proofs_of(self.candidate))
+        from workshop.kubernetes.meanwhile import namespace, refuse_if_changed
+
+        home = [namespace(self.timeline.route.namespace)]
+        if self._verdict is None:
+            return await prove_all(run, self.proofs_of(self.candidate), home)
+        if self._verdict.kind != "pass":
+            await refuse_if_changed(run, home, self._verdict.reason)
+        return self._verdict
 
     def proofs_of(self, subset: str) -> tuple[Proof, ...]:
         """That all requests go there, as the timeline's own stages prove it; none for what is not on its path."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from workshop.kubernetes import rollout
 from workshop.kubernetes.ingress import Ingress
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.leaving import delete
 from workshop.kubernetes.proofs import prove_all
 from workshop.kubernetes.repair import repair
 from workshop.mesh import proxy_stats
@@ -84,7 +85,7 @@ class Promoting:
         await repair(self._kubectl, [stable], sight.snapshot)
         objects = step.objects(run)
         if surplus := sight.surplus([stable, *objects]):
-            await self._kubectl.delete(surplus)
+            await delete(self._kubectl, surplus)
         await repair(self._kubectl, objects, sight.snapshot)
         deployments = [obj["metadata"] for obj in objects if obj["kind"] == "Deployment"]
         wanted = {(made["namespace"], made["name"]): _READY for made in deployments}
@@ -214,7 +215,7 @@ class Promoting:
                 if proof.kind != "pass":
                     return  # somebody may still be sent there; the lab's next run removes it
         if objects := self._step.objects(self._run):
-            await self._kubectl.delete(objects[::-1])
+            await delete(self._kubectl, objects[::-1])
 
     async def _to_stable(self, since: str) -> None:
         """One write, which a second Ctrl-C lets come to its end."""

@@ -6,11 +6,12 @@ Runner, plan and explain all walk this same chain, which is why a plan is truthf
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import (
     ABSENT,
     Check,
@@ -173,13 +174,29 @@ class Undo(Step):
 
         async def still_there() -> str:
             run.facts.forget()
-            return ", ".join(sorted({difference.subject for difference in (await self.check(run)).differences}))
+            left = (await self.check(run)).differences
+            return ", ".join(sorted({difference.subject + _reason(difference) for difference in left}))
 
-        # The observation that finds nothing left serves the next step's check.
-        await run.wait("what was deleted to be gone", still_there, seconds=UNDO_LIMIT)
+        try:
+            # The observation that finds nothing left serves the next step's check.
+            await run.wait("what was deleted to be gone", still_there, seconds=UNDO_LIMIT, found="still there")
+        except WorkshopError as error:
+            raise await self._held_up(run, error) from None
+
+    async def _held_up(self, run: Run, error: WorkshopError) -> WorkshopError:
+        """The error with who holds what is still there, as far as that can be found out."""
+        with contextlib.suppress(WorkshopError):
+            held = await run.cuttable(self.part.held_up(run))
+            error.cause, error.next_command = error.cause or held.cause, error.next_command or held.next_command
+        return error
 
     def explain(self, run: Run) -> Explanation:
         return self.part.explain_undo(run)
+
+
+def _reason(left: Difference) -> str:
+    """What is there waits for something, where its check says so in words."""
+    return f" ({left.found})" if isinstance(left.found, str) and " " in left.found else ""
 
 
 def unfold(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Chain:

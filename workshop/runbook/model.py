@@ -111,6 +111,14 @@ class Explanation:
     commands: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class HeldUp:
+    """Why something that was deleted does not go: who holds it, and what to type."""
+
+    cause: str = ""
+    next_command: str = ""
+
+
 class Step(ABC):
     """The smallest thing an attendee runs. `title` is a sentence in the imperative, `undo_title` the one for
     taking it back (when empty, the engine makes one of `title`)."""
@@ -137,12 +145,17 @@ class Step(ABC):
         return
 
     async def check_undo(self, run: Run) -> Check:
-        """What of this step is still there: converged when nothing is."""
+        """What of this step is still there: converged when nothing is. A difference's `found` may say what it waits
+        for while it goes."""
         return Check()
 
     async def undo(self, run: Run) -> None:
         """Remove what `check_undo` found. The engine then waits until `check_undo` finds nothing."""
         return
+
+    async def held_up(self, run: Run) -> HeldUp:
+        """Why what `undo` removed is still there, asked when it has been waited for in vain."""
+        return HeldUp()
 
     @abstractmethod
     def explain(self, run: Run) -> Explanation: ...
@@ -212,6 +225,9 @@ class Timeline(ABC):
 
     async def undo(self, run: Run) -> None:
         await self.step(self.start, run).apply(run)
+
+    async def held_up(self, run: Run) -> HeldUp:
+        return await self.step(self.start, run).held_up(run)
 
     def explain_undo(self, run: Run) -> Explanation:
         return self.step(self.start, run).explain(run)

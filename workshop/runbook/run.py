@@ -62,7 +62,8 @@ class Facts:
 
 class Run:
     """The context of one lab in one run; the engine makes one for each step (`step` is its number). `place` is
-    empty where the run's target is, and a name in what `elsewhere` gives."""
+    empty where the run's target is, and a name in what `elsewhere` gives. `undoing` are the labs that a clean-up
+    takes back, none in any other run."""
 
     def __init__(
         self,
@@ -76,8 +77,9 @@ class Run:
         shown_as: str = "",
         stop: Stop | None = None,
         place: str = "",
+        undoing: tuple[str, ...] = (),
     ) -> None:
-        self.lab, self.facts, self.options, self.place = lab, facts, options, place
+        self.lab, self.facts, self.options, self.place, self.undoing = lab, facts, options, place, undoing
         self.undone = False
         """Set by a step that has taken its change back, whatever it was that ended it."""
         self._toolbox, self._listener = toolbox, listener
@@ -102,6 +104,7 @@ class Run:
             shown_as=self._shown_as,
             stop=self._stop,
             place=place,
+            undoing=self.undoing,
         )
 
     def emit(self, event: events.Event) -> None:
@@ -128,16 +131,23 @@ class Run:
         seconds: float,
         every: float = 0.05,
         next_command: str = "",
+        found: str = "still missing",
     ) -> None:
         """Call `missing` until it says "" (nothing), at growing intervals (from `every`, to 2 s).
 
-        It returns in words what is still missing, which is shown. Raises WorkshopError after `seconds`. Ctrl-C
-        cuts the wait short.
+        It returns in words what is still missing (or otherwise not as wanted: `found`), which is shown. Raises
+        WorkshopError after `seconds`. Ctrl-C cuts the wait short.
         """
-        await self.cuttable(self._wait(what, missing, seconds, every, next_command))
+        await self.cuttable(self._wait(what, missing, seconds, every, next_command, found))
 
     async def _wait(
-        self, what: str, missing: Callable[[], Awaitable[str]], seconds: float, every: float, next_command: str
+        self,
+        what: str,
+        missing: Callable[[], Awaitable[str]],
+        seconds: float,
+        every: float,
+        next_command: str,
+        found: str,
     ) -> None:
         started = time.monotonic()
         while True:
@@ -147,7 +157,7 @@ class Run:
                 return
             if waited >= seconds:
                 raise WorkshopError(
-                    f"waited {seconds:g} s for {what}", f"still missing: {still}", next_command=next_command
+                    f"waited {seconds:g} s for {what}", f"{found}: {still}", next_command=next_command
                 )
             self.emit(events.Waiting(self.lab, what, still, waited, seconds))
             await asyncio.sleep(min(every, seconds - waited))

@@ -172,7 +172,7 @@ class _Execution:
             self._refuse,
         )
         for group in self._chains[lab.name]:
-            taking_part = [unit for unit in group if unit in runs]
+            taking_part = self._not_blocked(lab, [unit for unit in group if unit in runs])
             after = [name for unit in taking_part[:1] for name in unit.after if name in done]
             for name in after:
                 await done[name].wait()
@@ -191,9 +191,30 @@ class _Execution:
                         tasks.create_task(runner.step(unit))
             if self._stop.asked:
                 return
-            if not self._tally.converged(lab.name):
+            if not lab.undoes and not self._tally.converged(lab.name):
                 self._skip(lab, "a step before has not converged")
                 return
+
+    def _not_blocked(self, lab: Lab, units: list[Unit]) -> list[Unit]:
+        """Those that may run. A clean-up goes on when a part of it fails: only what a lab needs that was not taken
+        back stays as well, and is skipped."""
+        if not lab.undoes:
+            return units
+        free = []
+        for unit in units:
+            if blocker := self._blocker(lab, unit):
+                self._pass_over(lab, unit, f"{blocker} has not been taken back")
+            else:
+                free.append(unit)
+        return free
+
+    def _blocker(self, lab: Lab, unit: Unit) -> str:
+        """A lab of this clean-up that was not taken back and is, or needs, the unit's."""
+        for other in (other for group in self._chains[lab.name] for other in group):
+            failed = self._tally.has(lab.name, other.number) and not self._tally.converged(lab.name, other.number)
+            if failed and unit.lab in self._runbook.with_needs((other.lab.name,)):
+                return other.lab.name
+        return ""
 
     def _run(self, unit: Unit, lab: Lab) -> Run:
         return Run(
@@ -205,6 +226,7 @@ class _Execution:
             step=unit.number,
             shown_as=lab.name,
             stop=self._stop,
+            undoing=lab.undoes,
         )
 
     def _start(self, lab: Lab) -> None:
@@ -223,8 +245,11 @@ class _Execution:
     def _skip(self, lab: Lab, note: str) -> None:
         for unit in self._units(lab):
             if not self._tally.has(lab.name, unit.number):
-                self._tally.add(lab.name, unit.number, "skipped", None)
-                self._listener(events.StepFinished(lab.name, unit.number, unit.title, "skipped", 0.0, note=note))
+                self._pass_over(lab, unit, note)
+
+    def _pass_over(self, lab: Lab, unit: Unit, note: str) -> None:
+        self._tally.add(lab.name, unit.number, "skipped", None)
+        self._listener(events.StepFinished(lab.name, unit.number, unit.title, "skipped", 0.0, note=note))
 
     def _skip_the_rest(self) -> None:
         note = "refused" if self._tally.refusal else "interrupted"

@@ -29,9 +29,12 @@ class Tally:
     def has(self, lab: str, step: int) -> bool:
         return (lab, step) in self._outcomes
 
-    def converged(self, lab: str) -> bool:
+    def converged(self, lab: str, step: int | None = None) -> bool:
+        """The whole lab as far as it has come, or one of its steps."""
         return all(
-            outcome in ("unchanged", "changed") for (name, _), outcome in self._outcomes.items() if name == lab
+            outcome in ("unchanged", "changed")
+            for (name, number), outcome in self._outcomes.items()
+            if name == lab and step in (None, number)
         )
 
     @property

@@ -36,21 +36,33 @@ def objects(chosen: Options) -> list[Object]:
             labels={"istio.io/rev": "default"},
             data={"values": json.dumps(values, indent=2)},
         ),
+        named(
+            "v1",
+            "ConfigMap",
+            "values",
+            labels={"istio.io/rev": "default"},
+            data={"merged-values": json.dumps(values, indent=2)},
+        ),
         _deployment(chosen),
-        _service(),
+        _service("istiod", _LABELS, _SELECTOR),
+        _service(
+            "istiod-revision-tag-default",
+            {**_LABELS, "istio.io/tag": "default"},
+            {"app": "istiod", "istio.io/rev": "default"},
+        ),
         autoscaler("istiod", _LABELS),
         disruption_budget("istiod", _SELECTOR),
     ]
 
 
-def _service() -> Object:
+def _service(name: str, labels: dict[str, str], selector: dict[str, str]) -> Object:
     ports = [
         service_port("grpc-xds", 15010),
         service_port("https-dns", 15012),
         service_port("https-webhook", 443, 15017),
         service_port("http-monitoring", 15014),
     ]
-    return named("v1", "Service", "istiod", labels=_LABELS, spec={"ports": ports, "selector": _SELECTOR})
+    return named("v1", "Service", name, labels=labels, spec={"ports": ports, "selector": selector})
 
 
 def _deployment(chosen: Options) -> Object:

@@ -50,11 +50,20 @@ def istiod() -> list[Object]:
         _rule([""], ["configmaps", "secrets"], _WRITE),
         _rule(["coordination.k8s.io"], ["leases"], ["get", "create", "update", "patch"]),
     ]
+    gateways = f"istiod-gateway-controller-{ISTIO_NAMESPACE}"
+    of_gateways = [
+        _rule(["apps"], ["deployments"], _WRITE),
+        _rule(["autoscaling"], ["horizontalpodautoscalers"], _WRITE),
+        _rule(["policy"], ["poddisruptionbudgets"], _WRITE),
+        _rule([""], ["services", "serviceaccounts"], _WRITE),
+    ]
     labels = {"app": "istiod"}
     return [
         named("v1", "ServiceAccount", "istiod", labels=labels),
         cluster_wide(_V1, "ClusterRole", name, rules=rules),
         _cluster_binding(name, "istiod"),
+        cluster_wide(_V1, "ClusterRole", gateways, rules=of_gateways),
+        _cluster_binding(gateways, "istiod"),
         *role("istiod", "istiod", labels, local),
     ]
 
