@@ -150,7 +150,7 @@ def shell(context: Context) -> None:
 @task
 def doctor(context: Context) -> None:
     """Look for what would make a run fail."""
-    _end(_command().doctor(context.config))
+    _end(_command().doctor(context.config, RUNBOOK))
 
 
 @task(auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})

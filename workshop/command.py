@@ -152,7 +152,7 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
     return status
 
 
-def doctor(config: Config) -> int:
+def doctor(config: Config, runbook: Runbook) -> int:
     """Look for what would make a run fail; 1 when something would."""
 
     def act() -> int:
@@ -164,13 +164,22 @@ def doctor(config: Config) -> int:
                 use = Use(account=settings.target != "cluster", command=invocation.invoke())
                 target = describe(settings, use)
                 target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
-                name, findings = target.name, asyncio.run(examine(target))
+                findings = asyncio.run(examine(target, runbook, _cluster_of(settings), invocation.invoke()))
+                name = target.name
             except WorkshopError as error:  # without it, nothing else can be looked at
                 name, findings = settings.target, [from_error("target", error)]
             screen.show_findings(name, findings)
         return int(any(finding.state == "fail" for finding in findings))
 
     return invocation.worded(act)
+
+
+def _cluster_of(settings: Settings) -> Target | None:
+    """The target as labs on a cluster find it; None where none has been made yet."""
+    try:
+        return describe(settings, Use(command=invocation.invoke()))
+    except UsageError:
+        return None
 
 
 def adopt(config: Config, *, yes: bool) -> int:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import platform
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Literal
 
 from workshop.kubernetes import process
@@ -19,14 +19,17 @@ from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.journal import Journal
+from workshop.runbook.model import Runbook
+from workshop.runbook.run import Facts, Run
 from workshop.target import Target
 
 _OLDEST_KUBECTL = (1, 32)
 _LOOK_SECONDS = 15.0
 
 
-async def examine(target: Target) -> list[Finding]:
-    """In the order in which a run would meet them."""
+async def examine(target: Target, runbook: Runbook, cluster: Target | None, command: str) -> list[Finding]:
+    """In the order in which a run would meet them. `cluster` is where labs of `runbook` run that are not on the
+    account, where there is such a place; `command` how Invoke was called."""
     found = await asyncio.gather(
         _one("Python", _python()),
         _one("kubectl", _kubectl(target.kubectl)),
@@ -34,8 +37,23 @@ async def examine(target: Target) -> list[Finding]:
         _one("journal", _journal(target.journal)),
         _account(target.account()) if target.account() else _one("cluster", _cluster("cluster", target.cluster)),
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
+        *(_mesh(cluster, runbook, command) if cluster else ()),
     )
     return [finding for findings in found for finding in findings]
+
+
+def _mesh(cluster: Target, runbook: Runbook, command: str) -> Iterator[Awaitable[list[Finding]]]:
+    """On each cluster: whether Istio is whole there, and whether there is room for the labs. A cluster that labs on
+    the account are yet to make need not answer."""
+    from workshop.mesh import health, wanted
+
+    here = Run("doctor", cluster.toolbox, Facts(), {}, lambda event: None)
+    others = cluster.others.clusters
+    for name, run in {"": here, **{name: here.elsewhere(name, others[name].tools) for name in others}}.items():
+        if not run.use(Kubectl).absent:
+            istio, room = f"{name} Istio".lstrip(), f"{name} room".lstrip()
+            yield _one(istio, health.look(istio, run, command), "warn")
+            yield _one(room, wanted.look(room, runbook, run, name), "warn")
 
 
 async def _account(tools: dict[type, object]) -> list[Finding]:
@@ -47,18 +65,18 @@ async def _account(tools: dict[type, object]) -> list[Finding]:
     return await doctor.examine(azure)
 
 
-async def _one(name: str, look: Awaitable[Finding]) -> list[Finding]:
-    return [await _look(name, look)]
+_State = Literal["warn", "fail"]
 
 
-async def _look(name: str, look: Awaitable[Finding]) -> Finding:
+async def _one(name: str, look: Awaitable[Finding], state: _State = "fail") -> list[Finding]:
+    """`state` is what an error of the look comes to."""
     try:
-        return await look
+        return [await look]
     except WorkshopError as error:
-        return from_error(name, error)
+        return [from_error(name, error, state)]
 
 
-def from_error(name: str, error: WorkshopError, state: Literal["warn", "fail"] = "fail") -> Finding:
+def from_error(name: str, error: WorkshopError, state: _State = "fail") -> Finding:
     said = error.came_back or error.tried
     return Finding(name, state, f"{said} ({error.cause})" if error.cause else said, error.next_command)
 

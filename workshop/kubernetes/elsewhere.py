@@ -98,17 +98,17 @@ def typed_for(run: Run, cluster: str, command: str) -> str:
 
 class Given(Step):
     def __init__(self, cluster: str, step: Step) -> None:
-        self._cluster, self._step = cluster, step
+        self.cluster, self._step, self.inner = cluster, step, step
         self.title, self.undo_title = step.title, step.undo_title
 
     def _there(self, run: Run) -> Run | None:
         """The step's own run; None where it is left out."""
-        return run if self._cluster in run.use(Others).clusters else None
+        return run if self.cluster in run.use(Others).clusters else None
 
     async def check(self, run: Run) -> Check:
         there = self._there(run)
         if there is None:
-            return Check(note=f"left out: this target has no {self._cluster} cluster", left_out=True)
+            return Check(note=f"left out: this target has no {self.cluster} cluster", left_out=True)
         return await self._step.check(there)
 
     async def apply(self, run: Run) -> None:
@@ -150,7 +150,7 @@ class Given(Step):
 
 class On(Given):
     def _there(self, run: Run) -> Run | None:
-        return elsewhere(run, self._cluster)
+        return elsewhere(run, self.cluster)
 
     async def check(self, run: Run) -> Check:
         with self._named(run):
@@ -185,9 +185,7 @@ class On(Given):
     async def _lock(self, run: Run, *, destroys: bool) -> bool:
         """Whether it was taken just now: somebody else may have changed the cluster until then."""
         others = run.use(Others)
-        taken = self._cluster in others.clusters and await run.cuttable(
-            others.take(self._cluster, destroys=destroys)
-        )
+        taken = self.cluster in others.clusters and await run.cuttable(others.take(self.cluster, destroys=destroys))
         if taken:
             run.facts.forget()
         return taken
@@ -196,7 +194,7 @@ class On(Given):
         return replace(check, differences=tuple(map(self._of, check.differences)))
 
     def _of(self, difference: Difference) -> Difference:
-        return replace(difference, subject=f"{self._cluster}: {difference.subject}")
+        return replace(difference, subject=f"{self.cluster}: {difference.subject}")
 
     def _typed(self, explanation: Explanation, run: Run) -> Explanation:
         commands = tuple(self._for_it(command, run) for command in explanation.commands)
@@ -214,4 +212,4 @@ class On(Given):
             raise
 
     def _for_it(self, command: str, run: Run) -> str:
-        return typed_for(run, self._cluster, command)
+        return typed_for(run, self.cluster, command)

@@ -94,7 +94,7 @@ class Apply(Step):
         proofs: Proofs,
         seconds: float,
     ) -> None:
-        self.title, self._files, self._ready, self._values = title, files, ready, values
+        self.title, self._files, self.ready, self._values = title, files, ready, values
         self._proofs, self._seconds = proofs, seconds
 
     async def objects(self, run: Run, *, strict: bool = False) -> list[Object]:
@@ -102,6 +102,12 @@ class Apply(Step):
         from workshop.kubernetes.values import known
 
         return self._made(run, await known(self._values, run, strict=strict))
+
+    def declared(self, run: Run) -> list[Object]:
+        """The objects as a person is shown them: nothing is looked at."""
+        from workshop.kubernetes.values import shown
+
+        return self._made(run, shown(self._values, run))
 
     def _made(self, run: Run, values: Mapping[str, str]) -> list[Object]:
         from workshop.kubernetes.manifests import Manifests
@@ -128,7 +134,7 @@ class Apply(Step):
         for obj in deployments:
             if obj not in drifted and self._lacks_containers(obj, snapshot):
                 await kubectl.restart(obj["metadata"]["namespace"], [obj["metadata"]["name"]])
-        wanted = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): self._ready for obj in deployments}
+        wanted = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): self.ready for obj in deployments}
         await rollout.wait(run, kubectl, wanted, seconds=self._seconds)
 
     async def verify(self, run: Run) -> Verdict | None:
@@ -165,9 +171,8 @@ class Apply(Step):
 
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed import applied, rolled_out
-        from workshop.kubernetes.values import shown
 
-        objects = self._made(run, shown(self._values, run))
+        objects = self.declared(run)
         commands = (*applied(run, objects, self._values), *rolled_out(objects))
         return Explanation(commands=(*commands, *all_commands(run, self._proofs(run))))
 
@@ -194,17 +199,17 @@ class Apply(Step):
             field = "updatedReplicas" if status.get("availableReplicas", 0) == replicas else "availableReplicas"
             return (Difference(subject, f"status.{field}", replicas, status.get(field, 0)),)
         pods = rollout.pods_of(live, snapshot.all("Pod", namespace))
-        odd = [pod for pod in pods if self._ready and rollout.ready_of(pod) != self._ready]
-        return tuple(Difference(name_of(pod), "READY", self._ready, rollout.ready_of(pod)) for pod in odd)
+        odd = [pod for pod in pods if self.ready and rollout.ready_of(pod) != self.ready]
+        return tuple(Difference(name_of(pod), "READY", self.ready, rollout.ready_of(pod)) for pod in odd)
 
     def _lacks_containers(self, wanted: Object, snapshot: Snapshot) -> bool:
         from workshop.kubernetes import rollout
 
         live = snapshot.find(wanted)
-        if live is None or not self._ready:
+        if live is None or not self.ready:
             return False
         pods = rollout.pods_of(live, snapshot.all("Pod", wanted["metadata"]["namespace"]))
-        return not all(rollout.has_containers(pod, self._ready) for pod in pods)
+        return not all(rollout.has_containers(pod, self.ready) for pod in pods)
 
 
 class Restart(Apply):

@@ -41,7 +41,8 @@ def puts_right(code: str, namespace: str, step: Step, *, seconds: float = 60.0) 
 class PutsRight(Step):
     def __init__(self, code: str, namespace: str, step: Step, seconds: float) -> None:
         self.title, self.undo_title = step.title, step.undo_title
-        self._code, self._namespace, self._step, self._seconds = code, namespace, step, seconds
+        self._code, self._namespace, self._seconds = code, namespace, seconds
+        self._step = self.inner = step
         self._before: list[Message] = []
 
     async def check(self, run: Run) -> Check:

@@ -40,7 +40,7 @@ class Install(Step):
     async def check(self, run: Run) -> Check:
         from workshop.mesh.istioctl import Istioctl
 
-        return Check(tuple(_differences(await _snapshot(run), run.use(Istioctl))))
+        return Check(tuple(unlike(await _snapshot(run), run.use(Istioctl))))
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
@@ -150,7 +150,8 @@ def _own_namespace(snapshot: Snapshot) -> Object | None:
     return live if live is not None and is_ours(live) else None
 
 
-def _differences(snapshot: Snapshot, istioctl: Istioctl) -> list[Difference]:
+def unlike(snapshot: Snapshot, istioctl: Istioctl) -> list[Difference]:
+    """What is otherwise than `istioctl` would install it."""
     from workshop.kubernetes import rollout
 
     found = differences(snapshot, _deployments(istioctl))

@@ -125,6 +125,8 @@ class Step(ABC):
 
     title: str
     undo_title: str = ""
+    inner: Step | None = None
+    """The step that this one runs elsewhere, or with something around it."""
 
     @abstractmethod
     async def check(self, run: Run) -> Check: ...

@@ -107,6 +107,10 @@ class Run:
             undoing=self.undoing,
         )
 
+    def of_lab(self, lab: str) -> Run:
+        """As it is for another lab, with none of its options given."""
+        return Run(lab, self._toolbox, self.facts, {}, self._listener, stop=self._stop, place=self.place)
+
     def emit(self, event: events.Event) -> None:
         """Pass an event on, under the lab and step that are running (a clean-up runs other labs' parts)."""
         if self.place and isinstance(event, events.Waiting):

@@ -1,8 +1,7 @@
 """Sidecar injection: what istiod's mutating webhook does to pods as they are created.
 
-In force while a MutatingWebhookConfiguration of Istio's asks for it; one may be there and put out of use. A pod
-that exists is never touched, so a namespace that is labelled later keeps its pods as they are until they are made
-anew.
+In force while Istio's MutatingWebhookConfiguration is there. A pod that exists is never touched, so a namespace
+that is labelled later keeps its pods as they are until they are made anew.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from workshop.sandbox.api import label_selectors
 from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
 
 from .annotations import unsupported
@@ -24,9 +22,7 @@ POD_LABEL = "sidecar.istio.io/inject"
 PROXY = "istio-proxy"
 INIT = "istio-init"
 METRICS_PORT = 15090
-INJECTOR = "sidecar-injector.istio.io"
-_WEBHOOK = f"namespace.{INJECTOR}"
-_CONFIGURATIONS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+_WEBHOOK = "namespace.sidecar-injector.istio.io"
 
 _NEVER = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
 
@@ -37,9 +33,12 @@ def hook(cluster: Cluster, istiod_runs: Callable[[], bool]) -> Callable[[Admissi
     def inject_sidecar(admission: Admission) -> None:
         if admission.resource.key != "pods" or admission.operation != "CREATE":
             return
+        found = cluster.find("mutatingwebhookconfigurations.admissionregistration.k8s.io", None, CONFIGURATION)
+        if found is None:
+            return
         pod = admission.object
         namespace = cluster.find("namespaces", None, pod["metadata"]["namespace"])
-        if namespace is None or not wanted(pod, namespace) or not _asked(cluster, pod, namespace):
+        if namespace is None or not wanted(pod, namespace):
             return
         if not istiod_runs():
             raise _unreachable()
@@ -48,17 +47,6 @@ def hook(cluster: Cluster, istiod_runs: Callable[[], bool]) -> Callable[[Admissi
         inject(pod, _settings(cluster))
 
     return inject_sidecar
-
-
-def _asked(cluster: Cluster, pod: Object, namespace: Object) -> bool:
-    """Whether a webhook of Istio's is called for this pod."""
-    return any(
-        webhook["name"].endswith(INJECTOR)
-        and label_selectors.selects(webhook["namespaceSelector"], namespace)
-        and label_selectors.selects(webhook["objectSelector"], pod)
-        for configuration in cluster.list(_CONFIGURATIONS)
-        for webhook in configuration.get("webhooks") or ()
-    )
 
 
 def enabled(namespace: Object) -> bool | None:

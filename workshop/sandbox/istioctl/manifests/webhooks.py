@@ -1,9 +1,4 @@
-"""The webhook configurations: while they are there, pods are injected and rules are validated.
-
-As with the real istioctl, an installation makes its revision the default one by a tag: `istio-revision-tag-default`
-injects, and the revision's own configuration is put out of use. Of the validators one looks at rules that name the
-revision, the default one at all others.
-"""
+"""The webhook configurations: while they are there, pods are injected and rules are validated."""
 
 from __future__ import annotations
 
@@ -20,36 +15,21 @@ _API = "admissionregistration.k8s.io/v1"
 
 def objects() -> list[Object]:
     return [
-        cluster_wide(_API, "MutatingWebhookConfiguration", "istio-revision-tag-default", webhooks=_injectors()),
+        cluster_wide(_API, "MutatingWebhookConfiguration", CONFIGURATION, webhooks=_injectors()),
         cluster_wide(
-            _API,
-            "ValidatingWebhookConfiguration",
-            "istiod-default-validator",
-            webhooks=[_validator(WEBHOOK, _expression(REVISION_LABEL, "DoesNotExist"))],
-        ),
-        cluster_wide(_API, "MutatingWebhookConfiguration", CONFIGURATION, webhooks=_deactivated(_injectors())),
-        cluster_wide(
-            _API,
-            "ValidatingWebhookConfiguration",
-            f"istio-validator-{ISTIO_NAMESPACE}",
-            webhooks=[_validator(f"rev.{WEBHOOK}", _expression(REVISION_LABEL, "In", "default"))],
+            _API, "ValidatingWebhookConfiguration", f"istio-validator-{ISTIO_NAMESPACE}", webhooks=[_validator()]
         ),
     ]
 
 
-def _deactivated(webhooks: list[Object]) -> list[Object]:
-    never = {"matchLabels": {"istio.io/deactivated": "never-match"}}
-    return [{**webhook, "namespaceSelector": never, "objectSelector": never} for webhook in webhooks]
-
-
-def _validator(name: str, of_rule: Object) -> Object:
+def _validator() -> Object:
     rule = {
         "apiGroups": ["networking.istio.io"],
         "apiVersions": ["*"],
         "operations": ["CREATE", "UPDATE"],
         "resources": ["*"],
     }
-    return _webhook(name, "/validate", [rule], objectSelector={"matchExpressions": [of_rule]})
+    return _webhook(WEBHOOK, "/validate", [rule])
 
 
 def _injectors() -> list[Object]:
