@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.kubernetes.runs import Recorded
+from workshop.kubernetes import process
 from workshop.kubernetes.facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.proofs import shows
@@ -80,6 +81,87 @@ async def test_a_private_ingress(kubectl: Kubectl, istioctl: Istioctl) -> None:
     (difference,) = (await STEP.check(public)).differences
     assert difference.path == f"metadata.annotations[{INTERNAL}]"
     assert await run.take_back(STEP) == "changed"
+
+
+async def test_all_that_an_installation_is_made_of_is_looked_at(kubectl: Kubectl, istioctl: Istioctl) -> None:
+    """One object of each kind that a real installation has (shared/real/kubectl/names-of-all-objects.txt), deleted:
+    found by name, and there again after a run."""
+    run = Recorded(kubectl, istioctl, lab="istio.install")
+    await run.converge(STEP)
+    gone = {
+        "Deployment istio-system/istio-ingressgateway": "deployment/istio-ingressgateway -n istio-system",
+        "Service istio-system/istiod": "service/istiod -n istio-system",
+        "Service istio-system/istiod-revision-tag-default": "service/istiod-revision-tag-default -n istio-system",
+        "ServiceAccount istio-system/istiod": "serviceaccount/istiod -n istio-system",
+        "ConfigMap istio-system/istio-sidecar-injector": "configmap/istio-sidecar-injector -n istio-system",
+        "ConfigMap istio-system/values": "configmap/values -n istio-system",
+        "HorizontalPodAutoscaler istio-system/istiod": "hpa/istiod -n istio-system",
+        "Role istio-system/istiod": "role/istiod -n istio-system",
+        "RoleBinding istio-system/istiod": "rolebinding/istiod -n istio-system",
+        "ClusterRole istiod-gateway-controller-istio-system": "clusterrole/istiod-gateway-controller-istio-system",
+        "ClusterRoleBinding istiod-clusterrole-istio-system": "clusterrolebinding/istiod-clusterrole-istio-system",
+        "MutatingWebhookConfiguration istio-sidecar-injector": (
+            "mutatingwebhookconfiguration/istio-sidecar-injector"
+        ),
+        "ValidatingWebhookConfiguration istio-validator-istio-system": (
+            "validatingwebhookconfiguration/istio-validator-istio-system"
+        ),
+        "CustomResourceDefinition serviceentries.networking.istio.io": ("crd/serviceentries.networking.istio.io"),
+    }
+    for named in gone.values():
+        await kubectl.call("delete", *named.split())
+    run.facts.forget()
+    absent = {d.subject for d in (await STEP.check(run)).differences if d.found is ABSENT}
+    assert set(gone) <= absent
+    assert (await run.converge(STEP))[0] == "changed"
+    assert await run.take_back(STEP) == "changed"
+
+
+async def test_istio_system_deleted_of_an_istio_that_was_there(kubectl: Kubectl, istioctl: Istioctl) -> None:
+    """What is left of it is not the workshop's, also not when a run has repaired it: it is never uninstalled."""
+    await istioctl.install("--set", "profile=minimal")
+    await kubectl.call("delete", "namespace", "istio-system")
+    run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
+    assert (await STEP.check_undo(run)).note == "Istio was there before the workshop"
+    assert (await run.converge(STEP))[0] == "changed"
+    assert await run.take_back(STEP) == "unchanged"
+    labels = (await kubectl.get_json("namespace", "istio-system"))["metadata"]["labels"]
+    assert "workshop/lab" not in labels
+    assert "No resources" in await _stderr(kubectl, "get", "crds,clusterroles", "-l", "workshop/lab")
+    await istioctl.uninstall()
+    await kubectl.call("delete", "namespace", "istio-system")
+
+
+async def test_istio_system_deleted_of_the_workshop_s_istio(kubectl: Kubectl, istioctl: Istioctl) -> None:
+    before = await everything(kubectl)
+    run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
+    await run.converge(STEP)
+    await kubectl.call("delete", "namespace", "istio-system")
+    run.facts.forget()
+    left = {difference.subject for difference in (await STEP.check_undo(run)).differences}
+    assert "CustomResourceDefinition virtualservices.networking.istio.io" in left
+    assert "ClusterRole istiod-clusterrole-istio-system" in left
+    assert await run.take_back(STEP) == "changed"
+    assert await everything(kubectl) == before
+
+
+async def test_killed_before_it_was_marked_it_is_marked_by_the_next_run(
+    kubectl: Kubectl, istioctl: Istioctl
+) -> None:
+    run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
+    await run.converge(STEP)
+    await kubectl.call("label", "clusterroles", "-l", "workshop/lab", "workshop/lab-")
+    run.facts.forget()
+    paths = {difference.path for difference in (await STEP.check(run)).differences}
+    assert paths == {"metadata.labels[workshop/lab]"}
+    assert (await run.converge(STEP))[0] == "changed"
+    await run.take_back(STEP)
+
+
+async def _stderr(kubectl: Kubectl, *words: str) -> str:
+    return (
+        await process.run((str(kubectl.binary), f"--kubeconfig={kubectl.kubeconfig}", *words), seconds=20)
+    ).stderr
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,26 @@ def test_labs_that_do_not_need_each_other_are_undone_at_the_same_time() -> None:
         ["Put base"],
     ]
     assert [unit.number for group in chain for unit in group] == [1, 2, 3, 4, 5]
+
+
+async def test_what_cannot_be_taken_back_keeps_only_what_it_needs() -> None:
+    """b needs a, and neither needs c, which is taken back after both: c goes, a stays."""
+    world = bench(
+        lab("c", Put("c1"), Put("c2")),
+        lab("a", Put("a1")),
+        lab("b", Put("b1"), needs=["a"]),
+        lab("cleanup", undoes=["c", "a", "b"]),
+        objects={"a1": (1, "a"), "b1": (1, "b"), "c1": (1, "c"), "c2": (1, "c")},
+    )
+
+    async def refuse(name: str) -> None:
+        if name == "b1":
+            raise WorkshopError("remove b1", "it is held")
+
+    world.world.before_change = refuse
+    assert await world.run("cleanup", yes=True) == 1
+    assert world.world.objects == {"a1": (1, "a"), "b1": (1, "b")}
+    assert [(event.outcome, event.note) for event in world.steps() if event.title in ("Undo: Put a1",)] == [
+        ("skipped", "b has not been taken back")
+    ]
+    assert world.finished().exit_status == 1
