@@ -5,6 +5,7 @@ Instead of a moving region, a step that takes long says every ten seconds what i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -17,7 +18,6 @@ from workshop.console.gate import TerminalGate
 from workshop.console.lines import Lines
 from workshop.console.screen import Screen
 from workshop.console.story import StepStory, Story
-from workshop.output import forsake
 from workshop.runbook import events
 
 WIDTH = 100
@@ -59,7 +59,7 @@ class PlainScreen(Screen):
             self._stdout.flush()
         except BrokenPipeError:
             # Nobody reads on (`| head`): a run that has begun is still brought to its end.
-            forsake(self._stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
 
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
