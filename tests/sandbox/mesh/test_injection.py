@@ -1,87 +1,119 @@
-"""Which new pods get a sidecar, and what they look like then."""
+"""Which new pods get a sidecar, and what they look like then. The names and shapes are those of a real mesh
+(shared/real/objects/pod-ratings.yaml)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import pytest
 
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import ApiError
-from workshop.sandbox.istioctl.manifests import webhooks
+from workshop.sandbox.cluster import ApiError, Object
 from workshop.sandbox.mesh import injection
 from workshop.sandbox.mesh.annotations import unsupported
 
-CONFIGURATIONS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+from .webhook_world import WebhookCluster
+
+MUTATING = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+LABEL = "sidecar.istio.io/inject"
 
 
-def pod(labels: Mapping[str, str] | None = None, **spec: object) -> dict:
-    metadata = {"name": "p", "namespace": "shop", "labels": dict(labels or {})}
+def pod(labels: Mapping[str, str] | None = None, home: str = "shop", **spec: object) -> Object:
+    metadata = {"name": "p", "namespace": home, "labels": dict(labels or {})}
     return {"metadata": metadata, "spec": {"containers": [{"name": "app", "image": "app:1"}], **spec}}
 
 
-def namespace(name: str = "shop", **labels: str) -> dict:
-    return {"metadata": {"name": name, "labels": {key.replace("_", "-"): value for key, value in labels.items()}}}
+@pytest.fixture
+def cluster() -> WebhookCluster:
+    made = WebhookCluster()
+    made.configured()
+    made.istiod_answers()
+    return made
+
+
+def namespace(cluster: WebhookCluster, name: str = "shop", **labels: str) -> None:
+    wanted = {key.replace("_", "-"): value for key, value in labels.items()}
+    if cluster.find("namespaces", None, name) is None:
+        cluster.create("namespaces", {"metadata": {"name": name}}, manager="test")
+    cluster.edit("namespaces", None, name, lambda obj: obj["metadata"].update(labels=wanted), manager="test")
+
+
+def containers(pod: Object, of: str = "containers") -> list[str]:
+    return [container["name"] for container in pod["spec"].get(of) or ()]
 
 
 @pytest.mark.parametrize(
-    ("home", "labels", "wanted"),
+    ("home", "name", "labels", "injected"),
     [
-        (namespace(), {}, False),
-        (namespace(), {"sidecar.istio.io/inject": "true"}, True),
-        (namespace(istio_injection="enabled"), {}, True),
-        (namespace(istio_injection="enabled"), {"sidecar.istio.io/inject": "false"}, False),
-        (namespace(istio_injection="disabled"), {}, False),
-        (namespace(istio_injection="disabled"), {"sidecar.istio.io/inject": "true"}, False),
-        (namespace("kube-system", istio_injection="enabled"), {}, False),
+        ({}, "shop", {}, False),
+        ({}, "shop", {LABEL: "true"}, True),
+        ({}, "shop", {"istio.io/rev": "default"}, True),
+        ({"istio_injection": "enabled"}, "shop", {}, True),
+        ({"istio_injection": "enabled"}, "shop", {LABEL: "false"}, False),
+        ({"istio_injection": "disabled"}, "shop", {}, False),
+        ({"istio_injection": "disabled"}, "shop", {LABEL: "true"}, False),
+        ({"istio.io/rev": "default"}, "shop", {}, True),
+        ({"istio.io/rev": "other"}, "shop", {}, False),
+        ({"istio_injection": "enabled"}, "kube-system", {}, False),
     ],
 )
-def test_who_is_injected(home: dict, labels: dict, wanted: bool) -> None:
-    assert injection.wanted(pod(labels), home) is wanted
+def test_who_is_injected(
+    cluster: WebhookCluster, home: dict[str, str], name: str, labels: dict[str, str], injected: bool
+) -> None:
+    namespace(cluster, name, **home)
+    made = cluster.create("pods", pod(labels, name), manager="test")
+    assert containers(made, "initContainers") == (["istio-init", "istio-proxy"] if injected else [])
 
 
 def test_pods_on_the_hosts_network_and_those_with_a_proxy_are_left_alone() -> None:
-    home = namespace(istio_injection="enabled")
-    assert not injection.wanted(pod(hostNetwork=True), home)
-    injected = pod()
-    injection.inject(injected)
-    assert not injection.wanted(injected, home)
+    assert not injection.wanted(pod(hostNetwork=True))
+    for shape in ("containers", "initContainers"):
+        assert not injection.wanted(pod(**{"containers": [], shape: [{"name": "istio-proxy"}]}))
 
 
 def test_what_is_added() -> None:
-    made = pod({"app": "reviews", "version": "v2"})
+    own = {"name": "prepare", "image": "app:1"}
+    made = pod({"app": "reviews", "version": "v2"}, initContainers=[own], volumes=[{"name": "work"}])
     injection.inject(made, {"hub": "example.org/istio", "tag": "1"})
-    assert [container["name"] for container in made["spec"]["containers"]] == ["app", "istio-proxy"]
-    assert made["spec"]["containers"][1]["image"] == "example.org/istio/proxyv2:1"
-    assert [container["name"] for container in made["spec"]["initContainers"]] == ["istio-init"]
+    assert containers(made) == ["app"]
+    assert containers(made, "initContainers") == ["istio-init", "istio-proxy", "prepare"]
+    proxy = made["spec"]["initContainers"][1]
+    assert proxy["image"] == "example.org/istio/proxyv2:1"
+    assert proxy["restartPolicy"] == "Always"
+    assert proxy["startupProbe"] == {
+        "failureThreshold": 600,
+        "httpGet": {"path": "/healthz/ready", "port": 15021, "scheme": "HTTP"},
+        "periodSeconds": 1,
+        "timeoutSeconds": 3,
+    }
+    mounted = {mount["name"] for mount in proxy["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in made["spec"]["volumes"]} - {"work"}
     labels, annotations = made["metadata"]["labels"], made["metadata"]["annotations"]
     assert labels["service.istio.io/canonical-name"] == "reviews"
     assert labels["service.istio.io/canonical-revision"] == "v2"
     assert labels["security.istio.io/tlsMode"] == "istio"
     assert annotations["kubectl.kubernetes.io/default-container"] == "app"
-    assert json.loads(annotations["sidecar.istio.io/status"])["containers"] == ["istio-proxy"]
+    assert annotations["sidecar.istio.io/status"] == (
+        '{"initContainers":["istio-init","istio-proxy"],"containers":null,"volumes":["workload-socket",'
+        '"credential-socket","workload-certs","istio-envoy","istio-data","istio-podinfo","istio-token",'
+        '"istiod-ca-cert","istio-ca-crl"],"imagePullSecrets":null,"revision":"default"}'
+    )
 
 
-def test_it_acts_on_new_pods_while_the_webhook_is_there_and_needs_istiod() -> None:
-    cluster, runs = LocalCluster(), [True]
-    cluster.admission.append(injection.hook(cluster, lambda: runs[0]))
-    cluster.create("namespaces", namespace(istio_injection="enabled"), manager="test")
+def test_it_acts_on_new_pods_while_the_webhooks_are_there(cluster: WebhookCluster) -> None:
+    namespace(cluster, istio_injection="enabled")
+    tag = cluster.delete(MUTATING, None, "istio-revision-tag-default")
+    assert tag
     before = cluster.create("pods", pod(), manager="test")
-    assert len(before["spec"]["containers"]) == 1
-    cluster.create(CONFIGURATIONS, webhooks.objects()[0], manager="test")
-    after = pod()
-    after["metadata"]["name"] = "q"
-    assert len(cluster.create("pods", after, manager="test")["spec"]["containers"]) == 2
+    assert not containers(before, "initContainers")
+    cluster.create(MUTATING, {**tag, "metadata": {"name": "istio-revision-tag-default"}}, manager="test")
     changed = cluster.edit(
         "pods", "shop", "p", lambda obj: obj["metadata"].update(labels={"a": "b"}), manager="test"
     )
-    assert changed is not None
-    assert len(changed["spec"]["containers"]) == 1
-    runs[0] = False
-    after["metadata"]["name"] = "r"
-    with pytest.raises(ApiError, match='no endpoints available for service "istiod"'):
-        cluster.create("pods", after, manager="test")
+    assert changed
+    assert not containers(changed, "initContainers")
+    after = pod()
+    after["metadata"]["name"] = "q"
+    assert containers(cluster.create("pods", after, manager="test"), "initContainers")
 
 
 @pytest.mark.parametrize(
@@ -106,11 +138,8 @@ def test_annotations_that_ask_for_what_there_is_not_are_refused(annotations: dic
     assert bool(why) == bool(said)
 
 
-def test_a_pod_with_such_an_annotation_is_not_made() -> None:
-    cluster = LocalCluster()
-    cluster.admission.append(injection.hook(cluster, lambda: True))
-    cluster.create("namespaces", namespace(istio_injection="enabled"), manager="test")
-    cluster.create(CONFIGURATIONS, webhooks.objects()[0], manager="test")
+def test_a_pod_with_such_an_annotation_is_not_made(cluster: WebhookCluster) -> None:
+    namespace(cluster, istio_injection="enabled")
     refused = pod()
     refused["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeOutboundPorts": "80"}
     with pytest.raises(ApiError, match="denied the request: injection failed: annotation traffic"):

@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import ApiError
+from workshop.sandbox.cluster import ApiError, Object
 from workshop.sandbox.istioctl.crds import crds
-from workshop.sandbox.istioctl.manifests import webhooks
 from workshop.sandbox.mesh import validation
 from workshop.sandbox.mesh.support import SUPPORTED
 
-CRDS = "customresourcedefinitions.apiextensions.k8s.io"
-CONFIGURATIONS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+from .webhook_world import WebhookCluster
+
+VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 ROUTE = [{"destination": {"host": "reviews"}}]
 HTTP_443 = {"number": 443, "name": "plain", "protocol": "HTTP"}
 
@@ -242,29 +241,45 @@ def test_what_makes_no_sense_is_refused(kind: str, spec: dict, words: str) -> No
     assert any(words in problem for problem in problems(kind, spec))
 
 
-def test_it_is_in_force_while_the_webhook_is_there() -> None:
-    cluster = LocalCluster()
-    cluster.validation.append(validation.hook(cluster))
-    for crd in crds():
-        cluster.create(CRDS, crd, manager="test")
-    bad = {"metadata": {"name": "r", "namespace": "default"}, "spec": http(delegate={})}
-    cluster.create("virtualservices.networking.istio.io", bad, manager="test")
-    cluster.create(CONFIGURATIONS, webhooks.objects()[1], manager="test")
+def rule(name: str, spec: Object, revision: str = "") -> Object:
+    labels = {"istio.io/rev": revision} if revision else {}
+    return {"metadata": {"name": name, "namespace": "default", "labels": labels}, "spec": spec}
+
+
+def test_it_is_in_force_while_the_webhooks_are_there() -> None:
+    cluster = WebhookCluster()
+    senseless = http(route=[])
+    cluster.create(VIRTUAL_SERVICES, rule("before", senseless), manager="test")
+    cluster.configured()
+    cluster.istiod_answers()
     with pytest.raises(ApiError) as refused:
-        cluster.create(
-            "virtualservices.networking.istio.io",
-            {**bad, "metadata": {**bad["metadata"], "name": "s"}},
-            manager="test",
-        )
+        cluster.create(VIRTUAL_SERVICES, rule("after", senseless), manager="test")
     assert refused.value.code == 400
-    assert refused.value.message == (
+    assert refused.value.message.startswith(
         'admission webhook "validation.istio.io" denied the request: configuration is invalid: '
-        "spec.http[0].delegate: not supported by the sandbox"
+    )
+    with pytest.raises(ApiError, match=r'^admission webhook "rev\.validation\.istio\.io" denied'):
+        cluster.create(VIRTUAL_SERVICES, rule("after", senseless, "default"), manager="test")
+    cluster.create(VIRTUAL_SERVICES, rule("after", senseless, "canary"), manager="test")
+
+
+def test_what_the_sandbox_does_not_support_is_refused_also_when_no_webhook_is_asked() -> None:
+    cluster = WebhookCluster()
+    with pytest.raises(ApiError) as refused:
+        cluster.create(VIRTUAL_SERVICES, rule("r", http(delegate={})), manager="test")
+    why = "spec.http[0].delegate: not supported by the sandbox"
+    assert (refused.value.code, refused.value.message) == (403, f'{VIRTUAL_SERVICES} "r" is forbidden: {why}')
+    cluster.configured()
+    cluster.istiod_answers()
+    with pytest.raises(ApiError) as refused:
+        cluster.create(VIRTUAL_SERVICES, rule("r", http(delegate={})), manager="test")
+    assert refused.value.message == (
+        f'admission webhook "validation.istio.io" denied the request: configuration is invalid: {why}'
     )
 
 
 def test_several_problems_are_a_list() -> None:
-    message = validation.refusal(["one", "two"]).message
+    message = validation.refusal("validation.istio.io", ["one", "two"]).message
     assert message.endswith("configuration is invalid: 2 errors occurred:\n\t* one\n\t* two\n")
 
 

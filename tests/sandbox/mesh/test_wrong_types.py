@@ -9,25 +9,20 @@ import pytest
 
 from workshop.sandbox.api.local import LocalCluster
 from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.istioctl.crds import crds
-from workshop.sandbox.istioctl.manifests import webhooks
-from workshop.sandbox.mesh import validation
 from workshop.sandbox.mesh.support import SUPPORTED, _prefixes
 
 from .field_examples import BASE
-from .test_support import CRDS, PLURALS, put
+from .test_support import PLURALS, put
+from .webhook_world import WebhookCluster
 
-CONFIGURATIONS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 TYPES = {"null": None, "boolean": True, "integer": 5, "string": "x", "object": {"x": 1}}
 
 
 @pytest.fixture(scope="module")
 def cluster() -> LocalCluster:
-    made = LocalCluster()
-    made.validation.append(validation.hook(made))
-    for crd in crds():
-        made.create(CRDS, crd, manager="test")
-    made.create(CONFIGURATIONS, webhooks.objects()[1], manager="test")
+    made = WebhookCluster()
+    made.configured()
+    made.istiod_answers()
     return made
 
 

@@ -248,7 +248,7 @@ async def test_the_redirection_to_a_sidecar_holds_from_the_init_container_on(pla
     assert (status, "Failed to connect" in err) == (7, True)  # no proxy listens
 
 
-async def test_the_sidecar_ends_after_the_others(place: Place) -> None:
+async def test_sidecars_end_after_the_others_the_last_one_first(place: Place) -> None:
     ended: list[str] = []
 
     class Slow(Program):
@@ -259,14 +259,15 @@ async def test_the_sidecar_ends_after_the_others(place: Place) -> None:
             pass
 
         async def stop(self, grace: float) -> None:
-            await asyncio.sleep(0.05 if self.container.name == "main" else 0)
+            await asyncio.sleep(0 if self.container.name == "first" else 0.05)
             ended.append(self.container.name)
 
     place.programs["slow"] = Slow
-    await place.serving("web", container("slow"), container("slow", name="istio-proxy"))
+    sidecars = [{**container("slow", name=name), "restartPolicy": "Always"} for name in ("first", "second")]
+    await place.serving("web", container("slow"), initContainers=sidecars)
     place.cluster.delete("pods", NAMESPACE, "web")
     await place.until(lambda: place.cluster.find("pods", NAMESPACE, "web") is None)
-    assert ended == ["main", "istio-proxy"]
+    assert ended == ["main", "second", "first"]
 
 
 async def test_deleting_without_grace_ends_at_once(place: Place) -> None:

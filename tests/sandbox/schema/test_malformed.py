@@ -48,6 +48,7 @@ RICH_POD = pod(
             "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
             "envFrom": [{"configMapRef": {"name": "c"}}],
             "readinessProbe": {"httpGet": {"port": 1}},
+            "restartPolicy": "Always",
             "resources": {"limits": {"cpu": "1"}},
         }
     ],

@@ -20,7 +20,13 @@ def proxies(client: Client) -> list[Object]:
 
 
 def has_proxy(pod: Object) -> bool:
-    return any(container["name"] == "istio-proxy" for container in pod["spec"]["containers"])
+    """As a container, or as an init container that keeps running."""
+    return any(container["name"] == "istio-proxy" for container in _containers(pod))
+
+
+def _containers(pod: Object) -> list[Object]:
+    spec = pod["spec"]
+    return [*spec["containers"], *(spec.get("initContainers") or ())]
 
 
 def is_ready(pod: Object) -> bool:
@@ -31,7 +37,7 @@ def is_ready(pod: Object) -> bool:
 
 def version_of(pod: Object, container: str) -> str:
     """The tag of a container's image."""
-    for found in pod["spec"]["containers"]:
+    for found in _containers(pod):
         if found["name"] == container:
             return str(found["image"]).rpartition("/")[2].partition("@")[0].partition(":")[2] or "unknown"
     return "unknown"

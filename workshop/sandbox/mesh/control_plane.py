@@ -1,4 +1,5 @@
-"""What stands for istiod: while it runs, services and rules become the proxies' configuration.
+"""What stands for istiod: while it runs, services and rules become the proxies' configuration, and every namespace
+has its root certificate.
 
 When it stops, what is in effect stays, as with the real one.
 """
@@ -6,7 +7,8 @@ When it stops, what is in effect stays, as with the real one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +21,13 @@ from .credentials import Credential
 from .data_plane import DataPlane
 from .reaction import Reaction
 from .registry import Registry
+from .root_certificates import RootCertificates
 from .rules import Rules
 from .service_entries import services as from_entries
+from .validation import find_problems
 from .xds.ads import Configuration
+
+log = logging.getLogger(__name__)
 
 GATEWAYS = "gateways.networking.istio.io"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
@@ -45,6 +51,30 @@ class _Kept:
 _NOTHING = _Kept(None)
 
 
+class _Sensible:
+    """Tells rules that make sense from those that do not, which came in while no webhook was asked. These have no
+    effect, and the sandbox's log names them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    def of(self, kind: str, found: list[Object]) -> list[Object]:
+        before = self._known.get(kind, {})
+        now = self._known[kind] = {rule["metadata"]["uid"]: self._looked_at(rule, before) for rule in found}
+        return [rule for rule in found if now[rule["metadata"]["uid"]][1]]
+
+    def _looked_at(self, rule: Object, before: Mapping[str, tuple[str, bool]]) -> tuple[str, bool]:
+        metadata = rule["metadata"]
+        known = before.get(metadata["uid"])
+        if known is not None and known[0] == metadata["resourceVersion"]:
+            return known
+        problems = list(find_problems(rule["kind"], rule))
+        if problems:
+            name = f"{rule['kind']} {metadata['namespace']}/{metadata['name']}"
+            log.warning("%s is left out: %s", name, "; ".join(problems))
+        return metadata["resourceVersion"], not problems
+
+
 @dataclass(frozen=True, slots=True)
 class _View:
     """The mesh as proxies of one namespace see it, and what they were made of it."""
@@ -63,29 +93,28 @@ class ControlPlane:
     def __init__(self, cluster: Cluster, data_plane: DataPlane) -> None:
         self._cluster, self._data_plane = cluster, data_plane
         self._replicas = 0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._roots = RootCertificates(cluster)
         self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
+        self._sensible = _Sensible()
         self._labels: dict[str, Object] = {}
         self._views: dict[str, _View] = {}
         self._credentials: frozenset[str] = frozenset()
         data_plane.changed.append(self._reaction.trigger)
 
-    @property
-    def running(self) -> bool:
-        return self._replicas > 0
-
     def start(self) -> None:
         self._replicas += 1
-        if self._task is None:
-            self._task = asyncio.create_task(self._reaction.run())
+        if not self._tasks:
+            both = (self._reaction, self._roots.reaction)
+            self._tasks = [asyncio.create_task(reaction.run()) for reaction in both]
 
     async def stop(self) -> None:
         self._replicas -= 1
-        if self._replicas == 0 and self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._replicas == 0:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _relevant(self, event: WatchEvent) -> bool:
         """All but what happens to pods while their labels stay (endpoints say the rest), and Secrets of others."""
@@ -105,8 +134,9 @@ class ControlPlane:
     async def _translate(self) -> None:
         list_ = self._cluster.list
         own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
-        entries = list(service_entries.hosts(list_(service_entries.RESOURCE)))
-        in_force = rules.build(list_(GATEWAYS), list_(VIRTUAL_SERVICES), list_(DESTINATION_RULES))
+        sensible = {kind: self._sensible.of(kind, list_(kind)) for kind in _RULES}
+        entries = list(service_entries.hosts(sensible[service_entries.RESOURCE]))
+        in_force = rules.build(*(sensible[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
         self._credentials = credentials.names(in_force.gateways)
         views: dict[str, _View] = {}
         parts = {"shared": translation.shared()}

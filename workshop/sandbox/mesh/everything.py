@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from workshop.sandbox.api import webhooks
 from workshop.sandbox.cluster import Cluster
 
 from . import injection, load_balancers, registry, validation
@@ -17,6 +18,7 @@ from .control_plane import ControlPlane
 from .data_plane import DataPlane
 from .programs import programs
 from .reaction import Reaction
+from .version import ISTIOD
 
 _SLICES = "endpointslices.discovery.k8s.io"
 _OUTSIDE = "outside"
@@ -33,8 +35,14 @@ class Mesh:
         self.data_plane = DataPlane(directory, lazy=lazy)
         self.control_plane = ControlPlane(cluster, self.data_plane)
         self.programs = programs(self.control_plane, self.data_plane)
-        cluster.admission.append(injection.hook(cluster, lambda: self.control_plane.running))
-        cluster.validation += [validation.hook(cluster), require_support]
+        injecting = {(*ISTIOD, "/inject"): injection.service(cluster)}
+        validating = {(*ISTIOD, "/validate"): validation.validate}
+        cluster.admission.append(webhooks.hook(cluster, "mutating", injecting))
+        cluster.validation += [
+            webhooks.hook(cluster, "validating", validating),
+            validation.require_support,
+            require_support,
+        ]
 
     async def run(self) -> None:
         """Until cancelled."""

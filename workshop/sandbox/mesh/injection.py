@@ -1,19 +1,21 @@
-"""Sidecar injection: what istiod's mutating webhook does to pods as they are created.
+"""Sidecar injection: what istiod makes of a pod that the injection webhook hands to it.
 
-In force while Istio's MutatingWebhookConfiguration is there. A pod that exists is never touched, so a namespace
-that is labelled later keeps its pods as they are until they are made anew.
+A sidecar is native, as real ones are since Istio 1.29 on Kubernetes 1.33: `istio-proxy` is an init container with
+`restartPolicy: Always`, which has started before the pod's own containers do and ends after them. A pod that exists
+is never touched, so a namespace that is labelled later keeps its pods as they are until they are made anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
+from workshop.sandbox.api import webhooks
+from workshop.sandbox.cluster import Admission, Cluster, Object
 
 from .annotations import unsupported
-from .version import HUB, ISTIO_NAMESPACE, VERSION
+from .listeners import HEALTH_PATH, HEALTH_PORT
+from .version import HUB, ISTIO_NAMESPACE, REVOCATIONS, ROOT_CERTIFICATE, VERSION
 
 CONFIGURATION = "istio-sidecar-injector"
 NAMESPACE_LABEL = "istio-injection"
@@ -22,28 +24,19 @@ POD_LABEL = "sidecar.istio.io/inject"
 PROXY = "istio-proxy"
 INIT = "istio-init"
 METRICS_PORT = 15090
-_WEBHOOK = "namespace.sidecar-injector.istio.io"
 
 _NEVER = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
 
 
-def hook(cluster: Cluster, istiod_runs: Callable[[], bool]) -> Callable[[Admission], None]:
-    """An admission hook for `cluster`."""
+def service(cluster: Cluster) -> webhooks.Service:
+    """What istiod answers at `/inject`. It may still leave a pod alone that the webhook's selectors let through."""
 
-    def inject_sidecar(admission: Admission) -> None:
-        if admission.resource.key != "pods" or admission.operation != "CREATE":
-            return
-        found = cluster.find("mutatingwebhookconfigurations.admissionregistration.k8s.io", None, CONFIGURATION)
-        if found is None:
-            return
+    def inject_sidecar(admission: Admission, webhook: str) -> None:
         pod = admission.object
-        namespace = cluster.find("namespaces", None, pod["metadata"]["namespace"])
-        if namespace is None or not wanted(pod, namespace):
+        if not wanted(pod):
             return
-        if not istiod_runs():
-            raise _unreachable()
         if reason := unsupported(pod["metadata"].get("annotations") or {}):
-            raise _refused(reason)
+            raise webhooks.denied(webhook, f"injection failed: {reason}")
         inject(pod, _settings(cluster))
 
     return inject_sidecar
@@ -57,19 +50,15 @@ def enabled(namespace: Object) -> bool | None:
     return True if labels.get(REVISION_LABEL) == "default" else None
 
 
-def wanted(pod: Object, namespace: Object) -> bool:
-    """Whether a new pod gets a sidecar: the pod's label decides within what the namespace allows."""
-    if namespace["metadata"]["name"] in _NEVER or pod["spec"].get("hostNetwork"):
+def wanted(pod: Object) -> bool:
+    """Whether a pod that was handed over gets a sidecar. Which are, the webhooks' selectors have decided."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    if metadata["namespace"] in _NEVER or spec.get("hostNetwork"):
         return False
-    if any(container["name"] == PROXY for container in pod["spec"]["containers"]):
+    if any(container["name"] == PROXY for container in (*spec["containers"], *(spec.get("initContainers") or ()))):
         return False
-    labels = pod["metadata"].get("labels") or {}
-    annotations = pod["metadata"].get("annotations") or {}
-    says = labels.get(POD_LABEL, annotations.get(POD_LABEL))
-    allowed = enabled(namespace)
-    if says == "false" or allowed is False:
-        return False
-    return bool(allowed) or labels.get(POD_LABEL) == "true"
+    says = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
+    return says.get(POD_LABEL) != "false"
 
 
 def inject(pod: Object, settings: Object | None = None) -> None:
@@ -83,9 +72,9 @@ def inject(pod: Object, settings: Object | None = None) -> None:
     labels.setdefault("service.istio.io/canonical-name", _canonical_name(pod))
     labels.setdefault("service.istio.io/canonical-revision", labels.get("version", "latest"))
     status = {
-        "initContainers": [INIT],
-        "containers": [PROXY],
-        "volumes": None,
+        "initContainers": [INIT, PROXY],
+        "containers": None,
+        "volumes": [volume["name"] for volume in _volumes()],
         "imagePullSecrets": None,
         "revision": "default",
     }
@@ -94,8 +83,10 @@ def inject(pod: Object, settings: Object | None = None) -> None:
     annotations.setdefault("kubectl.kubernetes.io/default-container", first)
     annotations.setdefault("kubectl.kubernetes.io/default-logs-container", first)
     annotations["sidecar.istio.io/status"] = json.dumps(status, separators=(",", ":"))
-    spec.setdefault("initContainers", []).append(_init_container(image))
-    spec["containers"].append(_proxy_container(image))
+    # Before the pod's own, so that these are in the mesh, too.
+    others = spec.get("initContainers") or []
+    spec["initContainers"] = [_init_container(image), _proxy_container(image), *others]
+    spec["volumes"] = [*_volumes(), *(spec.get("volumes") or ())]
 
 
 def _canonical_name(pod: Object) -> str:
@@ -110,7 +101,7 @@ def _canonical_name(pod: Object) -> str:
 
 
 def _resources() -> Object:
-    return {"requests": {"cpu": "10m", "memory": "40Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
+    return {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
 
 
 def _init_container(image: str) -> Object:
@@ -158,7 +149,9 @@ def _proxy_container(image: str) -> Object:
             {"name": "ISTIO_META_CLUSTER_ID", "value": "Kubernetes"},
         ],
         "ports": [{"containerPort": METRICS_PORT, "name": "http-envoy-prom", "protocol": "TCP"}],
-        "resources": {**_resources(), "requests": {"cpu": "100m", "memory": "128Mi"}},
+        "readinessProbe": {**_probe(), "periodSeconds": 15, "failureThreshold": 4},
+        "resources": _resources(),
+        "restartPolicy": "Always",
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -168,9 +161,45 @@ def _proxy_container(image: str) -> Object:
             "runAsNonRoot": True,
             "runAsUser": 1337,
         },
+        "startupProbe": {**_probe(), "periodSeconds": 1, "failureThreshold": 600},
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _MOUNTS.items()],
     }
+
+
+def _probe() -> Object:
+    return {"httpGet": {"path": HEALTH_PATH, "port": HEALTH_PORT, "scheme": "HTTP"}, "timeoutSeconds": 3}
+
+
+_MOUNTS = {
+    "workload-socket": "/var/run/secrets/workload-spiffe-uds",
+    "credential-socket": "/var/run/secrets/credential-uds",
+    "workload-certs": "/var/run/secrets/workload-spiffe-credentials",
+    "istiod-ca-cert": "/var/run/secrets/istio",
+    "istio-ca-crl": "/var/run/secrets/istio/crl",
+    "istio-data": "/var/lib/istio/data",
+    "istio-envoy": "/etc/istio/proxy",
+    "istio-token": "/var/run/secrets/tokens",
+    "istio-podinfo": "/etc/istio/pod",
+}
+
+
+def _volumes() -> list[Object]:
+    fields = [
+        {"path": name, "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.{name}"}}
+        for name in ("labels", "annotations")
+    ]
+    token = {"audience": "istio-ca", "expirationSeconds": 43200, "path": "istio-token"}
+    return [
+        *({"name": name, "emptyDir": {}} for name in ("workload-socket", "credential-socket", "workload-certs")),
+        {"name": "istio-envoy", "emptyDir": {"medium": "Memory"}},
+        {"name": "istio-data", "emptyDir": {}},
+        {"name": "istio-podinfo", "downwardAPI": {"items": fields}},
+        {"name": "istio-token", "projected": {"sources": [{"serviceAccountToken": token}]}},
+        {"name": "istiod-ca-cert", "configMap": {"name": ROOT_CERTIFICATE}},
+        {"name": "istio-ca-crl", "configMap": {"name": REVOCATIONS, "optional": True}},
+    ]
 
 
 def _settings(cluster: Cluster) -> Object:
@@ -180,18 +209,3 @@ def _settings(cluster: Cluster) -> Object:
         return {}
     values: Object = json.loads((found.get("data") or {}).get("values") or "{}")
     return values.get("global") or {}
-
-
-def _refused(reason: str) -> ApiError:
-    message = f'admission webhook "{_WEBHOOK}" denied the request: injection failed: {reason}'
-    return ApiError(400, "BadRequest", message)
-
-
-def _unreachable() -> ApiError:
-    return ApiError(
-        500,
-        "InternalError",
-        f'Internal error occurred: failed calling webhook "{_WEBHOOK}": failed to call webhook: '
-        f'Post "https://istiod.{ISTIO_NAMESPACE}.svc:443/inject?timeout=10s": '
-        'no endpoints available for service "istiod"',
-    )

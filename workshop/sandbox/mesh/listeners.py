@@ -95,7 +95,7 @@ def _at_edge(proxy: Proxy, port: int, table: str) -> Filter:
 
 
 def health(proxy: Proxy) -> dict[str, Any]:
-    """What answers a gateway's readiness probe: it listens as soon as the proxy has its configuration."""
+    """What answers a proxy's probes: it listens as soon as the proxy has its configuration."""
     match = {"match": {"path": HEALTH_PATH}, "direct_response": {"status": 200}}
     http = {
         **_connection_manager("health"),

@@ -47,7 +47,7 @@ class Reaction:
                 try:
                     await self._react()
                 except Exception:
-                    log.exception("the data plane was not brought up to date")
+                    log.exception("a change was not reacted to")
 
     async def _watch(self) -> None:
         async for event in self._cluster.watch(*self._resources):

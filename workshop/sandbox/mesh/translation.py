@@ -20,14 +20,14 @@ def shared() -> Configuration:
 
 
 def from_services(proxy: Proxy, registry: Registry, targets: Iterable[Target]) -> Configuration:
-    """What changes with services and DestinationRules only: clusters, and a sidecar's listener."""
+    """What changes with services and DestinationRules only: clusters, and a sidecar's listeners."""
     targets = list(targets)
     own = {made["name"]: made for made in (clusters.cluster(proxy.id, target) for target in targets)}
     if proxy.kind == "gateway":
         return Configuration(own)
     traffic = {(target.service.host, target.port.number): target.traffic for target in targets if not target.subset}
-    listener = listeners.sidecar(proxy, registry, traffic)
-    return Configuration(own, listeners={listener["name"]: listener})
+    opened = (listeners.sidecar(proxy, registry, traffic), listeners.health(proxy))
+    return Configuration(own, listeners={listener["name"]: listener for listener in opened})
 
 
 def from_rules(

@@ -1,15 +1,16 @@
 """What istiod's validating webhook refuses (rules that make no sense, and what the sandbox does not support) or
 warns of.
 
-In force while a ValidatingWebhookConfiguration of Istio's is there, as with the real one; also when no istiod
-runs, for a rule that was not looked at must never get in.
+Whether it is asked, its configuration in the cluster decides, as with the real one. What the sandbox does not
+support is refused also when it is not asked (`require_support`): nothing that would be ignored may get in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object
+from workshop.sandbox.api import webhooks
+from workshop.sandbox.cluster import Admission, ApiError, Object
 
 from . import (
     destination_rule_validation,
@@ -21,41 +22,40 @@ from . import (
 from .support import SUPPORTED, unsupported
 
 GROUP = "networking.istio.io"
-WEBHOOK = "validation.istio.io"
 
 
-def hook(cluster: Cluster) -> Callable[[Admission], None]:
-    """A validation hook for `cluster`."""
-
-    def validate(admission: Admission) -> None:
-        kind = admission.resource.kind
-        if admission.resource.group != GROUP or kind not in SUPPORTED or admission.operation == "DELETE":
-            return
-        if not any(_is_istio(found) for found in cluster.list(_CONFIGURATIONS)):
-            return
-        problems = list(find_problems(kind, admission.object))
-        if problems:
-            raise refusal(problems)
-        if kind == "VirtualService":
-            admission.warnings += virtual_service_warnings.find_warnings(admission.object["spec"])
-
-    return validate
+def validate(admission: Admission, webhook: str) -> None:
+    """What istiod answers at `/validate`."""
+    if not _is_rule(admission):
+        return
+    kind = admission.resource.kind
+    problems = list(find_problems(kind, admission.object))
+    if problems:
+        raise refusal(webhook, problems)
+    if kind == "VirtualService":
+        admission.warnings += virtual_service_warnings.find_warnings(admission.object["spec"])
 
 
-_CONFIGURATIONS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+def require_support(admission: Admission) -> None:
+    """A validation hook. Raises ApiError Forbidden for a rule that the sandbox would not do all of."""
+    if not _is_rule(admission) or admission.operation == "DELETE":
+        return
+    refused = next(iter(unsupported(admission.resource.kind, admission.object.get("spec") or {})), None)
+    if refused is not None:
+        message = f'{admission.resource.key} "{admission.object["metadata"]["name"]}" is forbidden: {refused}'
+        raise ApiError(403, "Forbidden", message)
 
 
-def _is_istio(configuration: Object) -> bool:
-    return any(webhook["name"].endswith(WEBHOOK) for webhook in configuration.get("webhooks") or [])
+def _is_rule(admission: Admission) -> bool:
+    return admission.resource.group == GROUP and admission.resource.kind in SUPPORTED
 
 
-def refusal(problems: list[str]) -> ApiError:
+def refusal(webhook: str, problems: list[str]) -> ApiError:
     """In istiod's words: one problem on the line, several as a list."""
     listed = problems[0]
     if len(problems) > 1:
         listed = f"{len(problems)} errors occurred:\n" + "".join(f"\t* {problem}\n" for problem in problems)
-    message = f'admission webhook "{WEBHOOK}" denied the request: configuration is invalid: {listed}'
-    return ApiError(400, "BadRequest", message)
+    return webhooks.denied(webhook, f"configuration is invalid: {listed}")
 
 
 def find_problems(kind: str, obj: Object) -> Iterator[str]:

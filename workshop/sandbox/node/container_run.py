@@ -74,6 +74,11 @@ class ContainerRun:
         return str(self.spec["name"])
 
     @property
+    def is_sidecar(self) -> bool:
+        """An init container that keeps running beside the others. Of others no policy of their own is supported."""
+        return bool(self.spec.get("restartPolicy") == "Always")
+
+    @property
     def running(self) -> bool:
         return "running" in self.state
 

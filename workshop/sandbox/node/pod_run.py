@@ -1,7 +1,10 @@
 """One pod on this node, from its address to its end.
 
+Sidecars are init containers with `restartPolicy: Always`: each has started before what comes after it, goes on
+beside the pod's containers and ends when these have, the last one first.
+
 Ending loses no request: the pod first says that it is not ready, so that it leaves the EndpointSlices; then its
-containers finish what they have in flight (the sidecar after the others, for they may still call through it);
+containers finish what they have in flight (sidecars after the others, for these may still call through them);
 then the object goes. `terminationGracePeriodSeconds` bounds all of it.
 """
 
@@ -28,7 +31,7 @@ from workshop.sandbox.node.pod_status import pod_status
 MANAGER = "kubelet"
 _ADDRESS_REST = 5.0
 """Seconds before a pod's address is given to another, so that nobody's old connections reach that one."""
-_SIDECAR, _REDIRECTION = "istio-proxy", "istio-init"
+_REDIRECTION = "istio-init"
 
 
 log = logging.getLogger(__name__)
@@ -131,12 +134,12 @@ class PodRun:
             for run in self.containers:
                 group.create_task(run.run(policy))
         if not self.terminating:
-            await self._stop_sidecars(30)
+            await self._stop_sidecars(float(self.pod["spec"].get("terminationGracePeriodSeconds", 30)))
         self.changed()
 
     async def _initialize(self, run: ContainerRun, policy: str) -> bool:
         """Whether the pod goes on after this init container."""
-        if run.spec.get("restartPolicy") == "Always":
+        if run.is_sidecar:
             self._sidecars.append(asyncio.create_task(run.run("Always")))
             await run.serving.wait()
             return True
@@ -158,8 +161,9 @@ class PodRun:
     def update(self, pod: Object) -> None:
         """The object changed."""
         self.pod = pod
-        specs = {spec["name"]: spec for spec in pod["spec"]["containers"]}
-        for run in self.containers:
+        every = (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ()))
+        specs = {spec["name"]: spec for spec in every}
+        for run in (*self.containers, *self.init):
             run.update(specs[run.name])
         if pod["metadata"].get("deletionTimestamp") and self._ending is None:
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
@@ -173,10 +177,9 @@ class PodRun:
             if run.running:
                 self.tell("Killing", f"Stopping container {run.name}", container=run.name)
         deadline = time.monotonic() + grace
-        await asyncio.gather(*(run.stop(grace) for run in self.containers if run.name != _SIDECAR))
-        left = max(0.0, deadline - time.monotonic())
-        await asyncio.gather(*(run.stop(left) for run in self.containers if run.name == _SIDECAR))
-        await self._stop_sidecars(left)
+        others = (run for run in (*self.init, *self.containers) if not run.is_sidecar)
+        await asyncio.gather(*(run.stop(grace) for run in others))
+        await self._stop_sidecars(max(0.0, deadline - time.monotonic()))
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._write_status()
@@ -184,7 +187,10 @@ class PodRun:
         self._cluster.delete("pods", metadata["namespace"], metadata["name"], grace_seconds=0, uid=metadata["uid"])
 
     async def _stop_sidecars(self, grace: float) -> None:
-        await asyncio.gather(*(run.stop(grace) for run in self.init))
+        deadline = time.monotonic() + grace
+        for run in reversed(self.init):
+            if run.is_sidecar:
+                await run.stop(max(0.0, deadline - time.monotonic()))
         for task in self._sidecars:
             task.cancel()
         await asyncio.gather(*self._sidecars, return_exceptions=True)

@@ -28,18 +28,22 @@ def pod_status(run: PodRun, live: Object) -> dict[str, Any]:
     }
     if run.init:
         status["initContainerStatuses"] = [
-            {**one.status(), "ready": one.ready or one.exit_code == 0} for one in run.init
+            {**one.status(), "ready": one.ready or (one.exit_code == 0 and not one.is_sidecar)} for one in run.init
         ]
     return status
 
 
 def _phase(run: PodRun) -> str:
-    if any(one.exit_code for one in run.init) and run.pod["spec"].get("restartPolicy") == "Never":
+    sidecars = [one for one in run.init if one.is_sidecar]
+    failed = any(one.exit_code for one in run.init if one not in sidecars)
+    if failed and run.pod["spec"].get("restartPolicy") == "Never":
         return "Failed"
     if not run.initialized or all("waiting" in one.state and not one.last_state for one in run.containers):
         return "Pending"
     policy = run.pod["spec"].get("restartPolicy", "Always")
     codes = [one.exit_code for one in run.containers]
+    if any(one.running for one in sidecars):
+        return "Running"
     if None in codes or (policy != "Never" and not run.terminating and (policy == "Always" or any(codes))):
         return "Running"
     return "Failed" if any(codes) else "Succeeded"
@@ -47,7 +51,7 @@ def _phase(run: PodRun) -> str:
 
 def _conditions(run: PodRun, phase: str, old: list[Object]) -> list[Object]:
     unready = [one.name for one in run.containers if not one.ready]
-    sidecars = [one.name for one in run.init if one.spec.get("restartPolicy") == "Always" and not one.ready]
+    sidecars = [one.name for one in run.init if one.is_sidecar and not one.ready]
     containers = (
         _unready("ContainersNotReady", [*sidecars, *unready]) if unready or sidecars else {"status": "True"}
     )

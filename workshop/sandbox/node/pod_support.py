@@ -53,11 +53,15 @@ def unsupported(spec: Object, path: str) -> Iterator[str]:
                 yield f"{here}.projected.sources[{number}].{kind}"
     for field in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(field) or ()):
-            yield from _container(container, f"{path}.{field}[{index}]")
+            here, policy = f"{path}.{field}[{index}]", container.get("restartPolicy")
+            # A sidecar's is what is done of it; the others are for the API's validation to know.
+            if policy in ("Never", "OnFailure") or (policy == "Always" and field == "containers"):
+                yield f"{here}.restartPolicy"
+            yield from _container(container, here)
 
 
 def _container(container: Object, path: str) -> Iterator[str]:
-    for name in ("lifecycle", "volumeDevices"):
+    for name in ("lifecycle", "restartPolicyRules", "volumeDevices"):
         if container.get(name):
             yield f"{path}.{name}"
     for name in _PROBES:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..cluster import Object
 from . import names
-from .findings import Cause, bad_value, duplicate, forbidden, required, show
+from .findings import Cause, bad_value, duplicate, forbidden, required, show, unsupported
 from .selector_rules import labels
 
 _VARIABLE_SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
@@ -18,6 +18,8 @@ _FIELDS = (
 )
 _HANDLERS = ("exec", "grpc", "httpGet", "sleep", "tcpSocket")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_RESTART_POLICIES = ("Always", "Never", "OnFailure")
+"""Of a single container, since Kubernetes 1.35 also of one that is no sidecar (KEP-5307)."""
 _SUFFIXES = {
     **{"n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": Decimal("1e3")},
     **{"M": Decimal("1e6"), "G": Decimal("1e9"), "T": Decimal("1e12"), "P": Decimal("1e15"), "E": Decimal("1e18")},
@@ -37,6 +39,9 @@ def containers(spec: Object, path: str) -> Iterator[Cause]:
         for i, container in enumerate(spec.get(kind) or ()):
             place = f"{path}.{kind}[{i}]"
             yield from _container(container, place, known)
+            yield from _restarts(container, place)
+            if kind == "initContainers" and container.get("restartPolicy") != "Always":
+                yield from _only_for_sidecars(container, place)
             name = container.get("name", "")
             if name in seen:
                 yield duplicate(f"{place}.name", name)
@@ -88,6 +93,21 @@ def _container(container: Object, path: str, volumes: set[Any]) -> Iterator[Caus
         if isinstance(handler, dict):
             yield from _handler(handler, f"{path}.lifecycle.{event}")
     yield from _resources(container.get("resources") or {}, f"{path}.resources")
+
+
+def _restarts(container: Object, path: str) -> Iterator[Cause]:
+    policy = container.get("restartPolicy")
+    if policy is not None and policy not in _RESTART_POLICIES:
+        yield unsupported(f"{path}.restartPolicy", policy, _RESTART_POLICIES)
+    if policy is None and container.get("restartPolicyRules"):
+        yield required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+
+
+def _only_for_sidecars(container: Object, path: str) -> Iterator[Cause]:
+    for field in ("lifecycle", *_PROBES):
+        if container.get(field) is not None:
+            detail = "may not be set for init containers without restartPolicy=Always"
+            yield forbidden(f"{path}.{field}", detail)
 
 
 def _ports(ports: Any, path: str) -> Iterator[Cause]:
