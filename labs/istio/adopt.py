@@ -2,7 +2,9 @@
 database, in a namespace that knows nothing of Istio. `istioctl analyze` says what
 keeps it outside, message by message: nobody said whether the namespace takes part
 (IST0102), the ports' names do not tell what is spoken there (IST0118), and pods from
-before have no proxy (IST0103). Each is put right, and looked for again.
+before have no proxy (IST0103). Each is put right, and looked for again. The proxy of a
+new pod, `istio-proxy`, is a sidecar: an init container that keeps running, or, of an
+older Istio, one more container.
 """
 
 from workshop.kubernetes.proofs import shows
@@ -11,7 +13,10 @@ from workshop.mesh.analysis import analysis, puts_right
 from workshop.runbook import Lab
 
 NAMESPACE = "ratingsapp"
-CONTAINERS = "custom-columns=POD:.metadata.name,CONTAINERS:.spec.containers[*].name"
+CONTAINERS = (
+    "custom-columns=POD:.metadata.name,CONTAINERS:.spec.containers[*].name,"
+    'SIDECARS:.spec.initContainers[?(@.restartPolicy=="Always")].name'
+)
 
 LAB = Lab(
     name="istio.adopt",

@@ -112,11 +112,12 @@ class Snapshot:
         api_version = "networking.istio.io/v1" if kind in ISTIO else ""
         return self.find({"apiVersion": api_version, "kind": kind, "metadata": metadata})
 
-    def all(self, kind: str, namespace: str) -> list[Object]:
+    def all(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """Those of one namespace, or of all."""
         return [
             obj
             for (_, found_kind, found_namespace, _), obj in self._objects.items()
-            if (found_kind, found_namespace) == (kind, namespace)
+            if found_kind == kind and namespace in (None, found_namespace)
         ]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, all_commands, prove_all
+from workshop.mesh import leftovers
 from workshop.mesh.inventory import CONTROL_PLANE, INGRESS, NAMESPACE, Owner, differences, marked, owner
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Step, Verdict
 
@@ -88,6 +89,8 @@ class Install(Step):
         left = [Difference(part.subject, "", ABSENT, "present") for part in marked(snapshot)]
         if namespace is not None:
             left.insert(0, Difference(f"Namespace {NAMESPACE}, with Istio", "", ABSENT, waits_for(namespace)))
+        if left:
+            left += leftovers.found(snapshot)
         return Check(tuple(left))
 
     async def held_up(self, run: Run) -> HeldUp:
@@ -101,9 +104,10 @@ class Install(Step):
         from workshop.mesh.inventory import reference
         from workshop.mesh.istioctl import Istioctl
 
-        own = _own_namespace(await _snapshot(run))
+        own, kubectl = _own_namespace(await _snapshot(run)), Kubectl.of(run)
         await Istioctl.of(run).uninstall(seconds=self._seconds)
-        await Kubectl.of(run).delete([reference(), *([own] if own else [])], wait=False)
+        await leftovers.remove(kubectl, NAMESPACE)
+        await kubectl.delete([reference(), *([own] if own else [])], wait=False)
 
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.manifests import LAB
@@ -122,7 +126,8 @@ class Install(Step):
         return Explanation(commands=(*commands, *all_commands(run, self._proofs)))
 
     def explain_undo(self, run: Run) -> Explanation:
-        return Explanation(commands=("istioctl uninstall --purge -y", f"kubectl delete namespace {NAMESPACE}"))
+        uninstall, delete = "istioctl uninstall --purge -y", f"kubectl delete namespace {NAMESPACE}"
+        return Explanation(commands=(uninstall, *leftovers.typed(NAMESPACE), delete))
 
 
 async def _snapshot(run: Run) -> Snapshot:

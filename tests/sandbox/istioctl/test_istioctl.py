@@ -139,8 +139,8 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     # The old pod is there until it has ended.
     nothing = "✔ No validation issues found when analyzing namespace: shop.\n"
     eventually(lambda: sandbox.run("istioctl", "analyze", "-n", "shop").stderr == nothing)
-    ready = "jsonpath={.items[*].status.containerStatuses[*].ready}"
-    eventually(lambda: sandbox("kubectl", "get", "pods", "-n", "shop", "-o", ready) == "true true")
+    ready = "jsonpath={.items[*].status..ready}"
+    eventually(lambda: sandbox("kubectl", "get", "pods", "-n", "shop", "-o", ready) == "true true true")
     assert sandbox("istioctl", "proxy-status").count("1.31.1") == 2
 
     sandbox("kubectl", "apply", "-f", "-", stdin=RULES)
@@ -173,6 +173,10 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     removed = sandbox("istioctl", "uninstall", "--purge", "-y")
     assert removed.endswith("✔ Uninstall complete\n")
     sandbox("kubectl", "delete", "namespace", "shop", "istio-system")
+    # As the real one does (shared/real/README.md): what istiod has written into namespaces is nobody's now.
+    names = sandbox("kubectl", "get", "configmaps", "-n", "default", "-o", "jsonpath={.items[*].metadata.name}")
+    assert names.split() == ["istio-ca-crl", "istio-ca-root-cert", "kube-root-ca.crt"]
+    sandbox("kubectl", "delete", "configmaps", "-A", "-l", "istio.io/config=true")
     assert sandbox.dump() == before
 
 

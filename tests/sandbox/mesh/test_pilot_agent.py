@@ -213,9 +213,9 @@ async def test_clusters_and_listeners_are_this_proxys(loaded: Loaded) -> None:
     assert "client" not in clusters
     assert "xds" not in clusters
     address = loaded.world.mesh.data_plane.proxies["client.default"].address
-    assert await loaded.get("listeners") == f"outbound::{address}:15001\n\n"
-    (status,) = json.loads(await loaded.get("listeners?format=json"))["listener_statuses"]
-    assert status["local_address"]["socket_address"]["address"] == address
+    assert await loaded.get("listeners") == f"outbound::{address}:15001\nhealth::{address}:15021\n\n"
+    statuses = json.loads(await loaded.get("listeners?format=json"))["listener_statuses"]
+    assert {status["local_address"]["socket_address"]["address"] for status in statuses} == {address}
     named = [one["name"] for one in json.loads(await loaded.get("clusters?format=json"))["cluster_statuses"]]
     assert sorted(named) == ["PassthroughCluster", "outbound|9080||reviews.default.svc.cluster.local"]
 
@@ -225,8 +225,8 @@ async def test_a_dump_is_of_this_proxys_configuration(loaded: Loaded) -> None:
     assert "client" not in text
     kinds = {config["@type"].rpartition(".")[2]: config for config in json.loads(text)["configs"]}
     assert "BootstrapConfigDump" not in kinds
-    (listener,) = kinds["ListenersConfigDump"]["dynamic_listeners"]
-    assert listener["name"] == "outbound"
+    listeners = kinds["ListenersConfigDump"]["dynamic_listeners"]
+    assert sorted(listener["name"] for listener in listeners) == ["health", "outbound"]
     (table,) = kinds["RoutesConfigDump"]["dynamic_route_configs"]
     assert table["route_config"]["name"] == "9080"
     names = [one["cluster"]["name"] for one in kinds["ClustersConfigDump"]["dynamic_active_clusters"]]

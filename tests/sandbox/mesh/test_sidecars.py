@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections import Counter
 
+import pytest
+
 from .world import Client, World, eventually
 
 DESTINATION_RULE = {
@@ -56,6 +58,37 @@ async def test_a_virtual_service_sends_all_to_one_subset(world: World) -> None:
 
 async def _only(client: Client, version: str) -> bool:
     return set(await versions(client)) == {version}
+
+
+async def test_a_senseless_rule_that_nobody_looked_at_is_in_no_others_way(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It came in while no webhook was asked, as here: what Envoy cannot be told, and what cannot be translated."""
+    client = await reviews(world)
+    world.service("other", {"http": 9081})
+    weights = [{"destination": {"host": "other"}, "weight": -1}, {"destination": {"host": "reviews"}, "weight": 1}]
+    world.apply("virtualservices", "other", {"hosts": ["other"], "http": [{"route": weights}]})
+    world.apply("destinationrules", "reviews", DESTINATION_RULE)
+    world.apply("virtualservices", "reviews", split(100, 0))
+    await eventually(lambda: _only(client, "v1"))
+    refused = [name for _, name in world.mesh.data_plane.refused]
+    assert [name.rpartition("/")[2] for name in refused] == ["9081"]
+    soon = {"timeout": "soon", "route": weights[1:]}
+    world.apply("virtualservices", "other", {"hosts": ["other"], "http": [soon]})
+    world.apply("virtualservices", "reviews", split(0, 100))
+    await eventually(lambda: _only(client, "v2"))
+    assert "VirtualService default/other is left out: invalid timeout: invalid duration soon" in caplog.text
+
+
+async def test_a_pod_of_an_earlier_ones_name_has_its_own_address(world: World) -> None:
+    await reviews(world)
+    first = world.mesh.data_plane.proxies["client.default"]
+    await world.mesh.data_plane.unregister(first)
+    world.cluster.delete("pods", "default", "client", grace_seconds=0)
+    second = await world.sidecar("client")
+    assert second.address != first.address
+    address = world.cluster.get("services", "default", "reviews")["spec"]["clusterIP"]
+    assert set(await versions(world.client(second, address, 9080), 40)) == {"v1", "v2"}
 
 
 async def test_weights_change_under_load_and_no_request_is_lost(world: World) -> None:

@@ -23,6 +23,21 @@ REFUSED: list[tuple[Object, Object, str]] = [
         "containers[0].readinessProbe.httpGet.scheme",
     ),
     ({}, {"lifecycle": {"preStop": {"exec": {"command": ["true"]}}}}, "containers[0].lifecycle"),
+    ({}, {"restartPolicy": "Always"}, "containers[0].restartPolicy"),
+    (
+        {"initContainers": [{**container("busybox"), "name": "i", "restartPolicy": "OnFailure"}]},
+        {},
+        "initContainers[0].restartPolicy",
+    ),
+    (
+        {
+            "initContainers": [
+                {"name": "i", "image": "busybox", "restartPolicy": "Always", "restartPolicyRules": [{}]}
+            ]
+        },
+        {},
+        "initContainers[0].restartPolicyRules",
+    ),
     ({}, {"ports": [{"containerPort": 1, "hostPort": 2}]}, "containers[0].ports[0].hostPort"),
 ]
 

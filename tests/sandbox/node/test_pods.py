@@ -6,6 +6,9 @@ import asyncio
 
 import pytest
 
+from workshop.sandbox.api import tables
+from workshop.sandbox.api.kinds import Registry
+from workshop.sandbox.cluster import Object
 from workshop.sandbox.images.program import Container, Done, Program, ProgramError
 
 from .conftest import NAMESPACE, Place, container
@@ -90,6 +93,60 @@ async def test_a_program_that_cannot_start_says_why_in_its_log(place: Place) -> 
     await place.until(lambda: place.state("web").get("terminated"))
     assert place.state("web")["terminated"]["exitCode"] == 9
     assert await place.log("web") == ["no such thing"]
+
+
+def shown(pod: Object) -> tuple[str, str]:
+    """READY and STATUS of `kubectl get pods`."""
+    layout = tables.layout_of(Registry().by_key("pods"), None)
+    row = dict(zip([column.name for column in layout.columns], layout.row(pod), strict=True))
+    return row["Ready"], row["Status"]
+
+
+async def test_what_comes_after_a_sidecar_waits_for_its_startup_probe(place: Place) -> None:
+    first = container("busybox", "sh", "-c", "while ! test -e /both/go; do sleep 0.01; done", name="first")
+    probe = {"exec": {"command": ["test", "-e", "/both/up"]}, "periodSeconds": 1, "failureThreshold": 30}
+    side = {**container("busybox", "sleep", "inf", name="side"), "restartPolicy": "Always", "startupProbe": probe}
+    mounts = {"volumeMounts": [{"name": "both", "mountPath": "/both"}]}
+    init = [{**first, **mounts}, {**side, **mounts}]
+    place.start("web", PODINFO, initContainers=init, volumes=[{"name": "both", "emptyDir": {}}])
+    await place.until(lambda: place.node.find(place.pod("web")))
+    await place.until(lambda: place.run("web").init[0].running and shown(place.pod("web")) == ("0/2", "Init:0/2"))
+    await place.exec("web", "sh", "-c", "echo > /both/go", container="first")
+    await place.until(lambda: place.run("web").init[1].running and shown(place.pod("web")) == ("0/2", "Init:1/2"))
+    assert place.pod("web")["status"]["phase"] == "Pending"
+    assert "waiting" in place.state("web")
+    await place.exec("web", "sh", "-c", "echo > /both/up", container="side")
+    await place.until(lambda: shown(place.pod("web")) == ("2/2", "Running"))
+
+
+async def test_a_pod_ends_when_its_containers_have_and_then_its_sidecars(place: Place) -> None:
+    side = {**container("podinfo", name="side"), "restartPolicy": "Always"}
+    main = container("busybox", "sh", "-c", "exit 3")
+    place.start("job", main, initContainers=[side], restartPolicy="Never")
+    phases: list[str] = []
+    async with asyncio.timeout(8):
+        async for event in place.cluster.watch("pods"):
+            status = event.object["status"]
+            phases.append(status.get("phase", ""))
+            if phases[-1] == "Failed":
+                break
+    assert list(dict.fromkeys(phases)) == ["Pending", "Running", "Failed"]
+    (ended,) = status["initContainerStatuses"]
+    assert (ended["state"]["terminated"]["exitCode"], ended["ready"]) == (0, False)
+    assert place.state("job")["terminated"]["exitCode"] == 3
+    assert shown(place.pod("job")) == ("0/2", "Error")
+
+
+async def test_a_sidecar_whose_image_is_changed_starts_anew(place: Place) -> None:
+    side = {**container("podinfo:6", name="side"), "restartPolicy": "Always"}
+    await place.serving("web", container("busybox", "sleep", "inf"), initContainers=[side])
+
+    def change(pod: Object) -> None:
+        pod["spec"]["initContainers"][0]["image"] = "podinfo:7"
+
+    place.cluster.edit("pods", NAMESPACE, "web", change, manager="test")
+    await place.until(lambda: place.pod("web")["status"]["initContainerStatuses"][0]["restartCount"] == 1)
+    await place.until(lambda: place.ready("web"))
 
 
 async def test_a_command_the_image_does_not_have_fails(place: Place) -> None:

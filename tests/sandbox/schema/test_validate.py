@@ -318,3 +318,27 @@ def test_webhooks() -> None:
         'webhooks[0].sideEffects: Unsupported value: "Some": supported values: "None", "NoneOnDryRun"',
         "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds",
     ]
+
+
+PROBE = {"tcpSocket": {"port": 1}}
+ONLY_SIDECARS = "Forbidden: may not be set for init containers without restartPolicy=Always"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"restartPolicy": "Always", "startupProbe": PROBE, "readinessProbe": PROBE, "livenessProbe": PROBE}, []),
+        (
+            {"restartPolicy": "Sometimes"},
+            ['restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"'],
+        ),
+        ({"startupProbe": PROBE}, [f"startupProbe: {ONLY_SIDECARS}"]),
+        ({"readinessProbe": PROBE, "restartPolicy": "Never"}, [f"readinessProbe: {ONLY_SIDECARS}"]),
+        ({"livenessProbe": PROBE}, [f"livenessProbe: {ONLY_SIDECARS}"]),
+        ({"lifecycle": {"preStop": {"exec": {"command": ["true"]}}}}, [f"lifecycle: {ONLY_SIDECARS}"]),
+    ],
+)
+def test_what_only_a_sidecar_among_the_init_containers_may_have(fields: Object, said: list[str]) -> None:
+    """Kubernetes 1.36.1's words (pkg/apis/core/validation; the policies of KEP-5307)."""
+    obj = pod(initContainers=[{"name": "i", "image": "i", **fields}])
+    assert findings(PODS, obj) == [f"spec.initContainers[0].{one}" for one in said]

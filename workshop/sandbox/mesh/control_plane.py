@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from workshop.sandbox import service_entries
@@ -19,6 +20,7 @@ from . import clusters, credentials, registry, rules, translation
 from .clusters import Target
 from .credentials import Credential
 from .data_plane import DataPlane
+from .proxies import Proxy
 from .reaction import Reaction
 from .registry import Registry
 from .root_certificates import RootCertificates
@@ -42,37 +44,20 @@ class _Kept:
     """Proxies' configuration made from `origin`; good for as long as that stays the same."""
 
     origin: object
-    made: dict[str, Configuration] = field(default_factory=dict)
+    made: dict[str, tuple[Proxy, Configuration]] = field(default_factory=dict)
 
     def still(self, origin: object) -> _Kept:
         return self if self.origin == origin else _Kept(origin)
 
+    def of(self, proxy: Proxy, make: Callable[[], Configuration]) -> Configuration:
+        """A later pod may have the name of an earlier one, and then it has another address."""
+        known = self.made.get(proxy.id)
+        if known is None or known[0] is not proxy:
+            known = self.made[proxy.id] = (proxy, make())
+        return known[1]
+
 
 _NOTHING = _Kept(None)
-
-
-class _Sensible:
-    """Tells rules that make sense from those that do not, which came in while no webhook was asked. These have no
-    effect, and the sandbox's log names them."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, dict[str, tuple[str, bool]]] = {}
-
-    def of(self, kind: str, found: list[Object]) -> list[Object]:
-        before = self._known.get(kind, {})
-        now = self._known[kind] = {rule["metadata"]["uid"]: self._looked_at(rule, before) for rule in found}
-        return [rule for rule in found if now[rule["metadata"]["uid"]][1]]
-
-    def _looked_at(self, rule: Object, before: Mapping[str, tuple[str, bool]]) -> tuple[str, bool]:
-        metadata = rule["metadata"]
-        known = before.get(metadata["uid"])
-        if known is not None and known[0] == metadata["resourceVersion"]:
-            return known
-        problems = list(find_problems(rule["kind"], rule))
-        if problems:
-            name = f"{rule['kind']} {metadata['namespace']}/{metadata['name']}"
-            log.warning("%s is left out: %s", name, "; ".join(problems))
-        return metadata["resourceVersion"], not problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +81,6 @@ class ControlPlane:
         self._tasks: list[asyncio.Task[None]] = []
         self._roots = RootCertificates(cluster)
         self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
-        self._sensible = _Sensible()
         self._labels: dict[str, Object] = {}
         self._views: dict[str, _View] = {}
         self._credentials: frozenset[str] = frozenset()
@@ -132,11 +116,23 @@ class ControlPlane:
         return before is not None and before != labels
 
     async def _translate(self) -> None:
+        """What makes no sense, and came in while no webhook was asked, is for Envoy to refuse. When it cannot even be
+        translated, the rules that make sense have their effect without it."""
+        written = {kind: self._cluster.list(kind) for kind in _RULES}
+        try:
+            await self._publish(written)
+        except Exception:
+            sensible = {kind: list(filter(_makes_sense, found)) for kind, found in written.items()}
+            if sensible == written:
+                raise
+            self._views = {}
+            await self._publish(sensible)
+
+    async def _publish(self, written: Mapping[str, list[Object]]) -> None:
         list_ = self._cluster.list
         own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
-        sensible = {kind: self._sensible.of(kind, list_(kind)) for kind in _RULES}
-        entries = list(service_entries.hosts(sensible[service_entries.RESOURCE]))
-        in_force = rules.build(*(sensible[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
+        entries = list(service_entries.hosts(written[service_entries.RESOURCE]))
+        in_force = rules.build(*(written[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
         self._credentials = credentials.names(in_force.gateways)
         views: dict[str, _View] = {}
         parts = {"shared": translation.shared()}
@@ -145,11 +141,9 @@ class ControlPlane:
                 views[proxy.namespace] = self._view(proxy.namespace, own, entries, in_force)
             view = views[proxy.namespace]
             by_services, by_rules = view.by_services, view.by_rules
-            if proxy.id not in by_services.made:
-                by_services.made[proxy.id] = translation.from_services(proxy, view.services, view.targets)
-            if proxy.id not in by_rules.made:
-                by_rules.made[proxy.id] = translation.from_rules(proxy, view.services, in_force, view.credentials)
-            one, other = by_services.made[proxy.id], by_rules.made[proxy.id]
+            services, secrets = view.services, view.credentials
+            one = by_services.of(proxy, partial(translation.from_services, proxy, services, view.targets))
+            other = by_rules.of(proxy, partial(translation.from_rules, proxy, services, in_force, secrets))
             parts[proxy.id] = Configuration(
                 one.clusters,
                 translation.assignments(proxy, view.localities),
@@ -175,3 +169,11 @@ class ControlPlane:
             (before.by_services if before else _NOTHING).still((services, in_force.destination_rules)),
             (before.by_rules if before else _NOTHING).still((services, in_force, usable)),
         )
+
+
+def _makes_sense(rule: Object) -> bool:
+    problems = list(find_problems(rule["kind"], rule))
+    if problems:
+        name = f"{rule['kind']} {rule['metadata']['namespace']}/{rule['metadata']['name']}"
+        log.warning("%s is left out: %s", name, "; ".join(problems))
+    return not problems

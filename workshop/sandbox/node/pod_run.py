@@ -31,6 +31,8 @@ from workshop.sandbox.node.pod_status import pod_status
 MANAGER = "kubelet"
 _ADDRESS_REST = 5.0
 """Seconds before a pod's address is given to another, so that nobody's old connections reach that one."""
+_LAST_WORDS = 0.1
+"""Seconds for a container that was stopped to say how it ended. One that waits to be restarted does not end."""
 _REDIRECTION = "istio-init"
 
 
@@ -191,6 +193,8 @@ class PodRun:
         for run in reversed(self.init):
             if run.is_sidecar:
                 await run.stop(max(0.0, deadline - time.monotonic()))
+        if self._sidecars:
+            await asyncio.wait(self._sidecars, timeout=_LAST_WORDS)
         for task in self._sidecars:
             task.cancel()
         await asyncio.gather(*self._sidecars, return_exceptions=True)

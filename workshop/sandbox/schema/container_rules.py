@@ -39,8 +39,10 @@ def containers(spec: Object, path: str) -> Iterator[Cause]:
         for i, container in enumerate(spec.get(kind) or ()):
             place = f"{path}.{kind}[{i}]"
             yield from _container(container, place, known)
-            yield from _restarts(container, place)
-            if kind == "initContainers" and container.get("restartPolicy") != "Always":
+            policy = container.get("restartPolicy")
+            if policy is not None and policy not in _RESTART_POLICIES:
+                yield unsupported(f"{place}.restartPolicy", policy, _RESTART_POLICIES)
+            if kind == "initContainers" and policy != "Always":
                 yield from _only_for_sidecars(container, place)
             name = container.get("name", "")
             if name in seen:
@@ -93,14 +95,6 @@ def _container(container: Object, path: str, volumes: set[Any]) -> Iterator[Caus
         if isinstance(handler, dict):
             yield from _handler(handler, f"{path}.lifecycle.{event}")
     yield from _resources(container.get("resources") or {}, f"{path}.resources")
-
-
-def _restarts(container: Object, path: str) -> Iterator[Cause]:
-    policy = container.get("restartPolicy")
-    if policy is not None and policy not in _RESTART_POLICIES:
-        yield unsupported(f"{path}.restartPolicy", policy, _RESTART_POLICIES)
-    if policy is None and container.get("restartPolicyRules"):
-        yield required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
 
 
 def _only_for_sidecars(container: Object, path: str) -> Iterator[Cause]:

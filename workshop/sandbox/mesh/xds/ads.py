@@ -20,6 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.json_format import ParseError
+from google.protobuf.message import Message
+
 from . import protobuf
 from .grpc_server import RESPONSE, Call
 
@@ -134,9 +137,7 @@ class _Stream:
             return
         for name in sent:
             if error:
-                log.warning("Envoy refused %s %s: %s", kind.rpartition(".")[2], name, error)
-                self._ads.refused[kind, name] = error
-                self._ads.on_refusal(kind, name, error)
+                self._refused(kind, name, error)
             else:
                 self._ads.refused.pop((kind, name), None)
 
@@ -192,20 +193,31 @@ class _Stream:
         if not (resources or gone or always):
             return
         nonce = str(next(self._nonces))
-        url = protobuf.TYPE_PREFIX + kind
-        response = {
-            "type_url": url,
-            "nonce": nonce,
-            "resources": [
-                {"name": name, "version": nonce, "resource": {"@type": url, **resource}}
-                for name, resource in resources.items()
-            ],
-            "removed_resources": gone,
-        }
-        self._unacknowledged[nonce] = resources
         self._sent[kind].update(resources)
         self._forget(kind, gone)
-        self._call.send(protobuf.encode(RESPONSE, response))
+        try:
+            message = _response(kind, nonce, resources, gone)
+        except ParseError:
+            resources = self._without_unspeakable(kind, resources)
+            message = _response(kind, nonce, resources, gone)
+        self._unacknowledged[nonce] = resources
+        self._call.send(message)
+
+    def _without_unspeakable(self, kind: Kind, resources: Mapping[str, Resource]) -> Mapping[str, Resource]:
+        """Those that there is a message for. The others count as refused: Envoy cannot even be asked."""
+        speakable = {}
+        for name, resource in resources.items():
+            try:
+                _response(kind, "", {name: resource}, ())
+                speakable[name] = resource
+            except ParseError as error:
+                self._refused(kind, name, str(error))
+        return speakable
+
+    def _refused(self, kind: Kind, name: str, why: str) -> None:
+        log.warning("Envoy refused %s %s: %s", kind.rpartition(".")[2], name, why)
+        self._ads.refused[kind, name] = why
+        self._ads.on_refusal(kind, name, why)
 
     def _forget(self, kind: Kind, gone: Iterable[str]) -> None:
         for name in gone:
@@ -224,3 +236,18 @@ class _Stream:
         except TimeoutError:
             log.error("Envoy did not %s within %s s", what, _ACKNOWLEDGE_SECONDS)
             self._unacknowledged.clear()
+
+
+def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: Iterable[str]) -> Message:
+    """Raises ParseError."""
+    url = protobuf.TYPE_PREFIX + kind
+    response = {
+        "type_url": url,
+        "nonce": nonce,
+        "resources": [
+            {"name": name, "version": nonce, "resource": {"@type": url, **resource}}
+            for name, resource in resources.items()
+        ],
+        "removed_resources": list(gone),
+    }
+    return protobuf.encode(RESPONSE, response)
