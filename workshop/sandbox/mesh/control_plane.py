@@ -116,8 +116,8 @@ class ControlPlane:
         return before is not None and before != labels
 
     async def _translate(self) -> None:
-        """What makes no sense, and came in while no webhook was asked, is for Envoy to refuse. When it cannot even be
-        translated, the rules that make sense have their effect without it."""
+        """What makes no sense, and came in while no webhook was asked, is for Envoy to refuse. When it cannot even
+        be translated, the rules that make sense have their effect without it."""
         written = {kind: self._cluster.list(kind) for kind in _RULES}
         try:
             await self._publish(written)
