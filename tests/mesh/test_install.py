@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from workshop.kubernetes.proofs import shows
 from workshop.mesh.install import INTERNAL, _tag, install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.model import ABSENT
+from workshop.sandbox import launcher
 
 STEP = install("Install Istio", proofs=(shows("get all -n istio-system"),))
 
@@ -47,6 +49,38 @@ async def test_installed_once_and_gone_without_a_trace(kubectl: Kubectl, istioct
 
     assert await run.take_back(STEP) == "changed"
     assert await run.take_back(STEP) == "unchanged"
+    assert await everything(kubectl) == before
+
+
+async def test_what_istiod_has_written_into_namespaces_goes_and_what_is_others_stays(
+    sandbox: launcher.Running, kubectl: Kubectl, istioctl: Istioctl, namespace: str
+) -> None:
+    """Typed as it is explained. The names and the label are those of
+    shared/real/objects/ca-configmaps-in-default.yaml."""
+    others = ("configmap", "istio-ca-root-cert"), ("configmap", "settings")
+    for kind, name in others:
+        await kubectl.call("create", kind, name, "-n", namespace, "--from-literal=a=b")
+    await kubectl.label("configmap", ["settings", "-n", namespace], {"istio.io/config": "true"})
+    before = await everything(kubectl)
+    run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
+    await run.converge(STEP)
+    run.facts.forget()
+    doomed = [difference.subject for difference in (await STEP.check_undo(run)).differences]
+    homes = [
+        one["metadata"]["name"] for one in await kubectl.get_items("namespaces") if "Active" in str(one["status"])
+    ]
+    count = len(set(homes) - {"kube-public", "kube-node-lease"})
+    assert doomed == [
+        "Namespace istio-system, with Istio",
+        f"ConfigMap istio-ca-root-cert in {count - 1} namespaces",
+        f"ConfigMap istio-ca-crl in {count} namespaces",
+    ]
+    typed = "\n".join(("set -e", *STEP.explain_undo(run).commands))
+    path = f"{sandbox.bin}{os.pathsep}{os.environ['PATH']}"
+    done = await process.run(
+        ("bash", "-c", typed), environment={"PATH": path, "KUBECONFIG": str(sandbox.kubeconfig)}, seconds=60
+    )
+    assert done.status == 0, done.stderr
     assert await everything(kubectl) == before
 
 
