@@ -35,8 +35,12 @@ class Analyze:
         self._file.write_text("---".join(documents))
         return self.run(str(self._file))
 
-    def run(self, *words: str) -> tuple[int, list[str]]:
-        status = main(["analyze", *words, "-n", "shop", "--use-kube=false"])
+    def everywhere(self, *documents: str) -> tuple[int, list[str]]:
+        self._file.write_text("---".join(documents))
+        return self.run(str(self._file), where="-A")
+
+    def run(self, *words: str, where: str = "-n=shop") -> tuple[int, list[str]]:
+        status = main(["analyze", *words, where, "--use-kube=false"])
         out, self.err = self._printed.readouterr()
         return status, out.splitlines()
 
@@ -143,3 +147,30 @@ def test_a_dash_is_what_comes_in(analyze: Analyze, monkeypatch: pytest.MonkeyPat
 def test_what_is_no_object_is_no_file_to_analyze(analyze: Analyze, text: str) -> None:
     assert analyze(text) == (65, [])
     assert "given.yaml" in analyze.err
+
+
+def test_what_is_found_is_ordered_and_ends_as_the_real_one_does(analyze: Analyze) -> None:
+    """`shared/real/istioctl/analyze-A.txt`: by level, number, kind, then name before namespace; the address is
+    that of the release's own pages."""
+    gate = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: NAME, namespace: SPACE}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{hosts: ["*"], port: {number: 8080, name: http, protocol: HTTP}}]
+"""
+    pair = [gate.replace("NAME", name).replace("SPACE", space) for name, space in (("b", "a"), ("a", "b"))]
+    note = SERVICE.replace("{name: one}", "{name: one, annotations: {sidecar.istio.io/statsCompression: x}}")
+    status, said = analyze.everywhere(note, *pair)
+    assert status == 79
+    assert [line.partition(")")[0] for line in said] == [
+        "Error [IST0145] (Gateway b/a",
+        "Error [IST0145] (Gateway a/b",
+        "Info [IST0135] (Service default/one",
+    ]
+    assert analyze.err.splitlines() == [
+        "Error: Analyzers found issues when analyzing all namespaces.",
+        "See https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and "
+        "resolutions.",
+    ]

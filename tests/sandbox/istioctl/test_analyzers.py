@@ -78,6 +78,7 @@ def test_a_pod_from_before_its_namespace_was_enabled() -> None:
     refused["metadata"]["labels"] = {"sidecar.istio.io/inject": "false"}
     noted = pod("noted", "app")
     noted["metadata"]["annotations"] = {"sidecar.istio.io/inject": "false"}
+    instead = 'Annotation "sidecar.istio.io/inject" has been deprecated in favor of the '
     on_the_host = pod("host", "app")
     on_the_host["spec"]["hostNetwork"] = True
     assert found(pod("old", "app"), pod("new", "app", "istio-proxy"), refused, noted, on_the_host) == [
@@ -86,7 +87,12 @@ def test_a_pod_from_before_its_namespace_was_enabled() -> None:
             "Pod shop/old",
             "The pod shop/old is missing the Istio proxy. "
             "This can often be resolved by restarting or redeploying the workload.",
-        )
+        ),
+        (
+            "IST0135",
+            "Pod shop/noted",
+            f'{instead}"sidecar.istio.io/inject" label and may not work in future Istio versions.',
+        ),
     ]
     assert codes(enabled(label="disabled"), pod("old", "app")) == []
 
@@ -158,6 +164,77 @@ def test_a_gateway_is_for_pods_that_are_there_and_their_namespaces_secrets() -> 
     assert found(door, there, gateway("cert", "elsewhere", istio="door")) == [("IST0101", *missing)]
     nobody = "Gateway shop/gate", 'Referenced selector not found: "app=other,istio=door"'
     assert found(door, gateway("cert", istio="door", app="other")) == [("IST0101", *nobody)]
+
+
+def opening(name: str, *hosts: str, namespace: str = "shop", port: int = 8080, **selector: str) -> dict:
+    servers = [{"hosts": list(hosts), "port": {"number": port, "name": "http", "protocol": "HTTP"}}]
+    return obj(
+        "Gateway", name, namespace, spec={"selector": selector or {"istio": "ingressgateway"}, "servers": servers}
+    )
+
+
+INGRESS = pod("door", "istio-proxy", istio="ingressgateway", app="istio-ingressgateway")
+
+
+def test_gateways_that_open_the_same_port_for_the_same_hosts() -> None:
+    """As `shared/real/istioctl/analyze-A.txt` says it of the labs' Gateways as they were."""
+    gates = [
+        opening("podinfo-gateway", "*", namespace="primary"),
+        opening("bookinfo-gateway", "*", namespace="bookinfo"),
+        opening("helloworld-gateway", "*", namespace="primary"),
+    ]
+    selected = "(workload selector istio=ingressgateway, port 8080, hosts *)."
+    assert sorted(found(INGRESS, *gates)) == [
+        ("IST0145", f"Gateway {name}", f"Conflict with gateways {others} {selected}")
+        for name, others in (
+            ("bookinfo/bookinfo-gateway", "primary/helloworld-gateway,primary/podinfo-gateway"),
+            ("primary/helloworld-gateway", "bookinfo/bookinfo-gateway,primary/podinfo-gateway"),
+            ("primary/podinfo-gateway", "bookinfo/bookinfo-gateway,primary/helloworld-gateway"),
+        )
+    ]
+
+
+def test_gateways_that_can_be_told_apart() -> None:
+    """Istio's conflictinggateway.go: the same pods, port and address, and a host that is written alike."""
+    other = {**INGRESS, "metadata": {**INGRESS["metadata"], "labels": {"istio": "egressgateway"}}}
+    everybody = opening("a", "*", "a.example.com")
+    for apart in (
+        opening("b", "./*", "b.example.com"),
+        opening("b", "*", port=80),
+        opening("b", "*", istio="egressgateway"),
+    ):
+        assert codes(INGRESS, other, everybody, apart) == []
+    assert codes(INGRESS, everybody, opening("b", "b.example.com", "a.example.com")) == ["IST0145"] * 2
+    assert codes(INGRESS, everybody, opening("a", "*", namespace="elsewhere")) == ["IST0145"] * 2
+    one = opening("a", "*")
+    one["spec"]["servers"] *= 2
+    assert codes(INGRESS, one) == []
+
+
+def test_gateways_whose_selectors_differ_may_still_be_for_the_same_pod() -> None:
+    narrow = opening("b", "*", istio="ingressgateway", app="istio-ingressgateway")
+    wide, elsewhere = opening("a", "*"), pod("other", "istio-proxy", istio="ingressgateway", app="other")
+    selectors = [
+        text.partition("selector ")[2].partition(", port")[0] for _, _, text in found(INGRESS, wide, narrow)
+    ]
+    assert selectors == ["istio=ingressgateway", "app=istio-ingressgateway,istio=ingressgateway"]
+    assert codes(elsewhere, wide, narrow) == ["IST0101"]
+
+
+def test_annotations_that_istio_may_stop_to_know() -> None:
+    """The first as `shared/real/istioctl/analyze-A.txt` has it; the others as Istio's annotations.yaml says."""
+    told, labelled, fine = pod("a", "istio-proxy"), pod("b", "istio-proxy"), pod("c", "istio-proxy")
+    told["metadata"]["annotations"] = {"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}
+    labelled["metadata"] |= {"annotations": {"sidecar.istio.io/inject": "true"}}
+    labelled["metadata"]["labels"] = {"sidecar.istio.io/inject": "true"}
+    fine["metadata"]["annotations"] = {"proxy.istio.io/config": "concurrency: 1", "sidecar.istio.io/proxyCPU": "1"}
+    deployment = obj("Deployment", "d", spec={})
+    deployment["metadata"]["annotations"] = {"sidecar.istio.io/extraStatTags": "x"}
+    text = "has been deprecated and may not work in future Istio versions."
+    assert found(told, labelled, fine, deployment) == [
+        ("IST0135", "Pod shop/a", f'Annotation "sidecar.istio.io/statsInclusionPrefixes" {text}'),
+        ("IST0135", "Deployment shop/d", f'Annotation "sidecar.istio.io/extraStatTags" {text}'),
+    ]
 
 
 def test_a_destination_rule_is_for_a_host_and_pods_that_are_there() -> None:

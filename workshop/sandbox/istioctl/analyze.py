@@ -6,6 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from workshop.sandbox.mesh.version import VERSION
+
 from . import files
 from .analyzers import Level, Message, analyze
 from .errors import IssuesFound, UsageError
@@ -19,13 +21,14 @@ _KINDS = (
     ("v1", "Pod"),
     ("v1", "Secret"),
     ("v1", "Service"),
+    ("apps/v1", "Deployment"),
     ("networking.istio.io/v1", "Gateway"),
     ("networking.istio.io/v1", "VirtualService"),
     ("networking.istio.io/v1", "DestinationRule"),
     ("networking.istio.io/v1", "ServiceEntry"),
 )
 _DEPLOYMENT = ("apps", "Deployment")
-_DOCUMENTATION = "https://istio.io/latest/docs/reference/config/analysis"
+_DOCUMENTATION = f"https://istio.io/v{'.'.join(VERSION.split('.')[:2])}/docs/reference/config/analysis"
 
 
 def run(invocation: Invocation) -> int:
@@ -58,7 +61,7 @@ def run(invocation: Invocation) -> int:
             objects.update((_key(one), one) for one in added)
     found = [*invalid, *analyze(Resources(list(objects.values())))]
     messages = [message for message in found if not namespace or message.namespace == namespace]
-    messages.sort(key=lambda message: (-message.level.value, message.code, message.origin))
+    messages.sort(key=lambda message: (-message.level.value, message.code, message.comparator))
     _print(messages, output)
     where = _where(namespace)
     if not messages:
@@ -66,7 +69,8 @@ def run(invocation: Invocation) -> int:
     bad = any(message.level.value >= Level[threshold].value for message in messages)
     if bad and output in ("", "log"):
         raise IssuesFound(
-            f"Analyzers found issues when analyzing {where}.\nSee {_DOCUMENTATION} for more information."
+            f"Analyzers found issues when analyzing {where}.\nSee {_DOCUMENTATION} "
+            "for more information about causes and resolutions."
         )
     return 0
 
@@ -80,7 +84,7 @@ def _from_file(obj: Object, namespace: str) -> tuple[list[Message], list[Object]
     problems, sound = schema.check(obj)
     kind = obj["apiVersion"].rpartition("/")[0], obj["kind"]
     if sound and kind == _DEPLOYMENT:
-        return problems, [files.pod_of(obj)]
+        return problems, [obj, files.pod_of(obj)]
     looked_at = any(kind == (api_version.rpartition("/")[0], name) for api_version, name in _KINDS)
     return problems, [obj] if sound and looked_at else []
 

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 XDS_SOCKET = "xds.sock"
 ADMIN_SOCKET = "admin.sock"
+WORKER_THREADS = 1
+"""Each may open a connection whatever a limit says. A real sidecar has two, unless its pod asks for another number
+(`proxy_settings`)."""
 DRAIN_SECONDS = 5
 """How long connections of a removed listener may go on; every answer meanwhile asks the client to close."""
 
@@ -118,7 +121,7 @@ class Envoy:
         (self.directory / ADMIN_SOCKET).unlink(missing_ok=True)
         with (self.directory / "log").open("ab") as log_file:
             self._process = await asyncio.create_subprocess_exec(
-                *(binary(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", "1"),
+                *(binary(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", str(WORKER_THREADS)),
                 *("--log-level", "warning", "--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
                 cwd=self.directory,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import proxy_settings
+
 _TAGS = (
     ("cluster_name", r"^cluster(\.(.+);)"),
     ("http_conn_manager_prefix", r"^http\.((.+?);\.)"),
@@ -24,13 +26,12 @@ _TAGS = (
 """What is shown as a label for Prometheus: from the name the first group is removed, the second is the value. As in
 Istio's bootstrap (tools/packaging/common/envoy_bootstrap.json), of which these are the ones that can occur here."""
 
-CONFIG = "proxy.istio.io/config"
 _BY_ANNOTATION = {
     "prefixes": ("sidecar.istio.io/statsInclusionPrefixes", "inclusionPrefixes"),
     "suffixes": ("sidecar.istio.io/statsInclusionSuffixes", "inclusionSuffixes"),
     "regexps": ("sidecar.istio.io/statsInclusionRegexps", "inclusionRegexps"),
 }
-ANNOTATIONS = (CONFIG, *(annotation for annotation, _ in _BY_ANNOTATION.values()))
+ANNOTATIONS = (proxy_settings.ANNOTATION, *(annotation for annotation, _ in _BY_ANNOTATION.values()))
 
 _ALWAYS = (
     "cluster_manager",
@@ -76,7 +77,7 @@ def inclusion(annotations: Mapping[str, str]) -> Inclusion:
 
     Raises ValueError with a path for what is wrong or not supported.
     """
-    matcher = _matcher(annotations.get(CONFIG, ""))
+    matcher = _matcher(proxy_settings.read(annotations))
     found: dict[str, list[str]] = {}
     for field, (annotation, in_matcher) in _BY_ANNOTATION.items():
         given = annotations.get(annotation)
@@ -92,28 +93,16 @@ def inclusion(annotations: Mapping[str, str]) -> Inclusion:
     return Inclusion(tuple(found["prefixes"]), tuple(found["suffixes"]), tuple(patterns))
 
 
-def _matcher(text: str) -> dict[str, list[str]]:
-    """The `proxyStatsMatcher` of a ProxyConfig; nothing else of it is supported."""
-    if not text.strip():
-        return {}
-    import yaml
-
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{CONFIG}: not YAML: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{CONFIG}: not a ProxyConfig")
-    for field in config:
-        if field != "proxyStatsMatcher":
-            raise ValueError(f"{CONFIG}: {field}: not supported by the sandbox")
-    matcher = config.get("proxyStatsMatcher") or {}
+def _matcher(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The `proxyStatsMatcher` of a ProxyConfig."""
+    matcher = config.get(proxy_settings.STATISTICS) or {}
+    where = f"{proxy_settings.ANNOTATION}: {proxy_settings.STATISTICS}"
     known = [field for _, field in _BY_ANNOTATION.values()]
     for field, values in matcher.items() if isinstance(matcher, dict) else [("", matcher)]:
         if field not in known:
-            raise ValueError(f"{CONFIG}: proxyStatsMatcher: unknown field {field!r}; it has {', '.join(known)}")
+            raise ValueError(f"{where}: unknown field {field!r}; it has {', '.join(known)}")
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise ValueError(f"{CONFIG}: proxyStatsMatcher.{field}: not a list of strings")
+            raise ValueError(f"{where}.{field}: not a list of strings")
     return matcher
 
 

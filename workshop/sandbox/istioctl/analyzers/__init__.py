@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..resources import Resources
+from .deprecations import deprecated
 from .destination_rules import idle
-from .gateways import missing_workloads
+from .gateways import conflicting, missing_workloads
 from .injection import missing_proxies, namespaces_not_injected
 from .messages import Level, Message
 from .services import port_names
@@ -22,12 +23,14 @@ __all__ = ["Level", "Message", "analyze"]
 _ANALYZERS = (
     missing_references,
     missing_workloads,
+    conflicting,
     namespaces_not_injected,
     missing_proxies,
     conflicting_hosts,
     port_names,
     unreachable,
     idle,
+    deprecated,
 )
 
 

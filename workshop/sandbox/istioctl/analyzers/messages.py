@@ -32,6 +32,11 @@ class Message:
             return f"Namespace {metadata['name']}"
         return f"{self.obj['kind']} {self.namespace}/{metadata['name']}"
 
+    @property
+    def comparator(self) -> str:
+        """What the real one sorts by: the name comes before the namespace."""
+        return f"{self.obj['kind']}/{self.obj['metadata']['name']}/{self.namespace}"
+
 
 def not_found(obj: Object, what: str, name: str) -> Message:
     """IST0101, for whatever an object refers to."""
