@@ -30,10 +30,12 @@ async def mirrored(shop: RuleWorld, pod: str, count: int) -> list[tuple[str, str
     return shop.received(pod)
 
 
-async def test_without_a_percentage_every_request_is_copied_with_shadow_behind_its_host(shop: RuleWorld) -> None:
+async def test_without_a_percentage_every_request_is_copied_and_keeps_its_host(shop: RuleWorld) -> None:
+    """No `-shadow` behind it since Istio 1.28: `disableShadowHostSuffixAppend` is true in
+    `shared/real/proxies/ingressgateway-routes.json`."""
     await shop.rules(to("v1", mirror={"host": "reviews", "subset": "v2"}))
     await ask(shop, 20, "/a?b=c")
-    assert await mirrored(shop, "reviews-v2", 20) == [("/a?b=c", "reviews-shadow:9080")] * 20
+    assert await mirrored(shop, "reviews-v2", 20) == [("/a?b=c", "reviews:9080")] * 20
     assert shop.received("reviews-v1") == [("/a?b=c", "reviews:9080")] * 20
 
 
@@ -67,7 +69,7 @@ async def test_several_mirrors(shop: RuleWorld) -> None:
 
 
 async def test_a_mirror_outside_the_cluster_is_known_by_a_service_entry(shop: RuleWorld) -> None:
-    """What gets there is for the caller's host with `-shadow`: by that name a gateway there can route it."""
+    """What gets there is for the caller's host: by that name a gateway there can route it."""
     address = shop.world.cluster.get("pods", "default", "other")["status"]["podIP"]
     entry = {
         "hosts": ["far.example"],
@@ -78,7 +80,7 @@ async def test_a_mirror_outside_the_cluster_is_known_by_a_service_entry(shop: Ru
     shop.world.apply("serviceentries", "far", entry)
     await shop.rules(to("v1", mirror={"host": "far.example"}))
     await ask(shop, 10, host="reviews.default.svc.cluster.local:9080")
-    assert set(await mirrored(shop, "other", 10)) == {("/", "reviews.default.svc.cluster.local-shadow:9080")}
+    assert set(await mirrored(shop, "other", 10)) == {("/", "reviews.default.svc.cluster.local:9080")}
 
 
 @pytest.mark.parametrize("mirror", [{"host": "reviews", "subset": "v9"}, {"host": "nobody.example"}])

@@ -1,7 +1,7 @@
 """A rule's mirrors: copies of requests, whose answers nobody sees.
 
-Envoy sends them beside the request, with `-shadow` behind the name of the host. A mirror that leads nowhere does
-no harm.
+Envoy sends them beside the request, for the same host: it would put `-shadow` behind the name, which Istio has it
+leave out since 1.28. A mirror that leads nowhere does no harm.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def policies(http: Mapping[str, Any], context: Context, namespace: str) -> list[
         {
             "cluster": destinations.cluster(destination, context, namespace),
             "runtime_fraction": {"default_value": share},
+            "disable_shadow_host_suffix_append": True,
         }
         for destination, share in _mirrors(http)
         if share["numerator"]
