@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labs.istio.shift import VERSIONS
+from labs.istio.shift import HOST, VERSIONS
 from workshop.runbook.options import Number
 
 if TYPE_CHECKING:
@@ -19,13 +19,12 @@ def copied_here(run: Run) -> tuple[Mirrored, ...]:
 
 
 def copied_there(run: Run) -> tuple[Mirrored, ...]:
-    """With the host name that the secondary's routes know, with -shadow after it, from copies."""
-    return (_mirrored(run, "v2 in secondary", "secondary", ("Host", "hello.example.com"), cluster="secondary"),)
+    return (_mirrored(run, "v2 in secondary", "secondary", cluster="secondary"),)
 
 
-def _mirrored(run: Run, label: str, namespace: str, *headers: tuple[str, str], cluster: str = "") -> Mirrored:
+def _mirrored(run: Run, label: str, namespace: str, cluster: str = "") -> Mirrored:
     from workshop.mesh.received import Mirrored, Receiver
 
     v1, v2 = VERSIONS
     receiver = Receiver(label, namespace, "app=helloworld,version=v2", "helloworld", cluster)
-    return Mirrored("/hello", v1, v2, receiver, SHARE.of(run.options) / 100, headers)
+    return Mirrored("/hello", v1, v2, receiver, SHARE.of(run.options) / 100, (("Host", HOST),))

@@ -2,7 +2,8 @@
 of half of the requests a copy goes to v2, whose answers are thrown away. Nobody notices;
 only v2's own log shows what arrived. The copies may also leave the cluster: a
 ServiceEntry gives the gateway of the secondary cluster a name in this mesh, and there a
-VirtualService routes the copies, whose host ends in `-shadow`, to another v2.
+VirtualService routes the copies, which keep the host that was asked for, to another v2.
+Before Istio 1.28 that host had `-shadow` after its name; the manifests list both.
 """
 
 from labs.istio.copies import SHARE, copied_here, copied_there

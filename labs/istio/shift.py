@@ -1,7 +1,8 @@
 """Traffic shifting moves users from one version to the next in steps that everybody can
 follow: all on v1, a tenth to v2, half, all. Both versions run all the time, and how many
 pods each has does not matter: the weights decide. HelloWorld says its version in every
-answer, so the split can be counted from outside.
+answer, so the split can be counted from outside. Its Gateway opens the same port as
+BookInfo's, for requests that name its host: `Host: hello.example.com`.
 """
 
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
@@ -9,6 +10,8 @@ from workshop.kubernetes.steps import apply
 from workshop.mesh.timeline import Route, WeightedRoute, split
 from workshop.runbook import Lab, Option
 from workshop.traffic.probe import Category, Probe
+
+HOST = "hello.example.com"
 
 VERSIONS = (
     Category("v1", "Hello version: v1,", "blue"),
@@ -18,7 +21,7 @@ VERSIONS = (
 
 def versions(shares: tuple[float, ...]) -> ThroughIngress:
     """The proof that v1 and v2 get these shares of the requests from outside."""
-    return through_ingress(Probe("Versions that say hello", "/hello", VERSIONS, shares))
+    return through_ingress(Probe("Versions that say hello", "/hello", VERSIONS, shares, headers=(("Host", HOST),)))
 
 
 HELLOWORLD = WeightedRoute(
@@ -31,7 +34,7 @@ HELLOWORLD = WeightedRoute(
         "primary",
         "helloworld",
         ("v1", "v2"),
-        hosts=("*",),
+        hosts=(HOST,),
         gateways=("helloworld-gateway",),
         http={"match": [{"uri": {"exact": "/hello"}}]},
     ),
