@@ -20,11 +20,19 @@ PROMOTION = Promotion(
     stable="v1",
     candidates=(
         Candidate("v3"),
-        Candidate("erring", "reviews-erring.yaml", (("Deployment", "bookinfo", "reviews-erring"),)),
+        Candidate(
+            "erring",
+            "reviews-erring.yaml",
+            (
+                ("DestinationRule", "bookinfo", "reviews-erring"),
+                ("Deployment", "bookinfo", "reviews-erring"),
+            ),
+        ),
         Candidate(
             "slow",
             "reviews-slow.yaml",
             (
+                ("DestinationRule", "bookinfo", "reviews-slow"),
                 ("Service", "bookinfo", "ratings-slow"),
                 ("VirtualService", "bookinfo", "ratings-slow"),
                 ("Deployment", "bookinfo", "reviews-slow"),

@@ -29,7 +29,7 @@ from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
 from workshop.settings import ROOT
 
-TRIED = "deployments,services,virtualservices -n bookinfo -l workshop/lab=istio.canary -o name"
+TRIED = "deployments,services,virtualservices,destinationrules -n bookinfo -l workshop/lab=istio.canary -o name"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,13 @@ async def names(workshop: Workshop) -> Sequence[str]:
     return sorted((await kubectl_of(workshop).call("get", *TRIED.split())).split())
 
 
-ALONE = ["virtualservice.networking.istio.io/reviews"]
+ALONE = [
+    *(
+        f"destinationrule.networking.istio.io/{service}"
+        for service in ("details", "productpage", "ratings", "reviews")
+    ),
+    "virtualservice.networking.istio.io/reviews",
+]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,7 @@ async def test_a_killed_promotion_is_off_the_path_and_the_next_run_begins_at_v1(
         assert process.poll() is None, process.communicate()
     process.kill()
     process.communicate()
-    assert len(await names(at_v1)) == 4
+    assert len(await names(at_v1)) == len(ALONE) + 4
     planned = at_v1.converge("lab.istio.canary", "--plan").said
     assert "off the path" in planned
     for left in ("Deployment bookinfo/reviews-slow", "Service bookinfo/ratings-slow"):
@@ -192,14 +198,14 @@ def test_what_makes_no_promotion_is_refused(at_v1: Workshop, words: tuple[str, .
 async def test_without_data_nothing_moves_and_it_is_inconclusive(at_v1: Workshop) -> None:
     """The last one: productpage's pod is another one afterwards, whose proxy counts nothing."""
     kubectl = kubectl_of(at_v1)
-    annotations = {"sidecar.istio.io/statsInclusionPrefixes": None}
+    annotations = {"proxy.istio.io/config": None}
     patch = json.dumps({"spec": {"template": {"metadata": {"annotations": annotations}}}})
     await kubectl.call("patch", "deployment", "productpage-v1", "-n", "bookinfo", "-p", patch)
     await kubectl.call("rollout", "status", "deployment/productpage-v1", "-n", "bookinfo", "--timeout=30s")
     promoted = await promote(at_v1, "erring")
     assert promoted.status == 3
     assert promoted.reason.startswith("rolled back to v1: at 5 %: no data: it has none of destinations")
-    assert "statsInclusionPrefixes" in promoted.reason
+    assert "annotation proxy.istio.io/config lacks proxyStatsMatcher" in promoted.reason
     assert promoted.measured[0] == ("5 % of the calls to erring", "inconclusive")
     assert await weights(at_v1) == {"v1": 100}
     assert await names(at_v1) == ALONE

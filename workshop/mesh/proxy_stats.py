@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
 CONTAINER = "istio-proxy"
-ANNOTATION = "sidecar.istio.io/statsInclusionPrefixes"
+ANNOTATION = "proxy.istio.io/config"
 INCLUDED = "cluster.outbound"
-"""The annotation's value with which a proxy keeps statistics of its destinations."""
+"""The prefix with which a proxy keeps statistics of its destinations."""
+SETTING = f"proxyStatsMatcher: {{inclusionPrefixes: [{INCLUDED}]}}"
+"""What the annotation has to say for that."""
 
 _SAMPLE = re.compile(r'envoy_cluster_(\w+)\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\} (\S+)')
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -135,7 +137,7 @@ async def read(run: Run, *, namespace: str, workload: str, filter: str = INCLUDE
         raise WorkshopError(
             f"read the statistics of {workload}'s proxy",
             f"it has none of destinations that {filter!r} is found in",
-            cause=f"its pods lack the annotation {ANNOTATION}: {INCLUDED}, which they need from their start on; "
+            cause=f"its pods' annotation {ANNOTATION} lacks {SETTING}, which they need from their start on; "
             "without it Istio's proxies keep none",
             next_command=typed,
         )

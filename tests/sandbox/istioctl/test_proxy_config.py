@@ -200,7 +200,7 @@ def test_an_ejected_endpoint_has_failed_the_outlier_check_and_the_proxy_has_coun
 
     with pytest.raises(WorkshopError, match="it has none of destinations") as missing:
         asyncio.run(proxy_stats.read(Recorded(kubectl), namespace="shop", workload="deploy/httpbin"))
-    assert "sidecar.istio.io/statsInclusionPrefixes: cluster.outbound" in missing.value.cause
+    assert "annotation proxy.istio.io/config lacks proxyStatsMatcher: {" in missing.value.cause
 
 
 def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
