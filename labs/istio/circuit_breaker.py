@@ -3,7 +3,9 @@ breaker is in the client's proxy: it opens so many connections, lets so many req
 wait, and answers all others itself with 503, at once and without a call. A pod that errs
 is left out altogether for a while. fortio, a load generator in the mesh, calls httpbin
 with one connection, then two, then three; the proxy's own counters tell which answers
-were the breaker's.
+were the breaker's. That proxy runs one worker thread (`concurrency: 1`): limits are kept
+by each thread for itself, so two threads would send httpbin two requests at once, and
+its own proxy, which has the same limits, would refuse one: an error that ejects the pod.
 """
 
 from labs.istio.breaking import CONNECTIONS, PENDING, PER_CONNECTION, lifted, limited, unlimited
