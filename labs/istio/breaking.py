@@ -97,6 +97,7 @@ def expectations(connections: int, pending: int, per_connection: int) -> tuple[E
                 FEW if count <= pending else MANY,
                 all=count <= pending,
                 some=surely or (per_connection == 1 and 1 == pending < count),
+                surely=surely,
                 more=surely and not before,
             )
         )

@@ -25,6 +25,8 @@ envoy_cluster_upstream_rq{xx}{{{prefix}response_code_class="5{digits}",{cluster}
 envoy_cluster_internal_upstream_rq{xx}{{{prefix}response_code_class="5{digits}",{cluster}}} 5000
 envoy_cluster_upstream_rq_total{{{cluster}}} {requests}
 envoy_cluster_upstream_rq_pending_overflow{{{cluster}}} {overflow}
+envoy_cluster_upstream_cx_overflow{{{cluster}}} {overflow + 1}
+envoy_cluster_upstream_cx_none_healthy{{{cluster}}} {overflow + 2}
 envoy_cluster_upstream_rq_total{{{prefix}cluster_name="xds-grpc"}} 77
 # TYPE envoy_cluster_outlier_detection_ejections_active gauge
 envoy_cluster_outlier_detection_ejections_active{{{cluster}}} 1
@@ -51,6 +53,8 @@ def test_labels_of_istios_and_of_envoys_own_spelling(prefix: str) -> None:
             requests=9,
             answers={"2xx": 9, "5xx": 21},
             overflow=21,
+            waited=22,
+            unhealthy=23,
             ejected=1,
             ejections=3,
             latency=((0.0005, 0), (0.001, 8), (2.5, 1), (math.inf, 0)),
@@ -77,6 +81,8 @@ def test_the_difference_is_what_was_counted_since() -> None:
         requests=30,
         answers={"2xx": 30, "5xx": 10},
         overflow=10,
+        waited=10,
+        unhealthy=10,
         ejected=1,
         latency=((0.0005, 0), (0.001, 30), (2.5, 0), (math.inf, 0)),
     )

@@ -44,7 +44,9 @@ class Destination:
 
     `requests` went to one of its pods, retries included. `answers` are of its pods by class ("2xx", "5xx"), with
     those that the proxy made in their place, as it does for each of `overflow`: requests refused because the
-    connection pool had no room (`upstream_rq_pending_overflow`). `ejected` pods are left out now,
+    connection pool had no room (`upstream_rq_pending_overflow`). `waited` is how often one had to wait as no other
+    connection was allowed (`upstream_cx_overflow`), `unhealthy` requests had no pod to go to
+    (`upstream_cx_none_healthy`). `ejected` pods are left out now,
     `ejections` is how often one was (`outlier_detection_ejections_active`, `..._enforced_total`). `latency` is of
     pods' answers.
     """
@@ -55,6 +57,8 @@ class Destination:
     requests: int = 0
     answers: Mapping[str, int] = field(default_factory=dict)
     overflow: int = 0
+    waited: int = 0
+    unhealthy: int = 0
     ejected: int = 0
     ejections: int = 0
     latency: Buckets = ()
@@ -69,6 +73,8 @@ class Destination:
             self.requests - before.requests,
             {kind: count - before.answers.get(kind, 0) for kind, count in self.answers.items()},
             self.overflow - before.overflow,
+            self.waited - before.waited,
+            self.unhealthy - before.unhealthy,
             self.ejected,
             self.ejections - before.ejections,
             tuple((bound, count - counted.get(bound, 0)) for bound, count in self.latency),
@@ -76,6 +82,8 @@ class Destination:
         counts = (
             made.requests,
             made.overflow,
+            made.waited,
+            made.unhealthy,
             made.ejections,
             *made.answers.values(),
             *dict(made.latency).values(),
@@ -127,12 +135,8 @@ async def read(run: Run, *, namespace: str, workload: str, filter: str = INCLUDE
     Raises WorkshopError when the proxy keeps no such statistics, and KubectlError when there is no such proxy.
     """
     path = f"stats/prometheus?filter={quote(filter)}"
-    command = ("pilot-agent", "request", "GET", path)
-    done = await Kubectl.of(run).exec(namespace, workload, command, container=CONTAINER)
-    typed = f"kubectl exec -n {namespace} {workload} -c {CONTAINER} -- {' '.join(command[:3])} '{path}'"
-    if done.status != 0:
-        raise WorkshopError(f"read the statistics of {workload}'s proxy", done.stderr.strip(), next_command=typed)
-    stats = parse(done.stdout)
+    typed = _typed(namespace, workload, path)
+    stats = parse(await _get(run, namespace, workload, path))
     if not stats.destinations:
         raise WorkshopError(
             f"read the statistics of {workload}'s proxy",
@@ -142,6 +146,35 @@ async def read(run: Run, *, namespace: str, workload: str, filter: str = INCLUDE
             next_command=typed,
         )
     return stats
+
+
+async def worker_threads(run: Run, *, namespace: str, workload: str) -> int:
+    """How many the proxy of `workload` runs. Raises WorkshopError when it does not say, and KubectlError when there
+    is no such proxy."""
+    path = "stats?filter=server.concurrency"
+    said = await _get(run, namespace, workload, path)
+    found = re.search(r"(?m)^server\.concurrency: (\d+)$", said)
+    if found is None:
+        raise WorkshopError(
+            f"read how many worker threads {workload}'s proxy runs",
+            f"no server.concurrency in {said.strip()!r}",
+            next_command=_typed(namespace, workload, path),
+        )
+    return int(found[1])
+
+
+async def _get(run: Run, namespace: str, workload: str, path: str) -> str:
+    """What the proxy's own interface answers."""
+    command = ("pilot-agent", "request", "GET", path)
+    done = await Kubectl.of(run).exec(namespace, workload, command, container=CONTAINER)
+    if done.status != 0:
+        typed = _typed(namespace, workload, path)
+        raise WorkshopError(f"read the statistics of {workload}'s proxy", done.stderr.strip(), next_command=typed)
+    return done.stdout
+
+
+def _typed(namespace: str, workload: str, path: str) -> str:
+    return f"kubectl exec -n {namespace} {workload} -c {CONTAINER} -- pilot-agent request GET '{path}'"
 
 
 def parse(exposition: str) -> Stats:
@@ -175,6 +208,8 @@ def parse(exposition: str) -> Stats:
                 counted.get("upstream_rq_total", 0),
                 {name: count for name, count in sorted(counted.items()) if re.fullmatch(r"\dxx", name)},
                 counted.get("upstream_rq_pending_overflow", 0),
+                counted.get("upstream_cx_overflow", 0),
+                counted.get("upstream_cx_none_healthy", 0),
                 counted.get("outlier_detection_ejections_active", 0),
                 counted.get("outlier_detection_ejections_enforced_total", 0),
                 tuple(_alone(buckets.get((host, port, subset), {}))),
