@@ -5,8 +5,10 @@ reviews v2 waits 10 s for ratings, so it is itself given up on; v3 waits 2.5 s, 
 stars; v1 does not ask. Each call to ratings is delayed or not independently of all others, so with a share p of
 them late, a page of v2 has its stars at once (1 - p), at the second try (p - p²) or no reviews at all (p²).
 
-A wait never ends early but may end late on a busy machine: pages are told apart by times just below the waits. The
-deviation noticed is 18 points: 420 pages or so, as each may take 6 s.
+A wait never ends early but may end late on a busy machine: pages are told apart by times just below the waits, and
+belong to no category when they took longer than a wait by half of one. Beside them, the book's details are asked
+for all the while: productpage and the gateway in front of it are the same, and no fault touches them. The
+deviation noticed is 18 points: 480 pages or so, as each may take 6 s.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 from labs.istio.stars import NO_STARS, SOMEBODY_ELSE, User, login, page_with
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
 from workshop.runbook.options import Duration, Number
-from workshop.traffic.probe import Category, Probe
+from workshop.traffic.probe import Category, Control, Probe
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
@@ -27,9 +29,11 @@ PRODUCTPAGE, V3 = 3.0, 2.5
 """Seconds that productpage gives each of its two tries, and that reviews v3 gives ratings."""
 DEVIATION = 0.18
 RARE = 0.01
-PER_SECOND = 200
-"""About how many pages are asked for in a second: how many at the same time grows with how long they take, so that
-a page that waits for nothing is not kept waiting by the others."""
+AT_ONCE = 256
+"""The most pages under way at once, nearly all of them waiting."""
+WITHIN = 240.0
+"""Seconds for all of a measurement, when the machine lets few pages wait at once."""
+DETAILS = "/api/v1/products/0"
 
 NO_REVIEWS = r"product reviews are currently unavailable"
 NO_RATINGS = r"(?s)^(?=.*Reviews served by)(?=.*Ratings service is currently unavailable)"
@@ -52,23 +56,19 @@ PERCENT = Number("percent", "Which percentage of the calls is delayed.", "50")
 USER = User("user", "Whose pages are measured, and who alone gets errors in the end.", "jason")
 
 
-def _no_reviews(label: str = "no reviews", after: float = 0.0) -> Category:
-    return Category(label, NO_REVIEWS, "yellow", within=(0.95 * after, inf))
-
-
 def undelayed(run: Run) -> tuple[ThroughIngress, ...]:
     """The user's pages before."""
-    return (_probe(run, "before", *late_for_v2(DELAY.of(run.options), 0.0)),)
+    return (_timed(run, "before", late_for_v2(DELAY.of(run.options), 0.0)),)
 
 
 def delayed(run: Run) -> tuple[ThroughIngress, ...]:
     """The user's pages while ratings is late."""
-    return (_probe(run, "with the delay", *late_for_v2(DELAY.of(run.options), _share(run))),)
+    return (_timed(run, "with the delay", late_for_v2(DELAY.of(run.options), _share(run))),)
 
 
 def fixed(run: Run) -> tuple[ThroughIngress, ...]:
     """The user's pages with the fix, while ratings is as late as before."""
-    return (_probe(run, "with the fix", *late_for_v1_and_v3(DELAY.of(run.options), _share(run))),)
+    return (_timed(run, "with the fix", late_for_v1_and_v3(DELAY.of(run.options), _share(run))),)
 
 
 def aborted(run: Run) -> tuple[ThroughIngress, ...]:
@@ -78,74 +78,90 @@ def aborted(run: Run) -> tuple[ThroughIngress, ...]:
     good = (v1, Category("v3, red stars", page_with("red"), "red"), _no_reviews())
     user, other = USER.of(run.options), SOMEBODY_ELSE
     return (
-        _pages(f"Pages of {user}", user, errors, (0.5, 0.5, 0.0)),
-        _pages(f"Pages of {other}", other, good, (0.5, 0.5, 0.0)),
+        _pages(f"Pages of {user}", user, Pages(errors, (0.5, 0.5, 0.0), _control(PRODUCTPAGE))),
+        _pages(f"Pages of {other}", other, Pages(good, (0.5, 0.5, 0.0), _control(PRODUCTPAGE))),
     )
 
 
-def late_for_v2(delay: float, share: float) -> tuple[tuple[Category, ...], tuple[float, ...], float]:
-    """Categories of v2's pages, their shares, and seconds that a page takes on average."""
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What becomes of pages, which share of them, and how slow the machine may be for that to be told."""
+
+    categories: tuple[Category, ...]
+    shares: tuple[float, ...]
+    control: Control
+
+
+def late_for_v2(delay: float, share: float) -> Pages:
+    """Of v2's pages, with a share of the calls to ratings delayed by so many seconds."""
     black, first = page_with("black"), min(delay, PRODUCTPAGE)
-    at_once = Category("stars at once", black, "white", within=(0.0, 0.95 * first))
-    late = Category(f"stars after {first:g} s", black, "cyan", within=(0.95 * first, 1.95 * PRODUCTPAGE))
+    at_once = Category("stars at once", black, "white", within=_at_once(first))
+    late = Category(f"stars after {first:g} s", black, "cyan", within=_late(first))
+    control = _control(first)
     if delay < PRODUCTPAGE:
-        return (at_once, late, _no_reviews()), (1 - share, share, 0.0), share * delay
+        return Pages((at_once, late, _no_reviews()), (1 - share, share, 0.0), control)
     twice = share * share
-    missing = _no_reviews(f"no reviews, {2 * PRODUCTPAGE:g} s", 2 * PRODUCTPAGE)
-    mean = (share + twice) * PRODUCTPAGE
     if 0 < twice < RARE:  # it would take ten thousands of pages to be sure of those
-        either = Category("later, or none", f"{black}|{NO_REVIEWS}", "yellow", within=(0.95 * PRODUCTPAGE, inf))
-        return (at_once, either), (1 - share, share), mean
-    return (at_once, late, missing), (1 - share, share - twice, twice), mean
+        either = Category("later, or none", f"{black}|{NO_REVIEWS}", "yellow", within=(0.95 * first, inf))
+        return Pages((at_once, either), (1 - share, share), control)
+    missing = Category(f"no reviews, {2 * first:g} s", NO_REVIEWS, "yellow", within=_late(first, 2))
+    return Pages((at_once, late, missing), (1 - share, share - twice, twice), control)
 
 
-def late_for_v1_and_v3(delay: float, share: float) -> tuple[tuple[Category, ...], tuple[float, ...], float]:
+def late_for_v1_and_v3(delay: float, share: float) -> Pages:
     """The same of pages half of which are v1's and half v3's."""
     wait = min(delay, V3)
-    late = (
-        Category(f"no ratings, {wait:g} s", NO_RATINGS, "magenta", within=(0.95 * wait, inf))
-        if delay > V3
-        else Category(f"red stars, {wait:g} s", page_with("red"), "magenta", within=(0.95 * wait, inf))
-    )
+    body, said = (NO_RATINGS, "no ratings") if delay > V3 else (page_with("red"), "red stars")
     categories = (
-        Category("no stars at once", NO_STARS, "bright_black", within=(0.0, 0.95 * wait)),
-        Category("red stars at once", page_with("red"), "red", within=(0.0, 0.95 * wait)),
-        late,
+        Category("no stars at once", NO_STARS, "bright_black", within=_at_once(wait)),
+        Category("red stars at once", page_with("red"), "red", within=_at_once(wait)),
+        Category(f"{said}, {wait:g} s", body, "magenta", within=_late(wait)),
         _no_reviews(),
     )
-    return categories, (0.5, (1 - share) / 2, share / 2, 0.0), share / 2 * wait
+    control = _control(wait)
+    return Pages(categories, (0.5, (1 - share) / 2, share / 2, 0.0), control)
 
 
 def _share(run: Run) -> float:
     return PERCENT.of(run.options) / 100
 
 
-def _probe(
-    run: Run, when: str, categories: tuple[Category, ...], shares: tuple[float, ...], mean: float
-) -> ThroughIngress:
+def _no_reviews() -> Category:
+    return Category("no reviews", NO_REVIEWS, "yellow")
+
+
+def _at_once(wait: float) -> tuple[float, float]:
+    return 0.0, 0.5 * wait
+
+
+def _late(wait: float, waits: int = 1) -> tuple[float, float]:
+    """From just below so many waits to half of one above."""
+    return 0.95 * wait * waits, (waits + 0.5) * wait
+
+
+def _control(wait: float) -> Control:
+    """A page that took longer than its waits by half of one is of no category, and one that took twice as much is
+    of a wrong one. It makes three calls, one after the other, and the control one: so a third of that half."""
+    return Control(DETAILS, 0.5 * wait / 3, '"author"')
+
+
+def _timed(run: Run, when: str, split: Pages) -> ThroughIngress:
     user = USER.of(run.options)
-    return _pages(f"Pages of {user} {when}", user, categories, shares, mean, latencies=True)
+    return _pages(f"Pages of {user} {when}", user, split, latencies=True)
 
 
-def _pages(
-    title: str,
-    user: str,
-    categories: tuple[Category, ...],
-    shares: tuple[float, ...],
-    mean: float = 0.0,
-    latencies: bool = False,
-) -> ThroughIngress:
-    """`mean` is how long a page takes, in seconds, besides what it always takes."""
-    at_once = max(16, min(256, round(PER_SECOND * mean)))
+def _pages(title: str, user: str, split: Pages, latencies: bool = False) -> ThroughIngress:
     return through_ingress(
         Probe(
             title,
             "/productpage",
-            categories,
-            shares,
+            split.categories,
+            split.shares,
             DEVIATION,
             login=login(user),
-            concurrency=at_once,
+            concurrency=AT_ONCE,
+            within=WITHIN,
             latencies=latencies,
+            control=split.control,
         )
     )

@@ -112,3 +112,59 @@ def test_half_the_requests_would_break_the_promise() -> None:
     small = plan({"v1": 0.5, "v2": 0.5}, 0.15)
     assert verdicts(small, right).get("fail", 0) <= MOST_ALARMS
     assert verdicts(small, wrong).get("pass", 0) > 50 * MOST_MISSED
+
+
+DELAYS = ((0.5, 0.25, 0.25), (0.5, 0.25, 0.25, 0.0), (1.0, 0.0, 0.0))
+"""The fault's shares: with the delay, with the fix, before."""
+
+
+def repeated(rng: random.Random, plan: Plan, shares: tuple[float, ...]) -> tuple[str, int]:
+    """The verdict and the number of measurements on a machine that loses from none to half of the answers of a
+    measurement, those of one category first: whatever a slow machine prefers."""
+    kind, times = "", 0
+    while kind in ("", "inconclusive") and times < plan.tries:
+        times += 1
+        counts, lost = stream(rng, plan, shares), rng.choice((0, rng.randrange(plan.n // 2)))
+        left = lost
+        for label in rng.sample(list(counts), len(counts)):
+            taken = min(left, counts[label])
+            counts[label], left = counts[label] - taken, left - taken
+        kind = judge(plan, counts, 0, lost).kind
+    return kind, times
+
+
+def all_repeated(plan: Plan, shares: tuple[float, ...]) -> tuple[dict[str, int], int]:
+    rng, found, again = random.Random(f"{plan.n} {shares} again"), dict[str, int](), 0  # noqa: S311
+    for _ in range(STREAMS):
+        kind, times = repeated(rng, plan, shares)
+        found[kind] = found.get(kind, 0) + 1
+        again += times > 1
+    return found, again
+
+
+@pytest.mark.parametrize("shares", DELAYS)
+def test_a_right_split_is_hardly_ever_rejected_with_answers_lost_and_repeats(shares: tuple[float, ...]) -> None:
+    found, again = all_repeated(plan({f"v{i}": share for i, share in enumerate(shares)}, 0.18, 3), shares)
+    assert found.get("fail", 0) <= MOST_ALARMS
+    assert found["pass"] > STREAMS / 2
+    assert again > STREAMS / 10
+
+
+@pytest.mark.parametrize(
+    ("shares", "wrong"),
+    [
+        (DELAYS[0], (0.68, 0.16, 0.16)),
+        (DELAYS[0], (0.32, 0.34, 0.34)),
+        (DELAYS[1], (0.5, 0.07, 0.43, 0.0)),
+        (DELAYS[1], (0.41, 0.205, 0.205, 0.18)),
+        (DELAYS[2], (0.82, 0.18, 0.0)),
+        (DELAYS[2], (0.82, 0.09, 0.09)),
+    ],
+)
+def test_a_wrong_split_is_hardly_ever_accepted_with_answers_lost_and_repeats(
+    shares: tuple[float, ...], wrong: tuple[float, ...]
+) -> None:
+    found, again = all_repeated(plan({f"v{i}": share for i, share in enumerate(shares)}, 0.18, 3), wrong)
+    assert found.get("pass", 0) <= MOST_MISSED
+    assert found["fail"] > STREAMS / 3
+    assert again > STREAMS / 10

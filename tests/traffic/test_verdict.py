@@ -50,6 +50,28 @@ def test_both_errors_are_as_rare_as_promised(shares: tuple[float, ...], deviatio
     assert found.accepts_wrong <= ERROR
 
 
+@pytest.mark.parametrize(("shares", "deviation"), SPLITS)
+def test_several_tries_are_together_as_rarely_wrong_whatever_is_lost(
+    shares: tuple[float, ...], deviation: float
+) -> None:
+    found = plan(named(shares), deviation, tries=3)
+    assert found.rejects_right <= FALSE_ALARM
+    assert found.accepts_wrong <= ERROR
+    assert found.n <= 2.6 * plan(named(shares), deviation).n
+    for p, (low, high) in zip(shares, of(found), strict=True):
+        wide = found.spare if p in (0, 1) else 0
+        wrong = [q for q in (p - deviation, p + deviation) if 0 <= q <= 1]
+        for q in (*wrong, *([0.0] if p else []), *([1.0] if p < 1 else [])):
+            some = at_most(high + wide, found.n, q) - at_most(low - wide - 1, found.n, q)
+            assert 3 * some <= ERROR * (1 + 1e-9)
+
+
+def test_a_slow_machine_may_take_a_part_of_the_deviation() -> None:
+    found = plan(named((1, 0, 0)), 0.18, tries=3)
+    assert (found.n, found.spare) == (84, 4)  # a quarter of 18 points
+    assert plan(named((1, 0, 0)), 0.18).spare == 0
+
+
 def widest(p: float, deviation: float, n: int) -> tuple[int, int] | None:
     """A category's widest range that notices the deviation, by trying all counts."""
     if p in (0, 1):
@@ -184,6 +206,42 @@ def test_judgements(plan: Plan, counts: dict[str, int], errors: int, kind: str, 
     assert said in found.reason
 
 
+TWICE = plan(named((0.5, 0.5, 0)), 0.18, tries=3)
+ALONE = plan(named((1, 0)), 0.18, tries=3)
+
+
+@pytest.mark.parametrize(
+    ("plan", "counts", "errors", "lost", "kind", "said"),
+    [
+        (
+            TWICE,
+            {"v1": 220, "v2": 221},
+            0,
+            40,
+            "pass",
+            "40 lost to a slow machine, which prove the split",
+        ),
+        (TWICE, {"v1": 260, "v2": 181}, 0, 40, "inconclusive", "too few to tell"),
+        (TWICE, {"v1": 220, "v2": 220}, 1, 40, "inconclusive", "440 of 481 answers, 1 errors, 40 lost"),
+        (TWICE, {"v1": 220, "v2": 220, "v3": 1}, 0, 40, "inconclusive", "too few to tell"),
+        (TWICE, {"v1": 210, "v2": 213, "v3": 58}, 0, 0, "inconclusive", "481 answers: too few"),
+        (TWICE, {"v1": 210, "v2": 212, "v3": 59}, 0, 0, "fail", "v3: 12.3%, accepted 0.0%"),
+        (TWICE, {}, 0, 481, "inconclusive", "0 of 481 answers, 481 lost"),
+        (ALONE, {"v1": 84}, 0, 0, "pass", "84 answers"),
+        (ALONE, {"v1": 80}, 0, 4, "pass", "80 of 84 answers, 4 lost"),
+        (ALONE, {"v1": 79}, 0, 5, "inconclusive", "5 lost to a slow machine: too few"),
+        (ALONE, {"v1": 83, "v2": 1}, 0, 0, "inconclusive", "84 answers: too few"),
+        (ALONE, {"v1": 79, "v2": 5}, 0, 0, "fail", "v2: 6.0%, accepted 0.0%"),
+        (ALL, {"v1": 65}, 0, 1, "inconclusive", "1 lost to a slow machine"),
+    ],
+)
+def test_judgements_beside_a_slow_machine(
+    plan: Plan, counts: dict[str, int], errors: int, lost: int, kind: str, said: str
+) -> None:
+    found = judge(plan, counts, errors, lost)
+    assert (found.kind, said in found.reason) == (kind, True), found.reason
+
+
 def test_missing_answers_count_however_they_would_have_come_out() -> None:
     """Of every number of answers, against all ways to complete them."""
     names, n = list(THIRDS.ranges), THIRDS.n
@@ -199,17 +257,19 @@ def test_missing_answers_count_however_they_would_have_come_out() -> None:
                     for end in [(counts[0] + x, counts[1] + y, counts[2] + missing - x - y)]
                 ]
                 expected = "pass" if all(complete) else "inconclusive" if any(complete) else "fail"
-                assert judge(THIRDS, dict(zip(names, counts, strict=True)), missing).kind == expected
+                found = dict(zip(names, counts, strict=True))
+                assert judge(THIRDS, found, missing).kind == judge(THIRDS, found, 0, missing).kind == expected
                 seen.add((expected, missing > 0))
     assert len(seen) == 5
 
 
 @pytest.mark.parametrize(
-    ("counts", "errors"), [({"v1": 1395}, 0), ({"v1": 1384}, 11), ({"v9": 1}, 0), ({"v1": -1}, 0)]
+    ("counts", "errors", "lost"),
+    [({"v1": 1395}, 0, 0), ({"v1": 1384}, 11, 0), ({"v1": 1384}, 10, 1), ({"v9": 1}, 0, 0), ({"v1": -1}, 0, 0)],
 )
-def test_answers_must_fit_the_plan(counts: dict[str, int], errors: int) -> None:
+def test_answers_must_fit_the_plan(counts: dict[str, int], errors: int, lost: int) -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        judge(FIFTY, counts, errors)
+        judge(FIFTY, counts, errors, lost)
 
 
 @pytest.mark.parametrize(("shares", "deviation"), SPLITS)

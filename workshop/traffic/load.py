@@ -23,6 +23,9 @@ from workshop.traffic.login import Login
 Classify = Callable[[int, Mapping[str, str], bytes, float], str | None]
 """Status, headers, body and seconds of an answer to its category; None when the answer is of no use."""
 
+UNRECOGNISED = "unrecognised answer"
+"""The trouble with an answer that has the right status and no category."""
+
 _SHOWN_EVERY = 0.1
 
 
@@ -38,13 +41,18 @@ class Trouble:
 class Result:
     """`latencies` are seconds, sorted, of every request that was answered (usable or not).
 
-    Requests that the time limit cut off, or kept from being sent, are in none of the figures.
+    Requests that the time limit cut off, or kept from being sent, are in none of the figures. With controls
+    (`controlled`), `controls` are the seconds that each took, sorted, `control_trouble` what came back instead of a
+    good answer to one, and `lost` counts the answers that a slow machine may have changed.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     errors: dict[str, Trouble] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    lost: int = 0
+    controls: list[float] = field(default_factory=list)
+    control_trouble: str = ""
 
     @property
     def answers(self) -> int:
@@ -65,8 +73,42 @@ class Result:
             return math.nan
         return self.latencies[max(0, math.ceil(share * len(self.latencies)) - 1)]
 
-    def trouble(self, kind: str, example: str) -> None:
-        self.errors.setdefault(kind, Trouble(example)).count += 1
+    def add(self, answer: Answer) -> None:
+        if answer.seconds is not None:
+            self.latencies.append(answer.seconds)
+        if answer.category is not None:
+            self.counts[answer.category] = self.counts.get(answer.category, 0) + 1
+        else:
+            self.errors.setdefault(answer.trouble, Trouble(answer.example)).count += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request that was sent at `began` and was over at `ended` (perf_counter). `seconds` is None
+    when there was no answer; one without a category has a `trouble`, of which `example` says more."""
+
+    began: float
+    ended: float
+    seconds: float | None
+    category: str | None
+    trouble: str = ""
+    example: str = ""
+
+
+async def ask(session: aiohttp.ClientSession, url: URL, classify: Classify) -> Answer:
+    """One request. Raises what `classify` raises."""
+    began = time.perf_counter()
+    try:
+        async with session.get(url, allow_redirects=False) as response:
+            body = await response.read()
+    except client.FAILURES as error:
+        return Answer(began, time.perf_counter(), None, None, client.kind_of(error), client.said(error))
+    ended = time.perf_counter()
+    category = classify(response.status, response.headers, body, ended - began)
+    if category is not None:
+        return Answer(began, ended, ended - began, category)
+    kind = UNRECOGNISED if response.status == 200 else f"HTTP {response.status}"
+    return Answer(began, ended, ended - began, None, kind, excerpt(body))
 
 
 class _Sending:
@@ -88,29 +130,12 @@ class _Sending:
     async def work(self) -> None:
         while self._left > 0:
             self._left -= 1
-            await self._request()
+            self.result.add(await ask(self._session, self._url, self._classify))
             self._done += 1
             now = time.perf_counter()
             if self._progress is not None and (now - self._shown >= _SHOWN_EVERY or self._done == self._count):
                 self._shown = now
                 self._progress(self._done, self._count)
-
-    async def _request(self) -> None:
-        result, started = self.result, time.perf_counter()
-        try:
-            async with self._session.get(self._url, allow_redirects=False) as response:
-                body = await response.read()
-        except client.FAILURES as error:
-            result.trouble(client.kind_of(error), client.said(error))
-            return
-        seconds = time.perf_counter() - started
-        result.latencies.append(seconds)
-        category = self._classify(response.status, response.headers, body, seconds)
-        if category is not None:
-            result.counts[category] = result.counts.get(category, 0) + 1
-            return
-        kind = "unrecognised answer" if response.status == 200 else f"HTTP {response.status}"
-        result.trouble(kind, excerpt(body))
 
 
 async def send(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from workshop.traffic.verdict import Plan
 
 
+TRIES = 3
+"""How many times a probe with a control is measured while nothing can be told."""
+
 _ROUNDING = 1e-9
 
 
@@ -26,8 +29,9 @@ class Category:
     """Answers of one kind: of this `status`, with a body that has the regular expression or passes the test.
 
     `within` also asks for an answer that took so many seconds: from the first bound up to, but not including, the
-    second (which may be infinite). Machines are busy at times, so bounds belong in the middle between the times
-    that are to be told apart: 0 to 2 s and 2 to 5 s for "at once" and "after 3 s".
+    second (which may be infinite). A wait never ends early but may end late on a busy machine: bounds belong just
+    below a wait and well above it, and what comes in between is better of no category than of a wrong one: 0 to 1.5
+    s and 2.8 to 4.5 s for "at once" and "after 3 s".
 
     Raises ValueError for bounds that no time is between.
     """
@@ -49,6 +53,22 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """Requests to `path` that nothing delays, sent beside those that are measured, through the same gateway and the
+    same first service: a good answer has status 200 and the regular expression `body`. Only while each comes within
+    `within` seconds do the times of the others mean anything. Those cross more proxies and services, each as slow:
+    so `within` belongs well below what slowness must not add to their times.
+    """
+
+    path: str
+    within: float
+    body: str = ""
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
+        return "good" if status == 200 and re.search(self.body, body.decode(errors="replace")) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Requests to `path` and the share of them that each category is expected to get.
 
@@ -57,6 +77,11 @@ class Probe:
     An answer of no category, or of several, is an error. Times are in seconds: `visible_within` for the change to
     arrive, `within` for the measurement as a whole, `request_timeout` for each request. `latencies` asks for the
     histogram as well.
+
+    Where time tells answers apart, or may change them, a slow machine must not decide: `control` says how it
+    shows. Answers that it may have changed are lost, and what is inconclusive for such reasons is measured again,
+    with fewer at once, `tries` times in all. With a control `concurrency` is the most that are under way at once;
+    without one it is how many always are.
 
     Shares may come from a lab's options, so all figures are checked here. Raises ValueError.
     """
@@ -73,6 +98,7 @@ class Probe:
     visible_within: float = 30.0
     within: float = 120.0
     latencies: bool = False
+    control: Control | None = None
 
     def __post_init__(self) -> None:
         wrong = self._wrong()
@@ -91,6 +117,10 @@ class Probe:
             return f"the concurrency must be 1 or more, not {self.concurrency}"
         if not all(seconds > 0 for seconds in (self.request_timeout, self.visible_within, self.within)):
             return "times must be more than 0 s"
+        if self.control is None and any(it.within for it in self.categories):
+            return "answers are told apart by time, and no control says how slow the machine is"
+        if self.control is not None and not self.control.within > 0:
+            return f"a control cannot come within {self.control.within:g} s"
         late = [it.label for it in self.categories if it.within and it.within[0] >= self.request_timeout]
         return f"{late[0]!r} can have no answer within {self.request_timeout:g} s" if late else ""
 
@@ -99,7 +129,11 @@ class Probe:
         from workshop.traffic.verdict import plan
 
         shares = zip(self.categories, self.expected, strict=True)
-        return plan({category.label: share for category, share in shares}, self.deviation)
+        return plan({category.label: share for category, share in shares}, self.deviation, self.tries)
+
+    @property
+    def tries(self) -> int:
+        return TRIES if self.control else 1
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         text = body.decode(errors="replace")

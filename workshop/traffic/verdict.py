@@ -31,6 +31,19 @@ found by trying all n from below.
 passes with (1 - d)^n, so n >= log(ERROR) / log(1 - d). A share of 1 is that rule for everything else: every answer
 must match.
 
+**A slow machine.** Where time tells answers apart, those that a slow machine may have changed are lost
+(`controlled`): what was measured of them is not looked at. They count as answers that are missing, of any category,
+so (a) and (b) hold whichever were lost: had all come out, a pass had every count in its range and a fail one out of
+it. With a share of 0 or 1 nothing could be lost at all then; so a plan for several `tries` has `spare` answers that
+may be, the most that still leave (b): a share of d or more has no more than so many answers but for ERROR. A pass
+still needs that none of the other answers is of a category with share 0. That some are, and no more than spare, is
+no fail either, only inconclusive; more than that are not one slow moment's.
+
+What is inconclusive for such a reason is measured again. A verdict is wrong only when one of the measurements would
+have been wrong with all its answers, and each is planned with 1 / tries of both error rates; so together they are
+within them, whatever decides that there is another one (Bonferroni's inequality once more). It costs a seventh more
+requests for three tries. Repeating after a pass or a fail would break this, and is not done.
+
 **What is guaranteed.** (a) and (b) at exactly the plan's n. Counts are whole numbers, so the errors do not fall
 evenly as n grows: the next larger n may miss one of them by a little. That is why a probe takes exactly n answers,
 and why a missing answer is not left out of the sum but counted against every category (see `judge`). Round robin
@@ -60,6 +73,9 @@ ERROR = 0.001
 FALSE_ALARM = 0.00001
 """The most a right split is rejected. It costs two fifths more requests than ERROR would."""
 
+SPARE = 0.25
+"""The part of the deviation that a plan for several tries lets a slow machine take, at least."""
+
 MOST_REQUESTS = 200_000
 """A plan that needs more is refused: nobody waits for it."""
 
@@ -80,7 +96,8 @@ class Plan:
     """`n` requests and the accepted counts of each category.
 
     `rejects_right` bounds the probability that a right split is rejected, at most FALSE_ALARM; `accepts_wrong` that
-    one off by `deviation` or more in some category is accepted, at most ERROR.
+    one off by `deviation` or more in some category is accepted, at most ERROR; both in `tries` measurements.
+    `spare` answers may be lost to a slow machine.
     """
 
     n: int
@@ -88,13 +105,16 @@ class Plan:
     ranges: Mapping[str, Range]
     rejects_right: float
     accepts_wrong: float
+    tries: int = 1
+    spare: int = 0
 
 
-def plan(expected: Mapping[str, float], deviation: float) -> Plan:
+def plan(expected: Mapping[str, float], deviation: float, tries: int = 1) -> Plan:
     """The smallest plan that notices `deviation` (absolute: 0.10 is ten percentage points) in any category.
 
-    `expected` are the shares by category; they add up to 1. Raises ValueError for shares or a deviation that make
-    no sense, and for a deviation so small that it needs more than MOST_REQUESTS.
+    `expected` are the shares by category; they add up to 1. With `tries` it may be carried out so many times, as
+    long as it is inconclusive, and answers may be lost. Raises ValueError for shares or a deviation that make no
+    sense, and for a deviation so small that it needs more than MOST_REQUESTS.
     """
     shares = {label: _snap(share) for label, share in expected.items()}
     if not shares or min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > _ROUNDING:
@@ -103,25 +123,25 @@ def plan(expected: Mapping[str, float], deviation: float) -> Plan:
         raise ValueError(f"the deviation to notice must be between 0 and 1, not {deviation}")
     sides, summed = _sides(shares, deviation)
     times = Counter(side for label in summed for side in sides[label])
-    tails = {side: UpperTail(*side, ERROR) for side in times}
-    n = max(_for_zeros(shares, deviation), *(tail.n for tail in tails.values()), 1)
+    error, alarm = ERROR / tries, FALSE_ALARM / tries
+    tails = {side: UpperTail(*side, error) for side in times}
+    n = max(_for_zeros(shares, deviation, error, tries > 1), *(tail.n for tail in tails.values()), 1)
     while n <= MOST_REQUESTS:
         for tail in tails.values():
             while tail.n < n:
                 tail.grow()
-        if sum(times[side] * tail.rejected for side, tail in tails.items()) <= FALSE_ALARM:
+        if sum(times[side] * tail.rejected for side, tail in tails.items()) <= alarm:
             ranges = {
                 label: Range(share, n - tails[sides[label][1]].limit, tails[sides[label][0]].limit)
                 if label in sides
                 else Range(share, int(n * share), int(n * share))
                 for label, share in shares.items()
             }
-            found = Plan(
-                n, deviation, ranges, _rejects_right(n, ranges, summed), _accepts_wrong(n, deviation, ranges)
-            )
+            spare = _spare(n, deviation, error) if tries > 1 else 0
+            rejects, accepts = _rejects_right(n, ranges, summed), _accepts_wrong(n, deviation, ranges, spare)
             # The search adds and subtracts along the way; what counts is the direct sum.
-            if found.rejects_right <= FALSE_ALARM and found.accepts_wrong <= ERROR:
-                return found
+            if rejects <= alarm and accepts <= error:
+                return Plan(n, deviation, ranges, tries * rejects, tries * accepts, tries, spare)
         n += 1
     raise ValueError(f"noticing a deviation of {deviation} takes more than {MOST_REQUESTS} requests")
 
@@ -155,10 +175,25 @@ def _sides(shares: Mapping[str, float], deviation: float) -> tuple[dict[str, tup
     return sides, tuple(sides)
 
 
-def _for_zeros(shares: Mapping[str, float], deviation: float) -> int:
+def _for_zeros(shares: Mapping[str, float], deviation: float, error: float, spare: bool) -> int:
     if all(0 < share < 1 for share in shares.values()):
         return 1
-    return math.ceil(math.log(ERROR) / math.log1p(-deviation))
+    n = math.ceil(math.log(error) / math.log1p(-deviation))
+    while spare and _spare(n, deviation, error) < SPARE * deviation * n:
+        n += 1
+    return n
+
+
+def _spare(n: int, deviation: float, error: float) -> int:
+    """The most answers of n that a category with that share gets but for `error`."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high + 1) // 2
+        if at_most(middle, n, deviation) <= error:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _rejects_right(n: int, ranges: Mapping[str, Range], summed: tuple[str, ...]) -> float:
@@ -166,14 +201,18 @@ def _rejects_right(n: int, ranges: Mapping[str, Range], summed: tuple[str, ...])
     return math.fsum(at_most(it.low - 1, n, it.share) + at_least(it.high + 1, n, it.share) for it in of)
 
 
-def _accepts_wrong(n: int, deviation: float, ranges: Mapping[str, Range]) -> float:
-    above = [at_most(it.high, n, _up(it.share, deviation)) for it in ranges.values() if it.share < 1]
-    below = [at_least(it.low, n, 1 - _up(1 - it.share, deviation)) for it in ranges.values() if it.share > 0]
+def _accepts_wrong(n: int, deviation: float, ranges: Mapping[str, Range], spare: int) -> float:
+    """Where nothing is to be seen, no more than what is lost may be there."""
+    highs = [(it.share, it.high + spare * (it.share == 0)) for it in ranges.values() if it.share < 1]
+    lows = [(it.share, it.low - spare * (it.share == 1)) for it in ranges.values() if it.share > 0]
+    above = [at_most(high, n, _up(share, deviation)) for share, high in highs]
+    below = [at_least(low, n, 1 - _up(1 - share, deviation)) for share, low in lows]
     return max(above + below)
 
 
-def judge(plan: Plan, counts: Mapping[str, int], errors: int = 0) -> Verdict:
-    """What these answers prove. `errors` requests had no usable answer; others may not have been sent.
+def judge(plan: Plan, counts: Mapping[str, int], errors: int = 0, lost: int = 0) -> Verdict:
+    """What these answers prove. `errors` requests had no usable answer, `lost` ones one that a slow machine may
+    have changed; others may not have been sent.
 
     All answers that are missing from the plan's n could have been of any category, so
 
@@ -183,30 +222,44 @@ def judge(plan: Plan, counts: Mapping[str, int], errors: int = 0) -> Verdict:
       early;
     * anything else is `inconclusive`.
 
+    Of a share of 0 or 1, `plan.spare` lost answers are none too many for a pass, and so many of another category
+    none too many for a fail to be sure of (see above).
+
     Without data it is never a pass: a category with a share has a `low` of 1 at least.
 
     Raises ValueError for more answers than planned, or of an unknown category.
     """
     unknown = set(counts) - set(plan.ranges)
     answers = sum(counts.values())
-    if unknown or answers + errors > plan.n or min([errors, *counts.values()]) < 0:
-        raise ValueError(f"{dict(counts)} and {errors} errors do not fit a plan of {plan.n} requests")
+    if unknown or answers + errors + lost > plan.n or min([errors, lost, *counts.values()]) < 0:
+        said = f"{dict(counts)}, {errors} errors and {lost} lost"
+        raise ValueError(f"{said} do not fit a plan of {plan.n} requests")
     missing = plan.n - answers
     short = sum(max(0, it.low - counts.get(label, 0)) for label, it in plan.ranges.items())
     out = [
         f"{label}: {_of(counts.get(label, 0), answers)}, accepted {_accepted(it, plan.n)}"
         for label, it in plan.ranges.items()
-        if counts.get(label, 0) > it.high or (counts.get(label, 0) < it.low and short > missing)
+        if counts.get(label, 0) > it.high + plan.spare * (it.share == 0)
+        or (counts.get(label, 0) < it.low and short > missing + plan.spare * (it.share == 1))
     ]
     had = f"{answers:,} of {plan.n:,} answers" if missing else f"{answers:,} answers"
     if errors:
         had += f", {errors:,} errors"
+    if lost:
+        had += f", {lost:,} lost to a slow machine"
     if out:
         return Verdict("fail", f"{'; '.join(out)} ({had})")
-    if all(it.low <= counts.get(label, 0) <= it.high - missing for label, it in plan.ranges.items()):
+    sure = missing <= min(lost, plan.spare)
+    if all(_proven(it, counts.get(label, 0), answers, missing, sure) for label, it in plan.ranges.items()):
         proven = ", which prove the split without the rest" if missing else ""
         return Verdict("pass", f"every share is as expected ({had}{proven})")
     return Verdict("inconclusive", f"{had}: too few to tell")
+
+
+def _proven(it: Range, count: int, answers: int, missing: int, sure: bool) -> bool:
+    if it.share in (0, 1):
+        return sure and count == it.share * answers
+    return it.low <= count <= it.high - missing
 
 
 def _of(count: int, answers: int) -> str:
