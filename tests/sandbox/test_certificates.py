@@ -1,5 +1,5 @@
-"""The sandbox's certificates, as strict clients see them: RFC 5280 as OpenSSL checks it with X509_V_FLAG_X509_STRICT,
-which Python sets by default from 3.13 on (https://docs.python.org/3/whatsnew/3.13.html#ssl)."""
+"""The sandbox's certificates, as strict clients see them: RFC 5280 as OpenSSL checks it with
+X509_V_FLAG_X509_STRICT, which Python sets by default from 3.13 on (What's New In Python 3.13, ssl)."""
 
 from __future__ import annotations
 
