@@ -93,3 +93,40 @@ async def test_a_cluster_run_holds_both(kubectl: Kubectl, lock: FolderLock, adop
         assert LOCK in await leases(kubectl)
         with pytest.raises(UsageError), lock.held():
             raise AssertionError
+
+
+async def test_looking_whether_another_run_holds_it_takes_nothing(
+    kubectl: Kubectl, lock: FolderLock, adopted: ClusterGuard
+) -> None:
+    for guard in (LockedCluster(adopted, lock), account(kubectl, lock)):
+        await guard.refuse_if_held()
+        other = Lease(kubectl, NAMESPACE, LOCK, Holder("another-host", 4711, "ada", "99@elsewhere"))
+        await other.acquire()
+        with pytest.raises(Held, match="ada on another-host"):
+            await guard.refuse_if_held()
+        await other.release()
+        assert LOCK not in await leases(kubectl)
+    assert not lock.folder.exists()
+
+
+async def test_an_account_run_is_refused_while_the_folder_is_held(
+    kubectl: Kubectl, lock: FolderLock, tmp_path: Path
+) -> None:
+    """Also where there is no cluster whose Lease could tell."""
+    guard = account(replace(kubectl, kubeconfig=tmp_path / "none"), lock)
+    with lock.held(), pytest.raises(UsageError, match="another run has it: me"):
+        await guard.refuse_if_held()
+    await guard.refuse_if_held()
+
+
+async def test_a_lock_that_cannot_be_looked_at_is_none(kubectl: Kubectl, lock: FolderLock, tmp_path: Path) -> None:
+    unreachable = replace(kubectl, context="of no cluster")
+    for guard in (LockedCluster(ClusterGuard(unreachable, "x"), lock), account(unreachable, lock)):
+        await guard.refuse_if_held()
+    absent = replace(kubectl, absent=True, binary=tmp_path / "none")
+    await ClusterGuard(absent, "yet to be made").refuse_if_held()
+
+
+async def test_ones_own_lease_is_no_other_run_s(adopted: ClusterGuard) -> None:
+    async with adopted.hold():
+        await adopted.refuse_if_held()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,16 @@ def test_two_in_one_process_are_kept_apart_as_well(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     with FolderLock(tmp_path / "deep" / "state", "me").held():
         pass
+
+
+def test_a_process_that_only_looks_is_in_nobody_s_way(tmp_path: Path) -> None:
+    """It holds the lock for an instant, to see whether anybody else does."""
+    lock = FolderLock(tmp_path, "me")
+    with lock.held():
+        pass
+    looking = os.open(tmp_path / "lock", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.02, os.close, [looking]).start()
+    with lock.held(), pytest.raises(UsageError):
+        lock.refuse_if_held()
+    lock.refuse_if_held()

@@ -173,3 +173,81 @@ def test_importing_it_does_not_import_sqlite() -> None:
     code = "import sys, workshop.runbook.journal; sys.exit('sqlite3' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+_VERSION_1 = """
+create table runs (
+    id integer primary key, command text not null, target text not null, labs text not null, started real not null,
+    seconds real, exit_status integer, error text not null default ''
+) strict;
+create table steps (
+    run integer not null references runs (id), lab text not null, step integer not null, title text not null,
+    outcome text not null, seconds real not null, ended real not null, error text not null,
+    primary key (run, lab, step)
+) strict, without rowid;
+create table operations (
+    resource_id text primary key, kind text not null, token text not null, started real not null
+) strict, without rowid;
+create table durations (kind text not null, seconds real not null, ended real not null) strict;
+create index durations_by_kind on durations (kind, ended);
+insert into operations values ('/x', 'create cluster', 'token', 1000.0);
+insert into durations values ('create cluster', 20.0, 1000.0);
+insert into runs values (1, 'invoke lab', 'sandbox', 'istio.install', 900.0, 5.0, 0, '');
+pragma journal_mode = wal;
+pragma user_version = 1;
+"""
+"""As the workshop of 2026-11-21 made it."""
+
+
+def test_a_file_of_version_1_is_read_as_it_is_and_brought_up_to_date_by_the_first_write(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.executescript(_VERSION_1)
+    connection.close()
+    before = path.read_bytes()
+    old = Journal(path)
+    assert (old.unproved(), old.usual("create cluster")) == (frozenset(), 20.0)
+    assert [operation.resource_id for operation in old.under_way()] == ["/x"]
+    old.close()
+    assert path.read_bytes() == before
+    new = Journal(path)
+    new.applied("cluster", "istio.canary", "Move reviews")
+    assert new.unproved() == {("cluster", "istio.canary", "Move reviews")}
+    assert new.operation("/x")
+    assert rows(path, "select command from runs") == [("invoke lab",)]
+    assert rows(path, "pragma user_version") == [(2,)]
+
+
+def test_reading_makes_no_file(path: Path) -> None:
+    journal = Journal(path)
+    assert not journal.under_way()
+    assert not journal.unproved()
+    assert journal.operation(ID) is None
+    assert journal.usual("create cluster") is None
+    assert not path.parent.exists()
+
+
+def test_what_a_killed_writer_left_in_the_write_ahead_log_is_read_and_left_there(path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from workshop.runbook.journal import Journal\n"
+        "Journal(Path(sys.argv[1])).applied('cluster', 'lab', 'part')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], cwd=Path(__file__).parents[2], check=False)
+    files = [path, path.with_name(f"{path.name}-wal")]
+    before = [file.read_bytes() for file in files]
+    journal = Journal(path)
+    assert journal.unproved() == {("cluster", "lab", "part")}
+    journal.close()
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_what_cannot_be_crossed_out_is_proved_again_and_the_run_goes_on(path: Path) -> None:
+    journal = Journal(path)
+    journal.applied("cluster", "lab", "part")
+    journal.close()
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.write_text("not a database" * 100)
+    journal.proved("cluster", "lab", "part")
+    assert journal.trouble

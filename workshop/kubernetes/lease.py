@@ -27,6 +27,8 @@ Object = dict[str, Any]
 
 LASTS = 30
 """Seconds without a renewal until anybody may take the lease."""
+_GLANCE = 5.0
+"""Seconds for a look whether another run has it, beside what a run looks at itself."""
 _RENEWED_EVERY, _TRIED_AGAIN_AFTER = 10.0, 2.0
 
 
@@ -90,7 +92,7 @@ class Lease:
     async def refuse_if_held(self) -> None:
         """Raises Held when another run has it, KubectlError when it cannot be read."""
         try:
-            live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
+            live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace, seconds=_GLANCE)
         except KubectlError as error:
             if error.reason != "NotFound":
                 raise

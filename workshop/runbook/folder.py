@@ -16,7 +16,7 @@ from pathlib import Path
 
 from workshop.runbook.errors import UsageError
 
-_GLANCE = 0.05
+_GLANCE = 0.3
 """Seconds, more than it takes another process to see whether the lock is held, which holds it itself meanwhile."""
 
 
@@ -41,13 +41,15 @@ class FolderLock:
             os.close(descriptor)
 
     def _take(self, descriptor: int) -> None:
-        for pause in (_GLANCE, 0.0):
+        until = time.monotonic() + _GLANCE
+        while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                time.sleep(pause)
-        raise self._refusal(descriptor)
+                if time.monotonic() > until:
+                    raise self._refusal(descriptor) from None
+            time.sleep(0.02)
 
     def refuse_if_held(self) -> None:
         """Raises UsageError as `held` does; for looking, it makes no folder and no file."""
