@@ -20,6 +20,7 @@ from yarl import URL
 from .envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
 from .flushing import flush
 from .proxies import Proxy
+from .unix_sockets import short_path
 from .xds import grpc_server
 from .xds.ads import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Ads, Configuration, Kind
 
@@ -178,13 +179,14 @@ class DataPlane:
 
         Statistics are complete: everything that Envoy recorded before the call is counted.
         """
-        connector = aiohttp.UnixConnector(str(self._envoy.directory / ADMIN_SOCKET))
-        async with aiohttp.ClientSession(connector=connector, base_url="http://envoy") as session:
-            if path.partition("?")[0].startswith("/stats"):
-                async with self._flushing:
-                    await flush(session)
-            async with session.get(URL(path, encoded=True)) as got:
-                return await got.text()
+        with short_path(self._envoy.directory / ADMIN_SOCKET) as socket:
+            connector = aiohttp.UnixConnector(socket)
+            async with aiohttp.ClientSession(connector=connector, base_url="http://envoy") as session:
+                if path.partition("?")[0].startswith("/stats"):
+                    async with self._flushing:
+                        await flush(session)
+                async with session.get(URL(path, encoded=True)) as got:
+                    return await got.text()
 
 
 async def _accepts(address: str, port: int) -> None:

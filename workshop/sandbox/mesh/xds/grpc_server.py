@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from grpclib.const import Cardinality
 from grpclib.const import Handler as Method
 from grpclib.server import Server, Stream
 
+from ..unix_sockets import short_path
 from . import protobuf
 
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
@@ -61,15 +61,8 @@ class _Service:
 
 
 async def serve(path: Path, handler: Handler) -> Server:
-    """Serve on a Unix socket at `path` until the server is closed.
-
-    A socket's path must be shorter than 108 bytes, which that of a checkout need not be; the directory's file
-    descriptor stands for it while binding.
-    """
+    """Serve on a Unix socket at `path` until the server is closed."""
     server = Server([_Service(handler)])
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        await server.start(path=f"/proc/self/fd/{directory}/{path.name}")
-    finally:
-        os.close(directory)
+    with short_path(path) as name:
+        await server.start(path=name)
     return server

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from workshop.sandbox.network import listen_port
 from workshop.sandbox.node.pod_run import PodRun
 from workshop.sandbox.node.streams.request import bad, require_websocket
-from workshop.sandbox.node.streams.spdy import SpdySession, SpdyStream
+from workshop.sandbox.node.streams.spdy import SpdyError, SpdySession, SpdyStream
 
 _PROTOCOL = "SPDY/3.1+portforward.k8s.io"
+
+log = logging.getLogger(__name__)
 
 
 async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamResponse:
@@ -29,6 +32,8 @@ async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamRes
         async for message in socket:
             if message.type is WSMsgType.BINARY:
                 await session.feed(message.data)
+    except SpdyError as error:  # behind the upgrade there is no HTTP to answer with
+        await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=str(error).encode()[:123])
     finally:
         session.close()
         await forwarder.stop()
@@ -59,6 +64,18 @@ class _Forwarder:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _forward(self, data: SpdyStream, error: SpdyStream) -> None:
+        """What fails is told on the error stream: behind the upgrade there is no HTTP to answer with."""
+        try:
+            await self._connected(data, error)
+        except ConnectionError:
+            return  # the client is gone
+        except Exception as failure:
+            log.exception("port-forward to %s failed", self._pod.name)
+            await error.write(f"an error occurred forwarding to pod {self._pod.name}: {failure}".encode())
+            await error.end()
+            await data.end()
+
+    async def _connected(self, data: SpdyStream, error: SpdyStream) -> None:
         port = int(data.headers.get("port", "0"))
         try:
             reader, writer = await asyncio.open_connection(self._pod.ip, listen_port(port))

@@ -7,7 +7,9 @@ size, and in version 5 of the protocol 255, which says that the channel in the n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +24,13 @@ from workshop.sandbox.node.streams.request import bad, container, flag, require_
 _STDIN, _STDOUT, _STDERR, _OUTCOME, _SIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _NOT_FOUND = 127
+
+_LISTENS_SECONDS, _REGISTERS_SECONDS = 5.0, 0.01
+"""How long a client is waited for: to answer a ping, and then to make its streams. kubectl before 1.33 reads
+messages before it has made them, and drops those of a stream it does not know yet; a real container takes longer to
+start than that."""
+
+log = logging.getLogger(__name__)
 
 
 async def serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
@@ -92,8 +101,9 @@ class _Session:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=0)
+        self._socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=0, autoping=False)
         self._output: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._listens = asyncio.Event()
 
     async def serve(self, execute: Callable[[Streams], Awaitable[int]]) -> web.StreamResponse:
         await self._socket.prepare(self._request)
@@ -107,11 +117,11 @@ class _Session:
             streams.stdin = asyncio.StreamReader(limit=2**24)
         sending = asyncio.create_task(self._pump())
         receiving = asyncio.create_task(self._receive(streams.stdin))
-        running = asyncio.ensure_future(execute(streams))
+        running = asyncio.create_task(self._outcome_of(execute, streams))
         try:
             await asyncio.wait({running, receiving}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
-                self._send(_OUTCOME, json.dumps(_outcome(running.result())).encode())
+                self._send(_OUTCOME, json.dumps(running.result()).encode())
                 self._output.put_nowait(None)
                 await sending
                 await self._socket.close()
@@ -121,6 +131,20 @@ class _Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return self._socket
+
+    async def _outcome_of(self, execute: Callable[[Streams], Awaitable[int]], streams: Streams) -> dict[str, Any]:
+        """The Status that tells how it ended. Whatever fails here fails behind the upgrade: an HTTP error would be
+        written into the open WebSocket."""
+        try:
+            await self._socket.ping()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LISTENS_SECONDS):
+                    await self._listens.wait()
+            await asyncio.sleep(_REGISTERS_SECONDS)
+            return _outcome(await execute(streams))
+        except Exception as error:
+            log.exception("%s failed", self._request.rel_url.path)
+            return _failure(error)
 
     def _send(self, channel: int, data: bytes) -> None:
         if data:
@@ -133,6 +157,10 @@ class _Session:
     async def _receive(self, stdin: asyncio.StreamReader) -> None:
         """Until the client is gone."""
         async for message in self._socket:
+            if message.type is WSMsgType.PONG:
+                self._listens.set()
+            if message.type is WSMsgType.PING:
+                await self._socket.pong(message.data)
             if message.type is not WSMsgType.BINARY or not message.data:
                 continue
             channel, data = message.data[0], message.data[1:]
@@ -152,4 +180,17 @@ def _outcome(status: int) -> dict[str, Any]:
         "reason": "NonZeroExitCode",
         "message": f"command terminated with non-zero exit code: {status}",
         "details": {"causes": [{"reason": "ExitCode", "message": str(status)}]},
+    }
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """As the kubelet has it for a command that its runtime could not run (NewInternalError in apimachinery)."""
+    why = f"error executing command in container: {error or type(error).__name__}"
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "reason": "InternalError",
+        "message": f"Internal error occurred: {why}",
+        "details": {"causes": [{"message": why}]},
+        "code": 500,
     }
