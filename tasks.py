@@ -197,7 +197,18 @@ def _word_broken_settings(kind: type[BaseException], error: BaseException, trace
     sys.__excepthook__(kind, error, trace)
 
 
+def _refuse_profile() -> None:
+    """Before Invoke reads it, which is once the tasks are known."""
+    words = sys.argv[1:]
+    if "INVOKE_RUNTIME_CONFIG" in os.environ or any(word.startswith(("-f", "--config")) for word in words):
+        from workshop import invocation
+
+        if status := invocation.refuse_profile_beyond_measure():
+            raise Exit(code=status)
+
+
 sys.excepthook = _word_broken_settings
+_refuse_profile()
 output.keep()
 
 ns = Collection(adopt, doctor, test, _labs(), Collection("sandbox", up, down, status, shell))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from workshop import console
 from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.settings import Settings, broken_yaml, collected, load, read_profile
+from workshop.settings import Settings, broken_yaml, collected, load, read_profile, refuse_excess
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -36,6 +36,20 @@ def settings(config: Config) -> Settings:
     if named and not Path(named).expanduser().exists():  # Invoke goes on without it
         raise UsageError(f"read the profile {named}", "there is no such file", next_command="ls config")
     return load(config)
+
+
+def refuse_profile_beyond_measure() -> int:
+    """The exit status where the profile is one that Invoke could not read in any time: it copies every value that
+    anchors stand for. Any other mistake of it is worded when a task reads it."""
+    named = profile()
+    if not named.endswith((".yaml", ".yml", ".json")):
+        return 0
+    try:
+        refuse_excess(Path(named).expanduser())
+    except UsageError as error:
+        show(error)
+        return error.exit_status
+    return 0
 
 
 def worded(act: Callable[[], int]) -> int:

@@ -7,6 +7,7 @@ sentence (mistakes.py) and exit status 2 before anything is touched.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
+
+_DEEPEST, _MOST_VALUES = 50, 10_000
+"""Of a profile: the default one has four levels and a hundred values."""
 
 _INVOKES_OWN = ("run", "runners", "sudo", "tasks", "timeouts", "debug")
 
@@ -126,7 +130,9 @@ def read_profile(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        text = path.read_text(encoding="utf-8")
+        _refuse_excess(path, text)
+        content = yaml.load(text, yaml.CSafeLoader)
     except OSError as error:
         raise UsageError(
             f"read the profile {path}", error.strerror or str(error), next_command="ls config"
@@ -140,6 +146,49 @@ def read_profile(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict | None):
         raise UsageError(f"read the profile {path}", "it is not a mapping of settings")
     return content or {}
+
+
+def refuse_excess(path: Path) -> None:
+    """Raises UsageError for a file that stands for too much to be read; none for one that is broken otherwise."""
+    import yaml
+
+    with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+        _refuse_excess(path, path.read_text(encoding="utf-8"))
+
+
+def _refuse_excess(path: Path, text: str) -> None:
+    """A few lines of YAML can stand for more than fits into any memory, as anchors are used in what other anchors
+    name; or be nested deeper than a program can follow. So it is measured by its events, of which there are no more
+    than it has signs. Raises UsageError, and YAMLError where it is broken."""
+    import yaml
+
+    named: dict[str, int] = {}
+    open_ones: list[tuple[str, int]] = []
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        anchor, values = getattr(event, "anchor", None) or "", 1
+        if isinstance(event, yaml.AliasEvent):
+            values, anchor = named.get(anchor, 1), ""
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_ones.append((anchor, 1))
+            if len(open_ones) > _DEEPEST:
+                raise _excess(path, event, f"it is nested more than {_DEEPEST} levels deep")
+            continue
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, values = open_ones.pop()
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        if values > _MOST_VALUES:
+            raise _excess(path, event, f"its anchors stand for more than {_MOST_VALUES:,} values")
+        if anchor:
+            named[anchor] = values
+        if open_ones:
+            around, before = open_ones[-1]
+            open_ones[-1] = (around, before + values)
+
+
+def _excess(path: Path, event: Any, why: str) -> UsageError:
+    where = f"{path}, line {event.start_mark.line + 1}"
+    return UsageError(f"read {where}", why, cause="a profile holds some fifty settings: this is none")
 
 
 def broken_yaml(path: str, error: Any) -> UsageError:

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..nesting import DEEPEST, too_deep
 from .cloud import Cloud
 from .cluster_api import ClusterApi
 from .clusters import Clusters
@@ -152,6 +153,11 @@ async def _body(request: web.Request) -> Any:
     text = await request.read()
     if not text:
         return None
+    if too_deep(text):
+        said = f"the sandbox takes {DEEPEST} levels at most"
+        raise ArmError(
+            400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: {said}."
+        )
     try:
         return json.loads(text)
     except ValueError as error:

@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..cluster import ApiError, Object, Resource
+from ..nesting import DEEPEST, too_deep, too_much
 from . import types
 from .findings import bad_value, invalid
 from .types import ANY, LIST, MAP, OBJECT, Type
 
 Strictness = Literal["Strict", "Warn", "Ignore"]
 
+_BEYOND = f"the sandbox takes objects of {DEEPEST} levels at most"
 _QUANTITY = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
 _INTEGERS = {"int32": 31, "int64": 63, "integer": 63}
@@ -53,6 +55,8 @@ def parse_strict(body: bytes, *, yaml: bool = False) -> tuple[Any, list[str]]:
         repeated.append(twice)
         return twice
 
+    if too_deep(body):
+        raise ApiError(400, "BadRequest", _BEYOND)
     try:
         value = json.loads(body, object_pairs_hook=collect)
     except ValueError as error:
@@ -66,9 +70,14 @@ def _parse_yaml(body: bytes) -> Any:
     import yaml  # only a hand-written server-side apply comes as YAML
 
     try:
-        return yaml.safe_load(body)
-    except yaml.YAMLError as error:
+        value = yaml.safe_load(body)
+    except RecursionError:
+        raise ApiError(400, "BadRequest", f"error converting YAML to JSON: {_BEYOND}") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise ApiError(400, "BadRequest", f"error converting YAML to JSON: {error}") from None
+    if too_much(value):
+        raise ApiError(400, "BadRequest", f"error converting YAML to JSON: {_BEYOND}")
+    return value
 
 
 def _repetitions(value: Any, path: str) -> list[str]:
