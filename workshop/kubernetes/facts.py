@@ -2,14 +2,14 @@
 
 One `kubectl get` has the objects that labs make or look at, Istio's kinds among them. Whether those exist is not
 asked beforehand (its CRDs are megabytes on a real cluster): the call says so itself when they do not, and is made
-again without. The other call, at the same time, has the names of all that istioctl has installed, whatever kind it
-is of: as a table, for which the server sends no more of an object than its metadata.
+again without. The other call, at the same time, has the names of what istioctl has installed of all other kinds: as
+a table, for which the server sends no more of an object than its metadata.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,16 +48,12 @@ CLUSTER_WIDE = {
     "ValidatingWebhookConfiguration": CORE["ValidatingWebhookConfiguration"],
     "CustomResourceDefinition": "customresourcedefinitions.apiextensions.k8s.io",
 }
-_INSTALLED = {
-    "Deployment": CORE["Deployment"],
-    "Service": CORE["Service"],
-    "ServiceAccount": CORE["ServiceAccount"],
-    "ConfigMap": CORE["ConfigMap"],
+_NAMES_ONLY = {
     "HorizontalPodAutoscaler": "horizontalpodautoscalers.autoscaling",
     "PodDisruptionBudget": "poddisruptionbudgets.policy",
     "Role": "roles.rbac.authorization.k8s.io",
     "RoleBinding": "rolebindings.rbac.authorization.k8s.io",
-    **CLUSTER_WIDE,
+    **{kind: plural for kind, plural in CLUSTER_WIDE.items() if kind not in CORE},
 }
 INSTALLED_LABEL = "operator.istio.io/component"
 """What istioctl puts on everything that it installs."""
@@ -132,11 +128,12 @@ class ClusterFacts:
         try:
             async with asyncio.TaskGroup() as both:
                 found = both.create_task(_objects(kubectl))
-                installed = both.create_task(_installed(kubectl))
+                named = both.create_task(_named(kubectl))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         objects, istio = found.result()
-        return Snapshot(objects, istio=istio, installed=installed.result())
+        installed = (*_installed(objects), *named.result())
+        return Snapshot(objects, istio=istio, installed=installed)
 
 
 async def cluster_of(run: Run) -> str:
@@ -154,10 +151,18 @@ async def _objects(kubectl: Kubectl) -> tuple[list[Object], bool]:
     return await kubectl.get_items(",".join(CORE.values()), "-A"), False
 
 
-async def _installed(kubectl: Kubectl) -> tuple[Installed, ...]:
+def _installed(objects: Iterable[Object]) -> Iterator[Installed]:
+    for obj in objects:
+        metadata = obj["metadata"]
+        labels, home = metadata.get("labels", {}), metadata.get("namespace", ISTIO_NAMESPACE)
+        if INSTALLED_LABEL in labels and home == ISTIO_NAMESPACE and obj["kind"] != "Pod":
+            yield Installed(obj["kind"], metadata["name"], labels.get(LAB, ""))
+
+
+async def _named(kubectl: Kubectl) -> tuple[Installed, ...]:
     printed = await kubectl.call(
         "get",
-        ",".join(_INSTALLED.values()),
+        ",".join(_NAMES_ONLY.values()),
         f"--namespace={ISTIO_NAMESPACE}",
         f"--selector={INSTALLED_LABEL}",
         "--no-headers",
@@ -175,7 +180,7 @@ def _row(line: str) -> Installed:
 
 
 _KINDS = {
-    ".".join(filter(None, (kind.lower(), plural.partition(".")[2]))): kind for kind, plural in _INSTALLED.items()
+    ".".join(filter(None, (kind.lower(), plural.partition(".")[2]))): kind for kind, plural in _NAMES_ONLY.items()
 }
 """By the name that kubectl puts before an object's: "clusterrole.rbac.authorization.k8s.io"."""
 
