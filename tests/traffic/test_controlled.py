@@ -247,6 +247,26 @@ async def test_a_few_answers_of_no_category_are_measured_again_and_most_of_them_
         assert verdict.kind == ("pass" if times == 2 else "inconclusive")
 
 
+@pytest.mark.parametrize(("few", "kind"), [(0, "fail"), (3, "pass")])
+async def test_answers_that_no_slowness_explains_fail_when_they_are_not_few(few: int, kind: str) -> None:
+    served = 0
+
+    async def other(request: web.Request) -> web.Response:
+        nonlocal served
+        served += request.path == "/page"
+        strange = request.path == "/page" and (not few or 30 < served <= 30 + few)
+        return web.Response(text="another page" if strange else f"fine, {PAGE}")
+
+    run, heard = listening()
+    async with serving(other) as server:
+        verdict = await UNDELAYED.measure(run, server.url)
+    assert verdict.kind == kind, verdict
+    assert len(titles(heard)) == (2 if few else 1)
+    assert ("other answers: 100.0%, accepted 0.0%" in verdict.reason) == (kind == "fail")
+    (measured,) = verdict.measurements
+    assert [bar.label for bar in measured.bars] == ["at once", "late"]
+
+
 async def test_the_time_limit_is_for_all_measurements_together() -> None:
     async def never(request: web.Request) -> None:
         await asyncio.Event().wait()

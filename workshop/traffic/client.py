@@ -28,9 +28,6 @@ class ConnectionLost(aiohttp.ClientError):
 FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 """What a request may raise."""
 
-TIMEOUT = "timeout"
-"""The name of one that had no answer in time."""
-
 
 async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     try:
@@ -94,7 +91,7 @@ async def _log_in(session: aiohttp.ClientSession, url: URL, login: Login) -> lis
 def kind_of(error: BaseException) -> str:
     """The name a failed request is counted under."""
     if isinstance(error, TimeoutError):
-        return TIMEOUT
+        return "timeout"
     if isinstance(error, aiohttp.ClientConnectorError):
         return "no connection"
     if isinstance(error, (ConnectionLost, aiohttp.ClientPayloadError, OSError)):

@@ -23,7 +23,7 @@ from workshop.runbook import events
 from workshop.runbook.model import Bar, Measurement, Verdict
 from workshop.runbook.run import Run
 from workshop.traffic import controlled
-from workshop.traffic.client import TIMEOUT, LoginError
+from workshop.traffic.client import LoginError
 from workshop.traffic.latency import of_samples
 from workshop.traffic.load import UNRECOGNISED, Result, send
 from workshop.traffic.probe import Control, Probe
@@ -46,6 +46,8 @@ async def measure(probe: Probe, run: Run, base_url: str) -> Verdict:
         return Verdict("inconclusive", str(error), (_measurement(probe, plan, Result()),))
     said = [found.reason, _troubles(result)]
     if probe.control is not None and found.kind != "pass":
+        if UNRECOGNISED in result.errors:
+            said.append("unrecognised are those that took a time of no category")
         said.append(_slowness(probe.control, result))
     if times > 1:
         said.append(f"measured {times} times, as too few could be told, with fewer at once each time")
@@ -92,9 +94,8 @@ def _progress(run: Run, title: str, done: int, total: int) -> None:
 
 
 def _for_slowness(result: Result) -> bool:
-    """Whether a slow machine may be why nothing can be told; what is wrong with most answers it is not."""
-    late = sum(trouble.count for kind, trouble in result.errors.items() if kind in (UNRECOGNISED, TIMEOUT))
-    return bool(result.lost) or 0 < late <= result.answers
+    """Whether a slow machine may be why nothing can be told: not where most answers are of no use."""
+    return bool(result.lost) or result.failed <= result.answers
 
 
 def _slowness(control: Control, result: Result) -> str:

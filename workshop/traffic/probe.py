@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TRIES = 3
 """How many times a probe with a control is measured while nothing can be told."""
 
+OTHER = "other answers"
+
 _ROUNDING = 1e-9
 
 
@@ -47,7 +49,11 @@ class Category:
             raise ValueError(f"category {self.label!r}: no time is between {self.within[0]} and {self.within[1]} s")
 
     def matches(self, status: int, body: str, seconds: float) -> bool:
-        if status != self.status or (self.within and not self.within[0] <= seconds < self.within[1]):
+        return (not self.within or self.within[0] <= seconds < self.within[1]) and self.fits(status, body)
+
+    def fits(self, status: int, body: str) -> bool:
+        """Whenever it came."""
+        if status != self.status:
             return False
         return re.search(self.body, body) is not None if isinstance(self.body, str) else self.body(body)
 
@@ -72,11 +78,12 @@ class Control:
 class Probe:
     """Requests to `path` and the share of them that each category is expected to get.
 
-    `expected` are shares in the order of `categories`, adding up to 1. `deviation` is the smallest one that must be
-    noticed in any category (0.10 is ten percentage points); it decides the number of requests.
-    An answer of no category, or of several, is an error. Times are in seconds: `visible_within` for the change to
-    arrive, `within` for the measurement as a whole, `request_timeout` for each request. `latencies` asks for the
-    histogram as well.
+    `expected` are shares in the order of `categories`, adding up to 1. `deviation` is the smallest one that must
+    be noticed in any category (0.10 is ten percentage points); it decides the number of requests. An answer of no
+    category, or of several, is an error; with a control one of status 200 whose body fits none of them is of the
+    category OTHER, of which none is expected, as no slowness explains it. Times are in seconds: `visible_within`
+    for the change to arrive, `within` for the measurement as a whole, `request_timeout` for each request.
+    `latencies` asks for the histogram as well.
 
     Where time tells answers apart, or may change them, a slow machine must not decide: `control` says how it
     shows. Answers that it may have changed are lost, and what is inconclusive for such reasons is measured again,
@@ -107,7 +114,7 @@ class Probe:
 
     def _wrong(self) -> str:
         labels = {category.label for category in self.categories}
-        if len(self.expected) != len(self.categories) or len(labels) != len(self.categories):
+        if len(self.expected) != len(self.categories) or len(labels - {OTHER}) != len(self.categories):
             return "each category needs a label of its own and a share"
         if not all(0 <= share <= 1 for share in self.expected) or abs(math.fsum(self.expected) - 1) > _ROUNDING:
             return f"the expected shares must be from 0 to 1 and add up to 1, not {self.expected}"
@@ -128,8 +135,8 @@ class Probe:
         """Raises ValueError for a deviation so small that nobody would wait for the measurement."""
         from workshop.traffic.verdict import plan
 
-        shares = zip(self.categories, self.expected, strict=True)
-        return plan({category.label: share for category, share in shares}, self.deviation, self.tries)
+        shares = {it.label: share for it, share in zip(self.categories, self.expected, strict=True)}
+        return plan({**shares, OTHER: 0.0} if self.control else shares, self.deviation, self.tries)
 
     @property
     def tries(self) -> int:
@@ -138,6 +145,8 @@ class Probe:
     def classify(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         text = body.decode(errors="replace")
         found = [category.label for category in self.categories if category.matches(status, text, seconds)]
+        if self.control and status == 200 and not any(category.fits(status, text) for category in self.categories):
+            return OTHER
         return found[0] if len(found) == 1 else None
 
     def commands(self, base_url: str) -> tuple[str, ...]:
