@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.kubernetes.runs import Recorded
+from tests.mesh.test_install import uninstall
 from tests.mesh.test_timeline import Shares
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
@@ -19,8 +20,7 @@ from workshop.runbook.model import Position
 async def istio(kubectl: Kubectl, istioctl: Istioctl) -> AsyncIterator[None]:
     await istioctl.install("--set", "profile=minimal")
     yield
-    await istioctl.uninstall()
-    await kubectl.call("delete", "namespace", "istio-system")
+    await uninstall(kubectl, istioctl)
 
 
 async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: str) -> None:
