@@ -76,12 +76,12 @@ async def test_applied_once_then_unchanged(run: Recorded, namespace: str) -> Non
 
 async def test_drift_is_named_and_only_that_is_repaired(run: Recorded, kubectl: Kubectl, namespace: str) -> None:
     await run.converge(DEPLOY)
-    await kubectl.call("set", "image", "-n", namespace, "deployment/ratings-v1", "ratings=docker.io/x/pause:1")
+    await kubectl.call("set", "image", "-n", namespace, "deployment/ratings-v1", "ratings=docker.io/x/pause:3.1")
     await kubectl.call("label", "-n", namespace, "deployment/ratings-v1", "mine=stays")
     path = "spec.template.spec.containers[ratings].image"
     subject, image = f"Deployment {namespace}/ratings-v1", "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3"
     drifted = await found(run, DEPLOY)
-    assert (subject, path, image, "docker.io/x/pause:1") in drifted
+    assert (subject, path, image, "docker.io/x/pause:3.1") in drifted
     assert {where for _, where, _, _ in drifted} <= {path}
     await run.converge(DEPLOY)
     live = await kubectl.get_json("deployment", "ratings-v1", "-n", namespace)

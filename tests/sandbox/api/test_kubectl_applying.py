@@ -55,10 +55,10 @@ def test_apply_on_the_client_side(inside: Inside, tmp_path: Path) -> None:
     assert "deployment.apps/web created" in inside("apply", "-f", str(file))
     assert "deployment.apps/web unchanged" in inside("apply", "-f", str(file))
     inside("scale", "deployment", "web", "--replicas=2")
-    file.write_text(DEPLOYMENT.replace("image: pause", "image: pause:2").replace("\n  labels: {app: web}", "", 1))
+    file.write_text(DEPLOYMENT.replace("image: pause", "image: pause:3.2").replace("\n  labels: {app: web}", "", 1))
     assert "deployment.apps/web configured" in inside("apply", "-f", str(file))
     live = inside.json("get", "deployment", "web")
-    assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "pause:2"
+    assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "pause:3.2"
     assert live["spec"]["replicas"] == 0
     assert "labels" not in live["metadata"], "what was applied before and is left out now goes"
     file.write_text(DEPLOYMENT.replace("replicas: 0", "replicaz: 0"))

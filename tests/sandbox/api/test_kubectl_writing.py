@@ -68,11 +68,11 @@ def test_label_and_annotate(inside: Inside) -> None:
 
 def test_set_image_and_scale(inside: Inside) -> None:
     inside("create", "-f", "-", stdin=DEPLOYMENT)
-    inside("set", "image", "deployment/web", "web=pause:3")
+    inside("set", "image", "deployment/web", "web=pause:3.9")
     inside("set", "env", "deployment/web", "A=1")
     inside("set", "resources", "deployment/web", "--requests=cpu=10m")
     container = inside.json("get", "deployment", "web")["spec"]["template"]["spec"]["containers"][0]
-    assert (container["image"], container["env"][0]["value"]) == ("pause:3", "1")
+    assert (container["image"], container["env"][0]["value"]) == ("pause:3.9", "1")
     assert "scaled" in inside("scale", "deployment", "web", "--replicas=2", "--current-replicas=0")
     assert inside.json("get", "deployment", "web")["spec"]["replicas"] == 2
     assert "Expected replicas" in inside.fails("scale", "deploy", "web", "--replicas=3", "--current-replicas=0")
@@ -120,7 +120,7 @@ def test_finalizers(inside: Inside, eventually: Eventually) -> None:
 def test_rollouts(inside: Inside, eventually: Eventually) -> None:
     inside("create", "-f", "-", stdin=DEPLOYMENT)
     assert "successfully rolled out" in inside("rollout", "status", "deployment/web", "--timeout=20s")
-    inside("set", "image", "deployment/web", "web=pause:2")
+    inside("set", "image", "deployment/web", "web=pause:3.2")
     inside("rollout", "status", "deployment/web", "--timeout=20s")
     history = inside("rollout", "history", "deployment/web")
     assert [line.split()[0] for line in history.strip().splitlines()[-2:]] == ["1", "2"]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import yaml
 
 from workshop.sandbox.api import tables
 from workshop.sandbox.api.kinds import Registry
 from workshop.sandbox.cluster import Object
+from workshop.sandbox.images import tags
 from workshop.sandbox.images.program import Container, Done, Program, ProgramError
+from workshop.settings import DEFAULT_PROFILE
 
 from .conftest import NAMESPACE, Place, container
 
@@ -49,16 +52,31 @@ async def test_an_unknown_image_is_backed_off(place: Place) -> None:
     await place.until(lambda: place.state("web").get("waiting", {}).get("reason") == "ImagePullBackOff")
 
 
+async def test_an_unknown_tag_of_a_known_image_is_not_pulled(place: Place) -> None:
+    """In the words of containerd, which the kubelet passes on."""
+    place.start("web", container("docker.io/istio/examples-helloworld-v1:1.O"))
+    await place.until(lambda: place.state("web").get("waiting", {}).get("reason") == "ErrImagePull")
+    message = place.state("web")["waiting"]["message"]
+    assert 'image "docker.io/istio/examples-helloworld-v1:1.O"' in message
+    assert "examples-helloworld-v1:1.O: not found" in message
+    assert "the tags of it that the sandbox has are latest, 1.0" in message
+
+
+def test_all_images_of_the_workshop_are_known_by_their_tags() -> None:
+    images = yaml.safe_load(DEFAULT_PROFILE.read_text())["images"].values()
+    assert {image: tags.missing(image, tags.TAGS) for image in images} == dict.fromkeys(images, "")
+
+
 async def test_an_image_that_changes_restarts_the_container(place: Place) -> None:
     await place.serving("web", PODINFO)
 
     def newer(pod: dict) -> None:  # type: ignore[type-arg]
-        pod["spec"]["containers"][0]["image"] = "podinfo:7.0.0"
+        pod["spec"]["containers"][0]["image"] = "podinfo:6.9.2"
 
     place.cluster.edit("pods", NAMESPACE, "web", newer, manager="test")
     await place.until(lambda: place.pod("web")["status"]["containerStatuses"][0]["restartCount"] == 1)
     await place.until(lambda: place.ready("web"))
-    assert '"version": "7.0.0"' in (await place.exec("web", "curl", "-s", "localhost:9898/version"))[1]
+    assert '"version": "6.9.2"' in (await place.exec("web", "curl", "-s", "localhost:9898/version"))[1]
 
 
 async def test_a_crash_is_restarted_at_once_and_then_backed_off(place: Place) -> None:
@@ -138,11 +156,11 @@ async def test_a_pod_ends_when_its_containers_have_and_then_its_sidecars(place: 
 
 
 async def test_a_sidecar_whose_image_is_changed_starts_anew(place: Place) -> None:
-    side = {**container("podinfo:6", name="side"), "restartPolicy": "Always"}
+    side = {**container("podinfo:6.9.1", name="side"), "restartPolicy": "Always"}
     await place.serving("web", container("busybox", "sleep", "inf"), initContainers=[side])
 
     def change(pod: Object) -> None:
-        pod["spec"]["initContainers"][0]["image"] = "podinfo:7"
+        pod["spec"]["initContainers"][0]["image"] = "podinfo:6.9.2"
 
     place.cluster.edit("pods", NAMESPACE, "web", change, manager="test")
     await place.until(lambda: place.pod("web")["status"]["initContainerStatuses"][0]["restartCount"] == 1)

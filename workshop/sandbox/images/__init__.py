@@ -1,4 +1,4 @@
-"""The images the sandbox knows, by the last part of their name; any registry and tag will do."""
+"""The images the sandbox knows, by the last part of their name; any registry will do, and the tags in `tags`."""
 
 from __future__ import annotations
 

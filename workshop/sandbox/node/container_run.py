@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from workshop.sandbox.api.objects import timestamp
 from workshop.sandbox.cluster import Object
-from workshop.sandbox.images import commands
+from workshop.sandbox.images import commands, tags
 from workshop.sandbox.images.program import Container, Factory, Program, ProgramError, Streams, repository
 from workshop.sandbox.node.environment import NotConfigured
 from workshop.sandbox.node.health import Health
@@ -171,10 +171,10 @@ class ContainerRun:
     async def _image(self) -> Factory:
         """The image's program. While it is unknown, wait for the pod to name another one."""
         pause = FIRST_BACKOFF
-        while (factory := self._programs.get(repository(self.spec["image"]))) is None:
-            image, known = self.spec["image"], ", ".join(sorted(self._programs))
-            message = f'unknown image "{image}": the sandbox has no registry; the images it knows are {known}'
-            self._pod.tell("Failed", f"Failed to pull image: {message}", "Warning", container=self.name)
+        while why := tags.missing(self.spec["image"], self._programs):
+            image = self.spec["image"]
+            message = f"{why}; {self._instead(repository(image))}"
+            self._pod.tell("Failed", f'Failed to pull image "{image}": {message}', "Warning", container=self.name)
             self._pod.tell("Failed", "Error: ErrImagePull", "Warning", container=self.name)
             self._wait("ErrImagePull", message)
             await self._image_changes(image, 1.0)
@@ -185,7 +185,12 @@ class ContainerRun:
                 pause = min(pause * 2, LONGEST_BACKOFF)
         image = self.spec["image"]
         self._pod.tell("Pulled", f'Container image "{image}" already present on machine', container=self.name)
-        return factory
+        return self._programs[repository(image)]
+
+    def _instead(self, name: str) -> str:
+        if name in self._programs:
+            return f"the tags of it that the sandbox has are {', '.join(tags.TAGS[name])}"
+        return f"the images it knows are {', '.join(sorted(self._programs))}"
 
     async def _image_changes(self, image: str, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
