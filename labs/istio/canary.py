@@ -41,6 +41,7 @@ PROMOTION = Promotion(
     ),
     caller="deploy/productpage-v1",
     path="/productpage",
+    control="details",
 )
 
 REVIEWS = GuardedRoute(

@@ -51,14 +51,39 @@ def test_a_good_version_passes_with_what_was_measured(percent: int, candidate: i
 
 
 def test_at_100_percent_the_stage_before_is_compared_with() -> None:
-    before = Figures(calls(697), calls(697), seconds=1.5)
+    before = Figures(calls(697), calls(697), seconds=1.5, control=calls(1394))
     verdict = stage(100, before=before).judge(Figures(Counted(), calls(215)))
     assert verdict.kind == "pass"
     assert verdict.reason.endswith("compared with v1 at the stage before")
     assert verdict.measurements[1].title == "v1, at the stage before"
     assert verdict.measurements[1].seconds == 1.5
-    worse = stage(100, before=before).judge(Figures(Counted(), calls(215, errors=20)))
+    worse = stage(100, before=before).judge(Figures(Counted(), calls(215, errors=20), control=calls(215)))
     assert worse.kind == "fail"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "decides"), [(calls(215, errors=60), "errors: "), (calls(215, slow=150), "P99: ")]
+)
+def test_at_100_percent_a_machine_that_became_slower_is_not_the_new_version_s_fault(
+    candidate: Counted, decides: str
+) -> None:
+    before = Figures(calls(697), calls(697), control=calls(1394))
+    judge = stage(100, before=before).judge
+    alone = judge(Figures(Counted(), candidate, control=calls(215)))
+    assert alone.kind == "fail"
+    for slow in (calls(215, errors=60, slow=100), Counted()):
+        verdict = judge(Figures(Counted(), candidate, control=slow))
+        assert verdict.kind == "inconclusive"
+        assert verdict.reason.startswith(decides)
+        assert "; but the machine may be slower now: " in verdict.reason
+    # Beside the stable version, at the same time, both are as slow.
+    assert judged(50, calls(697, slow=500), calls(697)).kind == "fail"
+
+
+def test_calls_to_several_subsets_of_a_service_are_added_up() -> None:
+    both = calls(3, errors=1, bound=0.001) + calls(4, slow=2)
+    assert (both.calls, both.answers, both.errors, both.timed, both.slower_than(0.1)) == (7, 7, 1, 7, 2)
+    assert sum([both], Counted()) == both
 
 
 def test_errors_decide() -> None:

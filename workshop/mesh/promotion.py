@@ -3,7 +3,7 @@ measured beside the stable one, and the first bad stage rolls back.
 
     GuardedRoute("Move reviews from v1 to v3", split(...), ..., promotion=Promotion(
         stable="v1", candidates=(Candidate("v3"), Candidate("erring", "reviews-erring.yaml", (...))),
-        caller="deploy/productpage-v1", path="/productpage"))
+        caller="deploy/productpage-v1", path="/productpage", control="details"))
 
 It is a step of the timeline's that `--promote` asks for, as `--weights` asks for another one. How it goes on is in
 `promotion_run`, what a stage proves in `promotion_verdict`; this module is imported by `invoke --list`.
@@ -39,13 +39,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """`caller` is the workload that calls the route's host ("deploy/productpage-v1"), whose proxy counts; users ask
-    for `path` through the ingress gateway, `concurrency` at once, in at most `within` seconds for each stage."""
+    """`caller` is the workload that calls the route's host ("deploy/productpage-v1"), whose proxy counts; users
+    ask for `path` through the ingress gateway, `concurrency` at once, in at most `within` seconds for each stage.
+    `control` is another service of the same namespace that the caller calls for each page."""
 
     stable: str
     candidates: tuple[Candidate, ...]
     caller: str
     path: str
+    control: str
     concurrency: int = 16
     within: float = 120.0
 

@@ -178,7 +178,10 @@ class Promoting:
         promotion, route = self._promotion, self._step.timeline.route
         try:
             return await proxy_stats.read(
-                self._run, namespace=route.namespace, workload=promotion.caller, filter=self._host
+                self._run,
+                namespace=route.namespace,
+                workload=promotion.caller,
+                filter=f"{self._host}|{self._control}",
             )
         except WorkshopError as error:
             raise NoData("; ".join(filter(None, (error.came_back, error.cause)))) from error
@@ -187,6 +190,10 @@ class Promoting:
     def _host(self) -> str:
         route = self._step.timeline.route
         return route.host if "." in route.host else f"{route.host}.{route.namespace}"
+
+    @property
+    def _control(self) -> str:
+        return f"{self._promotion.control}.{self._step.timeline.route.namespace}"
 
     def _counted(self, stats: Stats, subset: str) -> Counted:
         found = stats.of(self._host, subset)
@@ -197,13 +204,15 @@ class Promoting:
     def _figures(self, before: Stats, after: Stats, seconds: float) -> Figures:
         try:
             counted = after - before
-            versions = {one.subset: Counted.of(one) for one in counted.destinations.values()}
+            all_of_it = counted.destinations.values()
+            others = [Counted.of(one) for one in all_of_it if one.host.startswith(f"{self._control}.")]
+            versions = {one.subset: Counted.of(one) for one in all_of_it if one.host.startswith(self._host)}
             stable, candidate = (self._counted(counted, it) for it in (self._step.stable, self._step.candidate))
         except WorkshopError as error:
             raise NoData("; ".join(filter(None, (error.came_back, error.cause)))) from error
         known = (self._step.stable, self._step.candidate)
         elsewhere = sum(one.calls for subset, one in versions.items() if subset not in known)
-        return Figures(stable, candidate, elsewhere, seconds)
+        return Figures(stable, candidate, elsewhere, seconds, sum(others, Counted()))
 
     async def _roll_back(self, since: str) -> None:
         """Everybody gets the stable version, which is proved; then what was there to be tried goes."""

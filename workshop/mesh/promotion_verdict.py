@@ -11,12 +11,13 @@ stay without an answer. So there is a lowest and a highest number of calls, the 
 is wrong only when the one is too high or the other too low.
 
 **Errors and P99** are compared with the stable version's at the same time, as a busy machine makes both slower; at
-100 % with those of the stage before. How sure that is, and how many calls it takes, is for workshop.traffic.compare
-to say. A P99 alone says little: of 150 calls it is the second slowest. What can be told is whether more of the new
-version's calls are slower than a bound: the stable P99 times the factor allowed, but not below FLOOR, and rounded
-up to a bound of the proxy's buckets, as between two of them nothing is known. By how much more is SLOWER. The bound
-comes from the answers that are compared, which makes the stable version's share one of 1 % at most; that is small
-beside SLOWER.
+100 % with those of the stage before. There the machine itself may have become slower since, so a fail needs that
+what the caller calls besides, and no promotion changes, is no worse than at that stage; else it is inconclusive.
+How sure that is, and how many calls it takes, is for workshop.traffic.compare to say. A P99 alone says little: of
+150 calls it is the second slowest. What can be told is whether more of the new version's calls are slower than a
+bound: the stable P99 times the factor allowed, but not below FLOOR, and rounded up to a bound of the proxy's
+buckets, as between two of them nothing is known. By how much more is SLOWER. The bound comes from the answers that
+are compared, which makes the stable version's share one of 1 % at most; that is small beside SLOWER.
 
 **Two looks.** Where the new version gets few of the calls, many are needed until it has had enough to be called
 good. That it is bad often shows much earlier, and every call more is a user's; so there the figures are looked at
@@ -80,6 +81,15 @@ class Counted:
         calls = max(counted.requests, answers)
         return cls(calls, answers, calls - counted.answers.get("2xx", 0), counted.latency)
 
+    def __add__(self, other: Counted) -> Counted:
+        ours, theirs = dict(self.times), dict(other.times)
+        return Counted(
+            self.calls + other.calls,
+            self.answers + other.answers,
+            self.errors + other.errors,
+            tuple((upper, ours.get(upper, 0) + theirs.get(upper, 0)) for upper in sorted({*ours, *theirs})),
+        )
+
     @property
     def latencies(self) -> Latencies | None:
         return of_buckets(self.times)
@@ -94,12 +104,14 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was counted at a stage in `seconds`; `elsewhere` are calls to other versions than the two."""
+    """What was counted at a stage in `seconds`; `elsewhere` are calls to other versions than the two, `control`
+    those to another service."""
 
     stable: Counted = Counted()
     candidate: Counted = Counted()
     elsewhere: int = 0
     seconds: float = 0.0
+    control: Counted = Counted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +186,9 @@ class Stage:
     def _errors(self, figures: Figures) -> Verdict:
         new, old = figures.candidate, self._reference(figures)
         what = f"errors: calls to {self.candidate} that failed"
-        return no_worse(new.errors, new.calls, old.errors, old.calls, self.limits.errors, what=what)
+        verdict = no_worse(new.errors, new.calls, old.errors, old.calls, self.limits.errors, what=what)
+        now, then = figures.control, self.before.control
+        return self._same_machine(verdict, now.errors, now.calls, then.errors, then.calls, self.limits.errors)
 
     def _slower(self, figures: Figures) -> Verdict:
         new, old = figures.candidate, self._reference(figures)
@@ -183,7 +197,20 @@ class Stage:
             return Verdict("inconclusive", "no data: the proxy has no latencies")
         what = f"P99: calls to {self.candidate} slower than {bound * 1000:g} ms"
         slow, slow_before = new.slower_than(bound), old.slower_than(bound)
-        return no_worse(slow, new.timed, slow_before, old.timed, SLOWER, what=what)
+        verdict = no_worse(slow, new.timed, slow_before, old.timed, SLOWER, what=what)
+        now, then = figures.control, self.before.control
+        others, before = now.slower_than(bound), then.slower_than(bound)
+        return self._same_machine(verdict, others, now.timed, before, then.timed, SLOWER)
+
+    def _same_machine(self, verdict: Verdict, now: int, n: int, then: int, m: int, margin: float) -> Verdict:
+        """At 100 % a fail stands when what the promotion does not change is no worse than at the stage before."""
+        if self.percent != 100 or verdict.kind != "fail":
+            return verdict
+        control = no_worse(now, n, then, m, margin)
+        if control.kind == "pass":
+            return verdict
+        seen = f"{now:,} of {n:,} other calls as well, {then:,} of {m:,} at the stage before"
+        return Verdict("inconclusive", f"{verdict.reason}; but the machine may be slower now: {seen}")
 
     def bound(self, figures: Figures) -> float | None:
         """Seconds from which on a call counts as slow; None without stable latencies."""
