@@ -20,6 +20,9 @@ from workshop.sandbox import launcher
 from workshop.settings import ROOT
 
 BIN = Path(sys.executable).parent
+HANGS = 600
+"""Seconds after which a process is taken to hang: many times what it needs on a busy machine."""
+
 _LINE = re.compile(r"^  \S (unchanged|changed|failed|skipped|inconclusive) +(\d+) (.*?)(?:  .*)?$", re.M)
 
 
@@ -69,7 +72,7 @@ class Workshop:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=120,
+            timeout=HANGS,
             check=False,
         )
         return Ran(done.returncode, done.stdout)

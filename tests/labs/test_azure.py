@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.labs.conftest import Workshop
+from tests.labs.conftest import HANGS, Workshop
 from workshop.runbook.journal import Journal
 
 DEFAULTS = {"managedClusters": 1.0}
@@ -39,7 +39,7 @@ def puts(workshop: Workshop, kind: str) -> list[str]:
 
 def until_clusters_are_made(workshop: Workshop) -> None:
     """Azure has accepted both, and the journal knows it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANGS
     while time.monotonic() < deadline:
         known = Journal(workshop.state / "journal.sqlite").under_way()
         if [operation.kind for operation in known].count("create AKS cluster") == 2:
@@ -64,7 +64,7 @@ def test_ctrl_c_says_what_goes_on_at_azure(empty: Workshop) -> None:
     process = empty.start("lab.azure")
     until_clusters_are_made(empty)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[0]
+    said = process.communicate(timeout=HANGS)[0]
     assert process.returncode == 130, said
     assert "Azure goes on with it" in said
     assert "go on with  invoke lab.azure" in said

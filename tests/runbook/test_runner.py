@@ -185,7 +185,7 @@ async def test_independent_labs_overlap_and_dependent_ones_do_not() -> None:
 
     async def meet(name: str) -> None:
         if name in ("a1", "b1"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await both.wait()
 
     world.world.before_change = meet
@@ -199,7 +199,7 @@ async def test_steps_together_overlap_and_the_next_waits_for_all() -> None:
 
     async def meet(name: str) -> None:
         if name != "a3":
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await both.wait()
 
     world.world.before_change = meet

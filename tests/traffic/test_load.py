@@ -168,7 +168,7 @@ async def test_a_slow_answer_is_a_timeout() -> None:
         return await hang(request) if next(numbers) % 2 else web.Response(text="ok")
 
     async with serving(sometimes) as server:
-        result = await send(server.url, count=6, concurrency=2, classify=by_body, request_timeout=0.2)
+        result = await send(server.url, count=6, concurrency=2, classify=by_body, request_timeout=1.0)
         await eventually(lambda: server.busy == 0)
     assert result.counts == {"ok": 3}
     assert result.errors["timeout"].count == 3
@@ -215,7 +215,7 @@ async def test_the_time_limit_ends_it_with_what_there_is() -> None:
 
     before = asyncio.all_tasks()
     async with serving(stuck_after_ten) as server:
-        result = await send(server.url, count=100, concurrency=4, classify=by_body, within=0.3)
+        result = await send(server.url, count=100, concurrency=4, classify=by_body, within=1.5)
         await eventually(lambda: server.busy == 0)
         assert len(server.requests) == 14
     assert (result.counts, result.errors, result.done) == ({"ok": 10}, {}, 10)
