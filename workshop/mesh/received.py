@@ -2,7 +2,9 @@
 
 Whoever sends a request learns nothing of its copy: nobody waits for the copy's answer, and there is none to be
 seen. So each measurement's requests carry a mark of their own in the query, and the receiver's access log is asked
-for it. Copies may arrive after the answers did; the log is read until their number stays the same.
+for it. Copies may arrive after the answers did; the log is read until their number stays the same. For how long
+depends on the machine: on one where reading it once takes a second, a pause of half a second says nothing. And what
+has no answer (a timeout, a lost connection) is no answer of another version: callers are then told nothing of.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 INGRESS = Ingress()
 PARAMETER = "probe"
 """The query's, with the mark as its value."""
+
+READINGS = 3
+"""For how many readings of the log, as long as the longest of them, no copy may have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Mirrored:
     late: float = 10.0
 
     async def prove(self, run: Run) -> Verdict:
-        from workshop.traffic.claims import judge_all, judge_count
+        from workshop.traffic.claims import judge_count
         from workshop.traffic.verdict import plan
 
         base_url = await run.observe(self.ingress)
@@ -77,10 +82,7 @@ class Mirrored:
         mark = _mark()
         result = await self._send(run, base_url, mark, need.n, tell=True)
         received = await self._arrived(run, mark, result.answers)
-        seen = result.counts.get(self.callers_see.label, 0)
-        callers = judge_all(seen, need.n, self.deviation)
-        if callers.kind == "pass":
-            callers = replace(callers, reason=f"all callers see {self.callers_see.label} only")
+        callers = self._callers(result, need.n)
         copies = judge_count(
             need.n,
             self.share,
@@ -96,6 +98,21 @@ class Mirrored:
             late = f"the change was not visible within {self.visible_within:g} s ({unseen})"
             verdict = replace(verdict, reason=f"{verdict.reason}; {late}")
         return verdict
+
+    def _callers(self, result: Result, sent: int) -> Verdict:
+        from workshop.traffic.claims import judge_all
+
+        never = result.counts.get(self.never.label, 0)
+        if never:
+            return Verdict("fail", f"{never:,} of {sent:,} callers see {self.never.label}")
+        if result.answers < sent:
+            troubles = "; ".join(f"{kind}: {trouble.count}" for kind, trouble in result.errors.items())
+            reason = f"{sent - result.answers:,} of {sent:,} requests had no answer of either version"
+            return Verdict("inconclusive", f"{reason} ({troubles or 'time was up'})")
+        callers = judge_all(result.answers, sent, self.deviation)
+        if callers.kind != "pass":
+            return callers
+        return replace(callers, reason=f"all callers see {self.callers_see.label} only")
 
     def commands(self, run: Run) -> tuple[str, ...]:
         from workshop.kubernetes.elsewhere import typed_for
@@ -142,13 +159,18 @@ class Mirrored:
         least, _ = accepted(sent, self.share, self.deviation)
         started = last = time.monotonic()
         count = await self.receiver.count(run, mark)
+        pace = time.monotonic() - started
         while count < sent:
             now = time.monotonic()
-            if now - last >= self.settled and (count >= least or now - started >= (late or self.late)):
+            quiet = now - last >= max(self.settled, READINGS * pace)
+            if quiet and (count >= least or now - started >= (late or self.late)):
                 break
             await asyncio.sleep(0.1)
-            before, count = count, await self.receiver.count(run, mark)
-            last = last if count == before else time.monotonic()
+            asked, before = time.monotonic(), count
+            count = await self.receiver.count(run, mark)
+            read = time.monotonic()
+            pace = max(pace, read - asked)
+            last = last if count == before else read
         return count
 
     async def _send(self, run: Run, base_url: str, mark: str, count: int, *, tell: bool = False) -> Result:
