@@ -67,5 +67,5 @@ def test_what_fails_behind_the_upgrade_is_told_on_the_error_channel(
     finally:
         aside.rename(admin)
     assert failed.returncode == 1
-    assert failed.stderr.startswith("error: Internal error occurred: error executing command in container: ")
+    assert "error: Internal error occurred: error executing command in container: " in failed.stderr
     assert "No such file" in failed.stderr

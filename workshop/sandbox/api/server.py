@@ -85,16 +85,14 @@ class ApiServer:
                 self._open_requests -= 1
                 self._last_request = time.monotonic()
         except ApiError as error:
-            return _response(error.status(), error.code)
+            return _refusal(request, error)
         except web.HTTPRequestEntityTooLarge:
-            refusal = ApiError(413, "RequestEntityTooLarge", f"limit is {_LARGEST_BODY} bytes")
-            return _response(refusal.status(), 413)
+            return _refusal(request, ApiError(413, "RequestEntityTooLarge", f"limit is {_LARGEST_BODY} bytes"))
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:
             log.exception("%s %s", request.method, request.path)
-            internal = ApiError(500, "InternalError", f"Internal error occurred: {error!r}")
-            return _response(internal.status(), 500)
+            return _refusal(request, ApiError(500, "InternalError", f"Internal error occurred: {error!r}"))
 
     def _health(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/version":
@@ -194,6 +192,13 @@ async def _review(request: web.Request, plural: str) -> web.StreamResponse:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _refusal(request: web.Request, error: ApiError) -> web.Response:
+    """Raises ConnectionError once an answer has begun: another one would be taken for a part of it."""
+    if request.writer.output_size:
+        raise ConnectionError(f"{request.path}: {error}")
+    return _response(error.status(), error.code)
 
 
 def _response(

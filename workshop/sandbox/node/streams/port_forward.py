@@ -13,9 +13,10 @@ from workshop.sandbox.node.pod_run import PodRun
 from workshop.sandbox.node.streams.request import bad, require_websocket
 from workshop.sandbox.node.streams.spdy import SpdyError, SpdySession, SpdyStream
 
-_PROTOCOL = "SPDY/3.1+portforward.k8s.io"
-
 log = logging.getLogger(__name__)
+
+_PROTOCOL = "SPDY/3.1+portforward.k8s.io"
+_LONGEST_REASON = 123
 
 
 async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamResponse:
@@ -32,8 +33,10 @@ async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamRes
         async for message in socket:
             if message.type is WSMsgType.BINARY:
                 await session.feed(message.data)
-    except SpdyError as error:  # behind the upgrade there is no HTTP to answer with
-        await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=str(error).encode()[:123])
+    except SpdyError as error:
+        log.warning("%s: %s", request.path, error)
+        reason = f"SPDY: {error}".encode()[:_LONGEST_REASON]
+        await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=reason)
     finally:
         session.close()
         await forwarder.stop()
@@ -64,35 +67,28 @@ class _Forwarder:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _forward(self, data: SpdyStream, error: SpdyStream) -> None:
-        """What fails is told on the error stream: behind the upgrade there is no HTTP to answer with."""
+        """What fails is told on the connection's error stream: the others go on."""
         try:
-            await self._connected(data, error)
-        except ConnectionError:
-            return  # the client is gone
-        except Exception as failure:
-            log.exception("port-forward to %s failed", self._pod.name)
-            await error.write(f"an error occurred forwarding to pod {self._pod.name}: {failure}".encode())
-            await error.end()
-            await data.end()
-
-    async def _connected(self, data: SpdyStream, error: SpdyStream) -> None:
-        port = int(data.headers.get("port", "0"))
-        try:
-            reader, writer = await asyncio.open_connection(self._pod.ip, listen_port(port))
+            await self._carry(data)
         except OSError as failure:
-            pod, reason = self._pod.name, failure.strerror or failure
+            port, pod, reason = data.headers.get("port"), self._pod.name, failure.strerror or failure
             await error.write(f"failed to connect to port {port} inside pod {pod}: {reason}".encode())
-            await error.end()
-            await data.end()
-            return
+        except Exception as failure:
+            log.exception("a forwarded connection of pod %s", self._pod.name)
+            await error.write(f"Internal error occurred: {failure!r}".encode())
+        await data.end()
+        await error.end()
+
+    async def _carry(self, data: SpdyStream) -> None:
+        """Raises OSError when the port does not take connections."""
+        address = self._pod.ip, listen_port(int(data.headers["port"]))
+        reader, writer = await asyncio.open_connection(*address)
         with contextlib.closing(writer):
             upload = asyncio.create_task(self._upload(data, writer))
             try:
-                with contextlib.suppress(ConnectionError):
+                with contextlib.suppress(OSError):  # either side has gone: its end is all there is to tell
                     while piece := await reader.read(65536):
                         await data.write(piece)
-                await data.end()
-                await error.end()
             finally:
                 upload.cancel()
                 await asyncio.gather(upload, return_exceptions=True)

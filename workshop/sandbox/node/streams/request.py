@@ -24,9 +24,7 @@ def container(pod: PodRun, name: str) -> ContainerRun:
     if not name:
         names = [run.name for run in pod.containers]
         if len(names) > 1:
-            said = f"a container name must be specified for pod {pod.name}, choose one of: [{' '.join(names)}]"
-            of_init = " ".join(run.name for run in pod.init)
-            raise bad(said + (f" or one of the init containers: [{of_init}]" if of_init else ""))
+            raise bad(f"a container name must be specified for pod {pod.name}, choose one of: [{' '.join(names)}]")
         name = names[0]
     run = pod.find(name)
     if run is None:

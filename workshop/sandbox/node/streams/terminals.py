@@ -21,16 +21,13 @@ from workshop.sandbox.node.container_run import ContainerRun, Stopped
 from workshop.sandbox.node.pod_run import PodRun
 from workshop.sandbox.node.streams.request import bad, container, flag, require_websocket
 
+log = logging.getLogger(__name__)
+
 _STDIN, _STDOUT, _STDERR, _OUTCOME, _SIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _NOT_FOUND = 127
-
-_LISTENS_SECONDS, _REGISTERS_SECONDS = 5.0, 0.01
-"""How long a client is waited for: to answer a ping, and then to make its streams. kubectl before 1.33 reads
-messages before it has made them, and drops those of a stream it does not know yet; a real container takes longer to
-start than that."""
-
-log = logging.getLogger(__name__)
+_LISTENING_SECONDS = 10
+_SETTLING_SECONDS = 0.02
 
 
 async def serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
@@ -61,17 +58,17 @@ async def serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse:
             (streams.out if stream == "out" else streams.err)(data)
 
         # Of this run of the container: it may have begun another by the time this one's end is noticed.
-        log = run.log
+        written = run.log
         # Who starts a container to talk to it must not miss what it said before the connection was there.
         if run.spec.get("stdin") and not run.attached:
-            streams.out(log.so_far())
+            streams.out(written.so_far())
         run.attached = True
-        log.listeners.append(listen)
+        written.listeners.append(listen)
         feeding = asyncio.create_task(_feed(streams.stdin, run)) if flag(request.query, "stdin") else None
         try:
-            await log.closed()
+            await written.closed()
         finally:
-            log.listeners.remove(listen)
+            written.listeners.remove(listen)
             if feeding:
                 feeding.cancel()
         # That it ended is all there is to say: how is the pod's status, where `kubectl run` looks for it.
@@ -103,28 +100,29 @@ class _Session:
         self._request = request
         self._socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=0, autoping=False)
         self._output: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._listens = asyncio.Event()
+        self._answered = asyncio.Event()
 
     async def serve(self, execute: Callable[[Streams], Awaitable[int]]) -> web.StreamResponse:
         await self._socket.prepare(self._request)
         query = self._request.query
+        tty = flag(query, "tty")
+        errors = _STDOUT if tty else _STDERR
         streams = Streams(
-            out=lambda data: self._send(_STDOUT, data),
-            err=lambda data: self._send(_STDERR, data),
-            tty=flag(query, "tty"),
+            out=lambda data: self._send(_STDOUT, data), err=lambda data: self._send(errors, data), tty=tty
         )
         if flag(query, "stdin"):
             streams.stdin = asyncio.StreamReader(limit=2**24)
         sending = asyncio.create_task(self._pump())
         receiving = asyncio.create_task(self._receive(streams.stdin))
-        running = asyncio.create_task(self._outcome_of(execute, streams))
+        running = asyncio.create_task(self._run(execute, streams))
         try:
             await asyncio.wait({running, receiving}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 self._send(_OUTCOME, json.dumps(running.result()).encode())
                 self._output.put_nowait(None)
-                await sending
-                await self._socket.close()
+                with contextlib.suppress(ConnectionError):  # the client has left meanwhile
+                    await sending
+                    await self._socket.close()
         finally:
             tasks = (running, receiving, sending)
             for task in tasks:
@@ -132,19 +130,39 @@ class _Session:
             await asyncio.gather(*tasks, return_exceptions=True)
         return self._socket
 
-    async def _outcome_of(self, execute: Callable[[Streams], Awaitable[int]], streams: Streams) -> dict[str, Any]:
-        """The Status that tells how it ended. Whatever fails here fails behind the upgrade: an HTTP error would be
-        written into the open WebSocket."""
+    async def _run(self, execute: Callable[[Streams], Awaitable[int]], streams: Streams) -> dict[str, Any]:
+        """Its outcome. The connection is the streams' already: an error can be told in there only.
+
+        Raises ConnectionError when the client has left before it began.
+        """
+        await self._listening()
         try:
-            await self._socket.ping()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LISTENS_SECONDS):
-                    await self._listens.wait()
-            await asyncio.sleep(_REGISTERS_SECONDS)
             return _outcome(await execute(streams))
         except Exception as error:
-            log.exception("%s failed", self._request.rel_url.path)
-            return _failure(error)
+            log.exception("%s", self._request.path)
+            return _failure(f"error executing command in container: {type(error).__name__}: {error}", streams)
+
+    async def _listening(self) -> None:
+        """Wait until the client has created the streams it asked for: it throws away what comes before.
+
+        A WebSocket does not tell when. Newer kubectls read only afterwards, so that they answer a ping says it.
+        Older ones (to 1.32 at least) read at once and create streams meanwhile: they get as much time as the answer
+        took, and must then answer another one. With a real server this is the time it takes to reach the container.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LISTENING_SECONDS):
+                took = await self._ping()
+                await asyncio.sleep(max(took, _SETTLING_SECONDS))
+                await self._ping()
+
+    async def _ping(self) -> float:
+        """How long the answer took."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self._answered.clear()
+        await self._socket.ping()
+        await self._answered.wait()
+        return clock() - began
 
     def _send(self, channel: int, data: bytes) -> None:
         if data:
@@ -156,17 +174,19 @@ class _Session:
 
     async def _receive(self, stdin: asyncio.StreamReader) -> None:
         """Until the client is gone."""
+        closed = stdin.at_eof()
         async for message in self._socket:
-            if message.type is WSMsgType.PONG:
-                self._listens.set()
             if message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                self._answered.set()
             if message.type is not WSMsgType.BINARY or not message.data:
                 continue
             channel, data = message.data[0], message.data[1:]
-            if channel == _STDIN and not stdin.at_eof():
+            if channel == _STDIN and not closed:
                 stdin.feed_data(data)
             elif channel == _CLOSE and data[:1] == bytes((_STDIN,)):
+                closed = True
                 stdin.feed_eof()
 
 
@@ -183,14 +203,14 @@ def _outcome(status: int) -> dict[str, Any]:
     }
 
 
-def _failure(error: Exception) -> dict[str, Any]:
-    """As the kubelet has it for a command that its runtime could not run (NewInternalError in apimachinery)."""
-    why = f"error executing command in container: {error or type(error).__name__}"
+def _failure(message: str, streams: Streams) -> dict[str, Any]:
+    """The Status of a command that neither ended nor could be run, as the API has it of a runtime's failure."""
+    streams.err(f"{message}\n".encode())
     return {
         "metadata": {},
         "status": "Failure",
         "reason": "InternalError",
-        "message": f"Internal error occurred: {why}",
-        "details": {"causes": [{"message": why}]},
+        "message": f"Internal error occurred: {message}",
+        "details": {"causes": [{"message": message}]},
         "code": 500,
     }
