@@ -6,12 +6,20 @@ at most. Nobody means more than a hundred: a CRD's schema, the deepest there is,
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 DEEPEST = 200
 MOST_VALUES = 1_000_000
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def parse(json_text: str | bytes) -> Any:
+    """JSON that came inside of something else. Raises ValueError."""
+    if too_deep(json_text.encode() if isinstance(json_text, str) else json_text):
+        raise ValueError(f"it has more than {DEEPEST} levels")
+    return json.loads(json_text)
 
 
 def too_deep(json_text: bytes) -> bool:

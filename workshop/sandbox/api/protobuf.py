@@ -12,7 +12,6 @@ JSON, so that an empty name is not taken for a name that was given.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +24,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from .. import nesting
 from ..cluster import Object
 from ..schema import types
 from . import errors
@@ -106,9 +106,9 @@ def _time(message: Any, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str | None:
 _NOT_OBJECTS: dict[str, Callable[[Any], Any]] = {
     f"{_META}Time": _time,
     f"{_META}MicroTime": lambda message: _time(message, "%Y-%m-%dT%H:%M:%S.%fZ"),
-    f"{_META}FieldsV1": lambda message: json.loads(message.Raw or b"null"),
+    f"{_META}FieldsV1": lambda message: nesting.parse(message.Raw or b"null"),
     f"{_MACHINERY}api.resource.Quantity": lambda message: message.string,
-    f"{_MACHINERY}runtime.RawExtension": lambda message: json.loads(message.raw or b"null"),
+    f"{_MACHINERY}runtime.RawExtension": lambda message: nesting.parse(message.raw or b"null"),
     f"{_MACHINERY}util.intstr.IntOrString": lambda message: message.strVal if message.type else message.intVal,
 }
 """Messages that are something else than an object in JSON."""

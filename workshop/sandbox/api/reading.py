@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from .. import nesting
 from ..cluster import ApiError, Object
 from . import errors, tables
 from .conversion import as_served
@@ -108,7 +109,7 @@ class Reader:
 
     def _continued(self, token: str) -> tuple[str, list[Object]]:
         try:
-            page = int(json.loads(base64.urlsafe_b64decode(token))["page"])
+            page = int(nesting.parse(base64.urlsafe_b64decode(token))["page"])
         except (binascii.Error, ValueError, KeyError, TypeError):
             raise errors.bad_request("continue key is not valid") from None
         if page not in self._pages:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .. import nesting
 from ..api.objects import clone
 from ..cluster import ApiError, Object, Resource
 from . import comparison, fieldsets, types
@@ -182,7 +183,7 @@ def _applied_before(live: Object, kind: Type) -> Fields:
     """What client-side apply set and nobody changed since: kubectl may take that over without a conflict."""
     text = (live.get("metadata", {}).get("annotations") or {}).get(_LAST_APPLIED)
     try:
-        last = json.loads(text or "null")
+        last = nesting.parse(text or "null")
     except ValueError:
         return {}
     if not isinstance(last, dict):

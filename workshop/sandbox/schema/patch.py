@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import nesting
 from ..api.objects import clone
 from ..cluster import ApiError, Object
 from .strategic import strategic_merge
@@ -53,6 +54,8 @@ def json_patch(live: Object, operations: Any) -> Object:
     for operation in operations:
         try:
             document = _apply(document, operation)
+            if nesting.too_much(document):
+                raise ValueError("it makes too much of the object")
         except (KeyError, IndexError, ValueError, TypeError) as error:
             reason = error.args[0] if error.args else ""
             text = f"{operation.get('op')} operation does not apply: {operation.get('path')}: {reason}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from workshop.sandbox import nesting
 from workshop.sandbox.images.program import Container, Factory
 from workshop.sandbox.images.web import JSON, WebProgram, propagated
 
@@ -81,7 +82,7 @@ class Ratings(WebProgram):
             return _json({"error": "please provide numeric product ID"}, 400)
         if request.method == "POST":
             try:
-                self._posted[number] = json.loads(await request.read())
+                self._posted[number] = nesting.parse(await request.read())
             except ValueError:
                 return _json({"error": "please provide valid ratings JSON"}, 400)
         elif request.method != "GET":

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from workshop.sandbox import nesting
 from workshop.sandbox.images import gofmt
 from workshop.sandbox.images.program import Container
 from workshop.sandbox.images.web import HTML, JSON, TEXT, WebProgram
@@ -85,7 +86,7 @@ class HttpBin(WebProgram):
         text = body.decode(errors="replace")
         kind = request.headers.get("Content-Type", "")
         try:
-            parsed = json.loads(body) if "json" in kind else None
+            parsed = nesting.parse(body) if "json" in kind else None
         except ValueError:
             parsed = None
         form = parse_qs(text) if kind.startswith("application/x-www-form-urlencoded") else {}
