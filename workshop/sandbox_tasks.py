@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -47,7 +48,7 @@ def status(config: Config) -> int:
             return 1
         minutes = (time.time() - running.started) / 60
         print(f"the sandbox runs at {running.url} (process {running.pid}, for {minutes:.0f} min)")
-        print(f"KUBECONFIG={running.kubeconfig}")
+        print(f"KUBECONFIG={shlex.quote(str(running.kubeconfig))}")
         return 0
 
     return invocation.worded(act)

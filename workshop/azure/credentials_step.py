@@ -7,6 +7,7 @@ its secrets again (which would be a POST). ~/.kube/config is never touched.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,19 +127,20 @@ class Credentials(Step):
 
         azure = _azure(run)
         commands: list[str] = []
+        path = shlex.quote(str(azure.kubeconfig))
         for place in self._places:
             cluster = Cluster(azure, place)
-            kubectl = f"kubectl --kubeconfig={azure.kubeconfig} --context={place}"
+            kubectl = f"kubectl --kubeconfig={path} --context={place}"
             commands += [
                 f"az aks get-credentials --resource-group {cluster.group} --name {cluster.name} "
-                f"--context {place} --file {azure.kubeconfig}",
+                f"--context {place} --file {path}",
                 *(f"{kubectl} {line}" for line in _marking()),
                 f"{kubectl} get nodes",
             ]
-        return Explanation(commands=(*commands, f"chmod 600 {azure.kubeconfig}"))
+        return Explanation(commands=(*commands, f"chmod 600 {path}"))
 
     def explain_undo(self, run: Run) -> Explanation:
-        path = _azure(run).kubeconfig
+        path = shlex.quote(str(_azure(run).kubeconfig))
         return Explanation(
             commands=tuple(f"kubectl --kubeconfig={path} config delete-context {place}" for place in self._places)
         )

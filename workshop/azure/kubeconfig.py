@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def read(path: Path) -> Object | None:
             f"read the workshop's kubeconfig {path}",
             str(error.strerror or error),
             cause="it is no file, or somebody else's",
-            next_command=f"ls -ld {path}",
+            next_command=shlex.join(["ls", "-ld", str(path)]),
         ) from error
     except (UnicodeDecodeError, yaml.YAMLError):
         return None

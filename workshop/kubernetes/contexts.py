@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,5 +51,5 @@ def _unusable(kubeconfig: Path, said: str, cause: str) -> UsageError:
         "find the secondary cluster",
         said,
         cause=cause,
-        next_command=f"kubectl --kubeconfig={kubeconfig} config get-contexts",
+        next_command=shlex.join(["kubectl", f"--kubeconfig={kubeconfig}", "config", "get-contexts"]),
     )

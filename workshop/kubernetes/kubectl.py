@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +186,7 @@ class Kubectl:
         if reason == "NoContext":
             there = ", ".join(contexts_in(self.kubeconfig))
             cause = f"{self.kubeconfig} has no context {self.context}; it has {there or 'none'}"
-            following = f"kubectl --kubeconfig={self.kubeconfig} config get-contexts"
+            following = shlex.join(["kubectl", f"--kubeconfig={self.kubeconfig}", "config", "get-contexts"])
         elif reason == "Unreachable":
             cause = "the cluster is not running, or this machine cannot reach it"
             following = self.start_hint or f"{typed} cluster-info"

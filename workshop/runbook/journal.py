@@ -14,6 +14,7 @@ older version is brought up to date by the first write.
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 import time
 from dataclasses import dataclass
@@ -263,7 +264,7 @@ class Journal:
                 f"open the journal {self.path}",
                 f"it has version {version}, and this workshop writes version {len(_VERSIONS)}",
                 cause="a newer workshop has used this state folder",
-                next_command=f"mv {self.path} {self.path}.newer",
+                next_command=shlex.join(["mv", str(self.path), f"{self.path}.newer"]),
             )
 
     def _version(self, connection: sqlite3.Connection) -> int:
@@ -278,14 +279,14 @@ class Journal:
                 tried,
                 said,
                 cause="the disk is full, the folder is not writable, or another run holds it for long",
-                next_command=f"df {self.path.parent}",
+                next_command=shlex.join(["df", str(self.path.parent)]),
             )
         return UsageError(
             tried,
             said,
             cause="the file is broken; without it, operations under way are found a little later, and what was not "
             "proved counts as proved",
-            next_command=f"mv {self.path} {self.path}.broken",
+            next_command=shlex.join(["mv", str(self.path), f"{self.path}.broken"]),
         )
 
 
