@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workshop.runbook.errors import UsageError
 from workshop.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ _SANDBOX_POLLING = 0.05
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def tools(settings: Settings) -> dict[type, object]:
-    """What steps on the account need, by type."""
+def tools(settings: Settings, remake: str) -> dict[type, object]:
+    """What steps on the account need, by type. `remake` is the command that gives the sandbox new files. Raises
+    UsageError when the one that describes its Azure has been damaged."""
     from workshop.azure.connection import Azure
 
     azure, kubeconfig = settings.azure, settings.kubeconfig
     if settings.target == "azure":
         return {Azure: Azure(azure.subscription, azure.tenant, azure, kubeconfig)}
-    place = _SandboxAzure.read(settings.sandbox_folder)
+    place = _SandboxAzure.read(settings.sandbox_folder / "azure.json", remake)
     return {
         Azure: Azure(
             place.subscription,
@@ -65,13 +67,20 @@ class _SandboxAzure:
     tenant: str = _NOBODY
 
     @classmethod
-    def read(cls, folder: Path) -> _SandboxAzure:
+    def read(cls, file: Path, remake: str) -> _SandboxAzure:
         """While it does not run, one that is good enough to explain with."""
         try:
-            said = json.loads((folder / "azure.json").read_text(encoding="utf-8"))
+            said = json.loads(file.read_text(encoding="utf-8"))
+            return cls(**{name: str(said[name]) for name in ("url", "ca", "token", "subscription", "tenant")})
         except FileNotFoundError:
             return cls()
-        return cls(**{name: str(said[name]) for name in ("url", "ca", "token", "subscription", "tenant")})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise UsageError(
+                "find the sandbox's Azure",
+                f"{file} is damaged",
+                cause="something else has written into the sandbox's folder",
+                next_command=remake,
+            ) from None  # what was read may have the token in it
 
     def get_token(self, *scopes: str, **options: object) -> AccessToken:
         from azure.core.credentials import AccessToken

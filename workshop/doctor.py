@@ -35,7 +35,8 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
-        _account(target.account()) if target.account() else _one("cluster", _cluster("cluster", target.cluster)),
+        *(_account(tools) for tools in (target.account(),) if tools),
+        *(_one("cluster", _cluster("cluster", it.cluster)) for it in (cluster,) if it and not it.kubectl.absent),
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
         *(_mesh(cluster, runbook, command) if cluster else ()),
     )

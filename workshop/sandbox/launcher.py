@@ -6,6 +6,7 @@ Importing this is cheap (standard library only): it is on the path of every comm
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .state import State
+from .state import DamagedError, State
 
 IDLE_SECONDS = 3600
 _START_SECONDS = 30.0
@@ -23,7 +24,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class SandboxError(Exception):
-    """The sandbox did not start or stop; `log` is the end of its log."""
+    """The sandbox did not start or stop, or cannot be found; `log` is the end of its log."""
 
     def __init__(self, message: str, log: str = "") -> None:
         super().__init__(message)
@@ -47,7 +48,7 @@ class Running:
 
 
 def status(folder: Path) -> Running | None:
-    """The folder's sandbox, if it is ready."""
+    """The folder's sandbox, if it is ready. Raises SandboxError for one whose files have been damaged."""
     state = State(folder.absolute())
     return _running(state) if state.locked() else None
 
@@ -55,7 +56,8 @@ def status(folder: Path) -> Running | None:
 def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
     """The folder's sandbox, started unless it is there. Any number of callers get the same one.
 
-    `idle_seconds` without a request from outside end it. Raises SandboxError when it does not get ready.
+    `idle_seconds` without a request from outside end it. Raises SandboxError when it does not get ready, or when
+    one is there whose files have been damaged.
     """
     state = State(folder.absolute())
     started: subprocess.Popen[bytes] | None = None
@@ -75,18 +77,22 @@ def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
 
 
 def stop(folder: Path) -> bool:
-    """End the folder's sandbox and wait until it is gone; False when there was none."""
+    """End the folder's sandbox and wait until it is gone; False when there was none. One whose files have been
+    damaged is ended as well."""
     state = State(folder.absolute())
     deadline = time.monotonic() + _STOP_SECONDS
     asked: int | None = None
     while state.locked():
-        running = _running(state)
+        pid = state.holder()
         late = time.monotonic() > deadline
-        if running is not None and (asked is None or late):
-            _signal(running.pid, signal.SIGKILL if late else signal.SIGTERM)
-            asked = running.pid
+        if pid is not None and (asked is None or late):
+            _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
+            asked = pid
         if time.monotonic() > deadline + _STOP_SECONDS:
-            raise SandboxError("the sandbox did not stop", state.log_tail())
+            said = (
+                f"the sandbox did not stop (fuser -v {shlex.quote(str(state.folder / 'lock'))} names its process)"
+            )
+            raise SandboxError(said, state.log_tail())
         time.sleep(_POLL_SECONDS)
     return asked is not None
 
@@ -115,15 +121,18 @@ def _start(state: State, descriptor: int, idle_seconds: int) -> subprocess.Popen
 
 
 def _running(state: State) -> Running | None:
-    said = state.read_server()
+    try:
+        said = state.read_server()
+    except DamagedError as error:
+        raise SandboxError(str(error)) from error
     if said is None:
         return None
     return Running(
-        pid=int(str(said["pid"])),
-        url=str(said["url"]),
+        pid=said.pid,
+        url=said.url,
         kubeconfig=state.kubeconfig,
         bin=state.bin,
-        started=float(str(said["started"])),
+        started=said.started,
     )
 
 

@@ -50,6 +50,7 @@ def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
         log.error("another sandbox has %s", state.folder)
         return 1
     os.set_inheritable(held, False)
+    state.claim(held)
     _raise_file_limit()
     try:
         uvloop.run(serve(state, idle_seconds))

@@ -2,7 +2,8 @@
 
 Whoever holds the lock of a folder is its sandbox. The lock is the kernel's (flock) and is handed from the
 process that starts a sandbox to the sandbox itself, so there is no moment between the two, and a sandbox that
-was killed leaves nothing to clean up. `server.json` appears when the sandbox is ready.
+was killed leaves nothing to clean up. The lock's file names its process from the beginning, so that it can be
+stopped whatever has become of the other files; `server.json` appears when the sandbox is ready.
 """
 
 from __future__ import annotations
@@ -12,6 +13,23 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+
+class DamagedError(Exception):
+    """A file is not as the sandbox has written it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is damaged")
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a sandbox that is ready says about itself."""
+
+    pid: int
+    url: str
+    started: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,12 @@ class State:
         except BlockingIOError:
             os.close(descriptor)
             return None
+        os.ftruncate(descriptor, 0)  # an earlier holder's name
         return descriptor
+
+    def claim(self, descriptor: int) -> None:
+        """Say in the lock's file that this process is the one that has it."""
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
     def locked(self) -> bool:
         """Whether a sandbox has this folder (or is being started in it)."""
@@ -74,13 +97,20 @@ class State:
         os.close(descriptor)
         return False
 
-    def read_server(self) -> dict[str, object] | None:
-        """What the sandbox says about itself; None until it is ready."""
+    def holder(self) -> int | None:
+        """The process that has the folder; None when its lock's file does not say."""
+        said = (self.folder / "lock").read_text(errors="replace").strip()
+        return int(said) if said.isascii() and said.isdecimal() and int(said) > 1 else None
+
+    def read_server(self) -> Said | None:
+        """None until it is ready. Raises DamagedError."""
         try:
-            said: dict[str, object] = json.loads(self.server.read_text(encoding="utf-8"))
+            said = json.loads(self.server.read_text(encoding="utf-8"))
+            return Said(int(said["pid"]), str(said["url"]), float(said["started"]))
         except FileNotFoundError:
             return None
-        return said
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise DamagedError(self.server) from error
 
     def log_tail(self, lines: int = 20) -> str:
         try:
