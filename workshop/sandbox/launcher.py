@@ -5,6 +5,7 @@ Importing this is cheap (standard library only): it is on the path of every comm
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -83,7 +84,7 @@ def stop(folder: Path) -> bool:
     deadline = time.monotonic() + _STOP_SECONDS
     asked: int | None = None
     while state.locked():
-        pid = state.holder()
+        pid = state.holder() or _told(state)
         late = time.monotonic() > deadline
         if pid is not None and (asked is None or late):
             _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
@@ -95,6 +96,13 @@ def stop(folder: Path) -> bool:
             raise SandboxError(said, state.log_tail())
         time.sleep(_POLL_SECONDS)
     return asked is not None
+
+
+def _told(state: State) -> int | None:
+    """The process as server.json has it: a sandbox of an earlier version does not name itself in the lock's file."""
+    with contextlib.suppress(DamagedError):
+        return said.pid if (said := state.read_server()) else None
+    return None
 
 
 def _start(state: State, descriptor: int, idle_seconds: int) -> subprocess.Popen[bytes]:
