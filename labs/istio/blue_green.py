@@ -17,7 +17,9 @@ COLOURS = (
 
 def colours(shares: tuple[float, ...]) -> ThroughIngress:
     """The proof that blue and green get these shares of the requests from outside."""
-    return through_ingress(Probe("Colours that podinfo says it has", "/podinfo/api/info", COLOURS, shares))
+    return through_ingress(
+        Probe("Colours that podinfo says it has", "/podinfo/api/info", COLOURS, shares, telling='"message": "[^"]*')
+    )
 
 
 LAB = Lab(

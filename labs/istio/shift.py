@@ -21,7 +21,16 @@ VERSIONS = (
 
 def versions(shares: tuple[float, ...]) -> ThroughIngress:
     """The proof that v1 and v2 get these shares of the requests from outside."""
-    return through_ingress(Probe("Versions that say hello", "/hello", VERSIONS, shares, headers=(("Host", HOST),)))
+    return through_ingress(
+        Probe(
+            "Versions that say hello",
+            "/hello",
+            VERSIONS,
+            shares,
+            headers=(("Host", HOST),),
+            telling="version: v[12]",
+        )
+    )
 
 
 HELLOWORLD = WeightedRoute(

@@ -35,11 +35,22 @@ STARS = (
 )
 
 
+STARS_TELL = 'color="(black|red)"|text-(black|red)-500'
+"""What a page shows of it, for grep; v1's pages have neither."""
+
+
 def stars(shares: tuple[float, ...], user: str = "") -> ThroughIngress:
     """The proof that v1, v2 and v3 get these shares of the requests from outside, or of those of one user."""
     of_user = f", logged in as {user}" if user else ""
     return through_ingress(
-        Probe(f"Stars on the product page{of_user}", "/productpage", STARS, shares, login=login(user))
+        Probe(
+            f"Stars on the product page{of_user}",
+            "/productpage",
+            STARS,
+            shares,
+            login=login(user),
+            telling=STARS_TELL,
+        )
     )
 
 

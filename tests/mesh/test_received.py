@@ -30,16 +30,19 @@ def typed(cluster: str) -> tuple[str, ...]:
 
 
 def test_the_log_is_read_in_the_cluster_that_gets_the_copies() -> None:
-    logs = "logs -n apps -l version=v2 -c app --tail=10"
+    logs = 'logs -n apps -l version=v2 -c app --tail=-1 --since=10m | grep -c "probe=$MARK"'
     assert typed("")[-1] == f"kubectl {logs}"
     assert typed("secondary")[-1] == f"kubectl --context blue {logs}"
 
 
 def test_requests_are_sent_to_this_cluster_whose_address_is_read() -> None:
-    *address, send, _ = typed("secondary")
+    *address, wait, send, expected, _ = typed("secondary")
     assert address[-1] == "GATEWAY_URL=$INGRESS_HOST:$INGRESS_PORT"
     assert not any("--context" in command for command in address)
-    assert send == "curl -s -H 'Host: a.example.com' \"http://$GATEWAY_URL/hello?probe=$RANDOM\""
+    curl = "curl -s -o /dev/null -H 'Host: a.example.com' \"http://$GATEWAY_URL/hello?probe=$MARK\""
+    assert send == f"MARK=$RANDOM; for i in $(seq 100); do {curl}; done"
+    assert wait.startswith("sleep 2 ")
+    assert expected.startswith("# expected: about ")
 
 
 @dataclass(frozen=True, slots=True)

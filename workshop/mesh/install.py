@@ -122,7 +122,8 @@ class Install(Step):
             install = fed("istioctl install -y -f /dev/stdin", [operator])
         kinds, selector = marking()
         mark = f"kubectl label {kinds} {selector} {LAB}={run.lab}"
-        commands = ("istioctl x precheck", install, mark, "istioctl version")
+        own = fed("kubectl apply -f -", [_namespace(run)])
+        commands = ("istioctl x precheck", own, install, mark, "istioctl version")
         return Explanation(commands=(*commands, *all_commands(run, self._proofs)))
 
     def explain_undo(self, run: Run) -> Explanation:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 INGRESS = Ingress()
 PARAMETER = "probe"
 """The query's, with the mark as its value."""
+_TYPED = 100
+"""How many requests a person is told to send."""
 
 READINGS = 3
 """For how many readings of the log, as long as the longest of them, no copy may have come."""
@@ -118,11 +120,17 @@ class Mirrored:
         from workshop.kubernetes.elsewhere import typed_for
 
         headers = "".join(f"-H '{name}: {value}' " for name, value in self.headers)
-        send = f'curl -s {headers}"http://$GATEWAY_URL{self.path}?{PARAMETER}=$RANDOM"'
-        logs = " ".join(("kubectl", *self.receiver.words()[:-2], "--tail=10"))
+        send = f'curl -s -o /dev/null {headers}"http://$GATEWAY_URL{self.path}?{PARAMETER}=$MARK"'
+        logs = " ".join(("kubectl", *self.receiver.words()))
         if self.receiver.cluster:
             logs = typed_for(run, self.receiver.cluster, logs)
-        return (*self.ingress.commands(), send, logs)
+        return (
+            *self.ingress.commands(),
+            "sleep 2  # a change has reached all proxies by then",
+            f"MARK=$RANDOM; for i in $(seq {_TYPED}); do {send}; done",
+            f"# expected: about {self.share * _TYPED:.0f} copies of {_TYPED} requests",
+            f'{logs} | grep -c "{PARAMETER}=$MARK"',
+        )
 
     async def _visible(self, run: Run, base_url: str) -> str:
         """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""

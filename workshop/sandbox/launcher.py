@@ -99,7 +99,7 @@ def stop(folder: Path) -> bool:
 
 
 def _told(state: State) -> int | None:
-    """The process as server.json has it: a sandbox of an earlier version does not name itself in the lock's file."""
+    """The process as server.json has it: a sandbox of an earlier version does not name itself in the lock."""
     with contextlib.suppress(DamagedError):
         return said.pid if (said := state.read_server()) else None
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ TRIES = 3
 OTHER = "other answers"
 
 _ROUNDING = 1e-9
+_COUNTED, _TIMED = 100, 10
+"""How many answers a person is told to count, and to wait for where time tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Probe:
     category, or of several, is an error; with a control one of status 200 whose body fits none of them is of the
     category OTHER, of which none is expected, as no slowness explains it. Times are in seconds: `visible_within`
     for the change to arrive, `within` for the measurement as a whole, `request_timeout` for each request.
-    `latencies` asks for the histogram as well.
+    `latencies` asks for the histogram as well. `telling` is an extended regular expression (grep -E) whose first
+    match in an answer shows a person which category it is of; without a match it is the one that has none.
 
     Where time tells answers apart, or may change them, a slow machine must not decide: `control` says how it
     shows. Answers that it may have changed are lost, and what is inconclusive for such reasons is measured again,
@@ -106,6 +110,7 @@ class Probe:
     within: float = 120.0
     latencies: bool = False
     control: Control | None = None
+    telling: str = ""
 
     def __post_init__(self) -> None:
         wrong = self._wrong()
@@ -150,11 +155,24 @@ class Probe:
         return found[0] if len(found) == 1 else None
 
     def commands(self, base_url: str) -> tuple[str, ...]:
-        """What a person types to see one answer."""
+        """What a person types to see it: one answer, or a hundred that are counted; ten times, where time tells."""
         headers = "".join(f"-H '{name}: {value}' " for name, value in self.headers)
-        if self.login is None:
-            return (f"curl -s {headers}{base_url}{self.path}",)
-        return (*self.login.commands(base_url), f"curl -s -b $COOKIES {headers}{base_url}{self.path}")
+        cookies = "" if self.login is None else "-b $COOKIES "
+        curl, url = f"curl -s {cookies}{headers}", f"{base_url}{self.path}"
+        before = () if self.login is None else self.login.commands(base_url)
+        if self.control is not None and any(it.within for it in self.categories):
+            timed = f"{curl}-o /dev/null -w '%{{time_total}} s\\n' {url}"
+            return (*before, *self._expected(), f"for i in $(seq {_TIMED}); do {timed}; done")
+        if not self.telling:
+            return (*before, f"{curl}{url}")
+        told = f"grep -oE {shlex.quote(self.telling)} | head -n 1 | grep . || echo none"
+        counted = f"for i in $(seq {_COUNTED}); do {curl}{url} | {told}; done | sort | uniq -c"
+        return (*before, *self._expected(), counted)
+
+    def _expected(self) -> tuple[str, ...]:
+        shares = zip(self.categories, self.expected, strict=True)
+        said = ", ".join(f"{category.label} {share:.0%}" for category, share in shares if share)
+        return ("sleep 2  # a change has reached all proxies by then", f"# expected: {said}")
 
     async def measure(self, run: Run, base_url: str) -> Verdict:
         """Wait until the change is visible at `base_url` (scheme, host and port), then measure once."""
