@@ -129,10 +129,10 @@ def up(context: Context) -> None:
     _end(_sandbox_tasks().up(context.config))
 
 
-@task
-def down(context: Context) -> None:
+@task(auto_shortflags=False, help={"yes": "Do not ask while a run is on."})
+def down(context: Context, yes: bool = False) -> None:
     """Stop the sandbox; its cluster is gone."""
-    _end(_sandbox_tasks().down(context.config))
+    _end(_sandbox_tasks().down(context.config, yes=yes))
 
 
 @task

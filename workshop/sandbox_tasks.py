@@ -10,7 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 from workshop import invocation
+from workshop.kubernetes.holder import Holder
 from workshop.runbook.errors import UsageError
+from workshop.runbook.folder import FolderLock
 from workshop.target import Target, Use, describe, running_sandbox
 
 if TYPE_CHECKING:
@@ -25,15 +27,38 @@ def up(config: Config) -> int:
     return invocation.worded(act)
 
 
-def down(config: Config) -> int:
+def down(config: Config, *, yes: bool = False) -> int:
+    """Without `yes`, not while a run is on, unless a person says so."""
+
     def act() -> int:
         from workshop.sandbox import launcher
 
-        stopped = launcher.stop(invocation.settings(config).sandbox_folder)
+        settings = invocation.settings(config)
+        if not (yes or _may_end(FolderLock(settings.state_folder, str(Holder.me())))):
+            print("the sandbox goes on")
+            return 0
+        stopped = launcher.stop(settings.sandbox_folder)
         print("the sandbox is stopped" if stopped else "the sandbox was not running")
         return 0
 
     return invocation.worded(act)
+
+
+def _may_end(lock: FolderLock) -> bool:
+    """Raises UsageError while a run is on and there is nobody to ask."""
+    try:
+        lock.refuse_if_held()
+    except UsageError as held:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "stop the sandbox",
+                held.came_back,
+                cause="that run would lose its cluster, and there is no terminal to ask at",
+                next_command=f"{invocation.invoke()} sandbox.down --yes",
+            ) from None
+        print(f"{held.came_back}. It would lose its cluster.")
+        return input("Stop the sandbox all the same? (y/N) ").strip().lower() in ("y", "yes")
+    return True
 
 
 def status(config: Config) -> int:

@@ -60,10 +60,10 @@ class Hold:
                 taken.set_result(None)
                 await self._release.wait()
         except Exception as error:
-            if taken.done():
-                self._on_lost(error)
-            else:
+            if not taken.done():
                 taken.set_exception(error)
+            elif not self._release.is_set():  # a lock that cannot be given back expires: no run fails for that
+                self._on_lost(error)
         finally:
             if not taken.done():
                 taken.cancel()

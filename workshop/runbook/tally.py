@@ -18,6 +18,8 @@ class Tally:
         self._errors: list[Exception] = []
         self.moved = False
         """A stage was reached, so that beginning again would lose it."""
+        self.touched = False
+        """Something was begun to be changed: whatever fails then is no wrong usage any more."""
         self.refusal: Exception | None = None
         """Why the run as a whole could not go on."""
 
@@ -48,8 +50,7 @@ class Tally:
             return self.refusal.exit_status if isinstance(self.refusal, WorkshopError) else 1
         if "failed" in self._outcomes.values():
             usage = self._errors and all(_is_usage(error) for error in self._errors)
-            untouched = "changed" not in self._outcomes.values()
-            return UsageError.exit_status if usage and untouched else WorkshopError.exit_status
+            return UsageError.exit_status if usage and not self.touched else WorkshopError.exit_status
         return 3 if "inconclusive" in self._outcomes.values() else 0
 
     def resume(self, exit_status: int) -> str:
