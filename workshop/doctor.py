@@ -30,7 +30,7 @@ _LOOK_SECONDS = 15.0
 async def examine(target: Target, runbook: Runbook, cluster: Target | None, command: str) -> list[Finding]:
     """In the order in which a run would meet them. `cluster` is where labs of `runbook` run that are not on the
     account, where there is such a place; `command` how Invoke was called."""
-    found = await asyncio.gather(
+    looks = (
         _one("Python", _python()),
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", _istioctl(target.istioctl)),
@@ -40,7 +40,13 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
         *(_mesh(cluster, runbook, command) if cluster else ()),
     )
-    return [finding for findings in found for finding in findings]
+    async with asyncio.TaskGroup() as group:  # which also ends with none of them still under way
+        found = [group.create_task(_awaited(look)) for look in looks]
+    return [finding for task in found for finding in task.result()]
+
+
+async def _awaited(look: Awaitable[list[Finding]]) -> list[Finding]:
+    return await look
 
 
 def _mesh(cluster: Target, runbook: Runbook, command: str) -> Iterator[Awaitable[list[Finding]]]:

@@ -89,8 +89,10 @@ async def test_the_verdict_covers_the_latencies_and_shows_them(share: float, kin
     assert measured.latencies is not None
     assert sum(measured.latencies.counts) == measured.samples == N
     assert (measured.latencies.p99 >= DELAY) == (share > 0)
-    assert titles(heard) == ["delays"]
-    assert heard[-1] == events.Progress("istio.fault", "delays", N, N)
+    first, *again = titles(heard)
+    assert first == "delays"
+    assert all(title.startswith("delays, once more") for title in again)  # on a machine that is busy just now
+    assert heard[-1] == events.Progress("istio.fault", titles(heard)[-1], N, N)
 
 
 async def test_a_fail_says_that_the_control_was_fine() -> None:

@@ -13,7 +13,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,14 +44,16 @@ async def run(
     Raises ToolMissing (with `install_hint` as the next command) and ToolTimeout after `seconds`.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **(environment or {})},
-            process_group=0,
-            preexec_fn=_die_with_parent(),
+        process = await _started(
+            asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, **(environment or {})},
+                process_group=0,
+                preexec_fn=_die_with_parent(),
+            )
         )
     except (FileNotFoundError, PermissionError) as error:
         raise ToolMissing(
@@ -79,6 +81,20 @@ async def run(
             _kill(process)
             await process.wait()
     return Finished(status, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+
+
+async def _started(starting: Coroutine[None, None, asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
+    """A start that is not cut short: asyncio then waits for pipes that it never connects, for ever (seen with Python
+    3.11.7). It takes milliseconds; the process is ended then."""
+    task = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            process = await task
+            _kill(process)
+            await process.wait()
+        raise
 
 
 async def _write(process: asyncio.subprocess.Process, text: str) -> None:

@@ -105,7 +105,7 @@ async def test_httpbin_says_what_it_was_asked(place: Place) -> None:
         ("go-httpbin", {"command": ["go-httpbin", "-log-format=xml"]}),
         ("go-httpbin", {"env": [{"name": "PREFIX", "value": "/x"}]}),
         ("httpbin", {"args": ["-port", "1"]}),
-        ("examples-bookinfo-ratings-v1", {"command": ["node", "ratings.js"]}),
+        ("examples-bookinfo-ratings-v1:1.20.3", {"command": ["node", "ratings.js"]}),
         ("examples-helloworld-v1", {"command": ["gunicorn", "-b", "0.0.0.0:5000", "app:app", "--reload"]}),
         ("examples-helloworld-v1", {"command": ["gunicorn", "-b", "127.0.0.1:5000", "app:app"]}),
         ("examples-helloworld-v1", {"command": ["gunicorn", "-b", "0.0.0.0:5000", "app:app", "-k", "none"]}),
