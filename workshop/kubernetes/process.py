@@ -84,8 +84,8 @@ async def run(
 
 
 async def _started(starting: Coroutine[None, None, asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
-    """A start that is not cut short: asyncio then waits for pipes that it never connects, for ever (seen with Python
-    3.11.7). It takes milliseconds; the process is ended then."""
+    """A start that is not cut short: asyncio then waits for pipes that it never connects, for ever (seen with
+    Python 3.11.7). It takes milliseconds; the process is ended then."""
     task = asyncio.ensure_future(starting)
     try:
         return await asyncio.shield(task)
