@@ -126,7 +126,7 @@ class Mirrored:
             logs = typed_for(run, self.receiver.cluster, logs)
         return (
             *self.ingress.commands(),
-            "sleep 2  # a change has reached all proxies by then",
+            "sleep 2  # mostly enough for a change to reach all proxies",
             f"MARK=$RANDOM; for i in $(seq {_TYPED}); do {send}; done",
             f"# expected: about {self.share * _TYPED:.0f} copies of {_TYPED} requests",
             f'{logs} | grep -c "{PARAMETER}=$MARK"',

@@ -87,7 +87,7 @@ class Probe:
     category OTHER, of which none is expected, as no slowness explains it. Times are in seconds: `visible_within`
     for the change to arrive, `within` for the measurement as a whole, `request_timeout` for each request.
     `latencies` asks for the histogram as well. `telling` is an extended regular expression (grep -E) whose first
-    match in an answer shows a person which category it is of; without a match it is the one that has none.
+    match in an answer shows a person which category it is of; one without a match shows as its HTTP status.
 
     Where time tells answers apart, or may change them, a slow machine must not decide: `control` says how it
     shows. Answers that it may have changed are lost, and what is inconclusive for such reasons is measured again,
@@ -165,14 +165,16 @@ class Probe:
             return (*before, *self._expected(), f"for i in $(seq {_TIMED}); do {timed}; done")
         if not self.telling:
             return (*before, f"{curl}{url}")
-        told = f"grep -oE {shlex.quote(self.telling)} | head -n 1 | grep . || echo none"
-        counted = f"for i in $(seq {_COUNTED}); do {curl}{url} | {told}; done | sort | uniq -c"
+        told = f"grep -oE {shlex.quote(f'{self.telling}|HTTP [0-9]+')} | head -n 1"
+        one = f"{curl}-w 'HTTP %{{http_code}}' {url}"
+        counted = f"for i in $(seq {_COUNTED}); do {one} | {told}; done | sort | uniq -c"
         return (*before, *self._expected(), counted)
 
     def _expected(self) -> tuple[str, ...]:
+        """A line a share: a comment that is wrapped does not go on in a shell."""
         shares = zip(self.categories, self.expected, strict=True)
-        said = ", ".join(f"{category.label} {share:.0%}" for category, share in shares if share)
-        return ("sleep 2  # a change has reached all proxies by then", f"# expected: {said}")
+        said = (f"# expected: {share:.0%} {category.label}" for category, share in shares if share)
+        return ("sleep 2  # mostly enough for a change to reach all proxies", *said)
 
     async def measure(self, run: Run, base_url: str) -> Verdict:
         """Wait until the change is visible at `base_url` (scheme, host and port), then measure once."""
