@@ -67,7 +67,7 @@ def status(config: Config) -> int:
     def act() -> int:
         running = running_sandbox(invocation.settings(config).sandbox_folder, invocation.invoke())
         if running is None:
-            print("the sandbox is not running (invoke sandbox.up starts it)")
+            print(f"the sandbox is not running ({invocation.invoke()} sandbox.up starts it)")
             return 1
         minutes = (time.time() - running.started) / 60
         print(f"the sandbox runs at {running.url} (process {running.pid}, for {minutes:.0f} min)")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -255,13 +256,20 @@ def from_config(config: Mapping[str, Any]) -> Settings:
             "read the settings",
             "target is cluster, but cluster.context names no context",
             cause="the profile does not say which cluster the workshop may work on",
-            next_command="kubectl config get-contexts",
+            next_command=_contexts(settings),
         )
     if settings.target == "cluster" and settings.cluster.secondary == settings.cluster.context:
         raise UsageError(
             "read the settings",
             f"cluster.secondary is {settings.cluster.secondary!r}, as cluster.context is",
             cause="the secondary is another cluster, or none",
-            next_command="kubectl config get-contexts",
+            next_command=_contexts(settings),
         )
     return settings
+
+
+def _contexts(settings: Settings) -> str:
+    """The command that lists what `cluster.context` may name."""
+    named = settings.cluster.kubeconfig
+    where = [f"--kubeconfig={Path(named).expanduser().absolute()}"] if named else []
+    return shlex.join(["kubectl", *where, "config", "get-contexts"])

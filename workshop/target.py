@@ -317,7 +317,7 @@ def _kubeconfig(settings: Settings) -> Path:
             cause="the workshop works on one",
             next_command="set cluster.kubeconfig in the profile",
         )
-    path = Path(named).expanduser()
+    path = Path(named).expanduser().absolute()
     if not path.is_file():
         raise UsageError(
             "find the kubeconfig",

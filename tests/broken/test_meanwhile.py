@@ -170,7 +170,7 @@ def _in(obj: dict[str, Any], name: str) -> dict[str, Any]:
 
 def release(kubectl: Kubectl, name: str) -> str:
     patch = """-p '{"metadata":{"finalizers":null}}'"""
-    return f"kubectl --context={kubectl.context} patch configmap held -n {name} --type=merge {patch}"
+    return kubectl.typed(f"kubectl patch configmap held -n {name} --type=merge {patch}")
 
 
 async def test_a_finalizer_keeps_a_namespace_terminating_when_it_is_taken_back(

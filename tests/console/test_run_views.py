@@ -37,7 +37,9 @@ def test_a_log_says_the_same_as_a_terminal(width: int) -> None:
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """But those that are copied into a shell: a break in one would be copied too."""
     lines = bare(live(whole_run(), width, echo=True)).splitlines()
+    lines = [line for line in lines if not line.lstrip().startswith(("next  ", "go on with  "))]
     assert max(cell_len(line) for line in lines) <= width
     assert all(line.rstrip() for line in lines if "changed" in line)
 

@@ -91,8 +91,9 @@ async def test_credentials_that_are_not_accepted(kubectl: Kubectl, tmp_path: Pat
     content = yaml.safe_load(kubectl.kubeconfig.read_text())
     content["users"][0]["user"] = {"token": "wrong"}
     kubeconfig.write_text(yaml.safe_dump(content))
+    stranger = replace(kubectl, kubeconfig=kubeconfig)
     with pytest.raises(KubectlError) as failed:
-        await replace(kubectl, kubeconfig=kubeconfig).get_items("pods")
+        await stranger.get_items("pods")
     assert failed.value.reason == "Unauthorized"
-    assert failed.value.next_command == "kubectl --context=primary auth whoami"
+    assert failed.value.next_command == stranger.typed("kubectl auth whoami")
     assert "wrong" not in str(failed.value)

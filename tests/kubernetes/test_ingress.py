@@ -71,7 +71,7 @@ async def test_a_load_balancer_without_an_address_is_waited_for(kubectl: Kubectl
     with pytest.raises(WorkshopError) as failed:
         await Recorded(kubectl).observe(Ingress(namespace, "entry", seconds=0.2))
     assert "<pending>" in failed.value.came_back
-    assert failed.value.next_command == f"kubectl describe service entry -n {namespace}"
+    assert failed.value.next_command == kubectl.typed(f"kubectl describe service entry -n {namespace}")
 
 
 async def test_a_port_that_is_not_there_is_named(kubectl: Kubectl, namespace: str) -> None:

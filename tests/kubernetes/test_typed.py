@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 from workshop.kubernetes.manifests import parse
-from workshop.kubernetes.typed import fed, restarted, rolled_out, with_context
+from workshop.kubernetes.pasted import with_context
+from workshop.kubernetes.typed import fed, restarted, rolled_out
 
 
 def entry(address: str) -> dict[str, object]:

@@ -8,15 +8,19 @@ worker threads (`shared/real/README.md`), in the counters that are in
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labs.istio.breaking import expectations
 from tests.kubernetes.runs import Recorded
+from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import breaker
 from workshop.mesh.breaker import Ejects, Expected, Loads, Target
+from workshop.mesh.download import Release
 from workshop.mesh.fortio import Fortio, Load
+from workshop.mesh.istioctl import Istioctl
 from workshop.mesh.proxy_stats import Destination
 from workshop.runbook.model import Verdict
 from workshop.runbook.run import Run
@@ -94,10 +98,12 @@ class Scripted(Target):
 
 
 LIMITED = expectations(1, 1, 1)
+KUBECTL = Kubectl(Path("/bin/kubectl"), Path("/there/kubeconfig"), "primary", Path("/there/cache"))
+ISTIOCTL = Istioctl("1.31.1", Release("http://127.0.0.1:9", Path("/there")), KUBECTL.kubeconfig, "primary")
 
 
 async def proved(script: Script, expected: tuple[Expected, ...] = LIMITED) -> tuple[Verdict, Recorded]:
-    run = Recorded()
+    run = Recorded(KUBECTL, ISTIOCTL)
     return await Loads(script.target(), "/get", expected).prove(run), run
 
 
@@ -128,7 +134,7 @@ async def test_several_worker_threads_and_the_ejection_they_bring_are_named_and_
         "likeliest cause: the proxy of deploy/fortio runs 2 worker threads, each with a connection of its own, and "
         "httpbin's own sidecar, which has the same limits, refused one: the annotation proxy.istio.io/config of "
         "deploy/fortio's pods lacks `concurrency: 1`; "
-        "next: kubectl get deploy/fortio -n primary -o yaml | grep -A4 proxy.istio.io/config"
+        "next: " + KUBECTL.typed("kubectl get deploy/fortio -n primary -o yaml | grep -A4 proxy.istio.io/config")
     )
 
 
@@ -138,7 +144,7 @@ async def test_a_pod_that_erred_by_itself_is_waited_for_and_measured_again() -> 
     assert verdict.kind == "pass"
     (told,) = run.told
     assert "likeliest cause: a busy machine" in told
-    assert "istioctl proxy-config endpoints deploy/fortio -n primary | grep httpbin" in told
+    assert ISTIOCTL.typed("istioctl proxy-config endpoints deploy/fortio -n primary | grep httpbin") in told
     assert told.endswith("; measured again (2 of 3)")
 
 
@@ -214,7 +220,7 @@ UNLIMITED = (Expected(3, 100, all=True),)
 
 async def test_an_ejected_pod_s_load_without_an_answer_is_inconclusive() -> None:
     script = Script([(load(0, 99, 1), counted(unhealthy=99, ejected=1))])
-    verdict = await Ejects(script.target(), "/get").prove(Recorded())
+    verdict = await Ejects(script.target(), "/get").prove(Recorded(KUBECTL, ISTIOCTL))
     assert (verdict.kind, verdict.reason) == (
         "inconclusive",
         "1 of 100 requests had no answer, as on a busy machine",

@@ -38,6 +38,12 @@ class Commands:
             yield _typed(command)
 
 
+def unbroken(*parts: str | Text | tuple[str, str]) -> RenderableType:
+    """A line that no break is put into, but by the terminal, whose breaks are not copied."""
+    # In a group: a console that is given text itself may break it.
+    return Group(Text.assemble(*parts, no_wrap=True, overflow="ignore"))
+
+
 def _typed(command: str) -> RenderableType:
     line, newline, document = command.partition("\n")
     text = Text.assemble((_PROMPT, "dim"), (_broken(line), "blue"), no_wrap=True, overflow="ignore")

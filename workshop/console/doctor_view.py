@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workshop.console import words
+from workshop.console.commands import unbroken
 from workshop.console.lines import Lines
 from workshop.runbook.diagnosis import Finding
 
@@ -31,7 +32,7 @@ def doctor_lines(target: str, findings: Sequence[Finding], lines: Lines) -> Iter
         if finding.next_command and finding.state != "ok":
             # Outside the table, which would break it in a log as well: it is for copying.
             indent = " " * (_SIGN + _STATE + names + 3 * _GAP)
-            yield Text.assemble(indent, (finding.next_command, "bold cyan"))
+            yield unbroken(indent, (finding.next_command, "bold cyan"))
     yield Text()
     yield _summary(findings, signs)
 

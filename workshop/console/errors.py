@@ -7,21 +7,26 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from workshop.console.commands import unbroken
 from workshop.runbook.errors import WorkshopError
 
+_LABEL = len("came back")
 _DEFECT = "a defect in the workshop, not something you did; -d shows where"
 
 
 def error_lines(error: BaseException, *, debug: bool) -> RenderableType:
     """A traceback only with `debug`."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=_LABEL)
     table.add_column(overflow="fold")
     for label, text, style in _rows(error):
         table.add_row(label, Text(text, style))
+    lines: list[RenderableType] = [table]
+    if isinstance(error, WorkshopError) and (following := error.next_command.strip()):
+        lines.append(unbroken((f"{'next':{_LABEL}}  ", "dim"), (following, "bold cyan")))
     if not debug:
-        return table
-    return Group(table, Padding(Text(_trace(error), "dim"), (1, 0)))
+        return Group(*lines)
+    return Group(*lines, Padding(Text(_trace(error), "dim"), (1, 0)))
 
 
 def _rows(error: BaseException) -> list[tuple[str, str, str]]:
@@ -30,7 +35,6 @@ def _rows(error: BaseException) -> list[tuple[str, str, str]]:
             ("tried", error.tried, ""),
             ("came back", error.came_back, "red"),
             ("likely", error.cause, ""),
-            ("next", error.next_command, "bold cyan"),
         ]
     else:
         said = str(error)

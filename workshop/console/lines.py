@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from rich.cells import cell_len, split_text
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from workshop.console import words
 from workshop.console.bars import verdict_lines
+from workshop.console.commands import unbroken
 from workshop.console.errors import error_lines
 from workshop.console.words import Glyphs
 from workshop.runbook import events
@@ -134,7 +136,7 @@ class Lines:
 
     def below(self, block: RenderableType) -> RenderableType:
         """What belongs to the step's line above it."""
-        return Padding(block, (0, 0, 0, INDENT), expand=False)
+        return _Below(block)
 
     def beside(self, line: Text) -> RenderableType:
         """The same in the column of the titles, for what is short and passes."""
@@ -193,7 +195,7 @@ class Lines:
         line.append(f"  {words.duration(event.seconds)}", "bold")
         lines.append(line)
         if event.resume:
-            lines.append(Text.assemble(("  go on with  ", "dim"), (event.resume, "bold cyan")))
+            lines.append(unbroken(("  go on with  ", "dim"), (event.resume, "bold cyan")))
         return Group(*lines)
 
     def _counts(self, counts: dict[Outcome, int]) -> Text:
@@ -215,6 +217,20 @@ class _AsTold:
             while rest:
                 more, rest = split_text(rest, options.max_width - _HANGING)
                 yield Text(" " * _HANGING + more, "dim", no_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """Further in, as Padding does it, but without cutting off what is not to be broken."""
+
+    block: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = options.update(width=max(1, options.max_width - INDENT))
+        for line in Segment.split_lines(console.render(self.block, room)):
+            yield Segment(" " * INDENT)
+            yield from line
+            yield Segment.line()
 
 
 def _wide(table: Table, width: int) -> Table:

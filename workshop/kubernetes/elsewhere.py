@@ -14,7 +14,7 @@ Where a target has no such cluster, the steps are left out.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,7 @@ def elsewhere(run: Run, cluster: str) -> Run | None:
 
 def typed_for(run: Run, cluster: str, command: str) -> str:
     """A command as a person types it for that cluster; as it is where the target has none of that name."""
-    from workshop.kubernetes.typed import with_context
+    from workshop.kubernetes.pasted import with_context
 
     other = run.use(Others).clusters.get(cluster)
     return with_context(command, other.context) if other else command
@@ -153,28 +153,20 @@ class On(Given):
         return elsewhere(run, self.cluster)
 
     async def check(self, run: Run) -> Check:
-        with self._named(run):
-            return self._told(await super().check(run))
+        return self._told(await super().check(run))
 
     async def apply(self, run: Run) -> None:
-        with self._named(run):
-            if await self._lock(run, destroys=False) and (await super().check(run)).converged:
-                return
-            await super().apply(run)
-
-    async def verify(self, run: Run) -> Verdict | None:
-        with self._named(run):
-            return await super().verify(run)
+        if await self._lock(run, destroys=False) and (await super().check(run)).converged:
+            return
+        await super().apply(run)
 
     async def check_undo(self, run: Run) -> Check:
-        with self._named(run):
-            return self._told(await super().check_undo(run))
+        return self._told(await super().check_undo(run))
 
     async def undo(self, run: Run) -> None:
-        with self._named(run):
-            if await self._lock(run, destroys=True) and (await super().check_undo(run)).converged:
-                return
-            await super().undo(run)
+        if await self._lock(run, destroys=True) and (await super().check_undo(run)).converged:
+            return
+        await super().undo(run)
 
     def explain(self, run: Run) -> Explanation:
         return self._typed(super().explain(run), run)
@@ -197,19 +189,5 @@ class On(Given):
         return replace(difference, subject=f"{self.cluster}: {difference.subject}")
 
     def _typed(self, explanation: Explanation, run: Run) -> Explanation:
-        commands = tuple(self._for_it(command, run) for command in explanation.commands)
+        commands = tuple(typed_for(run, self.cluster, command) for command in explanation.commands)
         return replace(explanation, commands=commands)
-
-    @contextlib.contextmanager
-    def _named(self, run: Run) -> Iterator[None]:
-        """What an error says to type next is to be typed for this cluster."""
-        from workshop.runbook.errors import WorkshopError
-
-        try:
-            yield
-        except WorkshopError as error:
-            error.next_command = self._for_it(error.next_command, run)
-            raise
-
-    def _for_it(self, command: str, run: Run) -> str:
-        return typed_for(run, self.cluster, command)

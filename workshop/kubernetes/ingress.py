@@ -48,7 +48,7 @@ class Ingress:
             missing,
             seconds=self.seconds,
             every=0.1,
-            next_command=f"kubectl describe service {self.service} -n {self.namespace}",
+            next_command=kubectl.typed(f"kubectl describe service {self.service} -n {self.namespace}"),
         )
         return found[0]
 
@@ -113,7 +113,9 @@ class Address:
             raise WorkshopError(
                 f"find the address of {ingress.namespace}/{ingress.service}",
                 f"still missing: {entry}",
-                next_command=f"kubectl get service {ingress.service} -n {ingress.namespace}",
+                next_command=run.use(Kubectl).typed(
+                    f"kubectl get service {ingress.service} -n {ingress.namespace}"
+                ),
             )
         host, port = entry
         return host or await _node_address(Kubectl.of(run)), port

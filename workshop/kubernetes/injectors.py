@@ -41,15 +41,14 @@ async def not_injected(kubectl: Kubectl, pod: Object) -> tuple[str, str]:
     found = await kubectl.get_items("mutatingwebhookconfigurations.admissionregistration.k8s.io,namespaces")
     configurations = [obj for obj in found if obj["kind"] == "MutatingWebhookConfiguration"]
     namespaces = [obj for obj in found if obj["kind"] == "Namespace" and obj["metadata"]["name"] == name]
-    typed = f"kubectl --context={kubectl.context}"
     if not any(injects(configurations, namespace, pod) for namespace in namespaces):
         why = (
             f"the injector is missing: no MutatingWebhookConfiguration asks for new pods of namespace {name}, "
             "because it was deleted or the namespace lacks its label"
         )
-        return why, f"{typed} get mutatingwebhookconfigurations"
+        return why, kubectl.typed("kubectl get mutatingwebhookconfigurations")
     why = f"the injector was missing, or not asked, when this pod of namespace {name} was created"
-    return why, f"{typed} rollout restart deployment -n {name}"
+    return why, kubectl.typed(f"kubectl rollout restart deployment -n {name}")
 
 
 def _labels(obj: Object) -> Mapping[str, str]:

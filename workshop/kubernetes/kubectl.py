@@ -33,6 +33,7 @@ from workshop.kubernetes.errors import (
     contexts_in,
     reason_of,
 )
+from workshop.kubernetes.pasted import pasted
 from workshop.runbook import events
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Kubectl:
     def of(cls, run: Run) -> Kubectl:
         """The target's kubectl, with each command shown as an event of `run`."""
         return replace(run.use(cls), echo=lambda argv, stdin: run.emit(events.Command(run.lab, argv, stdin)))
+
+    def typed(self, command: str) -> str:
+        """What a person types next: "kubectl get pods" for this cluster, in whatever shell it is pasted into."""
+        return pasted(command, "kubectl", str(self.binary), self.kubeconfig, self.context)
 
     async def call(self, *args: str, stdin: str = "", seconds: float = 30.0) -> str:
         """stdout of `kubectl <args>`. Raises KubectlError, ToolMissing, ToolTimeout."""
@@ -183,7 +188,6 @@ class Kubectl:
 
     def _error(self, args: Sequence[str], finished: process.Finished) -> KubectlError:
         reason = reason_of(finished.stderr)
-        typed = command_line(("kubectl", f"--context={self.context}"))
         config = ("kubectl", f"--kubeconfig={self.kubeconfig}", "config")
         cause, following = "", ""
         if reason == "NoContext":
@@ -195,23 +199,23 @@ class Kubectl:
             following = self.remake_hint or f"{command_line(config)} view"
         elif reason == "Unreachable":
             cause = "the cluster is not running, or this machine cannot reach it"
-            following = self.start_hint or f"{typed} cluster-info"
+            following = self.start_hint or self.typed("kubectl cluster-info")
         elif reason == "Unauthorized":
             cause = "the credentials in the kubeconfig are not (or no longer) accepted by this cluster"
-            following = f"{typed} auth whoami"
+            following = self.typed("kubectl auth whoami")
         elif reason == "Forbidden":
             cause = "this user may not do that in this cluster"
-            following = f"{typed} auth can-i --list"
+            following = self.typed("kubectl auth can-i --list")
         elif reason == "NotServed":
             cause = "the cluster has no such kind; what brings it is not installed"
-            following = f"{typed} api-resources"
+            following = self.typed("kubectl api-resources")
         elif reason == WEBHOOK_FAILED:
             cause = "what a webhook asks does not answer: its Service is not there, or no pod of it is ready"
             service = re.search(r"https?://[\w-]+\.([\w-]+)\.svc", finished.stderr)
-            following = f"{typed} get services,pods -n {service[1]}" if service else f"{typed} get services,pods -A"
+            following = self.typed(f"kubectl get services,pods {f'-n {service[1]}' if service else '-A'}")
         elif reason == "NotFound":
             cause = "it is not there, or no longer"
-            following = f"{typed} get all -A"
+            following = self.typed("kubectl get all -A")
         return KubectlError(
             command_line(("kubectl", *args)),
             finished.stderr or finished.stdout,

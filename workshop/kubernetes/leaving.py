@@ -80,9 +80,7 @@ def _of(kubectl: Kubectl, holder: Object) -> HeldUp:
     resource = f"{holder['kind'].lower()}.{holder['apiVersion'].rpartition('/')[0]}".rstrip(".")
     return HeldUp(
         f"{name_of(holder)} has the {one}: whoever put it there has not cleaned up yet, or is not there any more",
-        command_line(
-            ("kubectl", f"--context={kubectl.context}", "patch", resource, metadata["name"], *where, *patch)
-        ),
+        kubectl.typed(command_line(("kubectl", "patch", resource, metadata["name"], *where, *patch))),
     )
 
 

@@ -37,7 +37,7 @@ async def refuse_if_changed(run: Run, objects: Sequence[Object], said: str) -> N
             "see the effect of what was applied",
             "; ".join(found),
             cause=f"somebody else works on this cluster, and what was measured means nothing ({said})",
-            next_command=f"invoke lab.{run.lab}",
+            next_command=f"{run.program} lab.{run.lab}",
         )
 
 

@@ -111,7 +111,7 @@ class ExecCheck:
             missing,
             seconds=self.seconds,
             every=0.2,
-            next_command=self.commands(run)[0],
+            next_command=kubectl.typed(self.commands(run)[0]),
         )
         return Verdict("pass", f"{self.workload} got: {found[0]}")
 

@@ -171,5 +171,5 @@ async def wait(run: Run, kubectl: Kubectl, wanted: Mapping[tuple[str, str], str]
             still,
             seconds=seconds,
             every=0.1,
-            next_command=f"kubectl --context={kubectl.context} get pods -n {namespaces[0]}",
+            next_command=kubectl.typed(f"kubectl get pods -n {namespaces[0]}"),
         )

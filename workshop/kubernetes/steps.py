@@ -69,7 +69,7 @@ class Choice:
             raise UsageError(
                 f"use --{self.option} {given}",
                 f"it is one of {', '.join(self.values)}",
-                next_command=f"invoke lab.{run.lab} --{self.option} {self.values[0]}",
+                next_command=f"{run.program} lab.{run.lab} --{self.option} {self.values[0]}",
             )
         return str(given)
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_TOOL = re.compile(r"(^|\$\()(kubectl|istioctl) (?!--context)")
 _EXPANDED = re.compile(r"[\\$`]")
 """What a shell reads as more than a sign in a here-document, unless its word is quoted."""
 
@@ -57,13 +56,6 @@ def rolled_out(objects: Iterable[Object]) -> Iterator[str]:
     """Wait until those that are Deployments are available."""
     for obj in _deployments(objects):
         yield f"kubectl rollout status -n {obj['metadata']['namespace']} deployment/{obj['metadata']['name']}"
-
-
-def with_context(command: str, context: str) -> str:
-    """`kubectl ...` or `istioctl ...` as it is typed for a context that is not the current one, also where what it
-    prints is put into a variable."""
-    line, newline, document = command.partition("\n")
-    return _TOOL.sub(rf"\g<0>--context {context} ", line) + newline + document
 
 
 def _deployments(objects: Iterable[Object]) -> Iterator[Object]:

@@ -53,6 +53,8 @@ class PutsRight(Step):
         await self._step.apply(run)
 
     async def verify(self, run: Run) -> Verdict | None:
+        from workshop.mesh.istioctl import Istioctl
+
         async def still_there() -> str:
             return ", ".join(message.origin for message in await self._found(run))
 
@@ -61,7 +63,7 @@ class PutsRight(Step):
             still_there,
             seconds=self._seconds,
             every=0.2,
-            next_command=f"istioctl analyze -n {self._namespace}",
+            next_command=run.use(Istioctl).typed(f"istioctl analyze -n {self._namespace}"),
         )
         where = ", ".join(message.origin for message in self._before)
         said = f"{self._code} is gone: it was found at {where}" if where else f"{self._code} is not found"

@@ -81,6 +81,8 @@ class HasLimits:
     seconds: float = EJECTED
 
     async def prove(self, run: Run) -> None:
+        from workshop.kubernetes.kubectl import Kubectl
+
         async def missing() -> str:
             found = await self._found(run)
             if found != self.limits:
@@ -93,7 +95,7 @@ class HasLimits:
             missing,
             seconds=self.seconds,
             every=0.1,
-            next_command=self.commands(run)[0],
+            next_command=run.use(Kubectl).typed(self.commands(run)[0]),
         )
 
     def commands(self, run: Run) -> tuple[str, ...]:
@@ -174,6 +176,9 @@ class Loads:
         which has the same limits, refuses what is too much: an error in its client's eyes. Where it runs one, the
         pod has erred by itself, as it may on a machine that is too slow for it.
         """
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.mesh.istioctl import Istioctl
+
         if not since.ejections:
             return None
         target, client = self.target, self.target.client
@@ -190,10 +195,10 @@ class Loads:
                 f"one: the annotation {ANNOTATION} of {client.workload}'s pods lacks `concurrency: 1`"
             )
             look = f"kubectl get {client.workload} -n {client.namespace} -o yaml | grep -A4 {ANNOTATION}"
-            return Verdict("fail", f"{seen}; {why}; next: {look}")
+            return Verdict("fail", f"{seen}; {why}; next: {run.use(Kubectl).typed(look)}")
         why = "likeliest cause: a busy machine, on which it could not answer in time"
         look = f"istioctl proxy-config endpoints {client.workload} -n {client.namespace} | grep {target.service}"
-        return Verdict("inconclusive", f"{seen}; {why}; next: {look}")
+        return Verdict("inconclusive", f"{seen}; {why}; next: {run.use(Istioctl).typed(look)}")
 
     async def _back(self, run: Run) -> bool:
         """Whether no pod is ejected any more, which is waited for. A second time it is away for twice as long."""
@@ -244,6 +249,7 @@ class Ejects:
     calls: int = 100
 
     async def prove(self, run: Run) -> Verdict:
+        from workshop.kubernetes.kubectl import Kubectl
         from workshop.traffic.claims import judge_all
 
         status = await self.target.client.curl(run, self.target.url("/status/500"))
@@ -254,7 +260,10 @@ class Ejects:
             return "" if (await self.target.counted(run)).ejected else "an ejection in the proxy's statistics"
 
         await run.wait(
-            f"{self.target.service} to be ejected", missing, seconds=30.0, next_command=self.commands(run)[-1]
+            f"{self.target.service} to be ejected",
+            missing,
+            seconds=30.0,
+            next_command=run.use(Kubectl).typed(self.commands(run)[-1]),
         )
         before = await self.target.counted(run)
         load = await self.target.client.load(run, self.target.url(self.path), connections=1, calls=self.calls)

@@ -10,6 +10,7 @@ that is late leaves calls out, when asked to (`skips`: fortio's `-nocatchup`).
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,8 @@ class Fortio:
 
         words = self._load(url, connections, calls, per_second, skips)
         seconds = 60.0 + (calls / per_second if per_second else 0.0)
-        done = await Kubectl.of(run).exec(
-            self.namespace, self.workload, words, container=self.container, seconds=seconds
-        )
+        kubectl = Kubectl.of(run)
+        done = await kubectl.exec(self.namespace, self.workload, words, container=self.container, seconds=seconds)
         try:
             return parse(done.stdout)
         except ValueError as error:
@@ -65,7 +65,7 @@ class Fortio:
             raise WorkshopError(
                 f"load {url} with fortio",
                 f"exit status {done.status}: {said[-1] if said else error}",
-                next_command=self.typed(words),
+                next_command=kubectl.typed(self.typed(words)),
             ) from error
 
     async def curl(self, run: Run, url: str) -> int:
@@ -73,19 +73,20 @@ class Fortio:
         from workshop.kubernetes.kubectl import Kubectl
 
         words = ("fortio", "curl", "-quiet", "-curl-stdout-headers", url)
-        done = await Kubectl.of(run).exec(self.namespace, self.workload, words, container=self.container)
+        kubectl = Kubectl.of(run)
+        done = await kubectl.exec(self.namespace, self.workload, words, container=self.container)
         first = done.stdout.partition("\n")[0].split()
         if len(first) < 2 or not first[0].startswith("HTTP/") or not first[1].isdigit():
             said = done.stderr.strip().splitlines()
             raise WorkshopError(
                 f"call {url} with fortio",
                 said[-1] if said else f"exit status {done.status}",
-                next_command=self.typed(words),
+                next_command=kubectl.typed(self.typed(words)),
             )
         return int(first[1])
 
     def typed(self, words: tuple[str, ...]) -> str:
-        return f"kubectl exec -n {self.namespace} {self.workload} -c {self.container} -- {' '.join(words)}"
+        return f"kubectl exec -n {self.namespace} {self.workload} -c {self.container} -- {shlex.join(words)}"
 
     def typed_load(
         self, url: str, *, connections: int, calls: int, per_second: int = 0, skips: bool = False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes import process
 from workshop.kubernetes.errors import command_line, without_log_lines
+from workshop.kubernetes.pasted import pasted
 from workshop.mesh.download import Release
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
@@ -75,6 +76,11 @@ class Istioctl:
         """The target's istioctl, with each command shown as an event of `run`."""
         return replace(run.use(cls), echo=lambda argv, stdin: run.emit(events.Command(run.lab, argv, stdin)))
 
+    def typed(self, command: str) -> str:
+        """What a person types next: "istioctl analyze" for this cluster, in whatever shell it is pasted into."""
+        known = self._found.get("binary") or self.candidates[0]
+        return pasted(command, "istioctl", known, self.kubeconfig, self.context)
+
     async def binary(self) -> str:
         """The istioctl of the pinned version; downloads it when none of the candidates is. Raises WorkshopError."""
         if "binary" not in self._found:
@@ -126,7 +132,9 @@ class Istioctl:
                 command_line(("istioctl", *args)),
                 finished.stderr or finished.stdout,
                 finished.status,
-                next_command=f"kubectl --context={self.context} get pods -n istio-system",
+                next_command=pasted(
+                    "kubectl get pods -n istio-system", "kubectl", "", self.kubeconfig, self.context
+                ),
             )
         return finished.stdout
 

@@ -84,14 +84,14 @@ class GuardedRoute(WeightedRoute):
             raise UsageError(
                 "use --promote and --weights together",
                 "each says where to go",
-                next_command=f"invoke lab.{run.lab} --promote {shlex.quote(str(given))}",
+                next_command=f"{run.program} lab.{run.lab} --promote {shlex.quote(str(given))}",
             )
         if self.promotion.candidate(str(given)) is None:
             names = [one.subset for one in self.promotion.candidates]
             raise UsageError(
                 f"use --promote {shlex.quote(str(given))}",
                 f"it is one of {', '.join(names)}",
-                next_command=f"invoke lab.{run.lab} --promote {names[0]}",
+                next_command=f"{run.program} lab.{run.lab} --promote {names[0]}",
             )
         return f"{_ASKED}{given}"
 

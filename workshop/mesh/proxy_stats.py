@@ -135,7 +135,6 @@ async def read(run: Run, *, namespace: str, workload: str, filter: str = INCLUDE
     Raises WorkshopError when the proxy keeps no such statistics, and KubectlError when there is no such proxy.
     """
     path = f"stats/prometheus?filter={quote(filter)}"
-    typed = _typed(namespace, workload, path)
     stats = parse(await _get(run, namespace, workload, path))
     if not stats.destinations:
         raise WorkshopError(
@@ -143,7 +142,7 @@ async def read(run: Run, *, namespace: str, workload: str, filter: str = INCLUDE
             f"it has none of destinations that {filter!r} is found in",
             cause=f"its pods' annotation {ANNOTATION} lacks {SETTING}, which they need from their start on; "
             "without it Istio's proxies keep none",
-            next_command=typed,
+            next_command=_typed(run, namespace, workload, path),
         )
     return stats
 
@@ -158,7 +157,7 @@ async def worker_threads(run: Run, *, namespace: str, workload: str) -> int:
         raise WorkshopError(
             f"read how many worker threads {workload}'s proxy runs",
             f"no server.concurrency in {said.strip()!r}",
-            next_command=_typed(namespace, workload, path),
+            next_command=_typed(run, namespace, workload, path),
         )
     return int(found[1])
 
@@ -168,13 +167,14 @@ async def _get(run: Run, namespace: str, workload: str, path: str) -> str:
     command = ("pilot-agent", "request", "GET", path)
     done = await Kubectl.of(run).exec(namespace, workload, command, container=CONTAINER)
     if done.status != 0:
-        typed = _typed(namespace, workload, path)
+        typed = _typed(run, namespace, workload, path)
         raise WorkshopError(f"read the statistics of {workload}'s proxy", done.stderr.strip(), next_command=typed)
     return done.stdout
 
 
-def _typed(namespace: str, workload: str, path: str) -> str:
-    return f"kubectl exec -n {namespace} {workload} -c {CONTAINER} -- pilot-agent request GET '{path}'"
+def _typed(run: Run, namespace: str, workload: str, path: str) -> str:
+    asked = f"kubectl exec -n {namespace} {workload} -c {CONTAINER} -- pilot-agent request GET '{path}'"
+    return run.use(Kubectl).typed(asked)
 
 
 def parse(exposition: str) -> Stats:

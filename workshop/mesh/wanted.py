@@ -89,6 +89,6 @@ async def look(row: str, runbook: Runbook, run: Run, cluster: str = "") -> Findi
             row,
             "warn",
             f"{said}: {short}. Add a node, or run only some labs",
-            f"kubectl --context={kubectl.context} describe nodes",
+            kubectl.typed("kubectl describe nodes"),
         )
     return Finding(row, "ok", said)

@@ -36,7 +36,8 @@ def explain(
 
 def _lab(runbook: Runbook, lab: Lab, request: Request, toolbox: Mapping[type, object]) -> LabExplanation:
     def run(owner: Lab) -> Run:
-        return Run(owner.name, toolbox, Facts(), request.options_of(owner), lambda event: None)
+        options, program = request.options_of(owner), request.program
+        return Run(owner.name, toolbox, Facts(), options, lambda event: None, program=program)
 
     units = [unit for group in unfold(runbook, lab, request, run(lab)) for unit in group]
     return LabExplanation(

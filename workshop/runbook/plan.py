@@ -113,6 +113,7 @@ class Planner:
             self._listener,
             step=number,
             shown_as=shown_as.name,
+            program=self._request.program,
         )
 
     async def lab(self, lab: Lab, chain: Chain) -> LabPlan:

@@ -63,7 +63,7 @@ class Facts:
 class Run:
     """The context of one lab in one run; the engine makes one for each step (`step` is its number). `place` is
     empty where the run's target is, and a name in what `elsewhere` gives. `undoing` are the labs that a clean-up
-    takes back, none in any other run."""
+    takes back, none in any other run. `program` is how Invoke was called, for what is to be typed next."""
 
     def __init__(
         self,
@@ -78,7 +78,9 @@ class Run:
         stop: Stop | None = None,
         place: str = "",
         undoing: tuple[str, ...] = (),
+        program: str = "invoke",
     ) -> None:
+        self.program = program
         self.lab, self.facts, self.options, self.place, self.undoing = lab, facts, options, place, undoing
         self.undone = False
         """Set by a step that has taken its change back, whatever it was that ended it."""
@@ -105,11 +107,22 @@ class Run:
             stop=self._stop,
             place=place,
             undoing=self.undoing,
+            program=self.program,
         )
 
     def of_lab(self, lab: str) -> Run:
         """As it is for another lab, with none of its options given."""
-        return Run(lab, self._toolbox, self.facts, {}, self._listener, stop=self._stop, place=self.place)
+        options: Options = {}
+        return Run(
+            lab,
+            self._toolbox,
+            self.facts,
+            options,
+            self._listener,
+            stop=self._stop,
+            place=self.place,
+            program=self.program,
+        )
 
     def emit(self, event: events.Event) -> None:
         """Pass an event on, under the lab and step that are running (a clean-up runs other labs' parts)."""

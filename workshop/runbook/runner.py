@@ -227,6 +227,7 @@ class _Execution:
             shown_as=lab.name,
             stop=self._stop,
             undoing=lab.undoes,
+            program=self._request.program,
         )
 
     def _start(self, lab: Lab) -> None:
