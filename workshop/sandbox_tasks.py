@@ -34,7 +34,8 @@ def down(config: Config, *, yes: bool = False) -> int:
         from workshop.sandbox import launcher
 
         settings = invocation.settings(config)
-        if not (yes or _may_end(FolderLock(settings.state_folder, str(Holder.me())))):
+        lock = FolderLock(settings.state_folder, str(Holder.me()))
+        if launcher.is_there(settings.sandbox_folder) and not (yes or _may_end(lock)):
             print("the sandbox goes on")
             return 0
         stopped = launcher.stop(settings.sandbox_folder)
@@ -57,7 +58,10 @@ def _may_end(lock: FolderLock) -> bool:
                 next_command=f"{invocation.invoke()} sandbox.down --yes",
             ) from None
         print(f"{held.came_back}. It would lose its cluster.")
-        return input("Stop the sandbox all the same? (y/N) ").strip().lower() in ("y", "yes")
+        try:
+            return input("Stop the sandbox all the same? (y/N) ").strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
     return True
 
 

@@ -291,6 +291,7 @@ def _istioctl(settings: Settings, kubectl: Kubectl, candidates: tuple[str, ...],
         client_versions=(client,),
         profile=settings.istio.profile,
         private_ingress=settings.istio.ingress == "private",
+        start_hint=kubectl.start_hint,
     )
 
 

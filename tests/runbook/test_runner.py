@@ -179,6 +179,32 @@ async def test_wrong_usage_found_by_a_step_is_exit_status_2() -> None:
     assert await world.run("a") == 2
 
 
+class Unreachable(WorkshopError):
+    """Of a cluster that is not there: a matter of configuration, as long as nothing of it was seen."""
+
+    exit_status = 2
+
+
+@pytest.mark.parametrize(("ends_at", "status"), [("a1", 2), ("a2", 1)])
+async def test_what_is_not_there_is_wrong_usage_and_what_goes_away_later_a_failure(
+    ends_at: str, status: int
+) -> None:
+    async def end(name: str) -> None:
+        if name == ends_at:
+            raise Unreachable("get pods", "refused")
+
+    world = bench(lab("a", Put("a1"), Put("a2")))
+    assert await world.run("a", step=1) == 0
+    world.world.before_look = end
+    assert await world.run("a") == status
+
+
+async def test_what_goes_away_before_the_lock_is_taken_is_a_failure() -> None:
+    world = bench(lab("a", Put("a1")))
+    world.guard.refusal["hold"] = Unreachable("create lease", "refused")
+    assert await world.run("a") == 1
+
+
 async def test_independent_labs_overlap_and_dependent_ones_do_not() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1")), lab("c", Put("c1"), needs=["a", "b"]))
     both = asyncio.Barrier(2)

@@ -49,6 +49,9 @@ class KubectlError(WorkshopError):
 WEBHOOK_FAILED = "WebhookFailed"
 """A reason: what a webhook asks before something is written is not there, so that all of it is refused."""
 
+UNREACHABLE = "the cluster is not running, or this machine cannot reach it"
+"""The likeliest cause where nobody answers."""
+
 DAMAGED = "DamagedKubeconfig"
 """A reason: kubectl cannot read the kubeconfig."""
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from workshop.kubernetes import process
 from workshop.kubernetes.errors import (
     DAMAGED,
+    UNREACHABLE,
     WEBHOOK_FAILED,
     KubectlError,
     ToolTimeout,
@@ -198,7 +199,7 @@ class Kubectl:
             cause = f"{self.kubeconfig} is damaged"
             following = self.remake_hint or f"{command_line(config)} view"
         elif reason == "Unreachable":
-            cause = "the cluster is not running, or this machine cannot reach it"
+            cause = UNREACHABLE
             following = self.start_hint or self.typed("kubectl cluster-info")
         elif reason == "Unauthorized":
             cause = "the credentials in the kubeconfig are not (or no longer) accepted by this cluster"

@@ -32,6 +32,9 @@ _GLANCE = 5.0
 _RENEWED_EVERY, _TRIED_AGAIN_AFTER = 10.0, 2.0
 
 
+_STOPPED = "this run stopped: it no longer has the cluster"
+
+
 class Held(UsageError):
     """Another run has the lease. `age` is in seconds."""
 
@@ -136,7 +139,7 @@ class Lease:
             except WorkshopError as error:
                 why = error
             if time.monotonic() - self._renewed >= self._lasts - _TRIED_AGAIN_AFTER:
-                raise self._lost(why.came_back) from why
+                raise self._gone(why) from why
             if await self._stopped_within(_TRIED_AGAIN_AFTER):
                 return
 
@@ -146,10 +149,15 @@ class Lease:
         return self._stop.is_set()
 
     def _lost(self, why: str) -> Lost:
+        return Lost(f"keep the lock {self._namespace}/{self._name}", why, cause=_STOPPED)
+
+    def _gone(self, why: WorkshopError) -> Lost:
+        """It is the cluster that is missed, not the lock."""
         return Lost(
-            f"keep the lock {self._namespace}/{self._name}",
-            why,
-            cause="this run stopped: it no longer has the cluster",
+            f"reach the cluster {self._kubectl.context}, to keep this run's lock",
+            why.came_back,
+            cause="; ".join(filter(None, (why.cause, _STOPPED))),
+            next_command=why.next_command,
         )
 
     def _refuse_if_held(self, live: Object) -> None:

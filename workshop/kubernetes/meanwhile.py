@@ -24,13 +24,16 @@ def namespace(name: str) -> Object:
 
 async def refuse_if_changed(run: Run, objects: Sequence[Object], said: str) -> None:
     """Raises WorkshopError when one of `objects` is not as it was applied any more; `said` is what was to be said
-    of them. A cluster that does not answer now leaves it at that."""
+    of them; KubectlError when the cluster is gone altogether. One that answers with an error leaves it at that."""
+    from workshop.kubernetes.errors import KubectlError
     from workshop.kubernetes.facts import ClusterFacts
 
     run.facts.forget()
     try:
         snapshot = await run.observe(ClusterFacts())
-    except WorkshopError:
+    except WorkshopError as error:
+        if isinstance(error, KubectlError) and error.reason == "Unreachable":
+            raise
         return
     if found := list(dict.fromkeys(_changes(objects, snapshot))):
         raise WorkshopError(

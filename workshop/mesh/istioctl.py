@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes import process
-from workshop.kubernetes.errors import command_line, without_log_lines
+from workshop.kubernetes.errors import UNREACHABLE, command_line, reason_of, without_log_lines
 from workshop.kubernetes.pasted import pasted
 from workshop.mesh.download import Release
 from workshop.runbook import events
@@ -58,7 +58,8 @@ def _silent(argv: tuple[str, ...], stdin: str) -> None:
 @dataclass(frozen=True)
 class Istioctl:
     """`candidates` are looked at in order: paths, or a bare name for PATH. `client_versions` are what a usable one
-    may call itself (by default, the pinned version). `profile` and `private_ingress` are how to install here."""
+    may call itself (by default, the pinned version). `profile` and `private_ingress` are how to install here,
+    `start_hint` is the command that gets an unreachable target running."""
 
     version: str
     release: Release
@@ -68,6 +69,7 @@ class Istioctl:
     client_versions: tuple[str, ...] = ()
     profile: str = "default"
     private_ingress: bool = False
+    start_hint: str = ""
     echo: Callable[[tuple[str, ...], str], None] = _silent
     _found: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -80,6 +82,15 @@ class Istioctl:
         """What a person types next: "istioctl analyze" for this cluster, in whatever shell it is pasted into."""
         known = self._found.get("binary") or self.candidates[0]
         return pasted(command, "istioctl", known, self.kubeconfig, self.context)
+
+    def _likeliest(self, stderr: str) -> tuple[str, str]:
+        """The cause, where it can be told, and what to type next."""
+        if reason_of(stderr) != "Unreachable":
+            return "", self._kubectl("get pods -n istio-system")
+        return UNREACHABLE, self.start_hint or self._kubectl("cluster-info")
+
+    def _kubectl(self, words: str) -> str:
+        return pasted(f"kubectl {words}", "kubectl", "", self.kubeconfig, self.context)
 
     async def binary(self) -> str:
         """The istioctl of the pinned version; downloads it when none of the candidates is. Raises WorkshopError."""
@@ -128,13 +139,13 @@ class Istioctl:
         self.echo(argv, "")
         finished = await process.run(argv, seconds=seconds, on_line=on_line)
         if finished.status not in accepted:
+            cause, following = self._likeliest(finished.stderr)
             raise IstioctlError(
                 command_line(("istioctl", *args)),
                 finished.stderr or finished.stdout,
                 finished.status,
-                next_command=pasted(
-                    "kubectl get pods -n istio-system", "kubectl", "", self.kubeconfig, self.context
-                ),
+                cause=cause,
+                next_command=following,
             )
         return finished.stdout
 

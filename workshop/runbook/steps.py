@@ -95,6 +95,7 @@ class StepRunner:
                 outcome, error = "failed", cause
         finally:
             self._tally.add(self._lab.name, unit.number, outcome, error)
+            self._tally.met |= progress.check is not None
             self._tally.touched |= progress.changing and not isinstance(error, UsageError)
             self._tally.moved |= progress.changing and unit.course is not None
             self._listener(

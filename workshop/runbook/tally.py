@@ -18,6 +18,8 @@ class Tally:
         self._errors: list[Exception] = []
         self.moved = False
         """A stage was reached, so that beginning again would lose it."""
+        self.met = False
+        """What the run works on has answered once: that it cannot be reached any more is no wrong configuration."""
         self.touched = False
         """Something was begun to be changed: whatever fails then is no wrong usage any more."""
         self.refusal: Exception | None = None
@@ -47,9 +49,9 @@ class Tally:
         if stopped:
             return INTERRUPTED
         if self.refusal:
-            return self.refusal.exit_status if isinstance(self.refusal, WorkshopError) else 1
+            return UsageError.exit_status if self._is_usage(self.refusal) else 1
         if "failed" in self._outcomes.values():
-            usage = self._errors and all(_is_usage(error) for error in self._errors)
+            usage = self._errors and all(self._is_usage(error) for error in self._errors)
             return UsageError.exit_status if usage and not self.touched else WorkshopError.exit_status
         return 3 if "inconclusive" in self._outcomes.values() else 0
 
@@ -62,6 +64,7 @@ class Tally:
             words = [word for word in words if word != "--restart"]
         return " ".join(words)
 
-
-def _is_usage(error: Exception) -> bool:
-    return getattr(error, "exit_status", None) == UsageError.exit_status
+    def _is_usage(self, error: Exception) -> bool:
+        """Also what is no UsageError, and says so: something that was not there from the beginning."""
+        wrong = isinstance(error, WorkshopError) and error.exit_status == UsageError.exit_status
+        return wrong and (isinstance(error, UsageError) or not self.met)

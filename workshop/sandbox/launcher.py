@@ -77,6 +77,11 @@ def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
     raise SandboxError(f"the sandbox was not ready within {_START_SECONDS:.0f} s", state.log_tail())
 
 
+def is_there(folder: Path) -> bool:
+    """Whether the folder has a sandbox, ready or not, whatever has become of its files."""
+    return State(folder.absolute()).locked()
+
+
 def stop(folder: Path) -> bool:
     """End the folder's sandbox and wait until it is gone; False when there was none. One whose files have been
     damaged is ended as well."""
