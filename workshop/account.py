@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop.runbook.errors import UsageError
+from workshop.sandbox.damage import read_azure
+from workshop.sandbox.state import DamagedError
 from workshop.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,15 +21,14 @@ _SANDBOX_POLLING = 0.05
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def tools(settings: Settings, remake: str) -> dict[type, object]:
-    """What steps on the account need, by type. `remake` is the command that gives the sandbox new files. Raises
-    UsageError when the one that describes its Azure has been damaged."""
+def tools(settings: Settings) -> dict[type, object]:
+    """What steps on the account need, by type."""
     from workshop.azure.connection import Azure
 
     azure, kubeconfig = settings.azure, settings.kubeconfig
     if settings.target == "azure":
         return {Azure: Azure(azure.subscription, azure.tenant, azure, kubeconfig)}
-    place = _SandboxAzure.read(settings.sandbox_folder / "azure.json", remake)
+    place = _SandboxAzure.read(settings.sandbox_folder / "azure.json")
     return {
         Azure: Azure(
             place.subscription,
@@ -67,20 +66,13 @@ class _SandboxAzure:
     tenant: str = _NOBODY
 
     @classmethod
-    def read(cls, file: Path, remake: str) -> _SandboxAzure:
-        """While it does not run, one that is good enough to explain with."""
+    def read(cls, file: Path) -> _SandboxAzure:
+        """Where there is none to be read, one that is good enough to explain with: before anything is looked at,
+        the sandbox is made ready, and its files are found whole."""
         try:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            return cls(**{name: str(said[name]) for name in ("url", "ca", "token", "subscription", "tenant")})
-        except FileNotFoundError:
+            return cls(**read_azure(file))
+        except DamagedError:
             return cls()
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise UsageError(
-                "find the sandbox's Azure",
-                f"{file} is damaged",
-                cause="something else has written into the sandbox's folder",
-                next_command=remake,
-            ) from None  # what was read may have the token in it
 
     def get_token(self, *scopes: str, **options: object) -> AccessToken:
         from azure.core.credentials import AccessToken

@@ -10,6 +10,7 @@ import json
 import platform
 import re
 from collections.abc import Awaitable, Iterator
+from pathlib import Path
 from typing import Literal
 
 from workshop.kubernetes import process
@@ -36,6 +37,7 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
         *(_account(tools) for tools in (target.account(),) if tools),
+        *(_one("kubeconfig", _kubeconfig(it.kubectl.kubeconfig, command)) for it in (target,) if it.account()),
         *(_one("cluster", _cluster("cluster", it.cluster)) for it in (cluster,) if it and not it.kubectl.absent),
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
         *(_mesh(cluster, runbook, command) if cluster else ()),
@@ -70,6 +72,18 @@ async def _account(tools: dict[type, object]) -> list[Finding]:
     azure = tools[Azure]
     assert isinstance(azure, Azure)
     return await doctor.examine(azure)
+
+
+async def _kubeconfig(path: Path, command: str) -> Finding:
+    """The workshop's own, with the clusters that labs on the account make."""
+    from workshop.azure import kubeconfig
+
+    content = kubeconfig.read(path)
+    if content is None:
+        said = f"{path} is damaged: no lab finds the clusters in it until it is written anew"
+        return Finding("kubeconfig", "warn", said, f"{command} lab.azure.credentials")
+    contexts = ", ".join(str(each.get("name")) for each in content.get("contexts", ()))
+    return Finding("kubeconfig", "ok", f"{path} has {contexts}" if contexts else "not begun yet")
 
 
 _State = Literal["warn", "fail"]

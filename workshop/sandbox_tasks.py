@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from workshop import invocation
 from workshop.kubernetes.holder import Holder
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.folder import FolderLock
 from workshop.target import Target, Use, describe, running_sandbox
 
@@ -38,7 +38,13 @@ def down(config: Config, *, yes: bool = False) -> int:
         if launcher.is_there(settings.sandbox_folder) and not (yes or _may_end(lock)):
             print("the sandbox goes on")
             return 0
-        stopped = launcher.stop(settings.sandbox_folder)
+        try:
+            stopped = launcher.stop(settings.sandbox_folder)
+        except launcher.SandboxError as error:
+            find = shlex.join(["fuser", "-v", str(settings.sandbox_folder / "lock")])
+            raise WorkshopError(
+                "stop the sandbox", str(error), cause="it hangs, or another machine has it", next_command=find
+            ) from error
         print("the sandbox is stopped" if stopped else "the sandbox was not running")
         return 0
 

@@ -21,10 +21,10 @@ from workshop import account
 from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes import contexts
 from workshop.kubernetes.elsewhere import Other, Others
-from workshop.kubernetes.errors import contexts_in
 from workshop.kubernetes.facts import cluster_of
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.kubeconfigs import contexts_in
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.mesh.download import Release
@@ -101,13 +101,13 @@ def _sandbox(settings: Settings, use: Use) -> Target:
     hint = f"{use.command} sandbox.up"
     own = _kubectl(settings, settings.kubeconfig, hint)
     ready_made = replace(_kubectl(settings, folder / "kubeconfig", hint), remake_hint=_again(use.command))
-    made = _made_by(running_sandbox(folder, use.command), own.kubeconfig)
+    made = _made_by(_running(folder), own.kubeconfig)
     kubectl = replace(own, absent=use.made and not made) if made or use.made or use.account else ready_made
 
     def start(tell: Callable[[str], None]) -> None:
         import asyncio
 
-        if launcher.status(folder):
+        if running_sandbox(folder, use.command):
             return
         tell("starting the sandbox")
         try:
@@ -217,7 +217,7 @@ def _target(
         Journal(settings.state_folder / "journal.sqlite", command=use.typed),
         make_ready,
         _account_of(settings) if use.account else cluster_of,
-        (lambda: account.tools(settings, _again(use.command))) if use.account else dict,
+        (lambda: account.tools(settings)) if use.account else dict,
     )
 
 
@@ -232,14 +232,23 @@ def _account_of(settings: Settings) -> Callable[[Run], Awaitable[str]]:
 def running_sandbox(folder: Path, command: str) -> launcher.Running | None:
     """The folder's sandbox, if it is ready. Raises UsageError for one whose files have been damaged."""
     try:
-        return launcher.status(folder)
+        return launcher.whole(folder)
     except launcher.SandboxError as error:
         raise UsageError(
             "find the sandbox",
             str(error),
-            cause="something else has written into the sandbox's folder",
+            cause="something else has written into the sandbox's folder, or removed something; a sandbox that is "
+            "started anew writes it anew, and begins with an empty cluster",
             next_command=_again(command),
         ) from error
+
+
+def _running(folder: Path) -> launcher.Running | None:
+    """None also while its files do not say where it is: that is told before anything is looked at."""
+    try:
+        return launcher.status(folder)
+    except launcher.SandboxError:
+        return None
 
 
 def _again(command: str) -> str:

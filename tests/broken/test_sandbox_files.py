@@ -1,80 +1,148 @@
-"""Files of a running sandbox that something else has overwritten: each is named by whoever meets it, with what to
-type, and what is typed helps. No file keeps a sandbox from being stopped and started.
-"""
+"""Files of a running sandbox damaged: `doctor` finds it, whoever needs them says it, and the sandbox can be stopped
+and started. Seen: `doctor` found nothing, and `sandbox.down` ended in a JSONDecodeError."""
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.labs.conftest import Workshop, workshop
+from workshop.sandbox import launcher
+from workshop.sandbox.launcher import SandboxError
 
 __all__ = ["workshop"]
 
-AGAIN = "invoke sandbox.down && invoke sandbox.up"
+FILES = ("server.json", "kubeconfig", "azure.json", "ca.pem", "bin/istioctl")
+ANEW = "invoke sandbox.down && invoke sandbox.up"
 
 
-def joined(said: str) -> str:
-    """Tables fold what they show, paths too."""
-    return "".join(said.split())
-
-
-def refused(workshop: Workshop, words: str, damaged: Path, status: int) -> None:
-    ran = workshop.run(*words.split())
-    assert ran.status == status, ran.said
-    assert "Error:" not in ran.said
-    assert "defect" not in ran.said
-    assert joined(f"{damaged} is damaged") in joined(ran.said)
-    assert joined(AGAIN) in joined(ran.said)
+def lines(said: str) -> str:
+    return " ".join(said.split())
 
 
 @pytest.fixture
-def running(workshop: Workshop) -> Workshop:
-    """Also after a test that has damaged something: by what it says to type."""
-    for task in ("sandbox.down", "sandbox.up"):
-        workshop.converge(task)
-    return workshop
+def folder(workshop: Workshop) -> Iterator[Path]:
+    """Of a sandbox that runs, its files put back afterwards, while it still does."""
+    folder = workshop.state / "sandbox"
+    if not launcher.is_there(folder):
+        workshop.converge("sandbox.up")
+    kept = {name: (folder / name).read_bytes() for name in FILES}
+    yield folder
+    for name, content in kept.items():
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        (folder / name).write_bytes(content)
+    (folder / "bin" / "istioctl").chmod(0o755)
+    assert launcher.whole(folder)
 
 
-@pytest.mark.parametrize("content", [b"{", b'{"pid": "x"}', b"\xff"], ids=repr)
-def test_server_json_damaged(running: Workshop, content: bytes) -> None:
-    damaged = running.state / "sandbox" / "server.json"
-    damaged.write_bytes(content)
-    refused(running, "sandbox.status", damaged, 2)
-    if content == b"{":
-        refused(running, "sandbox.up", damaged, 2)
-        refused(running, "lab.istio.inject", damaged, 2)
-        refused(running, "doctor", damaged, 1)
+def of_another_shape(path: Path) -> str:
+    """JSON as it was, with one thing in it of another kind."""
+    content = json.loads(path.read_text())
+    for key in content:
+        if key in ("url", "users"):
+            content[key] = [1]
+    return json.dumps(content)
 
 
-def test_server_json_deleted(running: Workshop) -> None:
-    (running.state / "sandbox" / "server.json").unlink()
-    assert "the sandbox is stopped" in running.converge("sandbox.down").said
-    assert "the sandbox runs" in running.converge("sandbox.up").said
+DAMAGES = [
+    *((name, "garbage") for name in FILES),
+    *((name, "") for name in FILES),
+    *((name, None) for name in FILES),
+    *((name, shape) for name in FILES[:3] for shape in ("[1]", "null", "{}", "[" * 100_000, "other")),
+    ("kubeconfig", "- " * 100_000),
+    ("kubeconfig", "{" + "[" * 100_000),
+]
 
 
-@pytest.mark.parametrize("content", [b"{ not: [a", b"hello"], ids=repr)
-def test_kubeconfig_damaged(running: Workshop, content: bytes) -> None:
-    damaged = running.state / "sandbox" / "kubeconfig"
-    damaged.write_bytes(content)
-    refused(running, "lab.istio.inject", damaged, 2)
-    refused(running, "doctor", damaged, 1)
+@pytest.mark.parametrize(("name", "content"), DAMAGES, ids=lambda value: str(value)[:10])
+def test_a_file_of_the_sandbox_damaged(folder: Path, name: str, content: str | None) -> None:
+    path = folder / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(of_another_shape(path) if content == "other" else content)
+    with pytest.raises(SandboxError) as found:
+        launcher.whole(folder)
+    assert str(found.value).startswith(f"{path} is damaged: {'it is gone' if content is None else ''}")
 
 
-def test_kubeconfig_emptied(running: Workshop) -> None:
-    damaged = running.state / "sandbox" / "kubeconfig"
-    damaged.write_bytes(b"")
-    for words, status in (("lab.istio.inject", 2), ("doctor", 1)):
-        ran = running.run(words)
-        assert ran.status == status, ran.said
-        assert joined("has no context primary; it has none") in joined(ran.said)
-        assert joined(AGAIN) in joined(ran.said)
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("doctor", "server.json"),
+        ("sandbox.shell", "kubeconfig"),
+        ("doctor", "kubeconfig"),
+        ("doctor", "azure.json"),
+        ("sandbox.up", "server.json"),
+        ("sandbox.status", "server.json"),
+        ("lab.istio.inject", "server.json"),
+        ("lab.istio.inject --plan", "kubeconfig"),
+        ("lab.azure.group", "azure.json"),
+    ],
+)
+def test_whoever_needs_a_damaged_file_says_so(workshop: Workshop, folder: Path, words: str, name: str) -> None:
+    (folder / name).write_text("{")
+    ran = workshop.run(*words.split())
+    assert ran.status == (1 if words == "doctor" else 2)
+    said = lines(ran.said)
+    assert f"{name} is damaged: " in said
+    assert ANEW in said
+    assert "Error" not in said
+    assert "defect" not in said
 
 
-@pytest.mark.parametrize("content", [b"{", b"{}"], ids=repr)
-def test_azure_json_damaged(running: Workshop, content: bytes) -> None:
-    damaged = running.state / "sandbox" / "azure.json"
-    damaged.write_bytes(content)
-    refused(running, "lab.azure.group", damaged, 2)
-    refused(running, "doctor", damaged, 1)
+def test_what_only_explains_needs_none_of_them(workshop: Workshop, folder: Path) -> None:
+    for name in ("server.json", "azure.json"):
+        (folder / name).write_text("{")
+    workshop.converge("lab.azure.group", "--explain")
+    workshop.converge("lab.istio.inject", "--explain")
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, "- " * 100_000, '{"contexts": [1]}', "\0"])
+def test_the_workshop_s_own_kubeconfig_damaged(workshop: Workshop, folder: Path, content: str) -> None:
+    own = workshop.state / "kubeconfig"
+    own.write_text(content)
+    said = lines(workshop.converge("doctor").said)
+    assert "kubeconfig is damaged: no lab finds" in said.replace("/ ", "/")
+    assert "invoke lab.azure.credentials" in said
+    own.unlink()
+
+
+def test_kubectl_writes_the_kubeconfig_as_yaml(workshop: Workshop, folder: Path) -> None:
+    """That is no damage."""
+    workshop.by_hand("kubectl config use-context secondary")
+    assert not (folder / "kubeconfig").read_text().startswith("{")
+    assert launcher.whole(folder)
+
+
+def overwrite(path: Path) -> None:
+    path.write_text("garbage")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def put_a_folder_there(path: Path) -> None:
+    path.unlink()
+    (path / "in").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("damage", [overwrite, remove, put_a_folder_there])
+def test_with_all_files_damaged_the_sandbox_is_stopped_and_started(workshop: Workshop, damage: object) -> None:
+    workshop.converge("sandbox.up")
+    folder = workshop.state / "sandbox"
+    for name in FILES[:-1]:
+        assert callable(damage)
+        damage(folder / name)
+    if damage is overwrite:
+        (folder / "lock").write_text("garbage")
+    first = workshop.converge("sandbox.down")
+    assert first.said.strip() == "the sandbox is stopped"
+    assert workshop.run("sandbox.status").said.startswith("the sandbox is not running")
+    assert "the sandbox runs at" in workshop.converge("sandbox.up").said

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from workshop.azure.compare import Object
+from workshop.kubernetes.kubeconfigs import content_of
 from workshop.runbook.errors import UsageError
 
 MODE = "0600"
@@ -25,7 +26,7 @@ def read(path: Path) -> Object | None:
     """What is in it, nothing when it is not there. None for a file that is no kubeconfig (any more): whoever writes
     it, writes it anew. Raises UsageError for one that cannot be read at all."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        content = content_of(path)
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -35,7 +36,7 @@ def read(path: Path) -> Object | None:
             cause="it is no file, or somebody else's",
             next_command=shlex.join(["ls", "-ld", str(path)]),
         ) from error
-    except (UnicodeDecodeError, yaml.YAMLError):
+    except ValueError:
         return None
     if content is None:
         return {}

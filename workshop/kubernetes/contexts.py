@@ -7,21 +7,19 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from workshop.kubernetes.errors import contexts_in
+from workshop.kubernetes.kubeconfigs import content_of, contexts_in
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import UsageError
 
 
 def server_of(kubeconfig: Path, context: str) -> str:
     """The URL of its API server. Raises OSError, or ValueError for a context that is not there or leads nowhere."""
-    import yaml
-
     try:
-        content = yaml.load(kubeconfig.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        content = content_of(kubeconfig)
         (found,) = (item["context"] for item in content["contexts"] if item["name"] == context)
         (cluster,) = (item["cluster"] for item in content["clusters"] if item["name"] == found["cluster"])
         return str(cluster["server"])
-    except (TypeError, KeyError, yaml.YAMLError) as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(context) from error
 
 

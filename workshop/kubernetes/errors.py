@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from workshop.runbook.errors import UsageError, WorkshopError
 
@@ -99,17 +98,6 @@ def without_log_lines(stderr: str) -> str:
     lines = list(dict.fromkeys(stderr.strip().splitlines()))
     plain = [line for line in lines if not re.match(r"[EWI]\d{4} \d\d:\d\d:", line)]
     return "\n".join(plain or lines)
-
-
-def contexts_in(kubeconfig: Path) -> list[str]:
-    """The contexts that a kubeconfig names; none when it is not there or not readable."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-        return [context["name"] for context in content["contexts"]]
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
-        return []
 
 
 def command_line(argv: Sequence[str]) -> str:

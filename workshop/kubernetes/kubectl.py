@@ -31,9 +31,9 @@ from workshop.kubernetes.errors import (
     ToolTimeout,
     broke_on_its_way,
     command_line,
-    contexts_in,
     reason_of,
 )
+from workshop.kubernetes.kubeconfigs import contexts_in
 from workshop.kubernetes.pasted import pasted
 from workshop.runbook import events
 

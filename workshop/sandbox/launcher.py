@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -54,6 +53,20 @@ def status(folder: Path) -> Running | None:
     return _running(state) if state.locked() else None
 
 
+def whole(folder: Path) -> Running | None:
+    """As `status`. Raises SandboxError also for what only the sandbox's clients need."""
+    from .damage import verify
+
+    state = State(folder.absolute())
+    running = _running(state) if state.locked() else None
+    if running is not None:
+        try:
+            verify(state, running.url)
+        except DamagedError as error:
+            raise SandboxError(str(error)) from error
+    return running
+
+
 def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
     """The folder's sandbox, started unless it is there. Any number of callers get the same one.
 
@@ -89,16 +102,12 @@ def stop(folder: Path) -> bool:
     deadline = time.monotonic() + _STOP_SECONDS
     asked: int | None = None
     while state.locked():
-        pid = state.holder() or _told(state)
         late = time.monotonic() > deadline
-        if pid is not None and (asked is None or late):
+        if (asked is None or late) and (pid := state.holder() or _told(state)):
             _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
             asked = pid
         if time.monotonic() > deadline + _STOP_SECONDS:
-            said = (
-                f"the sandbox did not stop (fuser -v {shlex.quote(str(state.folder / 'lock'))} names its process)"
-            )
-            raise SandboxError(said, state.log_tail())
+            raise SandboxError("the sandbox did not stop", state.log_tail())
         time.sleep(_POLL_SECONDS)
     return asked is not None
 
@@ -112,7 +121,7 @@ def _told(state: State) -> int | None:
 
 def _start(state: State, descriptor: int, idle_seconds: int) -> subprocess.Popen[bytes]:
     """Start a server that takes over the lock."""
-    state.server.unlink(missing_ok=True)
+    state.clear()
     # -P: nothing in the folder it runs in may be taken for a module.
     command = [sys.executable, "-P", "-m", "workshop.sandbox", "serve", "--state", str(state.folder)]
     command += ["--idle", str(idle_seconds), "--lock", str(descriptor)]

@@ -50,16 +50,14 @@ def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
         log.error("another sandbox has %s", state.folder)
         return 1
     os.set_inheritable(held, False)
-    state.claim(held)
+    state.sign(held, ready=False)
     _raise_file_limit()
-    try:
-        uvloop.run(serve(state, idle_seconds))
-    finally:
-        state.server.unlink(missing_ok=True)
+    uvloop.run(serve(state, held, idle_seconds))
     return 0
 
 
-async def serve(state: State, idle_seconds: float) -> None:
+async def serve(state: State, lock: int, idle_seconds: float) -> None:
+    """Until stopped. `lock` is the folder's, which this process has."""
     settings = azure_settings.from_environment(os.environ.get(azure_settings.VARIABLE))
     for earlier in (state.clusters, state.secondary):
         shutil.rmtree(earlier, ignore_errors=True)
@@ -89,13 +87,16 @@ async def serve(state: State, idle_seconds: float) -> None:
             watching = group.create_task(_stop_when_idle(idle, traffic, idle_seconds, stopping))
             await stack.ready.wait()
             _announce(state, primary)
+            state.sign(lock, ready=True)
             await stopping.wait()
             await arm.stop()
             watching.cancel()
             ready_made.cancel()
             managed.cancel()
     finally:
-        state.server.unlink(missing_ok=True)
+        state.sign(lock, ready=False)
+        with contextlib.suppress(OSError):  # something else has put a folder there
+            state.server.unlink(missing_ok=True)
 
 
 async def _start_arm(
