@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,18 @@ def _explain(config: Config, runbook: Runbook, request: Request, target: Target)
     from workshop.runbook.explain import explain
 
     with invocation.open_screen(config) as screen:
-        screen.show_explanation(explain(runbook, request, target.toolbox))
+        labs = explain(runbook, request, target.toolbox)
+        commands = [one for lab in labs for step in lab.steps for one in step.explanation.commands]
+        tools = {"kubectl": target.kubectl.typed, "istioctl": target.istioctl.typed}
+        called = {name: typed for name, typed in tools.items() if any(name in one for one in commands)}
+        on_account = request.labs[0].startswith(ACCOUNT)  # where commands name their kubeconfig themselves
+        first = [] if on_account else [_for_this_cluster(name, typed) for name, typed in called.items()]
+        screen.show_explanation(labs, first)
+
+
+def _for_this_cluster(tool: str, typed: Callable[[str], str]) -> str:
+    """What makes a shell call the tool for the target's cluster, and not for its own current one."""
+    return f'{tool}() {{ command {typed(f"{tool} ")}"$@"; }}'
 
 
 def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Target, use: Use, look: bool) -> int:

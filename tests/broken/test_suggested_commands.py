@@ -8,7 +8,9 @@ kubeconfig at a path with blanks and signs that a shell reads. One test reads th
 from __future__ import annotations
 
 import ast
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -225,6 +227,34 @@ def test_options_come_where_a_tool_is_called(tmp_path: Path) -> None:
     assert typed("echo kubectl get") == "echo kubectl get"
     assert typed("kubectl apply -f - <<EOF\nkubectl get\nEOF").count("--context") == 1
     assert with_context("kubectl get pods", "a b") == "kubectl --context 'a b' get pods"
+
+
+def test_what_an_explanation_says_to_type_is_pasted(elsewhere: Path, tmp_path: Path) -> None:
+    """With the context in another kubeconfig file than the shell's, which is not the current one there either."""
+    own = tmp_path / "own config"
+    content = json.loads(elsewhere.read_text())
+    own.write_text(json.dumps({**content, "current-context": "secondary"}))
+    chosen = {"TARGET": "cluster", "CLUSTER_CONTEXT": "primary", "CLUSTER_KUBECONFIG": str(own)}
+    variables = {f"INVOKE_{name}": value for name, value in {**chosen, "STATE": str(tmp_path / "state")}.items()}
+    said = subprocess.run(
+        [BIN / "invoke", "lab.istio.inject", "--explain"],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    first, _, rest = said.partition("istio.inject ")
+    typed = re.findall(r"(?m)^\$ ((?:.*\\\n)*.*)$", first)
+    assert len(typed) == 1
+    assert "kubectl label namespace primary bookinfo" in rest
+    there = paste(
+        "\n".join([*typed, "kubectl get namespaces -o name | cat; A=$(kubectl get pods -A); echo $A"]), tmp_path
+    )
+    assert f"namespace/{NAMESPACE}" in there
+    assert "alone" in there
+    assert "alone" not in paste("\n".join([*typed, "kubectl --context secondary get pods -A"]), tmp_path)
 
 
 def sources() -> Iterator[Path]:

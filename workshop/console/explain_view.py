@@ -14,7 +14,16 @@ from workshop.console.lines import Lines
 from workshop.runbook.explain import LabExplanation, StepExplanation
 
 
-def explanation_lines(labs: Sequence[LabExplanation], lines: Lines) -> Iterator[RenderableType]:
+def explanation_lines(
+    labs: Sequence[LabExplanation], lines: Lines, first: Sequence[str] = ()
+) -> Iterator[RenderableType]:
+    """`first` are the commands that make any shell fit for those of the labs."""
+    if first:
+        yield _page(
+            Text("In a shell of your own, type this first; it makes the tools talk to this cluster.", "dim")
+        )
+        yield from Commands().lines(first)
+        yield Text()
     for place, explained in enumerate(labs):
         lab = explained.lab
         if place:

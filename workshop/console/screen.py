@@ -56,10 +56,10 @@ class Screen(ABC):
         for line in plan_lines(plan, self.lines, commands=commands):
             self.print(line)
 
-    def show_explanation(self, labs: Sequence[LabExplanation]) -> None:
+    def show_explanation(self, labs: Sequence[LabExplanation], first: Sequence[str] = ()) -> None:
         from workshop.console.explain_view import explanation_lines
 
-        for line in explanation_lines(labs, self.lines):
+        for line in explanation_lines(labs, self.lines, first):
             self.print(line)
 
     def show_findings(self, target: str, findings: Sequence[Finding]) -> None:
