@@ -62,6 +62,10 @@ class Promoted:
         return [(event.title, event.verdict.kind) for event in self.seen if isinstance(event, events.Measured)]
 
     @property
+    def verdicts(self) -> list[str]:
+        return [event.verdict.reason for event in self.seen if isinstance(event, events.Measured)]
+
+    @property
     def reason(self) -> str:
         """Of the roll-back."""
         finished = [event for event in self.seen if isinstance(event, events.StepFinished)]
@@ -137,7 +141,8 @@ async def test_a_bad_version_is_rolled_back_at_once(at_v1: Workshop, name: str, 
     await kubectl_of(at_v1).call("delete", "virtualservice", "reviews", "-n", "bookinfo")  # all versions in turn
     promoted = await promote(at_v1, name)
     assert promoted.status == 1, promoted.seen[-1]
-    assert promoted.measured == [(f"5 % of the calls to {name}", "fail"), ("after the roll-back", "pass")]
+    expected = [(f"5 % of the calls to {name}", "fail"), ("after the roll-back", "pass")]
+    assert promoted.measured == expected, promoted.verdicts
     assert re.match(rf"rolled back to v1: at 5 %: {decided}", promoted.reason), promoted.reason
     # One write, and nothing before it: how long that takes is for the machine to say (0.2 s on a quiet one).
     assert promoted.between(f"calls to {name}", "rolled back to v1 ") == ["apply"]
