@@ -45,13 +45,12 @@ def tools(settings: Settings) -> dict[type, object]:
 
 def log_in(tools: Mapping[type, object]) -> None:
     """Raises UsageError when there is no credential: once, not from every step's first look."""
-    import asyncio
-
     from workshop.azure.connection import Azure
+    from workshop.runbook.stop import run_cuttable
 
     azure = tools[Azure]
     assert isinstance(azure, Azure)
-    asyncio.run(azure.log_in())
+    run_cuttable(azure.log_in())
 
 
 @dataclass(frozen=True)

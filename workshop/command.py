@@ -19,6 +19,7 @@ from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
+from workshop.runbook.stop import run_cuttable
 from workshop.settings import Settings
 from workshop.target import ACCOUNT, Target, Use, describe
 
@@ -136,7 +137,7 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
         if look:
             from workshop.runbook.plan import plan
 
-            found = asyncio.run(plan(runbook, request, toolbox, screen.listen, target=target.name))
+            found = run_cuttable(plan(runbook, request, toolbox, screen.listen, target=target.name))
             screen.show_plan(found, commands=config.run.dry)
             return found.exit_status
         from workshop.runbook.runner import execute
@@ -175,7 +176,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
                 use = Use(account=settings.target != "cluster", command=invocation.invoke())
                 target = describe(settings, use)
                 target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
-                findings = asyncio.run(examine(target, runbook, _cluster_of(settings), invocation.invoke()))
+                findings = run_cuttable(examine(target, runbook, _cluster_of(settings), invocation.invoke()))
                 name = target.name
             except WorkshopError as error:  # without it, nothing else can be looked at
                 name, findings = settings.target, [from_error("target", error)]
@@ -208,12 +209,12 @@ def adopt(config: Config, *, yes: bool) -> int:
 
 
 def _adopt(cluster: ClusterGuard, *, yes: bool) -> None:
-    if asyncio.run(cluster.is_marked()):
+    if run_cuttable(cluster.is_marked()):
         print(f"{cluster.name} is the workshop's already")
         return
     if not yes and not cluster.disposable:
         _confirm(cluster.name)
-    asyncio.run(cluster.adopt())
+    run_cuttable(cluster.adopt())
     print(f"{cluster.name} is the workshop's now: labs may change it, and the clean-up may delete what they made")
 
 

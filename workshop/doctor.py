@@ -31,6 +31,7 @@ _LOOK_SECONDS = 15.0
 async def examine(target: Target, runbook: Runbook, cluster: Target | None, command: str) -> list[Finding]:
     """In the order in which a run would meet them. `cluster` is where labs of `runbook` run that are not on the
     account, where there is such a place; `command` how Invoke was called."""
+    facts = Facts()
     looks = (
         _one("Python", _python()),
         _one("kubectl", _kubectl(target.kubectl)),
@@ -40,10 +41,13 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         *(_one("kubeconfig", _kubeconfig(it.kubectl.kubeconfig, command)) for it in (target,) if it.account()),
         *(_one("cluster", _cluster("cluster", it.cluster)) for it in (cluster,) if it and not it.kubectl.absent),
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
-        *(_mesh(cluster, runbook, command) if cluster else ()),
+        *(_mesh(cluster, runbook, command, facts) if cluster else ()),
     )
-    async with asyncio.TaskGroup() as group:  # which also ends with none of them still under way
-        found = [group.create_task(_awaited(look)) for look in looks]
+    try:
+        async with asyncio.TaskGroup() as group:  # which also ends with none of them still under way
+            found = [group.create_task(_awaited(look)) for look in looks]
+    finally:
+        await facts.close()
     return [finding for task in found for finding in task.result()]
 
 
@@ -51,12 +55,12 @@ async def _awaited(look: Awaitable[list[Finding]]) -> list[Finding]:
     return await look
 
 
-def _mesh(cluster: Target, runbook: Runbook, command: str) -> Iterator[Awaitable[list[Finding]]]:
+def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iterator[Awaitable[list[Finding]]]:
     """On each cluster: whether Istio is whole there, and whether there is room for the labs. A cluster that labs on
     the account are yet to make need not answer."""
     from workshop.mesh import health, wanted
 
-    here = Run("doctor", cluster.toolbox, Facts(), {}, lambda event: None)
+    here = Run("doctor", cluster.toolbox, facts, {}, lambda event: None)
     others = cluster.others.clusters
     for name, run in {"": here, **{name: here.elsewhere(name, others[name].tools) for name in others}}.items():
         if not run.use(Kubectl).absent:

@@ -105,7 +105,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
     kubectl = replace(own, absent=use.made and not made) if made or use.made or use.account else ready_made
 
     def start(tell: Callable[[str], None]) -> None:
-        import asyncio
+        from workshop.runbook.stop import run_cuttable
 
         if running_sandbox(folder, use.command):
             return
@@ -116,7 +116,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
             raise WorkshopError(
                 "start the sandbox", str(error), cause=f"its log is {folder / 'log'}", next_command=hint
             ) from error
-        asyncio.run(ClusterGuard(ready_made, "sandbox", disposable=True, adopt_command=hint).adopt())
+        run_cuttable(ClusterGuard(ready_made, "sandbox", disposable=True, adopt_command=hint).adopt())
 
     return _target(
         settings,

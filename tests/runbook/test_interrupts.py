@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -212,3 +214,33 @@ async def test_a_run_that_is_cancelled_from_outside_gives_the_lock_back() -> Non
     with pytest.raises(asyncio.CancelledError):
         await run
     assert world.guard.released == 1
+
+
+_SIGNALLED_ELSEWHERE = """
+import asyncio, signal, threading, time
+from workshop.runbook.stop import run_cuttable
+
+def elsewhere():
+    looks.wait()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    time.sleep(60)
+
+async def look():
+    looks.set()
+    await asyncio.sleep(60)
+
+looks = threading.Event()
+threading.Thread(target=elsewhere, daemon=True).start()
+try:
+    run_cuttable(look())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_that_another_thread_gets_wakes_the_loop() -> None:
+    """As the kernel may decide: asyncio.run alone sleeps on (60 s here) before it notices."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SIGNALLED_ELSEWHERE], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "interrupted\n"

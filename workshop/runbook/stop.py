@@ -10,10 +10,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def run_cuttable(looking: Coroutine[Any, Any, T]) -> T:
+    """asyncio.run for what only looks. Raises KeyboardInterrupt as soon as it was asked to end.
+
+    asyncio.run alone may notice Ctrl-C late: where the kernel gives the signal to another thread, such as one that
+    waits for Azure, it does not wake the loop.
+    """
+
+    async def work() -> T:
+        stop, current = Stop(), asyncio.current_task()
+        assert current is not None
+        with stop.signals(current.cancel):
+            return await stop.cuttable(looking)
+
+    try:
+        return asyncio.run(work())
+    except (Stopped, asyncio.CancelledError):
+        raise KeyboardInterrupt from None
 
 
 class Stopped(Exception):
