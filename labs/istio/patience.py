@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from labs.istio.stars import NO_STARS, SOMEBODY_ELSE, User, login, page_with
+from labs.istio.stars import NO_STARS, SOMEBODY_ELSE, STARS_TELL, User, login, page_with
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
 from workshop.runbook.options import Duration, Number
 from workshop.traffic.probe import Category, Control, Probe
@@ -163,5 +163,6 @@ def _pages(title: str, user: str, split: Pages, latencies: bool = False) -> Thro
             within=WITHIN,
             latencies=latencies,
             control=split.control,
+            telling=STARS_TELL,
         )
     )

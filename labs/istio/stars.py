@@ -35,8 +35,8 @@ STARS = (
 )
 
 
-STARS_TELL = 'color="(black|red)"|text-(black|red)-500'
-"""What a page shows of it, for grep; v1's pages have neither."""
+STARS_TELL = 'color="(black|red)"|text-(black|red)-500|Ratings service is currently unavailable'
+"""What a page shows of it, for grep; v1's pages have none of it."""
 
 
 def stars(shares: tuple[float, ...], user: str = "") -> ThroughIngress:

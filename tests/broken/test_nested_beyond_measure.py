@@ -26,12 +26,15 @@ LAUGHS = "\n".join(
     + [f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 9)}]" for level in range(1, 9)]
 )
 """Nine levels of nine: 387 million values."""
+STAIRS = "\n".join(["l0: &l0 x"] + [f"l{step}: &l{step} {'[' * 45}*l{step - 1}{']' * 45}" for step in range(1, 21)])
+"""Each of 45 levels, inside the next one: 900."""
 
 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("laughs.yaml", LAUGHS, "its anchors stand for more than 10,000 values"),
+        ("stairs.yaml", STAIRS, "it is nested more than 50 levels deep"),
         ("deep.yaml", f"images: {DEEP}", "it is nested more than 50 levels deep"),
         ("deep.json", f'{{"images": {DEEP}}}', "it is nested more than 50 levels deep"),
     ],

@@ -88,11 +88,15 @@ class Workshop:
         assert ran.status == 0, ran.said
         return ran.said
 
-    def explained(self, *words: str) -> str:
-        """What `--explain` says to type, typed: what it prints. The first command that fails ends it."""
+    def to_type(self, *words: str) -> str:
+        """What `--explain` says to type, as a script that the first command that fails ends."""
         said = self.converge(*words, "--explain").said
         steps = re.split(r"(?m)^[ \d]\d  .*\n", said)[1:]
-        return self.by_hand("set -e\n" + re.sub(r"(?m)^\$ ", "", "".join(steps)))
+        return "set -e\n" + re.sub(r"(?m)^\$ ", "", "".join(steps))
+
+    def explained(self, *words: str) -> str:
+        """That, typed: what it prints."""
+        return self.by_hand(self.to_type(*words))
 
     def dump(self) -> dict[str, Any]:
         """Every object of the cluster, but events and what changes by itself."""

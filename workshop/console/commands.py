@@ -8,6 +8,7 @@ backslash, which a shell understands; YAML that is longer is left to the termina
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
@@ -61,7 +62,9 @@ def highlighted(yaml: str) -> Text:
 
 
 def _broken(command: str) -> str:
-    """Into lines of a page."""
+    """Into lines of a page. A comment does not go on after a backslash: each of its lines is one."""
+    if command.startswith("# "):
+        return textwrap.fill(command, PAGE - len(_PROMPT), subsequent_indent="# ", break_long_words=False)
     lines, room = [""], PAGE - len(_PROMPT)
     for word in _WORD.findall(command):
         longer = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, all_commands, prove_all
-from workshop.mesh import leftovers
 from workshop.mesh.inventory import CONTROL_PLANE, INGRESS, NAMESPACE, Owner, differences, marked, owner
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Step, Verdict
 
@@ -81,6 +80,7 @@ class Install(Step):
 
     async def check_undo(self, run: Run) -> Check:
         from workshop.kubernetes.leaving import waits_for
+        from workshop.mesh import leftovers
 
         snapshot = await _snapshot(run)
         if owner(snapshot) is Owner.OTHERS:
@@ -101,6 +101,7 @@ class Install(Step):
 
     async def undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
+        from workshop.mesh import leftovers
         from workshop.mesh.inventory import reference
         from workshop.mesh.istioctl import Istioctl
 
@@ -122,11 +123,16 @@ class Install(Step):
             install = fed("istioctl install -y -f /dev/stdin", [operator])
         kinds, selector = marking()
         mark = f"kubectl label {kinds} {selector} {LAB}={run.lab}"
-        own = fed("kubectl apply -f -", [_namespace(run)])
-        commands = ("istioctl x precheck", own, install, mark, "istioctl version")
+        # Created, not applied: that fails where an Istio was there before. The labels make it the workshop's, which
+        # the clean-up removes.
+        own = fed("kubectl create -f -", [_namespace(run)])
+        warning = f"# if {NAMESPACE} was there already, stop: that Istio is not the workshop's"
+        commands = ("istioctl x precheck", own, warning, install, mark, "istioctl version")
         return Explanation(commands=(*commands, *all_commands(run, self._proofs)))
 
     def explain_undo(self, run: Run) -> Explanation:
+        from workshop.mesh import leftovers
+
         uninstall, delete = "istioctl uninstall --purge -y", f"kubectl delete namespace {NAMESPACE}"
         return Explanation(commands=(uninstall, *leftovers.typed(NAMESPACE), delete))
 

@@ -127,7 +127,8 @@ class Mirrored:
         return (
             *self.ingress.commands(),
             "sleep 2  # mostly enough for a change to reach all proxies",
-            f"MARK=$RANDOM; for i in $(seq {_TYPED}); do {send}; done",
+            "export MARK=$RANDOM",
+            f"for i in $(seq {_TYPED}); do {send}; done",
             f"# expected: about {self.share * _TYPED:.0f} copies of {_TYPED} requests",
             f'{logs} | grep -c "{PARAMETER}=$MARK"',
         )
