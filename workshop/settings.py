@@ -163,28 +163,29 @@ def _refuse_excess(path: Path, text: str) -> None:
     than it has signs. Raises UsageError, and YAMLError where it is broken."""
     import yaml
 
-    named: dict[str, int] = {}
-    open_ones: list[tuple[str, int]] = []
+    named: dict[str, tuple[int, int]] = {}
+    open_ones: list[tuple[str, int, int]] = []
     for event in yaml.parse(text, yaml.CSafeLoader):
-        anchor, values = getattr(event, "anchor", None) or "", 1
+        anchor, values, levels = getattr(event, "anchor", None) or "", 1, 0
         if isinstance(event, yaml.AliasEvent):
-            values, anchor = named.get(anchor, 1), ""
+            (values, levels), anchor = named.get(anchor, (1, 0)), ""
         elif isinstance(event, yaml.CollectionStartEvent):
-            open_ones.append((anchor, 1))
-            if len(open_ones) > _DEEPEST:
-                raise _excess(path, event, f"it is nested more than {_DEEPEST} levels deep")
-            continue
+            open_ones.append((anchor, 1, 1))
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, values = open_ones.pop()
+            anchor, values, levels = open_ones.pop()
         elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        if len(open_ones) + levels > _DEEPEST:
+            raise _excess(path, event, f"it is nested more than {_DEEPEST} levels deep")
+        if isinstance(event, yaml.CollectionStartEvent):
             continue
         if values > _MOST_VALUES:
             raise _excess(path, event, f"its anchors stand for more than {_MOST_VALUES:,} values")
         if anchor:
-            named[anchor] = values
+            named[anchor] = (values, levels)
         if open_ones:
-            around, before = open_ones[-1]
-            open_ones[-1] = (around, before + values)
+            around, before, deepest = open_ones[-1]
+            open_ones[-1] = (around, before + values, max(deepest, levels + 1))
 
 
 def _excess(path: Path, event: Any, why: str) -> UsageError:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
 GOOD, REFUSED = 200, 503
-ANNOTATION = "proxy.istio.io/config"
 NOTICED = 0.10
 """The smallest share that is noticed, of answers that are there or should not be: ten percentage points."""
 BURST = 50
@@ -178,6 +177,7 @@ class Loads:
         """
         from workshop.kubernetes.kubectl import Kubectl
         from workshop.mesh.istioctl import Istioctl
+        from workshop.mesh.proxy_stats import ANNOTATION
 
         if not since.ejections:
             return None

@@ -112,12 +112,11 @@ class Run:
 
     def of_lab(self, lab: str) -> Run:
         """As it is for another lab, with none of its options given."""
-        options: Options = {}
         return Run(
             lab,
             self._toolbox,
             self.facts,
-            options,
+            {},
             self._listener,
             stop=self._stop,
             place=self.place,
