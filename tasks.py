@@ -162,7 +162,9 @@ def adopt(context: Context, yes: bool = False) -> None:
 @task
 def test(context: Context) -> None:
     """Lint, types, layers and all tests."""
-    tools = f"{sys.prefix}/bin"
+    import shlex
+
+    tools = shlex.quote(f"{sys.prefix}/bin")
     for command in ("ruff check", "ruff format --check", "mypy", "lint-imports", "pytest"):
         context.run(f"{tools}/{command}", pty=False, echo=True)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +121,18 @@ def test_a_defect_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]
     assert "ZeroDivisionError" in (said := capsys.readouterr().err)
     assert "a defect in the workshop" in said
     assert "Traceback" not in said
+
+
+def test_the_tests_run_in_a_folder_with_blanks(tmp_path: Path) -> None:
+    """As Invoke would type them (-R): each begins with a program that is one word to a shell."""
+    folder = tmp_path / "Ünser Kurs"
+    venv = folder / ".venv"
+    venv.mkdir(parents=True)
+    code = f"import sys; sys.prefix = {str(venv)!r}; from invoke import main; main.program.run('invoke -R test')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    plain = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
+    assert [shlex.split(line)[0] for line in plain.splitlines()] == [
+        f"{venv}/bin/{tool}" for tool in ("ruff", "ruff", "mypy", "lint-imports", "pytest")
+    ]
