@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -13,9 +13,12 @@ from aiohttp import web
 
 from tests.traffic.servers import Handler, serving
 from workshop.runbook import events
+from workshop.runbook.model import Verdict
 from workshop.runbook.run import Facts, Run
+from workshop.traffic import measuring
 from workshop.traffic.login import Login
 from workshop.traffic.probe import Category, Control, Probe
+from workshop.traffic.verdict import Plan, judge
 
 PAGE = "served by"
 AT_ONCE = Category("at once", PAGE, within=(0, 0.6))
@@ -78,8 +81,31 @@ def titles(heard: list[events.Event]) -> list[str]:
     return list(dict.fromkeys(event.what for event in heard if isinstance(event, events.Progress)))
 
 
+Judged = list[str]
+"""What each measurement came to."""
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> Judged:
+    """What the measurements of this test have come to, one by one."""
+    seen: Judged = []
+
+    def watched(plan: Plan, counts: Mapping[str, int], errors: int = 0, lost: int = 0) -> Verdict:
+        verdict = judge(plan, counts, errors, lost)
+        seen.append(verdict.kind)
+        return verdict
+
+    monkeypatch.setattr(measuring, "judge", watched)
+    return seen
+
+
+def only_what_told_nothing_was_measured_again(judged: Judged) -> None:
+    """Nothing was, on a quiet machine; beside busy ones controls may be slow at any moment."""
+    assert set(judged[:-1]) <= {"inconclusive"}, judged
+
+
 @pytest.mark.parametrize(("share", "kind"), [(0.25, "pass"), (0.0, "fail"), (0.5, "fail")])
-async def test_the_verdict_covers_the_latencies_and_shows_them(share: float, kind: str) -> None:
+async def test_the_verdict_covers_the_latencies_and_shows_them(share: float, kind: str, judged: Judged) -> None:
     run, heard = listening()
     async with serving(application(share)) as server:
         verdict = await DELAYED.measure(run, server.url)
@@ -89,9 +115,8 @@ async def test_the_verdict_covers_the_latencies_and_shows_them(share: float, kin
     assert measured.latencies is not None
     assert sum(measured.latencies.counts) == measured.samples == N
     assert (measured.latencies.p99 >= DELAY) == (share > 0)
-    first, *again = titles(heard)
-    assert first == "delays"
-    assert all(title.startswith("delays, once more") for title in again)  # on a machine that is busy just now
+    only_what_told_nothing_was_measured_again(judged)
+    assert len(titles(heard)) == len(judged)
     assert heard[-1] == events.Progress("istio.fault", titles(heard)[-1], N, N)
 
 
@@ -131,16 +156,16 @@ async def test_a_wrong_one_that_is_slow_as_a_whole_neither_passes_nor_fails() ->
     assert verdict.kind == "inconclusive"
 
 
-async def test_a_server_that_is_slow_only_in_the_measured_path_fails() -> None:
+async def test_a_server_that_is_slow_only_in_the_measured_path_fails(judged: Judged) -> None:
     async def slower(request: web.Request) -> None:
         await asyncio.sleep(DELAY)
 
-    run, heard = listening()
+    run, _ = listening()
     async with serving(application(0.0, page=slower)) as server:
         verdict = await UNDELAYED.measure(run, server.url)
     assert verdict.kind == "fail", verdict
     assert "at once: 0.0%, accepted 100.0%; late: 100.0%, accepted 0.0%" in verdict.reason
-    assert titles(heard) == ["before"]
+    only_what_told_nothing_was_measured_again(judged)
 
 
 async def test_a_server_that_is_slow_for_a_while_is_measured_again_when_it_is_not() -> None:
@@ -234,23 +259,27 @@ async def test_a_control_that_is_not_served_proves_nothing_and_is_named() -> Non
     )
 
 
-async def test_a_few_answers_of_no_category_are_measured_again_and_most_of_them_are_not() -> None:
+async def test_a_few_answers_of_no_category_are_measured_again_and_most_of_them_are_not(judged: Judged) -> None:
     async def between(request: web.Request) -> None:
         nonlocal odd
         odd -= 1
         await asyncio.sleep(0.7 if odd >= 0 else 0)  # neither at once nor late
 
-    for odd, times in ((12, 2), (10_000, 1)):
-        run, heard = listening()
+    for odd, again in ((12, True), (10_000, False)):
+        judged.clear()
+        run, _ = listening()
         async with serving(application(0.0, page=between)) as server:
-            odd += 20 if times == 2 else 0
+            odd += 20 if again else 0
             verdict = await UNDELAYED.measure(run, server.url)
-        assert len(titles(heard)) == times, verdict
-        assert verdict.kind == ("pass" if times == 2 else "inconclusive")
+        only_what_told_nothing_was_measured_again(judged)
+        assert not again or len(judged) > 1, verdict
+        assert verdict.kind == ("pass" if again else "inconclusive")
 
 
 @pytest.mark.parametrize(("few", "kind"), [(0, "fail"), (3, "pass")])
-async def test_answers_that_no_slowness_explains_fail_when_they_are_not_few(few: int, kind: str) -> None:
+async def test_answers_that_no_slowness_explains_fail_when_they_are_not_few(
+    few: int, kind: str, judged: Judged
+) -> None:
     served = 0
 
     async def other(request: web.Request) -> web.Response:
@@ -259,11 +288,12 @@ async def test_answers_that_no_slowness_explains_fail_when_they_are_not_few(few:
         strange = request.path == "/page" and (not few or 30 < served <= 30 + few)
         return web.Response(text="another page" if strange else f"fine, {PAGE}")
 
-    run, heard = listening()
+    run, _ = listening()
     async with serving(other) as server:
         verdict = await UNDELAYED.measure(run, server.url)
     assert verdict.kind == kind, verdict
-    assert len(titles(heard)) == (2 if few else 1)
+    only_what_told_nothing_was_measured_again(judged)
+    assert not few or len(judged) > 1
     assert ("other answers: 100.0%, accepted 0.0%" in verdict.reason) == (kind == "fail")
     (measured,) = verdict.measurements
     assert [bar.label for bar in measured.bars] == ["at once", "late"]
