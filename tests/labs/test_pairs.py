@@ -99,10 +99,12 @@ def test_the_walk_has_every_pair() -> None:
 )
 def test_each_lab_ends_the_same_alone_and_after_each_other_one(workshop: Workshop, names: tuple[str, ...]) -> None:
     labs = tuple(RUNBOOK.lab(name) for name in names)
-    ends = {lab.name: alone(workshop, lab) for lab in labs}
+    first, *others = walk(labs)
+    # The walk's first one last: it goes on from there.
+    ends = {lab.name: alone(workshop, lab) for lab in (*(lab for lab in labs if lab is not first), first)}
     assert all(ends.values())
-    before = ""
-    for lab in walk(labs):
+    before = first.name
+    for lab in others:
         ran = workshop.run(f"lab.{lab.name}")
         assert ran.status == 0, f"{lab.name} after {before}:\n{ran.said}"
         assert ends_with(workshop, lab) == ends[lab.name], f"{lab.name} after {before}"
