@@ -78,7 +78,7 @@ async def test_another_location_advises_nothing_that_would_delete_what_is_somebo
     for error in session.errors:
         assert isinstance(error, UsageError)
         assert error.tried.startswith("change location of the resource group")
-        assert error.next_command == "invoke lab.azure.cleanup"
+        assert error.next_command == "invoke -f here.yaml lab.azure.cleanup"
 
 
 @pytest.mark.parametrize("lab", ["azure.group", "azure.vnet", "azure.acr"])

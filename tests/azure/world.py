@@ -289,7 +289,7 @@ class Session:
         names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)
         return await execute(
             self.runbook,
-            Request(names, command="invoke lab.azure", **asked),
+            Request(names, command="invoke lab.azure", program="invoke -f here.yaml", **asked),
             self.toolbox,
             self.events.append,
             target="sandbox",

@@ -53,10 +53,9 @@ class Group(Resource):
     def remove_commands(self) -> tuple[str, ...]:
         return (f"az group delete --name {self.name}",)
 
-    @property
-    def discard_command(self) -> str:
+    def discard_command(self, program: str) -> str:
         """`az group delete` would take along whatever else is in it."""
-        return "invoke lab.azure.cleanup"
+        return f"{program} lab.azure.cleanup"
 
 
 @dataclass(frozen=True, slots=True)

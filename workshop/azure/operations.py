@@ -63,7 +63,7 @@ class Operations:
                 found = resource.differences(live)
                 if not found:
                     return
-                resource.refuse_fixed(found)
+                resource.refuse_fixed(found, self._run.program)
             body = merged(resource.wanted(), live or {})
             try:
                 await self._write(resource, "create" if live is None else "change", partial(resource.put, body))

@@ -82,9 +82,9 @@ class Resource(ABC):
     def remove_commands(self) -> tuple[str, ...]:
         return (f"az resource delete --ids {self.id}",)
 
-    @property
-    def discard_command(self) -> str:
-        """What is advised for one that has to be made anew: it must remove nothing that is not the workshop's."""
+    def discard_command(self, program: str) -> str:
+        """What is advised for one that has to be made anew: it must remove nothing that is not the workshop's.
+        `program` is how Invoke was called, with its profile."""
         return self.remove_commands[0]
 
     @property
@@ -135,8 +135,9 @@ class Resource(ABC):
                 f"{TAG}={self.settings.tag}",
             )
 
-    def refuse_fixed(self, found: tuple[Difference, ...]) -> None:
-        """Raises UsageError for a difference that only making it anew would remove."""
+    def refuse_fixed(self, found: tuple[Difference, ...], program: str) -> None:
+        """Raises UsageError for a difference that only making it anew would remove. `program`: see
+        `discard_command`."""
         for difference in found:
             if difference.found is not ABSENT and self.is_fixed(difference):
                 raise UsageError(
@@ -144,7 +145,7 @@ class Resource(ABC):
                     f"it is {difference.found!r}, wanted is {difference.wanted!r}: Azure cannot change it in place",
                     cause="the profile was changed after it was made. Set it back, or delete it and run this "
                     "again: the workshop never makes anything anew by itself",
-                    next_command=self.discard_command,
+                    next_command=self.discard_command(program),
                 )
 
     def is_fixed(self, difference: Difference) -> bool:

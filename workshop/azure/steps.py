@@ -123,7 +123,7 @@ class Ensure(Step):
         found = resource.differences(live)
         if found and live is not None:
             resource.refuse_foreign(live)
-            resource.refuse_fixed(found)
+            resource.refuse_fixed(found, run.program)
         return Check(found)
 
     async def apply(self, run: Run) -> None:
