@@ -36,7 +36,7 @@ def killed(arm: Arm, session: Session, number: int, *, acts: bool) -> bool:
     arm.set(faults=[{"nth": number, "delay": 1, "acts": acts, "status": 500}])
     process = _context.Process(target=converge, args=(arm.url, str(arm.ca), str(session.folder)))
     process.start()
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 60
     while process.is_alive() and arm.asked < number and time.monotonic() < limit:
         time.sleep(0.002)
     reached = arm.asked >= number

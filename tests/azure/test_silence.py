@@ -104,7 +104,7 @@ async def test_nobody_waits_for_a_call_when_the_run_has_ended() -> None:
 
     def call() -> bool:
         loop.call_soon_threadsafe(begun.set)
-        return end.wait(10)
+        return end.wait(60)
 
     task = asyncio.create_task(waits.in_thread(call))
     await begun.wait()

@@ -111,7 +111,7 @@ class Arm:
         self._do(self._start())
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
     def set(self, **changed: Any) -> None:
         self._control("POST", "settings", changed)
@@ -139,7 +139,7 @@ class Arm:
 
     def until(self, method: str, path: str) -> None:
         """Wait until such a request has come."""
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + 60
         while time.monotonic() < limit:
             if any(each["method"] == method and path in each["path"] for each in self.requests()):
                 return
@@ -156,7 +156,7 @@ class Arm:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._client_side)
         )
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 

@@ -53,7 +53,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     made = Sandbox(launcher.ensure(folder))
     made("istioctl", "install", "-y", "--set", "profile=minimal")
     made("kubectl", "apply", "-f", "-", stdin=APPLICATION)
-    made("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=20s")
+    made("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=60s")
     yield made
     launcher.stop(folder)
 
@@ -130,7 +130,7 @@ def test_webhooks_deleted_nothing_is_injected_or_validated(away: Sandbox, eventu
     away("kubectl", "scale", "-n", "istio-system", "deployment/istiod", "--replicas=1")
     away("istioctl", "install", "-y", "--set", "profile=minimal")
     away("kubectl", "rollout", "restart", "-n", "shop", "deployment/hello")
-    away("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=20s")
+    away("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=60s")
     eventually(lambda: re.search(r"^hello-\S+ +2/2 +Running", away("kubectl", "get", "pods", "-n", "shop"), re.M))
     said = away.fails(1, "kubectl", "annotate", "virtualservice", "-n", "shop", "hello", "note=1")
     assert 'admission webhook "validation.istio.io" denied the request' in said

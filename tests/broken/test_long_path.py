@@ -47,7 +47,7 @@ def kubectl(
         kubectl("create", "namespace", "meshed")
         kubectl("label", "namespace", "meshed", "istio-injection=enabled")
         kubectl("create", "-f", "-", stdin=POD)
-        kubectl("wait", "--for=condition=Ready", "pod/web", "-n", "meshed", "--timeout=20s")
+        kubectl("wait", "--for=condition=Ready", "pod/web", "-n", "meshed", "--timeout=60s")
     return kubectl
 
 

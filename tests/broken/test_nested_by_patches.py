@@ -38,7 +38,7 @@ class Client:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
         request = urllib.request.Request(url + path, data=data, method=method, headers=headers)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, context=self._context, timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, context=self._context, timeout=60) as answer:  # noqa: S310
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())

@@ -13,5 +13,5 @@ def test_a_long_comment_stays_a_comment_when_it_is_pasted() -> None:
     comment = "# " + "expected: 25% " * 12
     shown = bare(rendered(Commands().lines([comment.strip(), "echo done"]))).replace("$ ", "")
     assert len(shown.splitlines()) > 2
-    done = subprocess.run(["sh", "-ec", shown], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["sh", "-ec", shown], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("done\n", "")

@@ -109,7 +109,7 @@ async def test_pause_goes_on_at_enter_and_stops_at_q(
     leader, gate, shown = keyboard
     assert gate.interactive
     os.write(leader, typed)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await gate.go_on("istio.inject", "Create the namespaces", NEXT) is answer
     text = bare(rendered(shown))
     assert "next  Create the namespaces  istio.inject" in text
@@ -123,7 +123,7 @@ async def test_destroying_asks_for_the_name(
 ) -> None:
     leader, gate, shown = keyboard
     os.write(leader, typed)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await gate.confirm("primary", [f"Pod a/{number}" for number in range(30)]) is answer
     text = bare(rendered(shown))
     assert "remove  30 objects from primary" in text

@@ -72,13 +72,13 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def release(server: Server, tmp_path: Path) -> Release:
-    return Release(f"http://127.0.0.1:{server.server_port}/", tmp_path / "bin", seconds=5)
+    return Release(f"http://127.0.0.1:{server.server_port}/", tmp_path / "bin", seconds=60)
 
 
 async def test_the_program_is_kept_and_runs(server: Server, release: Release) -> None:
     server.publish(archive())
     path = await release.fetch("1.31.1")
-    assert (await process.run((str(path),), seconds=5)).stdout == "it runs\n"
+    assert (await process.run((str(path),), seconds=60)).stdout == "it runs\n"
     assert [entry.name for entry in release.folder.iterdir()] == ["istioctl-1.31.1"]
     asked = len(server.asked)
     assert await release.fetch("1.31.1") == path

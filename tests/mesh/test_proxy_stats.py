@@ -112,6 +112,6 @@ async def test_a_pod_without_a_proxy_is_an_error(kubectl: Kubectl, namespace: st
     with pytest.raises(WorkshopError, match="not found"):
         await read(run, namespace=namespace, workload="deploy/client")
     await kubectl.call("apply", "-f", "-", stdin=DEPLOYMENT.format(namespace=namespace))
-    await kubectl.call("rollout", "status", "-n", namespace, "deploy/client", "--timeout=10s")
+    await kubectl.call("rollout", "status", "-n", namespace, "deploy/client", "--timeout=60s")
     with pytest.raises(WorkshopError, match="pilot-agent"):
         await read(run, namespace=namespace, workload="deploy/client")

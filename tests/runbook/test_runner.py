@@ -53,7 +53,7 @@ async def test_a_part_may_wait_for_a_lab_that_its_own_lab_does_not_wait_for() ->
 
     world = bench(lab("acr", Put("registry")), lab("aks", Put("cluster"), Together((Put("role"),), after=("acr",))))
     world.world.before_change = before
-    assert await asyncio.wait_for(world.run("aks"), 5) == 0
+    assert await asyncio.wait_for(world.run("aks"), 60) == 0
     assert world.world.changes[-1] == "role"
     assert [event.note for event in world.events if isinstance(event, LabStarted)] == ["for aks", ""]
 
@@ -342,7 +342,7 @@ async def test_what_a_step_tells_is_told_under_its_lab_and_number() -> None:
             asyncio.get_running_loop().call_later(
                 0.01, lambda: run.use(type(world.world)).objects.update(ready=(1, ""))
             )
-            await run.wait("it to be ready", missing, seconds=5, every=0.001)
+            await run.wait("it to be ready", missing, seconds=60, every=0.001)
 
     world = bench(lab("a", Put("a1"), Tells("a2")))
     assert await world.run("a") == 0

@@ -106,7 +106,7 @@ def eventually() -> Wait:
     """Repeats a question until its answer is true (10 s at most), and returns the answer."""
 
     def wait(question: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (answer := question()):
             assert time.monotonic() < deadline, "it did not happen within 10 s"
             time.sleep(0.02)

@@ -57,7 +57,7 @@ def test_a_life(folder: Path, eventually: Eventually) -> None:
     assert launcher.ensure(folder) == running
     assert running.url.startswith("https://127.")
     kubectl = [str(running.bin / "kubectl"), f"--kubeconfig={running.kubeconfig}", f"--cache-dir={folder}/cache"]
-    nodes = subprocess.run([*kubectl, "get", "nodes"], capture_output=True, text=True, check=True, timeout=20)
+    nodes = subprocess.run([*kubectl, "get", "nodes"], capture_output=True, text=True, check=True, timeout=60)
     assert nodes.stdout.count(" Ready ") == 3
 
     started = eventually(lambda: children(running.pid))
@@ -121,6 +121,6 @@ def test_one_that_cannot_start_says_why(folder: Path, monkeypatch: pytest.Monkey
 def test_in_the_foreground_it_needs_the_folder_for_itself(folder: Path) -> None:
     launcher.ensure(folder)
     command = [sys.executable, "-m", "workshop.sandbox", "serve", "--state", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "another sandbox has" in done.stderr

@@ -26,7 +26,7 @@ def ask(access: Access, path: str) -> Any:
         access.url + path, headers={"Authorization": f"Bearer {access.token}"}
     )
     trusted = ssl.create_default_context(cadata=access.authority.decode())
-    with urllib.request.urlopen(request, context=trusted, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, context=trusted, timeout=60) as answer:  # noqa: S310
         return json.loads(answer.read())
 
 

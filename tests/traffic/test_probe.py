@@ -276,7 +276,7 @@ def test_declarations_are_values() -> None:
 
 def test_declaring_a_probe_imports_nothing_heavy() -> None:
     program = "import sys, workshop.traffic.probe, workshop.traffic.login; print(*sys.modules)"
-    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert not {"asyncio", "aiohttp", "json", "ssl", "subprocess", "yaml", "rich"} & set(output.stdout.split())
 
 
@@ -295,7 +295,7 @@ def test_a_share_is_shown_by_counting_a_hundred_answers() -> None:
     script = loop.replace(
         "curl -s -w 'HTTP %{http_code}' http://$GATEWAY_URL/productpage", "echo $i | sed 's/.0/v2/; s/^[0-9]*$/v1/'"
     )
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert [line.split() for line in done.stdout.splitlines()] == [["90", "v1"], ["10", "v2"]]
 
 

@@ -30,7 +30,7 @@ class Client:
     def send(
         self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, token: str = ""
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPSConnection(self._address, context=self._context, timeout=20)
+        connection = http.client.HTTPSConnection(self._address, context=self._context, timeout=60)
         sent = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
         payload = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         connection.request(method, path, payload, {**sent, **(headers or {})})
@@ -284,9 +284,9 @@ def test_an_eviction_asks_the_disruption_budget(client: Client, kubectl: Kubectl
     pods = f"/api/v1/namespaces/{namespace}/pods"
     metadata = {"name": "guarded", "labels": {"app": "guarded"}}
     client("POST", pods, {"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "pause"}]}})
-    kubectl("wait", "--for=condition=Ready", "pod/guarded", "-n", namespace, "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "pod/guarded", "-n", namespace, "--timeout=60s")
     kubectl("create", "pdb", "all", "-n", namespace, "--selector=app=guarded", "--min-available=1")
-    kubectl("wait", "--for=jsonpath={.status.expectedPods}=1", "pdb/all", "-n", namespace, "--timeout=20s")
+    kubectl("wait", "--for=jsonpath={.status.expectedPods}=1", "pdb/all", "-n", namespace, "--timeout=60s")
     code, status = client("POST", f"{pods}/guarded/eviction", {"metadata": {"name": "guarded"}})
     assert (code, status["reason"]) == (429, "TooManyRequests")
     kubectl("delete", "pdb", "all", "-n", namespace)

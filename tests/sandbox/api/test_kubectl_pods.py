@@ -38,7 +38,7 @@ def place(kubectl: Kubectl) -> Iterator[str]:
         pod("shell", "curlimages/curl", "sleep", "3600"),
     ]
     kubectl("create", "-n", name, "-f", "-", stdin=json.dumps({"kind": "List", "apiVersion": "v1", "items": pods}))
-    kubectl("wait", "--for=condition=Ready", "pod", "--all", "-n", name, "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "pod", "--all", "-n", name, "--timeout=60s")
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
 
@@ -78,8 +78,8 @@ def test_logs_that_go_on(either_kubectl: Kubectl, place: str) -> None:
     talks = pod(name, "busybox", "sh", "-c", "echo first; sleep 1; echo last")
     talks["spec"]["restartPolicy"] = "Never"
     either_kubectl("create", "-n", place, "-f", "-", stdin=json.dumps(talks))
-    either_kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}", "-n", place, "--timeout=20s")
-    done = either_kubectl.run("logs", "-f", name, "-n", place, "--pod-running-timeout=20s")
+    either_kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}", "-n", place, "--timeout=60s")
+    done = either_kubectl.run("logs", "-f", name, "-n", place, "--pod-running-timeout=60s")
     assert done.stdout.split() == ["first", "last"], "it ends with the container"
 
 
@@ -108,7 +108,7 @@ def test_port_forward(either_kubectl: Kubectl, place: str) -> None:
         found = re.search(r"127\.0\.0\.1:(\d+) -> 5000", line)
         assert found, line
         for _ in range(3):
-            with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/hello", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/hello", timeout=60) as answer:
                 assert b"Hello version: v1" in answer.read()
     finally:
         forwarding.kill()
@@ -118,7 +118,7 @@ def test_port_forward(either_kubectl: Kubectl, place: str) -> None:
 def test_attach(either_kubectl: Kubectl, place: str) -> None:
     run = either_kubectl.run(
         *("run", "once", "-n", place, "-i", "--rm", "--restart=Never", "--image=busybox"),
-        *("--pod-running-timeout=20s", "--quiet", "--", "cat"),
+        *("--pod-running-timeout=60s", "--quiet", "--", "cat"),
         stdin="said\n",
     )
     assert (run.returncode, run.stdout.splitlines()[:1]) == (0, ["said"]), run.stderr
@@ -126,8 +126,8 @@ def test_attach(either_kubectl: Kubectl, place: str) -> None:
 
 def test_a_pod_is_deleted_with_grace(either_kubectl: Kubectl, place: str) -> None:
     either_kubectl("create", "-n", place, "-f", "-", stdin=json.dumps(pod("goes", "pause")))
-    either_kubectl("wait", "--for=condition=Ready", "pod/goes", "-n", place, "--timeout=20s")
-    either_kubectl("delete", "pod", "goes", "-n", place, "--timeout=20s")
+    either_kubectl("wait", "--for=condition=Ready", "pod/goes", "-n", place, "--timeout=60s")
+    either_kubectl("delete", "pod", "goes", "-n", place, "--timeout=60s")
     assert "NotFound" in either_kubectl.fails("get", "pod", "goes", "-n", place)
 
 
@@ -135,9 +135,9 @@ def test_drain(either_kubectl: Kubectl, place: str, eventually: Eventually) -> N
     tied = pod("tied", "pause")
     tied["spec"]["nodeName"] = NODE
     either_kubectl("create", "-n", place, "-f", "-", stdin=json.dumps(tied))
-    either_kubectl("wait", "--for=condition=Ready", "pod/tied", "-n", place, "--timeout=20s")
+    either_kubectl("wait", "--for=condition=Ready", "pod/tied", "-n", place, "--timeout=60s")
     try:
-        only = ("--pod-selector=app=tied", "--force", "--ignore-daemonsets", "--timeout=20s")
+        only = ("--pod-selector=app=tied", "--force", "--ignore-daemonsets", "--timeout=60s")
         assert "evicted" in either_kubectl("drain", NODE, *only)
         assert "SchedulingDisabled" in either_kubectl("get", "node", NODE)
     finally:

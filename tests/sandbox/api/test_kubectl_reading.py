@@ -135,14 +135,14 @@ def test_events(inside: Inside, eventually: Eventually) -> None:
 
 def test_wait(inside: Inside) -> None:
     inside("create", "-f", "-", stdin=DEPLOYMENT)
-    assert "condition met" in inside("wait", "--for=condition=Available", "deployment/web", "--timeout=20s")
-    assert "condition met" in inside("wait", "--for=jsonpath={.spec.replicas}=0", "deployment/web", "--timeout=20s")
+    assert "condition met" in inside("wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
+    assert "condition met" in inside("wait", "--for=jsonpath={.spec.replicas}=0", "deployment/web", "--timeout=60s")
     assert "timed out" in inside.fails("wait", "--for=condition=Never", "deployment/web", "--timeout=300ms")
     waiting = inside.kubectl.start(
-        *("wait", "--for=delete", "deployment/web", "-n", inside.namespace, "--timeout=20s")
+        *("wait", "--for=delete", "deployment/web", "-n", inside.namespace, "--timeout=60s")
     )
     inside("delete", "deployment", "web")
-    assert waiting.wait(timeout=20) == 0
+    assert waiting.wait(timeout=60) == 0
     assert "condition met" in inside.kubectl(
         "wait", "--for=jsonpath={.status.phase}=Active", f"namespace/{inside.namespace}", "--timeout=5s"
     )

@@ -119,9 +119,9 @@ def test_finalizers(inside: Inside, eventually: Eventually) -> None:
 
 def test_rollouts(inside: Inside, eventually: Eventually) -> None:
     inside("create", "-f", "-", stdin=DEPLOYMENT)
-    assert "successfully rolled out" in inside("rollout", "status", "deployment/web", "--timeout=20s")
+    assert "successfully rolled out" in inside("rollout", "status", "deployment/web", "--timeout=60s")
     inside("set", "image", "deployment/web", "web=pause:3.2")
-    inside("rollout", "status", "deployment/web", "--timeout=20s")
+    inside("rollout", "status", "deployment/web", "--timeout=60s")
     history = inside("rollout", "history", "deployment/web")
     assert [line.split()[0] for line in history.strip().splitlines()[-2:]] == ["1", "2"]
     assert "rolled back" in inside("rollout", "undo", "deployment/web")
@@ -136,7 +136,7 @@ def test_namespaces_are_emptied_before_they_go(either_kubectl: Kubectl, eventual
     name = "goes-away"
     either_kubectl("create", "namespace", name)
     either_kubectl("create", "-n", name, "-f", "-", stdin=DEPLOYMENT)
-    either_kubectl("delete", "namespace", name, "--timeout=20s")
+    either_kubectl("delete", "namespace", name, "--timeout=60s")
     assert "NotFound" in either_kubectl.fails("get", "namespace", name)
     assert not either_kubectl("get", "deployments", "-n", name, "-o", "name")
 

@@ -279,7 +279,7 @@ async def test_a_watch_misses_nothing_from_the_moment_it_was_asked_for(cluster: 
     cluster.create(CRDS, widget_crd(), manager="test")
     cluster.create(WIDGETS, {"metadata": {"name": "w", "namespace": "default"}}, manager="test")
     seen: list[WatchEvent] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for event in events:
             seen.append(event)
             if len(seen) == 4:

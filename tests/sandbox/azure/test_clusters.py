@@ -55,7 +55,7 @@ class Clusters:
         kubeconfig = self._folder / name
         kubeconfig.write_bytes(self.credentials(name))
         command = [KUBECTL, f"--kubeconfig={kubeconfig}", f"--cache-dir={self._folder}/cache", f"--context={name}"]
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -104,7 +104,7 @@ def test_each_is_a_kubernetes_of_its_own(clusters: Clusters) -> None:
 def test_its_pods_run_and_its_services_are_reached(clusters: Clusters, eventually: Eventually) -> None:
     clusters.put("one", cluster_body())
     clusters.kubectl("one", "create", "deployment", "web", "--image=docker.io/kennethreitz/httpbin", "--port=80")
-    clusters.kubectl("one", "wait", "--for=condition=Available", "deployment/web", "--timeout=15s")
+    clusters.kubectl("one", "wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
     clusters.kubectl("one", "expose", "deployment", "web", "--type=LoadBalancer", "--port=8000", "--target-port=80")
     where = "jsonpath={.status.loadBalancer.ingress[0].ip}"
     address = eventually(lambda: clusters.kubectl("one", "get", "service", "web", "-o", where))

@@ -102,7 +102,7 @@ class Arm:
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=sent)  # noqa: S310
         context = ssl.create_default_context(cafile=self.ca)
         try:
-            with urllib.request.urlopen(request, context=context, timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, context=context, timeout=60) as answer:  # noqa: S310
                 return answer.status, _json(answer.read()), answer.headers
         except urllib.error.HTTPError as error:
             return error.code, _json(error.read()), error.headers

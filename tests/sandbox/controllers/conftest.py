@@ -16,7 +16,7 @@ from workshop.sandbox.cluster import Object
 from workshop.sandbox.network import Network
 
 ME = "test"
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 
 class Kubelet:

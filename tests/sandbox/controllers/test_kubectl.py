@@ -16,7 +16,7 @@ IMAGE = "podinfo:6.9.1"
 def web(kubectl: Kubectl, namespace: str) -> str:
     """A namespace with deployment `web`, rolled out."""
     kubectl("-n", namespace, "create", "deployment", "web", f"--image={IMAGE}", "--replicas=2", "--port=9898")
-    kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=60s")
     return namespace
 
 
@@ -24,15 +24,15 @@ def test_rollouts(kubectl: Kubectl, web: str) -> None:
     said = kubectl("-n", web, "rollout", "status", "deployment/web")
     assert said == 'deployment "web" successfully rolled out\n'
     kubectl("-n", web, "rollout", "restart", "deployment/web")
-    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=60s")
     kubectl("-n", web, "set", "image", "deployment/web", "podinfo=podinfo:6.9.2")
     kubectl("-n", web, "annotate", "deployment/web", "kubernetes.io/change-cause=newer")
-    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=60s")
     history = kubectl("-n", web, "rollout", "history", "deployment/web").split("\n")
     assert [line.split()[0] for line in history[2:5]] == ["1", "2", "3"]
     assert history[4].endswith("newer")
     kubectl("-n", web, "rollout", "undo", "deployment/web", "--to-revision=1")
-    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=60s")
     template = kubectl.json("-n", web, "get", "deployment", "web")["spec"]["template"]
     assert template["spec"]["containers"][0]["image"] == IMAGE
     history = kubectl("-n", web, "rollout", "history", "deployment/web").split("\n")
@@ -42,16 +42,16 @@ def test_rollouts(kubectl: Kubectl, web: str) -> None:
 def test_a_rollout_that_cannot_end_is_reported_and_undone(kubectl: Kubectl, web: str) -> None:
     kubectl("-n", web, "patch", "deployment", "web", "-p", '{"spec":{"progressDeadlineSeconds":1}}')
     kubectl("-n", web, "set", "image", "deployment/web", "podinfo=nonesuch:1")
-    said = kubectl.fails("-n", web, "rollout", "status", "deployment/web", "--timeout=15s")
+    said = kubectl.fails("-n", web, "rollout", "status", "deployment/web", "--timeout=60s")
     assert 'deployment "web" exceeded its progress deadline' in said
     assert kubectl.json("-n", web, "get", "deployment", "web")["status"]["availableReplicas"] == 2
     kubectl("-n", web, "rollout", "undo", "deployment/web")
-    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=60s")
 
 
 def test_scaling_and_waiting(kubectl: Kubectl, web: str) -> None:
     kubectl("-n", web, "scale", "deployment/web", "--replicas=4")
-    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=60s")
     assert len(kubectl.json("-n", web, "get", "pods")["items"]) == 4
     assert "condition met" in kubectl("-n", web, "wait", "--for=condition=Available", "deployment/web")
     row = kubectl("-n", web, "get", "deployment", "web", "--no-headers").split()
@@ -60,7 +60,7 @@ def test_scaling_and_waiting(kubectl: Kubectl, web: str) -> None:
 
 @pytest.mark.parametrize("cascade", ["background", "foreground", "orphan"])
 def test_deleting(kubectl: Kubectl, web: str, eventually: Wait, cascade: str) -> None:
-    kubectl("-n", web, "delete", "deployment", "web", f"--cascade={cascade}", "--timeout=10s")
+    kubectl("-n", web, "delete", "deployment", "web", f"--cascade={cascade}", "--timeout=60s")
     kubectl("-n", web, "wait", "--for=delete", "deployment/web", "--timeout=5s")
     if cascade == "orphan":
         assert len(kubectl.json("-n", web, "get", "pods")["items"]) == 2
@@ -74,7 +74,7 @@ def test_deleting(kubectl: Kubectl, web: str, eventually: Wait, cascade: str) ->
 
 def test_a_namespace_is_empty_when_kubectl_returns(kubectl: Kubectl, web: str) -> None:
     kubectl("-n", web, "expose", "deployment", "web", "--type=LoadBalancer", "--port=8080", "--target-port=9898")
-    kubectl("delete", "namespace", web, "--timeout=20s")
+    kubectl("delete", "namespace", web, "--timeout=60s")
     assert "NotFound" in kubectl.fails("get", "namespace", web)
     assert kubectl.json("get", "pods,deployments,services,endpointslices", "-n", web)["items"] == []
 
@@ -132,8 +132,8 @@ def test_draining_a_node_respects_the_budget(kubectl: Kubectl, web: str) -> None
     assert "disruption budget" in kubectl.fails("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
     kubectl("-n", web, "delete", "pdb", "web")
     try:
-        kubectl("drain", node, "--pod-selector=app=web", "--timeout=10s")
-        kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=10s")
+        kubectl("drain", node, "--pod-selector=app=web", "--timeout=60s")
+        kubectl("-n", web, "rollout", "status", "deployment/web", "--timeout=60s")
         nodes = {one["spec"]["nodeName"] for one in kubectl.json("-n", web, "get", "pods")["items"]}
         assert node not in nodes
     finally:

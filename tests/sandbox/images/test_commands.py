@@ -25,7 +25,7 @@ async def run(*command: str, stdin: str = "", container: Container | None = None
     streams = Streams(asyncio.StreamReader(), out.extend, err.extend)
     streams.stdin.feed_data(stdin.encode())
     streams.stdin.feed_eof()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         status = await commands.run(list(command), container or box(), streams)
     return status, out.decode(), err.decode()
 

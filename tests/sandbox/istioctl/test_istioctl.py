@@ -186,7 +186,7 @@ def _through_the_gateway(sandbox: Sandbox) -> str:
     host = sandbox(*service, "jsonpath={.status.loadBalancer.ingress[0].ip}")
     port = sandbox(*service, 'jsonpath={.spec.ports[?(@.name=="http2")].port}')
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/hello", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{host}:{port}/hello", timeout=60) as answer:
             return str(answer.read().decode())
     except OSError:
         return ""
@@ -259,7 +259,7 @@ def test_the_analyzers_findings_of_an_application_from_before_the_mesh_one_by_on
 ) -> None:
     sandbox("istioctl", "install", "-y")
     sandbox("kubectl", "apply", "-f", "-", stdin=RATINGS)
-    sandbox("kubectl", "rollout", "status", "-n", "ratingsapp", "deployment/ratings-api", "--timeout=20s")
+    sandbox("kubectl", "rollout", "status", "-n", "ratingsapp", "deployment/ratings-api", "--timeout=60s")
 
     def analyzed() -> list[str]:
         done = sandbox.run("istioctl", "analyze", "-n", "ratingsapp")
@@ -289,7 +289,7 @@ def test_the_analyzers_findings_of_an_application_from_before_the_mesh_one_by_on
     renamed = '[{"op": "add", "path": "/spec/ports/0/name", "value": "http"}]'
     sandbox("kubectl", "patch", "service", "-n", "ratingsapp", "ratings-api", "--type=json", "-p", renamed)
     sandbox("kubectl", "rollout", "restart", "-n", "ratingsapp", "deployment/ratings-api")
-    sandbox("kubectl", "rollout", "status", "-n", "ratingsapp", "deployment/ratings-api", "--timeout=20s")
+    sandbox("kubectl", "rollout", "status", "-n", "ratingsapp", "deployment/ratings-api", "--timeout=60s")
     eventually(lambda: not analyzed())
     assert sandbox.json("istioctl", "analyze", "-n", "ratingsapp") == []
     nowhere = sandbox.run("istioctl", "analyze", "-n", "nowhere")

@@ -58,7 +58,7 @@ def shop(running: launcher.Running) -> Sandbox:
     sandbox = Sandbox(running)
     sandbox("istioctl", "install", "-y", "--set", "profile=minimal")
     sandbox("kubectl", "apply", "-f", "-", stdin=APPLICATION)
-    sandbox("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=20s")
+    sandbox("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=60s")
     return sandbox
 
 
@@ -105,7 +105,7 @@ def test_it_is_described_before_the_containers(kubectl: Kubectl) -> None:
 
 
 def ran(kubectl: Kubectl, name: str, *curl: str) -> subprocess.CompletedProcess[str]:
-    return kubectl.run(*RUN, name, "--", "-sS", *curl, timeout=20)
+    return kubectl.run(*RUN, name, "--", "-sS", *curl, timeout=60)
 
 
 def test_a_pod_ends_as_a_whole_when_its_container_does(kubectl: Kubectl) -> None:

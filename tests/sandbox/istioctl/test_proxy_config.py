@@ -99,7 +99,7 @@ def sandbox(running: launcher.Running) -> Sandbox:
     sandbox("istioctl", "install", "-y")
     sandbox("kubectl", "apply", "-f", "-", stdin=OBJECTS)
     for name in ("httpbin", "client"):
-        sandbox("kubectl", "rollout", "status", "-n", "shop", f"deployment/{name}", "--timeout=20s")
+        sandbox("kubectl", "rollout", "status", "-n", "shop", f"deployment/{name}", "--timeout=60s")
     return sandbox
 
 
@@ -219,7 +219,7 @@ def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
     ):
         if "plain" in arguments[-1]:
             sandbox("kubectl", "create", "deployment", "plain", "--image=curlimages/curl", "--", "sleep", "9")
-            sandbox("kubectl", "rollout", "status", "deployment/plain", "--timeout=20s")
+            sandbox("kubectl", "rollout", "status", "deployment/plain", "--timeout=60s")
         assert words in sandbox.fails(status, *client, *arguments)
 
 

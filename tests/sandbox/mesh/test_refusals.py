@@ -70,7 +70,12 @@ async def test_it_is_one_proxys_and_the_others_get_what_is_new(world: World) -> 
     others = [name for name in names if name != "refusing"]
     await eventually(lambda: all_to("v2", *others))
     assert await all_to("v1", "refusing")
-    assert list(world.mesh.data_plane.refused) == [(ROUTES, "refusing.default/9080")]
+
+    async def refused() -> list[tuple[str, str]]:
+        return list(world.mesh.data_plane.refused)
+
+    await eventually(refused)  # which Envoy says when it gets to it
+    assert await refused() == [(ROUTES, "refusing.default/9080")]
     known = await statuses(made)
     assert known.pop("refusing.default") == ["SYNCED", "SYNCED", "SYNCED", "ERROR"]
     assert set(map(tuple, known.values())) == {("SYNCED",) * 4}

@@ -71,8 +71,12 @@ async def test_a_senseless_rule_that_nobody_looked_at_is_in_no_others_way(
     world.apply("destinationrules", "reviews", DESTINATION_RULE)
     world.apply("virtualservices", "reviews", split(100, 0))
     await eventually(lambda: _only(client, "v1"))
-    refused = [name for _, name in world.mesh.data_plane.refused]
-    assert [name.rpartition("/")[2] for name in refused] == ["9081"]
+
+    async def refused() -> list[str]:
+        return [name.rpartition("/")[2] for _, name in world.mesh.data_plane.refused]
+
+    await eventually(refused)  # which Envoy says when it gets to it
+    assert await refused() == ["9081"]
     soon = {"timeout": "soon", "route": weights[1:]}
     world.apply("virtualservices", "other", {"hosts": ["other"], "http": [soon]})
     world.apply("virtualservices", "reviews", split(0, 100))

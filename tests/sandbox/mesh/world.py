@@ -22,7 +22,7 @@ SLICES = "endpointslices.discovery.k8s.io"
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 
 
-async def eventually(question: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
+async def eventually(question: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
     """Ask until the answer is yes."""
     async with asyncio.timeout(seconds):
         while not await question():  # noqa: ASYNC110

@@ -19,7 +19,7 @@ from workshop.sandbox.node.pod_run import PodRun
 from workshop.sandbox.stack import claim_block
 
 ME = "test"
-PATIENCE = 8.0
+PATIENCE = 60.0
 NAMESPACE = "default"
 
 

@@ -61,7 +61,7 @@ def streams(sandbox: launcher.Running, kubectl: Kubectl) -> Iterator[Streams]:
     name = f"broken-{os.getpid()}"
     kubectl("create", "namespace", name)
     kubectl("run", "-n", name, "box", "--image=busybox", "--", "sleep", "inf")
-    kubectl("wait", "-n", name, "--for=condition=Ready", "pod/box", "--timeout=10s")
+    kubectl("wait", "-n", name, "--for=condition=Ready", "pod/box", "--timeout=60s")
     token = json.loads(sandbox.kubeconfig.read_text())["users"][0]["user"]["token"]
     context = ssl.create_default_context(cafile=str(sandbox.kubeconfig.parent / "ca.pem"))
     yield Streams(f"{sandbox.url}/api/v1/namespaces/{name}/pods/box", token, context)
@@ -72,15 +72,15 @@ def streams(sandbox: launcher.Running, kubectl: Kubectl) -> Iterator[Streams]:
 async def test_a_command_begins_when_the_client_reads(streams: Streams, protocol: str) -> None:
     command = ["sh", "-c", "echo out; echo err >&2; exit 7"]
     async with streams("exec", protocol, autoping=False, command=command, stdout="1", stderr="1") as connection:
-        first = await connection.receive(timeout=5)
+        first = await connection.receive(timeout=60)
         assert first.type is WSMsgType.PING
         with pytest.raises(TimeoutError):
             await connection.receive(timeout=0.3)
         await connection.pong(first.data)
-        second = await connection.receive(timeout=5)
+        second = await connection.receive(timeout=60)
         assert second.type is WSMsgType.PING, "one answer does not say that an older kubectl has its streams"
         await connection.pong(second.data)
-        said = [await connection.receive_bytes(timeout=5) for _ in range(3)]
+        said = [await connection.receive_bytes(timeout=60) for _ in range(3)]
     assert said[:2] == [b"\x01out\n", b"\x02err\n"]
     assert json.loads(said[2][1:])["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
 
@@ -89,8 +89,8 @@ async def test_input_after_its_end_breaks_nothing(streams: Streams) -> None:
     async with streams("exec", V5, command=["cat"], stdin="1", stdout="1", stderr="1") as connection:
         for message in (b"\x00one\n", b"\xff\x00", b"\x00two\n", b"\xff\x00"):
             await connection.send_bytes(message)
-        assert await connection.receive_bytes(timeout=5) == b"\x01one\n"
-        assert json.loads((await connection.receive_bytes(timeout=5))[1:])["status"] == "Success"
+        assert await connection.receive_bytes(timeout=60) == b"\x01one\n"
+        assert json.loads((await connection.receive_bytes(timeout=60))[1:])["status"] == "Success"
 
 
 def opened(number: int, headers: dict[str, str], compressor: zlib._Compress) -> bytes:
@@ -107,13 +107,13 @@ async def test_a_connection_that_cannot_be_forwarded_is_told_on_its_error_stream
         for number, kind in ((1, "error"), (3, "data")):
             headers = {"streamtype": kind, "port": "eighty", "requestid": "0"}
             await connection.send_bytes(opened(number, headers, compressor))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (frame := await connection.receive_bytes())[0] & 0x80:
                 pass
         assert struct.unpack_from("!I", frame) == (1,)
         assert b"Internal error occurred: ValueError" in frame[8:]
         await connection.send_bytes(struct.pack("!HHI", 0x8003, 6, 4) + bytes(4))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not (frame := await connection.receive_bytes()).startswith(b"\x80\x03\x00\x06"):
                 pass
 
@@ -121,7 +121,7 @@ async def test_a_connection_that_cannot_be_forwarded_is_told_on_its_error_stream
 async def test_who_does_not_speak_spdy_gets_a_close(streams: Streams) -> None:
     async with streams("portforward", FORWARD, ports="80") as connection:
         await connection.send_bytes(struct.pack("!HHI", 0x8002, 1, 0))
-        closed = await connection.receive(timeout=5)
+        closed = await connection.receive(timeout=60)
         assert (closed.type, closed.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.PROTOCOL_ERROR)
         assert closed.extra == "SPDY: version 2"
 

@@ -142,7 +142,7 @@ async def test_a_pod_ends_when_its_containers_have_and_then_its_sidecars(place: 
     main = container("busybox", "sh", "-c", "exit 3")
     place.start("job", main, initContainers=[side], restartPolicy="Never")
     phases: list[str] = []
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         async for event in place.cluster.watch("pods"):
             status = event.object["status"]
             phases.append(status.get("phase", ""))
@@ -358,7 +358,7 @@ async def test_deleting_without_grace_ends_at_once(place: Place) -> None:
         writer.close()
         return False
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await refused():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

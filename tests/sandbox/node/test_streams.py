@@ -34,7 +34,7 @@ def pods(kubectl: Kubectl) -> Iterator[str]:
     name = f"streams-{os.getpid()}"
     kubectl("create", "namespace", name)
     kubectl("apply", "-n", name, "-f", "-", stdin=PODS)
-    kubectl("wait", "-n", name, "--for=condition=Ready", "pod/bin", "--timeout=10s")
+    kubectl("wait", "-n", name, "--for=condition=Ready", "pod/bin", "--timeout=60s")
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
 
@@ -54,12 +54,12 @@ def test_logs_show_the_last_lines_of_a_container(either_kubectl: Kubectl, pods: 
 def test_logs_follow_until_the_container_ends(either_kubectl: Kubectl, namespace: str) -> None:
     script = "echo begun; until [ -e /go ]; do sleep 0.02; done; echo more"
     either_kubectl("run", "-n", namespace, "talk", "--image=busybox", "--restart=Never", "--", "sh", "-c", script)
-    either_kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/talk", "--timeout=10s")
+    either_kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/talk", "--timeout=60s")
     following = either_kubectl.start("logs", "-n", namespace, "-f", "talk")
     assert following.stdout is not None
     assert following.stdout.readline() == "begun\n"
     either_kubectl("exec", "-n", namespace, "talk", "--", "sh", "-c", "echo > /go")
-    assert following.communicate(timeout=10)[0] == "more\n"
+    assert following.communicate(timeout=60)[0] == "more\n"
     assert following.returncode == 0
 
 
@@ -91,7 +91,7 @@ def in_terminal(command: list[str], keys: list[tuple[str, str]]) -> tuple[int, s
     if child == 0:
         os.execv(command[0], command)  # noqa: S606
     seen = ""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     waiting = list(keys)
     while time.monotonic() < deadline:
         if waiting and waiting[0][0] in seen:
@@ -140,7 +140,7 @@ def test_run_attaches_to_what_it_started(either_kubectl: Kubectl, namespace: str
 def test_attach_shows_what_is_written_from_now_on(either_kubectl: Kubectl, namespace: str) -> None:
     loop = "while true; do echo tick; sleep 0.05; done"
     either_kubectl("run", "-n", namespace, "clock", "--image=busybox", "--", "sh", "-c", loop)
-    either_kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/clock", "--timeout=10s")
+    either_kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/clock", "--timeout=60s")
     attached = either_kubectl.start("attach", "-n", namespace, "clock")
     assert attached.stdout is not None
     seen = ""
@@ -158,7 +158,7 @@ def test_attach_ends_with_the_run_it_attached_to(either_kubectl: Kubectl, namesp
     first = either_kubectl.run(*run, "--", "sh", "-c", "read line; echo got $line", stdin="one\n")
     assert "got one\n" in first.stdout, first.stderr
     assert "couldn't attach" not in first.stderr
-    either_kubectl("wait", "-n", namespace, "--for=jsonpath={..restartCount}=1", "pod/again", "--timeout=10s")
+    either_kubectl("wait", "-n", namespace, "--for=jsonpath={..restartCount}=1", "pod/again", "--timeout=60s")
     second = either_kubectl.run("attach", "-n", namespace, "again", "-i", stdin="two\n")
     assert "got two\n" in second.stdout, second.stderr
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
@@ -179,7 +179,7 @@ def forwarded(either_kubectl: Kubectl, pods: str) -> Iterator[str]:
 
 
 def fetch(url: str, data: bytes | None = None) -> bytes:
-    with urllib.request.urlopen(url, data, timeout=10) as reply:  # noqa: S310
+    with urllib.request.urlopen(url, data, timeout=60) as reply:  # noqa: S310
         body: bytes = reply.read()
         return body
 
@@ -202,7 +202,7 @@ def test_port_forward_to_a_port_nobody_listens_on_says_so(either_kubectl: Kubect
     assert found
     with pytest.raises(OSError):  # noqa: PT011 - reset or empty, as kubectl closes it
         fetch(f"http://{found[1]}/")
-    output = process.communicate()[0] if process.wait(timeout=10) is not None else ""
+    output = process.communicate()[0] if process.wait(timeout=60) is not None else ""
     assert "failed to connect to port 9 inside pod bin" in output
 
 

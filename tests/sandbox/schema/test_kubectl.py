@@ -123,7 +123,7 @@ def test_edit(either_kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
         env={**os.environ, "KUBE_EDITOR": str(editor)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     assert "deployment.apps/web edited" in done.stdout
