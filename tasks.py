@@ -143,7 +143,15 @@ def status(context: Context) -> None:
 
 @task
 def shell(context: Context) -> None:
-    """A shell in which kubectl and istioctl talk to the sandbox."""
+    """A shell for kubectl on the labs' cluster."""
+    from workshop import shell
+
+    _end(shell.shell(context.config))
+
+
+@task(name="shell")
+def sandbox_shell(context: Context) -> None:
+    """`invoke shell` on the sandbox, else refused."""
     _end(_sandbox_tasks().shell(context.config))
 
 
@@ -213,6 +221,6 @@ sys.excepthook = _word_broken_settings
 _refuse_profile()
 output.keep()
 
-ns = Collection(adopt, doctor, test, _labs(), Collection("sandbox", up, down, status, shell))
+ns = Collection(adopt, doctor, shell, test, _labs(), Collection("sandbox", up, down, status, sandbox_shell))
 gc.freeze()
 gc.enable()

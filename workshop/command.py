@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workshop import invocation, output
+from workshop import invocation, output, shell
 from workshop.account import log_in
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
@@ -83,6 +83,8 @@ def run_labs(
                 statuses.append(_look_or_run(config, book, request, target, use, look))
             if any(statuses) and not look:
                 break
+        if statuses and not look:
+            shell.tell_when_left(settings)
         return max(statuses, default=0)
 
     return invocation.worded(act)

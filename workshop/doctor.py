@@ -10,7 +10,7 @@ import json
 import platform
 import re
 from collections.abc import Awaitable, Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Literal
 
 from workshop.kubernetes import process
@@ -38,8 +38,8 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
         *(_account(tools) for tools in (target.account(),) if tools),
-        *(_one("kubeconfig", _kubeconfig(it.kubectl.kubeconfig, command)) for it in (target,) if it.account()),
-        *(_one("cluster", _cluster("cluster", it.cluster)) for it in (cluster,) if it and not it.kubectl.absent),
+        *(_one("kubeconfig", _kubeconfig(target, cluster, command)) for it in (target,) if it.account()),
+        *(_one("cluster", _the_cluster(it)) for it in (cluster,) if it and not it.kubectl.absent),
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
         *(_mesh(cluster, runbook, command, facts) if cluster else ()),
     )
@@ -78,16 +78,22 @@ async def _account(tools: dict[type, object]) -> list[Finding]:
     return await doctor.examine(azure)
 
 
-async def _kubeconfig(path: Path, command: str) -> Finding:
-    """The workshop's own, with the clusters that labs on the account make."""
+async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> Finding:
+    """The workshop's own, with the clusters that labs on the account make, and whether `cluster` is one of them."""
     from workshop.azure import kubeconfig
 
+    path = target.kubectl.kubeconfig
     content = kubeconfig.read(path)
     if content is None:
         said = f"{path} is damaged: no lab finds the clusters in it until it is written anew"
         return Finding("kubeconfig", "warn", said, f"{command} lab.azure.credentials")
     contexts = ", ".join(str(each.get("name")) for each in content.get("contexts", ()))
-    return Finding("kubeconfig", "ok", f"{path} has {contexts}" if contexts else "not begun yet")
+    if not contexts:
+        return Finding("kubeconfig", "ok", "not begun yet")
+    ended = (
+        "" if cluster and cluster.kubectl.kubeconfig == path else "; labs do not use it: it is not this sandbox's"
+    )
+    return Finding("kubeconfig", "ok", f"{path} has {contexts}{ended}")
 
 
 _State = Literal["warn", "fail"]
@@ -145,6 +151,12 @@ async def _journal(journal: Journal) -> Finding:
         return Finding("journal", "ok", str(journal.path))
     said = ", ".join(f"{operation.kind} {operation.resource_id.rpartition('/')[2]}" for operation in under_way)
     return Finding("journal", "ok", f"under way: {said}; the next run goes on waiting for it")
+
+
+async def _the_cluster(target: Target) -> Finding:
+    """The one that labs work on, and the shell."""
+    found = await _cluster("cluster", target.cluster)
+    return replace(found, what=f"{found.what}: {target.which_exactly}")
 
 
 async def _cluster(row: str, cluster: ClusterGuard) -> Finding:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from workshop import invocation
 from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.kubeconfigs import current_context
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.folder import FolderLock
+from workshop.shell import shell as open_shell
 from workshop.target import Target, Use, describe, running_sandbox
 
 if TYPE_CHECKING:
@@ -75,35 +75,33 @@ def status(config: Config) -> int:
     """1 when it does not run."""
 
     def act() -> int:
-        running = running_sandbox(invocation.settings(config).sandbox_folder, invocation.invoke())
+        settings, target = invocation.settings(config), _sandbox(config)
+        running = running_sandbox(settings.sandbox_folder, invocation.invoke())
         if running is None:
             print(f"the sandbox is not running ({invocation.invoke()} sandbox.up starts it)")
             return 1
         minutes = (time.time() - running.started) / 60
         print(f"the sandbox runs at {running.url} (process {running.pid}, for {minutes:.0f} min)")
-        print(f"KUBECONFIG={shlex.quote(str(running.kubeconfig))}")
+        kubeconfig, context = target.kubectl.kubeconfig, target.kubectl.context
+        print(f"labs and shells use {target.which}\n(context {context})")
+        if (current := current_context(kubeconfig)) != context:
+            print(
+                f"(kubectl alone uses {current or 'none'} there, until `{invocation.invoke()} shell` sets it back)"
+            )
+        if kubeconfig != settings.kubeconfig and settings.kubeconfig.exists():
+            print(f"(what {settings.kubeconfig} leads to is not this sandbox's)")
+        print(f"KUBECONFIG={shlex.quote(str(kubeconfig))}")
         return 0
 
     return invocation.worded(act)
 
 
 def shell(config: Config) -> int:
-    """A shell with the sandbox's kubeconfig and tools; its exit status."""
+    """The task `shell`, for the sandbox alone."""
 
     def act() -> int:
-        settings = invocation.settings(config)
-        target = _sandbox(config)
-        target.make_ready(print)
-        tools = os.pathsep.join([str(settings.sandbox_folder / "bin"), os.environ.get("PATH", "")])
-        environment = {
-            **os.environ,
-            "KUBECONFIG": str(target.kubectl.kubeconfig),
-            "KUBECACHEDIR": str(target.kubectl.cache),
-            "PATH": tools,
-        }
-        if sys.stdin.isatty():
-            print("kubectl and istioctl talk to the sandbox here; exit leaves")
-        return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environment, check=False).returncode
+        _sandbox(config)
+        return open_shell(config)
 
     return invocation.worded(act)
 

@@ -10,6 +10,7 @@ cluster ready-made, for labs that were not preceded by the azure ones.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -50,11 +51,13 @@ SECONDARY = "secondary"
 
 @dataclass(frozen=True)
 class Target:
-    """`make_ready` starts what must run, telling what it does, and is quick when it does already. `cluster` guards
-    the cluster, `guard` what this run works on, and `ground` identifies it. `others` are clusters beside it.
-    `account` gives the tools for the account, once the target is ready."""
+    """`which` is the cluster in words, and `kubectl` leads to it. `make_ready` starts what must run, telling what
+    it does, and is quick when it does already. `cluster` guards the cluster, `guard` what this run works on, and
+    `ground` identifies it. `others` are clusters beside it. `account` gives the tools for the account, once the
+    target is ready."""
 
     name: str
+    which: str
     kubectl: Kubectl
     istioctl: Istioctl
     manifests: Manifests
@@ -65,6 +68,11 @@ class Target:
     make_ready: Callable[[Callable[[str], None]], None]
     ground: Callable[[Run], Awaitable[str]]
     account: Callable[[], dict[type, object]]
+
+    @property
+    def which_exactly(self) -> str:
+        """As it is said wherever somebody asks which cluster is theirs."""
+        return f"{self.which} (context {self.kubectl.context} in {self.kubectl.kubeconfig})"
 
     @property
     def toolbox(self) -> dict[type, object]:
@@ -92,7 +100,8 @@ class Use:
 
 
 def describe(settings: Settings, use: Use | None = None) -> Target:
-    """Raises UsageError for what is missing."""
+    """Where labs run. Without a use that is special it is the one answer to "which cluster is mine?". Raises
+    UsageError for what is missing."""
     return {"sandbox": _sandbox, "azure": _azure, "cluster": _cluster}[settings.target](settings, use or Use())
 
 
@@ -102,7 +111,11 @@ def _sandbox(settings: Settings, use: Use) -> Target:
     own = _kubectl(settings, settings.kubeconfig, hint)
     ready_made = replace(_kubectl(settings, folder / "kubeconfig", hint), remake_hint=_again(use.command))
     made = _made_by(_running(folder), own.kubeconfig)
-    kubectl = replace(own, absent=use.made and not made) if made or use.made or use.account else ready_made
+    if made or use.made or use.account:
+        kubectl = replace(own, absent=use.made and not made)
+        which = f"the cluster that lab.azure {'has made' if made else 'makes'} in the sandbox"
+    else:
+        kubectl, which = ready_made, "the sandbox's ready-made cluster"
 
     def start(tell: Callable[[str], None]) -> None:
         from workshop.runbook.stop import run_cuttable
@@ -122,6 +135,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
         settings,
         use,
         "sandbox",
+        which,
         kubectl,
         _istioctl(settings, kubectl, (str(folder / "bin" / "istioctl"),), f"{settings.istio.version}-sandbox"),
         ClusterGuard(kubectl, "sandbox", disposable=True, adopt_command=hint),
@@ -141,14 +155,24 @@ def _azure(settings: Settings, use: Use) -> Target:
             next_command=credentials,
         )
     kubectl = replace(kubectl, absent=use.made and not kubectl.kubeconfig.exists())
+    place = settings.azure.primary
+    which = f"the AKS cluster {place.cluster} in the group {place.group}"
+    if stray := _sandbox_s(kubectl.kubeconfig):
+        which = f"a sandbox's cluster ({stray}), none on Azure: {credentials} finds the way to that"
+
+    def start(tell: Callable[[str], None]) -> None:
+        if stray and not (use.account or use.made):
+            tell(f"labs work on {which}")
+
     return _target(
         settings,
         use,
-        settings.azure.primary.group if use.account else settings.azure.primary.cluster,
+        place.group if use.account else place.cluster,
+        which,
         kubectl,
         _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
-        ClusterGuard(kubectl, settings.azure.primary.cluster, adopt_command=credentials),
-        lambda tell: None,
+        ClusterGuard(kubectl, place.cluster, adopt_command=credentials),
+        start,
         _made_beside(kubectl, use),
         settings.azure.secondary.cluster,
     )
@@ -168,6 +192,7 @@ def _cluster(settings: Settings, use: Use) -> Target:
         settings,
         use,
         context,
+        "the cluster that the profile names",
         kubectl,
         _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
         ClusterGuard(kubectl, context, adopt_command=f"{use.command} adopt"),
@@ -180,6 +205,7 @@ def _target(
     settings: Settings,
     use: Use,
     name: str,
+    which: str,
     kubectl: Kubectl,
     istioctl: Istioctl,
     cluster: ClusterGuard,
@@ -208,6 +234,7 @@ def _target(
     )
     return Target(
         name,
+        which,
         kubectl,
         istioctl,
         Manifests(ROOT / "labs", settings.images),
@@ -258,18 +285,42 @@ def _again(command: str) -> str:
 
 def _made_by(sandbox: launcher.Running | None, kubeconfig: Path) -> bool:
     """Whether the workshop's kubeconfig leads to a cluster that this very sandbox has made: a sandbox that ended
-    took its clusters along."""
+    took its clusters along, and those that were made on Azure are not its own."""
     import socket
-    from urllib.parse import urlsplit
 
     try:
         if sandbox is None or kubeconfig.stat().st_mtime < sandbox.started:
             return False
-        server = urlsplit(contexts.server_of(kubeconfig, CONTEXT))
-        with socket.create_connection((server.hostname, server.port or 443), timeout=1):
+        host, port = _address(kubeconfig)
+        if not _is_loopback(host):
+            return False
+        with socket.create_connection((host, port), timeout=1):
             return True
     except (OSError, ValueError):
         return False
+
+
+def _sandbox_s(kubeconfig: Path) -> str:
+    """The address of a sandbox's cluster, where the workshop's kubeconfig still leads to one; else empty."""
+    with contextlib.suppress(OSError, ValueError):
+        host, port = _address(kubeconfig)
+        return f"{host}:{port}" if _is_loopback(host) else ""
+    return ""
+
+
+def _address(kubeconfig: Path) -> tuple[str, int]:
+    """Of the API server that labs would talk to. Raises OSError or ValueError where there is none."""
+    from urllib.parse import urlsplit
+
+    server = urlsplit(contexts.server_of(kubeconfig, CONTEXT))
+    return server.hostname or "", server.port or 443
+
+
+def _is_loopback(host: str) -> bool:
+    """As every cluster of a sandbox is, and none on Azure. Raises ValueError for a name."""
+    import ipaddress
+
+    return ipaddress.ip_address(host).is_loopback
 
 
 def _made_beside(kubectl: Kubectl, use: Use) -> Kubectl | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,22 @@ from workshop.settings import ROOT
 def kubectl(workshop: Workshop, kubeconfig: str, context: str, *words: str) -> str:
     command = [BIN / "kubectl", f"--kubeconfig={workshop.state / kubeconfig}", f"--context={context}", *words]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=HANGS).stdout
+
+
+def everybody_names(workshop: Workshop, kubeconfig: Path) -> None:
+    """Whoever is asked which cluster is mine."""
+    shell = workshop.by_hand("echo $KUBECONFIG; kubectl config current-context")
+    assert shell.splitlines() == [str(kubeconfig), "primary"]
+    options = f"--kubeconfig={kubeconfig}--context=primary"
+    for words, answer in {
+        "sandbox.up": f"(contextprimary)KUBECONFIG={kubeconfig}",
+        "sandbox.status": f"(contextprimary)KUBECONFIG={kubeconfig}",
+        "doctor": f"(contextprimaryin{kubeconfig})",
+        "lab.istio.inject --explain": options,
+        "lab.istio.inject --plan --echo": options,
+    }.items():
+        said = workshop.converge(*words.split()).said
+        assert answer in re.sub(r"\s|\\$|\(what .* is not this sandbox's\)", "", said, flags=re.M), words
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +108,7 @@ def test_a_run_with_nothing_to_do_imports_one_client_of_the_sdk(workshop: Worksh
 def test_istio_s_labs_alone_and_the_shell_go_on_there(workshop: Workshop, made: str) -> None:
     assert set(workshop.converge("lab.istio").outcomes) == {"unchanged"}
     assert "bookinfo" in workshop.by_hand("kubectl get namespaces")
+    everybody_names(workshop, workshop.state / "kubeconfig")
 
 
 def test_the_journal_knows_the_runs_and_no_operation_is_left(workshop: Workshop, made: str) -> None:
@@ -128,7 +147,8 @@ def test_two_runs_of_one_folder_are_kept_apart_also_without_a_cluster(workshop: 
 
 
 def test_after_the_clean_up_the_ready_made_cluster_is_back(workshop: Workshop, made: str) -> None:
-    workshop.converge("lab.azure.cleanup")
+    said = workshop.by_hand(shlex.join([str(BIN / "invoke"), "lab.azure.cleanup"]))
+    assert "Labs now use the sandbox's ready-made cluster; kubectl in this shell does not." in said
     assert not (workshop.state / "kubeconfig").exists()
     planned = workshop.converge("lab.istio.install", "--plan").said
     assert "+ Deployment istio-system/istiod" in planned
@@ -140,6 +160,7 @@ def test_a_sandbox_that_ended_took_its_clusters_along(workshop: Workshop, made: 
     assert (workshop.state / "kubeconfig").exists()
     planned = workshop.converge("lab.istio.install", "--plan").said
     assert "+ Deployment istio-system/istiod" in planned
+    everybody_names(workshop, workshop.state / "sandbox" / "kubeconfig")
     assert "+ AKS cluster mesh-workshop/primary" in workshop.converge("lab", "--plan").said
     assert set(workshop.converge("lab.azure").outcomes) == {"changed", "unchanged"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.labs.conftest import Workshop
+from workshop.kubernetes.contexts import server_of
 from workshop.kubernetes.elsewhere import Others
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
@@ -106,6 +107,33 @@ def test_the_sandbox_offers_its_own_until_others_are_made(workshop: Workshop, pr
     assert planned.absent
     assert planned.kubeconfig == workshop.state / "kubeconfig"
     assert not describe(settings(workshop), Use(account=True)).others.clusters
+
+
+def test_the_sandbox_s_labs_never_go_to_a_cluster_on_azure(workshop: Workshop, profile: Path) -> None:
+    """Whose way is in the same file, written later than the sandbox was started, once both targets were used."""
+    entry, own = "{name: primary, context: {cluster: c, user: u}}", workshop.state / "kubeconfig"
+    for server in ("https://primary-1234.hcp.westeurope.azmk8s.io:443", "https://20.1.2.3:443"):
+        own.write_text(f"clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\ncontexts: [{entry}]\n")
+        target = describe(settings(workshop))
+        assert target.kubectl.kubeconfig == workshop.state / "sandbox" / "kubeconfig"
+        assert target.which == "the sandbox's ready-made cluster"
+    own.unlink()
+
+
+def test_azure_says_when_it_is_a_sandbox_s(workshop: Workshop, profile: Path, tmp_path: Path) -> None:
+    content = read_profile(DEFAULT_PROFILE)
+    content |= {"target": "azure", "state": str(tmp_path)}
+    content["azure"]["subscription"] = "12345678-1234-1234-1234-123456789012"
+    own = tmp_path / "kubeconfig"
+    own.write_text((workshop.state / "sandbox" / "kubeconfig").read_text())
+    told: list[str] = []
+    target = describe(from_config(content))
+    target.make_ready(told.append)
+    assert told == [f"labs work on {target.which}"]
+    assert "none on Azure: invoke lab.azure.credentials" in target.which
+    server = server_of(own, "primary")
+    own.write_text(own.read_text().replace(server, "https://primary-1234.hcp.westeurope.azmk8s.io:443"))
+    assert describe(from_config(content)).which == "the AKS cluster primary in the group mesh-workshop"
 
 
 def test_azure_has_what_was_made(workshop: Workshop, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +33,52 @@ def contexts_in(kubeconfig: Path) -> list[str]:
         return [str(context["name"]) for context in content_of(kubeconfig)["contexts"]]
     except (OSError, ValueError, TypeError, KeyError):
         return []
+
+
+def current_context(kubeconfig: Path) -> str:
+    """Empty when it names none, is not there or not readable."""
+    try:
+        return str(content_of(kubeconfig).get("current-context") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def only(kubeconfig: Path, *contexts: str) -> dict[str, Any]:
+    """What a kubeconfig has to say to lead to these contexts alone, the first one being current, in whatever folder
+    it is kept. Raises OSError, and ValueError for a context that is not there or leads nowhere."""
+    try:
+        content, folder = content_of(kubeconfig), kubeconfig.absolute().parent
+        chosen = [_named(content["contexts"], name) for name in dict.fromkeys(contexts)]
+        clusters = dict.fromkeys(str(each["context"]["cluster"]) for each in chosen)
+        users = dict.fromkeys(str(each["context"]["user"]) for each in chosen if each["context"].get("user"))
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [_with_paths(_named(content["clusters"], name), "cluster", folder) for name in clusters],
+            "users": [_with_paths(_named(content["users"], name), "user", folder) for name in users],
+            "contexts": chosen,
+            "current-context": contexts[0],
+        }
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(kubeconfig) from error
+
+
+def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    (found,) = (entry for entry in entries if entry["name"] == name)
+    return found
+
+
+_FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def _with_paths(entry: Mapping[str, Any], kind: str, folder: Path) -> dict[str, Any]:
+    """Its files from the root on: kubectl looks for them from the kubeconfig's own folder, and so for a plugin,
+    unless it is named without a folder, for which the PATH is searched."""
+    content = dict(entry[kind])
+    for key in _FILES:
+        if content.get(key):
+            content[key] = str(folder / content[key])
+    plugin = content.get("exec")
+    if plugin and os.sep in plugin["command"]:
+        content["exec"] = {**plugin, "command": str(folder / plugin["command"])}
+    return {**entry, kind: content}
