@@ -78,7 +78,8 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
     entries = [{"name": name, "context": {"cluster": name, "user": ""}} for name in (*contexts, "third")]
     content = {"apiVersion": "v1", "kind": "Config", "contexts": entries, "current-context": contexts[0]}
     kubeconfig.write_text(json.dumps(content, indent=2))
-    for name in ("ENV", "ZDOTDIR", "BASH_ENV", "KUBECONFIG"):
+    monkeypatch.setenv("KUBECONFIG", "/of/their/login/shell")
+    for name in ("ENV", "ZDOTDIR", "BASH_ENV"):
         monkeypatch.delenv(name, raising=False)
     variables = {"KUBECONFIG": str(kubeconfig), "KUBECTL_KUBERC": "false"}
     environment = {"HOME": str(home), "TERM": "dumb", "XDG_CONFIG_HOME": str(home / ".config")}

@@ -67,8 +67,8 @@ def tell_when_left(settings: Settings) -> None:
         return
     target = describe(settings, Use(command=invocation.invoke()))
     if str(target.kubectl.kubeconfig) != theirs:
-        print(f"\nLabs now use {target.which}; kubectl in this shell does not.")
-        print(f"Leave it with `exit`, then type `{invocation.invoke()} shell`.")
+        print(f"\nLabs now use {target.which};")
+        print(f"kubectl in this shell does not. Leave it by `exit`, then `{invocation.invoke()} shell`.")
 
 
 def _session(settings: Settings, target: Target, folder: Path) -> Session:

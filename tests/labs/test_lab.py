@@ -148,7 +148,7 @@ def test_two_runs_of_one_folder_are_kept_apart_also_without_a_cluster(workshop: 
 
 def test_after_the_clean_up_the_ready_made_cluster_is_back(workshop: Workshop, made: str) -> None:
     said = workshop.by_hand(shlex.join([str(BIN / "invoke"), "lab.azure.cleanup"]))
-    assert "Labs now use the sandbox's ready-made cluster; kubectl in this shell does not." in said
+    assert "Labs now use the sandbox's ready-made cluster;\nkubectl in this shell does not." in said
     assert not (workshop.state / "kubeconfig").exists()
     planned = workshop.converge("lab.istio.install", "--plan").said
     assert "+ Deployment istio-system/istiod" in planned
