@@ -54,7 +54,7 @@ def test_a_profile_that_is_no_mapping_is_named(tmp_path: Path) -> None:
         (b"", {"INVOKE_AZURE_NODES_COUNT": "abc"}, "the variable INVOKE_AZURE_NODES_COUNT"),
         (b"1: 3", {}, "there is no setting 1"),
         (b"run: 3", {}, "Invoke's own"),
-        (b"azure: {nodes:\n\tcount: 3}", {}, "my.yaml, line 2, column 1"),
+        (b"azure: {nodes:\n\tcount: 3}", {}, "my.yaml, line 2, column 7"),
         (b"target: a\x01b", {}, "control characters are not allowed"),
         (b"target: caf\xe9", {}, "byte 12 of it is not text in UTF-8"),
     ],

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workshop import invocation, output, shell
 from workshop.account import log_in
@@ -30,17 +30,13 @@ if TYPE_CHECKING:
 def run_labs(
     config: Config,
     runbook: Runbook,
-    labs: tuple[str, ...],
-    own: dict[str, Any],
+    requests: Sequence[Request],
     *,
     plan: bool = False,
     explain: bool = False,
     undo: bool = False,
-    step: str | None = None,
-    **asked: Any,
 ) -> int:
-    """Run, plan or explain `labs`, or `undo` a single one. `own` are the options of a single lab, `asked` the
-    Request's fields.
+    """Run, plan or explain what is asked for, one request after the other, or `undo` the labs of all of them.
 
     Labs on the account and labs on a cluster are two runs, one after the other: the second's cluster, with its lock
     and its facts, is what the first one makes.
@@ -53,29 +49,17 @@ def run_labs(
                 "each shows something else, and changes nothing",
                 next_command=invocation.typed(without="--explain"),
             )
-        options = {labs[0]: {key: value for key, value in own.items() if value is not None}} if own else {}
-        whole = Request(
-            labs,
-            command=invocation.typed(),
-            program=invocation.invoke(),
-            step=_number(step, f"{invocation.invoke()} lab.{labs[0]} --plan"),
-            options=options,
-            **asked,
-        )
-        whole.validate(runbook)
-        book = runbook
-        if undo:
-            from workshop.runbook.undoing import refuse_where_to_go, undoing
-
-            refuse_where_to_go(whole)
-            book, name = undoing(runbook, labs[0])
-            whole = replace(whole, labs=(name,))
+        for request in requests:
+            request.validate(runbook)
         settings = invocation.settings(config)
         look = plan or config.run.dry
         statuses = []
-        parts = list(_parts(settings, whole))
-        _validate(settings, account=any(use.account for _, use in parts))
-        for request, use in parts:
+        parts = list(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
+        _validate(settings, account=any(use.account for _, _, use in parts))
+        if len(parts) > 1:
+            for _, _, use in parts:  # before the first one begins
+                describe(settings, use)
+        for book, request, use in parts:
             target = describe(settings, use)
             if explain:
                 _explain(config, book, request, target)
@@ -90,17 +74,46 @@ def run_labs(
     return invocation.worded(act)
 
 
-def _parts(settings: Settings, whole: Request) -> Iterator[tuple[Request, Use]]:
-    account = tuple(name for name in whole.labs if name.startswith(ACCOUNT))
-    cluster = tuple(name for name in whole.labs if name not in account)
-    if settings.target == "cluster" and account and cluster:
-        print("the target is a cluster that is there: nothing is made on Azure")
-        account = ()
-    if account:
-        yield replace(whole, labs=account), Use(account=True, command=whole.program, typed=whole.command)
-    if cluster:
-        use = Use(made=bool(account), command=whole.program, typed=whole.command)
-        yield replace(whole, labs=cluster), use
+Part = tuple[Runbook, Request, Use]
+
+
+def _parts(settings: Settings, runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
+    makes = [lab.name for lab in runbook.labs if lab.name.startswith(ACCOUNT) and not lab.undoes]
+    made = False
+    for whole in requests:
+        account, cluster = _by_ground(whole.labs)
+        if settings.target == "cluster" and account and cluster:
+            print("the target is a cluster that is there: nothing is made on Azure")
+            account = ()
+        if account:
+            # The last of these labs gives the way into the clusters, and needs what makes them.
+            made = makes[-1] in (lab.name for lab in runbook.with_needs(account))
+            yield runbook, replace(whole, labs=account), _use(whole, account=True)
+        if cluster:
+            yield runbook, replace(whole, labs=cluster), _use(whole, made=made)
+
+
+def _undoing(runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
+    """What was made last goes first: what labs on a cluster made, then what those on the account did."""
+    from workshop.runbook.undoing import refuse_where_to_go, undoing
+
+    for request in requests:
+        refuse_where_to_go(request)
+    whole = requests[0]
+    account, cluster = _by_ground(tuple(name for request in requests for name in request.labs))
+    for names in filter(None, (cluster, account)):
+        book, name = undoing(runbook, *names)
+        yield book, replace(whole, labs=(name,)), _use(whole, account=names is account)
+
+
+def _by_ground(labs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those on the account, and those on a cluster."""
+    account = tuple(name for name in labs if name.startswith(ACCOUNT))
+    return account, tuple(name for name in labs if name not in account)
+
+
+def _use(whole: Request, *, account: bool = False, made: bool = False) -> Use:
+    return Use(account=account, made=made, command=whole.program, typed=whole.command)
 
 
 def _validate(settings: Settings, *, account: bool) -> None:
@@ -218,16 +231,6 @@ def _adopt(cluster: ClusterGuard, *, yes: bool) -> None:
         _confirm(cluster.name)
     run_cuttable(cluster.adopt())
     print(f"{cluster.name} is the workshop's now: labs may change it, and the clean-up may delete what they made")
-
-
-def _number(step: str | None, listing: str) -> int | None:
-    if step is None:
-        return None
-    if not step.isdecimal():
-        raise UsageError(
-            f"run step {step!r}", "it is a step's number, as --plan and --explain show it", next_command=listing
-        )
-    return int(step)
 
 
 def _confirm(name: str) -> None:

@@ -7,14 +7,15 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from invoke.main import program
 
 from workshop import console
 from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.settings import Settings, broken_yaml, collected, load, read_profile, refuse_excess
+from workshop.settings import Settings, load
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -32,24 +33,7 @@ _NO_PLACE = frozenset(
 
 
 def settings(config: Config) -> Settings:
-    named = profile()
-    if named and not Path(named).expanduser().exists():  # Invoke goes on without it
-        raise UsageError(f"read the profile {named}", "there is no such file", next_command="ls config")
     return load(config)
-
-
-def refuse_profile_beyond_measure() -> int:
-    """The exit status where the profile is one that Invoke could not read in any time: it copies every value that
-    anchors stand for. Any other mistake of it is worded when a task reads it."""
-    named = profile()
-    if not named.endswith((".yaml", ".yml", ".json")):
-        return 0
-    try:
-        refuse_excess(Path(named).expanduser())
-    except UsageError as error:
-        show(error)
-        return error.exit_status
-    return 0
 
 
 def worded(act: Callable[[], int]) -> int:
@@ -57,7 +41,7 @@ def worded(act: Callable[[], int]) -> int:
     try:
         return act()
     except WorkshopError as error:
-        locate(error, profile())
+        locate(error, *_files())
         show(error)
         return error.exit_status
     except KeyboardInterrupt:
@@ -92,67 +76,16 @@ def open_screen(config: Config) -> Screen:
     return console.open(sys.stdout, debug=debugging(), echo=config.run.echo)
 
 
-def word_invokes_own_error(error: BaseException) -> bool:
-    """Word what Invoke trips over while it reads settings, before any task runs; False for anything else."""
-    import invoke.exceptions as invokes
-    from invoke.config import AmbiguousMergeError
-    from invoke.vendor import yaml
-
-    path = profile() or "the project's invoke.yaml"
-    known: UsageError
-    if isinstance(error, yaml.MarkedYAMLError):
-        known = broken_yaml(path, error)
-    elif mistake := _mistake_of_profile():
-        known = mistake
-    elif isinstance(error, AmbiguousMergeError):  # it says so with all that there is
-        known = UsageError(
-            "read the settings",
-            "one of Invoke's own (run, tasks, ...) has a single value where it has to be a mapping, or the reverse",
-            cause=f"see {path}",
-        )
-    elif isinstance(
-        error,
-        (
-            invokes.AmbiguousEnvVar,
-            invokes.UncastableEnvVar,
-            invokes.UnknownFileType,
-            invokes.UnpicklableConfigMember,
-        ),
-    ):
-        known = UsageError("read the settings", str(error), cause=f"see {path} and INVOKE_* variables")
-    elif isinstance(error, OSError) and error.filename == path:
-        known = UsageError(f"read the profile {path}", error.strerror or str(error))
-    else:
-        return False
-    show(known)
-    return True
-
-
-def _mistake_of_profile() -> UsageError | None:
-    """What is wrong with the profile, if it is that: Invoke takes it for a mapping that fits everything else, and
-    may trip over it in any way."""
-    named = profile()
-    if not named.endswith((".yaml", ".yml")):
-        return None
-    try:
-        collected(read_profile(Path(named).expanduser()))
-    except UsageError as error:
-        locate(error, named)
-        return error
-    return None
-
-
 def profile() -> str:
-    """What -f or INVOKE_RUNTIME_CONFIG names. Invoke keeps it to itself, and an error comes before any task."""
-    words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word in ("-f", "--config"):
-            return following
-        if word.startswith("--config="):
-            return word.partition("=")[2]
-        if word.startswith("-f") and len(word) > 2:
-            return word[2:].removeprefix("=")
-    return os.environ.get("INVOKE_RUNTIME_CONFIG", "")
+    """What -f or INVOKE_RUNTIME_CONFIG names."""
+    core = getattr(program, "core", None)  # once the line has been read
+    return str((core and program.args.config.value) or os.environ.get("INVOKE_RUNTIME_CONFIG", ""))
+
+
+def _files() -> Iterator[str]:
+    """The files that settings were read from, what lies over the others first."""
+    yield profile()
+    yield getattr(getattr(program, "config", None), "_project_path", None) or ""
 
 
 def invoke() -> str:

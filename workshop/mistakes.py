@@ -10,7 +10,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -60,6 +61,12 @@ def no_mapping(key: str, value: object, settings: Mapping[str, Any]) -> Misfit:
     return Misfit(key, value, f"a mapping of settings ({some})")
 
 
+def no_text(name: object, key: str = "") -> Mistake:
+    """The name of a setting below `key` is no text."""
+    named = _joined(key, repr(name))
+    return Mistake(named, f"there is no setting {named}", cause="names of settings are text")
+
+
 def worded(error: ValidationError, content: Mapping[Any, Any], kind: type[Struct]) -> Mistake:
     """msgspec says `Expected ..., got ... - at `$.a.b[0]``, `Object contains unknown field `x` - at `$.a`` or
     `Expected `str` - at `key` in `$.a``. In a mapping of free names it says `[...]`, and not which."""
@@ -68,8 +75,7 @@ def worded(error: ValidationError, content: Mapping[Any, Any], kind: type[Struct
     if unknown := re.search(r"unknown field `(.*)`", problem):
         return _unknown(key, unknown[1], [field.name for field in structs.fields(expected)])
     if at.startswith("`key`"):
-        odd = next(name for name in value if not isinstance(name, str))
-        return Mistake(key, f"there is no setting {_joined(key, repr(odd))}", cause="names of settings are text")
+        return no_text(next(name for name in value if not isinstance(name, str)), key)
     cause = "the key stands there without a value; without the key, the default holds" if value is None else ""
     return Misfit(key, value, _words(expected), cause=cause)
 
@@ -118,21 +124,40 @@ def _shown(value: object) -> str:
     return "empty" if value is None else repr(value)
 
 
-def locate(error: WorkshopError, profile: str) -> None:
-    """Tell a mistake the variable or the line of the profile that it stands in, if it stands there."""
+def locate(error: WorkshopError, *files: str) -> None:
+    """Tell a mistake the variable, or the line of the first of the files, that it stands in, if it stands there."""
     if not isinstance(error, Mistake):
         return
     variable = variable_of(*error.key.split("."))
     if variable in os.environ:
         error.stands_in(f"the variable {variable}")
-    elif profile and (found := _node(Path(profile).expanduser(), error.key)):
-        line, node = found
-        error.stands_in(f"{profile}, line {line}", node.value if isinstance(node.value, str) else "")
+        return
+    for file in filter(None, files):
+        if found := _node(Path(file).expanduser(), error.key):
+            line, node = found
+            error.stands_in(f"{file}, line {line}", node.value if isinstance(node.value, str) else "")
+            return
 
 
 def variable_of(*path: object) -> str:
-    """The environment variable for the setting at `path`."""
-    return "_".join(("INVOKE", *map(str, path))).upper()
+    """The environment variable for the setting at `path`: a name that a shell can export."""
+    return re.sub(r"\W", "_", "_".join(("INVOKE", *map(str, path)))).upper()
+
+
+def no_variable(name: str, known: Sequence[str]) -> UsageError:
+    """There is a variable that names no setting; `known` do."""
+    below = [variable for variable in known if variable.startswith(f"{name}_")]
+    short = {variable.removeprefix("INVOKE_"): variable for variable in known}
+    alike = difflib.get_close_matches(name.removeprefix("INVOKE_"), short, n=1, cutoff=0.7)
+    near = below[:2] or [short[one] for one in alike]
+    cause = f"did you mean {' or '.join(near)}?" if near else ""
+    instead = f"; export {near[0]}={shlex.quote(os.environ[name])}" if len(near) == 1 else ""
+    return UsageError(
+        f"read the variable {name}",
+        "it names several settings" if below else "there is no setting of that name",
+        cause=cause or "variables that begin with INVOKE_ are settings, of the workshop's or of Invoke's own",
+        next_command=f"unset {name}{instead}",
+    )
 
 
 def _node(profile: Path, key: str) -> tuple[int, Node] | None:

@@ -24,7 +24,7 @@ _CAUSES = {
     errno.EIO: "the terminal is gone, or the disk is broken",
 }
 
-_READ_NO_MORE = 141
+READ_NO_MORE = 141
 """As a shell sees it of a program that SIGPIPE ended."""
 
 
@@ -135,7 +135,7 @@ def _end() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os._exit(_Ending.status or _READ_NO_MORE)
+        os._exit(_Ending.status or READ_NO_MORE)
     except ValueError:
         return  # closed by somebody
     if error := lost():

@@ -10,17 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from invoke.config import Config
 from msgspec import Struct, ValidationError, convert
 
-from workshop.mistakes import no_mapping, variable_of, worded
+from workshop.mistakes import no_mapping, no_text, no_variable, variable_of, worded
 from workshop.runbook.errors import UsageError
-
-if TYPE_CHECKING:
-    from invoke.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
@@ -29,6 +27,8 @@ _DEEPEST, _MOST_VALUES = 50, 10_000
 """Of a profile: the default one has four levels and a hundred values."""
 
 _INVOKES_OWN = ("run", "runners", "sudo", "tasks", "timeouts", "debug")
+_INVOKES_VARIABLES = {"INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG"}
+"""Beside those of its settings."""
 
 
 class Cluster(Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,6 +146,9 @@ def read_profile(path: Path) -> dict[str, Any]:
         raise broken_yaml(str(path), error) from error
     if not isinstance(content, dict | None):
         raise UsageError(f"read the profile {path}", "it is not a mapping of settings")
+    for name in content or {}:
+        if not isinstance(name, str):
+            raise no_text(name)
     return content or {}
 
 
@@ -212,6 +215,7 @@ def collected(given: Mapping[str, Any]) -> Settings:
     both. Invoke is not asked to do so: it lays a profile over the variables, and fails where a key has no value."""
     content = read_profile(DEFAULT_PROFILE)
     _lay_over(content, {key: value for key, value in given.items() if key not in _INVOKES_OWN})
+    _refuse_unknown_variables(content, given)
     return from_config(_with_variables(content))
 
 
@@ -229,13 +233,37 @@ def _lay_over(content: dict[str, Any], given: Mapping[str, Any], *path: str) -> 
             content[key] = value
 
 
+def _refuse_unknown_variables(content: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """A misspelt one would leave a setting as it is, as a misspelt key of a file would."""
+    own = {key: value for key, value in given.items() if key in _INVOKES_OWN}
+    known = {*_variables(content), *_variables(Config.global_defaults()), *_variables(own), *_INVOKES_VARIABLES}
+    if strange := {name for name in os.environ if name.startswith("INVOKE_")} - known:
+        raise no_variable(min(strange), sorted(known))
+
+
+def _variables(content: Mapping[Any, Any], *path: object) -> Iterator[str]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _variables(value, *path, key)
+        else:
+            yield variable_of(*path, key)
+
+
 def _with_variables(content: dict[str, Any], *path: str) -> dict[str, Any]:
     return {
         key: _with_variables(value, *path, key)
         if isinstance(value, dict)
-        else os.environ.get(variable_of(*path, key), value)
+        else _given(variable_of(*path, key), value)
         for key, value in content.items()
     }
+
+
+def _given(variable: str, value: Any) -> Any:
+    """A list is given with blanks or commas between its values."""
+    given = os.environ.get(variable)
+    if given is None:
+        return value
+    return given.replace(",", " ").split() if isinstance(value, list) else given
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:

@@ -1,4 +1,4 @@
-"""One lab taken back: a clean-up of that lab and of the labs that need it, last first."""
+"""Labs taken back: a clean-up of them and of the labs that need them, last first."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from workshop.runbook.model import Lab, Runbook
 from workshop.runbook.request import Request
 
 
-def undoing(runbook: Runbook, name: str) -> tuple[Runbook, str]:
-    """The runbook with the clean-up of that lab at its end, and that one's name: as it is typed."""
-    undone = runbook.lab(name)
+def undoing(runbook: Runbook, *names: str) -> tuple[Runbook, str]:
+    """The runbook with the clean-up of these labs at its end, and that one's name: as it is typed."""
+    undone = [lab for lab in runbook.labs if lab.name in names]
     affected = tuple(
-        lab.name for lab in runbook.labs if not lab.undoes and undone in runbook.with_needs((lab.name,))
+        lab.name
+        for lab in runbook.labs
+        if not lab.undoes and any(one in undone for one in runbook.with_needs((lab.name,)))
     )
-    with_them = f" With it goes what needs it: {', '.join(affected[1:])}." if affected[1:] else ""
-    text = f"What this lab has made is taken back.{with_them}"
-    lab = Lab(f"{name} --undo", f"Take back: {undone.title}", text, undoes=affected)
+    others = ", ".join(name for name in affected if name not in names)
+    with_them = f" With it goes what needs it: {others}." if others else ""
+    these = "What this lab has" if len(undone) == 1 else "What these labs have"
+    title = f"Take back: {', then '.join(lab.title for lab in reversed(undone))}"
+    lab = Lab(f"{' '.join(names)} --undo", title, f"{these} made is taken back.{with_them}", undoes=affected)
     return Runbook((*runbook.labs, lab)), lab.name
 
 

@@ -1,0 +1,105 @@
+"""Invoke's program, with the workshop's words, widths and exit statuses.
+
+`invoke` is Invoke's own script and runs Invoke's own Program, which reads its own flags, then tasks.py, then the
+rest of the line as tasks. A program that comes with tasks.py can take over from there on; what is wrong with
+Invoke's own flags before the first task (`invoke -f`) stays Invoke's to say.
+
+This module is imported by every `invoke`, also to list or complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import inspect
+import textwrap
+from collections.abc import Iterator
+
+import invoke.program
+from invoke.exceptions import Exit, ParseError
+from invoke.main import program as running
+from invoke.terminals import pty_size
+
+from workshop import output
+from workshop.cli.config import Config, refuse
+
+_PAGE = 80
+"""Columns of running text at most, as on the screen of a run."""
+
+AFTER_DASHES = "no task takes words after --"
+
+
+def take_over() -> None:
+    """Make the Program that runs, and has just loaded tasks.py, the workshop's."""
+    # The script that pip makes has its Program already, and no file or setting says which one it should be.
+    running.__class__ = Program
+    running.config_class = Config
+    running.create_config()
+
+
+def end(status: int) -> None:
+    """End a task."""
+    output.ends_with(status)
+    gc.freeze()  # else Python looks through all objects once more as it ends: with an SDK, for tenths of a second
+    if status:
+        raise Exit(code=status)
+
+
+class Program(invoke.program.Program):
+    def parse_tasks(self) -> None:
+        with self._wording():
+            try:
+                super().parse_tasks()
+            except ValueError as error:  # invalid literal for int() with base 10: 'abc'
+                raise ParseError(f"{str(error).rpartition(': ')[2]} is no whole number") from error
+            if self.core.remainder and not self.args.complete.value:  # Invoke drops it
+                raise ParseError(AFTER_DASHES)
+
+    def parse_cleanup(self) -> None:
+        """What only shows something ends here."""
+        with self._wording():
+            if self.args["list-format"].value not in ("flat", "nested", "json"):
+                raise ParseError("--list-format is flat, nested or json")
+            super().parse_cleanup()
+
+    def execute(self) -> None:
+        from workshop.cli.together import LabExecutor
+
+        self.executor_class = LabExecutor
+        super().execute()
+
+    def print_task_help(self, name: str) -> None:
+        """Wrapped at words. Invoke prints a text as it is written, and the terminal breaks its lines."""
+        width = min(pty_size()[0], _PAGE)
+        options = self.parser.contexts[name].help_tuples()
+        print(_wrapped(f"Usage: invoke [--core-opts] {name} [--options] [other tasks here ...]", width, 0, 7))
+        print("\nDocstring:")
+        for paragraph in (inspect.getdoc(self.collection[name]) or "none").split("\n\n"):
+            print(_wrapped(paragraph, width, 2, 2), end="\n\n")
+        print("Options:")
+        self.print_columns(options or [("none", "")])
+
+    @contextlib.contextmanager
+    def _wording(self) -> Iterator[None]:
+        """What was mistyped, in words."""
+        try:
+            yield
+        except BrokenPipeError:  # `invoke --list | head`: nobody reads on
+            raise Exit(code=output.READ_NO_MORE) from None
+        except (ParseError, Exit) as error:
+            if isinstance(error, Exit) and not error.message:  # all is well
+                raise
+            from workshop.cli.mistyped import worded
+
+            refuse(worded(self, error))
+
+
+def _wrapped(text: str, width: int, first: int, others: int) -> str:
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=" " * first,
+        subsequent_indent=" " * others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
