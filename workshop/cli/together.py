@@ -39,7 +39,8 @@ class Typed:
 
     @property
     def name(self) -> str:
-        return self.context.name or ""
+        """The shortest one: lab.istio, not lab.istio.all."""
+        return min((self.context.name or "", *self.context.aliases), key=len)
 
     @property
     def flags(self) -> dict[str, Any]:
@@ -88,17 +89,18 @@ def together(line: Sequence[Typed], *, dry: bool) -> Iterator[ParserContext | tu
     stretches = [(is_lab, list(stretch)) for is_lab, stretch in groupby(line, lambda typed: typed.is_lab)]
     runs = [list(_runs(stretch)) for is_lab, stretch in stretches if is_lab]
     modes = [mode for mode in MODES if any(mode in typed.flags for typed in line if typed.is_lab)]
-    _refuse_what_is_not_for_all(line, modes)
+    instead = ["plan", *modes] if dry and "plan" not in modes else modes
+    _refuse_what_is_not_for_all(line, modes, instead)
     if looks := next((f"--{mode}" for mode in _LOOKING if mode in modes), "--dry" if dry else ""):
-        _refuse_others(line, modes, looks)
+        _refuse_others(line, looks, instead)
     if "undo" in modes and len(runs) > 1:
         raise UsageError(
             "take back labs with another task between them",
             "they go together, last first",
-            next_command=_typed([typed for typed in line if typed.is_lab], modes),
+            next_command=_typed([typed for typed in line if typed.is_lab], instead),
         )
     if "undo" not in modes and (dry or "plan" in modes) and sum(map(len, runs)) > 1:
-        _refuse_plan(line, modes)
+        _refuse_plan(line, instead)
     asked = {mode: True for mode in modes if mode not in _OF_A_REQUEST}
     for is_lab, stretch in stretches:
         if not is_lab:
@@ -150,30 +152,31 @@ def _number(step: str, listing: str) -> int:
     return int(step)
 
 
-def _refuse_what_is_not_for_all(line: Sequence[Typed], modes: Sequence[str]) -> None:
+def _refuse_what_is_not_for_all(line: Sequence[Typed], modes: Sequence[str], instead: Sequence[str]) -> None:
     labs = [typed for typed in line if typed.is_lab]
     for mode in modes:
         if without := [typed.name for typed in labs if mode not in typed.context.args]:
             able = [typed for typed in labs if typed.name not in without]
             raise UsageError(
-                f"use --{mode} for {', '.join(without)}",
-                "that cannot be",
+                f"use --{mode} for all labs of this call",
+                f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no --{mode}",
                 cause=f"--{mode} holds for all labs of a call, wherever it stands",
-                next_command=_typed(able, modes),
+                next_command=_typed(able, instead),
             )
 
 
-def _refuse_others(line: Sequence[Typed], modes: Sequence[str], looks: str) -> None:
-    others = [typed.name for typed in line if not typed.is_lab and not isinstance(typed.task, Harmless)]
+def _refuse_others(line: Sequence[Typed], looks: str, instead: Sequence[str]) -> None:
+    others = [typed for typed in line if not typed.is_lab and not isinstance(typed.task, Harmless)]
     if others:
+        left = [typed for typed in line if typed not in others]
         raise UsageError(
-            f"use {looks} beside {', '.join(others)}",
-            "that is no lab, and would be done all the same",
-            next_command=_typed([typed for typed in line if typed.name not in others], modes),
+            f"use {looks} with other tasks than labs",
+            f"{others[0].name} is no lab, and would be done all the same",
+            next_command=_typed(left, instead) if any(typed.is_lab for typed in left) else "",
         )
 
 
-def _refuse_plan(line: Sequence[Typed], modes: Sequence[str]) -> None:
+def _refuse_plan(line: Sequence[Typed], instead: Sequence[str]) -> None:
     """Of several runs, in the order that would be one, if there is such a one."""
     labs = [typed for typed in line if typed.is_lab]
     ordered = sorted(labs, key=lambda typed: typed.task.runbook.position(typed.task.labs[0]))
@@ -184,10 +187,13 @@ def _refuse_plan(line: Sequence[Typed], modes: Sequence[str]) -> None:
         cause="in the runbook's order, and beside each other, they would be one run"
         if in_order
         else "a clean-up, and a lab with flags of its own, is a run by itself",
-        next_command=_typed(ordered if in_order else labs[:1], modes),
+        next_command=_typed(ordered if in_order else labs[:1], instead),
     )
 
 
-def _typed(line: Iterable[Typed], modes: Iterable[str]) -> str:
-    words = [word for typed in line for word in typed.words]
-    return " ".join([invocation.invoke(), shlex.join([*words, *(f"--{mode}" for mode in modes)])])
+def _typed(line: Sequence[Typed], modes: Iterable[str]) -> str:
+    """The command, with the modes after its last lab."""
+    last = max(place for place, typed in enumerate(line) if typed.is_lab)
+    before = [word for typed in line[: last + 1] for word in typed.words]
+    after = [word for typed in line[last + 1 :] for word in typed.words]
+    return f"{invocation.invoke()} {shlex.join([*before, *(f'--{mode}' for mode in modes), *after])}"

@@ -1,0 +1,187 @@
+"""Several labs in one call: flags about the call hold for all of them, or it is refused before it begins."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from invoke.parser.parser import Parser
+
+import tasks
+from tests.cli.conftest import Type
+from tests.labs.conftest import Workshop, workshop
+from workshop.cli.together import Typed, together
+from workshop.runbook.request import Request
+
+__all__ = ["workshop"]
+
+LABS = [lab.name for lab in tasks.RUNBOOK.labs]
+
+
+def runs(line: str) -> list[Request]:
+    """What is going to be run, in order."""
+    contexts = Parser(tasks.ns.to_contexts()).parse_argv(line.split())
+    typed = [Typed(context, tasks.ns[context.name]) for context in contexts]
+    calls = [call for call in together(typed, dry=False) if isinstance(call, tuple)]
+    return [request for _, arguments in calls for request in arguments["requests"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "labs"),
+    [
+        ("lab.azure.group lab.azure.vnet", ["azure.group azure.vnet"]),
+        ("lab.azure.vnet lab.azure.group", ["azure.vnet", "azure.group"]),
+        ("lab.azure.group lab.istio.install", ["azure.group istio.install"]),
+        ("lab.istio.canary --to v1 lab.istio.fault", ["istio.canary", "istio.fault"]),
+        ("lab.istio.canary lab.istio.fault --delay 5s", ["istio.canary", "istio.fault"]),
+        ("lab.istio.cleanup lab.istio.install", ["istio.cleanup", "istio.install"]),
+        ("lab.istio.install lab.istio.cleanup", ["istio.install", "istio.cleanup"]),
+        ("lab.istio.cleanup lab.azure.cleanup", ["istio.cleanup", "azure.cleanup"]),
+        ("lab.istio.inject doctor lab.istio.bookinfo", ["istio.inject", "istio.bookinfo"]),
+        ("lab.istio.inject lab.istio.inject", ["istio.inject"]),
+        ("lab.azure lab.istio", [" ".join(name for name in LABS if not name.endswith(".cleanup"))]),
+    ],
+)
+def test_labs_in_the_runbook_s_order_are_one_run(line: str, labs: list[str]) -> None:
+    """And others one after the other, as typed. Seen: of `lab.azure lab.istio` the second was dropped."""
+    assert [" ".join(request.labs) for request in runs(line)] == labs
+
+
+@pytest.mark.parametrize("mode", ["only", "verify", "pause", "yes"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lab.istio.canary --{} lab.istio.cleanup",
+        "lab.istio.canary --to v1 lab.istio.cleanup --{}",
+        "lab.istio.inject --{} doctor lab.istio.canary",
+    ],
+)
+def test_a_mode_holds_for_all_labs_wherever_it_stands(line: str, mode: str) -> None:
+    found = runs(line.format(mode))
+    assert [getattr(request, mode) for request in found] == [True, True]
+    assert not any(
+        getattr(request, other) for request in found for other in {"only", "verify", "pause", "yes"} - {mode}
+    )
+
+
+def test_other_flags_stay_with_their_lab() -> None:
+    first, second = runs("lab.istio.canary --to v1 lab.istio.fault --delay 5s --percent 30")
+    assert (first.to, first.options) == ("v1", {})
+    assert (second.to, second.options) == (None, {"istio.fault": {"delay": "5s", "percent": "30"}})
+
+
+@pytest.mark.parametrize(
+    ("line", "came_back", "likely", "following"),
+    [
+        (
+            "lab.azure.vnet lab.azure.group --plan",
+            "they are runs one after the other",
+            "in the runbook's order",
+            "lab.azure.group lab.azure.vnet --plan",
+        ),
+        (
+            "lab.azure.group --plan doctor lab.azure.vnet",
+            "they are runs one after the other",
+            "beside each other",
+            "lab.azure.group lab.azure.vnet --plan",
+        ),
+        (
+            "lab.istio.canary --to v1 lab.istio.fault --plan",
+            "they are runs one after the other",
+            "with flags of its own",
+            "lab.istio.canary --to v1 --plan",
+        ),
+        (
+            "-R lab.istio.cleanup lab.istio.install",
+            "they are runs one after the other",
+            "a clean-up",
+            "lab.istio.cleanup --plan",
+        ),
+        (
+            "sandbox.down lab.istio --plan",
+            "sandbox.down is no lab, and would be done all the same",
+            "",
+            "lab.istio --plan",
+        ),
+        (
+            "lab.istio --explain adopt doctor",
+            "adopt is no lab, and would be done all the same",
+            "",
+            "lab.istio --explain doctor",
+        ),
+        ("-R adopt --yes", "adopt is no lab, and would be done all the same", "", ""),
+        (
+            "lab.istio.canary --undo lab.istio.cleanup lab.istio",
+            "lab.istio.cleanup, lab.istio have no --undo",
+            "holds for all labs",
+            "lab.istio.canary --undo",
+        ),
+        (
+            "lab.istio.canary --undo doctor lab.istio.shift",
+            "they go together, last first",
+            "",
+            "lab.istio.canary lab.istio.shift --undo",
+        ),
+        (
+            "lab.istio.canary --restart lab.istio.shift --undo",
+            "takes back the whole lab",
+            "",
+            "lab.istio.canary --undo",
+        ),
+        (
+            "lab.istio.shift --plan lab.istio.fault --explain",
+            "shows something else",
+            "",
+            "lab.istio.shift --plan lab.istio.fault",
+        ),
+        # What is wrong with the last one is told before the first one begins.
+        ("lab.istio.shift lab.istio.fault --delay 99h", "it is a time", "", "lab.istio.fault --delay 7s"),
+        ("lab.istio.shift lab.istio.canary --step x", "a step's number", "", "lab.istio.canary --plan"),
+    ],
+)
+def test_what_cannot_hold_for_all_is_refused(
+    typed: Type, tmp_path: Path, line: str, came_back: str, likely: str, following: str
+) -> None:
+    ran = typed(line)
+    assert (ran.status, ran.out) == (2, "")
+    assert came_back in ran.told["came back"]
+    assert likely in ran.told.get("likely", "")
+    assert ran.told.get("next", "") == (f"invoke {following}" if following else "")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.fixture(scope="module")
+def recorded(workshop: Workshop) -> Workshop:
+    workshop.converge("sandbox.up")
+    return workshop
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lab.azure.group", "lab.azure.vnet", "--plan"),
+        ("lab.azure.group", "--plan", "lab.azure.vnet"),
+        ("-R", "lab.azure.group", "lab.azure.vnet"),
+        ("lab.azure.group", "--explain", "lab.azure.vnet"),
+    ],
+)
+def test_a_call_that_looks_sends_nothing_but_get(recorded: Workshop, words: tuple[str, ...]) -> None:
+    recorded.azure.clear()
+    said = recorded.converge(*words).said
+    assert "Make the primary's group" in said
+    assert "Make the primary's network" in said
+    assert {request["method"] for request in recorded.azure.requests()} <= {"GET"}
+
+
+def test_labs_are_taken_back_together_last_first(recorded: Workshop) -> None:
+    """Those on the cluster before those on the account, in whatever order they are typed."""
+    recorded.converge("lab.azure.group", "lab.azure.vnet")
+    recorded.azure.clear()
+    plan = recorded.converge("lab.azure.group", "lab.azure.vnet", "lab.istio.inject", "--undo", "--plan").said
+    assert re.findall(r"(?m)^(.+ --undo)  ", plan) == ["istio.inject --undo", "azure.group azure.vnet --undo"]
+    assert {request["method"] for request in recorded.azure.requests()} == {"GET"}
+    undone = recorded.converge("lab.azure.group", "--undo", "lab.azure.vnet", "--yes").titled("changed")
+    assert len(undone) == 8
+    assert set(undone[-2:]) == {"Delete the primary's group", "Delete the secondary's group"}
+    assert all(title in plan for title in undone)
