@@ -40,8 +40,9 @@ class Harmless(Task[Any]):
 
 
 class LabTask(Task[Any]):
-    """Runs labs of the runbook, by name. `own` are the options of the one lab it is about, `examples` a value for
-    each flag that has one."""
+    """Runs labs of the runbook, by name."""
+
+    about_flags = f"{', '.join(f'--{mode}' for mode in MODES)}: each holds for all labs of a call."
 
     def __init__(
         self, runbook: Runbook, labs: tuple[str, ...], name: str, text: str, options: list[Option]

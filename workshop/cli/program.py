@@ -13,7 +13,7 @@ import contextlib
 import gc
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import invoke.program
 from invoke.exceptions import Exit, ParseError
@@ -71,13 +71,22 @@ class Program(invoke.program.Program):
     def print_task_help(self, name: str) -> None:
         """Wrapped at words. Invoke prints a text as it is written, and the terminal breaks its lines."""
         width = min(pty_size()[0], _PAGE)
-        options = self.parser.contexts[name].help_tuples()
-        print(_wrapped(f"Usage: invoke [--core-opts] {name} [--options] [other tasks here ...]", width, 0, 7))
+        usage = f"invoke [--core-opts] {name} [--options] [other tasks here ...]"
+        print(_wrapped(usage, width, "Usage: "))
         print("\nDocstring:")
         for paragraph in (inspect.getdoc(self.collection[name]) or "none").split("\n\n"):
-            print(_wrapped(paragraph, width, 2, 2), end="\n\n")
+            print(_wrapped(paragraph, width, "  "), end="\n\n")
         print("Options:")
-        self.print_columns(options or [("none", "")])
+        self.print_columns(self.parser.contexts[name].help_tuples() or [("none", "")])
+        if about := getattr(self.collection[name], "about_flags", ""):
+            print(_wrapped(about, width, ""), end="\n\n")
+
+    def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
+        """A name and what it is in each line. Invoke breaks `--max-errors` at its dashes."""
+        width, room = pty_size()[0] - 1, max(len(name) for name, _ in tuples)
+        for name, text in tuples:
+            print(_wrapped(text or "", width, f"  {name:{room}}   "))
+        print()
 
     @contextlib.contextmanager
     def _wording(self) -> Iterator[None]:
@@ -94,12 +103,8 @@ class Program(invoke.program.Program):
             refuse(worded(self, error))
 
 
-def _wrapped(text: str, width: int, first: int, others: int) -> str:
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=" " * first,
-        subsequent_indent=" " * others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _wrapped(text: str, width: int, before: str) -> str:
+    """With something before the first line, and the others below the text."""
+    room = width - len(before)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return f"\n{' ' * len(before)}".join([before + lines[0], *lines[1:]]).rstrip()
