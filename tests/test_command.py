@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from labs import RUNBOOK
 from tests.labs.conftest import Workshop
+from workshop import settings
+from workshop.command import _parts
+from workshop.runbook.request import Request
 
 REFUSED = "azure.service.dns_ip is '10.3.0.10'; it has to be inside"
 
@@ -75,3 +79,26 @@ def test_without_a_login_nothing_begins(workshop: Workshop, tmp_path: Path, word
     assert ran.said.startswith("tried      log in to Azure\ncame back  there is no credential for Azure")
     assert ran.said.count("there is no credential") == 1
     assert not list(workshop.state.glob("**/*.sqlite"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "parts"),
+    [
+        (["azure.group istio.install"], ["azure.group: account", "istio.install: there"]),
+        (["azure.credentials istio.install"], ["azure.credentials: account", "istio.install: made"]),
+        (["azure.credentials", "istio.install"], ["azure.credentials: account", "istio.install: made"]),
+        (
+            ["azure.credentials", "azure.cleanup", "istio.install"],
+            ["azure.credentials: account", "azure.cleanup: account", "istio.install: there"],
+        ),
+        (["istio.install", "azure.credentials"], ["istio.install: there", "azure.credentials: account"]),
+    ],
+)
+def test_labs_on_a_cluster_run_on_the_one_that_labs_before_them_make(asked: list[str], parts: list[str]) -> None:
+    """Else on the one that is there: a group alone makes none."""
+    requests = [Request(tuple(labs.split())) for labs in asked]
+    found = [
+        f"{' '.join(request.labs)}: {'account' if use.account else 'made' if use.made else 'there'}"
+        for _, request, use in _parts(settings.collected({}), RUNBOOK, requests)
+    ]
+    assert found == parts

@@ -31,6 +31,16 @@ async def test_a_lab_and_what_needs_it_go_and_the_rest_stays() -> None:
     assert world.world.changes[-2:] == ["reviews", "b1"]
 
 
+async def test_labs_are_taken_back_together_last_first() -> None:
+    runbook, name = undoing(Runbook(LABS), "b", "d")
+    world = bench(*runbook.labs, objects={})
+    await world.run("a", "b", "c", "d")
+    assert name == "b d --undo"
+    assert await world.run(name, yes=True) == 0
+    assert set(world.world.objects) == {"a1"}
+    assert world.world.changes[-3:] == ["d1", "reviews", "b1"]
+
+
 async def test_it_is_asked_for_before_anything_goes() -> None:
     runbook, name = undoing(Runbook(LABS), "d")
     world = bench(*runbook.labs, objects={"d1": (1, "d")})
