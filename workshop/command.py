@@ -71,7 +71,20 @@ def run_labs(
             shell.tell_when_left(settings)
         return max(statuses, default=0)
 
-    return invocation.worded(act)
+    mode = "--plan" if plan or config.run.dry else "--explain" if explain else ""
+    return invocation.worded(lambda: _looking_on(act, requests, mode))
+
+
+def _looking_on(act: Callable[[], int], requests: Sequence[Request], mode: str) -> int:
+    """A call that only looks is not told to run the same labs: what is to be typed instead has its mode."""
+    try:
+        return act()
+    except UsageError as error:
+        words = error.next_command.split()
+        labs = {f"lab.{name}" for request in requests for name in request.labs}
+        if mode and labs.intersection(words) and not {"--plan", "--explain", "--help"}.intersection(words):
+            error.next_command += f" {mode}"
+        raise
 
 
 Part = tuple[Runbook, Request, Use]
@@ -97,10 +110,10 @@ def _undoing(runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
     """What was made last goes first: what labs on a cluster made, then what those on the account did."""
     from workshop.runbook.undoing import refuse_where_to_go, undoing
 
+    whole, labs = requests[0], tuple(name for request in requests for name in request.labs)
     for request in requests:
-        refuse_where_to_go(request)
-    whole = requests[0]
-    account, cluster = _by_ground(tuple(name for request in requests for name in request.labs))
+        refuse_where_to_go(request, labs)
+    account, cluster = _by_ground(labs)
     for names in filter(None, (cluster, account)):
         book, name = undoing(runbook, *names)
         yield book, replace(whole, labs=(name,)), _use(whole, account=names is account)

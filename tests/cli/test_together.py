@@ -127,7 +127,7 @@ def test_other_flags_stay_with_their_lab() -> None:
             "lab.istio.canary --restart lab.istio.shift --undo",
             "takes back the whole lab",
             "",
-            "lab.istio.canary --undo",
+            "lab.istio.canary lab.istio.shift --undo",
         ),
         (
             "lab.istio.shift --plan lab.istio.fault --explain",
@@ -151,6 +151,22 @@ def test_what_cannot_hold_for_all_is_refused(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("mode", ["--plan", "--explain"])
+@pytest.mark.parametrize(
+    ("line", "following"),
+    [
+        ("lab.istio.canary --to cannary", "lab.istio.canary --to v1"),
+        ("lab.istio.canary --to v1 --restart", "lab.istio.canary --to v1"),
+        ("lab.istio.fault --delay 99h", "lab.istio.fault --delay 7s"),
+        ("lab.istio.shift --only --undo", "lab.istio.shift --undo"),
+    ],
+)
+def test_who_only_looks_is_not_told_to_run(typed: Type, line: str, following: str, mode: str) -> None:
+    ran = typed(f"{line} {mode}")
+    assert ran.status == 2
+    assert ran.told["next"] == f"invoke {following} {mode}"
+
+
 @pytest.fixture(scope="module")
 def recorded(workshop: Workshop) -> Workshop:
     workshop.converge("sandbox.up")
@@ -172,6 +188,12 @@ def test_a_call_that_looks_sends_nothing_but_get(recorded: Workshop, words: tupl
     assert "Make the primary's group" in said
     assert "Make the primary's network" in said
     assert {request["method"] for request in recorded.azure.requests()} <= {"GET"}
+
+
+def test_who_only_looks_is_not_told_to_run_by_a_step_either(recorded: Workshop) -> None:
+    ran = recorded.run("lab.istio.canary", "--promote", "v9", "--plan")
+    assert ran.status == 2
+    assert ran.said.endswith("next       invoke lab.istio.canary --promote v3 --plan\n")
 
 
 def test_labs_are_taken_back_together_last_first(recorded: Workshop) -> None:

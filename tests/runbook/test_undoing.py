@@ -62,6 +62,6 @@ async def test_it_is_asked_for_before_anything_goes() -> None:
 )
 def test_nothing_else_says_where_to_go(asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
-        refuse_where_to_go(Request(("c",), **asked))
-    assert caught.value.next_command == "invoke lab.c --undo"
-    refuse_where_to_go(Request(("c",), pause=True, yes=True))
+        refuse_where_to_go(Request(("c",), **asked), ("b", "c"))
+    assert caught.value.next_command == "invoke lab.b lab.c --undo"
+    refuse_where_to_go(Request(("c",), pause=True, yes=True), ("c",))

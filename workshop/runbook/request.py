@@ -125,4 +125,4 @@ def _unknown(what: str, known_are: str, known: Iterable[str], command: str) -> U
 def _nearest(name: str, known: Iterable[str]) -> str:
     import difflib  # slow to import, and only a mistake needs it
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)), "")
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), "")

@@ -23,8 +23,8 @@ def undoing(runbook: Runbook, *names: str) -> tuple[Runbook, str]:
     return Runbook((*runbook.labs, lab)), lab.name
 
 
-def refuse_where_to_go(request: Request) -> None:
-    """Raises UsageError for what makes no sense while a lab is taken back."""
+def refuse_where_to_go(request: Request, labs: tuple[str, ...]) -> None:
+    """Raises UsageError for what makes no sense while `labs`, its own and others, are taken back."""
     asked = {
         "--to": request.to is not None,
         "--step": request.step is not None,
@@ -38,5 +38,5 @@ def refuse_where_to_go(request: Request) -> None:
             raise UsageError(
                 f"use {flag} together with --undo",
                 "--undo takes back the whole lab",
-                next_command=f"{request.program} lab.{request.labs[0]} --undo",
+                next_command=" ".join((request.program, *(f"lab.{name}" for name in labs), "--undo")),
             )
