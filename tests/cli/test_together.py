@@ -99,6 +99,12 @@ def test_other_flags_stay_with_their_lab() -> None:
             "lab.istio.cleanup --plan",
         ),
         (
+            "lab.istio lab.istio.canary --plan",
+            "they are runs one after the other",
+            "one that a group before it has",
+            "lab.istio --plan",
+        ),
+        (
             "sandbox.down lab.istio --plan",
             "sandbox.down is no lab, and would be done all the same",
             "",

@@ -186,7 +186,7 @@ def _refuse_plan(line: Sequence[Typed], instead: Sequence[str]) -> None:
         "they are runs one after the other, and the plan of one cannot know what those before it will have changed",
         cause="in the runbook's order, and beside each other, they would be one run"
         if in_order
-        else "a clean-up, and a lab with flags of its own, is a run by itself",
+        else "a clean-up, a lab with flags of its own, and one that a group before it has, are runs by themselves",
         next_command=_typed(ordered if in_order else labs[:1], instead),
     )
 
