@@ -6,6 +6,7 @@ import pytest
 
 import tasks
 from tests.cli.conftest import Type
+from workshop.cli.program import Program
 
 SAYS = {
     "--list": [],
@@ -27,3 +28,11 @@ def test_no_word_is_broken(typed: Type, monkeypatch: pytest.MonkeyPatch, columns
         assert (ran.status, ran.err) == (0, "")
         assert max(map(len, ran.out.splitlines())) <= columns
         assert set(" ".join(texts).split()) <= set(ran.out.split()), line
+
+
+def test_a_flag_s_name_is_not_broken_at_its_dashes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("workshop.cli.program.pty_size", lambda: (40, 24))
+    Program().print_columns([("--promote", "As far as --promote-stages and --max-errors let it go.")])
+    assert {"--promote-stages", "--max-errors"} < set(capsys.readouterr().out.split())
