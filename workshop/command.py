@@ -36,11 +36,12 @@ def run_labs(
     plan: bool = False,
     explain: bool = False,
     undo: bool = False,
+    check: bool = False,
     step: str | None = None,
     **asked: Any,
 ) -> int:
-    """Run, plan or explain `labs`, or `undo` a single one. `own` are the options of a single lab, `asked` the
-    Request's fields.
+    """Run, plan, explain or check `labs`, or `undo` a single one. `own` are the options of a single lab, `asked`
+    the Request's fields.
 
     Labs on the account and labs on a cluster are two runs, one after the other: the second's cluster, with its lock
     and its facts, is what the first one makes.
@@ -62,6 +63,10 @@ def run_labs(
             options=options,
             **asked,
         )
+        if check:
+            from workshop.runbook.checking import refuse_contradictions
+
+            refuse_contradictions(whole, plan=plan, explain=explain, undo=undo)
         whole.validate(runbook)
         book = runbook
         if undo:
@@ -79,13 +84,15 @@ def run_labs(
             target = describe(settings, use)
             if explain:
                 _explain(config, book, request, target)
+            elif check:
+                statuses.append(_check(config, book, request, target, use))
             else:
                 statuses.append(_look_or_run(config, book, request, target, use, look))
-            if any(statuses) and not look:
+            if any(statuses) and not (look or check):
                 break
-        if statuses and not look:
+        if statuses and not (look or check):
             shell.tell_when_left(settings)
-        return max(statuses, default=0)
+        return next((status for status in (130, 2, 1, 3) if status in statuses), 0)
 
     return invocation.worded(act)
 
@@ -164,6 +171,18 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
+
+
+def _check(config: Config, runbook: Runbook, request: Request, target: Target, use: Use) -> int:
+    from workshop.runbook.checking import check
+
+    with invocation.open_screen(config) as screen:
+        target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+        toolbox = target.toolbox
+        if use.account:
+            log_in(toolbox)
+        listen = screen.for_a_check().listen
+        return asyncio.run(check(runbook, request, toolbox, listen, target=target.name, guard=target.guard))
 
 
 def doctor(config: Config, runbook: Runbook) -> int:
