@@ -23,7 +23,7 @@ from workshop.runbook.chain import Chain, Course, Look, Unit
 from workshop.runbook.errors import UsageError
 from workshop.runbook.guard import Guard
 from workshop.runbook.model import Check, Lab, Outcome, Runbook, Timeline, Verdict
-from workshop.runbook.plan import LabPlan, Planner, StepPlan
+from workshop.runbook.plan import Planner, StepPlan
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Listener, Run
 from workshop.runbook.steps import only_cause
@@ -166,34 +166,34 @@ class _Checking:
 
     async def _needs(self, needs: list[Lab], chains: Mapping[str, Chain]) -> None:
         """What is missing of the labs that others need, in the words of a plan; the rest is one line."""
-        converged = []
-        for lab in needs:
-            plan = await self._planner.lab(lab, chains[lab.name])
-            self._outcomes[lab.name] = {step.number: self._of_plan(step) for step in plan.steps}
-            if set(self._outcomes[lab.name].values()) <= set(_OK) and not any(it.check.added for it in plan.steps):
-                converged.append(lab.name)
-            else:
-                self._tell_need(lab, plan)
-        for lab in needs:  # they are told as one, and not counted step by step
-            self._outcomes[lab.name] = {n: it for n, it in self._outcomes[lab.name].items() if it not in _OK}
-        if converged:
-            self._listener(events.NeedsConverged("", tuple(converged)))
+        plans = {lab: await self._planner.lab(lab, chains[lab.name]) for lab in needs}
+        worth_telling = {lab: [step for step in plan.steps if self._tells(step)] for lab, plan in plans.items()}
+        if converged := tuple(lab.name for lab, steps in worth_telling.items() if not steps):
+            self._listener(events.NeedsConverged("", converged))
+        for lab, steps in worth_telling.items():
+            self._outcomes[lab.name] = {}
+            if steps:
+                self._tell_need(lab, steps)
+
+    def _tells(self, step: StepPlan) -> bool:
+        return self._of_plan(step) not in _OK or bool(step.check.added)
 
     def _of_plan(self, step: StepPlan) -> Outcome:
         if step.error:
             return "failed"
         return "missing" if step.changes else "inconclusive" if step.unproved else "unchanged"
 
-    def _tell_need(self, lab: Lab, plan: LabPlan) -> None:
+    def _tell_need(self, lab: Lab, steps: list[StepPlan]) -> None:
         by = [name for name in self._request.labs if lab in self._runbook.with_needs((name,))]
-        self._listener(events.LabStarted(lab.name, lab.title, len(plan.steps), f"needed by {', '.join(by)}"))
-        for step in plan.steps:
-            outcome = self._of_plan(step)
-            if outcome not in _OK or step.check.added:
-                measure = f"applied, not proved: {self._request.program} lab.{lab.name} --check measures it"
-                note = measure if step.unproved else step.check.note
-                self._finish(lab, step.number, step.title, outcome, step.check, note, step.error)
-        self._listener(events.LabFinished(lab.name, 0.0, False))
+        self._listener(events.LabStarted(lab.name, lab.title, len(steps), f"needed by {', '.join(by)}"))
+        for step in steps:
+            measure = f"applied, not proved: {self._request.program} lab.{lab.name} --check measures it"
+            note = measure if step.unproved else step.check.note
+            self._finish(lab, step.number, step.title, self._of_plan(step), step.check, note, step.error)
+        self._listener(events.LabFinished(lab.name, 0.0, self._converged(lab)))
+
+    def _converged(self, lab: Lab) -> bool:
+        return set(self._outcomes[lab.name].values()) <= set(_OK)
 
     def _groups(self, chain: Chain) -> Iterator[tuple[Unit, ...]]:
         """Steps that do not depend on each other, in order; all stages of a timeline are one."""
@@ -215,8 +215,7 @@ class _Checking:
             blocked = self._blocked(lab, group[0].after)
             for unit in group:
                 await self._step(lab, chain, unit, blocked)
-        converged = set(self._outcomes[lab.name].values()) <= set(_OK)
-        self._listener(events.LabFinished(lab.name, time.monotonic() - started, converged))
+        self._listener(events.LabFinished(lab.name, time.monotonic() - started, self._converged(lab)))
 
     def _blocked(self, lab: Lab, after: tuple[str, ...]) -> str:
         """Why what comes now is not measured; "" when all that it depends on has converged."""
@@ -266,7 +265,9 @@ class _Checking:
             look = Look(Check(note=f"superseded by {position.holder}"), verifiable=False)
             return _Row(first, timeline.title, look, look.check.note)
         if position.off_path:
-            look = Look(Check(position.differences))
+            check = await first.step.check(self._run(first, lab))
+            nearest = position.differences or check.differences
+            look = Look(Check(nearest, added=check.added))
             return _Row(first, timeline.title, look, f"off the path: {position.off_path}")
         if position.stage not in timeline.stages:
             unit, note = first, "before its first stage"
