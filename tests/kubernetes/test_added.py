@@ -215,6 +215,20 @@ def test_somebody_s_own_rule_about_the_same_host_is_named(
     assert [item.subject for item in found] == [f"{own['kind']} bookinfo/mine"] * named
 
 
+@pytest.mark.parametrize("spec", [{"hosts": ["reviews"]}, {"host": "reviews"}])
+def test_a_rule_about_a_service_of_ours_is_named(spec: dict[str, Any]) -> None:
+    metadata = {"name": "reviews", "namespace": "bookinfo"}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"selector": {"app": "reviews"}},
+    }
+    own = rule("bookinfo/mine", False, **spec)
+    found = added(service, Snapshot([service, own], istio=True))
+    assert [item.subject for item in found] == [f"{own['kind']} bookinfo/mine"]
+
+
 def test_in_the_mesh_a_rule_of_another_namespace_is_not_named() -> None:
     host = "reviews.bookinfo.svc.cluster.local"
     wanted, own = rule("bookinfo/reviews", True, hosts=["reviews"]), rule("default/mine", False, hosts=[host])

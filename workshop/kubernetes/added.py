@@ -110,23 +110,30 @@ def _more(known: _Fields, path: str, wanted: Object, live: Object) -> Iterator[t
             yield at, there
 
 
+_RULES = {
+    "VirtualService": ("VirtualService",),
+    "DestinationRule": ("DestinationRule",),
+    "Service": ("VirtualService", "DestinationRule"),
+}
+
+
 def _rules_beside(wanted: Object, snapshot: Snapshot) -> Iterator[Object]:
     """Rules that the workshop did not make, about a host and a way in that are `wanted`'s as well."""
-    if wanted["kind"] not in ("VirtualService", "DestinationRule"):
-        return
-    for rule in snapshot.all(wanted["kind"]):
-        if not is_ours(rule) and _hosts(rule) & _hosts(wanted) and _ways(rule) & _ways(wanted):
-            yield rule
+    for kind in _RULES.get(wanted["kind"], ()):
+        for rule in snapshot.all(kind):
+            if not is_ours(rule) and _hosts(rule) & _hosts(wanted) and _ways(rule) & _ways(wanted):
+                yield rule
 
 
-def _hosts(rule: Object) -> set[str]:
-    spec, home = rule.get("spec", {}), rule["metadata"]["namespace"]
-    hosts = [spec["host"]] if "host" in spec else spec.get("hosts", [])
+def _hosts(obj: Object) -> set[str]:
+    spec, home = obj.get("spec", {}), obj["metadata"]["namespace"]
+    alone = obj["metadata"]["name"] if obj["kind"] == "Service" else spec.get("host")
+    hosts = [alone] if alone else spec.get("hosts", [])
     return {host if "." in host or host == "*" else f"{host}.{home}.svc.cluster.local" for host in hosts}
 
 
-def _ways(rule: Object) -> set[str]:
+def _ways(obj: Object) -> set[str]:
     """Gateways by their full names. In the mesh, only rules of the same namespace are sure to meet."""
-    home = rule["metadata"]["namespace"]
-    gateways = rule.get("spec", {}).get("gateways") or ["mesh"]
+    home = obj["metadata"]["namespace"]
+    gateways = obj.get("spec", {}).get("gateways") or ["mesh"]
     return {f"mesh of {home}" if one == "mesh" else one if "/" in one else f"{home}/{one}" for one in gateways}

@@ -300,6 +300,8 @@ def _judged(one: Expected, load: Load, since: Destination, previous: Load | None
     from workshop.traffic.claims import judge_all, judge_some
     from workshop.traffic.compare import differs
 
+    if strange := _strange(load):
+        return strange
     bad = load.of(REFUSED)
     parts = [_unanswered(load) or _accounted(bad, since)]
     if one.all and not load.lost:
@@ -329,6 +331,15 @@ def _unanswered(load: Load) -> Verdict | None:
     if not load.lost:
         return None
     return Verdict("inconclusive", f"{load.lost} of {load.calls} requests had no answer, as on a busy machine")
+
+
+def _strange(load: Load) -> Verdict | None:
+    """Other answers are neither the breaker's nor the service's: something else has broken the traffic."""
+    others = {status: count for status, count in load.answers.items() if status not in (GOOD, REFUSED)}
+    if not others:
+        return None
+    said = ", ".join(f"{count} of {load.calls} answers were {status}" for status, count in others.items())
+    return Verdict("inconclusive", f"{said}, neither {GOOD} nor the breaker's {REFUSED}")
 
 
 def _accounted(refused: int, since: Destination) -> Verdict:

@@ -95,7 +95,10 @@ class Mirrored:
             seconds=result.seconds,
             colour="green",
         )
-        verdict = joined([replace(callers, measurements=(self._measured(result),)), copies])
+        callers = replace(callers, measurements=(self._measured(result),))
+        # Of requests that got no answer, none may have come far enough to be copied.
+        untold = callers.kind == "inconclusive"
+        verdict = joined([callers, replace(copies, kind="inconclusive") if untold else copies])
         if verdict.kind != "pass" and unseen:
             within = min(self.visible_within, run.patience)
             late = f"the change was not visible within {within:g} s ({unseen})"
