@@ -73,29 +73,40 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class HasLimits:
-    """Wait until the client's proxy has these limits, and no pod is ejected any more: at most `seconds`."""
+    """Wait until the client's proxy has these limits, and no pod is ejected any more: at most `seconds`. Where one
+    still is then, nothing can be told."""
 
     target: Target
     limits: Limits
     seconds: float = EJECTED
 
-    async def prove(self, run: Run) -> None:
+    async def prove(self, run: Run) -> Verdict | None:
         from workshop.kubernetes.kubectl import Kubectl
 
+        ejected = False
+
         async def missing() -> str:
+            nonlocal ejected
             found = await self._found(run)
+            ejected = found == self.limits and bool((await self.target.counted(run)).ejected)
             if found != self.limits:
                 return f"{found} in the proxy's clusters, not {self.limits}" if found else "the cluster"
-            ejected = (await self.target.counted(run)).ejected
             return f"{self.target.service}, which is ejected because it has erred" if ejected else ""
 
-        await run.wait(
-            f"the proxy of {self.target.client.workload} to have the limits",
-            missing,
-            seconds=self.seconds,
-            every=0.1,
-            next_command=run.use(Kubectl).typed(self.commands(run)[0]),
-        )
+        try:
+            await run.wait(
+                f"the proxy of {self.target.client.workload} to have the limits",
+                missing,
+                seconds=min(self.seconds, run.patience),
+                every=0.1,
+                next_command=run.use(Kubectl).typed(self.commands(run)[0]),
+            )
+        except WorkshopError as error:
+            if not ejected:
+                raise
+            why = "for the rest of its baseEjectionTime: measured again then, it can be told"
+            return Verdict("inconclusive", f"{error.came_back}, {why}")
+        return None
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (self.target.typed("clusters"),)
@@ -242,16 +253,21 @@ class Loads:
 @dataclass(frozen=True, slots=True)
 class Ejects:
     """One answer with an error ejects the service's only pod, so that a load is refused altogether, and not for
-    lack of room."""
+    lack of room. The pod is away for minutes, so what only looks leaves it at that."""
 
     target: Target
     path: str
     calls: int = 100
 
-    async def prove(self, run: Run) -> Verdict:
+    async def prove(self, run: Run) -> Verdict | None:
         from workshop.kubernetes.kubectl import Kubectl
+        from workshop.runbook import events
         from workshop.traffic.claims import judge_all
 
+        if run.only_looks:
+            said = f"that an error ejects {self.target.service} is not tried: it would be away for minutes"
+            run.emit(events.Told(run.lab, said))
+            return None
         status = await self.target.client.curl(run, self.target.url("/status/500"))
         if status != 500:
             return Verdict("inconclusive", f"the request for an error was answered with {status}")

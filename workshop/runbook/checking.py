@@ -307,6 +307,7 @@ class _Checking:
             undoing=lab.undoes,
             program=self._request.program,
             patience=self._patience,
+            only_looks=True,
         )
 
     def _finish(

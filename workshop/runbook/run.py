@@ -65,7 +65,8 @@ class Run:
     """The context of one lab in one run; the engine makes one for each step (`step` is its number). `place` is
     empty where the run's target is, and a name in what `elsewhere` gives. `undoing` are the labs that a clean-up
     takes back, none in any other run. `program` is how Invoke was called, for what is to be typed next. A proof
-    waits at most `patience` seconds for a change to be visible: few where nothing has just been changed."""
+    waits at most `patience` seconds for a change to be visible: few where nothing has just been changed. Where the
+    run `only_looks`, it does nothing either that others would notice once it is over."""
 
     def __init__(
         self,
@@ -82,8 +83,9 @@ class Run:
         undoing: tuple[str, ...] = (),
         program: str = "invoke",
         patience: float = math.inf,
+        only_looks: bool = False,
     ) -> None:
-        self.program, self.patience = program, patience
+        self.program, self.patience, self.only_looks = program, patience, only_looks
         self.lab, self.facts, self.options, self.place, self.undoing = lab, facts, options, place, undoing
         self.undone = False
         """Set by a step that has taken its change back, whatever it was that ended it."""
@@ -112,6 +114,7 @@ class Run:
             undoing=self.undoing,
             program=self.program,
             patience=self.patience,
+            only_looks=self.only_looks,
         )
 
     def of_lab(self, lab: str) -> Run:
@@ -126,6 +129,7 @@ class Run:
             place=self.place,
             program=self.program,
             patience=self.patience,
+            only_looks=self.only_looks,
         )
 
     def emit(self, event: events.Event) -> None:
