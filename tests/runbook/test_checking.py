@@ -14,7 +14,7 @@ from tests.runbook.test_plan import Chance
 from tests.runbook.world import Bench, Measured, Moves, Object, Put, bench, failing, lab
 from workshop.runbook.checking import refuse_contradictions
 from workshop.runbook.errors import UsageError
-from workshop.runbook.events import NeedsConverged, Told
+from workshop.runbook.events import NeedsConverged, RunStarted, Told
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Check, Difference, Step, Together, Verdict
 from workshop.runbook.request import Request
@@ -273,3 +273,5 @@ async def test_after_a_run_it_finds_nothing_missing_and_never_changes_anything(s
     assert await world.check(*names) == 0
     for name in names:
         assert await world.check(name) == 0, name
+        (started,) = [event for event in world.events if isinstance(event, RunStarted)]
+        assert started.steps == len(world.steps())

@@ -146,15 +146,18 @@ class _Checking:
         labs = self._runbook.with_needs(self._request.labs)
         asked = [lab for lab in labs if lab.name in self._request.labs]
         chains = {lab.name: self._planner.unfold(lab) for lab in labs}
-        steps = sum(len(list(self._groups(chains[lab.name]))) for lab in asked)
-        self._listener(events.RunStarted("", tuple(lab.name for lab in asked), self._target, steps))
         busy = asyncio.ensure_future(self._guard.refuse_if_held())
         try:
-            await self._stop.cuttable(self._needs([lab for lab in labs if lab not in asked], chains))
+            others = [lab for lab in labs if lab not in asked]
+            needs = {lab: await self._stop.cuttable(self._worth_telling(lab, chains[lab.name])) for lab in others}
+            steps = [unit for lab in asked for group in self._groups(chains[lab.name]) for unit in group]
+            total = len(steps) + sum(map(len, needs.values()))
+            self._listener(events.RunStarted("", tuple(lab.name for lab in asked), self._target, total))
             await self._stop.cuttable(self._tell_if(busy))
         finally:
             busy.cancel()
             await asyncio.gather(busy, return_exceptions=True)
+        self._tell_needs(needs)
         for lab in asked:
             await self._lab(lab, chains[lab.name])
 
@@ -164,19 +167,19 @@ class _Checking:
         except UsageError as error:
             self._listener(events.Told("", f"{error.came_back}: what is looked at may be changing"))
 
-    async def _needs(self, needs: list[Lab], chains: Mapping[str, Chain]) -> None:
-        """What is missing of the labs that others need, in the words of a plan; the rest is one line."""
-        plans = {lab: await self._planner.lab(lab, chains[lab.name]) for lab in needs}
-        worth_telling = {lab: [step for step in plan.steps if self._tells(step)] for lab, plan in plans.items()}
-        if converged := tuple(lab.name for lab, steps in worth_telling.items() if not steps):
+    async def _worth_telling(self, need: Lab, chain: Chain) -> list[StepPlan]:
+        """What is missing of a lab that others need, in the words of a plan; and what was added by hand."""
+        plan = await self._planner.lab(need, chain)
+        return [step for step in plan.steps if self._of_plan(step) not in _OK or step.check.added]
+
+    def _tell_needs(self, needs: Mapping[Lab, list[StepPlan]]) -> None:
+        """Those of which there is nothing to tell in one line."""
+        if converged := tuple(lab.name for lab, steps in needs.items() if not steps):
             self._listener(events.NeedsConverged("", converged))
-        for lab, steps in worth_telling.items():
+        for lab, steps in needs.items():
             self._outcomes[lab.name] = {}
             if steps:
                 self._tell_need(lab, steps)
-
-    def _tells(self, step: StepPlan) -> bool:
-        return self._of_plan(step) not in _OK or bool(step.check.added)
 
     def _of_plan(self, step: StepPlan) -> Outcome:
         if step.error:
