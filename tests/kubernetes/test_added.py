@@ -186,6 +186,15 @@ def test_what_a_real_cluster_makes_of_the_labs_objects_is_not_named() -> None:
         assert added(wanted[obj["kind"]], snapshot) == ()
 
 
+def test_of_a_namespace_s_labels_those_that_change_its_pods_are_named() -> None:
+    def namespace(**labels: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bookinfo", "labels": labels}}
+
+    found = {"istio.io/rev": "canary", "istio-injection": "enabled", "kubernetes.io/metadata.name": "bookinfo"}
+    snapshot = Snapshot([namespace(**found, owner="me")], istio=True)
+    assert [item.path for item in added(namespace(), snapshot)] == ["metadata.labels[istio.io/rev]"]
+
+
 def rule(name: str, ours: bool, **spec: Any) -> dict[str, Any]:
     labels = {"app.kubernetes.io/part-of": "mesh-workshop", "workshop/lab": "istio.canary"} if ours else {}
     kind = "DestinationRule" if "host" in spec else "VirtualService"

@@ -155,9 +155,9 @@ class Walk:
         run = self.run_of(lab)
         async with run.use(Others).hold():
             for step in at_its_end(lab, run):
-                run.facts.forget()
                 if not (await step.check(run)).converged:
                     await step.apply(run)
+                    run.facts.forget()
         return run
 
     async def check(self, lab: Lab) -> Checked:

@@ -37,7 +37,9 @@ class _Fields:
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """Of a mapping with keys of one's own, such as labels."""
+    """Of a mapping with keys of one's own, such as labels; `only` those that begin so."""
+
+    only: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ _KINDS: Mapping[str, _Fields] = {
     "Deployment": _Fields({"spec": _Fields({"template": _TEMPLATE})}),
     "Service": _Fields({"spec": _Fields({"ports": _ITEMS, "selector": _ENTRIES, "externalIPs": _WHOLE})}),
     "ConfigMap": _Fields({"data": _ENTRIES, "binaryData": _ENTRIES}),
+    # Other labels are for finding it, or another lab's: it is one that gives `istio-injection`.
+    "Namespace": _Fields(
+        {"metadata": _Fields({"labels": _Entries(("istio.io/", "pod-security.kubernetes.io/"))})},
+    ),
 }
 
 _BY_TOOLS = ("kubectl.kubernetes.io/",)
@@ -102,7 +108,7 @@ def _more(known: _Fields, path: str, wanted: Object, live: Object) -> Iterator[t
                     yield from _more(inner.inner, f"{at}[{key[0]}]", mine, item)
         elif isinstance(inner, _Entries):
             for key in there.keys() - (desired or {}).keys():
-                if not key.startswith(_BY_TOOLS):
+                if key.startswith(inner.only) and not key.startswith(_BY_TOOLS):
                     yield child(at, key), there[key]
         elif inner.inner:
             yield from _more(inner, at, desired or {}, there)
