@@ -107,6 +107,21 @@ async def test_a_check_that_cannot_decide_has_failed() -> None:
     assert rows(world) == [("a", 1, "failed", ""), ("a", 2, "skipped", "not measured: step 1 has failed")]
 
 
+async def test_what_keeps_every_step_from_being_looked_at_is_told_once() -> None:
+    world = bench(lab("a", Put("a1")), lab("b", Put("b1"), Put("b2"), needs=["a"]))
+
+    async def unreachable(name: str) -> None:
+        raise UsageError("look", "nobody answers")
+
+    world.world.before_look = unreachable
+    assert await world.check("b") == 1
+    assert [(step.outcome, bool(step.error), step.note) for step in world.steps()] == [
+        ("failed", True, ""),
+        ("failed", False, "for the same reason"),
+        ("failed", False, "for the same reason"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("objects", "row", "proved"),
     [

@@ -106,6 +106,8 @@ class _Checking:
         self._planner = Planner(runbook, request, toolbox, self._facts, listener)
         self._stop = Stop(lambda at_once: listener(events.Interrupted("", at_once)))
         self._outcomes: dict[str, dict[int, Outcome]] = {}
+        self._errors: set[str] = set()
+        """Those told: a cluster that does not answer is the same error of every step."""
 
     async def go(self) -> int:
         started = time.monotonic()
@@ -326,6 +328,10 @@ class _Checking:
         seconds: float = 0.0,
     ) -> None:
         self._outcomes[lab.name][number] = outcome
+        if error and str(error) in self._errors:
+            error, note = None, "for the same reason"
+        elif error:
+            self._errors.add(str(error))
         self._listener(events.StepFinished(lab.name, number, title, outcome, seconds, check, verdict, error, note))
 
 
