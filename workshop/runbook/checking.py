@@ -151,7 +151,9 @@ class _Checking:
         busy = asyncio.ensure_future(self._guard.refuse_if_held())
         try:
             others = [lab for lab in labs if lab not in asked]
-            needs = {lab: await self._stop.cuttable(self._worth_telling(lab, chains[lab.name])) for lab in others}
+            needs = {
+                lab.name: await self._stop.cuttable(self._worth_telling(lab, chains[lab.name])) for lab in others
+            }
             steps = [unit for lab in asked for group in self._groups(chains[lab.name]) for unit in group]
             total = len(steps) + sum(map(len, needs.values()))
             self._listener(events.RunStarted("", tuple(lab.name for lab in asked), self._target, total))
@@ -174,14 +176,14 @@ class _Checking:
         plan = await self._planner.lab(need, chain)
         return [step for step in plan.steps if self._of_plan(step) not in _OK or step.check.added]
 
-    def _tell_needs(self, needs: Mapping[Lab, list[StepPlan]]) -> None:
+    def _tell_needs(self, needs: Mapping[str, list[StepPlan]]) -> None:
         """Those of which there is nothing to tell in one line."""
-        if converged := tuple(lab.name for lab, steps in needs.items() if not steps):
+        if converged := tuple(name for name, steps in needs.items() if not steps):
             self._listener(events.NeedsConverged("", converged))
-        for lab, steps in needs.items():
-            self._outcomes[lab.name] = {}
+        for name, steps in needs.items():
+            self._outcomes[name] = {}
             if steps:
-                self._tell_need(lab, steps)
+                self._tell_need(self._runbook.lab(name), steps)
 
     def _of_plan(self, step: StepPlan) -> Outcome:
         if step.error:
