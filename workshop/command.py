@@ -35,8 +35,9 @@ def run_labs(
     plan: bool = False,
     explain: bool = False,
     undo: bool = False,
+    check: bool = False,
 ) -> int:
-    """Run, plan or explain what is asked for, one request after the other, or `undo` the labs of all of them.
+    """Run, plan, explain or check what is asked for, one request after the other, or `undo` the labs of all.
 
     Labs on the account and labs on a cluster are two runs, one after the other: the second's cluster, with its lock
     and its facts, is what the first one makes.
@@ -50,6 +51,10 @@ def run_labs(
                 next_command=invocation.typed(without="--explain"),
             )
         for request in requests:
+            if check:
+                from workshop.runbook.checking import refuse_contradictions
+
+                refuse_contradictions(request, plan=plan, explain=explain, undo=undo)
             request.validate(runbook)
         settings = invocation.settings(config)
         look = plan or config.run.dry
@@ -63,15 +68,17 @@ def run_labs(
             target = describe(settings, use)
             if explain:
                 _explain(config, book, request, target)
+            elif check:
+                statuses.append(_check(config, book, request, target, use))
             else:
                 statuses.append(_look_or_run(config, book, request, target, use, look))
-            if any(statuses) and not look:
+            if any(statuses) and not (look or check):
                 break
-        if statuses and not look:
+        if statuses and not (look or check):
             shell.tell_when_left(settings)
-        return max(statuses, default=0)
+        return next((status for status in (130, 2, 1, 3) if status in statuses), 0)
 
-    mode = "--plan" if plan or config.run.dry else "--explain" if explain else ""
+    mode = "--plan" if plan or config.run.dry else "--explain" if explain else "--check" if check else ""
     return invocation.worded(lambda: _looking_on(act, requests, mode))
 
 
@@ -82,7 +89,8 @@ def _looking_on(act: Callable[[], int], requests: Sequence[Request], mode: str) 
     except UsageError as error:
         words = error.next_command.split()
         labs = {f"lab.{name}" for request in requests for name in request.labs}
-        if mode and labs.intersection(words) and not {"--plan", "--explain", "--help"}.intersection(words):
+        looks = {"--plan", "--explain", "--check", "--help"}
+        if mode and labs.intersection(words) and not looks.intersection(words):
             error.next_command += f" {mode}"
         raise
 
@@ -190,6 +198,18 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
+
+
+def _check(config: Config, runbook: Runbook, request: Request, target: Target, use: Use) -> int:
+    from workshop.runbook.checking import check
+
+    with invocation.open_screen(config) as screen:
+        target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+        toolbox = target.toolbox
+        if use.account:
+            log_in(toolbox)
+        listen = screen.for_a_check().listen
+        return asyncio.run(check(runbook, request, toolbox, listen, target=target.name, guard=target.guard))
 
 
 def doctor(config: Config, runbook: Runbook) -> int:

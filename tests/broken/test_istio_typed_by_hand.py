@@ -12,6 +12,9 @@ def test_what_was_typed_is_converged_and_the_clean_up_removes_it(workshop: Works
     before = workshop.dump()
     workshop.explained("lab.istio.install")
     assert "a run would change nothing" in workshop.converge("lab.istio.install", "--plan").said
+    checked = workshop.converge("lab.istio.install", "--check").said
+    assert "control plane 1.31.1" in checked
+    assert "nothing was changed" in checked
     ran = workshop.converge("lab.istio.cleanup", "--yes")
     assert "Uninstall Istio and delete istio-system" in ran.titled("changed")
     assert workshop.dump() == before

@@ -24,8 +24,16 @@ from workshop.runbook.request import Request
 LINES = Lines(80, UNICODE)
 
 
-def step(number: int, title: str, *differences: Difference, note: str = "", **more: Any) -> StepPlan:
-    return StepPlan(number, title, Check(differences, note), Explanation("", ("kubectl apply -f a.yaml",)), **more)
+def step(
+    number: int,
+    title: str,
+    *differences: Difference,
+    note: str = "",
+    added: tuple[Difference, ...] = (),
+    **more: Any,
+) -> StepPlan:
+    check = Check(differences, note, added=added)
+    return StepPlan(number, title, check, Explanation("", ("kubectl apply -f a.yaml",)), **more)
 
 
 def planned(*steps: StepPlan, commands: bool = False) -> str:

@@ -73,6 +73,13 @@ def test_other_weights_are_measured_then_named_as_off_the_path(workshop: Worksho
     planned = workshop.converge("lab.istio.canary", "--plan").said
     assert "off the path" in planned
     assert "v1 80 %" in planned
+    checked = workshop.run("lab.istio.canary", "--check")
+    assert checked.status == 1
+    assert "off the path" in checked.said
+    assert (
+        "every share is as expected"
+        in workshop.converge("lab.istio.canary", "--weights", "80,20,0", "--check").said
+    )
     assert workshop.converge("lab.istio.canary").titled("changed") == CANARY
 
 

@@ -89,6 +89,8 @@ def test_a_second_run_is_all_unchanged_and_only_looks_at_azure(workshop: Worksho
     workshop.azure.clear()
     ran = workshop.converge("lab")
     assert set(ran.outcomes) == {"unchanged"}
+    checked = workshop.converge("lab.azure", "--check").said
+    assert "proved" in checked
     assert {request["method"] for request in workshop.azure.requests()} == {"GET"}
 
 

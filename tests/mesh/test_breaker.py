@@ -17,7 +17,7 @@ from labs.istio.breaking import expectations
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import breaker
-from workshop.mesh.breaker import Ejects, Expected, Loads, Target
+from workshop.mesh.breaker import Ejects, Expected, HasLimits, Limits, Loads, Target
 from workshop.mesh.download import Release
 from workshop.mesh.fortio import Fortio, Load
 from workshop.mesh.istioctl import Istioctl
@@ -221,7 +221,42 @@ UNLIMITED = (Expected(3, 100, all=True),)
 async def test_an_ejected_pod_s_load_without_an_answer_is_inconclusive() -> None:
     script = Script([(load(0, 99, 1), counted(unhealthy=99, ejected=1))])
     verdict = await Ejects(script.target(), "/get").prove(Recorded(KUBECTL, ISTIOCTL))
+    assert verdict
     assert (verdict.kind, verdict.reason) == (
         "inconclusive",
         "1 of 100 requests had no answer, as on a busy machine",
     )
+
+
+async def test_answers_that_are_neither_s_tell_nothing_of_the_breaker() -> None:
+    """Somebody's own rule answers in the service's place, say."""
+    other = Load({418: 300}, 0, 4.0, None), counted()
+    for expected in (UNLIMITED, LIMITED):
+        verdict, _ = await proved(Script([other] * 9), expected)
+        assert verdict.kind == "inconclusive"
+        assert "300 of 300 answers were 418, neither 200 nor the breaker's 503" in verdict.reason
+
+
+async def test_what_only_looks_ejects_nothing() -> None:
+    script, run = Script([]), Recorded(KUBECTL, ISTIOCTL)
+    run.only_looks = True
+    assert await Ejects(script.target(), "/get").prove(run) is None
+    assert run.told == ["that an error ejects httpbin is not tried: it would be away for minutes"]
+    assert not script.total.ejected
+
+
+class InForce(HasLimits):
+    async def _found(self, run: Run) -> Limits | None:
+        return self.limits
+
+
+async def test_a_pod_that_is_still_ejected_when_time_is_up_leaves_it_open() -> None:
+    script, run = Script([]), Recorded(KUBECTL, ISTIOCTL)
+    script.total = replace(script.total, ejected=1)
+    run.patience = 0.01
+    verdict = await InForce(script.target(), Limits(1, 1)).prove(run)
+    assert verdict
+    assert verdict.kind == "inconclusive"
+    assert "httpbin, which is ejected because it has erred, for the rest of its baseEjectionTime" in verdict.reason
+    script.total = replace(script.total, ejected=0)
+    assert await InForce(script.target(), Limits(1, 1)).prove(run) is None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workshop.runbook.checking import check
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Event, LabFinished, RunFinished, StepFinished
 from workshop.runbook.model import (
@@ -250,6 +251,17 @@ class Bench:
     async def plan(self, *labs: str, **asked: Any) -> Plan:
         toolbox = {World: self.world, **self.tools}
         return await plan(self.runbook, Request(labs, **asked), toolbox, self._listen, target="memory")
+
+    async def check(self, *labs: str, command: str = "invoke --check", **asked: Any) -> int:
+        self.events.clear()
+        return await check(
+            self.runbook,
+            Request(labs, command=command, **asked),
+            {World: self.world, **self.tools},
+            self._listen,
+            target="memory",
+            guard=self.guard,
+        )
 
     def steps(self) -> list[StepFinished]:
         return [event for event in self.events if isinstance(event, StepFinished)]

@@ -105,10 +105,14 @@ async def test_waits_through_errors_too() -> None:
     assert heard[0].missing == "HTTP 503: 20 (no healthy upstream)"
 
 
-async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_fails() -> None:
+@pytest.mark.parametrize(("within", "patience"), [(1, math.inf), (20, 1)])
+async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_fails(
+    within: float, patience: float
+) -> None:
     run, heard = listening()
+    run.patience = patience
     async with serving(splitting(lambda served: (1, 0, 0))) as server:
-        verdict = await probe(0.5, 0, 0.5, visible_within=1).measure(run, server.url)
+        verdict = await probe(0.5, 0, 0.5, visible_within=within).measure(run, server.url)
     assert verdict.kind == "fail"
     assert "no stars: 100.0%, accepted 44.1% to 55.9%" in verdict.reason
     assert verdict.reason.endswith("the change was not visible within 1 s")

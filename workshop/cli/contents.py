@@ -19,8 +19,17 @@ from workshop.runbook.model import Lab, Option, Runbook, Timeline
 _COMMON = (
     Option("plan", "Show what would change; change nothing.", False),
     Option("explain", "Show the text, the YAML and the commands to type instead.", False),
+    Option(
+        "check",
+        "Check and measure what is there, and change nothing: ends with 0, 1 or 3 (cannot tell).",
+        False,
+    ),
     Option("only", "Refuse when a lab this one needs has not converged, instead of running it.", False),
-    Option("verify", "Also measure again what has converged; the run still goes on to what has not.", False),
+    Option(
+        "verify",
+        "A run that also measures again what has converged, and goes on to what has not (--check only looks).",
+        False,
+    ),
     Option("pause", "Wait for Enter between steps.", False),
     Option("yes", "Do not ask before something is deleted.", False),
 )

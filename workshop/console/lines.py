@@ -64,6 +64,12 @@ class Lines:
         facts = [event.target, words.count(len(event.labs), "lab"), words.count(event.steps, "step")]
         return Text.assemble(("Mesh Workshop", "bold"), (f"  {f' {self.glyphs.dot} '.join(facts)}", "dim"))
 
+    def needs(self, event: events.NeedsConverged) -> RenderableType:
+        said = (
+            f"{words.count(len(event.labs), 'lab')} it needs {'has' if len(event.labs) == 1 else 'have'} converged"
+        )
+        return Text(f"{self.glyphs.unchanged} {said}", "dim")
+
     def heading(self, name: str, title: str, note: str = "") -> RenderableType:
         line = Text.assemble((name, "bold cyan"), "  ", (title, "bold"))
         if note:
@@ -127,7 +133,7 @@ class Lines:
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:
                 blocks.append(Text(f"    and {words.count(len(edited) - _MOST_DIFFERENCES, 'field')} more", "dim"))
-        blocks += [_AsTold(text) for text in told]
+        blocks += [AsTold(text) for text in told]
         if event.verdict:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:
@@ -204,7 +210,7 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
-class _AsTold:
+class AsTold:
     """Text with its line breaks and columns. What is too long for the output goes on below, further in, so that a
     table's first columns still stand below each other."""
 

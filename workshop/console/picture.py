@@ -51,6 +51,10 @@ class PicturedScreen(Screen):
         self._story = Story(lines)
         self.gate = screen.gate
 
+    def for_a_check(self) -> Screen:
+        self._screen.for_a_check()
+        return super().for_a_check()
+
     def listen(self, event: events.Event) -> None:
         self._screen.listen(event)
         for line in self._story.take(event):

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from workshop.console import words
+from workshop.console.by_hand import added_lines
 from workshop.console.commands import Commands
 from workshop.console.errors import error_lines
 from workshop.console.lines import Lines
@@ -27,6 +28,12 @@ def plan_lines(plan: Plan, lines: Lines, *, commands: bool) -> Iterator[Renderab
 
 
 def _step(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[RenderableType]:
+    yield from _change(step, lines, commands)
+    for line in added_lines(step.check.added, lines):
+        yield lines.below(line)
+
+
+def _change(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[RenderableType]:
     number = str(step.number)
     body = lines.titled(step.title, step.check.note)
     if step.error:

@@ -15,6 +15,7 @@ from rich.console import Console, RenderableType
 from workshop.console import words
 from workshop.console.errors import error_lines
 from workshop.console.lines import Lines
+from workshop.console.story import Story
 from workshop.runbook import events
 from workshop.runbook.guard import Gate
 
@@ -31,6 +32,7 @@ class Screen(ABC):
     """`gate` asks the person. `listen` takes a run's events, in the thread that entered."""
 
     gate: Gate
+    _story: Story
 
     def __init__(self, console: Console, lines: Lines, *, echo: bool) -> None:
         self.console, self.lines, self.echo = console, lines, echo
@@ -48,6 +50,13 @@ class Screen(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+    def for_a_check(self) -> Screen:
+        """From now on, what is listened to is a check."""
+        from workshop.console.check_view import CheckLines
+
+        self.lines = self._story.lines = CheckLines.of(self.lines)
+        return self
 
     def show_plan(self, plan: Plan, *, commands: bool = False) -> None:
         """What a run would change; with `commands` (Invoke's --dry), what a person would type for it."""

@@ -92,6 +92,8 @@ class Story:
             case events.RunStarted():
                 self.total, self.began = event.steps, time.monotonic()
                 yield "", self.lines.start(event)
+            case events.NeedsConverged():
+                yield "", self.lines.needs(event)
             case events.LabStarted():
                 self.labs[event.lab] = LabStory(event.lab, event.title, event.note, event.steps)
             case events.Interrupted():

@@ -83,10 +83,10 @@ class _Comparison:
 
     def _mapping(self, path: str, wanted: Object, live: Object) -> None:
         for key, value in wanted.items():
-            self.value(_child(path, key), value, live.get(key, ABSENT))
+            self.value(child(path, key), value, live.get(key, ABSENT))
         if self.exact:
             for key in live.keys() - wanted.keys():
-                self.found.append(Difference(self.subject, _child(path, key), ABSENT, live[key]))
+                self.found.append(Difference(self.subject, child(path, key), ABSENT, live[key]))
 
     def _list(self, path: str, wanted: list[Any], live: list[Any]) -> None:
         if self.exact:
@@ -120,6 +120,12 @@ def _by_subset(route: list[Any]) -> dict[str, Any] | None:
     return found if len(found) == len(route) else None
 
 
+def by_key(path: str, items: list[Any]) -> dict[tuple[str, ...], Object]:
+    """The items of a list that is merged by a key, by that one; none where it is not."""
+    keys = _list_keys(path, items)
+    return {_identity(item, keys): item for item in items} if keys else {}
+
+
 def _list_keys(path: str, wanted: list[Any]) -> tuple[str, ...] | None:
     if not all(isinstance(item, dict) for item in wanted):
         return None
@@ -138,7 +144,8 @@ def _at(items: list[Any], index: int) -> Any:
     return items[index] if index < len(items) else ABSENT
 
 
-def _child(path: str, key: str) -> str:
+def child(path: str, key: str) -> str:
+    """A field's path as differences name it."""
     return f"{path}[{key}]" if "." in key or "/" in key else f"{path}.{key}"
 
 

@@ -183,7 +183,8 @@ class On(Given):
         return taken
 
     def _told(self, check: Check) -> Check:
-        return replace(check, differences=tuple(map(self._of, check.differences)))
+        there, more = map(self._of, check.differences), map(self._of, check.added)
+        return replace(check, differences=tuple(there), added=tuple(more))
 
     def _of(self, difference: Difference) -> Difference:
         return replace(difference, subject=f"{self.cluster}: {difference.subject}")

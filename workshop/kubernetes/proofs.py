@@ -109,7 +109,7 @@ class ExecCheck:
         await run.wait(
             f"{self.command!r} inside {self.workload}",
             missing,
-            seconds=self.seconds,
+            seconds=min(self.seconds, run.patience),
             every=0.2,
             next_command=kubectl.typed(self.commands(run)[0]),
         )

@@ -188,12 +188,14 @@ class Move(Step):
         self._before: Verdict | None = None
 
     async def check(self, run: Run) -> Check:
+        from workshop.kubernetes.added import added
         from workshop.kubernetes.repair import drift
 
         sight = await self._timeline.look(run)
         wanted = await self._wanted(run)
         found = [item for obj in wanted for item in drift(obj, sight.snapshot)]
-        return Check((*found, *_deletions(sight.surplus(wanted))))
+        more = tuple(item for obj in wanted for item in added(obj, sight.snapshot))
+        return Check((*found, *_deletions(sight.surplus(wanted))), added=more)
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl

@@ -116,12 +116,14 @@ class Apply(Step):
         return [obj for file in self._files for obj in manifests.load(run.lab, file, values)]
 
     async def check(self, run: Run) -> Check:
+        from workshop.kubernetes.added import added
         from workshop.kubernetes.repair import drift
 
-        snapshot, found = await _snapshot(run), []
+        snapshot, found, more = await _snapshot(run), list[Difference](), list[Difference]()
         for obj in await self.objects(run):
             found += [*drift(obj, snapshot), *self._unready(obj, snapshot)]
-        return Check(tuple(found))
+            more += added(obj, snapshot)
+        return Check(tuple(found), added=tuple(more))
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout

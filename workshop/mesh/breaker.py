@@ -73,29 +73,40 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class HasLimits:
-    """Wait until the client's proxy has these limits, and no pod is ejected any more: at most `seconds`."""
+    """Wait until the client's proxy has these limits, and no pod is ejected any more: at most `seconds`. Where one
+    still is then, nothing can be told."""
 
     target: Target
     limits: Limits
     seconds: float = EJECTED
 
-    async def prove(self, run: Run) -> None:
+    async def prove(self, run: Run) -> Verdict | None:
         from workshop.kubernetes.kubectl import Kubectl
 
+        ejected = False
+
         async def missing() -> str:
+            nonlocal ejected
             found = await self._found(run)
+            ejected = found == self.limits and bool((await self.target.counted(run)).ejected)
             if found != self.limits:
                 return f"{found} in the proxy's clusters, not {self.limits}" if found else "the cluster"
-            ejected = (await self.target.counted(run)).ejected
             return f"{self.target.service}, which is ejected because it has erred" if ejected else ""
 
-        await run.wait(
-            f"the proxy of {self.target.client.workload} to have the limits",
-            missing,
-            seconds=self.seconds,
-            every=0.1,
-            next_command=run.use(Kubectl).typed(self.commands(run)[0]),
-        )
+        try:
+            await run.wait(
+                f"the proxy of {self.target.client.workload} to have the limits",
+                missing,
+                seconds=min(self.seconds, run.patience),
+                every=0.1,
+                next_command=run.use(Kubectl).typed(self.commands(run)[0]),
+            )
+        except WorkshopError as error:
+            if not ejected:
+                raise
+            why = "for the rest of its baseEjectionTime: measured again then, it can be told"
+            return Verdict("inconclusive", f"{error.came_back}, {why}")
+        return None
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (self.target.typed("clusters"),)
@@ -242,16 +253,21 @@ class Loads:
 @dataclass(frozen=True, slots=True)
 class Ejects:
     """One answer with an error ejects the service's only pod, so that a load is refused altogether, and not for
-    lack of room."""
+    lack of room. The pod is away for minutes, so what only looks leaves it at that."""
 
     target: Target
     path: str
     calls: int = 100
 
-    async def prove(self, run: Run) -> Verdict:
+    async def prove(self, run: Run) -> Verdict | None:
         from workshop.kubernetes.kubectl import Kubectl
+        from workshop.runbook import events
         from workshop.traffic.claims import judge_all
 
+        if run.only_looks:
+            said = f"that an error ejects {self.target.service} is not tried: it would be away for minutes"
+            run.emit(events.Told(run.lab, said))
+            return None
         status = await self.target.client.curl(run, self.target.url("/status/500"))
         if status != 500:
             return Verdict("inconclusive", f"the request for an error was answered with {status}")
@@ -300,6 +316,8 @@ def _judged(one: Expected, load: Load, since: Destination, previous: Load | None
     from workshop.traffic.claims import judge_all, judge_some
     from workshop.traffic.compare import differs
 
+    if strange := _strange(load):
+        return strange
     bad = load.of(REFUSED)
     parts = [_unanswered(load) or _accounted(bad, since)]
     if one.all and not load.lost:
@@ -329,6 +347,15 @@ def _unanswered(load: Load) -> Verdict | None:
     if not load.lost:
         return None
     return Verdict("inconclusive", f"{load.lost} of {load.calls} requests had no answer, as on a busy machine")
+
+
+def _strange(load: Load) -> Verdict | None:
+    """Other answers are neither the breaker's nor the service's: something else has broken the traffic."""
+    others = {status: count for status, count in load.answers.items() if status not in (GOOD, REFUSED)}
+    if not others:
+        return None
+    said = ", ".join(f"{count} of {load.calls} answers were {status}" for status, count in others.items())
+    return Verdict("inconclusive", f"{said}, neither {GOOD} nor the breaker's {REFUSED}")
 
 
 def _accounted(refused: int, since: Destination) -> Verdict:

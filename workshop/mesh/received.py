@@ -95,9 +95,13 @@ class Mirrored:
             seconds=result.seconds,
             colour="green",
         )
-        verdict = joined([replace(callers, measurements=(self._measured(result),)), copies])
+        callers = replace(callers, measurements=(self._measured(result),))
+        # Of requests that got no answer, none may have come far enough to be copied.
+        untold = callers.kind == "inconclusive"
+        verdict = joined([callers, replace(copies, kind="inconclusive") if untold else copies])
         if verdict.kind != "pass" and unseen:
-            late = f"the change was not visible within {self.visible_within:g} s ({unseen})"
+            within = min(self.visible_within, run.patience)
+            late = f"the change was not visible within {within:g} s ({unseen})"
             verdict = replace(verdict, reason=f"{verdict.reason}; {late}")
         return verdict
 
@@ -142,6 +146,7 @@ class Mirrored:
 
         need = plan({"copied": self.share, "not copied": 1 - self.share}, self.deviation)
         size, pause, started = sample_size(need), 0.05, time.monotonic()
+        within = min(self.visible_within, run.patience)
         while True:
             mark = _mark()
             result = await self._send(run, base_url, mark, size)
@@ -152,11 +157,11 @@ class Mirrored:
                 copied = {"copied": received, "not copied": size - received}
                 missing = f"{received} of {size} copied" if implausible(need, copied) else ""
             waited = time.monotonic() - started
-            if not missing or waited >= self.visible_within:
+            if not missing or waited >= within:
                 return missing
             what = f"copies to {self.receiver.label}: the change to be visible"
-            run.emit(events.Waiting(run.lab, what, missing, waited, self.visible_within))
-            await asyncio.sleep(min(pause, self.visible_within - waited))
+            run.emit(events.Waiting(run.lab, what, missing, waited, within))
+            await asyncio.sleep(min(pause, within - waited))
             pause = min(pause * 1.5, 2.0)
 
     async def _arrived(self, run: Run, mark: str, sent: int, late: float | None = None) -> int:

@@ -110,11 +110,15 @@ class Course:
     def forget(self) -> None:
         self._position = None
 
+    def superseded(self, position: Position) -> bool:
+        """Whether a later lab has moved the object last."""
+        return position.holder in self._later
+
     async def look(self, stage: int, step: Step, run: Run) -> Look:
         position = await self.position(run)
         stages = self.timeline.stages
         again = self._again or self.moved
-        if position.holder in self._later and not again:
+        if self.superseded(position) and not again:
             if not self._by_name:
                 return Look(Check(note=f"superseded by {position.holder}"), verifiable=False)
             again = True
@@ -126,7 +130,7 @@ class Course:
             self._left_out.add(stage)
             return Look(check, verifiable=False)
         if stage == behind:
-            return Look(Check(note="the cluster is here" if behind < len(stages) - 1 else ""))
+            return Look(Check(note="the cluster is here" if behind < len(stages) - 1 else "", added=check.added))
         self._learn(check)
         if self.moved:
             check = self._from_before(stage, check)

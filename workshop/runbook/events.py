@@ -32,6 +32,13 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NeedsConverged(Event):
+    """A check has found nothing missing of these labs, which others need."""
+
+    labs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LabStarted(Event):
     title: str
     steps: int

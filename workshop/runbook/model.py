@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
-Outcome = Literal["unchanged", "changed", "failed", "inconclusive", "skipped"]
+Outcome = Literal["unchanged", "changed", "failed", "inconclusive", "skipped", "missing", "left", "proved"]
+"""What became of a step. The last three are a check's (`checking.py`), which applies nothing: not as wanted, not
+taken back yet, and as wanted with a proof that has passed."""
 
 
 class _Absent:
@@ -41,11 +43,13 @@ class Difference:
 @dataclass(frozen=True, slots=True)
 class Check:
     """What a check found. No difference means converged. `note` is shown beside the outcome. `left_out`: the target
-    lacks what the step is about, so there is nothing to do, and nothing to prove."""
+    lacks what the step is about, so there is nothing to do, and nothing to prove. `added` (wanted ABSENT) is what
+    somebody has added by hand, which a run leaves alone: it keeps nothing from being converged."""
 
     differences: tuple[Difference, ...] = ()
     note: str = ""
     left_out: bool = False
+    added: tuple[Difference, ...] = ()
 
     @property
     def converged(self) -> bool:

@@ -8,7 +8,7 @@ plan know better than the check: the later stages of a timeline, and other labs'
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workshop.runbook.chain import Chain, Look, Undo, Unit, unfold
 from workshop.runbook.errors import UsageError
@@ -94,6 +94,8 @@ class Planner:
         self._moved: dict[str, str] = {}
         """Where the plan will have moved a timeline's object, by the lab that holds it now: that tells labs which
         move the same object."""
+        self._named: set[tuple[str, str]] = set()
+        """What was added by hand, as far as it has been told: several steps may be about an object."""
 
     def labs(self) -> tuple[Lab, ...]:
         """The labs that take part, in order."""
@@ -127,7 +129,14 @@ class Planner:
         except Exception as error:
             return StepPlan(unit.number, unit.title, Check(), Explanation(), unit.undoes, error)
         explanation = Explanation() if look.check.converged else unit.step.explain(run)
-        return StepPlan(unit.number, unit.title, look.check, explanation, unit.undoes, unproved=look.unproved)
+        check = self.once(look.check)
+        return StepPlan(unit.number, unit.title, check, explanation, unit.undoes, unproved=look.unproved)
+
+    def once(self, check: Check) -> Check:
+        """The check without what was added by hand and was told before."""
+        new = [item for item in check.added if (item.subject, item.path) not in self._named]
+        self._named.update((item.subject, item.path) for item in new)
+        return replace(check, added=tuple(new))
 
     async def _look(self, unit: Unit, run: Run) -> Look:
         """What the check says now, or will say after what the plan has before it."""

@@ -7,6 +7,7 @@ and take them out with `run.use(Kubectl)`. Facts are observed once per source an
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import replace
@@ -63,7 +64,9 @@ class Facts:
 class Run:
     """The context of one lab in one run; the engine makes one for each step (`step` is its number). `place` is
     empty where the run's target is, and a name in what `elsewhere` gives. `undoing` are the labs that a clean-up
-    takes back, none in any other run. `program` is how Invoke was called, for what is to be typed next."""
+    takes back, none in any other run. `program` is how Invoke was called, for what is to be typed next. A proof
+    waits at most `patience` seconds for a change to be visible: few where nothing has just been changed. Where the
+    run `only_looks`, it does nothing either that others would notice once it is over."""
 
     def __init__(
         self,
@@ -79,8 +82,10 @@ class Run:
         place: str = "",
         undoing: tuple[str, ...] = (),
         program: str = "invoke",
+        patience: float = math.inf,
+        only_looks: bool = False,
     ) -> None:
-        self.program = program
+        self.program, self.patience, self.only_looks = program, patience, only_looks
         self.lab, self.facts, self.options, self.place, self.undoing = lab, facts, options, place, undoing
         self.undone = False
         """Set by a step that has taken its change back, whatever it was that ended it."""
@@ -108,6 +113,8 @@ class Run:
             place=place,
             undoing=self.undoing,
             program=self.program,
+            patience=self.patience,
+            only_looks=self.only_looks,
         )
 
     def of_lab(self, lab: str) -> Run:
@@ -121,6 +128,8 @@ class Run:
             stop=self._stop,
             place=self.place,
             program=self.program,
+            patience=self.patience,
+            only_looks=self.only_looks,
         )
 
     def emit(self, event: events.Event) -> None:

@@ -52,7 +52,7 @@ async def measure(probe: Probe, run: Run, base_url: str) -> Verdict:
     if times > 1:
         said.append(f"measured {times} times, as too few could be told, with fewer at once each time")
     if found.kind != "pass" and unseen:
-        said.append(f"the change was not visible within {probe.visible_within:g} s")
+        said.append(f"the change was not visible within {min(probe.visible_within, run.patience):g} s")
     return replace(found, reason="; ".join(filter(None, said)), measurements=(_measurement(probe, plan, result),))
 
 
@@ -114,15 +114,15 @@ def _slowness(control: Control, result: Result) -> str:
 async def _visible(probe: Probe, plan: Plan, run: Run, url: str) -> str:
     """Wait for it. Returns what still contradicts when the time is up, else ""."""
     size, pause, started = sample_size(plan), FIRST_PAUSE, time.monotonic()
-    what = f"{probe.title}: the change to be visible"
+    what, within = f"{probe.title}: the change to be visible", min(probe.visible_within, run.patience)
     while True:
-        left = probe.visible_within - (time.monotonic() - started)
+        left = within - (time.monotonic() - started)
         missing = await _sample(probe, plan, url, size, max(left, probe.request_timeout))
         waited = time.monotonic() - started
-        if not missing or waited >= probe.visible_within:
+        if not missing or waited >= within:
             return missing
-        run.emit(events.Waiting(run.lab, what, missing, waited, probe.visible_within))
-        await asyncio.sleep(min(pause, probe.visible_within - waited))
+        run.emit(events.Waiting(run.lab, what, missing, waited, within))
+        await asyncio.sleep(min(pause, within - waited))
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
 

@@ -1,0 +1,244 @@
+"""What somebody has added by hand is named, and a run leaves it alone; what Kubernetes adds is never named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kubernetes.runs import Recorded, manifests
+from workshop.kubernetes.added import added
+from workshop.kubernetes.facts import Snapshot
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.manifests import parse
+from workshop.kubernetes.steps import Apply, apply
+
+OBJECTS = """
+apiVersion: v1
+kind: Service
+metadata: {name: ratings, namespace: NAMESPACE}
+spec:
+  selector: {app: ratings}
+  ports: [{name: http, port: 9080}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: ratings, namespace: NAMESPACE}
+data: {stars: black}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ratings-v1, namespace: NAMESPACE}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: ratings}}
+  template:
+    metadata: {labels: {app: ratings}}
+    spec:
+      containers:
+        - name: ratings
+          image: ${ratings}
+          env: [{name: MODE, value: quick}]
+          ports: [{containerPort: 9080}]
+          volumeMounts: [{name: tmp, mountPath: /tmp}]
+      volumes: [{name: tmp, emptyDir: {}}]
+"""
+POD = "spec.template.spec"
+RATINGS = f"{POD}.containers[ratings]"
+IMAGE = "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3"
+
+
+def patch(what: str, **spec: Any) -> tuple[str, ...]:
+    return ("patch", what, "-p", json.dumps(spec))
+
+
+def in_pods(**spec: Any) -> tuple[str, ...]:
+    return patch("deployment/ratings-v1", spec={"template": {"spec": spec}})
+
+
+def on_pods(**metadata: Any) -> tuple[str, ...]:
+    return patch("deployment/ratings-v1", spec={"template": {"metadata": metadata}})
+
+
+def limited(what: str) -> tuple[str, ...]:
+    return ("set", "resources", "deployment/ratings-v1", f"--limits={what}")
+
+
+TYPED: list[tuple[tuple[str, ...], str, str]] = [
+    (("set", "env", "deployment/ratings-v1", "X=Y"), "Deployment", f"{RATINGS}.env[X]"),
+    (
+        limited("cpu=1"),
+        "Deployment",
+        f"{RATINGS}.resources.limits.cpu",
+    ),
+    (in_pods(containers=[{"name": "more", "image": IMAGE}]), "Deployment", f"{POD}.containers[more]"),
+    (
+        in_pods(containers=[{"name": "ratings", "ports": [{"containerPort": 9999}]}]),
+        "Deployment",
+        f"{RATINGS}.ports[9999]",
+    ),
+    (in_pods(containers=[{"name": "ratings", "args": ["--slow"]}]), "Deployment", f"{RATINGS}.args"),
+    (in_pods(nodeSelector={"kubernetes.io/os": "linux"}), "Deployment", f"{POD}.nodeSelector[kubernetes.io/os]"),
+    (in_pods(volumes=[{"name": "more", "emptyDir": {}}]), "Deployment", f"{POD}.volumes[more]"),
+    (
+        on_pods(annotations={"proxy.istio.io/config": "{}"}),
+        "Deployment",
+        "spec.template.metadata.annotations[proxy.istio.io/config]",
+    ),
+    (on_pods(labels={"version": "v9"}), "Deployment", "spec.template.metadata.labels.version"),
+    (patch("service/ratings", spec={"ports": [{"name": "more", "port": 81}]}), "Service", "spec.ports[81]"),
+    (patch("service/ratings", spec={"selector": {"version": "v9"}}), "Service", "spec.selector.version"),
+    (patch("configmap/ratings", data={"more": "x"}), "ConfigMap", "data.more"),
+]
+
+
+async def test_what_is_typed_is_named_left_alone_and_no_change(
+    kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    run = Recorded(kubectl, manifests(tmp_path, objects=OBJECTS.replace("NAMESPACE", namespace)))
+    step = apply("Deploy ratings", "objects.yaml")
+    assert isinstance(step, Apply)
+    await run.converge(step)
+    await kubectl.restart(namespace, ["ratings-v1"])  # leaves an annotation, and changes nothing
+    for command, _, _ in TYPED:
+        await kubectl.call(*command, "-n", namespace)
+    # With no pods nothing has to become ready, which some of this would keep from it.
+    await kubectl.call("scale", "-n", namespace, "deployment/ratings-v1", "--replicas=0")
+    run.facts.forget()
+    check = await step.check(run)
+    names = {"Deployment": "ratings-v1"}
+    expected = {(f"{kind} {namespace}/{names.get(kind, 'ratings')}", path) for _, kind, path in TYPED}
+    assert {(item.subject, item.path) for item in check.added} == expected
+    assert [item.path for item in check.differences if item.path.startswith("spec")] == ["spec.replicas"]
+    await kubectl.apply(await step.objects(run))
+    run.facts.forget()
+    left = {(item.subject, item.path) for item in (await step.check(run)).added}
+    # A Service's selector is merged as a whole: only where the Service is applied at all.
+    assert left == expected - {(f"Service {namespace}/ratings", "spec.selector.version")}
+
+
+REAL = """
+apiVersion: v1
+kind: Service
+metadata:
+  annotations: {somebody.example.com/id: "1"}
+  labels: {app: details, app.kubernetes.io/part-of: mesh-workshop, workshop/lab: istio.bookinfo}
+  name: details
+  namespace: bookinfo
+spec:
+  clusterIP: 10.96.11.63
+  clusterIPs: [10.96.11.63]
+  internalTrafficPolicy: Cluster
+  ipFamilies: [IPv4]
+  ipFamilyPolicy: SingleStack
+  ports: [{name: http, port: 9080, protocol: TCP, targetPort: 9080, nodePort: 30080}]
+  selector: {app: details}
+  sessionAffinity: None
+  type: ClusterIP
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  annotations: {deployment.kubernetes.io/revision: "1"}
+  generation: 1
+  labels: {app: details, app.kubernetes.io/part-of: mesh-workshop, version: v1, workshop/lab: istio.bookinfo}
+  name: details-v1
+  namespace: bookinfo
+spec:
+  progressDeadlineSeconds: 600
+  replicas: 1
+  revisionHistoryLimit: 10
+  selector: {matchLabels: {app: details, version: v1}}
+  strategy: {rollingUpdate: {maxSurge: 25%, maxUnavailable: 25%}, type: RollingUpdate}
+  template:
+    metadata:
+      annotations: {kubectl.kubernetes.io/restartedAt: "2026-11-28T03:16:43Z"}
+      labels: {app: details, version: v1}
+    spec:
+      containers:
+        - image: docker.io/istio/examples-bookinfo-details-v1:1.20.3
+          imagePullPolicy: IfNotPresent
+          name: details
+          ports: [{containerPort: 9080, protocol: TCP}]
+          resources: {}
+          terminationMessagePath: /dev/termination-log
+          terminationMessagePolicy: File
+      dnsPolicy: ClusterFirst
+      restartPolicy: Always
+      schedulerName: default-scheduler
+      securityContext: {}
+      serviceAccount: bookinfo-details
+      serviceAccountName: bookinfo-details
+      terminationGracePeriodSeconds: 30
+status: {availableReplicas: 1, conditions: [{status: "True", type: Available}], terminatingReplicas: 0}
+"""
+"""As a real Kubernetes 1.36.1 with Istio 1.31.1 had them (shared/real/objects/bookinfo-deploy-svc.yaml)."""
+
+
+def test_what_a_real_cluster_makes_of_the_labs_objects_is_not_named() -> None:
+    labs = Path(__file__).parents[2] / "labs" / "istio" / "bookinfo-details.yaml"
+    wanted = {obj["kind"]: obj for obj in parse(labs.read_text(), "details")}
+    live = parse(REAL, "real")
+    snapshot = Snapshot(live, istio=True)
+    for obj in live:
+        assert added(wanted[obj["kind"]], snapshot) == ()
+
+
+def test_of_a_namespace_s_labels_those_that_change_its_pods_are_named() -> None:
+    def namespace(**labels: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bookinfo", "labels": labels}}
+
+    found = {"istio.io/rev": "canary", "istio-injection": "enabled", "kubernetes.io/metadata.name": "bookinfo"}
+    snapshot = Snapshot([namespace(**found, owner="me")], istio=True)
+    assert [item.path for item in added(namespace(), snapshot)] == ["metadata.labels[istio.io/rev]"]
+
+
+def rule(name: str, ours: bool, **spec: Any) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/part-of": "mesh-workshop", "workshop/lab": "istio.canary"} if ours else {}
+    kind = "DestinationRule" if "host" in spec else "VirtualService"
+    namespace, _, short = name.partition("/")
+    metadata = {"name": short, "namespace": namespace, "labels": labels}
+    return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("ours", "beside", "named"),
+    [
+        ({"hosts": ["reviews"]}, {"hosts": ["reviews.bookinfo.svc.cluster.local"]}, True),
+        ({"hosts": ["reviews"]}, {"hosts": ["ratings"]}, False),
+        ({"hosts": ["*"], "gateways": ["door"]}, {"hosts": ["*"], "gateways": ["bookinfo/door"]}, True),
+        ({"hosts": ["*"], "gateways": ["door"]}, {"hosts": ["*"], "gateways": ["another"]}, False),
+        ({"hosts": ["reviews"]}, {"hosts": ["reviews"], "gateways": ["door"]}, False),
+        ({"host": "reviews"}, {"host": "reviews"}, True),
+        ({"host": "reviews"}, {"hosts": ["reviews"]}, False),
+    ],
+)
+def test_somebody_s_own_rule_about_the_same_host_is_named(
+    ours: dict[str, Any], beside: dict[str, Any], named: bool
+) -> None:
+    wanted, own = rule("bookinfo/reviews", True, **ours), rule("bookinfo/mine", False, **beside)
+    others = rule("bookinfo/another", True, **ours)
+    found = added(wanted, Snapshot([wanted, own, others], istio=True))
+    assert [item.subject for item in found] == [f"{own['kind']} bookinfo/mine"] * named
+
+
+@pytest.mark.parametrize("spec", [{"hosts": ["reviews"]}, {"host": "reviews"}])
+def test_a_rule_about_a_service_of_ours_is_named(spec: dict[str, Any]) -> None:
+    metadata = {"name": "reviews", "namespace": "bookinfo"}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"selector": {"app": "reviews"}},
+    }
+    own = rule("bookinfo/mine", False, **spec)
+    found = added(service, Snapshot([service, own], istio=True))
+    assert [item.subject for item in found] == [f"{own['kind']} bookinfo/mine"]
+
+
+def test_in_the_mesh_a_rule_of_another_namespace_is_not_named() -> None:
+    host = "reviews.bookinfo.svc.cluster.local"
+    wanted, own = rule("bookinfo/reviews", True, hosts=["reviews"]), rule("default/mine", False, hosts=[host])
+    assert added(wanted, Snapshot([wanted, own], istio=True)) == ()
