@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.labs.conftest import BIN, HANGS, Ran, Workshop
+from workshop.sandbox.azure.settings import QUOTAS
 from workshop.settings import ROOT
 
 NO_WAY = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -38,7 +39,7 @@ def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
     """The sandbox's Azure as it is by default, and where it is."""
     yield
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps(place))
-    sandbox.azure.behave(providers={}, taken_names=[], quotas={"cores": 40, "family": 20, "managedClusters": 10})
+    sandbox.azure.behave(providers={}, taken_names=[], quotas=dict(QUOTAS))
 
 
 def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:

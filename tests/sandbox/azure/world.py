@@ -28,6 +28,8 @@ QUICK: dict[str, Any] = {
     "providers": {},
     "principal_seconds": 0,
     "operation_seconds": 3600,
+    "actions": ["*"],
+    "not_actions": [],
     "denied_locations": [],
     "taken_names": [],
     "foreign": [],
