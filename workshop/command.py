@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workshop import invocation, output, shell
-from workshop.account import log_in
+from workshop.account import for_labs, log_in
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
@@ -135,6 +135,7 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
         target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
         toolbox = target.toolbox
         if use.account:
+            toolbox = for_labs(toolbox, request.taking_part(runbook))
             log_in(toolbox)
         if look:
             from workshop.runbook.plan import plan

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -252,6 +252,8 @@ class Session:
     settings: settings.Azure = field(default_factory=profile)
     credential: Credential = field(default_factory=Credential)
     events: list[Event] = field(default_factory=list)
+    clusters_asked: tuple[Any, ...] = ("primary", "secondary")
+    is_host: Callable[[str], bool] | None = None
     timeout: float = 2.0
     backoff: float = 0.01
     polling: float = 0.01
@@ -273,6 +275,8 @@ class Session:
             polling=self.polling,
             backoff=self.backoff,
             timeout=self.timeout,
+            clusters_asked=self.clusters_asked,
+            is_host=self.is_host,
         )
 
     @property
