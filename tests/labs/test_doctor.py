@@ -39,7 +39,7 @@ def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
     """The sandbox's Azure as it is by default, and where it is."""
     yield
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps(place))
-    sandbox.azure.behave(providers={}, taken_names=[], quotas=dict(QUOTAS))
+    sandbox.azure.behave(providers={}, taken_names=[], not_actions=[], quotas=dict(QUOTAS))
 
 
 def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:
@@ -105,6 +105,14 @@ def test_a_quota_that_is_too_small(sandbox: Workshop, settings: dict[str, Any], 
     assert "✗ 1 problem would make a run fail" in ran.said
 
 
+def test_a_login_that_may_not_give_roles(sandbox: Workshop) -> None:
+    sandbox.azure.behave(not_actions=["Microsoft.Authorization/*/write"])
+    ran = examined(sandbox)
+    assert ran.status == 1
+    assert "fail rights this login may not Microsoft.Authorization/roleAssignments/write" in ran.said
+    assert "az role assignment list --scope" in ran.said
+
+
 def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop) -> None:
     sandbox.azure.behave(taken_names=["contoso"])
     ran = examined(sandbox, INVOKE_AZURE_REGISTRY="contoso")
@@ -128,6 +136,11 @@ def test_a_provider_that_is_not_registered_is_a_warning(sandbox: Workshop) -> No
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
+        (
+            "INVOKE_AZURE_LOCATION",
+            "westeuropa",
+            "location there is no location westeuropa; did you mean westeurope?",
+        ),
         ("INVOKE_AZURE_KUBERNETES", "1.20", "Kubernetes version 1.20 is not offered in westeurope; there are"),
         ("INVOKE_AZURE_NODES_SIZE", "Standard_X99", "vCPUs westeurope offers no machines of size Standard_X99"),
         (
@@ -156,7 +169,7 @@ def test_a_setting_that_azure_would_refuse(sandbox: Workshop, variable: str, val
         (
             "subscription",
             "12345678-1234-1234-1234-123456789012",
-            "✗ fail subscription there is none 12345678-1234-1234-1234-123456789012",
+            "✗ fail subscription The subscription '12345678-1234-1234-1234-123456789012' could not be found.",
         ),
     ],
 )

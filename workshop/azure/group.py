@@ -46,8 +46,7 @@ class Group(Resource):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        tag = f"{TAG}={self.settings.tag}"
-        return (f"az group create --name {self.name} --location {self.settings.location} --tags {tag}",)
+        return (f"az group create --name {self.name} --location {self.settings.location} --tags {self.tag_typed}",)
 
     @property
     def remove_commands(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ is tried again once something else is gone.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,9 +65,11 @@ def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
     """What a person would type: the names of the strays come from Azure's list."""
     group = Group(azure, place)
     known = ", ".join(f"'{each.name}'" for each in named(azure) if each.group == group.name)
-    query = f"[?tags.{TAG}=='{azure.settings.tag}' && !contains([{known}], name)].id"
+    tag = azure.settings.tag.replace("\\", r"\\").replace("'", r"\'")
+    query = f"[?tags.{TAG}=='{tag}' && !contains([{known}], name)].id"
+    typed = shlex.quote(query) if set(tag) & set('"$`\\!') else f'"{query}"'
     return (
-        f'az resource list --resource-group {group.name} --query "{query}" --output tsv '
+        f"az resource list --resource-group {group.name} --query {typed} --output tsv "
         "| xargs -r az resource delete --ids",
     )
 
