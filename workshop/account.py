@@ -34,13 +34,26 @@ def for_labs(tools: Mapping[type, object], labs: Iterable[Lab]) -> dict[type, ob
     return {**tools, Azure: replace(azure, clusters_asked=clusters_of(labs))}
 
 
+def told_cost(tools: Mapping[type, object], labs: Iterable[Lab]) -> tuple[str, ...]:
+    """What is to be said of what these labs make; nothing of those that make nothing that costs."""
+    from workshop.azure.connection import Azure
+    from workshop.azure.cost import told
+    from workshop.azure.steps import makes_registry
+    from workshop.runbook.stop import run_cuttable
+
+    azure, labs = tools[Azure], tuple(labs)
+    assert isinstance(azure, Azure)
+    return run_cuttable(told(azure, registry=makes_registry(labs)))
+
+
 def tools(settings: Settings) -> dict[type, object]:
     """What steps on the account need, by type."""
     from workshop.azure.connection import Azure
 
     azure, kubeconfig = settings.azure, settings.kubeconfig
     if settings.target == "azure":
-        return {Azure: Azure(azure.subscription, azure.tenant, azure, kubeconfig, is_host=_is_host)}
+        made = Azure(azure.subscription, azure.tenant, azure, kubeconfig)
+        return {Azure: replace(made, is_host=_is_host, prices=azure.prices)}
     place = _SandboxAzure.read(settings.sandbox_folder / "azure.json")
     return {
         Azure: Azure(
@@ -53,6 +66,7 @@ def tools(settings: Settings) -> dict[type, object]:
             credential=lambda: place,
             polling=_SANDBOX_POLLING,
             backoff=_SANDBOX_POLLING,
+            free=True,
         )
     }
 

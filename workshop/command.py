@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workshop import invocation, output, shell
-from workshop.account import for_labs, log_in
+from workshop.account import for_labs, log_in, told_cost
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
@@ -142,6 +142,9 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
 
             found = run_cuttable(plan(runbook, request, toolbox, screen.listen, target=target.name))
             screen.show_plan(found, commands=config.run.dry)
+            if use.account and not config.run.dry:
+                for line in told_cost(toolbox, request.taking_part(runbook)):
+                    screen.listen(events.Told("", line))
             return found.exit_status
         from workshop.runbook.runner import execute
 

@@ -104,6 +104,7 @@ class Azure(Struct, frozen=True, forbid_unknown_fields=True):
     monitoring: bool
     workspace: str
     import_images: tuple[str, ...]
+    prices: str
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -73,6 +74,9 @@ def test_a_fresh_sandbox_is_well(sandbox: Workshop) -> None:
         "clusters",
     ):
         assert f"ok {name}" in ran.said
+    assert re.search(
+        r"ok cost nothing here; at Azure about USD \d+\.\d\d an hour, \d+\.\d\d a day: an estimate", ran.said
+    )
 
 
 def test_it_changes_nothing(sandbox: Workshop) -> None:
@@ -197,6 +201,7 @@ def test_no_credential_and_no_istioctl(sandbox: Workshop, tmp_path: Path) -> Non
     assert "fail istioctl" in ran.said
     assert "curl -I http://127.0.0.1:9/" in ran.said
     assert "fail login there is no credential for Azure" in ran.said
+    assert "a day, from when it is made until lab.azure.cleanup: an estimate, from the list prices of" in ran.said
     assert "fail network the proxy that is set (HTTPS_PROXY): Connection refused" in ran.said
     for way in ("az login", "azd auth login", "AZURE_CLIENT_SECRET"):
         assert way in ran.said

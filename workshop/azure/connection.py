@@ -58,7 +58,7 @@ class Azure:
     `backoff` those before a second attempt (they double), `timeout` those that one answer may take. `attempts` is
     how often something is looked at before its fault is told. `clusters_asked` are those that the run is about:
     they need their vCPUs together. `is_host` tells whether a host of that name is known, where registries are
-    hosts."""
+    hosts. `prices` is where those of today are asked for, if at all; what is made in a `free` one costs nothing."""
 
     subscription: str
     tenant: str
@@ -73,6 +73,8 @@ class Azure:
     attempts: int = ATTEMPTS
     clusters_asked: tuple[Place, ...] = ("primary", "secondary")
     is_host: Callable[[str], bool] | None = None
+    prices: str = ""
+    free: bool = False
     looked: list[bool] = field(default_factory=list, init=False, repr=False)
     """Not empty once everything was looked at (facts.py)."""
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 
-from workshop.azure import foreseen
+from workshop.azure import cost, foreseen
 from workshop.azure.cluster import Cluster
 from workshop.azure.compare import Object
 from workshop.azure.connection import Azure, NotFound, as_error, together
@@ -29,6 +29,7 @@ from workshop.azure.rules import validate
 from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import UsageError, WorkshopError
 
+_PRICES = "https://azure.microsoft.com/pricing/details/virtual-machines/linux/"
 _PATIENCE = 10.0
 """Seconds that one answer may take."""
 
@@ -44,7 +45,7 @@ async def examine(azure: Azure) -> list[Finding]:
     if not _failing(account):
         account.append(await _look("subscription", foreseen.subscription(azure)))
     if _failing(account):
-        return account
+        return [*account, await _look("cost", _cost(replace(azure, prices="")))]
     found = await together(
         _look("location", foreseen.location(azure)),
         _look("rights", _rights(azure)),
@@ -56,6 +57,7 @@ async def examine(azure: Azure) -> list[Finding]:
         _look("vCPUs", _machines(azure)),
         _look("clusters", _clusters(azure)),
         _look("registry", _registry(azure)),
+        _look("cost", _cost(azure)),
     )
     return [*account, *found]
 
@@ -143,6 +145,14 @@ async def _registry(azure: Azure) -> Finding:
     if answer.name_available:
         return Finding("registry", "ok", f"the name {registry.name} is free")
     return Finding("registry", "fail", f"{answer.message}", "set azure.registry to another name")
+
+
+async def _cost(azure: Azure) -> Finding:
+    found = await cost.estimate(azure.settings, PLACES, registry=True, url=azure.prices)
+    if azure.free:
+        return Finding("cost", "ok", f"nothing here; at Azure {found.sum}: an estimate, from the {found.source}")
+    what = f"{found.sum}, from when it is made until lab.azure.cleanup: an estimate, from the {found.source}"
+    return Finding("cost", "warn" if found.unknown else "ok", what, _PRICES if found.unknown else "")
 
 
 async def _live(azure: Azure) -> list[Object | None]:

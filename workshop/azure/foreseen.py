@@ -164,13 +164,13 @@ async def rights(azure: Azure, scope: str, *actions: str) -> Finding:
     found = await tell(azure, path, _PERMISSIONS_API)
     roles = found.get("value", [])
     missing = [action for action in actions if not any(_allows(role, action) for role in roles)]
-    where = scope.rpartition("/")[2]
+    where = scope.rpartition("/")[2] if "/resourceGroups/" in scope else "the subscription"
     if not roles or found.get("nextLink"):
         return Finding("rights", "warn", f"Azure does not tell what this login may do on {where}")
     if missing:
         said = f"this login may not {missing[0]} on {where} ({RIGHTS})"
         return Finding("rights", "fail", said, f"az role assignment list --scope {scope} --output table")
-    return Finding("rights", "ok", f"this login may make all of it in {where}")
+    return Finding("rights", "ok", f"this login may make all of it (in {where})")
 
 
 def _allows(role: Mapping[str, Any], action: str) -> bool:

@@ -8,7 +8,7 @@ Labs are imported by `invoke --list`, so everything heavy is imported when a ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Lab, Step, Together, Verdict
@@ -69,9 +69,17 @@ def credentials(title: str, *places: Place) -> Step:
 
 def clusters_of(labs: Iterable[Lab]) -> tuple[Place, ...]:
     """The places whose clusters these labs make."""
-    parts = [part for lab in labs for part in lab.parts]
-    steps = [step for part in parts for step in (part.steps if isinstance(part, Together) else (part,))]
-    return tuple(step.place for step in steps if isinstance(step, EnsureCluster))
+    return tuple(step.place for step in _resources_of(labs) if isinstance(step, EnsureCluster))
+
+
+def makes_registry(labs: Iterable[Lab]) -> bool:
+    return any(step.kind is _registry for step in _resources_of(labs))
+
+
+def _resources_of(labs: Iterable[Lab]) -> Iterator[Ensure]:
+    for part in (part for lab in labs for part in lab.parts):
+        steps = part.steps if isinstance(part, Together) else (part,)
+        yield from (step for step in steps if isinstance(step, Ensure))
 
 
 def _group(azure: Azure, place: Place) -> Resource:
@@ -131,7 +139,7 @@ class Ensure(Step):
     def __init__(
         self, title: str, place: Place, kind: Callable[[Azure, Place], Resource], undo_title: str = ""
     ) -> None:
-        self.title, self.place, self._kind, self.undo_title = title, place, kind, undo_title
+        self.title, self.place, self.kind, self.undo_title = title, place, kind, undo_title
 
     async def check(self, run: Run) -> Check:
         resource = self.resource(run)
@@ -189,7 +197,7 @@ class Ensure(Step):
         return Explanation(commands=self.resource(run).remove_commands)
 
     def resource(self, run: Run) -> Resource:
-        return self._kind(_azure(run), self.place)
+        return self.kind(_azure(run), self.place)
 
 
 class EnsureCluster(Ensure):

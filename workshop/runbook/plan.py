@@ -20,8 +20,8 @@ from workshop.runbook.unproved import remembering
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """`explanation` says how a person would make the change. With `error`, the check could not decide. `unproved`:
-    a run would change nothing, but prove what an earlier one has applied."""
+    """`explanation` says how a person would make the change. With `error`, a run would fail here: its check raises.
+    `unproved`: a run would change nothing, but prove what an earlier one has applied."""
 
     number: int
     title: str
