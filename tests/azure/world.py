@@ -254,6 +254,9 @@ class Session:
     events: list[Event] = field(default_factory=list)
     clusters_asked: tuple[Any, ...] = ("primary", "secondary")
     is_host: Callable[[str], bool] | None = None
+    free: bool = False
+    gate: FakeGate = field(default_factory=FakeGate)
+    guard: FakeGuard = field(default_factory=lambda: FakeGuard(disposable=True))
     timeout: float = 2.0
     backoff: float = 0.01
     polling: float = 0.01
@@ -277,6 +280,7 @@ class Session:
             timeout=self.timeout,
             clusters_asked=self.clusters_asked,
             is_host=self.is_host,
+            free=self.free,
         )
 
     @property
@@ -297,8 +301,8 @@ class Session:
             self.toolbox,
             self.events.append,
             target="sandbox",
-            guard=FakeGuard(disposable=True),
-            gate=FakeGate(),
+            guard=self.guard,
+            gate=self.gate,
         )
 
     async def converge(self, *labs: str, **asked: Any) -> list[str]:

@@ -24,6 +24,7 @@ class Cluster(Resource):
     api_version = "2026-08-01"
     usual = 300.0
     limit = 3600.0
+    costs = True
     fixed = (
         "location",
         "properties.dnsPrefix",

@@ -1,14 +1,12 @@
-"""What a profile costs at Azure, as an estimate: by the hour and by the day, before it is made; and since when."""
+"""What a profile costs at Azure, as an estimate: by the hour and by the day, before it is made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from workshop.azure import prices
-from workshop.azure.compare import Object
 from workshop.azure.prices import Prices
 from workshop.azure.resource import Place
 
@@ -101,19 +99,3 @@ def lines(found: Estimate) -> tuple[str, ...]:
 
 def _usd(hour: float | None, hours: float = 1.0) -> str:
     return "not known" if hour is None else f"{hour * hours:.2f}"
-
-
-def so_far(azure: settings.Azure, live: Object, since: datetime) -> float | None:
-    """USD that a cluster or a registry which is there has cost since then, by the table; None where that has not
-    its nodes' size."""
-    hours = (datetime.now(UTC) - since).total_seconds() / 3600
-    properties = live.get("properties") or {}
-    if "agentPoolProfiles" not in properties:
-        return prices.from_table("", azure.location).registry * hours
-    total = 0.0
-    for pool in properties["agentPoolProfiles"] or ():
-        known = prices.from_table(str(pool.get("vmSize")), azure.location)
-        if known.node is None or known.disk is None:
-            return None
-        total += pool.get("count", 0) * (known.node + known.disk)
-    return (total + known.load_balancer + known.address) * hours if total else None

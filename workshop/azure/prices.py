@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Prices:
 
 
 def from_table(size: str, region: str, table: Path | None = None) -> Prices:
-    known = convert(read_profile(table or TABLE), _Table, strict=False)
+    known = _read(table or TABLE)
     node = known.nodes.get(size)
     elsewhere = f"; those of {region} differ" if region != known.region else ""
     return Prices(
@@ -82,6 +83,11 @@ def from_table(size: str, region: str, table: Path | None = None) -> Prices:
         logs_a_gb=known.logs,
         source=f"list prices of {known.region} of {known.date}{elsewhere}",
     )
+
+
+@functools.cache
+def _read(table: Path) -> _Table:
+    return convert(read_profile(table), _Table, strict=False)
 
 
 async def of_today(size: str, region: str, url: str) -> Prices:

@@ -22,6 +22,7 @@ class Registry(Resource):
     namespace = "Microsoft.ContainerRegistry"
     api_version = "2025-11-01"
     usual = 15.0
+    costs = True
 
     @property
     def name(self) -> str:

@@ -38,6 +38,8 @@ class Resource(ABC):
     usual: ClassVar[float] = 5.0
     limit: ClassVar[float] = 900.0
     fixed: ClassVar[tuple[str, ...]] = ("location",)
+    costs: ClassVar[bool] = False
+    """Whether it is paid for by the hour, be it used or not."""
 
     @property
     @abstractmethod

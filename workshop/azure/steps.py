@@ -178,7 +178,10 @@ class Ensure(Step):
             return Check()
         if not resource.is_ours(live):
             return Check(note=f"{resource.title} does not carry the workshop's tag: it stays")
-        return Check((Difference(resource.title, "", ABSENT, "present"),))
+        from workshop.azure import since
+
+        note = await since.paid(run, resource, live) if resource.costs else ""
+        return Check((Difference(resource.title, "", ABSENT, "present", note),))
 
     async def undo(self, run: Run) -> None:
         from workshop.azure.operations import Operations

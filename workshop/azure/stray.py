@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workshop.azure import since
 from workshop.azure.cluster import Cluster
 from workshop.azure.compare import Object
 from workshop.azure.connection import Azure, as_error, together
@@ -77,8 +78,16 @@ def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
 async def differences(run: Run, place: Place) -> tuple[Difference, ...]:
     """What is there and should not be, for a check."""
     azure, found = run.use(Azure), await _members(run, place)
-    strays = [Stray(azure, place, member.id, _kind(azure, member)) for member in found]
-    return tuple(Difference(stray.title, "", ABSENT, "present, not in the profile") for stray in strays)
+    return tuple(
+        Difference(
+            Stray(azure, place, member.id, _kind(azure, member)).title,
+            "",
+            ABSENT,
+            "present, not in the profile",
+            since.worded(azure, member.created),
+        )
+        for member in found
+    )
 
 
 async def settle(run: Run, place: Place) -> None:
