@@ -40,7 +40,7 @@ def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
     """The sandbox's Azure as it is by default, and where it is."""
     yield
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps(place))
-    sandbox.azure.behave(providers={}, taken_names=[], not_actions=[], quotas=dict(QUOTAS))
+    sandbox.azure.behave(providers={}, taken_names=[], not_actions=[], state="Enabled", quotas=dict(QUOTAS))
 
 
 def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:
@@ -234,6 +234,23 @@ def test_a_cluster_that_nobody_adopted_or_that_is_not_there(sandbox: Workshop, t
     ran = examined(sandbox, "-f", str(profile))
     assert ran.status == 1
     assert "it has primary" in ran.said
+
+
+@pytest.mark.parametrize("words", [("lab.azure",), ("lab.azure", "--plan")])
+def test_without_a_subscription_to_make_things_in_nothing_begins_in_plan_and_run(
+    sandbox: Workshop, place: dict[str, str], words: tuple[str, ...]
+) -> None:
+    sandbox.azure.behave(state="Disabled")
+    ran = sandbox.run(*words)
+    assert ran.status == 2
+    assert ran.said.startswith("tried      look at the subscription\ncame back  Mesh Workshop sandbox is Disabled")
+    other = "12345678-1234-1234-1234-123456789012"
+    (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps({**place, "subscription": other}))
+    ran = sandbox.run(*words)
+    assert ran.status == 2
+    assert f"came back  The subscription '{other}' could not be found." in ran.said
+    assert ran.said.count("could not be found") == 1
+    assert "az account list --output table" in ran.said
 
 
 @pytest.mark.parametrize("words", [("doctor",), ("lab.azure.group",)])

@@ -28,6 +28,7 @@ QUICK: dict[str, Any] = {
     "providers": {},
     "principal_seconds": 0,
     "operation_seconds": 3600,
+    "state": "Enabled",
     "actions": ["*"],
     "not_actions": [],
     "denied_locations": [],

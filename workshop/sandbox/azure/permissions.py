@@ -32,6 +32,13 @@ class Permissions:
     def check(self, method: str, path: str) -> None:
         """Raises ArmError for what may not be done."""
         settings, action = self._cloud.settings, action_of(method, path)
+        if settings.state == "Disabled" and not action.endswith("/read"):
+            raise ArmError(
+                409,
+                "ReadOnlyDisabledSubscription",
+                f"The subscription '{self._cloud.subscription}' is disabled and therefore marked as read only. You "
+                "cannot perform any write actions on this subscription until it is re-enabled.",
+            )
         if matches(settings.actions, action) and not matches(settings.not_actions, action):
             return
         raise ArmError(

@@ -39,6 +39,8 @@ class Settings:
     """How long after a new identity its principal is unknown to role assignments."""
     operation_seconds: float = 3600.0
     """How long after its end an operation can still be asked for."""
+    state: str = "Enabled"
+    """Of the subscription: one that is Disabled can only be read."""
     actions: tuple[str, ...] = ("*",)
     """What the token allows, and in `not_actions` what of that it does not, as roles name it."""
     not_actions: tuple[str, ...] = ()
@@ -99,6 +101,10 @@ def _like(default: object, value: object, name: str) -> object:
         if not isinstance(value, Mapping):
             raise ValueError(f"{name}: expected an object")
         return dict(value)
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise ValueError(f"{name}: expected text")
+        return value
     return _number(value, name)
 
 
