@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
+from labs.azure import LABS
 from tests.azure.world import profile
 from workshop.azure import cost, prices
+from workshop.azure.connection import Azure
 from workshop.azure.cost import Estimate
+from workshop.azure.steps import clusters_of, makes_registry
+from workshop.runbook import Runbook
+from workshop.runbook.request import Request
 from workshop.settings import ROOT
 
 BOTH: Any = ("primary", "secondary")
@@ -184,3 +190,32 @@ async def test_nobody_waits_for_prices_that_do_not_come(retail: Retail, monkeypa
     assert await estimated(retail.url) == await estimated()
     retail.server_close()
     assert await estimated(retail.url) == await estimated(), "refused"
+
+
+@pytest.mark.parametrize(
+    ("lab", "clusters", "registry"),
+    [
+        ("azure.group", (), False),
+        ("azure.vnet", (), False),
+        ("azure.acr", (), True),
+        ("azure.aks", ("primary",), True),
+        ("azure.aks-secondary", ("secondary",), True),
+        ("azure.credentials", BOTH, True),
+        ("azure.cleanup", (), False),
+    ],
+)
+async def test_a_plan_says_what_its_labs_cost_with_those_they_need(
+    lab: str, clusters: tuple[str, ...], registry: bool
+) -> None:
+    labs = Request((lab,)).taking_part(Runbook(LABS))
+    assert (clusters_of(labs), makes_registry(labs)) == (clusters, registry)
+    azure = replace(Azure("s", "t", profile(), Path()), clusters_asked=clusters)  # type: ignore[arg-type]
+    said = await cost.told(azure, registry=registry)
+    assert bool(said) == bool(clusters or registry)
+    text = "\n".join(said)
+    assert ("x load balancer" in text) == bool(clusters)
+    assert ("registry, Standard" in text) == registry
+    free = await cost.told(replace(azure, free=True), registry=registry)
+    assert [line.partition(":")[0] for line in free if line][:1] == (
+        ["Here it costs nothing. At Azure"] if said else []
+    )
