@@ -26,6 +26,8 @@ from workshop.target import ACCOUNT, Target, Use, describe
 if TYPE_CHECKING:
     from invoke.config import Config
 
+    from workshop.runbook.plan import Plan
+
 
 def run_labs(
     config: Config,
@@ -145,6 +147,12 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
             if use.account and not config.run.dry:
                 for line in told_cost(toolbox, request.taking_part(runbook)):
                     screen.listen(events.Told("", line))
+            try:
+                run_cuttable(_refuse_at_once(target, found))
+            except WorkshopError as error:
+                screen.listen(events.Told("", "\nA run would be refused now"))
+                screen.show_error(error)
+                return max(found.exit_status, error.exit_status)
             return found.exit_status
         from workshop.runbook.runner import execute
 
@@ -168,6 +176,19 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
+
+
+async def _refuse_at_once(target: Target, found: Plan) -> None:
+    """Raises what a run of that plan would be refused with before its first change: another run is on, or the
+    cluster is not the workshop's. One that is yet to be made becomes so as it is made."""
+    guard = target.guard
+    await guard.refuse_if_held()
+    changing = [step for step in found.steps if step.changes]
+    if not changing or guard.disposable or target.kubectl.absent:
+        return
+    if any(step.destroys for step in changing):
+        await guard.may_destroy()
+    await guard.may_change()
 
 
 def doctor(config: Config, runbook: Runbook) -> int:

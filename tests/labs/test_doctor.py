@@ -230,6 +230,11 @@ def test_a_cluster_that_nobody_adopted_or_that_is_not_there(sandbox: Workshop, t
     ran = examined(sandbox, "-f", str(profile))
     assert "fail cluster primary, Kubernetes 1.36.1-sandbox, has not been adopted" in ran.said
     assert f"invoke -f {profile} adopt" in ran.said
+    planned, ran = (sandbox.run("-f", str(profile), "lab.istio.install", *words) for words in (("--plan",), ()))
+    assert planned.status == ran.status == 2
+    assert "A run would be refused now" in planned.said
+    refusal = ran.said[ran.said.index("tried ") : ran.said.index("adopt\n")]
+    assert refusal in planned.said
     profile.write_text(f"target: cluster\n{here}cluster: {{context: other, kubeconfig: {kubeconfig}}}\n")
     ran = examined(sandbox, "-f", str(profile))
     assert ran.status == 1
