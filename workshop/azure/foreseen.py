@@ -239,7 +239,7 @@ async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Fin
                 "vCPUs",
                 "fail",
                 f"{figures}, {missing} more needed ({times}{settings.nodes.count} x {settings.nodes.size})",
-                "set azure.nodes to fewer or smaller nodes, or azure.location to another region",
+                "set azure.nodes to fewer or smaller ones, or azure.location",
             )
         said.append(figures)
     return Finding("vCPUs", "ok", f"{'; '.join(said)}; {missing} more needed")
