@@ -102,3 +102,28 @@ def test_labs_on_a_cluster_run_on_the_one_that_labs_before_them_make(asked: list
         for _, request, use in _parts(settings.collected({}), RUNBOOK, requests)
     ]
     assert found == parts
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lab.azure", "--plan"),
+        ("lab.azure.cleanup", "--yes"),
+        ("lab.istio.install", "--explain"),
+        ("doctor",),
+        ("adopt",),
+        ("sandbox.status",),
+    ],
+)
+def test_the_subscription_of_the_profile_that_comes_with_the_workshop_is_named_before_a_login_is_asked_for(
+    workshop: Workshop, words: tuple[str, ...]
+) -> None:
+    ran = workshop.run("-f", "config/azure.yaml", *words)
+    assert ran.status == 2, ran.said
+    assert ran.said.splitlines() == [
+        "tried      read config/azure.yaml, line 4",
+        "came back  azure.subscription is still the placeholder 00000000-0000-0000-0000-000000000000",
+        "likely     the profile that comes with the workshop names none; put the id of your own subscription there",
+        "next       az account list --output table",
+    ]
+    assert not workshop.state.exists()

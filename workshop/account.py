@@ -4,20 +4,46 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Lab
 from workshop.settings import Settings
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
 
+    from workshop.azure.connection import Azure
+
 _SANDBOX_POLLING = 0.05
 """Seconds between two looks at an operation of the sandbox, where making a cluster takes one second."""
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def for_labs(tools: Mapping[type, object], labs: Iterable[Lab]) -> dict[type, object]:
+    """The same for a run of these labs."""
+    from workshop.azure.connection import Azure
+    from workshop.azure.steps import clusters_of
+
+    azure = tools[Azure]
+    assert isinstance(azure, Azure)
+    return {**tools, Azure: replace(azure, clusters_asked=clusters_of(labs))}
+
+
+def told_cost(tools: Mapping[type, object], labs: Iterable[Lab]) -> tuple[str, ...]:
+    """What is to be said of what these labs make; nothing of those that make nothing that costs."""
+    from workshop.azure.connection import Azure
+    from workshop.azure.cost import told
+    from workshop.azure.steps import makes_registry
+    from workshop.runbook.stop import run_cuttable
+
+    azure, labs = tools[Azure], tuple(labs)
+    assert isinstance(azure, Azure)
+    return run_cuttable(told(azure, registry=makes_registry(labs)))
 
 
 def tools(settings: Settings) -> dict[type, object]:
@@ -26,7 +52,8 @@ def tools(settings: Settings) -> dict[type, object]:
 
     azure, kubeconfig = settings.azure, settings.kubeconfig
     if settings.target == "azure":
-        return {Azure: Azure(azure.subscription, azure.tenant, azure, kubeconfig)}
+        made = Azure(azure.subscription, azure.tenant, azure, kubeconfig)
+        return {Azure: replace(made, is_host=_is_host, prices=azure.prices)}
     place = _SandboxAzure.read(settings.sandbox_folder / "azure.json")
     return {
         Azure: Azure(
@@ -39,18 +66,43 @@ def tools(settings: Settings) -> dict[type, object]:
             credential=lambda: place,
             polling=_SANDBOX_POLLING,
             backoff=_SANDBOX_POLLING,
+            free=True,
         )
     }
 
 
 def log_in(tools: Mapping[type, object]) -> None:
-    """Raises UsageError when there is no credential: once, not from every step's first look."""
+    """Raises UsageError when there is no credential, or no subscription that something can be made in: once, not
+    from every step's first look."""
     from workshop.azure.connection import Azure
     from workshop.runbook.stop import run_cuttable
 
     azure = tools[Azure]
     assert isinstance(azure, Azure)
     run_cuttable(azure.log_in())
+    run_cuttable(_find_subscription(azure))
+
+
+async def _find_subscription(azure: Azure) -> None:
+    from workshop.azure.foreseen import subscription
+
+    finding = await subscription(azure)
+    if finding.state == "fail":
+        raise UsageError(
+            "look at the subscription",
+            finding.what,
+            cause="nothing can be made in it until it is enabled again",
+            next_command=finding.next_command,
+        )
+
+
+def _is_host(name: str) -> bool:
+    import socket
+
+    try:
+        return bool(socket.getaddrinfo(name, 443))
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workshop import invocation, output, shell
-from workshop.account import log_in
+from workshop.account import for_labs, log_in, told_cost
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
@@ -25,6 +25,8 @@ from workshop.target import ACCOUNT, Target, Use, describe
 
 if TYPE_CHECKING:
     from invoke.config import Config
+
+    from workshop.runbook.plan import Plan
 
 
 def run_labs(
@@ -169,12 +171,22 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
         target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
         toolbox = target.toolbox
         if use.account:
+            toolbox = for_labs(toolbox, request.taking_part(runbook))
             log_in(toolbox)
         if look:
             from workshop.runbook.plan import plan
 
             found = run_cuttable(plan(runbook, request, toolbox, screen.listen, target=target.name))
             screen.show_plan(found, commands=config.run.dry)
+            if use.account and not config.run.dry:
+                for line in told_cost(toolbox, request.taking_part(runbook)):
+                    screen.listen(events.Told("", line))
+            try:
+                run_cuttable(_refuse_at_once(target, found))
+            except WorkshopError as error:
+                screen.listen(events.Told("", "\nA run would be refused now"))
+                screen.show_error(error)
+                return max(found.exit_status, error.exit_status)
             return found.exit_status
         from workshop.runbook.runner import execute
 
@@ -210,6 +222,19 @@ def _check(config: Config, runbook: Runbook, request: Request, target: Target, u
             log_in(toolbox)
         listen = screen.for_a_check().listen
         return asyncio.run(check(runbook, request, toolbox, listen, target=target.name, guard=target.guard))
+
+
+async def _refuse_at_once(target: Target, found: Plan) -> None:
+    """Raises what a run of that plan would be refused with before its first change: another run is on, or the
+    cluster is not the workshop's. One that is yet to be made becomes so as it is made."""
+    guard = target.guard
+    await guard.refuse_if_held()
+    changing = [step for step in found.steps if step.changes]
+    if not changing or guard.disposable or target.kubectl.absent:
+        return
+    if any(step.destroys for step in changing):
+        await guard.may_destroy()
+    await guard.may_change()
 
 
 def doctor(config: Config, runbook: Runbook) -> int:

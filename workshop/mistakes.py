@@ -29,8 +29,8 @@ _EXPECTED = {str: _TEXT, int: "a whole number", bool: "true or false"}
 class Mistake(UsageError):
     """`key` is the path of what is wrong, as azure.nodes.count or azure.import_images[0]."""
 
-    def __init__(self, key: str, problem: str, *, cause: str = "") -> None:
-        super().__init__("read the settings", problem, cause=cause)
+    def __init__(self, key: str, problem: str, *, cause: str = "", next_command: str = "") -> None:
+        super().__init__("read the settings", problem, cause=cause, next_command=next_command)
         self.key = key
 
     def stands_in(self, place: str, written: str = "") -> None:

@@ -17,11 +17,14 @@ from typing import Any, Literal
 from invoke.config import Config
 from msgspec import Struct, ValidationError, convert
 
-from workshop.mistakes import no_mapping, no_text, no_variable, variable_of, worded
+from workshop.mistakes import Mistake, no_mapping, no_text, no_variable, variable_of, worded
 from workshop.runbook.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
+
+PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
+"""The subscription of config/azure.yaml: Azure would ask for a login first, and then say that there is none."""
 
 _DEEPEST, _MOST_VALUES = 50, 10_000
 """Of a profile: the default one has four levels and a hundred values."""
@@ -101,6 +104,7 @@ class Azure(Struct, frozen=True, forbid_unknown_fields=True):
     monitoring: bool
     workspace: str
     import_images: tuple[str, ...]
+    prices: str
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -278,6 +282,13 @@ def from_config(config: Mapping[str, Any]) -> Settings:
             "read the settings",
             "target is azure, but azure.subscription names none",
             cause="the profile does not say where the clusters are to be made",
+            next_command="az account list --output table",
+        )
+    if settings.target == "azure" and settings.azure.subscription == PLACEHOLDER:
+        raise Mistake(
+            "azure.subscription",
+            f"azure.subscription is still the placeholder {PLACEHOLDER}",
+            cause="the profile that comes with the workshop names none; put the id of your own subscription there",
             next_command="az account list --output table",
         )
     if settings.target == "cluster" and not settings.cluster.context:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import msgspec
 
 from tests.azure.world import Session, lab_of
@@ -50,3 +52,19 @@ def test_the_mark_is_put_on_each_cluster(session: Session) -> None:
         assert "create namespace workshop-system" in on_it[0]
         assert "create configmap workshop-mark --namespace workshop-system" in on_it[1]
         assert "app.kubernetes.io/part-of=mesh-workshop" in on_it[2]
+
+
+def test_a_tag_of_any_signs_reaches_azure_as_it_is(session: Session) -> None:
+    tag = "R&D's $mesh, 50% (a/b)"
+    session.settings = msgspec.structs.replace(session.settings, tag=tag)
+    for lab in ("azure.group", "azure.vnet", "azure.acr", "azure.aks"):
+        make = next(line for line in typed(session, lab)[0] if " create " in line)
+        assert f"workshop={tag}" in shlex.split(make)
+    (listing,) = {
+        line
+        for step in typed(session, "azure.cleanup")
+        for line in step
+        if "mesh-workshop-sec" in line and "xargs" in line
+    }
+    words = shlex.split(listing)
+    assert "tags.workshop=='R&D\\'s $mesh, 50% (a/b)' && " in words[words.index("--query") + 1]

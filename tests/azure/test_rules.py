@@ -28,6 +28,23 @@ def test_the_default_profile_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("nodes.count", 250),
+        ("nodes.size", "Standard_M8-2ms_v2"),
+        ("nodes.size", "Standard_DS13-4_v2"),
+        ("tag", "R&D <mesh> 50% a/b\\c?"),
+        ("primary.group", "größe(1)"),
+        ("primary.cluster", "x" * 54),
+        ("network.subnet", "x"),
+        ("kubernetes", "1.36.1"),
+    ],
+)
+def test_what_azure_takes_is_not_refused(path: str, value: Any) -> None:
+    validate(changed(path, value))
+
+
+@pytest.mark.parametrize(
     ("path", "value", "rule"),
     [
         ("location", "West Europe", "short name"),
@@ -42,6 +59,11 @@ def test_the_default_profile_is_valid() -> None:
         ("network.name", ".dot", "beginning with a letter or digit"),
         ("kubernetes", "v1.36", "minor version"),
         ("nodes.size", "DS2", "a size"),
+        ("nodes.size", "Standard_DS2 v2", "a size"),
+        ("tag", "", "1 to 256"),
+        ("tag", "a\tb", "without control characters"),
+        ("primary.group", "a/b", "1 to 90"),
+        ("nodes.count", 1001, "between 1 and 1000"),
         ("nodes.pool", "Upper", "lower-case"),
         ("nodes.pool", "longer_than_twelve", "lower-case"),
         ("nodes.count", 0, "between 1 and 1000"),

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -252,6 +252,11 @@ class Session:
     settings: settings.Azure = field(default_factory=profile)
     credential: Credential = field(default_factory=Credential)
     events: list[Event] = field(default_factory=list)
+    clusters_asked: tuple[Any, ...] = ("primary", "secondary")
+    is_host: Callable[[str], bool] | None = None
+    free: bool = False
+    gate: FakeGate = field(default_factory=FakeGate)
+    guard: FakeGuard = field(default_factory=lambda: FakeGuard(disposable=True))
     timeout: float = 2.0
     backoff: float = 0.01
     polling: float = 0.01
@@ -273,6 +278,9 @@ class Session:
             polling=self.polling,
             backoff=self.backoff,
             timeout=self.timeout,
+            clusters_asked=self.clusters_asked,
+            is_host=self.is_host,
+            free=self.free,
         )
 
     @property
@@ -293,8 +301,8 @@ class Session:
             self.toolbox,
             self.events.append,
             target="sandbox",
-            guard=FakeGuard(disposable=True),
-            gate=FakeGate(),
+            guard=self.guard,
+            gate=self.gate,
         )
 
     async def converge(self, *labs: str, **asked: Any) -> list[str]:

@@ -86,9 +86,9 @@ def test_a_clean_up_s_plan_removes() -> None:
 def test_a_check_that_failed_is_worded() -> None:
     error = WorkshopError("kubectl get pods", "connection refused", next_command="invoke sandbox.up")
     shown = squeezed(planned(StepPlan(1, "Put", Check(), Explanation(), False, error)))
-    assert "✗ unknown 1 Put" in shown
+    assert "✗ fails 1 Put" in shown
     assert "came back connection refused" in shown
-    assert "✗ 1 step could not be checked" in shown
+    assert "✗ 1 step would fail" in shown
 
 
 def test_dry_shows_the_commands_of_what_would_change_and_only_those() -> None:

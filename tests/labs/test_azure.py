@@ -11,6 +11,7 @@ import pytest
 
 from tests.labs.conftest import HANGS, Workshop
 from workshop.runbook.journal import Journal
+from workshop.sandbox.azure.settings import QUOTAS
 
 DEFAULTS = {"managedClusters": 1.0}
 FOREIGN = {
@@ -89,6 +90,22 @@ def test_a_changed_node_count_is_one_put_and_another_size_is_refused(empty: Work
     assert ran.status == 2
     assert "Azure cannot change it in place" in ran.said
     assert not empty.azure.sent("PUT", "POST", "PATCH", "DELETE")
+
+
+def test_as_many_nodes_as_azure_takes_meet_its_quota_in_the_plan_as_in_the_run(empty: Workshop) -> None:
+    empty.azure.behave(durations={"managedClusters": 0.2})
+    profile = empty.state / "twelve.yaml"
+    profile.write_text("azure: {nodes: {count: 12}}\n")
+    for words in (("--plan",), ()):
+        ran = empty.run("-f", str(profile), "lab.azure.aks", *words)
+        assert ran.status == 1
+        assert "Total Regional vCPUs: 0 of 20 used, 24 more needed (12 x Standard_DS2_v2)" in ran.said
+        assert bool(words) == ("Here it costs nothing. At Azure: about USD" in ran.said)
+    assert not puts(empty, "managedClusters")
+    empty.azure.behave(quotas={"cores": 100, "family": 100})
+    ran = empty.converge("-f", str(profile), "lab.azure.aks")
+    assert "12 x Standard_DS2_v2" in ran.said
+    empty.azure.behave(quotas=dict(QUOTAS))
 
 
 def test_the_kubeconfig_gets_its_mode_back_and_a_broken_one_is_written_anew(empty: Workshop) -> None:

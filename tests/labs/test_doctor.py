@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.labs.conftest import BIN, HANGS, Ran, Workshop
+from workshop.sandbox.azure.settings import QUOTAS
 from workshop.settings import ROOT
 
 NO_WAY = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -38,7 +40,7 @@ def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
     """The sandbox's Azure as it is by default, and where it is."""
     yield
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps(place))
-    sandbox.azure.behave(providers={}, taken_names=[], quotas={"cores": 40, "family": 20, "managedClusters": 10})
+    sandbox.azure.behave(providers={}, taken_names=[], not_actions=[], state="Enabled", quotas=dict(QUOTAS))
 
 
 def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:
@@ -72,6 +74,9 @@ def test_a_fresh_sandbox_is_well(sandbox: Workshop) -> None:
         "clusters",
     ):
         assert f"ok {name}" in ran.said
+    assert re.search(
+        r"ok cost nothing here; at Azure about USD \d+\.\d\d an hour, \d+\.\d\d a day: an estimate", ran.said
+    )
 
 
 def test_it_changes_nothing(sandbox: Workshop) -> None:
@@ -104,6 +109,14 @@ def test_a_quota_that_is_too_small(sandbox: Workshop, settings: dict[str, Any], 
     assert "✗ 1 problem would make a run fail" in ran.said
 
 
+def test_a_login_that_may_not_give_roles(sandbox: Workshop) -> None:
+    sandbox.azure.behave(not_actions=["Microsoft.Authorization/*/write"])
+    ran = examined(sandbox)
+    assert ran.status == 1
+    assert "fail rights this login may not Microsoft.Authorization/roleAssignments/write" in ran.said
+    assert "az role assignment list --scope" in ran.said
+
+
 def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop) -> None:
     sandbox.azure.behave(taken_names=["contoso"])
     ran = examined(sandbox, INVOKE_AZURE_REGISTRY="contoso")
@@ -127,6 +140,11 @@ def test_a_provider_that_is_not_registered_is_a_warning(sandbox: Workshop) -> No
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
+        (
+            "INVOKE_AZURE_LOCATION",
+            "westeuropa",
+            "location there is no location westeuropa; did you mean westeurope?",
+        ),
         ("INVOKE_AZURE_KUBERNETES", "1.20", "Kubernetes version 1.20 is not offered in westeurope; there are"),
         ("INVOKE_AZURE_NODES_SIZE", "Standard_X99", "vCPUs westeurope offers no machines of size Standard_X99"),
         (
@@ -155,7 +173,7 @@ def test_a_setting_that_azure_would_refuse(sandbox: Workshop, variable: str, val
         (
             "subscription",
             "12345678-1234-1234-1234-123456789012",
-            "✗ fail subscription there is none 12345678-1234-1234-1234-123456789012",
+            "✗ fail subscription The subscription '12345678-1234-1234-1234-123456789012' could not be found.",
         ),
     ],
 )
@@ -183,6 +201,7 @@ def test_no_credential_and_no_istioctl(sandbox: Workshop, tmp_path: Path) -> Non
     assert "fail istioctl" in ran.said
     assert "curl -I http://127.0.0.1:9/" in ran.said
     assert "fail login there is no credential for Azure" in ran.said
+    assert "a day, from when it is made until lab.azure.cleanup: an estimate, from the list prices of" in ran.said
     assert "fail network the proxy that is set (HTTPS_PROXY): Connection refused" in ran.said
     for way in ("az login", "azd auth login", "AZURE_CLIENT_SECRET"):
         assert way in ran.said
@@ -211,10 +230,32 @@ def test_a_cluster_that_nobody_adopted_or_that_is_not_there(sandbox: Workshop, t
     ran = examined(sandbox, "-f", str(profile))
     assert "fail cluster primary, Kubernetes 1.36.1-sandbox, has not been adopted" in ran.said
     assert f"invoke -f {profile} adopt" in ran.said
+    planned, ran = (sandbox.run("-f", str(profile), "lab.istio.install", *words) for words in (("--plan",), ()))
+    assert planned.status == ran.status == 2
+    assert "A run would be refused now" in planned.said
+    refusal = ran.said[ran.said.index("tried ") : ran.said.index("adopt\n")]
+    assert refusal in planned.said
     profile.write_text(f"target: cluster\n{here}cluster: {{context: other, kubeconfig: {kubeconfig}}}\n")
     ran = examined(sandbox, "-f", str(profile))
     assert ran.status == 1
     assert "it has primary" in ran.said
+
+
+@pytest.mark.parametrize("words", [("lab.azure",), ("lab.azure", "--plan")])
+def test_without_a_subscription_to_make_things_in_nothing_begins_in_plan_and_run(
+    sandbox: Workshop, place: dict[str, str], words: tuple[str, ...]
+) -> None:
+    sandbox.azure.behave(state="Disabled")
+    ran = sandbox.run(*words)
+    assert ran.status == 2
+    assert ran.said.startswith("tried      look at the subscription\ncame back  Mesh Workshop sandbox is Disabled")
+    other = "12345678-1234-1234-1234-123456789012"
+    (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps({**place, "subscription": other}))
+    ran = sandbox.run(*words)
+    assert ran.status == 2
+    assert f"came back  The subscription '{other}' could not be found." in ran.said
+    assert ran.said.count("could not be found") == 1
+    assert "az account list --output table" in ran.said
 
 
 @pytest.mark.parametrize("words", [("doctor",), ("lab.azure.group",)])

@@ -140,12 +140,15 @@ def test_two_runs_of_one_folder_are_kept_apart_also_without_a_cluster(workshop: 
     first.send_signal(signal.SIGSTOP)
     try:
         second = workshop.run("lab.azure.cleanup")
+        planned = workshop.run("lab.azure.cleanup", "--plan")
     finally:
         first.send_signal(signal.SIGCONT)
     assert first.communicate(timeout=HANGS)
     assert first.returncode == 0
-    assert second.status == 2
-    assert f"process {first.pid}" in second.said
+    for ran in (second, planned):
+        assert ran.status == 2
+        assert f"process {first.pid}" in ran.said
+    assert "A run would be refused now" in planned.said
 
 
 def test_after_the_clean_up_the_ready_made_cluster_is_back(workshop: Workshop, made: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from workshop.azure.compare import Object
 from workshop.azure.identity import Identity
 from workshop.azure.network import Network
-from workshop.azure.resource import TAG, Resource
+from workshop.azure.resource import Resource
 from workshop.runbook.model import ABSENT, Difference
 
 
@@ -24,6 +24,7 @@ class Cluster(Resource):
     api_version = "2026-08-01"
     usual = 300.0
     limit = 3600.0
+    costs = True
     fixed = (
         "location",
         "properties.dnsPrefix",
@@ -150,7 +151,7 @@ class Cluster(Resource):
             f"--vnet-subnet-id {Network(self.azure, self.place).subnet_id} "
             f"--network-plugin {pods.plugin}{overlay} --network-dataplane {pods.dataplane} "
             f"--network-policy {pods.policy} --service-cidr {service.prefix} --dns-service-ip {service.dns_ip}"
-            f"{monitoring} --tags {TAG}={self.settings.tag} --generate-ssh-keys",
+            f"{monitoring} --tags {self.tag_typed} --generate-ssh-keys",
         )
 
     @property

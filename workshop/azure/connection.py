@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from azure.mgmt.resource.resources import ResourceManagementClient
 
     from workshop import settings
+    from workshop.azure.resource import Place
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -55,7 +56,9 @@ class Azure:
     """A tool of a run. `kubeconfig` is the workshop's own, `ca` the certificate authority of an endpoint that is
     not Azure's. `polling` is the seconds between two looks at an operation that names no interval itself,
     `backoff` those before a second attempt (they double), `timeout` those that one answer may take. `attempts` is
-    how often something is looked at before its fault is told."""
+    how often something is looked at before its fault is told. `clusters_asked` are those that the run is about:
+    they need their vCPUs together. `is_host` tells whether a host of that name is known, where registries are
+    hosts. `prices` is where those of today are asked for, if at all; what is made in a `free` one costs nothing."""
 
     subscription: str
     tenant: str
@@ -68,6 +71,10 @@ class Azure:
     backoff: float = 0.8
     timeout: float = 30.0
     attempts: int = ATTEMPTS
+    clusters_asked: tuple[Place, ...] = ("primary", "secondary")
+    is_host: Callable[[str], bool] | None = None
+    prices: str = ""
+    free: bool = False
     looked: list[bool] = field(default_factory=list, init=False, repr=False)
     """Not empty once everything was looked at (facts.py)."""
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)

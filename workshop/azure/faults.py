@@ -88,7 +88,8 @@ class Fault:
 
     @property
     def not_found(self) -> bool:
-        return self.status == 404
+        """Not in a subscription that there is none of: it lacks nothing, and nothing can be made in it."""
+        return self.status == 404 and self.code != "SubscriptionNotFound"
 
     @property
     def token_refused(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from workshop.azure import waits
@@ -46,8 +47,7 @@ class Group(Resource):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        tag = f"{TAG}={self.settings.tag}"
-        return (f"az group create --name {self.name} --location {self.settings.location} --tags {tag}",)
+        return (f"az group create --name {self.name} --location {self.settings.location} --tags {self.tag_typed}",)
 
     @property
     def remove_commands(self) -> tuple[str, ...]:
@@ -66,6 +66,7 @@ class Member:
     type: str
     name: str
     ours: bool
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,14 @@ class Contents:
         name = self.group_id.rpartition("/")[2]
 
         def list_all() -> list[Member]:
-            listed = azure.resources().resources.list_by_resource_group(name)
+            listed = azure.resources().resources.list_by_resource_group(name, expand="createdTime")
             return [
                 Member(
-                    str(item.id), str(item.type), str(item.name), (item.tags or {}).get(TAG) == azure.settings.tag
+                    str(item.id),
+                    str(item.type),
+                    str(item.name),
+                    (item.tags or {}).get(TAG) == azure.settings.tag,
+                    item.created_time,
                 )
                 for item in listed
             ]

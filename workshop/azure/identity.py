@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workshop.azure.compare import Object
-from workshop.azure.resource import TAG, Resource
+from workshop.azure.resource import Resource
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,7 @@ class Identity(Resource):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (
-            f"az identity create --resource-group {self.group} --name {self.name} --tags {TAG}={self.settings.tag}",
-        )
+        return (f"az identity create --resource-group {self.group} --name {self.name} --tags {self.tag_typed}",)
 
 
 def principal_of(identity: Object | None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workshop.azure.compare import Object
-from workshop.azure.resource import TAG, Resource
+from workshop.azure.resource import Resource
 from workshop.runbook.model import Difference
 
 
@@ -71,7 +71,7 @@ class Network(Resource):
         return (
             f"az network vnet create --resource-group {self.group} --name {self.name} "
             f"--address-prefixes {network.prefix} --subnet-name {network.subnet} "
-            f"--subnet-prefixes {network.subnet_prefix} --tags {TAG}={self.settings.tag}",
+            f"--subnet-prefixes {network.subnet_prefix} --tags {self.tag_typed}",
         )
 
     @property

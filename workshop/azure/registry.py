@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from workshop.azure.compare import Object
-from workshop.azure.resource import TAG, Resource
+from workshop.azure.resource import Resource
 
 IMAGES_TAG = "workshop-images"
 
@@ -22,6 +22,7 @@ class Registry(Resource):
     namespace = "Microsoft.ContainerRegistry"
     api_version = "2025-11-01"
     usual = 15.0
+    costs = True
 
     @property
     def name(self) -> str:
@@ -55,7 +56,7 @@ class Registry(Resource):
     def commands(self) -> tuple[str, ...]:
         return (
             f"az acr create --resource-group {self.group} --name {self.name} --sku Standard --admin-enabled false "
-            f"--role-assignment-mode rbac --location {self.settings.location} --tags {TAG}={self.settings.tag}",
+            f"--role-assignment-mode rbac --location {self.settings.location} --tags {self.tag_typed}",
         )
 
     @property

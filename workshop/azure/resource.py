@@ -6,6 +6,7 @@ that Azure takes and calls the kind's SDK client; operations.py converges it, co
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -37,6 +38,8 @@ class Resource(ABC):
     usual: ClassVar[float] = 5.0
     limit: ClassVar[float] = 900.0
     fixed: ClassVar[tuple[str, ...]] = ("location",)
+    costs: ClassVar[bool] = False
+    """Whether it is paid for by the hour, be it used or not."""
 
     @property
     @abstractmethod
@@ -109,6 +112,11 @@ class Resource(ABC):
         return f"{self.title} is there"
 
     @property
+    def tag_typed(self) -> str:
+        """For a shell: a value may have blanks."""
+        return shlex.quote(f"{TAG}={self.settings.tag}")
+
+    @property
     def tags(self) -> dict[str, str]:
         return {TAG: self.settings.tag}
 
@@ -131,8 +139,7 @@ class Resource(ABC):
                 f"it is there, and has no tag `{TAG}`",
                 cause="somebody else made it: choose another name in the profile, or give it the tag if the "
                 "workshop may change it and the clean-up delete it",
-                next_command=f"az tag update --resource-id {self.id} --operation Merge --tags "
-                f"{TAG}={self.settings.tag}",
+                next_command=f"az tag update --resource-id {self.id} --operation Merge --tags {self.tag_typed}",
             )
 
     def refuse_fixed(self, found: tuple[Difference, ...], program: str) -> None:

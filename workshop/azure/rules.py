@@ -17,7 +17,7 @@ from workshop.mistakes import Misfit
 if TYPE_CHECKING:
     from workshop import settings
 
-_GROUP = r"[-\w.()]{0,89}[-\w()]", "1 to 90 letters, digits, `_ - . ( )`, not ending with a dot"
+_GROUP = r"(?u:[-\w.()]{0,89}[-\w()])", "1 to 90 letters, digits, `_ - . ( )`, not ending with a dot"
 _CLUSTER = (
     r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,52}[A-Za-z0-9])?",
     "1 to 54 letters, digits and `-`, with a letter or digit at both ends: it is also the cluster's DNS prefix",
@@ -28,8 +28,8 @@ _SUBNET = r"[A-Za-z0-9](?:[-\w.]{0,78}\w)?", "1 to 80 letters, digits, `_ - .`, 
 _POOL = r"[a-z][a-z0-9]{0,11}", "1 to 12 lower-case letters and digits, beginning with a letter"
 _LOCATION = r"[a-z][a-z0-9]*", "a region's short name, as westeurope"
 _VERSION = r"1\.\d{1,2}(?:\.\d{1,3})?", "a minor version as 1.36, or a whole one"
-_SIZE = r"(?:Standard|Basic)_\w+", "a size as Standard_DS2_v2"
-_TAG = r"[^\x00-\x1f<>%&\\?/]{1,256}", "1 to 256 characters without control characters"
+_SIZE = r"(?:Standard|Basic)_[-\w]+", "a size as Standard_DS2_v2"
+_TAG = r"[^\x00-\x1f]{1,256}", "1 to 256 characters without control characters"
 _WORKSPACE = (
     r"(?i)/subscriptions/[-0-9a-f]{36}/resourceGroups/[^/]+/providers/Microsoft.OperationalInsights/workspaces/[^/]+",
     "the resource id of a Log Analytics workspace",

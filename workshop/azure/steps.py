@@ -8,10 +8,10 @@ Labs are imported by `invoke --list`, so everything heavy is imported when a ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Lab, Step, Together, Verdict
 
 if TYPE_CHECKING:
     from workshop.azure.connection import Azure
@@ -67,6 +67,21 @@ def credentials(title: str, *places: Place) -> Step:
     return Credentials(title, places or ("primary", "secondary"))
 
 
+def clusters_of(labs: Iterable[Lab]) -> tuple[Place, ...]:
+    """The places whose clusters these labs make."""
+    return tuple(step.place for step in _resources_of(labs) if isinstance(step, EnsureCluster))
+
+
+def makes_registry(labs: Iterable[Lab]) -> bool:
+    return any(step.kind is _registry for step in _resources_of(labs))
+
+
+def _resources_of(labs: Iterable[Lab]) -> Iterator[Ensure]:
+    for part in (part for lab in labs for part in lab.parts):
+        steps = part.steps if isinstance(part, Together) else (part,)
+        yield from (step for step in steps if isinstance(step, Ensure))
+
+
 def _group(azure: Azure, place: Place) -> Resource:
     from workshop.azure.group import Group
 
@@ -109,13 +124,22 @@ async def _find_role(run: Run, place: Place, purpose: Purpose) -> tuple[Role, di
     return await facts.find_role(run, place, purpose)
 
 
+async def _foreseen(
+    run: Run, resource: Resource, live: dict[str, Any] | None, found: tuple[Difference, ...]
+) -> str:
+    """What a run does first; raises WorkshopError for what Azure would refuse."""
+    from workshop.azure import foreseen
+
+    return await foreseen.refuse(run, resource, live, found) if found else ""
+
+
 class Ensure(Step):
     """A resource that is to be there, as the profile wants it."""
 
     def __init__(
         self, title: str, place: Place, kind: Callable[[Azure, Place], Resource], undo_title: str = ""
     ) -> None:
-        self.title, self._place, self._kind, self.undo_title = title, place, kind, undo_title
+        self.title, self.place, self.kind, self.undo_title = title, place, kind, undo_title
 
     async def check(self, run: Run) -> Check:
         resource = self.resource(run)
@@ -124,7 +148,7 @@ class Ensure(Step):
         if found and live is not None:
             resource.refuse_foreign(live)
             resource.refuse_fixed(found, run.program)
-        return Check(found)
+        return Check(found, await _foreseen(run, resource, live, found))
 
     async def apply(self, run: Run) -> None:
         from workshop.azure.operations import Operations
@@ -154,7 +178,10 @@ class Ensure(Step):
             return Check()
         if not resource.is_ours(live):
             return Check(note=f"{resource.title} does not carry the workshop's tag: it stays")
-        return Check((Difference(resource.title, "", ABSENT, "present"),))
+        from workshop.azure import since
+
+        note = await since.paid(run, resource, live) if resource.costs else ""
+        return Check((Difference(resource.title, "", ABSENT, "present", note),))
 
     async def undo(self, run: Run) -> None:
         from workshop.azure.operations import Operations
@@ -173,7 +200,7 @@ class Ensure(Step):
         return Explanation(commands=self.resource(run).remove_commands)
 
     def resource(self, run: Run) -> Resource:
-        return self._kind(_azure(run), self._place)
+        return self.kind(_azure(run), self.place)
 
 
 class EnsureCluster(Ensure):
@@ -184,24 +211,24 @@ class EnsureCluster(Ensure):
         from workshop.azure import stray
 
         await super().settle(run)
-        await stray.settle(run, self._place)
+        await stray.settle(run, self.place)
 
     async def check_undo(self, run: Run) -> Check:
         from workshop.azure import stray
 
         check = await super().check_undo(run)
-        return Check((*check.differences, *await stray.differences(run, self._place)), check.note)
+        return Check((*check.differences, *await stray.differences(run, self.place)), check.note)
 
     async def undo(self, run: Run) -> None:
         from workshop.azure import stray
 
         there = (await super().check_undo(run)).differences
-        await stray.remove(run, self._place, self.resource(run) if there else None)
+        await stray.remove(run, self.place, self.resource(run) if there else None)
 
     def explain_undo(self, run: Run) -> Explanation:
         from workshop.azure import stray
 
-        commands = stray.remove_commands(_azure(run), self._place)
+        commands = stray.remove_commands(_azure(run), self.place)
         return Explanation(commands=(*self.resource(run).remove_commands, *commands))
 
 
@@ -239,9 +266,8 @@ class AssignRole(Step):
 
     async def check(self, run: Run) -> Check:
         role, live = await _find_role(run, self._place, self._purpose)
-        if live is None:
-            return Check((Difference(role.title, "", "present", ABSENT),))
-        return Check(role.differences(live))
+        found = role.differences(live) if live else (Difference(role.title, "", "present", ABSENT),)
+        return Check(found, await _foreseen(run, role, live, found))
 
     async def settle(self, run: Run) -> None:
         from workshop.runbook.journal import Journal

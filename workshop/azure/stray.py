@@ -9,10 +9,12 @@ is tried again once something else is gone.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workshop.azure import since
 from workshop.azure.cluster import Cluster
 from workshop.azure.compare import Object
 from workshop.azure.connection import Azure, as_error, together
@@ -64,9 +66,11 @@ def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
     """What a person would type: the names of the strays come from Azure's list."""
     group = Group(azure, place)
     known = ", ".join(f"'{each.name}'" for each in named(azure) if each.group == group.name)
-    query = f"[?tags.{TAG}=='{azure.settings.tag}' && !contains([{known}], name)].id"
+    tag = azure.settings.tag.replace("\\", r"\\").replace("'", r"\'")
+    query = f"[?tags.{TAG}=='{tag}' && !contains([{known}], name)].id"
+    typed = shlex.quote(query) if set(tag) & set('"$`\\!') else f'"{query}"'
     return (
-        f'az resource list --resource-group {group.name} --query "{query}" --output tsv '
+        f"az resource list --resource-group {group.name} --query {typed} --output tsv "
         "| xargs -r az resource delete --ids",
     )
 
@@ -74,8 +78,16 @@ def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
 async def differences(run: Run, place: Place) -> tuple[Difference, ...]:
     """What is there and should not be, for a check."""
     azure, found = run.use(Azure), await _members(run, place)
-    strays = [Stray(azure, place, member.id, _kind(azure, member)) for member in found]
-    return tuple(Difference(stray.title, "", ABSENT, "present, not in the profile") for stray in strays)
+    return tuple(
+        Difference(
+            Stray(azure, place, member.id, _kind(azure, member)).title,
+            "",
+            ABSENT,
+            "present, not in the profile",
+            since.worded(azure, member.created),
+        )
+        for member in found
+    )
 
 
 async def settle(run: Run, place: Place) -> None:

@@ -13,6 +13,10 @@ _FIGURES = (
     ("left", r"left regional vcpu quota\W+(\d+)|quota left\W+(\d+)|remaining\D{0,20}(\d+)"),
     ("needed", r"additional required\W+(\d+)|requested quota\W+(\d+)|requested\W+(\d+)|required\W+(\d+)"),
 )
+RIGHTS = (
+    "Contributor makes the resources, and role assignments take Role Based Access Control Administrator (or Owner) "
+    "as well"
+)
 _REGION = frozenset(
     {
         "LocationNotAvailableForResourceType",
@@ -53,8 +57,7 @@ def worded(tried: str, fault: Fault, subscription: str, location: str, resource_
         return WorkshopError(
             tried,
             fault.message,
-            cause="this login lacks the role: Contributor makes the resources, and role assignments take Role "
-            "Based Access Control Administrator (or Owner) as well",
+            cause=f"this login lacks the role: {RIGHTS}",
             next_command=f"az role assignment list --subscription {subscription} --output table",
         )
     if fault.code in ("SubscriptionNotFound", "InvalidSubscriptionId", "InvalidAuthenticationTokenTenant"):

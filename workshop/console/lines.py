@@ -154,12 +154,13 @@ class Lines:
         lines = []
         for subject, group in words.by_subject(differences).items():
             sign, style = signs[words.kind_of_change(group)]
-            lines.append(Text.assemble((f"{sign} {subject}", style)))
+            head = Text.assemble((f"{sign} {subject}", style))
+            lines += [head, *(Text(f"    {item.note}", "dim") for item in group if item.note)]
             for item in group:
                 if item.path:
                     lines.append(Text.assemble("    ", (item.path, ""), "  ", *self._from_to(item, item.path)))
                 elif sign == "~":
-                    lines[-1].append("  ").append(Text.assemble(*self._from_to(item, subject)))
+                    head.append("  ").append(Text.assemble(*self._from_to(item, subject)))
         return lines
 
     def _from_to(self, item: Difference, before: str) -> tuple[tuple[str, str], ...]:

@@ -37,7 +37,7 @@ def _change(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator
     number = str(step.number)
     body = lines.titled(step.title, step.check.note)
     if step.error:
-        yield lines.row(Text(lines.glyphs.failed, "bold red"), Text("unknown", "bold red"), number, body, None)
+        yield lines.row(Text(lines.glyphs.failed, "bold red"), Text("fails", "bold red"), number, body, None)
         yield lines.below(error_lines(step.error, debug=lines.debug))
         return
     if step.unproved:
@@ -62,8 +62,8 @@ def _summary(plan: Plan, lines: Lines) -> Iterator[RenderableType]:
     changing = [step for step in plan.steps if step.changes]
     unproved = [step for step in plan.steps if step.unproved]
     yield Text()
-    if unknown := sum(1 for step in plan.steps if step.error):
-        yield Text(f"{lines.glyphs.failed} {words.count(unknown, 'step')} could not be checked", "bold red")
+    if failing := sum(1 for step in plan.steps if step.error):
+        yield Text(f"{lines.glyphs.failed} {words.count(failing, 'step')} would fail", "bold red")
     elif not changing and not unproved:
         yield Text.assemble(
             (f"{lines.glyphs.changed} Converged", "bold green"), ("  a run would change nothing", "dim")

@@ -32,12 +32,14 @@ ABSENT: Any = _Absent()
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One thing that is not as wanted. `subject` is an object ("VirtualService bookinfo/reviews"),
-    `path` the field in it ("spec.http[0].route[0].weight"), empty for the object as a whole."""
+    `path` the field in it ("spec.http[0].route[0].weight"), empty for the object as a whole. `note` is shown beside
+    the subject: what is worth knowing before it is changed."""
 
     subject: str
     path: str = ""
     wanted: Any = ABSENT
     found: Any = ABSENT
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from workshop.runbook.unproved import remembering
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """`explanation` says how a person would make the change. With `error`, the check could not decide. `unproved`:
-    a run would change nothing, but prove what an earlier one has applied."""
+    """`explanation` says how a person would make the change. With `error`, a run would fail here: its check raises.
+    `unproved`: a run would change nothing, but prove what an earlier one has applied."""
 
     number: int
     title: str
@@ -58,8 +58,10 @@ class Plan:
 
     @property
     def exit_status(self) -> int:
-        """0, or 1 when a check could not decide."""
-        return int(any(step.error for step in self.steps))
+        """0, or what a run would end with where a check raised: 2 when all of it is wrong usage, else 1."""
+        errors = [step.error for step in self.steps if step.error]
+        usage = errors and all(isinstance(error, UsageError) for error in errors)
+        return UsageError.exit_status if usage else int(bool(errors))
 
 
 async def plan(
@@ -98,10 +100,7 @@ class Planner:
         """What was added by hand, as far as it has been told: several steps may be about an object."""
 
     def labs(self) -> tuple[Lab, ...]:
-        """The labs that take part, in order."""
-        labs = self._runbook.with_needs(self._request.labs)
-        alone = self._request.only or self._request.step is not None
-        return tuple(lab for lab in labs if lab.name in self._request.labs) if alone else labs
+        return self._request.taking_part(self._runbook)
 
     def unfold(self, lab: Lab) -> Chain:
         return unfold(self._runbook, lab, self._request, self._run(lab, 0, lab))

@@ -65,6 +65,12 @@ class Request:
                 next_command=f"{self.program} lab.{lab.name} --explain",
             )
 
+    def taking_part(self, runbook: Runbook) -> tuple[Lab, ...]:
+        """The labs that take part, in order: with those they need, unless these have to have converged."""
+        labs = runbook.with_needs(self.labs)
+        alone = self.only or self.step is not None
+        return tuple(lab for lab in labs if lab.name in self.labs) if alone else labs
+
     def beginnings(self) -> dict[str, str]:
         """The flags given that say where to begin, each with the command that has no other one."""
         values = {"--step": self.step, "--to": self.to}

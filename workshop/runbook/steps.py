@@ -220,12 +220,13 @@ class StepRunner:
     async def _doomed(self, *, ask: bool) -> tuple[str, ...]:
         """All that the clean-up will remove. What a step cannot say is refused when a person has to agree to it;
         else the step itself will tell why, in its turn."""
-        doomed: dict[str, None] = {}
+        doomed: dict[str, str] = {}
         for unit, run in self._runs.items():
             with contextlib.nullcontext() if ask else _passing_over():
                 look = await self._stop.cuttable(unit.look(run))
-                doomed |= dict.fromkeys(difference.subject for difference in look.check.differences)
-        return tuple(doomed)
+                for each in look.check.differences:
+                    doomed[each.subject] = doomed.get(each.subject) or each.note
+        return tuple(f"{subject}  {note}" if note else subject for subject, note in doomed.items())
 
     async def _confirm(self, target: str, doomed: tuple[str, ...]) -> None:
         tried = f"remove {len(doomed)} object{'' if len(doomed) == 1 else 's'} from {target}"

@@ -22,6 +22,8 @@ from pathlib import Path
 API_PORT = 6443
 ARM_PORT = 8443
 BLOCKS = range(64, 250)
+NODES = 245
+"""Addresses that a block has for nodes."""
 SIDECAR_PORT = 15001
 """Where a pod's sidecar takes the pod's outbound connections (PROXY protocol v2 carries the destination)."""
 

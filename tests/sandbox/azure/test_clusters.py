@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from workshop.sandbox.azure.settings import QUOTAS
+
 from .world import NETWORK_CONTRIBUTOR, Arm, cluster_body, refused
 
 KUBECTL = Path(sys.executable).parent / "kubectl"
@@ -154,7 +156,9 @@ def test_tags_change_by_an_operation(arm: Arm, group: str, clusters: Clusters) -
         (cluster_body(addonProfiles={"httpApplicationRouting": {"enabled": True}}), "InvalidRequestContent"),
         (cluster_body(linuxProfile={}), "InvalidRequestContent"),
         (cluster_body(agentPoolProfiles=[]), "InvalidRequestContent"),
-        (pool(count=0), "InvalidRequestContent"),
+        (pool(count=0), "InvalidParameter"),
+        (pool(count=1001), "InvalidParameter"),
+        (pool(count=300, vmSize="Standard_F2s_v2"), "InvalidRequestContent"),
         (pool(count=True), "InvalidRequestContent"),
         (pool(name="Pool"), "InvalidRequestContent"),
     ],
@@ -196,6 +200,19 @@ def test_quotas_are_counted(arm: Arm, clusters: Clusters) -> None:
     error = refused(lambda: clusters.begin("two", pool(count=1)))
     assert error.error.code == "ManagedClusterCountExceedsQuotaLimit"
     assert "Maximum allowed: 1, Current usage: 1" in error.error.message
+
+
+def test_how_large_it_gets_is_a_matter_of_the_quota(arm: Arm, clusters: Clusters) -> None:
+    """Azure's words: the figures of the quota that a new subscription has, and no limit of the sandbox's own."""
+    arm.set(quotas=dict(QUOTAS))
+    error = refused(lambda: clusters.begin("one", pool(count=12)))
+    assert error.error.code == "ErrCode_InsufficientVCPUQuota"
+    said = "Insufficient regional vcpu quota left for location westeurope. left regional vcpu quota 20, requested"
+    assert said in error.error.message
+    assert "requested quota 24" in error.error.message
+    arm.set(quotas={"cores": 24, "family": 24})
+    clusters.put("one", pool(count=12))
+    assert len(clusters.kubectl("one", *NODES).split()) == 12
 
 
 def test_in_a_network_of_the_groups_own(arm: Arm, group: str, clusters: Clusters) -> None:

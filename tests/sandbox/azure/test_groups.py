@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from .world import LOCATION, Arm, refused
 
 STORAGE = "Microsoft.Storage/storageAccounts"
+
+
+def test_when_something_was_made(arm: Arm, group: str) -> None:
+    """A registry says so itself; of a network only the list of what is in its group does, when it is asked."""
+    before = datetime.now(UTC)
+    network = arm.make_network(group)
+    assert not hasattr(network, "system_data")
+    body = {"location": LOCATION, "sku": {"name": "Basic"}}
+    registry = arm.registries.registries.begin_create(group, "whenwasitmade", body).result()
+    assert before < registry.system_data.created_at < datetime.now(UTC)
+    listed = {
+        each.name: each.created_time
+        for each in arm.resources.resources.list_by_resource_group(group, expand="createdTime")
+    }
+    assert listed["whenwasitmade"] == registry.system_data.created_at
+    assert before < listed["net"] < registry.system_data.created_at
+    plain = list(arm.resources.resources.list_by_resource_group(group))
+    assert not any(each.created_time for each in plain)
+    error = refused(lambda: list(arm.resources.resources.list_by_resource_group(group, expand="changedTime")))
+    assert error.error.code == "InvalidExpandInQueryString"
 
 
 def test_a_life(arm: Arm) -> None:

@@ -7,6 +7,21 @@ import uuid
 from .world import ACR_PULL, NETWORK_CONTRIBUTOR, Arm, refused
 
 
+def test_what_may_be_done_is_told_and_enforced(arm: Arm, group: str) -> None:
+    arm.set(
+        not_actions=["Microsoft.Authorization/*/write", "Microsoft.ContainerRegistry/registries/importImage/action"]
+    )
+    scope = f"/subscriptions/{arm.subscription}/resourceGroups/{group}"
+    (said,) = arm.get(f"{scope}/providers/Microsoft.Authorization/permissions", "2022-04-01")["value"]
+    assert (said["actions"], said["notActions"][0]) == (["*"], "Microsoft.Authorization/*/write")
+    network = arm.make_network(group)
+    error = refused(lambda: arm.assign(network.id, str(uuid.uuid4()), ACR_PULL, str(uuid.uuid4())))
+    assert (error.status_code, error.error.code) == (403, "AuthorizationFailed")
+    assert "'Microsoft.Authorization/roleAssignments/write' over scope" in error.error.message
+    registry = arm.id_of(group, "Microsoft.ContainerRegistry/registries", "r")
+    assert arm.ask("POST", f"{registry}/importImage?api-version=1", {})[0] == 403
+
+
 def test_an_identity_keeps_its_principal(arm: Arm, group: str) -> None:
     made, again = arm.make_identity(group), arm.make_identity(group)
     assert made.properties == again.properties

@@ -18,6 +18,14 @@ def test_who_and_where(arm: Arm) -> None:
     assert LOCATION in [each["name"] for each in locations]
 
 
+def test_one_that_is_disabled_can_only_be_read(arm: Arm, group: str) -> None:
+    arm.set(state="Disabled")
+    assert arm.get(f"/subscriptions/{arm.subscription}")["state"] == "Disabled"
+    assert arm.resources.resource_groups.get(group).name == group
+    error = refused(lambda: arm.resources.resource_groups.create_or_update("g", {"location": LOCATION}))
+    assert (error.status_code, error.error.code) == (409, "ReadOnlyDisabledSubscription")
+
+
 def test_a_provider_is_registered_after_a_while(arm: Arm, group: str) -> None:
     arm.set(providers={"Microsoft.Network": "NotRegistered"}, durations={"provider": 0.2})
     providers = arm.resources.providers

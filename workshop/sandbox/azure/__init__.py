@@ -11,6 +11,7 @@ Served, on one subscription and in memory only:
     managed clusters                        create, change, read, delete; credentials; agent pools read;
                                             Kubernetes versions of a location
     role assignments, role definitions      create, read, list, delete (definitions: read)
+    permissions                             read on any scope, and enforced
     usages and sizes                        vCPUs and managed clusters per location, sizes of machines
 
 Everything else is refused in ARM's error format, and so is every property of a body that nothing here acts on.

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from .errors import ArmError, group_not_found
@@ -46,6 +47,7 @@ class Resource:
     body: Body
     """All of it as a GET shows it, but for id, name, type and etag."""
     revision: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     operation: Operation | None = None
     """What is under way with it."""
 

@@ -22,7 +22,7 @@ AGENT_POOL = Fields(
             "provisioningState", "powerState", "currentOrchestratorVersion", "nodeImageVersion", "eTag", "status"
         ),
         "name": POOL_NAME,
-        "count": Number(1, 10),
+        "count": Number(0, 1_000_000),
         "vmSize": Text(),
         "maxPods": Number(10, 250),
         "mode": Text("System"),

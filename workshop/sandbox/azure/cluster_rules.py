@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import ipaddress
 
+from ..network import NODES
 from .cloud import Body, Cloud, Resource
 from .errors import ArmError, invalid
+from .fields import NOT_SUPPORTED
 from .networks import subnet_range
 from .places import KUBERNETES, NETWORK_WRITERS, ROLES, SIZES
 from .quotas import cores_used
 from .resources import immutable
 
+LARGEST_POOL = 1000
+"""Nodes in a pool, as AKS has it."""
+
+_MORE = (
+    "If you want to increase the quota, please follow this instruction: "
+    "https://learn.microsoft.com/en-us/azure/quotas/view-quotas."
+)
 _FIXED = ("dnsPrefix", "enableRBAC", "nodeResourceGroup")
 _FIXED_IN_NETWORK = ("networkPlugin", "podCidr", "serviceCidr", "dnsServiceIP", "outboundType", "loadBalancerSku")
 _FIXED_IN_POOL = ("vmSize", "maxPods", "vnetSubnetID", "osType", "osDiskSizeGB", "osDiskType", "type")
@@ -50,6 +59,19 @@ def newest(version: str, location: str) -> str:
     )
 
 
+def check_pool(pool: Body) -> None:
+    """A system pool's own limits; how large it gets in a location is a matter of quotas."""
+    count = pool["count"]
+    if not 1 <= count <= LARGEST_POOL:
+        raise ArmError(
+            400,
+            "InvalidParameter",
+            f"agentPoolProfile.count was {count}. It must be greater or equal to minCount:1 and less than or equal "
+            f"to maxCount:{LARGEST_POOL}",
+            target="agentPoolProfile.count",
+        )
+
+
 def check_quota(cloud: Cloud, location: str, pool: Body, before: int) -> None:
     """`before` is how many nodes there are already."""
     size = SIZES.get(pool["vmSize"])
@@ -70,11 +92,14 @@ def check_quota(cloud: Cloud, location: str, pool: Body, before: int) -> None:
         raise ArmError(
             400,
             "ErrCode_InsufficientVCPUQuota",
-            f"Insufficient regional vcpu quota left for location {location}. {said}.",
+            f"Insufficient regional vcpu quota left for location {location}. {said}. {_MORE}",
         )
     if requested > 0 and requested > family:
         said = f"requested {requested}, remaining {family} for family {size.family} for region {location}"
-        raise ArmError(400, "ErrCode_InsufficientVCPUQuota", f"Insufficient vcpu quota {said}.")
+        raise ArmError(400, "ErrCode_InsufficientVCPUQuota", f"Insufficient vcpu quota {said}. {_MORE}")
+    if pool["count"] > NODES:
+        said = f"{NOT_SUPPORTED}: a cluster has addresses for {NODES} nodes"
+        raise invalid("properties.agentPoolProfiles.count", said)
 
 
 def check_count(cloud: Cloud, location: str, there: int) -> None:

@@ -11,7 +11,15 @@ import uuid
 from ..node_pool import NodePool
 from .cloud import Body, Cloud, Group, Resource
 from .cluster_fields import ADDONS, CLUSTER
-from .cluster_rules import check_change, check_count, check_network, check_permission, check_quota, newest
+from .cluster_rules import (
+    check_change,
+    check_count,
+    check_network,
+    check_permission,
+    check_pool,
+    check_quota,
+    newest,
+)
 from .errors import ArmError, invalid
 from .identities import TYPE as IDENTITY
 from .identities import new_identity
@@ -94,6 +102,7 @@ class Clusters(Kind):
         pool = {**_POOL, "orchestratorVersion": made["kubernetesVersion"], **before, **pools[0]}
         made["agentPoolProfiles"] = [pool]
         newest(pool["orchestratorVersion"], location)
+        check_pool(pool)
         if old is not None:
             check_change(old, new)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .cloud import Body, Cloud, Group, Resource
 from .errors import ArmError, resource_not_found
@@ -20,6 +20,9 @@ _BODY = Fields(
 )
 _CHANGE = Fields({"tags": TAGS, "name": Text(), "properties": Fields({"provisioningState": READ_ONLY})})
 _TERM = re.compile(r"(resourceType|tagName|tagValue|name) eq '([^']*)'")
+
+
+_EXPANDED: dict[str, Callable[[Resource], str]] = {"createdTime": lambda resource: resource.created.isoformat()}
 
 
 class Groups:
@@ -146,13 +149,13 @@ class Groups:
         return self._listed(call, self._cloud.resources.values())
 
     def _listed(self, call: Call, resources: Iterable[Resource]) -> Answer:
-        terms = _terms(call)
+        terms, expanded = _terms(call), _expanded(call)
         found = []
         for each in resources:
             if terms.get("resourceType", each.type).lower() != each.type.lower():
                 continue
             if terms.get("name", each.name).lower() == each.name.lower() and _tagged(each.body.get("tags"), terms):
-                found.append(_brief(each))
+                found.append(_brief(each) | {name: tell(each) for name, tell in expanded.items()})
         return Answer(200, {"value": found})
 
     async def other(self, call: Call) -> Answer:
@@ -209,6 +212,14 @@ def _terms(call: Call) -> dict[str, str]:
     if "$top" in call.query or "$skiptoken" in call.query:
         raise ArmError(400, "InvalidQueryParameter", "$top is not supported by the sandbox: answers have one page.")
     return terms
+
+
+def _expanded(call: Call) -> dict[str, Callable[[Resource], str]]:
+    """What `$expand` asks for besides. Raises ArmError for what is not served."""
+    wanted = [each for each in call.query.get("$expand", "").split(",") if each]
+    if unknown := [each for each in wanted if each not in _EXPANDED]:
+        raise ArmError(400, "InvalidExpandInQueryString", f"$expand={unknown[0]} is not supported by the sandbox.")
+    return {each: _EXPANDED[each] for each in wanted}
 
 
 def _tagged(tags: Mapping[str, str] | None, terms: Mapping[str, str]) -> bool:

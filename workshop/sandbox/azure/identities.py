@@ -16,6 +16,7 @@ class Identities(Kind):
     type = TYPE
     names = r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}"
     naming = "3 to 128 letters, digits, '_' and '-', beginning with a letter or digit"
+    has_system_data = True
     fields = Fields(
         {
             **TRACKED,

@@ -35,16 +35,26 @@ def _sizes(family: str, family_name: str, pattern: str, memory_per_core: int, *c
     return {pattern.format(count): Size(family, family_name, count, count * memory_per_core) for count in cores}
 
 
+_CORES = (2, 4, 8, 16, 32, 48, 64)
 SIZES: Mapping[str, Size] = {
     **{
         f"Standard_DS{number}_v2": Size("standardDSv2Family", "Standard DSv2 Family vCPUs", cores, cores * 7 // 2)
         for number, cores in ((2, 2), (3, 4), (4, 8), (5, 16))
     },
-    **_sizes("standardDSv3Family", "Standard DSv3 Family vCPUs", "Standard_D{}s_v3", 4, 2, 4, 8),
-    **_sizes("standardDSv5Family", "Standard DSv5 Family vCPUs", "Standard_D{}s_v5", 4, 2, 4, 8),
-    **_sizes("standardDASv5Family", "Standard DASv5 Family vCPUs", "Standard_D{}as_v5", 4, 2, 4, 8),
-    **_sizes("standardBsv2Family", "Standard Bsv2 Family vCPUs", "Standard_B{}s_v2", 4, 2, 4, 8),
+    **_sizes("standardDSv3Family", "Standard DSv3 Family vCPUs", "Standard_D{}s_v3", 4, *_CORES),
+    **_sizes("standardDSv4Family", "Standard DSv4 Family vCPUs", "Standard_D{}s_v4", 4, *_CORES),
+    **_sizes("standardDSv5Family", "Standard DSv5 Family vCPUs", "Standard_D{}s_v5", 4, *_CORES, 96),
+    **_sizes("standardDDSv5Family", "Standard DDSv5 Family vCPUs", "Standard_D{}ds_v5", 4, *_CORES, 96),
+    **_sizes("standardDASv4Family", "Standard DASv4 Family vCPUs", "Standard_D{}as_v4", 4, *_CORES, 96),
+    **_sizes("standardDASv5Family", "Standard DASv5 Family vCPUs", "Standard_D{}as_v5", 4, *_CORES, 96),
+    **_sizes("standardDADSv5Family", "Standard DADSv5 Family vCPUs", "Standard_D{}ads_v5", 4, *_CORES, 96),
+    **_sizes("standardESv3Family", "Standard ESv3 Family vCPUs", "Standard_E{}s_v3", 8, *_CORES),
+    **_sizes("standardESv5Family", "Standard ESv5 Family vCPUs", "Standard_E{}s_v5", 8, *_CORES),
+    **_sizes("standardFSv2Family", "Standard FSv2 Family vCPUs", "Standard_F{}s_v2", 2, *_CORES, 72),
+    **_sizes("standardBsv2Family", "Standard Bsv2 Family vCPUs", "Standard_B{}s_v2", 4, 2, 4, 8, 16, 32),
 }
+"""Of the general ones that AKS takes for a system pool. Azure has hundreds; another one is refused as Azure refuses
+what it does not offer to a subscription, with the names of these."""
 
 ROLES: Mapping[str, str] = {
     "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",

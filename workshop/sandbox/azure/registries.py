@@ -52,6 +52,7 @@ class Registries(Kind):
     lasts = "registries"
     busy_code = "RegistryOperationInProgress"
     location_only = True
+    has_system_data = True
     fields = Fields(
         {
             **TRACKED,

@@ -33,6 +33,8 @@ class Kind(ABC):
     updating: ClassVar[str] = "Updating"
     busy_code: ClassVar[str] = "AnotherOperationInProgress"
     etag_field: ClassVar[str] = "etag"
+    has_system_data: ClassVar[bool] = False
+    """Whether it tells who made it, and when. Not all kinds do: managed clusters, for one, answer null."""
     location_only: ClassVar[bool] = False
     """Deletion is followed by `Location`, not by `Azure-AsyncOperation`."""
 
@@ -68,7 +70,10 @@ class Kind(ABC):
 
     def shown(self, resource: Resource) -> Body:
         """As a GET has it."""
-        head = {"id": resource.id, "name": resource.name, "type": resource.type}
+        head: Body = {"id": resource.id, "name": resource.name, "type": resource.type}
+        if self.has_system_data:
+            when = resource.created.isoformat()
+            head["systemData"] = {"createdBy": "sandbox", "createdByType": "User", "createdAt": when}
         return {**head, self.etag_field: f'W/"{resource.revision}"', **resource.body}
 
 

@@ -23,6 +23,7 @@ from .errors import ArmError
 from .groups import Groups
 from .identities import Identities
 from .networks import Networks, Subnets
+from .permissions import Permissions
 from .quotas import Quotas
 from .registries import Registries, RegistryApi
 from .resources import ResourceApi
@@ -47,10 +48,11 @@ class ArmServer:
             registries.type.lower(): RegistryApi(registries, cloud),
             clusters.type.lower(): ClusterApi(clusters, cloud),
         }
-        groups = Groups(cloud, apis)
+        groups, self._permissions = Groups(cloud, apis), Permissions(cloud)
         for api in apis.values():
             api.routes(self._router)
-        for part in (Subscriptions(cloud), Quotas(cloud), Subnets(network_api, networks, cloud), Roles(cloud)):
+        subnets = Subnets(network_api, networks, cloud)
+        for part in (Subscriptions(cloud), Quotas(cloud), subnets, Roles(cloud), self._permissions):
             part.routes(self._router)
         groups.routes(self._router)
         self._control = Control(cloud, groups.place_foreign)
@@ -118,6 +120,7 @@ class ArmServer:
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
         self._check_subscription(path)
+        self._permissions.check(request.method, path)
         handler, names = self._router.find(request.method, path)
         body = await _body(request)
         return await handler(Call(request.method, path, names, request.query, request.headers, body))

@@ -23,8 +23,10 @@ DURATIONS: Mapping[str, float] = {
 }
 """Seconds a creation or change takes; a deletion takes half of them."""
 
-QUOTAS: Mapping[str, int] = {"cores": 40, "family": 20, "managedClusters": 10}
-"""vCPUs of a location, of one family of machines there, and managed clusters there."""
+QUOTAS: Mapping[str, int] = {"cores": 20, "family": 20, "managedClusters": 10}
+"""vCPUs of a location, of one family of machines there, and managed clusters there: what a new pay-as-you-go
+subscription has. The vCPUs are those of "Azure subscription and service limits" (MicrosoftDocs/azure-docs,
+includes/azure-virtual-machines-limits-azure-resource-manager.md: 20 cores per region, 20 per series and region)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Settings:
     """How long after a new identity its principal is unknown to role assignments."""
     operation_seconds: float = 3600.0
     """How long after its end an operation can still be asked for."""
+    state: str = "Enabled"
+    """Of the subscription: one that is Disabled can only be read."""
+    actions: tuple[str, ...] = ("*",)
+    """What the token allows, and in `not_actions` what of that it does not, as roles name it."""
+    not_actions: tuple[str, ...] = ()
     denied_locations: tuple[str, ...] = ()
     taken_names: tuple[str, ...] = ()
     """Registries somebody else has."""
@@ -94,6 +101,10 @@ def _like(default: object, value: object, name: str) -> object:
         if not isinstance(value, Mapping):
             raise ValueError(f"{name}: expected an object")
         return dict(value)
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise ValueError(f"{name}: expected text")
+        return value
     return _number(value, name)
 
 

@@ -92,7 +92,7 @@ class Subscriptions:
             "subscriptionId": self._cloud.subscription,
             "tenantId": self._cloud.tenant,
             "displayName": "Mesh Workshop sandbox",
-            "state": "Enabled",
+            "state": self._cloud.settings.state,
             "authorizationSource": "RoleBased",
         }
 

@@ -1,0 +1,310 @@
+"""What Azure would refuse, found by looking: a location, rights, versions, sizes, quotas, names.
+
+Doctor shows all of it. The check of a step that is to make something refuses with what concerns the step, so that a
+plan says what its run would meet once Azure has made half of what it asks for. Only what is certain is foreseen:
+where Azure does not tell, for it takes a right to ask as well, the answer is left to the request itself. And all of
+it is read: asking whether a registry's name is free would be a POST, which no plan sends.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from workshop.azure import waits
+from workshop.azure.cluster import Cluster
+from workshop.azure.compare import Object
+from workshop.azure.connection import Azure, NotFound, together
+from workshop.azure.facts import find
+from workshop.azure.group import Group
+from workshop.azure.providers import NEEDED, state_of
+from workshop.azure.registry import Registry
+from workshop.azure.resource import Place, Resource
+from workshop.azure.role import Role
+from workshop.azure.wording import RIGHTS
+from workshop.runbook.diagnosis import Finding
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.model import Difference
+
+if TYPE_CHECKING:
+    from workshop.runbook.run import Run
+
+_SUBSCRIPTION_API, _COMPUTE_API, _SKUS_API = "2022-12-01", "2024-07-01", "2021-07-01"
+_PERMISSIONS_API = "2022-04-01"
+
+Judge = Callable[..., Awaitable[Finding]]
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """The source of one finding: it serves all checks until something was applied. None where Azure does not
+    tell."""
+
+    judge: Judge
+    arguments: tuple[Any, ...] = ()
+
+    async def observe(self, run: Run) -> Finding | None:
+        try:
+            with waits.shown_in(run):
+                return await self.judge(run.use(Azure), *self.arguments)
+        except (WorkshopError, NotFound):
+            return None
+
+
+@dataclass(frozen=True)
+class ForeseenMachines:
+    """The same of the vCPUs for the clusters that the run is about, as they are."""
+
+    async def observe(self, run: Run) -> Finding | None:
+        azure = run.use(Azure)
+        there = {place: await find(run, Cluster(azure, place)) for place in azure.clusters_asked}
+
+        async def judge(azure: Azure) -> Finding:
+            return await machines(azure, there)
+
+        return await Foreseen(judge).observe(run)
+
+
+async def refuse(run: Run, resource: Resource, live: Object | None, found: tuple[Difference, ...]) -> str:
+    """Raises WorkshopError when Azure would not make or change the resource as it is `found` to need. What else the
+    run does for it, in words."""
+    looks: list[Any] = [Foreseen(rights, (await _scope(run, resource), writing(resource)))]
+    if isinstance(resource, Group) and live is None:
+        looks.append(Foreseen(location))
+    elif isinstance(resource, Registry) and live is None:
+        looks.append(Foreseen(registry_elsewhere))
+    elif isinstance(resource, Cluster):
+        if live is None:
+            looks.append(Foreseen(room_for_clusters, (len(await _missing(run)),)))
+        if live is None or any(each.path.endswith(("count", "Version")) for each in found):
+            looks += [Foreseen(version), ForeseenMachines()]
+    for finding in await together(*(run.observe(look) for look in looks)):
+        if finding and finding.state == "fail":
+            raise WorkshopError(
+                f"make the {resource.title}",
+                finding.what,
+                cause="Azure would refuse it: nothing of it was asked for",
+                next_command=finding.next_command,
+            )
+    if live is not None or resource.namespace not in NEEDED:
+        return ""
+    registration = await run.observe(Foreseen(provider, (resource.namespace,)))
+    return f"registers {resource.namespace} first" if registration and registration.state != "ok" else ""
+
+
+async def _missing(run: Run) -> list[Place]:
+    azure = run.use(Azure)
+    return [place for place in azure.clusters_asked if await find(run, Cluster(azure, place)) is None]
+
+
+async def _scope(run: Run, resource: Resource) -> str:
+    """The nearest thing there is, whose rights are those on what is to be made in it."""
+    group = Group(resource.azure, resource.place)
+    if isinstance(resource, Role):
+        if await find(run, resource.scope) is not None:
+            return resource.scope.id
+        group = Group(resource.azure, resource.scope.place)
+    if await find(run, group) is not None:
+        return group.id
+    return f"/subscriptions/{resource.azure.subscription}"
+
+
+def writing(resource: Resource) -> str:
+    """ "Microsoft.Network/virtualNetworks/write": what making it is called in roles."""
+    _, found, after = resource.id.rpartition("/providers/")
+    if not found:
+        return "Microsoft.Resources/subscriptions/resourceGroups/write"
+    namespace, *rest = after.split("/")
+    return "/".join((namespace, *rest[::2], "write"))
+
+
+# What there is to be seen, as findings.
+
+
+async def subscription(azure: Azure) -> Finding:
+    """Raises UsageError where this login has none of that id."""
+    found = await azure.get(f"/subscriptions/{azure.subscription}", _SUBSCRIPTION_API) or {}
+    name, state = found.get("displayName", azure.subscription), str(found.get("state", "Enabled"))
+    if state in ("Disabled", "Deleted"):
+        return Finding("subscription", "fail", f"{name} is {state}", "az account list --output table")
+    what = f"{name}, tenant {found.get('tenantId', azure.tenant)}"
+    if state != "Enabled":
+        return Finding("subscription", "warn", f"{what}, is {state}", "az account list --output table")
+    return Finding("subscription", "ok", what)
+
+
+async def location(azure: Azure) -> Finding:
+    found = await tell(azure, f"/subscriptions/{azure.subscription}/locations", _SUBSCRIPTION_API)
+    offered, wanted = [each["name"] for each in found.get("value", [])], azure.settings.location
+    if wanted in offered or not offered:
+        return Finding("location", "ok", wanted)
+    near = difflib.get_close_matches(wanted, offered, n=1)
+    said = f"there is no location {wanted}" + (f"; did you mean {near[0]}?" if near else "")
+    return Finding("location", "fail", f"{said} (azure.location)", "az account list-locations --output table")
+
+
+async def provider(azure: Azure, namespace: str) -> Finding:
+    state = await state_of(azure, namespace)
+    name = f"provider {namespace.partition('.')[2]}"
+    if state == "Registered":
+        return Finding(name, "ok", state)
+    # Not a failure: a run registers it by itself, if the login may.
+    return Finding(
+        name, "warn", f"{state}; the labs register it by themselves", f"az provider register -n {namespace}"
+    )
+
+
+async def rights(azure: Azure, scope: str, *actions: str) -> Finding:
+    """Whether the login has a role that allows these on `scope`, a subscription, group or resource."""
+    path = f"{scope}/providers/Microsoft.Authorization/permissions"
+    found = await tell(azure, path, _PERMISSIONS_API)
+    roles = found.get("value", [])
+    missing = [action for action in actions if not any(_allows(role, action) for role in roles)]
+    where = scope.rpartition("/")[2] if "/resourceGroups/" in scope else "the subscription"
+    if not roles or found.get("nextLink"):
+        return Finding("rights", "warn", f"Azure does not tell what this login may do on {where}")
+    if missing:
+        said = f"this login may not {missing[0]} on {where} ({RIGHTS})"
+        return Finding("rights", "fail", said, f"az role assignment list --scope {scope} --output table")
+    return Finding("rights", "ok", f"this login may make all of it (in {where})")
+
+
+def _allows(role: Mapping[str, Any], action: str) -> bool:
+    """A role's `notActions` take away from its own actions only."""
+
+    def matches(patterns: Any) -> bool:
+        return any(
+            re.fullmatch(re.escape(each).replace(r"\*", ".*"), action, re.IGNORECASE) for each in patterns or ()
+        )
+
+    return matches(role.get("actions")) and not matches(role.get("notActions"))
+
+
+async def version(azure: Azure) -> Finding:
+    settings, name = azure.settings, "Kubernetes version"
+    path = (
+        f"/subscriptions/{azure.subscription}/providers/Microsoft.ContainerService/locations/{settings.location}"
+        "/kubernetesVersions"
+    )
+    offered = {
+        version["version"]: list(version.get("patchVersions") or {})
+        for version in (await tell(azure, path, Cluster.api_version)).get("values", [])
+    }
+    wanted = settings.kubernetes
+    if not offered:
+        return Finding(name, "warn", f"Azure does not tell what {settings.location} offers")
+    if wanted in offered or any(wanted in patches for patches in offered.values()):
+        return Finding(name, "ok", f"{wanted} is offered in {settings.location}")
+    return Finding(
+        name,
+        "fail",
+        f"{wanted} is not offered in {settings.location}; there are {', '.join(sorted(offered))}",
+        f"az aks get-versions --location {settings.location} --output table",
+    )
+
+
+async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Finding:
+    """Whether the location offers the nodes' size, and has vCPUs left for those of `clusters` that are missing."""
+    settings, base = azure.settings, f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
+    usages, sizes = await together(
+        tell(azure, f"{base}/locations/{settings.location}/usages", _COMPUTE_API),
+        _sizes(azure, f"{base}/skus"),
+    )
+    size = sizes.get(settings.nodes.size.lower())
+    if not sizes:
+        return Finding("vCPUs", "warn", f"Azure does not tell what {settings.location} offers")
+    if size is None:
+        return Finding(
+            "vCPUs",
+            "fail",
+            f"{settings.location} offers no machines of size {settings.nodes.size} to this subscription",
+            f"az vm list-skus --location {settings.location} --output table",
+        )
+    wanted = settings.nodes.count * _vcpus(size)
+    missing = sum(max(wanted - _cores_of(cluster or {}, sizes), 0) for cluster in clusters.values())
+    quotas = {usage["name"]["value"].lower(): usage for usage in usages.get("value", [])}
+    said = []
+    for key in ("cores", str(size.get("family", "")).lower()):
+        usage = quotas.get(key)
+        if usage is None:
+            continue
+        figures = f"{usage['name']['localizedValue']}: {usage['currentValue']} of {usage['limit']} used"
+        if missing > usage["limit"] - usage["currentValue"]:
+            times = f"{len(clusters)} x " if len(clusters) > 1 else ""
+            return Finding(
+                "vCPUs",
+                "fail",
+                f"{figures}, {missing} more needed ({times}{settings.nodes.count} x {settings.nodes.size})",
+                "set azure.nodes to fewer or smaller ones, or azure.location",
+            )
+        said.append(figures)
+    return Finding("vCPUs", "ok", f"{'; '.join(said)}; {missing} more needed")
+
+
+async def room_for_clusters(azure: Azure, missing: int) -> Finding:
+    location = azure.settings.location
+    path = f"/subscriptions/{azure.subscription}/providers/Microsoft.ContainerService/locations/{location}/usages"
+    usages = await tell(azure, path, Cluster.api_version)
+    for usage in usages.get("value", []):
+        if usage["name"]["value"].lower() != "managedclusters":
+            continue
+        figures = f"{usage['currentValue']} of {usage['limit']} used in {location}, {missing} more needed"
+        if missing > usage["limit"] - usage["currentValue"]:
+            return Finding(
+                "clusters", "fail", figures, "set azure.location to another region, or ask for more quota"
+            )
+        return Finding("clusters", "ok", figures)
+    return Finding("clusters", "ok", f"{location} tells no limit; {missing} more needed")
+
+
+async def registry_elsewhere(azure: Azure) -> Finding:
+    """Whether somebody has a registry of that name, as far as reading tells: another group of this subscription, or
+    a host of its name."""
+    registry = Registry(azure)
+    path = f"/subscriptions/{azure.subscription}/providers/Microsoft.ContainerRegistry/registries"
+    found = await tell(azure, path, Registry.api_version)
+    for each in found.get("value", []):
+        if each["name"].lower() == registry.name.lower() and each["id"].lower() != registry.id.lower():
+            group = each["id"].split("/")[4]
+            return _taken(f"the name {registry.name} is that of a registry in the group {group}")
+    host = f"{registry.name.lower()}.azurecr.io"
+    if azure.is_host:
+        known = await waits.in_thread(partial(azure.is_host, host))
+        if known:
+            return _taken(f"the name {registry.name} is taken: there is a host {host}")
+    return Finding("registry", "ok", f"no registry {registry.name} is known")
+
+
+def _taken(said: str) -> Finding:
+    return Finding("registry", "fail", said, "set azure.registry to another name")
+
+
+async def _sizes(azure: Azure, path: str) -> dict[str, Object]:
+    """The sizes of machines that the region offers without a restriction, by name in lower case."""
+    location = azure.settings.location
+    found = await tell(azure, path, _SKUS_API, {"$filter": f"location eq '{location}'"})
+    return {
+        sku["name"].lower(): sku
+        for sku in found.get("value", [])
+        if sku.get("resourceType") == "virtualMachines"
+        and not any(each.get("type") == "Location" for each in sku.get("restrictions") or ())
+    }
+
+
+def _vcpus(size: Object) -> int:
+    return next((int(each["value"]) for each in size.get("capabilities", []) if each["name"] == "vCPUs"), 0)
+
+
+def _cores_of(cluster: Object, sizes: dict[str, Object]) -> int:
+    pools = (cluster.get("properties") or {}).get("agentPoolProfiles") or ()
+    return sum(pool.get("count", 0) * _vcpus(sizes.get(pool.get("vmSize", "").lower(), {})) for pool in pools)
+
+
+async def tell(azure: Azure, path: str, api_version: str, query: dict[str, str] | None = None) -> Object:
+    """A list that belongs to no resource; empty where Azure has none."""
+    found = await azure.get(path, api_version, query)
+    return found or {}
