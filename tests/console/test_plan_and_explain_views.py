@@ -96,13 +96,6 @@ def test_values_are_written_as_yaml_is() -> None:
     assert '{to: {host: a}, names: [a, ""], on: true} → absent' in shown
 
 
-def test_long_values_are_shortened() -> None:
-    long = {"key": "x" * 300}
-    shown = planned(step(1, "Put", Difference("ConfigMap a/b", "data", long, ABSENT)))
-    assert all(cell_len(line) <= 80 for line in shown.splitlines())
-    assert "…" in shown
-
-
 TEXT = """
 A canary release gives a new version a share of the real traffic and grows it step by
 step, independent of how many pods each version has.

@@ -44,6 +44,12 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert all(line.rstrip() for line in lines if "changed" in line)
 
 
+def test_a_step_s_time_is_not_an_eye_s_journey_away() -> None:
+    (line,) = [line for line in bare(live(whole_run(), 160)).splitlines() if "Name the versions" in line]
+    assert line.rstrip().endswith(" 0.0 s")
+    assert cell_len(line.rstrip()) == 110
+
+
 def test_a_log_has_no_control_characters_and_no_blanks_at_the_end_of_lines() -> None:
     log = plain(whole_run(), echo=True)
     assert not [sign for sign in log if unicodedata.category(sign) == "Cc" and sign != "\n"]
