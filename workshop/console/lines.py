@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, split_text
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.segment import Segment
@@ -21,6 +21,7 @@ from workshop.console.bars import verdict_lines
 from workshop.console.commands import unbroken
 from workshop.console.contrast import contrast, shortened
 from workshop.console.errors import error_lines
+from workshop.console.told import Told
 from workshop.console.words import Glyphs
 from workshop.runbook import events
 from workshop.runbook.model import Difference, Outcome
@@ -38,9 +39,6 @@ _TIME = 10
 """Columns of a step's time, and the gap before it."""
 
 _MOST_DIFFERENCES = 4
-
-_HANGING = 4
-"""Columns further in that a line goes on which is too long."""
 
 _VALUES = 8
 """Columns left of values that have lines of their own."""
@@ -138,7 +136,7 @@ class Lines:
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:
                 blocks.append(Text(f"    and {words.count(len(edited) - _MOST_DIFFERENCES, 'field')} more", "dim"))
-        blocks += [_AsTold(text) for text in told]
+        blocks += [Told(text) for text in told]
         if event.verdict:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:
@@ -221,22 +219,6 @@ class Lines:
     def _counts(self, counts: dict[Outcome, int]) -> Text:
         parts = [Text(f"{counts[kind]} {kind}", words.STYLES[kind]) for kind in words.ORDER if counts.get(kind)]
         return Text(f" {self.glyphs.dot} ").join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class _AsTold:
-    """Text with its line breaks and columns. What is too long for the output goes on below, further in, so that a
-    table's first columns still stand below each other."""
-
-    text: str
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in self.text.splitlines():
-            first, rest = split_text(line, options.max_width)
-            yield Text(first, no_wrap=True)
-            while rest:
-                more, rest = split_text(rest, options.max_width - _HANGING)
-                yield Text(" " * _HANGING + more, "dim", no_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
