@@ -149,6 +149,16 @@ def test_a_table_is_fitted_to_a_terminal_and_not_to_a_log() -> None:
     assert max(cell_len(line) for line in shown) <= 80
 
 
+def test_between_two_tables_is_a_line() -> None:
+    tables = "NAME   AGE\na      1s", "NAME   TYPE\nb      c"
+    told = [Told("a", text, step=1) for text in (*tables, "GATEWAY_URL is http://127.0.0.1")]
+    log = plain([LabStarted("a", "A", 1), *told, finished("a", 1, "Put", "changed")])
+    assert log.endswith(
+        "\n      NAME   AGE\n      a      1s\n\n      NAME   TYPE\n      b      c\n"
+        "      GATEWAY_URL is http://127.0.0.1\n"
+    )
+
+
 def test_what_each_step_of_a_lab_tells_is_told_once() -> None:
     def step(number: int) -> list[Event]:
         return [Told("a", "GATEWAY_URL is http://127.0.0.1", step=number), finished("a", number, "Put", "changed")]

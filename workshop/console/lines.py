@@ -21,7 +21,7 @@ from workshop.console.bars import verdict_lines
 from workshop.console.commands import unbroken
 from workshop.console.contrast import contrast, shortened
 from workshop.console.errors import error_lines
-from workshop.console.told import Told
+from workshop.console.told import told_blocks
 from workshop.console.words import Glyphs
 from workshop.runbook import events
 from workshop.runbook.model import Difference, Outcome
@@ -136,7 +136,7 @@ class Lines:
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:
                 blocks.append(Text(f"    and {words.count(len(edited) - _MOST_DIFFERENCES, 'field')} more", "dim"))
-        blocks += [Told(text) for text in told]
+        blocks += told_blocks(told)
         if event.verdict:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 HANGING = 4
@@ -45,8 +45,18 @@ _AFTER_COMMA = re.compile(r"[^,]+,*|,+")
 _AFTER_COMMA_OR_BLANK = re.compile(r"[^, ]+,* *|,+ *")
 
 
+def told_blocks(texts: Sequence[str]) -> Iterator[RenderableType]:
+    """With a line between two tables."""
+    before = ""
+    for text in texts:
+        if "\n" in before and "\n" in text:
+            yield Text()
+        yield _Told(text)
+        before = text
+
+
 @dataclass(frozen=True, slots=True)
-class Told:
+class _Told:
     text: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
