@@ -24,7 +24,7 @@ def test_in_ascii_a_bar_has_whole_cells() -> None:
     assert bar(0.01, 8, ASCII) == "#"
 
 
-@pytest.mark.parametrize("width", [74, 94, 114])
+@pytest.mark.parametrize("width", [74, 94, 114, 154, 194])
 def test_measured_expected_and_accepted_stand_beside_each_other(width: int) -> None:
     lines = bare(rendered([measurement_lines(measured(0.5, 0.2, 0.3), width, UNICODE)], width)).splitlines()
     assert lines[0].split("  ")[0] == "Stars on the product page"
@@ -33,6 +33,14 @@ def test_measured_expected_and_accepted_stand_beside_each_other(width: int) -> N
     assert all(cell_len(line) <= width for line in lines)
     measured_bar, expected_bar = (part.count("█") for part in lines[2].split("%")[:2])
     assert measured_bar > expected_bar > 0
+
+
+def test_bars_are_longer_where_there_is_room() -> None:
+    def cells(width: int) -> int:
+        lines = bare(rendered([measurement_lines(measured(1.0, 0, 0), width, UNICODE)], width)).splitlines()
+        return lines[2].partition("%")[0].count("█")
+
+    assert [cells(width) for width in (74, 114, 154, 300)] == [13, 33, 48, 48]
 
 
 def test_what_is_outside_the_accepted_range_is_marked() -> None:

@@ -76,6 +76,19 @@ def test_it_fits_below_the_bars_of_a_measurement(width: int) -> None:
     assert max(cell_len(line) for line in lines) <= width
 
 
+@pytest.mark.parametrize("width", [154, 194])
+@pytest.mark.parametrize("expected", [None, 1.0])
+def test_where_there_is_room_it_stands_beside_the_bars(width: int, expected: float | None) -> None:
+    bar = Bar("200", 1.0, expected, None if expected is None else (0.9, 1.0))
+    measurement = Measurement("Answers", (bar,), 100, 9.3, latencies=SLOW)
+    lines = bare(rendered([measurement_lines(measurement, width, UNICODE)], width)).splitlines()
+    assert len(lines) == 4
+    assert max(cell_len(line) for line in lines) <= width
+    columns, axis = (next(line for line in lines if sign in line) for sign in ("100.0 %", "─"))
+    assert axis.index("─") > columns.index("100.0 %")
+    assert lines[-1].split() == ["1ms", *["2", "5", "10", "20", "50", "100", "200", "500", "1s", "2", "5", "10s"]]
+
+
 def test_in_ascii_it_is_ascii() -> None:
     lines = drawn(FAST, glyphs=ASCII)
     assert not [sign for line in lines for sign in line if ord(sign) > 126]

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from workshop.console.histogram import histogram_lines
+from workshop.console.histogram import NARROWEST, columns, histogram_lines
 from workshop.console.words import Glyphs, count, duration, latency, percent
 from workshop.runbook.model import Bar, Measurement, Verdict
 
@@ -22,6 +22,12 @@ _VERDICTS = {
 }
 
 _LABEL, _NUMBER, _RANGE, _GAP = 20, 7, 14, 1
+
+_SHORTEST, _LONGEST = 8, 48
+"""Columns of a bar."""
+
+_BARS, _BETWEEN = 90, 4
+"""Columns of bars that leave room for a histogram beside them, and of the gap between both."""
 
 
 def bar(share: float, cells: int, glyphs: Glyphs) -> str:
@@ -44,11 +50,32 @@ def verdict_lines(verdict: Verdict, width: int, glyphs: Glyphs) -> RenderableTyp
 
 
 def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> RenderableType:
+    """Bars, and a histogram of the answers' times below them or, where the width is enough, beside them."""
+    facts = _facts(measurement, glyphs)
+    fits = cell_len(measurement.title) + 2 + facts.cell_len <= width
+    title = Text.assemble((measurement.title, "bold"), "  " if fits else "\n  ", facts)
+    if not (times := measurement.latencies):
+        return Group(title, _indented(_bars(measurement, width - 2, glyphs)))
+    room = width - 2 - _BARS - _BETWEEN
+    if room < NARROWEST:
+        below = histogram_lines(times, width - 2, glyphs)
+        return Group(title, _indented(_bars(measurement, width - 2, glyphs)), _indented(below))
+    beside = Table.grid(padding=(0, _BETWEEN, 0, 0))
+    bars = _bars(measurement, width - 2 - columns(room) - _BETWEEN, glyphs)
+    beside.add_row(bars, histogram_lines(times, room, glyphs))
+    return Group(title, _indented(beside))
+
+
+def _indented(block: RenderableType) -> RenderableType:
+    return Padding(block, (0, 0, 0, 2))
+
+
+def _bars(measurement: Measurement, width: int, glyphs: Glyphs) -> Table:
     label = min(max((len(item.label) for item in measurement.bars), default=0), _LABEL)
     compared = any(item.expected is not None for item in measurement.bars)
-    columns = 2 if compared else 1
-    fixed = label + (_NUMBER + 2 * _GAP) * columns + (_RANGE + 1 + 2 * _GAP if compared else 0) + 2
-    cells = max(8, min(28, (width - fixed) // columns))
+    kinds = 2 if compared else 1
+    fixed = label + (_NUMBER + 2 * _GAP) * kinds + (_RANGE + 1 + 2 * _GAP if compared else 0)
+    cells = max(_SHORTEST, min(_LONGEST, (width - fixed) // kinds))
     table = Table.grid(padding=(0, _GAP))
     table.add_column(width=label, overflow="fold")
     table.add_column(width=cells)
@@ -62,13 +89,7 @@ def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> R
         table.add_row(*(Text(head, "dim") for head in heads))
     for item in measurement.bars:
         table.add_row(*_row(item, cells, compared, glyphs))
-    facts = _facts(measurement, glyphs)
-    fits = cell_len(measurement.title) + 2 + facts.cell_len <= width
-    title = Text.assemble((measurement.title, "bold"), "  " if fits else "\n  ", facts)
-    parts: list[RenderableType] = [title, Padding(table, (0, 0, 0, 2))]
-    if measurement.latencies:
-        parts.append(Padding(histogram_lines(measurement.latencies, width - 2, glyphs), (0, 0, 0, 2)))
-    return Group(*parts)
+    return table
 
 
 def _facts(measurement: Measurement, glyphs: Glyphs) -> Text:
