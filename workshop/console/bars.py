@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -42,28 +44,51 @@ def bar(share: float, cells: int, glyphs: Glyphs) -> str:
 
 def verdict_lines(verdict: Verdict, width: int, glyphs: Glyphs) -> RenderableType:
     """All of what a probe measured, and what follows from it."""
-    parts: list[RenderableType] = [measurement_lines(item, width, glyphs) for item in verdict.measurements]
+    parts = list(_side_by_side(verdict.measurements, width, glyphs))
     name, style = _VERDICTS[verdict.kind]
     sign = Text(f"{getattr(glyphs, name)} ", style)
     parts.append(Text.assemble(sign, (verdict.reason, style if verdict.kind != "pass" else "")))
     return Group(*parts)
 
 
+def _side_by_side(measurements: Sequence[Measurement], width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+    """Below each other. Two that are histograms alone stand beside each other where the width is enough, to be
+    compared."""
+    half, left = (width - _BETWEEN) // 2, list(measurements)
+    while left:
+        two = left[:2]
+        if len(two) == 2 and half - 2 >= NARROWEST and all(item.latencies and not item.bars for item in two):
+            beside = Table.grid(padding=(0, _BETWEEN, 0, 0))
+            beside.add_column(width=half, vertical="bottom")
+            beside.add_column(width=half, vertical="bottom")
+            beside.add_row(*(_title(item, half, glyphs) for item in two))
+            histograms = [histogram_lines(item.latencies, half - 2, glyphs) for item in two if item.latencies]
+            beside.add_row(*map(_indented, histograms))
+            yield beside
+            del left[:2]
+        else:
+            yield measurement_lines(left.pop(0), width, glyphs)
+
+
 def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> RenderableType:
     """Bars, and a histogram of the answers' times below them or, where the width is enough, beside them."""
-    facts = _facts(measurement, glyphs)
-    fits = cell_len(measurement.title) + 2 + facts.cell_len <= width
-    title = Text.assemble((measurement.title, "bold"), "  " if fits else "\n  ", facts)
+    title = _title(measurement, width, glyphs)
     if not (times := measurement.latencies):
         return Group(title, _indented(_bars(measurement, width - 2, glyphs)))
     room = width - 2 - _BARS - _BETWEEN
-    if room < NARROWEST:
+    if room < NARROWEST or not measurement.bars:
         below = histogram_lines(times, width - 2, glyphs)
         return Group(title, _indented(_bars(measurement, width - 2, glyphs)), _indented(below))
     beside = Table.grid(padding=(0, _BETWEEN, 0, 0))
     bars = _bars(measurement, width - 2 - columns(room) - _BETWEEN, glyphs)
     beside.add_row(bars, histogram_lines(times, room, glyphs))
     return Group(title, _indented(beside))
+
+
+def _title(measurement: Measurement, width: int, glyphs: Glyphs) -> Text:
+    facts = _facts(measurement, glyphs)
+    fits = cell_len(measurement.title) + 2 + facts.cell_len <= width
+    return Text.assemble((measurement.title, "bold"), "  " if fits else "\n  ", facts)
 
 
 def _indented(block: RenderableType) -> RenderableType:
