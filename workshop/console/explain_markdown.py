@@ -22,7 +22,9 @@ _OPENS = re.compile(r"[-+*=_]+$|[>|]|#{1,6}$|~~~|\d{1,9}(?=[.)]$)")
 
 def markdown(labs: Sequence[LabExplanation], first: Sequence[str] = ()) -> str:
     """`first` are the commands that make any shell fit for those of the labs."""
-    blocks = ["# The labs by hand"]
+    names = [explained.lab.name for explained in labs]
+    groups = dict.fromkeys(name.partition(".")[0] for name in names)
+    blocks = [f"# By hand: {_escaped(', '.join(names if len(names) == 1 else groups))}"]
     if first:
         blocks += [_text(FIRST), _fenced("sh", Commands().typed(first))]
     for explained in labs:

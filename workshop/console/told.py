@@ -51,12 +51,12 @@ def told_blocks(texts: Sequence[str]) -> Iterator[RenderableType]:
     for text in texts:
         if "\n" in before and "\n" in text:
             yield Text()
-        yield _Told(text)
+        yield AsTold(text)
         before = text
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class AsTold:
     text: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
