@@ -76,6 +76,12 @@ def test_a_verdict_says_its_reason_and_errors_are_counted() -> None:
     assert "? too few to tell" in bare(rendered([verdict_lines(few, 74, UNICODE)]))
 
 
+def test_a_long_reason_goes_on_beside_its_sign() -> None:
+    lines = bare(rendered([verdict_lines(Verdict("pass", "word " * 30), 74, UNICODE)])).splitlines()
+    assert len(lines) > 1
+    assert [line[:7] for line in lines] == ["✓ word ", *["  word "] * (len(lines) - 1)]
+
+
 def test_the_failed_share_is_always_told() -> None:
     none = Measurement("Status", (Bar("200", 1.0),), 12, 0.2)
     some = Measurement("Status", (Bar("200", 1.0),), 12, 0.2, errors=4)

@@ -46,9 +46,9 @@ def verdict_lines(verdict: Verdict, width: int, glyphs: Glyphs) -> RenderableTyp
     """All of what a probe measured, and what follows from it."""
     parts = list(_side_by_side(verdict.measurements, width, glyphs))
     name, style = _VERDICTS[verdict.kind]
-    sign = Text(f"{getattr(glyphs, name)} ", style)
-    parts.append(Text.assemble(sign, (verdict.reason, style if verdict.kind != "pass" else "")))
-    return Group(*parts)
+    said = Table.grid(padding=(0, 1, 0, 0))
+    said.add_row(Text(getattr(glyphs, name), style), Text(verdict.reason, style if verdict.kind != "pass" else ""))
+    return Group(*parts, said)
 
 
 def _side_by_side(measurements: Sequence[Measurement], width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
