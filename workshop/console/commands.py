@@ -18,6 +18,7 @@ from rich.text import Text
 PAGE = 80
 """Columns of running text, and of a command."""
 
+_HERE = re.compile(r"<<'?\w+'?\n")
 _SETS = re.compile(r"(\w+)=")
 _WORD = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+")
 """A word may have quoted blanks, at which nothing can be broken."""
@@ -53,11 +54,10 @@ def unbroken(*parts: str | Text | tuple[str, str]) -> RenderableType:
 def _shown(command: str) -> RenderableType:
     if command.startswith("# "):
         return unbroken((command, "dim"))
-    if "<<" not in command:
+    if not (here := _HERE.search(command)):
         return unbroken((command, "blue"))
-    line, _, document = command.partition("\n")
-    yaml, _, word = document.rpartition("\n")
-    return unbroken((f"{line}\n", "blue"), highlighted(yaml), (f"\n{word}", "blue"))
+    yaml, newline, word = command[here.end() :].rpartition("\n")
+    return unbroken((command[: here.end()], "blue"), highlighted(yaml), (f"{newline}{word}", "blue"))
 
 
 def highlighted(yaml: str) -> Text:
