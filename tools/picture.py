@@ -1,7 +1,14 @@
 """Draw what a workshop command shows as an SVG: `python tools/picture.py docs/canary.svg invoke lab.istio.canary`.
 
 The command runs as it always does, and its exit status is kept; the picture is what stays on the screen, under the
-command as its title.
+command as its title. README's pictures are drawn anew when a run looks otherwise, from an empty sandbox:
+
+    invoke sandbox.down
+    invoke lab.istio.gateway
+    python tools/picture.py docs/run.svg invoke lab.istio.canary
+    python tools/picture.py docs/rollback.svg invoke lab.istio.canary --promote erring
+
+The last one ends with 1: a promotion that rolled back has failed.
 """
 
 from __future__ import annotations

@@ -13,5 +13,13 @@ LAB = Lab(
     name="istio.install",
     title="Install Istio with its ingress gateway",
     text=__doc__,
-    parts=(install("Check the cluster and install Istio", proofs=(shows("get all -n istio-system"),)),),
+    parts=(
+        install(
+            "Check the cluster and install Istio",
+            proofs=(
+                shows("get pods -n istio-system"),
+                shows("get services -n istio-system -l istio=ingressgateway"),
+            ),
+        ),
+    ),
 )

@@ -245,8 +245,8 @@ def test_what_an_explanation_says_to_type_is_pasted(elsewhere: Path, tmp_path: P
         check=True,
         timeout=60,
     ).stdout
-    first, _, rest = said.partition("istio.inject ")
-    typed = re.findall(r"(?m)^\$ ((?:.*\\\n)*.*)$", first)
+    first, _, rest = said.partition("## istio.inject")
+    typed = re.findall(r"(?ms)^```sh\n(.*?)^```$", first)
     assert len(typed) == 1
     assert "kubectl label namespace primary bookinfo" in rest
     there = paste(

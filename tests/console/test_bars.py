@@ -24,7 +24,7 @@ def test_in_ascii_a_bar_has_whole_cells() -> None:
     assert bar(0.01, 8, ASCII) == "#"
 
 
-@pytest.mark.parametrize("width", [74, 94, 114])
+@pytest.mark.parametrize("width", [74, 94, 114, 154, 194])
 def test_measured_expected_and_accepted_stand_beside_each_other(width: int) -> None:
     lines = bare(rendered([measurement_lines(measured(0.5, 0.2, 0.3), width, UNICODE)], width)).splitlines()
     assert lines[0].split("  ")[0] == "Stars on the product page"
@@ -33,6 +33,14 @@ def test_measured_expected_and_accepted_stand_beside_each_other(width: int) -> N
     assert all(cell_len(line) <= width for line in lines)
     measured_bar, expected_bar = (part.count("█") for part in lines[2].split("%")[:2])
     assert measured_bar > expected_bar > 0
+
+
+def test_bars_are_longer_where_there_is_room() -> None:
+    def cells(width: int) -> int:
+        lines = bare(rendered([measurement_lines(measured(1.0, 0, 0), width, UNICODE)], width)).splitlines()
+        return lines[2].partition("%")[0].count("█")
+
+    assert [cells(width) for width in (74, 114, 154, 300)] == [13, 33, 48, 48]
 
 
 def test_what_is_outside_the_accepted_range_is_marked() -> None:
@@ -66,6 +74,12 @@ def test_a_verdict_says_its_reason_and_errors_are_counted() -> None:
     few = Verdict("inconclusive", "too few to tell", (measured(0, 0, 0, errors=1),))
     assert "1 failed (0.0 %)\n" in bare(rendered([verdict_lines(few, 74, UNICODE)])).replace(" \n", "\n")
     assert "? too few to tell" in bare(rendered([verdict_lines(few, 74, UNICODE)]))
+
+
+def test_a_long_reason_goes_on_beside_its_sign() -> None:
+    lines = bare(rendered([verdict_lines(Verdict("pass", "word " * 30), 74, UNICODE)])).splitlines()
+    assert len(lines) > 1
+    assert [line[:7] for line in lines] == ["✓ word ", *["  word "] * (len(lines) - 1)]
 
 
 def test_the_failed_share_is_always_told() -> None:

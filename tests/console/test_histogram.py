@@ -9,10 +9,10 @@ import pytest
 from rich.cells import cell_len
 
 from tests.console.rendering import bare, coloured, rendered
-from workshop.console.bars import measurement_lines
+from workshop.console.bars import measurement_lines, verdict_lines
 from workshop.console.histogram import histogram_lines
 from workshop.console.words import ASCII, UNICODE, Glyphs, latency
-from workshop.runbook.model import Bar, Latencies, Measurement
+from workshop.runbook.model import Bar, Latencies, Measurement, Verdict
 
 SLOW = Latencies((0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0), (50, 0, 0, 0, 0, 0, 0, 50), 0.02, 3.1)
 FAST = Latencies((0.01, 0.02, 0.05), (75, 25), 0.012, 0.045)
@@ -74,6 +74,31 @@ def test_it_fits_below_the_bars_of_a_measurement(width: int) -> None:
     assert "100 answers · 9.3 s · P50 20 ms · P99 3.10 s · none failed" in lines[0]
     assert len(lines) == 6
     assert max(cell_len(line) for line in lines) <= width
+
+
+@pytest.mark.parametrize("width", [154, 194])
+@pytest.mark.parametrize("expected", [None, 1.0])
+def test_where_there_is_room_it_stands_beside_the_bars(width: int, expected: float | None) -> None:
+    bar = Bar("200", 1.0, expected, None if expected is None else (0.9, 1.0))
+    measurement = Measurement("Answers", (bar,), 100, 9.3, latencies=SLOW)
+    lines = bare(rendered([measurement_lines(measurement, width, UNICODE)], width)).splitlines()
+    assert len(lines) == 4
+    assert max(cell_len(line) for line in lines) <= width
+    columns, axis = (next(line for line in lines if sign in line) for sign in ("100.0 %", "─"))
+    assert axis.index("─") > columns.index("100.0 %")
+    assert lines[-1].split() == ["1ms", *["2", "5", "10", "20", "50", "100", "200", "500", "1s", "2", "5", "10s"]]
+
+
+@pytest.mark.parametrize(("width", "beside"), [(74, False), (114, False), (154, True), (194, True)])
+def test_histograms_of_two_versions_are_compared_beside_each_other(width: int, beside: bool) -> None:
+    measured = [Measurement(name, (), 100, 9.3, latencies=times) for name, times in (("v1", FAST), ("v3", SLOW))]
+    verdict = Verdict("pass", "as fast as v1", (*measured, Measurement("v4", (), 100, 9.3, latencies=FAST)))
+    lines = bare(rendered([verdict_lines(verdict, width, UNICODE)], width)).splitlines()
+    assert max(cell_len(line) for line in lines) <= width
+    assert [line for line in lines if "v1  100" in line and "v3  100" in line] == lines[:1] * beside
+    assert sum("1ms" in line for line in lines) == (2 if beside else 3)
+    assert [line.count("P99") for line in lines if "─" in line] == ([2, 1] if beside else [1, 1, 1])
+    assert "v4" in lines[5 if beside else 9]
 
 
 def test_in_ascii_it_is_ascii() -> None:

@@ -52,6 +52,18 @@ def test_a_pipe_gets_plain_lines_and_a_terminal_a_live_view(monkeypatch: pytest.
     os.close(leader)
 
 
+def test_a_terminal_s_width_is_used_for_charts_and_values_and_80_columns_at_least(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as terminal:
+        for columns, width in ((160, 160), (60, 80)):
+            monkeypatch.setenv("COLUMNS", str(columns))
+            assert console.open(terminal).lines.width == width
+    os.close(leader)
+
+
 def test_a_pipe_without_unicode_gets_ascii() -> None:
     raw = io.BytesIO()
     stdout = io.TextIOWrapper(raw, encoding="ascii")

@@ -94,7 +94,7 @@ def test_a_check_that_failed_is_worded() -> None:
 def test_dry_shows_the_commands_of_what_would_change_and_only_those() -> None:
     difference = Difference("DestinationRule bookinfo/reviews")
     shown = squeezed(planned(step(1, "Put"), step(2, "Put more", difference), commands=True))
-    assert shown.count("$ kubectl apply -f a.yaml") == 1
+    assert shown.count("kubectl apply -f a.yaml") == 1
     assert not [line for line in shown if "DestinationRule" in line]
 
 
@@ -102,13 +102,6 @@ def test_values_are_written_as_yaml_is() -> None:
     route = {"to": {"host": "a"}, "names": ["a", ""], "on": True}
     shown = planned(step(1, "Put", Difference("VirtualService a/b", "spec.http", ABSENT, route)))
     assert '{to: {host: a}, names: [a, ""], on: true} → absent' in shown
-
-
-def test_long_values_are_shortened() -> None:
-    long = {"key": "x" * 300}
-    shown = planned(step(1, "Put", Difference("ConfigMap a/b", "data", long, ABSENT)))
-    assert all(cell_len(line) <= 80 for line in shown.splitlines())
-    assert "…" in shown
 
 
 TEXT = """
@@ -137,7 +130,7 @@ def test_an_explanation_has_text_steps_commands_and_yaml() -> None:
     assert "needs  istio.gateway" in shown
     start = shown.index(" 1  All requests to v1")
     assert shown[start + 1 : start + 5] == [
-        "$ az thing update",
+        "az thing update",
         "    kind: VirtualService",
         "    spec:",
         "      hosts: [reviews]",
@@ -162,30 +155,35 @@ def test_what_is_shown_can_be_pasted_into_a_shell() -> None:
     for screen in (live_screen(), PlainScreen(io.StringIO(), debug=False, echo=False, glyphs=UNICODE)):
         screen.show_explanation([LabExplanation(lab("a", needs=()), (ROUTE,))])
         assert isinstance(screen.console.file, io.StringIO)
-        file = screen.console.file.getvalue()
-        shown = bare(file)
-        shown = shown[shown.index("$ ") :].replace("\r", "").splitlines()
-        assert shown == [
-            "$ kubectl apply -f - <<'EOF'",
-            *HERE.splitlines()[1:],
-            "$ HOST=$(kubectl get service istio-ingressgateway -n istio-system -o \\",
-            "    jsonpath='{.a b}' -o wide)",
-            "$ curl $HOST",
-        ]
+        shown = bare(screen.console.file.getvalue()).replace("\r", "")
+        assert (
+            "\nkubectl apply -f - <<'EOF'\n"
+            + HERE.partition("\n")[2]
+            + "\nHOST=$(kubectl get service istio-ingressgateway -n istio-system -o \\\n"
+            + "    jsonpath='{.a b}' -o wide)\n"
+            + "curl $HOST\n"
+        ) in shown
+
+
+def test_commands_stand_out_on_a_terminal() -> None:
+    shown = rendered(explanation_lines([LabExplanation(lab("a", needs=()), (ROUTE,))], LINES)).splitlines()
+    commands = ("kubectl apply", "HOST=$(", "    jsonpath=", "curl $HOST", "EOF")
+    found = {word: [line for line in shown if bare(line).startswith(word)] for word in commands}
+    assert all(len(lines) == 1 and coloured(lines[0]) for lines in found.values())
 
 
 def test_a_variable_is_set_once_in_each_lab() -> None:
     steps = (ROUTE, replace(ROUTE, number=2))
     labs = [LabExplanation(lab(name, needs=()), steps) for name in "ab"]
     shown = bare(rendered(explanation_lines(labs, LINES)))
-    assert (shown.count("$ HOST="), shown.count("$ curl")) == (2, 4)
+    assert (shown.count("\nHOST="), shown.count("\ncurl")) == (2, 4)
     other = replace(ROUTE, explanation=Explanation(commands=("HOST=other", READ)))
     shown = bare(rendered(explanation_lines([LabExplanation(lab("a", needs=()), (ROUTE, other))], LINES)))
-    assert shown.count("$ HOST=$(") == 2
+    assert shown.count("\nHOST=$(") == 2
     both = (step(1, "Route", Difference("VirtualService a/b")), step(2, "Route", Difference("VirtualService a/b")))
     shown = planned(*(replace(one, explanation=ROUTE.explanation) for one in both), commands=True)
-    assert (shown.count("$ HOST="), shown.count("$ curl")) == (1, 2)
-    assert "\n$ kubectl apply -f - <<'EOF'\n---\n" in shown
+    assert (shown.count("\nHOST="), shown.count("\ncurl")) == (1, 2)
+    assert "\nkubectl apply -f - <<'EOF'\n---\n" in shown
 
 
 def test_a_screen_shows_plans_explanations_and_errors() -> None:
@@ -195,7 +193,7 @@ def test_a_screen_shows_plans_explanations_and_errors() -> None:
     screen.show_error(WorkshopError("put", "no", next_command="invoke lab.a"))
     shown = bare(written(screen))
     assert "What a run would change" in shown
-    assert "$ put a1 1" in shown
+    assert "\nput a1 1\n" in shown
     assert "invoke lab.a" in shown
 
 

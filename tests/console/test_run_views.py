@@ -44,6 +44,12 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert all(line.rstrip() for line in lines if "changed" in line)
 
 
+def test_a_step_s_time_is_not_an_eye_s_journey_away() -> None:
+    (line,) = [line for line in bare(live(whole_run(), 160)).splitlines() if "Name the versions" in line]
+    assert line.rstrip().endswith(" 0.0 s")
+    assert cell_len(line.rstrip()) == 110
+
+
 def test_a_log_has_no_control_characters_and_no_blanks_at_the_end_of_lines() -> None:
     log = plain(whole_run(), echo=True)
     assert not [sign for sign in log if unicodedata.category(sign) == "Cc" and sign != "\n"]
@@ -130,19 +136,27 @@ def test_what_a_step_told_is_below_it_as_it_was_told() -> None:
     assert "".join(f"      {line}\n" for line in PODS.splitlines()) in log
 
 
-def test_a_table_keeps_its_columns_and_goes_on_further_in_at_a_terminal_s_edge() -> None:
-    table = "\n".join(f"{name:<60}{'x' * 20}END" for name in ("NAME", "istiod", "istio-ingressgateway"))
-    run = [
-        LabStarted("a", "A", 1),
-        Told("a", table, step=1),
-        finished("a", 1, "Put", "changed"),
-        LabFinished("a", 1, True),
+def test_a_table_is_fitted_to_a_terminal_and_not_to_a_log() -> None:
+    lines = [
+        ("NAME", "STATUS", "AGE", "IP", "NODE"),
+        ("istiod-6899bf798-jx7q7", "Running", "5s", "10.1.2.3", "node1"),
     ]
-    assert all(line in plain(run) for line in table.splitlines())
+    table = "\n".join("".join(f"{cell:<25}" for cell in line).rstrip() for line in lines)
+    run = [LabStarted("a", "A", 1), Told("a", table, step=1), finished("a", 1, "Put", "changed")]
+    assert all(f"      {line}\n" in plain(run) for line in table.splitlines())
     shown = bare(live(run, 80)).splitlines()
-    at = shown.index(f"      {'NAME':<60}{'x' * 14}")
-    assert [line.rstrip() for line in shown[at + 1 : at + 6 : 2]] == ["          xxxxxxEND"] * 3
+    assert "      istiod-6899bf798-jx7q7  Running                  5s                       10.1.2.3" not in shown
     assert max(cell_len(line) for line in shown) <= 80
+
+
+def test_between_two_tables_is_a_line() -> None:
+    tables = "NAME   AGE\na      1s", "NAME   TYPE\nb      c"
+    told = [Told("a", text, step=1) for text in (*tables, "GATEWAY_URL is http://127.0.0.1")]
+    log = plain([LabStarted("a", "A", 1), *told, finished("a", 1, "Put", "changed")])
+    assert log.endswith(
+        "\n      NAME   AGE\n      a      1s\n\n      NAME   TYPE\n      b      c\n"
+        "      GATEWAY_URL is http://127.0.0.1\n"
+    )
 
 
 def test_what_each_step_of_a_lab_tells_is_told_once() -> None:

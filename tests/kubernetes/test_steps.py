@@ -193,7 +193,8 @@ async def test_a_command_inside_a_pod_is_the_proof(run: Recorded, namespace: str
         workload="deploy/ratings-v1",
         container="ratings",
     )
-    step = apply("Deploy ratings", "workload.yaml", proofs=(shows(f"get service -n {namespace}"), proof))
+    nothing = shows(f"get services -n {namespace} -l app=nobody")
+    step = apply("Deploy ratings", "workload.yaml", proofs=(shows(f"get service -n {namespace}"), nothing, proof))
     _, verdict = await run.converge(step)
     assert verdict
     assert (verdict.kind, verdict.reason) == ("pass", "deploy/ratings-v1 got: 5")

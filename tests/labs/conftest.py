@@ -91,8 +91,7 @@ class Workshop:
     def to_type(self, *words: str) -> str:
         """What `--explain` says to type, as a script that the first command that fails ends."""
         said = self.converge(*words, "--explain").said
-        steps = re.split(r"(?m)^[ \d]\d  .*\n", said)[1:]
-        return "set -e\n" + re.sub(r"(?m)^\$ ", "", "".join(steps))
+        return "set -e\n" + "".join(re.findall(r"(?ms)^```sh\n(.*?)^```$", said))
 
     def explained(self, *words: str) -> str:
         """That, typed: what it prints."""

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 import pytest
 
+from labs.istio.install import LAB
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes import process
 from workshop.kubernetes.facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.proofs import shows
 from workshop.mesh import leftovers
-from workshop.mesh.install import INTERNAL, _tag, install
+from workshop.mesh.install import INTERNAL, Install, _tag
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.model import ABSENT
 from workshop.sandbox import launcher
 
-STEP = install("Install Istio", proofs=(shows("get all -n istio-system"),))
+(STEP,) = LAB.parts
+assert isinstance(STEP, Install)
 
 
 async def everything(kubectl: Kubectl) -> set[str]:
@@ -44,8 +46,11 @@ async def test_installed_once_and_gone_without_a_trace(kubectl: Kubectl, istioct
     assert verdict
     assert verdict.kind == "pass"
     assert "istioctl 1.31.1-sandbox, control plane 1.31.1" in verdict.reason
-    (table,) = run.told
-    assert "deployment.apps/istio-ingressgateway" in table
+    pods, services = run.told
+    assert re.findall(r"(?m)^(istio\S*?)-\w+-\w+ +1/1 +Running ", pods) == ["istio-ingressgateway", "istiod"]
+    assert (
+        re.findall(r"(?m)^(istio\S+) +LoadBalancer .* (127\.\S+) +15021:", services)[0][0] == "istio-ingressgateway"
+    )
     assert (await run.converge(STEP))[0] == "unchanged"
     assert len(run.commands) == 2
 

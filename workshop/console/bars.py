@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from workshop.console.histogram import histogram_lines
+from workshop.console.histogram import NARROWEST, columns, histogram_lines
 from workshop.console.words import Glyphs, count, duration, latency, percent
 from workshop.runbook.model import Bar, Measurement, Verdict
 
@@ -23,6 +25,12 @@ _VERDICTS = {
 
 _LABEL, _NUMBER, _RANGE, _GAP = 20, 7, 14, 1
 
+_SHORTEST, _LONGEST = 8, 48
+"""Columns of a bar."""
+
+_BARS, _BETWEEN = 90, 4
+"""Columns of bars that leave room for a histogram beside them, and of the gap between both."""
+
 
 def bar(share: float, cells: int, glyphs: Glyphs) -> str:
     """`share` of `cells`, to an eighth of a cell where the output can show it. What is not nothing shows."""
@@ -36,19 +44,63 @@ def bar(share: float, cells: int, glyphs: Glyphs) -> str:
 
 def verdict_lines(verdict: Verdict, width: int, glyphs: Glyphs) -> RenderableType:
     """All of what a probe measured, and what follows from it."""
-    parts: list[RenderableType] = [measurement_lines(item, width, glyphs) for item in verdict.measurements]
+    parts = list(_side_by_side(verdict.measurements, width, glyphs))
     name, style = _VERDICTS[verdict.kind]
-    sign = Text(f"{getattr(glyphs, name)} ", style)
-    parts.append(Text.assemble(sign, (verdict.reason, style if verdict.kind != "pass" else "")))
-    return Group(*parts)
+    said = Table.grid(padding=(0, 1, 0, 0))
+    said.add_row(Text(getattr(glyphs, name), style), Text(verdict.reason, style if verdict.kind != "pass" else ""))
+    return Group(*parts, said)
+
+
+def _side_by_side(measurements: Sequence[Measurement], width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+    """Below each other. Two that are histograms alone stand beside each other where the width is enough, to be
+    compared."""
+    half, left = (width - _BETWEEN) // 2, list(measurements)
+    while left:
+        two = left[:2]
+        if len(two) == 2 and half - 2 >= NARROWEST and all(item.latencies and not item.bars for item in two):
+            beside = Table.grid(padding=(0, _BETWEEN, 0, 0))
+            beside.add_column(width=half, vertical="bottom")
+            beside.add_column(width=half, vertical="bottom")
+            beside.add_row(*(_title(item, half, glyphs) for item in two))
+            histograms = [histogram_lines(item.latencies, half - 2, glyphs) for item in two if item.latencies]
+            beside.add_row(*map(_indented, histograms))
+            yield beside
+            del left[:2]
+        else:
+            yield measurement_lines(left.pop(0), width, glyphs)
 
 
 def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> RenderableType:
+    """Bars, and a histogram of the answers' times below them or, where the width is enough, beside them."""
+    title = _title(measurement, width, glyphs)
+    if not (times := measurement.latencies):
+        return Group(title, _indented(_bars(measurement, width - 2, glyphs)))
+    room = width - 2 - _BARS - _BETWEEN
+    if room < NARROWEST or not measurement.bars:
+        below = histogram_lines(times, width - 2, glyphs)
+        return Group(title, _indented(_bars(measurement, width - 2, glyphs)), _indented(below))
+    beside = Table.grid(padding=(0, _BETWEEN, 0, 0))
+    bars = _bars(measurement, width - 2 - columns(room) - _BETWEEN, glyphs)
+    beside.add_row(bars, histogram_lines(times, room, glyphs))
+    return Group(title, _indented(beside))
+
+
+def _title(measurement: Measurement, width: int, glyphs: Glyphs) -> Text:
+    facts = _facts(measurement, glyphs)
+    fits = cell_len(measurement.title) + 2 + facts.cell_len <= width
+    return Text.assemble((measurement.title, "bold"), "  " if fits else "\n  ", facts)
+
+
+def _indented(block: RenderableType) -> RenderableType:
+    return Padding(block, (0, 0, 0, 2))
+
+
+def _bars(measurement: Measurement, width: int, glyphs: Glyphs) -> Table:
     label = min(max((len(item.label) for item in measurement.bars), default=0), _LABEL)
     compared = any(item.expected is not None for item in measurement.bars)
-    columns = 2 if compared else 1
-    fixed = label + (_NUMBER + 2 * _GAP) * columns + (_RANGE + 1 + 2 * _GAP if compared else 0) + 2
-    cells = max(8, min(28, (width - fixed) // columns))
+    kinds = 2 if compared else 1
+    fixed = label + (_NUMBER + 2 * _GAP) * kinds + (_RANGE + 1 + 2 * _GAP if compared else 0)
+    cells = max(_SHORTEST, min(_LONGEST, (width - fixed) // kinds))
     table = Table.grid(padding=(0, _GAP))
     table.add_column(width=label, overflow="fold")
     table.add_column(width=cells)
@@ -62,13 +114,7 @@ def measurement_lines(measurement: Measurement, width: int, glyphs: Glyphs) -> R
         table.add_row(*(Text(head, "dim") for head in heads))
     for item in measurement.bars:
         table.add_row(*_row(item, cells, compared, glyphs))
-    facts = _facts(measurement, glyphs)
-    fits = cell_len(measurement.title) + 2 + facts.cell_len <= width
-    title = Text.assemble((measurement.title, "bold"), "  " if fits else "\n  ", facts)
-    parts: list[RenderableType] = [title, Padding(table, (0, 0, 0, 2))]
-    if measurement.latencies:
-        parts.append(Padding(histogram_lines(measurement.latencies, width - 2, glyphs), (0, 0, 0, 2)))
-    return Group(*parts)
+    return table
 
 
 def _facts(measurement: Measurement, glyphs: Glyphs) -> Text:

@@ -13,7 +13,8 @@ from workshop.console.bars import verdict_lines
 from workshop.console.by_hand import added_lines
 from workshop.console.commands import unbroken
 from workshop.console.errors import error_lines
-from workshop.console.lines import INDENT, AsTold, Lines
+from workshop.console.lines import INDENT, Lines
+from workshop.console.told import told_blocks
 from workshop.runbook import events
 from workshop.runbook.model import Outcome
 
@@ -56,9 +57,9 @@ class CheckLines(Lines):
 
     def step(self, event: events.StepFinished, told: Sequence[str]) -> RenderableType:
         check = event.check
-        blocks: list[RenderableType] = [*self.differences(check.differences)] if check else []
+        blocks: list[RenderableType] = [*self.differences(check.differences, whole=True)] if check else []
         blocks += added_lines(check.added, self) if check else []
-        blocks += [AsTold(text) for text in told]
+        blocks += told_blocks(told)
         if event.verdict:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:

@@ -1,4 +1,4 @@
-"""Commands as a person types them, to be copied from the screen.
+"""Commands as a person types them, to be copied from the screen: nothing stands in front of them but the edge.
 
 They begin in the first column, as the last line of a here-document must be its word and nothing else, and YAML's
 documents begin with three dashes there. A command that is longer than the page goes on in the next line after a
@@ -18,7 +18,7 @@ from rich.text import Text
 PAGE = 80
 """Columns of running text, and of a command."""
 
-_PROMPT = "$ "
+_HERE = re.compile(r"<<'?\w+'?\n")
 _SETS = re.compile(r"(\w+)=")
 _WORD = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+")
 """A word may have quoted blanks, at which nothing can be broken."""
@@ -31,12 +31,18 @@ class Commands:
         self._set: dict[str, str] = {}
 
     def lines(self, commands: Iterable[str]) -> Iterator[RenderableType]:
+        """For a terminal, in the colour of commands."""
+        return map(_shown, self.typed(commands))
+
+    def typed(self, commands: Iterable[str]) -> Iterator[str]:
+        """As they are typed, in lines of a page."""
         for command in commands:
             if sets := _SETS.match(command):
                 if self._set.get(sets[1]) == command:
                     continue
                 self._set[sets[1]] = command
-            yield _typed(command)
+            line, newline, document = command.partition("\n")
+            yield f"{_broken(line)}{newline}{document}"
 
 
 def unbroken(*parts: str | Text | tuple[str, str]) -> RenderableType:
@@ -45,13 +51,13 @@ def unbroken(*parts: str | Text | tuple[str, str]) -> RenderableType:
     return Group(Text.assemble(*parts, no_wrap=True, overflow="ignore"))
 
 
-def _typed(command: str) -> RenderableType:
-    line, newline, document = command.partition("\n")
-    text = Text.assemble((_PROMPT, "dim"), (_broken(line), "blue"), no_wrap=True, overflow="ignore")
-    if newline:
-        yaml, _, word = document.rpartition("\n")
-        text.append("\n").append_text(highlighted(yaml)).append(f"\n{word}", "blue")
-    return Group(text)  # a console that is given text itself may break it
+def _shown(command: str) -> RenderableType:
+    if command.startswith("# "):
+        return unbroken((command, "dim"))
+    if not (here := _HERE.search(command)):
+        return unbroken((command, "blue"))
+    yaml, newline, word = command[here.end() :].rpartition("\n")
+    return unbroken((command[: here.end()], "blue"), highlighted(yaml), (f"{newline}{word}", "blue"))
 
 
 def highlighted(yaml: str) -> Text:
@@ -64,13 +70,12 @@ def highlighted(yaml: str) -> Text:
 def _broken(command: str) -> str:
     """Into lines of a page. A comment does not go on after a backslash: each of its lines is one."""
     if command.startswith("# "):
-        return textwrap.fill(command, PAGE - len(_PROMPT), subsequent_indent="# ", break_long_words=False)
-    lines, room = [""], PAGE - len(_PROMPT)
+        return textwrap.fill(command, PAGE, subsequent_indent="# ", break_long_words=False)
+    lines = [""]
     for word in _WORD.findall(command):
         longer = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word
-        if len(longer) + len(" \\") <= room or not lines[-1].strip():
+        if len(longer) + len(" \\") <= PAGE or not lines[-1].strip():
             lines[-1] = longer
         else:
             lines.append(f"    {word}")
-            room = PAGE
     return " \\\n".join(lines)

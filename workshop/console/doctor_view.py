@@ -28,7 +28,7 @@ def doctor_lines(target: str, findings: Sequence[Finding], lines: Lines) -> Iter
     signs = {"ok": lines.glyphs.changed, "warn": lines.glyphs.inconclusive, "fail": lines.glyphs.failed}
     names = max(cell_len(finding.name) for finding in findings)
     for finding in findings:
-        yield _row(finding, signs[finding.state], names, lines.width)
+        yield _row(finding, signs[finding.state], names, lines.row_width)
         if finding.next_command and finding.state != "ok":
             # Outside the table, which would break it in a log as well: it is for copying.
             indent = " " * (_SIGN + _STATE + names + 3 * _GAP)

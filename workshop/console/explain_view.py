@@ -1,4 +1,4 @@
-"""An explanation: the lab's text, and for each step what a person would type instead, with the YAML."""
+"""An explanation on a terminal: the lab's text, and for each step what a person would type instead, with YAML."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from workshop.console.commands import PAGE, Commands, highlighted
 from workshop.console.lines import Lines
 from workshop.runbook.explain import LabExplanation, StepExplanation
 
+FIRST = "In a shell of your own, type this first; it makes the tools talk to this cluster."
+
 
 def explanation_lines(
     labs: Sequence[LabExplanation], lines: Lines, first: Sequence[str] = ()
 ) -> Iterator[RenderableType]:
     """`first` are the commands that make any shell fit for those of the labs."""
     if first:
-        yield _page(
-            Text("In a shell of your own, type this first; it makes the tools talk to this cluster.", "dim")
-        )
+        yield _page(Text(FIRST, "dim"))
         yield from Commands().lines(first)
         yield Text()
     for place, explained in enumerate(labs):
@@ -29,7 +29,7 @@ def explanation_lines(
         if place:
             yield Text()
         yield Text.assemble((lab.name, "bold cyan"), "  ", (lab.title, "bold"))
-        for paragraph in _paragraphs(lab.text):
+        for paragraph in paragraphs(lab.text):
             yield Text()
             yield _page(Text(paragraph))
         if lab.all_needs:
@@ -52,7 +52,7 @@ def _step(step: StepExplanation, commands: Commands) -> Iterator[RenderableType]
         yield Padding(highlighted(step.explanation.yaml.strip()), (0, 0, 0, 4), expand=False)
 
 
-def _paragraphs(text: str) -> list[str]:
+def paragraphs(text: str) -> list[str]:
     """Text as a docstring has it, with its lines joined again; the page breaks them where it ends."""
     return [" ".join(block.split()) for block in inspect.cleandoc(text).split("\n\n") if block.strip()]
 

@@ -24,16 +24,27 @@ _LABELS = ("1ms", "2", "5", "10", "20", "50", "100", "200", "500", "1s", "2", "5
 _SLOTS = len(_TICKS) + 1
 
 _ROWS = 2
-_WIDEST = 6
-"""Columns between two ticks at most."""
+_LEAST, _MOST = 4, 6
+"""Columns between two ticks."""
+
+NARROWEST = _SLOTS * _LEAST
+
+
+def columns(width: int) -> int:
+    """How many a histogram has that may have `width`, NARROWEST at least."""
+    return _SLOTS * _cells(width)
 
 
 def histogram_lines(latencies: Latencies, width: int, glyphs: Glyphs) -> RenderableType:
-    """A few lines of at most `width` columns, which is 56 at least."""
-    cells = max(4, min(_WIDEST, width // _SLOTS))
+    """A few lines of at most `width` columns, which is NARROWEST at least."""
+    cells = _cells(width)
     levels = _levels(latencies, cells, len(glyphs.heights) - 1)
     rows = [Text(row, "cyan", no_wrap=True) for row in _rows(levels, glyphs) if row.strip()]
     return Group(*rows, _axis(latencies, cells, glyphs), _labels(cells))
+
+
+def _cells(width: int) -> int:
+    return max(_LEAST, min(_MOST, width // _SLOTS))
 
 
 def _place(seconds: float) -> float:

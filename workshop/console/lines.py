@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, split_text
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.segment import Segment
@@ -19,10 +19,15 @@ from rich.text import Text
 from workshop.console import words
 from workshop.console.bars import verdict_lines
 from workshop.console.commands import unbroken
+from workshop.console.contrast import contrast, shortened
 from workshop.console.errors import error_lines
+from workshop.console.told import told_blocks
 from workshop.console.words import Glyphs
 from workshop.runbook import events
 from workshop.runbook.model import Difference, Outcome
+
+_LONGEST = 110
+"""Columns of a step's line at most: its time should not be an eye's journey away."""
 
 INDENT = 6
 """Columns left of what a step tells, so that its line stands out."""
@@ -35,11 +40,11 @@ _TIME = 10
 
 _MOST_DIFFERENCES = 4
 
-_HANGING = 4
-"""Columns further in that a line goes on which is too long."""
+_VALUES = 8
+"""Columns left of values that have lines of their own."""
 
-_LEAST = 12
-"""Columns that a value gets even where there are none left."""
+_ENOUGH = 32
+"""Columns in which two values may be cut; where the line has less left, they get one of their own."""
 
 _CONNECTION = ("--kubeconfig", "--context", "--cache-dir")
 
@@ -54,11 +59,15 @@ _ENDINGS: dict[int, tuple[str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`width` is what there is; lines are no longer than is good to read."""
+    """`width` is what there is, for charts and values; a step's line is no longer than is good to read."""
 
     width: int
     glyphs: Glyphs
     debug: bool = False
+
+    @property
+    def row_width(self) -> int:
+        return min(self.width, _LONGEST)
 
     def start(self, event: events.RunStarted) -> RenderableType:
         facts = [event.target, words.count(len(event.labs), "lab"), words.count(event.steps, "step")]
@@ -87,13 +96,13 @@ class Lines:
         table.add_column(ratio=1, overflow="fold")
         table.add_column(width=_TIME - 1, justify="right", style="dim", no_wrap=True)
         table.add_row(sign, word, number, body, "" if seconds is None else words.duration(seconds))
-        return _wide(table, self.width)
+        return _wide(table, self.row_width)
 
     def titled(self, title: str, note: str, style: str = "") -> Text:
         """A title with a note beside it, or below where both do not fit."""
         body = Text(title, style)
         if note:
-            fits = body.cell_len + 2 + cell_len(note) <= self.width - _TITLES - _TIME
+            fits = body.cell_len + 2 + cell_len(note) <= self.row_width - _TITLES - _TIME
             body.append(f"{'  ' if fits else chr(10)}{note}", "dim")
         return body
 
@@ -133,7 +142,7 @@ class Lines:
             blocks += self.differences(edited[:_MOST_DIFFERENCES])
             if len(edited) > _MOST_DIFFERENCES:
                 blocks.append(Text(f"    and {words.count(len(edited) - _MOST_DIFFERENCES, 'field')} more", "dim"))
-        blocks += [AsTold(text) for text in told]
+        blocks += told_blocks(told)
         if event.verdict:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:
@@ -148,29 +157,38 @@ class Lines:
         """The same in the column of the titles, for what is short and passes."""
         return Padding(line, (0, 0, 0, _TITLES), expand=False)
 
-    def differences(self, differences: Sequence[Difference]) -> list[Text]:
-        """Object by object what is to be created, removed or changed, and the changed ones field by field."""
+    def differences(self, differences: Sequence[Difference], *, whole: bool = False) -> list[RenderableType]:
+        """Object by object what is to be created, removed or changed, and the changed ones field by field. Long
+        values are cut around what differs; `whole` ones go on in more lines instead."""
         signs = {"create": ("+", "green"), "remove": ("-", "red"), "change": ("~", "yellow")}
-        lines = []
+        lines: list[RenderableType] = []
         for subject, group in words.by_subject(differences).items():
             sign, style = signs[words.kind_of_change(group)]
-            head = Text.assemble((f"{sign} {subject}", style))
-            lines += [head, *(Text(f"    {item.note}", "dim") for item in group if item.note)]
+            title = Text(f"{sign} {subject}", style)
+            itself = [item for item in group if not item.path and sign == "~"]
+            lines += self._from_to(title, itself[-1], whole) if itself else [title]
+            lines += [Text(f"    {item.note}", "dim") for item in group if item.note]
             for item in group:
                 if item.path:
-                    lines.append(Text.assemble("    ", (item.path, ""), "  ", *self._from_to(item, item.path)))
-                elif sign == "~":
-                    head.append("  ").append(Text.assemble(*self._from_to(item, subject)))
+                    lines += self._from_to(Text(f"    {item.path}"), item, whole)
         return lines
 
-    def _from_to(self, item: Difference, before: str) -> tuple[tuple[str, str], ...]:
-        """Both values in what is left of the line after `before`; a long one is cut, not the other."""
-        arrow = f" {self.glyphs.arrow} "
-        room = self.width - INDENT - 4 - cell_len(before) - 2 - len(arrow)
-        found, wanted = words.value(item.found), words.value(item.wanted)
-        shorter = min(len(found), len(wanted), room // 2)
-        limit = max(room - shorter, _LEAST)
-        return (words.value(item.found, limit), "red"), (arrow, "dim"), (words.value(item.wanted, limit), "green")
+    def _from_to(self, head: Text, item: Difference, whole: bool) -> list[RenderableType]:
+        """Both values in what is left of the line of `head`, or below it when that is too little."""
+        arrow, width = f" {self.glyphs.arrow} ", self.width - INDENT - len(self.glyphs.arrow) - 2
+        beside, below = width - head.cell_len - 2, width - _VALUES
+        both = contrast(item.found, item.wanted)
+        if both.cells > max(beside, below) and whole:
+            found, wanted = Text(both.found, "red"), Text(both.wanted, "green")
+            for text, differs in zip((found, wanted), both.differing(), strict=True):
+                text.stylize("bold", differs.start, differs.stop)
+            return [head, _Value("", found), _Value(self.glyphs.arrow, wanted)]
+        fits = both.cells <= beside or (both.cells > below and beside >= _ENOUGH)
+        cut = shortened(both, beside if fits else below, self.glyphs.more)
+        line = Text.assemble((cut.found, "red"), (arrow, "dim"), (cut.wanted, "green"))
+        return (
+            [Text.assemble(head, "  ", line)] if fits else [head, Padding(line, (0, 0, 0, _VALUES), expand=False)]
+        )
 
     def command(self, event: events.Command) -> RenderableType:
         """As a person would type it; what only says which cluster is there, but does not stand out."""
@@ -211,22 +229,6 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
-class AsTold:
-    """Text with its line breaks and columns. What is too long for the output goes on below, further in, so that a
-    table's first columns still stand below each other."""
-
-    text: str
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in self.text.splitlines():
-            first, rest = split_text(line, options.max_width)
-            yield Text(first, no_wrap=True)
-            while rest:
-                more, rest = split_text(rest, options.max_width - _HANGING)
-                yield Text(" " * _HANGING + more, "dim", no_wrap=True)
-
-
-@dataclass(frozen=True, slots=True)
 class _Below:
     """Further in, as Padding does it, but without cutting off what is not to be broken."""
 
@@ -238,6 +240,23 @@ class _Below:
             yield Segment(" " * INDENT)
             yield from line
             yield Segment.line()
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A whole value, over as many lines as it needs; in a log, which has no edge, on one."""
+
+    sign: str
+    text: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        sign = f"{self.sign:>{_VALUES - 1}} "
+        if not console.is_terminal:
+            yield Text.assemble(sign, self.text, no_wrap=True, overflow="ignore")
+            return
+        lines = self.text.wrap(console, max(1, options.max_width - _VALUES), overflow="fold")
+        for number, line in enumerate(lines):
+            yield Text.assemble((" " * _VALUES if number else sign, "dim"), line, no_wrap=True)
 
 
 def _wide(table: Table, width: int) -> Table:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, RenderableType
 
@@ -19,6 +19,9 @@ from workshop.console.lines import Lines
 from workshop.console.screen import Screen
 from workshop.console.story import StepStory, Story
 from workshop.runbook import events
+
+if TYPE_CHECKING:
+    from workshop.runbook.explain import LabExplanation
 
 WIDTH = 100
 """Of a step's line. Tables a step tells may be wider; a log has no edge."""
@@ -60,6 +63,12 @@ class PlainScreen(Screen):
         except BrokenPipeError:
             # Nobody reads on (`| head`): a run that has begun is still brought to its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
+
+    def show_explanation(self, labs: Sequence[LabExplanation], first: Sequence[str] = ()) -> None:
+        """As a document: what a file or a pipe gets is to be kept, and to be typed from."""
+        from workshop.console.explain_markdown import markdown
+
+        self._write(markdown(labs, first))
 
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):

@@ -50,7 +50,7 @@ def _change(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator
     word, style = ("remove", "red") if step.destroys else ("change", "yellow")
     yield lines.row(Text("-" if step.destroys else "~", style), Text(word, style), number, body, None)
     if commands is None:
-        for line in lines.differences(step.check.differences):
+        for line in lines.differences(step.check.differences, whole=True):
             yield lines.below(line)
         return
     yield from commands.lines(step.explanation.commands)

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from workshop.runbook.explain import LabExplanation
     from workshop.runbook.plan import Plan
 
-WIDEST = 110
-"""Columns of a step's line at most: its time should not be an eye's journey away."""
-
 
 class Screen(ABC):
     """`gate` asks the person. `listen` takes a run's events, in the thread that entered."""
@@ -104,5 +101,4 @@ def _screen(stdout: TextIO, debug: bool, echo: bool) -> Screen:
     from workshop.console.live import LiveScreen
 
     console = Console(file=stdout, highlight=False)
-    width = max(80, min(console.width, WIDEST))
-    return LiveScreen(console, Lines(width, glyphs, debug), echo=echo)
+    return LiveScreen(console, Lines(max(80, console.width), glyphs, debug), echo=echo)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from workshop.runbook.model import ABSENT, Difference, Outcome
 
@@ -29,6 +27,8 @@ class Glyphs:
     arrow: str = "→"
     dot: str = "·"
     dash: str = "\u2013"
+    more: str = "\u2026"
+    """Something is left out here."""
     spinner: str = "dots"
 
     def outcome(self, outcome: Outcome) -> str:
@@ -48,6 +48,7 @@ ASCII = Glyphs(
     arrow="->",
     dot="|",
     dash="-",
+    more="...",
     spinner="line",
 )
 
@@ -85,24 +86,6 @@ def count(number: int, what: str, plural: str = "") -> str:
 
 def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
-
-
-def value(thing: Any, limit: int = 60) -> str:
-    """A value as it would stand in YAML's flow style, shortened when it is long."""
-    text = _flow(thing)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _flow(thing: Any) -> str:
-    if thing is ABSENT:
-        return "absent"
-    if isinstance(thing, dict):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in thing.items()) + "}"
-    if isinstance(thing, list | tuple):
-        return "[" + ", ".join(map(_flow, thing)) + "]"
-    if isinstance(thing, str) and thing:
-        return " ".join(thing.split())
-    return json.dumps(thing, default=str, ensure_ascii=False)
 
 
 def by_subject(differences: Iterable[Difference]) -> dict[str, list[Difference]]:

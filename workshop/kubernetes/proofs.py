@@ -121,7 +121,7 @@ class ExecCheck:
 
 @dataclass(frozen=True, slots=True)
 class Shows:
-    """Show what `kubectl <command>` prints: shows("get pods -n bookinfo")."""
+    """Show what `kubectl <command>` prints, if anything: shows("get pods -n bookinfo")."""
 
     command: str
 
@@ -131,8 +131,8 @@ class Shows:
         from workshop.kubernetes.kubectl import Kubectl
         from workshop.runbook import events
 
-        printed = await Kubectl.of(run).call(*shlex.split(self.command))
-        run.emit(events.Told(run.lab, printed.rstrip()))
+        if printed := (await Kubectl.of(run).call(*shlex.split(self.command))).rstrip():
+            run.emit(events.Told(run.lab, printed))
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (f"kubectl {self.command}",)
