@@ -97,10 +97,11 @@ def _parts(settings: Settings, whole: Request) -> Iterator[tuple[Request, Use]]:
         print("the target is a cluster that is there: nothing is made on Azure")
         account = ()
     if account:
-        yield replace(whole, labs=account), Use(account=True, command=whole.program, typed=whole.command)
+        use = Use(account=True, command=whole.program, typed=whole.command)
+        yield replace(whole, labs=account, later=cluster), use
     if cluster:
         use = Use(made=bool(account), command=whole.program, typed=whole.command)
-        yield replace(whole, labs=cluster), use
+        yield replace(whole, labs=cluster, earlier=account), use
 
 
 def _validate(settings: Settings, *, account: bool) -> None:

@@ -49,7 +49,7 @@ def test_the_tutorials_commands_find_the_address_the_lab_tells(workshop: Worksho
     )
     address = said.split()[-1]
     assert address.endswith(":8080")
-    assert f"GATEWAY_URL is http://{address}\n" in released
+    assert f"http://{address}/productpage is open\n      GATEWAY_URL is {address}\n" in released
     with urllib.request.urlopen(f"http://{address}/productpage", timeout=60) as page:
         assert b"<title>Simple Bookstore App</title>" in page.read()
 

@@ -61,7 +61,7 @@ STYLES: dict[Outcome, str] = {
 
 ORDER: tuple[Outcome, ...] = ("failed", "inconclusive", "changed", "unchanged", "skipped")
 
-PHASES = {"check": "checking", "apply": "applying", "verify": "verifying", "undo": "undoing"}
+PHASES = {"check": "checking", "ask": "asking", "apply": "applying", "verify": "verifying", "undo": "undoing"}
 
 
 def duration(seconds: float) -> str:

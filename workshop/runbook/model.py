@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
 Outcome = Literal["unchanged", "changed", "failed", "inconclusive", "skipped"]
+HintKind = Literal["open", "call", "type", "next", "try", "undo"]
 
 
 class _Absent:
@@ -112,6 +113,17 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """What a person may do now: `open` an address, `call` one by a command, `type` one that shows something, go on
+    with the `next` command, `try` another one, or `undo` by one. `about` says what that does, or what there is to
+    see, a line for each thing."""
+
+    kind: HintKind
+    what: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldUp:
     """Why something that was deleted does not go: who holds it, and what to type."""
 
@@ -140,6 +152,11 @@ class Step(ABC):
     def has_proof(self, run: Run) -> bool:
         """Whether `verify` would come to a verdict. One that was not reached is remembered."""
         return type(self).verify is not Step.verify
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        """What there is to see of it, asked once it has converged. Only what answers: raises WorkshopError while
+        that is not known."""
+        return await self.inner.look_at(run) if self.inner else ()
 
     async def settle(self, run: Run) -> None:
         """Called in a run (a plan only checks) when nothing is left to do, or to undo: for what an earlier run has
@@ -262,7 +279,8 @@ class Lab:
     """One section of the workshop.
 
     `needs` are labs that must have converged before. `undoes` makes it a clean-up: its parts are none, and it runs
-    the undo of those labs' parts, last first.
+    the undo of those labs' parts, last first. `tries` are options worth trying once it has converged, each with
+    what that shows: ("--to blue", "back to blue").
     """
 
     name: str
@@ -272,6 +290,7 @@ class Lab:
     needs: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     undoes: tuple[str, ...] = ()
+    tries: tuple[tuple[str, str], ...] = ()
 
     @property
     def all_needs(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ class Request:
     `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
     begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
     unchanged; `yes` answers the question before something is destroyed. `program` is how Invoke was called (with a
-    profile, say), for the commands that errors name.
+    profile, say), for the commands that errors name. `earlier` and `later` are the labs that the same command runs
+    before and after these, in runs of their own.
     """
 
     labs: tuple[str, ...]
@@ -31,6 +32,13 @@ class Request:
     yes: bool = False
     options: Mapping[str, Options] = field(default_factory=dict)
     program: str = "invoke"
+    earlier: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Which of how many runs of one command this is."""
+        return 1 + bool(self.earlier), 1 + bool(self.earlier) + bool(self.later)
 
     def validate(self, runbook: Runbook) -> None:
         """Raises UsageError for what the runbook does not have, or what contradicts itself."""

@@ -6,6 +6,13 @@ from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Lab, Runbook
 from workshop.runbook.request import Request
 
+_FLAG = " --undo"
+
+
+def undone(lab: Lab) -> str:
+    """The name of the lab that this clean-up takes back; empty for one of several labs that none was named of."""
+    return lab.name.removesuffix(_FLAG) if lab.name.endswith(_FLAG) else ""
+
 
 def undoing(runbook: Runbook, name: str) -> tuple[Runbook, str]:
     """The runbook with the clean-up of that lab at its end, and that one's name: as it is typed."""
@@ -15,7 +22,7 @@ def undoing(runbook: Runbook, name: str) -> tuple[Runbook, str]:
     )
     with_them = f" With it goes what needs it: {', '.join(affected[1:])}." if affected[1:] else ""
     text = f"What this lab has made is taken back.{with_them}"
-    lab = Lab(f"{name} --undo", f"Take back: {undone.title}", text, undoes=affected)
+    lab = Lab(f"{name}{_FLAG}", f"Take back: {undone.title}", text, undoes=affected)
     return Runbook((*runbook.labs, lab)), lab.name
 
 
