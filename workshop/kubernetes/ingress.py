@@ -154,7 +154,8 @@ class IngressOf:
 
 @dataclass(frozen=True, slots=True)
 class HasIngress:
-    """The proof that the ingress gateway has an address, which is waited for and told."""
+    """The proof that the ingress gateway has an address, which is waited for and told: not as one to be opened, for
+    there may be nothing behind it."""
 
     ingress: Ingress = Ingress()
 
@@ -162,7 +163,7 @@ class HasIngress:
         from workshop.runbook import events
 
         entry = (await run.observe(self.ingress)).removeprefix("http://")
-        run.emit(events.Told(run.lab, f"the ingress gateway is at {entry}, and lets nothing in yet"))
+        run.emit(events.Told(run.lab, f"the ingress gateway is at {entry}"))
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (f"kubectl get service {self.ingress.service} -n {self.ingress.namespace}",)

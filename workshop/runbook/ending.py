@@ -24,7 +24,10 @@ def worth_doing(runbook: Runbook, request: Request, look_at: Sequence[Hint]) -> 
 def _seen(look_at: Sequence[Hint], *, several: bool) -> Iterator[Hint]:
     """Each thing once, as the last lab left it. Of several labs the addresses only, if there are any: commands show
     what their steps have shown before."""
-    last = {hint.what: hint for hint in look_at}
+    last: dict[str, Hint] = {}
+    for hint in look_at:
+        last.pop(hint.what, None)  # to where the last lab's are
+        last[hint.what] = hint
     addresses = [hint for hint in last.values() if hint.kind != "type"]
     yield from addresses if several and addresses else last.values()
 
