@@ -58,6 +58,7 @@ def run_labs(
             labs,
             command=invocation.typed(),
             program=invocation.invoke(),
+            activation=invocation.activation(),
             step=_number(step, f"{invocation.invoke()} lab.{labs[0]} --plan"),
             options=options,
             **asked,

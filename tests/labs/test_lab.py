@@ -21,7 +21,8 @@ from workshop.runbook.model import Hint
 from workshop.sandbox import launcher
 from workshop.settings import ROOT
 
-HINT = re.compile(r"(?m)^  (open|call|type|next|try|undo) +(.+)$")
+HINT = re.compile(r"(?m)^  (open|call|type|next|try|undo) +(?!source)(.+)$")
+"""But for what makes a shell find invoke, which not every shell needs."""
 
 
 def kubectl(workshop: Workshop, kubeconfig: str, context: str, *words: str) -> str:

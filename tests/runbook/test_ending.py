@@ -73,6 +73,10 @@ MINE = "invoke -f my.yaml"
             ],
         ),
         (Request(("istio.cleanup",)), ["next invoke lab.istio"]),
+        (
+            Request(SHIFT, activation="source .venv/bin/activate"),
+            ["type source .venv/bin/activate", "undo invoke lab.istio.shift --undo"],
+        ),
     ],
 )
 def test_where_to_go_on(request_: Request, commands: list[str]) -> None:

@@ -15,10 +15,11 @@ def worth_doing(runbook: Runbook, request: Request, look_at: Sequence[Hint]) -> 
     if request.later:
         return ()
     labs = [lab for lab in runbook.labs if lab.name in request.labs]
+    first = (Hint("type", request.activation, "so that your shell finds invoke"),) if request.activation else ()
     if taken_back := [lab for lab in labs if lab.undoes]:
-        return (_again(runbook, request, taken_back[-1]),)
+        return (*first, _again(runbook, request, taken_back[-1]))
     seen = _seen(look_at, several=len(labs) > 1)
-    return (*seen, *_following(runbook, request, labs), *_back(runbook, request, labs))
+    return (*seen, *first, *_following(runbook, request, labs), *_back(runbook, request, labs))
 
 
 def _seen(look_at: Sequence[Hint], *, several: bool) -> Iterator[Hint]:

@@ -17,7 +17,8 @@ class Request:
     `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
     begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
     unchanged; `yes` answers the question before something is destroyed. `program` is how Invoke was called (with a
-    profile, say), for the commands that errors name. `earlier` and `later` are the labs that the same command runs
+    profile, say), for the commands that errors name, and `activation` what a shell needs first to find it, if
+    anything. `earlier` and `later` are the labs that the same command runs
     before and after these, in runs of their own.
     """
 
@@ -32,6 +33,7 @@ class Request:
     yes: bool = False
     options: Mapping[str, Options] = field(default_factory=dict)
     program: str = "invoke"
+    activation: str = ""
     earlier: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
 
