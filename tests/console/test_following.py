@@ -18,6 +18,7 @@ from workshop.console.plan_view import plan_lines
 from workshop.console.words import UNICODE
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import (
+    Command,
     Event,
     LabFinished,
     LabStarted,
@@ -160,6 +161,17 @@ def test_labs_whose_turn_has_not_come_are_a_line_for_each_step() -> None:
     assert [row[1:4] for row in rows] == [["checking", "1", "b"], ["finished", "c", "Lab"], ["stopped", "d", "Lab"]]
     assert "waiting 3 of 120 s" in " ".join(shown[:at])
     assert not written(screen).count("Lab c")
+
+
+def test_a_command_shown_as_it_is_begun_names_the_lab_it_is_of() -> None:
+    begun = [
+        *run(asked())[:-1],
+        Command(CANARY, ("kubectl", "get", "pods")),
+        Command("istio.shift", ("kubectl", "apply")),
+    ]
+    for view in (plain(begun, echo=True), bare(live(begun, echo=True))):
+        commands = [line.strip() for line in view.splitlines() if "$ " in line]
+        assert commands == ["$ kubectl get pods", "istio.shift  $ kubectl apply"]
 
 
 class Clock:

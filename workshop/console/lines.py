@@ -201,13 +201,13 @@ class Lines:
         limit = max(room - shorter, _LEAST)
         return (words.value(item.found, limit), "red"), (arrow, "dim"), (words.value(item.wanted, limit), "green")
 
-    def command(self, event: events.Command) -> RenderableType:
+    def command(self, event: events.Command, lab: str = "") -> RenderableType:
         """As a person would type it; what only says which cluster is there, but does not stand out."""
         import shlex
         from pathlib import PurePath
 
         program, *arguments = event.argv
-        line = Text.assemble(("$ ", "dim"), (PurePath(program).name, "blue"))
+        line = Text.assemble((f"{lab}  " if lab else "", "cyan"), ("$ ", "dim"), (PurePath(program).name, "blue"))
         for argument in arguments:
             line.append(f" {shlex.quote(argument)}", "dim" if argument.startswith(_CONNECTION) else "blue")
         if event.stdin:

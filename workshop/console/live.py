@@ -69,7 +69,7 @@ class LiveScreen(Screen):
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
             if self.echo:
-                self.print(self.lines.command(event))
+                self.print(self._story.command(event))
             return
         with self._lock:
             finished = list(self._story.take(event))

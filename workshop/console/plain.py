@@ -67,7 +67,7 @@ class PlainScreen(Screen):
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
             if self.echo:
-                self.print(self.lines.command(event))
+                self.print(self._story.command(event))
             return
         for line in self._story.take(event):
             self.print(line)

@@ -100,6 +100,10 @@ class Story:
         """The labs that are at something: the one whose turn it is first."""
         return sorted((lab for lab in self.labs.values() if lab.running), key=lambda lab: lab is not self.turn)
 
+    def command(self, event: events.Command) -> RenderableType:
+        """As it is begun, whoever's turn it is: so it names its lab, but under that one's heading."""
+        return self.lines.command(event, "" if self.under and self.under.name == event.lab else event.lab)
+
     def take(self, event: events.Event) -> Iterator[RenderableType]:
         """Take an event in, and give the lines to print now."""
         if isinstance(event, events.RunFinished):
