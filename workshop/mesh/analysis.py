@@ -78,6 +78,9 @@ class PutsRight(Step):
             return Verdict("pass", said)
         return replace(proven, reason="; ".join(filter(None, (said, proven.reason))))
 
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return (*await self._step.look_at(run), *await Analysis(self._namespace).look_at(run))
+
     async def settle(self, run: Run) -> None:
         await self._step.settle(run)
 
