@@ -136,3 +136,24 @@ def test_the_tests_run_in_a_folder_with_blanks(tmp_path: Path) -> None:
     assert [shlex.split(line)[0] for line in plain.splitlines()] == [
         f"{venv}/bin/{tool}" for tool in ("ruff", "ruff", "mypy", "lint-imports", "pytest")
     ]
+
+
+@pytest.mark.parametrize(("shell", "script"), [("/bin/bash", "activate"), ("/usr/bin/fish", "activate.fish")])
+def test_where_a_shell_does_not_find_invoke_it_is_told_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, script: str
+) -> None:
+    """As after README's first command, which calls .venv/bin/invoke."""
+    folder = tmp_path / "Unser Kurs" / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("activate", "activate.fish", "invoke"):
+        (folder / name).touch(mode=0o755)
+    monkeypatch.setattr(sys, "prefix", str(folder.parent))
+    monkeypatch.setenv("SHELL", shell)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.chdir(folder.parent.parent)
+    assert invocation.activation() == f"source .venv/bin/{script}"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert invocation.activation() == f"source '{folder / script}'"
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin")
+    assert invocation.activation() == ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,7 @@ def run_labs(
         settings = invocation.settings(config)
         look = plan or config.run.dry
         statuses = []
-        parts = list(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
+        parts = _numbered(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
         _validate(settings, account=any(use.account for _, _, use in parts))
         if len(parts) > 1:
             for _, _, use in parts:  # before the first one begins
@@ -127,6 +127,29 @@ def _undoing(runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
     for names in filter(None, (cluster, account)):
         book, name = undoing(runbook, *names)
         yield book, replace(whole, labs=(name,)), _use(whole, account=names is account)
+
+
+def _numbered(parts: Iterable[Part]) -> list[Part]:
+    """Each knows what the same command has run before it, and will run after it."""
+    parts = list(parts)
+    labs = [request.labs for _, request, _ in parts]
+
+    def among(these: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+        return tuple(name for names in these for name in names)
+
+    return [
+        (
+            book,
+            replace(
+                request,
+                earlier=among(labs[:place]),
+                later=among(labs[place + 1 :]),
+                part=(place + 1, len(parts)),
+            ),
+            use,
+        )
+        for place, (book, request, use) in enumerate(parts)
+    ]
 
 
 def _by_ground(labs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

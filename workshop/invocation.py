@@ -6,8 +6,10 @@ import errno
 import logging
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.main import program
@@ -92,6 +94,16 @@ def invoke() -> str:
     """How Invoke is called for this profile, for hints."""
     named = profile()
     return f"invoke -f {shlex.quote(named)}" if named else "invoke"
+
+
+def activation() -> str:
+    """What makes the shell find `invoke`, where it does not: README's first command calls it by its path."""
+    fish = ".fish" if Path(os.environ.get("SHELL", "")).name == "fish" else ""
+    script = Path(sys.prefix, "bin", f"activate{fish}")
+    if shutil.which("invoke") or not script.exists():
+        return ""
+    here = Path.cwd()
+    return f"source {shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))}"
 
 
 def typed(*, without: str | None = None) -> str:

@@ -18,7 +18,14 @@ COLOURS = (
 def colours(shares: tuple[float, ...]) -> ThroughIngress:
     """The proof that blue and green get these shares of the requests from outside."""
     return through_ingress(
-        Probe("Colours that podinfo says it has", "/podinfo/api/info", COLOURS, shares, telling='"message": "[^"]*')
+        Probe(
+            "Colours that podinfo says it has",
+            "/podinfo/api/info",
+            COLOURS,
+            shares,
+            telling='"message": "[^"]*',
+            page="/podinfo/",
+        )
     )
 
 
@@ -28,6 +35,7 @@ LAB = Lab(
     text=__doc__,
     needs=("istio.inject",),
     options=(Option("weights", "Any other split of blue and green, in percent: 80,20."),),
+    tries=(("--to blue", "all requests back to blue, in a second"),),
     parts=(
         apply("Deploy podinfo blue behind a gateway", "podinfo.yaml", "podinfo-blue.yaml", ready="2/2"),
         apply("Deploy green beside it", "podinfo-green.yaml", ready="2/2"),

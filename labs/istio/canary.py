@@ -66,6 +66,7 @@ LAB = Lab(
         Option("weights", "Any other split of v1, v2 and v3, in percent: 80,20,0."),
         *PROMOTION.options,
     ),
+    tries=(("--promote erring", "a bad version: the first stage rolls it back"),),
     parts=(
         apply("Name the versions of all four services as subsets", "subsets.yaml"),
         REVIEWS,

@@ -33,6 +33,7 @@ LAB = Lab(
     text=__doc__,
     needs=("istio.inject",),
     options=(CONNECTIONS, PENDING, PER_CONNECTION),
+    tries=(("--connections 4 --pending 4", "limits that three connections do not reach"),),
     parts=(
         apply("Deploy httpbin", "httpbin.yaml", ready="2/2"),
         apply(

@@ -48,5 +48,6 @@ LAB = Lab(
     text=__doc__,
     needs=("istio.identity",),
     options=(DELAY, PERCENT, USER),
+    tries=(("--delay 2s --percent 30", "a shorter delay, less often: is the bug still there?"),),
     parts=(FAULT,),
 )

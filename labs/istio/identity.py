@@ -35,5 +35,6 @@ LAB = Lab(
     text=__doc__,
     needs=("istio.canary",),
     options=(USER,),
+    tries=(("--user ada", "somebody else gets v2"),),
     parts=(IDENTITY,),
 )

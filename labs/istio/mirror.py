@@ -22,6 +22,7 @@ LAB = Lab(
     text=__doc__,
     needs=("istio.shift",),
     options=(SHARE,),
+    tries=(("--share 10", "fewer copies"),),
     parts=(
         on("secondary", install("Install Istio in the secondary cluster", proofs=(has_ingress(),))),
         on("secondary", apply("Create the namespace secondary there, with injection", "secondary-namespace.yaml")),

@@ -57,6 +57,7 @@ LAB = Lab(
     text=__doc__,
     needs=("istio.inject",),
     options=(Option("weights", "Any other split of v1 and v2, in percent: 80,20."),),
+    tries=(("--weights 80,20", "any other split"),),
     parts=(
         apply("Deploy HelloWorld v1 behind a gateway", "helloworld.yaml", "helloworld-v1.yaml", ready="2/2"),
         apply("Deploy v2 beside it", "helloworld-v2.yaml", ready="2/2"),

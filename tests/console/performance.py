@@ -74,14 +74,14 @@ def whole_run() -> Iterator[Event]:
     yield RunStarted(
         "", ("istio.install", "istio.inject", "istio.canary", "istio.gateway", "istio.identity"), "sandbox", 11
     )
-    yield LabStarted("istio.install", "Install Istio", 2, "for istio.canary")
+    yield LabStarted("istio.install", "Install Istio", 2, ("istio.canary",))
     yield StepStarted("istio.install", 1, "Check that the cluster is fit for Istio")
     yield StepPhase("istio.install", 1, "check")
     yield Command("istio.install", ("/opt/bin/istioctl", "x", "precheck", "--context=primary"), step=1)
     yield finished("istio.install", 1, "Check that the cluster is fit for Istio", "unchanged", 0.1)
     yield StepStarted("istio.install", 2, "Install the control plane and the ingress gateway")
     yield StepPhase("istio.install", 2, "apply", CREATED)
-    yield LabStarted("istio.inject", "Let Istio inject sidecars into two namespaces", 1, "for istio.canary")
+    yield LabStarted("istio.inject", "Let Istio inject sidecars into two namespaces", 1, ("istio.canary",))
     yield StepStarted("istio.inject", 1, "Create the namespaces primary and bookinfo")
     yield StepPhase("istio.inject", 1, "apply", CREATED)
     yield Command("istio.inject", ("kubectl", "--context", "primary", "apply", "-f", "-"), "a: 1\nb: 2\n", step=1)

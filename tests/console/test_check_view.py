@@ -29,9 +29,9 @@ def finished(number: int, title: str, outcome: str, **more: object) -> events.St
 
 def told(status: int = 1, resume: str = "invoke lab.istio.canary") -> list[events.Event]:
     return [
-        events.RunStarted("", (LAB,), "sandbox", 5),
-        events.NeedsConverged("", ("istio.install", "istio.inject")),
-        events.LabStarted(GATEWAY, "Open the gateway", 1, "needed by istio.canary"),
+        events.RunStarted("", (GATEWAY, LAB), "sandbox", 5, needs=1),
+        events.NeedsConverged("", ("istio.install", "istio.inject"), 3),
+        events.LabStarted(GATEWAY, "Open the gateway", 1, (LAB,)),
         events.StepFinished(
             GATEWAY, 1, "Open a port", "missing", 0.0, Check((Difference("Gateway bookinfo/g", "", "", ABSENT),))
         ),
@@ -74,8 +74,8 @@ def test_it_says_where_each_step_is_and_shows_what_is_missing_as_a_plan_does() -
     said = squeezed(in_a_log())
     assert said[:5] == [
         "What is there, checked and measured sandbox | 1 lab | nothing is changed",
-        "= 2 labs it needs have converged",
-        "istio.gateway Open the gateway needed by istio.canary",
+        "= 2 labs it needs have converged 3 steps unchanged",
+        "istio.gateway Open the gateway for istio.canary",
         "x missing 1 Open a port",
         "+ Gateway bookinfo/g",
     ]

@@ -292,7 +292,7 @@ def test_the_moving_region_shows_all_labs_that_run_and_those_whose_lines_wait() 
     )
     assert "Put a1" in shown
     assert "Put b1" in shown
-    assert "c  Lab C  finished" in shown
+    assert "✓ finished        c  Lab C" in shown
 
 
 def test_after_ctrl_c_the_region_says_that_it_stops() -> None:

@@ -9,7 +9,7 @@ from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.ingress import Ingress, _node_address, read, through_ingress, url
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Verdict
+from workshop.runbook.model import Hint, Verdict
 from workshop.runbook.run import Run
 
 SERVICE: dict[str, Any] = {
@@ -33,6 +33,9 @@ class Probe:
     def commands(self, base_url: str) -> tuple[str, ...]:
         return (f"curl -s {base_url}{self.path}",)
 
+    def look_at(self, base_url: str) -> Hint:
+        return Hint("open", f"{base_url}{self.path}", "a page")
+
 
 async def test_the_address_is_that_of_the_load_balancer(kubectl: Kubectl, namespace: str) -> None:
     await kubectl.call("apply", "-n", namespace, "-f", "-", stdin=json.dumps(SERVICE))
@@ -42,7 +45,9 @@ async def test_the_address_is_that_of_the_load_balancer(kubectl: Kubectl, namesp
     live = await kubectl.get_json("service", "entry", "-n", namespace)
     address = live["status"]["loadBalancer"]["ingress"][0]["ip"]
     assert verdict.reason == f"measured at http://{address}:8080"
-    assert run.told == [f"GATEWAY_URL is http://{address}:8080"]
+    page = f"http://{address}:8080/productpage"
+    assert run.told == [f"{page} is open\nGATEWAY_URL is {address}:8080"]
+    assert await through_ingress(Probe(), entry).look_at(run) == (Hint("open", page, "a page"),)
 
 
 def service(*ingress: dict[str, Any], **port: Any) -> dict[str, Any]:
@@ -72,6 +77,8 @@ async def test_a_load_balancer_without_an_address_is_waited_for(kubectl: Kubectl
         await Recorded(kubectl).observe(Ingress(namespace, "entry", seconds=0.2))
     assert "<pending>" in failed.value.came_back
     assert failed.value.next_command == kubectl.typed(f"kubectl describe service entry -n {namespace}")
+    with pytest.raises(WorkshopError, match="<pending>"):
+        await through_ingress(Probe(), Ingress(namespace, "entry")).look_at(Recorded(kubectl))
 
 
 async def test_a_port_that_is_not_there_is_named(kubectl: Kubectl, namespace: str) -> None:

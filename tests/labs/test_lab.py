@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -15,8 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.labs.conftest import BIN, HANGS, Workshop, until
+from tests.labs.test_analyze import LABS, at_its_end, run_of
+from workshop.runbook.model import Hint
 from workshop.sandbox import launcher
 from workshop.settings import ROOT
+
+HINT = re.compile(r"(?m)^  (open|call|type|next|try|undo) +(?!source)(.+)$")
+"""But for what makes a shell find invoke, which not every shell needs."""
 
 
 def kubectl(workshop: Workshop, kubeconfig: str, context: str, *words: str) -> str:
@@ -107,10 +113,52 @@ def test_a_run_with_nothing_to_do_imports_one_client_of_the_sdk(workshop: Worksh
     assert set(re.findall(r"\| +azure\.(?:mgmt\.)?(\w+)$", done.stderr, re.M)) == {"core", "mgmt", "resource"}
 
 
+def test_the_end_says_what_to_look_at_and_how_to_go_on(made: str) -> None:
+    """Of both runs, at the end of the last: README's first command ends with it."""
+    first, last = made.split("part 1 of 2  ")[-1], made.split("part 2 of 2  ")[-1]
+    assert HINT.findall(first) == HINT.findall(last)
+    found = HINT.findall(last)
+    assert [kind for kind, _ in found] == ["open", "open", "call", "try", "undo", "undo"]
+    pages = [re.sub(r".*http://[^/]+", "", what.split("  ")[0]) for kind, what in found if kind in ("open", "call")]
+    assert pages == ["/productpage", "/podinfo/", "/hello"]
+    assert [what.split("  ")[0] for kind, what in found if kind == "undo"] == [
+        "invoke lab.istio.cleanup",
+        "invoke lab.azure.cleanup",
+    ]
+
+
 def test_istio_s_labs_alone_and_the_shell_go_on_there(workshop: Workshop, made: str) -> None:
-    assert set(workshop.converge("lab.istio").outcomes) == {"unchanged"}
+    again = workshop.converge("lab.istio")
+    assert set(again.outcomes) == {"unchanged"}
+    assert HINT.findall(again.said) == HINT.findall(made)[:-1]  # what Azure's labs made is not of this run
     assert "bookinfo" in workshop.by_hand("kubectl get namespaces")
     everybody_names(workshop, workshop.state / "kubeconfig")
+
+
+async def test_each_lab_has_something_to_look_at_and_it_answers(workshop: Workshop, made: str) -> None:
+    run = run_of(workshop, LABS[0])
+    for lab in LABS:
+        steps = at_its_end(lab, run.of_lab(lab.name))
+        hints = [hint for step in steps for hint in await step.look_at(run.of_lab(lab.name))]
+        assert hints, lab.name
+        for hint in hints:
+            status, said = await asyncio.to_thread(answered, hint)
+            assert status == 0, (hint, said)
+            assert said.strip() == "200" if hint.kind != "type" else said, hint
+
+
+def answered(hint: Hint) -> tuple[int, str]:
+    """What its command ends with and says; of an address the HTTP status."""
+    typed = hint.what
+    if hint.kind != "type":
+        typed = f"curl -sS --noproxy '*' -o /dev/null -w '%{{http_code}}' {typed.removeprefix('curl -s ')}"
+    done = subprocess.run(["bash", "-c", typed], capture_output=True, text=True, timeout=HANGS, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_account_s_last_lab_shows_the_nodes(workshop: Workshop, made: str) -> None:
+    found = HINT.findall(workshop.converge("lab.azure.credentials").said)
+    assert [what.endswith("get nodes") for kind, what in found if kind == "type"] == [True, True]
 
 
 def test_the_journal_knows_the_runs_and_no_operation_is_left(workshop: Workshop, made: str) -> None:

@@ -198,7 +198,7 @@ async def test_converged_once_and_gone_without_a_trace(two: Workbench) -> None:
     assert {(e.lab, e.step) for e in two.all(events.Command)} == {(SPAN.name, n) for n in (1, 2, 3)}
     told = [event.text for event in two.all(events.Told)]
     said = await two.primary.call("get", "configmap", "far-gateway", "-o", "jsonpath={.data.at}")
-    assert told == [f"the ingress gateway is at http://{said.removesuffix(':80')}"]
+    assert told == [f"the ingress gateway is at {said.removesuffix(':80')}"]
     assert "hello" not in await two.primary.call("get", "namespaces", "-o", "name")
     for one in (two.primary, two.secondary):
         assert LOCK not in await leases(one)

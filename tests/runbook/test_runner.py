@@ -32,9 +32,9 @@ async def test_needs_converge_first_and_a_second_run_changes_nothing_from_one_ob
 async def test_a_need_says_whose_need_it_is() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1"), needs=["a"]))
     await world.run("b")
-    assert world.events[0] == RunStarted("", ("a", "b"), "memory", 2)
+    assert world.events[0] == RunStarted("", ("a", "b"), "memory", 2, 1)
     assert [event for event in world.events if isinstance(event, LabStarted)] == [
-        LabStarted("a", "Lab a", 1, "for b"),
+        LabStarted("a", "Lab a", 1, ("b",)),
         LabStarted("b", "Lab b", 1),
     ]
 
@@ -55,7 +55,8 @@ async def test_a_part_may_wait_for_a_lab_that_its_own_lab_does_not_wait_for() ->
     world.world.before_change = before
     assert await asyncio.wait_for(world.run("aks"), 60) == 0
     assert world.world.changes[-1] == "role"
-    assert [event.note for event in world.events if isinstance(event, LabStarted)] == ["for aks", ""]
+    needed_by = [event.needed_by for event in world.events if isinstance(event, LabStarted)]
+    assert needed_by == [("aks",), ()]
 
 
 async def test_a_part_is_skipped_when_what_it_waits_for_has_failed() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -310,3 +311,24 @@ def test_who_logs_in_types_the_form_first_and_sends_the_cookies() -> None:
         "curl -s -o /dev/null -c $COOKIES -d 'username=jason&passwd=a%26b' http://$GATEWAY_URL/login",
         "curl -s -b $COOKIES http://$GATEWAY_URL/productpage",
     )
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind", "what", "about"),
+    [
+        ({}, "open", "/productpage", "reviews: 90 % no stars; 10 % black stars"),
+        ({"page": "/podinfo/"}, "open", "/podinfo/", "reviews: 90 % no stars; 10 % black stars"),
+        (
+            {"login": Login("/login", (("username", "jason"), ("passwd", "")))},
+            "open",
+            "/productpage",
+            "Log in as jason: ",
+        ),
+        ({"headers": (("Host", "a.example.com"),)}, "call", "/productpage", "reviews: "),
+    ],
+)
+def test_where_a_person_sees_it(declared: dict[str, Any], kind: str, what: str, about: str) -> None:
+    hint = probe(0.9, 0.1, 0, **declared).look_at("http://127.0.0.1:8080")
+    url = f"http://127.0.0.1:8080{what}"
+    assert (hint.kind, hint.what) == (kind, f"curl -s -H 'Host: a.example.com' {url}" if kind == "call" else url)
+    assert hint.about.startswith(about)

@@ -11,7 +11,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step, Verdict
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Step, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,12 +96,16 @@ class Credentials(Step):
         from workshop.azure.connection import together
         from workshop.runbook import events
 
-        async def nodes(place: Place) -> None:
-            printed = await _kubectl(run, place, _azure(run).kubeconfig).call("get", "nodes")
-            run.emit(events.Told(run.lab, f"{place}\n{printed.rstrip()}"))
-
-        await together(*(nodes(place) for place in self._places))
+        kubectls = [_kubectl(run, place, _azure(run).kubeconfig) for place in self._places]
+        printed = await together(*(kubectl.call("get", "nodes") for kubectl in kubectls))
+        for place, nodes in zip(self._places, printed, strict=True):
+            run.emit(events.Told(run.lab, f"{place}\n{nodes.rstrip()}"))
         return None
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        path = _azure(run).kubeconfig
+        typed = ((place, _kubectl(run, place, path).typed("kubectl get nodes")) for place in self._places)
+        return tuple(Hint("type", command, f"the nodes of {place}") for place, command in typed)
 
     async def check_undo(self, run: Run) -> Check:
         from workshop.azure import kubeconfig

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any
 
@@ -132,16 +132,18 @@ def _request(run: Run, modes: Sequence[str]) -> Request:
     lab = run[0].task.runbook.lab(names[0])
     options = {option.name: own[parameter(option)] for option in lab.options if parameter(option) in own}
     program = invocation.invoke()
-    return Request(
+    request = Request(
         names,
         command=invocation.typed(),
         program=program,
+        activation=invocation.activation(),
         step=None if step is None else _number(step, f"{program} lab.{names[0]} --plan"),
         to=to,
         restart=restart,
         options={names[0]: options} if options else {},
-        **{mode: True for mode in modes if mode in _OF_A_REQUEST},
     )
+    given: dict[str, Any] = {mode: True for mode in modes if mode in _OF_A_REQUEST}
+    return replace(request, **given)
 
 
 def _number(step: str, listing: str) -> int:

@@ -44,10 +44,13 @@ class CheckLines(Lines):
         return cls(**{field.name: getattr(lines, field.name) for field in fields(lines)})
 
     def start(self, event: events.RunStarted) -> RenderableType:
-        facts = (event.target, words.count(len(event.labs), "lab"), "nothing is changed")
+        facts = (event.target, words.count(len(event.labs) - event.needs, "lab"), "nothing is changed")
         return Text.assemble(
             ("What is there, checked and measured", "bold"), (f"  {f' {self.glyphs.dot} '.join(facts)}", "dim")
         )
+
+    def is_quiet(self, event: events.StepFinished) -> bool:
+        return super(CheckLines, self).is_quiet(event) and not (event.check and event.check.added)
 
     def step_row(self, event: events.StepFinished) -> RenderableType:
         glyph, style = _STYLES[event.outcome]
@@ -66,13 +69,14 @@ class CheckLines(Lines):
             blocks.append(error_lines(event.error, debug=self.debug))
         return Group(self.step_row(event), *map(self.below, blocks))
 
-    def summary(self, event: events.RunFinished) -> RenderableType:
+    def summary(self, event: events.RunFinished, part: tuple[int, int] = (1, 1)) -> RenderableType:
         glyph, word, style = _ENDINGS[event.exit_status]
         counts = [
             Text(f"{event.counts[kind]} {kind}", _STYLES[kind][1]) for kind in _STYLES if event.counts.get(kind)
         ]
         line = Text.assemble((f"{getattr(self.glyphs, glyph)} {word}", style), "  " if counts else "")
         line.append(Text(f" {self.glyphs.dot} ").join(counts))
+        line.append(f"  part {part[0]} of {part[1]}" * (part[1] > 1), "dim")
         line.append("  nothing was changed", "dim")
         line.append(f"  {words.duration(event.seconds)}", "bold")
         what = "  a run puts it right  " if event.exit_status == 1 else "  once more  "

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from workshop.console import words
 from workshop.console.commands import PAGE, Commands
-from workshop.console.explain_view import FIRST, paragraphs
+from workshop.console.explain_view import FIRST
 from workshop.runbook.explain import LabExplanation
 
 _CODE = re.compile(r"(`[^`\n]+`)")
@@ -35,7 +36,7 @@ def markdown(labs: Sequence[LabExplanation], first: Sequence[str] = ()) -> str:
 def _lab(explained: LabExplanation) -> Iterator[str]:
     lab, commands = explained.lab, Commands()
     yield f"## {_escaped(f'{lab.name}: {lab.title}')}"
-    yield from map(_text, paragraphs(lab.text))
+    yield from map(_text, words.paragraphs(lab.text))
     if lab.all_needs:
         yield _text(f"Needs: {', '.join(lab.all_needs)}")
     if lab.options:

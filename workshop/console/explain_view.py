@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from workshop.console import words
 from workshop.console.commands import PAGE, Commands, highlighted
 from workshop.console.lines import Lines
 from workshop.runbook.explain import LabExplanation, StepExplanation
@@ -29,7 +29,7 @@ def explanation_lines(
         if place:
             yield Text()
         yield Text.assemble((lab.name, "bold cyan"), "  ", (lab.title, "bold"))
-        for paragraph in paragraphs(lab.text):
+        for paragraph in words.paragraphs(lab.text):
             yield Text()
             yield _page(Text(paragraph))
         if lab.all_needs:
@@ -50,11 +50,6 @@ def _step(step: StepExplanation, commands: Commands) -> Iterator[RenderableType]
     yield from commands.lines(step.explanation.commands)
     if step.explanation.yaml.strip():
         yield Padding(highlighted(step.explanation.yaml.strip()), (0, 0, 0, 4), expand=False)
-
-
-def paragraphs(text: str) -> list[str]:
-    """Text as a docstring has it, with its lines joined again; the page breaks them where it ends."""
-    return [" ".join(block.split()) for block in inspect.cleandoc(text).split("\n\n") if block.strip()]
 
 
 def _page(text: Text) -> RenderableType:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
@@ -18,13 +19,13 @@ from rich.text import Text
 
 from workshop.console import words
 from workshop.console.bars import verdict_lines
-from workshop.console.commands import unbroken
+from workshop.console.commands import PAGE, unbroken
 from workshop.console.contrast import contrast, shortened
 from workshop.console.errors import error_lines
 from workshop.console.told import told_blocks
 from workshop.console.words import Glyphs
 from workshop.runbook import events
-from workshop.runbook.model import Difference, Outcome
+from workshop.runbook.model import Difference, Hint, Outcome
 
 _LONGEST = 110
 """Columns of a step's line at most: its time should not be an eye's journey away."""
@@ -45,6 +46,12 @@ _VALUES = 8
 
 _ENOUGH = 32
 """Columns in which two values may be cut; where the line has less left, they get one of their own."""
+
+_KIND = len("next") + 2
+"""Columns of what a hint asks for."""
+
+_MARGIN = 2
+"""Columns left of what is worth doing at the end of a run."""
 
 _CONNECTION = ("--kubeconfig", "--context", "--cache-dir")
 
@@ -71,19 +78,31 @@ class Lines:
 
     def start(self, event: events.RunStarted) -> RenderableType:
         facts = [event.target, words.count(len(event.labs), "lab"), words.count(event.steps, "step")]
-        return Text.assemble(("Mesh Workshop", "bold"), (f"  {f' {self.glyphs.dot} '.join(facts)}", "dim"))
+        if event.part[1] > 1:
+            facts.insert(0, "part {} of {}".format(*event.part))
+        line = Text.assemble(("Mesh Workshop", "bold"), (f"  {f' {self.glyphs.dot} '.join(facts)}", "dim"))
+        return Group(Text(), line) if event.part[0] > 1 else line
 
-    def needs(self, event: events.NeedsConverged) -> RenderableType:
-        said = (
-            f"{words.count(len(event.labs), 'lab')} it needs {'has' if len(event.labs) == 1 else 'have'} converged"
-        )
-        return Text(f"{self.glyphs.unchanged} {said}", "dim")
-
-    def heading(self, name: str, title: str, note: str = "") -> RenderableType:
+    def heading(self, name: str, title: str, note: str = "", text: str = "") -> RenderableType:
+        """With `text`, what the lab teaches, as a page below it."""
         line = Text.assemble((name, "bold cyan"), "  ", (title, "bold"))
         if note:
             line.append(f"  {note}", "dim")
+        page = [part for paragraph in words.paragraphs(text) for part in (Text(), _page(paragraph))]
+        return Group(Text(), line, *page)
+
+    def folded(self, labs: int, steps: int, *, of_one: bool) -> RenderableType:
+        """Needs of which nothing is otherwise than it should be: of one lab, or of several."""
+        have = "has" if labs == 1 else "have"
+        said = f"{words.count(labs, 'lab')} {'it needs' if of_one else 'they need'} {have} converged"
+        line = Text.assemble(
+            f"  {self.glyphs.unchanged} {said}", (f"  {words.count(steps, 'step')} unchanged", "dim")
+        )
         return Group(Text(), line)
+
+    def is_quiet(self, event: events.StepFinished) -> bool:
+        """Whether nothing of the step is otherwise than it should be, so that a need's line may be folded."""
+        return event.outcome == "unchanged" and not (event.verdict or event.error)
 
     def row(
         self, sign: RenderableType, word: Text, number: str, body: RenderableType, seconds: float | None
@@ -147,7 +166,21 @@ class Lines:
             blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
         if event.error:
             blocks.append(error_lines(event.error, debug=self.debug))
+        if event.look_at:
+            blocks.append(Group(*self.hints(event.look_at, self.width - INDENT)))
         return blocks
+
+    def hints(self, hints: Sequence[Hint], width: int) -> list[RenderableType]:
+        """What to open or to type stays whole, to be copied; what it is about stands beside it, or below."""
+        lines: list[RenderableType] = []
+        for hint in hints:
+            line: list[str | Text | tuple[str, str]] = [(f"{hint.kind:{_KIND}}", "dim"), (hint.what, "bold cyan")]
+            about = hint.about.splitlines()
+            if len(about) == 1 and _KIND + cell_len(hint.what) + 2 + cell_len(about[0]) <= width:
+                line.append((f"  {about.pop()}", "dim"))
+            lines.append(unbroken(*line))
+            lines += [Padding(Text(said, "dim"), (0, 0, 0, _KIND), expand=False) for said in about]
+        return lines
 
     def below(self, block: RenderableType) -> RenderableType:
         """What belongs to the step's line above it."""
@@ -190,13 +223,13 @@ class Lines:
             [Text.assemble(head, "  ", line)] if fits else [head, Padding(line, (0, 0, 0, _VALUES), expand=False)]
         )
 
-    def command(self, event: events.Command) -> RenderableType:
+    def command(self, event: events.Command, lab: str = "") -> RenderableType:
         """As a person would type it; what only says which cluster is there, but does not stand out."""
         import shlex
         from pathlib import PurePath
 
         program, *arguments = event.argv
-        line = Text.assemble(("$ ", "dim"), (PurePath(program).name, "blue"))
+        line = Text.assemble((f"{lab}  " if lab else "", "cyan"), ("$ ", "dim"), (PurePath(program).name, "blue"))
         for argument in arguments:
             line.append(f" {shlex.quote(argument)}", "dim" if argument.startswith(_CONNECTION) else "blue")
         if event.stdin:
@@ -208,19 +241,24 @@ class Lines:
         said = "Stopping at once." if at_once else "Stopping at the next safe point; Ctrl-C again stops at once."
         return Text(f"\n{said}", "yellow")
 
-    def summary(self, event: events.RunFinished) -> RenderableType:
+    def summary(self, event: events.RunFinished, part: tuple[int, int] = (1, 1)) -> RenderableType:
         lines: list[RenderableType] = [Text()]
         if event.error:
             lines += [error_lines(event.error, debug=self.debug), Text()]
         glyph, word, style = _ENDINGS[event.exit_status]
         counts = self._counts(event.counts)
         line = Text.assemble((f"{getattr(self.glyphs, glyph)} {word}", style), "  " if counts else "", counts)
+        if part[1] > 1:
+            line.append("  part {} of {}".format(*part), "dim")
         if event.exit_status == 0 and not event.counts.get("changed"):
             line.append("  nothing was applied", "dim")
         line.append(f"  {words.duration(event.seconds)}", "bold")
         lines.append(line)
         if event.resume:
             lines.append(unbroken(("  go on with  ", "dim"), (event.resume, "bold cyan")))
+        if event.hints:
+            hints = self.hints(event.hints, self.width - _MARGIN)
+            lines += [Text(), *(_Below(hint, _MARGIN) for hint in hints)]
         return Group(*lines)
 
     def _counts(self, counts: dict[Outcome, int]) -> Text:
@@ -233,11 +271,12 @@ class _Below:
     """Further in, as Padding does it, but without cutting off what is not to be broken."""
 
     block: RenderableType
+    columns: int = INDENT
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = options.update(width=max(1, options.max_width - INDENT))
+        room = options.update(width=max(1, options.max_width - self.columns))
         for line in Segment.split_lines(console.render(self.block, room)):
-            yield Segment(" " * INDENT)
+            yield Segment(" " * self.columns)
             yield from line
             yield Segment.line()
 
@@ -257,6 +296,11 @@ class _Value:
         lines = self.text.wrap(console, max(1, options.max_width - _VALUES), overflow="fold")
         for number, line in enumerate(lines):
             yield Text.assemble((" " * _VALUES if number else sign, "dim"), line, no_wrap=True)
+
+
+def _page(paragraph: str) -> RenderableType:
+    """Broken to the page, not to the terminal."""
+    return Constrain(Padding(Text(paragraph), (0, 0, 0, _MARGIN)), PAGE)
 
 
 def _wide(table: Table, width: int) -> Table:

@@ -69,7 +69,7 @@ class LiveScreen(Screen):
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
             if self.echo:
-                self.print(self.lines.command(event))
+                self.print(self._story.command(event))
             return
         with self._lock:
             finished = list(self._story.take(event))
@@ -83,16 +83,27 @@ class LiveScreen(Screen):
         with self._lock:
             if self._story.over or not self._story.labs:
                 return Text()
-            lines: list[RenderableType] = []
-            for lab in self._story.labs.values():
-                if lab.finished and lab.name in self._story.waiting:
-                    lines.append(self.lines.heading(lab.name, lab.title, "finished"))
-                elif lab.running:
-                    lines += self._running_lab(lab)
-            lines.append(self._footer())
-            return Group(*lines)
+            turn = self._story.turn
+            return Group(*(self._running_lab(turn) if turn else ()), *self._meanwhile(), self._footer())
+
+    def _meanwhile(self) -> Iterator[RenderableType]:
+        """The labs whose turn it is not, in a line for each step: what they have to say comes in its turn."""
+        others = [lab for lab in self._story.running() if lab is not self._story.turn]
+        steps = [(lab, step) for lab in others for step in lab.running.values()]
+        if not steps and not self._story.early:
+            return
+        yield Text("\nmeanwhile, to be shown below in turn", "dim")
+        for lab, step in steps:
+            yield self._step_row(step, _one_line(Text.assemble((lab.name, "cyan"), f"  {step.title}")))
+        for lab in self._story.early:
+            glyph, style = ("changed", "green") if lab.converged else ("failed", "bold red")
+            word = Text("finished" if lab.converged else "stopped", style)
+            title = _one_line(Text.assemble((lab.name, "cyan"), (f"  {lab.title}", "dim")))
+            yield self.lines.row(Text(getattr(self.lines.glyphs, glyph), style), word, "", title, None)
 
     def _running_lab(self, lab: LabStory) -> Iterator[RenderableType]:
+        if not lab.running:
+            return
         if self._story.under is not lab:
             yield self.lines.heading(lab.name, lab.title, f"step {lab.done + 1} of {lab.steps}")
         shown: dict[int, list[RenderableType]] = {
@@ -105,9 +116,7 @@ class LiveScreen(Screen):
             yield from shown[number]
 
     def _running_step(self, step: StepStory) -> Iterator[RenderableType]:
-        spent = time.monotonic() - step.began
-        phase = Text(words.PHASES.get(step.phase, step.phase), "cyan")
-        yield self.lines.row(self._spinner, phase, str(step.number), Text(step.title, "bold"), spent)
+        yield self._step_row(step, Text(step.title, "bold"))
         if step.waiting:
             waiting = step.waiting
             yield self.lines.beside(
@@ -118,6 +127,11 @@ class LiveScreen(Screen):
             )
         if step.progress:
             yield self.lines.beside(self._progress(step.progress))
+
+    def _step_row(self, step: StepStory, title: Text) -> RenderableType:
+        spent = time.monotonic() - step.began
+        phase = Text(words.PHASES.get(step.phase, step.phase), "cyan")
+        return self.lines.row(self._spinner, phase, str(step.number), title, spent)
 
     def _progress(self, progress: events.Progress) -> Text:
         share = progress.done / progress.total if progress.total else 0.0
@@ -162,3 +176,8 @@ class LiveScreen(Screen):
         self._left.set()
         self._drawing.join()
         self._live.stop()
+
+
+def _one_line(title: Text) -> Text:
+    title.no_wrap, title.overflow = True, "ellipsis"
+    return title

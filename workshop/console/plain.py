@@ -1,6 +1,7 @@
 """A run in plain lines, for a log or a pipe: no colour, no control characters, nothing is ever overwritten.
 
-Instead of a moving region, a step that takes long says every ten seconds what it is waiting for.
+Instead of a moving region, a log that has said nothing for ten seconds says what is being waited for: by the lab
+whose turn it is, else by any other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from workshop.console import words
 from workshop.console.gate import TerminalGate
 from workshop.console.lines import Lines
 from workshop.console.screen import Screen
-from workshop.console.story import StepStory, Story
+from workshop.console.story import Story
 from workshop.runbook import events
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ WIDTH = 100
 """Of a step's line. Tables a step tells may be wider; a log has no edge."""
 
 EVERY = 10.0
-"""Seconds between two lines about what is being waited for."""
+"""Seconds of silence before a line about what is being waited for."""
 
 
 class PlainScreen(Screen):
@@ -47,7 +48,8 @@ class PlainScreen(Screen):
         super().__init__(console, Lines(width, glyphs, debug), echo=echo)
         self._stdout, self._clock = stdout, clock
         self._story = Story(self.lines)
-        self._said: dict[tuple[str, int], float] = {}
+        self._last = clock()
+        """When it said something."""
         self.gate = TerminalGate(self.print, self.lines, self._write)
 
     def print(self, line: RenderableType) -> None:
@@ -57,6 +59,7 @@ class PlainScreen(Screen):
         self._write("".join(f"{text.rstrip()}\n" for text in captured.get().splitlines()))
 
     def _write(self, text: str) -> None:
+        self._last = self._clock()
         try:
             self._stdout.write(text)
             self._stdout.flush()
@@ -73,23 +76,18 @@ class PlainScreen(Screen):
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
             if self.echo:
-                self.print(self.lines.command(event))
+                self.print(self._story.command(event))
             return
         for line in self._story.take(event):
             self.print(line)
         self._still(event)
 
     def _still(self, event: events.Event) -> None:
-        if isinstance(event, events.StepStarted):
-            self._said[event.lab, event.step] = self._clock()
-        if not isinstance(event, events.Waiting | events.Progress):
+        if not isinstance(event, events.Waiting | events.Progress) or self._clock() - self._last < EVERY:
             return
-        lab = self._story.labs.get(event.lab)
-        step = lab.running.get(event.step) if lab else None
-        if lab is None or step is None or self._clock() - self._said[event.lab, event.step] < EVERY:
-            return
-        self._said[event.lab, event.step] = self._clock()
-        self.print(self.lines.below(still(step, event)))
+        running = [step for lab in self._story.running() for step in lab.running.values()]
+        if waits := [wait for step in running if (wait := step.waiting or step.progress)]:
+            self.print(self.lines.below(still(waits[0])))
 
     def __enter__(self) -> PlainScreen:
         return self
@@ -100,8 +98,8 @@ class PlainScreen(Screen):
         self._write("")
 
 
-def still(step: StepStory, event: events.Waiting | events.Progress) -> str:
-    where = f"{event.lab}, step {step.number}"
+def still(event: events.Waiting | events.Progress) -> str:
+    where = f"{event.lab}, step {event.step}"
     if isinstance(event, events.Waiting):
         waited = f"{event.waited:.0f} of {event.limit:.0f} s"
         return f"{where}: still waiting, {waited}, for {event.what}: {event.missing}"

@@ -12,19 +12,32 @@ from workshop.console.by_hand import added_lines
 from workshop.console.commands import Commands
 from workshop.console.errors import error_lines
 from workshop.console.lines import Lines
-from workshop.runbook.plan import Plan, StepPlan
+from workshop.runbook.plan import LabPlan, Plan, StepPlan
 
 
 def plan_lines(plan: Plan, lines: Lines, *, commands: bool) -> Iterator[RenderableType]:
     """With `commands`, what a person would type for each change instead of what would differ."""
     title = "What a run would do by hand" if commands else "What a run would change"
     yield Text.assemble((title, "bold"), (f"  {plan.target} {lines.glyphs.dot} nothing is changed now", "dim"))
+    needs = [lab for lab in plan.labs if _is_quiet_need(lab)]
+    asked = [lab for lab in plan.labs if lab.asked]
     for lab in plan.labs:
+        if needs and lab is asked[0]:
+            yield lines.folded(len(needs), sum(len(lab.steps) for lab in needs), of_one=len(asked) == 1)
+        if lab in needs:
+            continue
         yield lines.heading(lab.name, lab.title)
         typed = Commands() if commands else None
         for step in lab.steps:
             yield from _step(step, lines, typed)
     yield from _summary(plan, lines)
+
+
+def _is_quiet_need(lab: LabPlan) -> bool:
+    """Nothing of it differs, and nobody asked for it: all of them are one line."""
+    return not lab.asked and not any(
+        step.changes or step.unproved or step.error or step.check.added for step in lab.steps
+    )
 
 
 def _step(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[RenderableType]:

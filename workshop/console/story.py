@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from workshop.console.lines import Lines
 from workshop.runbook import events
@@ -33,16 +34,29 @@ class StepStory:
 class LabStory:
     name: str
     title: str
-    note: str
+    needed_by: tuple[str, ...]
     steps: int
+    text: str = ""
     running: dict[int, StepStory] = field(default_factory=dict)
     told: dict[int, list[str]] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
     ended: list[events.StepFinished | events.Measured] = field(default_factory=list)
     """What is to be printed once its turn has come."""
+    quiet: list[RenderableType] = field(default_factory=list)
+    """Lines of a need that say that nothing differs: printed only once something does."""
+    lines: list[RenderableType] = field(default_factory=list)
+    """Lines that are finished and wait for the lab's turn."""
     done: int = 0
+    asks: bool = False
+    """A person is asked about it, who is to see the heading before."""
     printed: bool = False
+    differs: bool = False
     finished: bool = False
+    converged: bool = False
+
+    @property
+    def note(self) -> str:
+        return f"for {', '.join(self.needed_by)}" if self.needed_by else ""
 
 
 Line = tuple[str, RenderableType]
@@ -50,58 +64,100 @@ Line = tuple[str, RenderableType]
 
 
 class Story:
-    """Labs that run at the same time are kept apart: the lab under whose heading lines are being printed goes on
-    until it has finished, while the finished lines of the others wait their turn. So do those of a lab's steps that
-    run at the same time: numbers ascend, whichever step ends first."""
+    """Labs that run at the same time are kept apart, and come in the order of the runbook whichever is faster: the
+    finished lines of the others wait their turn. So do those of a lab's steps that run at the same time: numbers
+    ascend, whichever step ends first.
+
+    What was needed and has converged already is folded: one line says how many labs that are.
+    """
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
         self.labs: dict[str, LabStory] = {}
         self.total = self.done = 0
+        self._part, self._of_one = (1, 1), True
         self.began = time.monotonic()
         self.interrupted = self.over = False
         self.under: LabStory | None = None
-        self.waiting: dict[str, list[RenderableType]] = {}
-        """Lines that are finished and wait for their lab's turn."""
+        """The lab under whose heading lines are being printed."""
+        self._order: list[str] = []
+        self._passed = 0
+        """How many labs of that order have had their turn."""
+        self._folded: list[LabStory] = []
+
+    @property
+    def turn(self) -> LabStory | None:
+        """The lab whose lines are printed as they come; None while it has not begun."""
+        return self.labs.get(self._order[self._passed]) if self._passed < len(self._order) else None
+
+    @property
+    def early(self) -> list[LabStory]:
+        """Those that have finished, and whose lines wait for their turn."""
+        later = [self.labs[name] for name in self._order[self._passed + 1 :] if name in self.labs]
+        return [lab for lab in later if lab.finished and lab.lines]
+
+    def running(self) -> list[LabStory]:
+        """The labs that are at something: the one whose turn it is first."""
+        return sorted((lab for lab in self.labs.values() if lab.running), key=lambda lab: lab is not self.turn)
+
+    def command(self, event: events.Command) -> RenderableType:
+        """As it is begun, whoever's turn it is: so it names its lab, but under that one's heading."""
+        return self.lines.command(event, "" if self.under and self.under.name == event.lab else event.lab)
 
     def take(self, event: events.Event) -> Iterator[RenderableType]:
         """Take an event in, and give the lines to print now."""
+        if isinstance(event, events.RunFinished):
+            yield from self._fold()
         for name, line in self._take(event):
             if name:
-                self.waiting.setdefault(name, []).append(line)
+                self.labs[name].lines.append(line)
             else:
                 yield line
-        while lab := self._turn():
-            lines = self.waiting.pop(lab.name, [])
-            if lines and self.under is not lab:
-                self.under = lab
-                yield self.lines.heading(lab.name, lab.title, lab.note)
-            yield from lines
+        while lab := self.turn:
+            yield from self._lines_of(lab)
             if not lab.finished:
                 return
+            if lab.quiet:
+                self._folded.append(lab)
             self.under = None
+            self._passed += 1
 
-    def _turn(self) -> LabStory | None:
-        """The lab whose lines are printed now: the one begun, else the first that still has any to print."""
-        if self.under and not self.under.finished:
-            return self.under
-        return next((lab for lab in self.labs.values() if not lab.finished or lab.name in self.waiting), None)
+    def _lines_of(self, lab: LabStory) -> Iterator[RenderableType]:
+        if (lab.lines or lab.asks) and self.under is not lab:
+            self.under = lab
+            if not lab.needed_by:
+                yield from self._fold()
+            yield self.lines.heading(lab.name, lab.title, lab.note, lab.text)
+            if lab.text and lab.lines:
+                yield Text()
+        yield from lab.lines
+        lab.lines.clear()
+
+    def _fold(self) -> Iterator[RenderableType]:
+        if self._folded:
+            steps = sum(lab.done for lab in self._folded)
+            yield self.lines.folded(len(self._folded), steps, of_one=self._of_one)
+            self._folded = []
 
     def _take(self, event: events.Event) -> Iterator[Line]:
         match event:
             case events.RunStarted():
                 self.total, self.began = event.steps, time.monotonic()
+                self._part, self._of_one = event.part, len(event.labs) - event.needs == 1
+                self._order += [name for name in event.labs if name not in self._order]
                 yield "", self.lines.start(event)
             case events.NeedsConverged():
-                yield "", self.lines.needs(event)
+                yield "", self.lines.folded(len(event.labs), event.steps, of_one=self._of_one)
             case events.LabStarted():
-                self.labs[event.lab] = LabStory(event.lab, event.title, event.note, event.steps)
+                self.labs[event.lab] = LabStory(event.lab, event.title, event.needed_by, event.steps, event.text)
+                if event.lab not in self._order:
+                    self._order.append(event.lab)
             case events.Interrupted():
                 self.interrupted = True
                 yield "", self.lines.interrupted(event.at_once)
             case events.RunFinished():
                 self.over = True
-                yield "", self.lines.summary(event)
+                yield "", self.lines.summary(event, self._part)
             case events.Command():
                 pass  # only shown when asked for, which is the view's to know
             case _ if event.lab in self.labs:
@@ -116,6 +172,9 @@ class Story:
             case events.StepPhase() if event.step in lab.running:
                 step = lab.running[event.step]
                 step.phase, step.waiting, step.progress = event.phase, None, None
+                if event.phase == "ask":
+                    lab.asks = True
+                    yield from self._differs(lab)
             case events.Waiting() if event.step in lab.running:
                 lab.running[event.step].waiting = event
             case events.Progress() if event.step in lab.running:
@@ -130,6 +189,7 @@ class Story:
             case events.StepFinished():
                 yield from self._finish(lab, event)
             case events.LabFinished():
+                lab.converged = event.converged
                 yield from self._finish_lab(lab)
 
     def _finish(self, lab: LabStory, event: events.StepFinished) -> Iterator[RenderableType]:
@@ -160,9 +220,22 @@ class Story:
         for event in sorted(ended, key=lambda event: event.step):
             lab.printed = True
             if isinstance(event, events.Measured):
+                yield from self._differs(lab)
                 yield self.lines.measured(event)
+                continue
+            told = self._told(lab, event.step)
+            line = self.lines.step(event, told)
+            if lab.needed_by and not lab.differs and self.lines.is_quiet(event) and not told:
+                lab.quiet.append(line)
             else:
-                yield self.lines.step(event, self._told(lab, event.step))
+                yield from self._differs(lab)
+                yield line
+
+    def _differs(self, lab: LabStory) -> Iterator[RenderableType]:
+        """Something of a need does: so all of it is shown."""
+        lab.differs = True
+        yield from lab.quiet
+        lab.quiet = []
 
     def _told(self, lab: LabStory, step: int) -> list[str]:
         """What a step told, without what a step of this lab has told before (an address that each one finds)."""

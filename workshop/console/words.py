@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ STYLES: dict[Outcome, str] = {
 
 ORDER: tuple[Outcome, ...] = ("failed", "inconclusive", "changed", "unchanged", "skipped")
 
-PHASES = {"check": "checking", "apply": "applying", "verify": "verifying", "undo": "undoing"}
+PHASES = {"check": "checking", "ask": "asking", "apply": "applying", "verify": "verifying", "undo": "undoing"}
 
 
 def duration(seconds: float) -> str:
@@ -112,3 +113,8 @@ def totals(differences: Iterable[Difference], past: bool = False) -> str:
     return ", ".join(
         f"{kinds[kind]:,} {done if past else 'to ' + kind}" for kind, done in words.items() if kinds[kind]
     )
+
+
+def paragraphs(text: str) -> list[str]:
+    """Text as a docstring has it, with its lines joined again; the page breaks them where it ends."""
+    return [" ".join(block.split()) for block in inspect.cleandoc(text).split("\n\n") if block.strip()]

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Check, Difference, Explanation, HeldUp, Step, Together, Verdict
+from workshop.runbook.model import Check, Difference, Explanation, HeldUp, Hint, Step, Together, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.guard import ClusterGuard
@@ -122,6 +122,10 @@ class Given(Step):
     def has_proof(self, run: Run) -> bool:
         there = self._there(run)
         return there is not None and self._step.has_proof(there)
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        there = self._there(run)
+        return await self._step.look_at(there) if there else ()
 
     async def settle(self, run: Run) -> None:
         if there := self._there(run):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from workshop.runbook.model import Verdict
+from workshop.runbook.model import Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl
@@ -154,14 +154,16 @@ class IngressOf:
 
 @dataclass(frozen=True, slots=True)
 class HasIngress:
-    """The proof that the ingress gateway has an address, which is waited for and told."""
+    """The proof that the ingress gateway has an address, which is waited for and told: not as one to be opened, for
+    there may be nothing behind it."""
 
     ingress: Ingress = Ingress()
 
     async def prove(self, run: Run) -> None:
         from workshop.runbook import events
 
-        run.emit(events.Told(run.lab, f"the ingress gateway is at {await run.observe(self.ingress)}"))
+        entry = (await run.observe(self.ingress)).removeprefix("http://")
+        run.emit(events.Told(run.lab, f"the ingress gateway is at {entry}"))
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (f"kubectl get service {self.ingress.service} -n {self.ingress.namespace}",)
@@ -176,11 +178,15 @@ class Measures(Protocol):
         """What a person would type to see one answer."""
         ...
 
+    def look_at(self, base_url: str) -> Hint:
+        """Where a person sees it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ThroughIngress:
     """The proof that a probe gives when its requests enter by the ingress gateway. With `tell`, also where that is:
-    for the lab that opens it."""
+    for the lab that opens it. The bare address answers 404, so it is told with what answers there."""
 
     probe: Measures
     ingress: Ingress = Ingress()
@@ -191,8 +197,13 @@ class ThroughIngress:
 
         base_url = await run.observe(self.ingress)
         if self.tell:
-            run.emit(events.Told(run.lab, f"GATEWAY_URL is {base_url}"))
+            entry, page = base_url.removeprefix("http://"), self.probe.look_at(base_url).what
+            run.emit(events.Told(run.lab, f"{page} is open\nGATEWAY_URL is {entry}"))
         return await self.probe.measure(run, base_url)
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        host, port = await run.observe(Address(self.ingress))
+        return (self.probe.look_at(url(host, port)),)
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (*self.ingress.commands(), *self.probe.commands("http://$GATEWAY_URL"))

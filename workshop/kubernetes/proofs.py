@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Verdict
+from workshop.runbook.model import Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
@@ -27,6 +27,15 @@ class Proof(Protocol):
 
     def commands(self, run: Run) -> tuple[str, ...]:
         """What a person would type to see it."""
+        ...
+
+
+@runtime_checkable
+class Visible(Protocol):
+    """A proof of something that a person can look at as well."""
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        """Where, as it answers now. Raises WorkshopError while that is not known."""
         ...
 
 
@@ -75,6 +84,10 @@ def all_commands(run: Run, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
     return tuple(command for proof in proofs for command in proof.commands(run))
 
 
+async def look_at_all(run: Run, proofs: tuple[Proof, ...]) -> tuple[Hint, ...]:
+    return tuple([hint for proof in proofs if isinstance(proof, Visible) for hint in await proof.look_at(run)])
+
+
 @dataclass(frozen=True, slots=True)
 class ExecCheck:
     """Run `command` inside a pod until the regular expression `expect` is found in what it prints, at most
@@ -115,6 +128,9 @@ class ExecCheck:
         )
         return Verdict("pass", f"{self.workload} got: {found[0]}")
 
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return (_typed(run, self.commands(run)[0], f"as {self.workload} sees it"),)
+
     def commands(self, run: Run) -> tuple[str, ...]:
         return (f"kubectl exec -n {self.namespace} {self.workload} -c {self.container} -- {self.command}",)
 
@@ -134,8 +150,17 @@ class Shows:
         if printed := (await Kubectl.of(run).call(*shlex.split(self.command))).rstrip():
             run.emit(events.Told(run.lab, printed))
 
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return (_typed(run, self.commands(run)[0]),)
+
     def commands(self, run: Run) -> tuple[str, ...]:
         return (f"kubectl {self.command}",)
+
+
+def _typed(run: Run, command: str, about: str = "") -> Hint:
+    from workshop.kubernetes.kubectl import Kubectl
+
+    return Hint("type", run.use(Kubectl).typed(command), about)
 
 
 exec_check = ExecCheck

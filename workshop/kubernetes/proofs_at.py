@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop.kubernetes.proofs import Proof, Proofs
+from workshop.kubernetes.proofs import Proof, Proofs, look_at_all
 
 if TYPE_CHECKING:
-    from workshop.runbook.model import Timeline, Verdict
+    from workshop.runbook.model import Hint, Timeline, Verdict
     from workshop.runbook.run import Run
 
 
@@ -29,10 +29,14 @@ class _At:
     proof: Proof
 
     async def prove(self, run: Run) -> Verdict | None:
+        return await self.proof.prove(run) if await self._holds(run) else None
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return await look_at_all(run, (self.proof,)) if await self._holds(run) else ()
+
+    async def _holds(self, run: Run) -> bool:
         position = await self.timeline.position(run)
-        if self.stage != (position.stage or ("" if position.off_path else self.timeline.start)):
-            return None
-        return await self.proof.prove(run)
+        return self.stage == (position.stage or ("" if position.off_path else self.timeline.start))
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return self.proof.commands(run)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, prove_all
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Position, Step, Timeline, Verdict
+from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, look_at_all, prove_all
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Position, Step, Timeline, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
@@ -227,6 +227,9 @@ class Move(Step):
 
     def has_proof(self, run: Run) -> bool:
         return bool(self._to.proofs(run) or self._to.before(run))
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return await look_at_all(run, self._to.proofs(run))
 
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed import applied

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, prove_all
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Step, Verdict
+from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, look_at_all, prove_all
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Hint, Step, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
@@ -145,6 +145,9 @@ class Apply(Step):
     def has_proof(self, run: Run) -> bool:
         return bool(self._proofs(run))
 
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return await look_at_all(run, self._proofs(run))
+
     async def check_undo(self, run: Run) -> Check:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.leaving import waits_for
@@ -265,6 +268,9 @@ class LabelNamespaces(Step):
 
     def has_proof(self, run: Run) -> bool:
         return bool(self._proofs)
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return await look_at_all(run, self._proofs)
 
     async def check_undo(self, run: Run) -> Check:
         snapshot, found = await _snapshot(run), []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Check, Explanation, HeldUp, Step, Verdict
+from workshop.runbook.model import Check, Explanation, HeldUp, Hint, Step, Verdict
 
 if TYPE_CHECKING:
     from workshop.mesh.istioctl import Message
@@ -24,6 +24,11 @@ class Analysis:
         messages = await _messages(run, self.namespace)
         said = "\n".join(f"{m.level} [{m.code}] ({m.origin}) {m.text}" for m in messages)
         run.emit(events.Told(run.lab, said or f"istioctl analyze finds nothing in {self.namespace}"))
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        from workshop.mesh.istioctl import Istioctl
+
+        return (Hint("type", run.use(Istioctl).typed(self.commands(run)[0]), "what is still to be put right"),)
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (f"istioctl analyze -n {self.namespace}",)
@@ -72,6 +77,9 @@ class PutsRight(Step):
         if proven is None:
             return Verdict("pass", said)
         return replace(proven, reason="; ".join(filter(None, (said, proven.reason))))
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return (*await self._step.look_at(run), *await Analysis(self._namespace).look_at(run))
 
     async def settle(self, run: Run) -> None:
         await self._step.settle(run)

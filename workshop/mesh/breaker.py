@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from workshop.mesh.fortio import Fortio, Load
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Bar, Measurement, Verdict
+from workshop.runbook.model import Bar, Hint, Measurement, Verdict
 
 if TYPE_CHECKING:
     from workshop.mesh.proxy_stats import Destination
@@ -222,6 +222,15 @@ class Loads:
         except WorkshopError:
             return False
         return True
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        """The last of the loads, and fortio's own report of it."""
+        from workshop.kubernetes.kubectl import Kubectl
+
+        *_, load, _ = self.commands(run)
+        last = self.expected[-1]
+        answers = "all get 200" if last.all else "some are refused with 503" if last.some else "200 or 503"
+        return (Hint("type", run.use(Kubectl).typed(load), f"{last.connections} connections: {answers}"),)
 
     def commands(self, run: Run) -> tuple[str, ...]:
         url = self.target.url(self.path)

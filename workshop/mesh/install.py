@@ -11,9 +11,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from workshop.kubernetes.proofs import Proof, all_commands, prove_all
+from workshop.kubernetes.proofs import Proof, all_commands, look_at_all, prove_all
 from workshop.mesh.inventory import CONTROL_PLANE, INGRESS, NAMESPACE, Owner, differences, marked, owner
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Step, Verdict
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Hint, Step, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
@@ -77,6 +77,9 @@ class Install(Step):
         if proven is None:
             return Verdict("pass", said)
         return Verdict(proven.kind, f"{said}; {proven.reason}", proven.measurements)
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return await look_at_all(run, self._proofs)
 
     async def check_undo(self, run: Run) -> Check:
         from workshop.kubernetes.leaving import waits_for

@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from workshop.kubernetes.proofs import Proof, prove_all
+from workshop.kubernetes.proofs import Proof, look_at_all, prove_all
 from workshop.kubernetes.stages import Reference
 from workshop.mesh.promotion_options import LIMITS, MAX_ERRORS, MAX_LATENCY, PROMOTE, STAGES
 from workshop.mesh.timeline import Split, WeightedRoute
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Option, Step, Verdict
+from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Option, Step, Verdict
 
 if TYPE_CHECKING:
     from workshop.mesh.promotion_verdict import Limits
@@ -161,6 +161,9 @@ class Promote(Step):
         if self._verdict.kind != "pass":
             await refuse_if_changed(run, home, self._verdict.reason)
         return self._verdict
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return await look_at_all(run, self.proofs_of(self.candidate))
 
     def proofs_of(self, subset: str) -> tuple[Proof, ...]:
         """That all requests go there, as the timeline's own stages prove it; none for what is not on its path."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from workshop.kubernetes.ingress import Ingress
 from workshop.mesh.breaker import joined
-from workshop.runbook.model import Bar, Measurement, Verdict
-from workshop.traffic.probe import Category
+from workshop.runbook.model import Bar, Hint, Measurement, Verdict
+from workshop.traffic.probe import Category, called
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
@@ -43,8 +43,10 @@ class Receiver:
     container: str
     cluster: str = ""
 
-    def words(self) -> tuple[str, ...]:
-        return ("logs", "-n", self.namespace, "-l", self.selector, "-c", self.container, "--tail=-1", "--since=10m")
+    def words(self, *which: str) -> tuple[str, ...]:
+        """The arguments of kubectl; `which` lines instead of all of late."""
+        lines = which or ("--tail=-1", "--since=10m")
+        return ("logs", "-n", self.namespace, "-l", self.selector, "-c", self.container, *lines)
 
     async def count(self, run: Run, mark: str) -> int:
         """How many requests with the mark are in its log."""
@@ -136,6 +138,19 @@ class Mirrored:
             f"# expected: about {self.share * _TYPED:.0f} copies of {_TYPED} requests",
             f'{logs} | grep -c "{PARAMETER}=$MARK"',
         )
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        """An answer, and the last copies."""
+        from workshop.kubernetes.elsewhere import elsewhere
+        from workshop.kubernetes.ingress import Address, url
+        from workshop.kubernetes.kubectl import Kubectl
+
+        host, port = await run.observe(Address(self.ingress))
+        there = (elsewhere(run, self.receiver.cluster) if self.receiver.cluster else None) or run
+        logs = there.use(Kubectl).typed(" ".join(("kubectl", *self.receiver.words("--tail=5"))))
+        seen = f"{self.share * 100:g} % of the requests are in the log of {self.receiver.label} as well"
+        curl = called(f"{url(host, port)}{self.path}", self.headers)
+        return (Hint("call", curl, f"only {self.callers_see.label} answers"), Hint("type", logs, seen))
 
     async def _visible(self, run: Run, base_url: str) -> str:
         """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""

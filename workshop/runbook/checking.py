@@ -156,12 +156,14 @@ class _Checking:
             }
             steps = [unit for lab in asked for group in self._groups(chains[lab.name]) for unit in group]
             total = len(steps) + sum(map(len, needs.values()))
-            self._listener(events.RunStarted("", tuple(lab.name for lab in asked), self._target, total))
+            told = [name for name, missing in needs.items() if missing]
+            shown = (*told, *(lab.name for lab in asked))
+            self._listener(events.RunStarted("", shown, self._target, total, len(told), self._request.part))
             await self._stop.cuttable(self._tell_if(busy))
         finally:
             busy.cancel()
             await asyncio.gather(busy, return_exceptions=True)
-        self._tell_needs(needs)
+        self._tell_needs(needs, chains)
         for lab in asked:
             await self._lab(lab, chains[lab.name])
 
@@ -176,10 +178,11 @@ class _Checking:
         plan = await self._planner.lab(need, chain)
         return [step for step in plan.steps if self._of_plan(step) not in _OK or step.check.added]
 
-    def _tell_needs(self, needs: Mapping[str, list[StepPlan]]) -> None:
+    def _tell_needs(self, needs: Mapping[str, list[StepPlan]], chains: Mapping[str, Chain]) -> None:
         """Those of which there is nothing to tell in one line."""
         if converged := tuple(name for name, steps in needs.items() if not steps):
-            self._listener(events.NeedsConverged("", converged))
+            count = sum(len(group) for name in converged for group in chains[name])
+            self._listener(events.NeedsConverged("", converged, count))
         for name, steps in needs.items():
             self._outcomes[name] = {}
             if steps:
@@ -191,8 +194,8 @@ class _Checking:
         return "missing" if step.changes else "inconclusive" if step.unproved else "unchanged"
 
     def _tell_need(self, lab: Lab, steps: list[StepPlan]) -> None:
-        by = [name for name in self._request.labs if lab in self._runbook.with_needs((name,))]
-        self._listener(events.LabStarted(lab.name, lab.title, len(steps), f"needed by {', '.join(by)}"))
+        by = tuple(name for name in self._request.labs if lab in self._runbook.with_needs((name,)))
+        self._listener(events.LabStarted(lab.name, lab.title, len(steps), by))
         for step in steps:
             measure = f"applied, not proved: {self._request.program} lab.{lab.name} --check measures it"
             note = measure if step.unproved else step.check.note

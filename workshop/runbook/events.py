@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from workshop.runbook.model import Check, Outcome, Verdict
+from workshop.runbook.model import Check, Hint, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,33 @@ class Detail(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """`labs` are all that take part, needs included; `steps` counts theirs."""
+    """`labs` are all that take part, in the order in which they are to be shown, `needs` of which only because
+    others need them; `steps` counts theirs. `part` says which of how many runs of one command this is."""
 
     labs: tuple[str, ...]
     target: str
     steps: int = 0
+    needs: int = 0
+    part: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class NeedsConverged(Event):
-    """A check has found nothing missing of these labs, which others need."""
+    """A check has found nothing missing of these labs, which others need; they have that many steps."""
 
     labs: tuple[str, ...]
+    steps: int
 
 
 @dataclass(frozen=True, slots=True)
 class LabStarted(Event):
+    """`needed_by` are the labs that it was brought in for, none where it was asked for itself. `text` is what it
+    teaches, for a person who pauses."""
+
     title: str
     steps: int
-    note: str = ""
+    needed_by: tuple[str, ...] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepPhase(Event):
-    """A step goes on to `phase`: "check", "apply", "verify" or "undo"."""
+    """A step goes on to `phase`: "check", "ask" (the person who pauses), "apply", "verify" or "undo"."""
 
     step: int
     phase: str
@@ -109,7 +117,7 @@ class Command(Detail):
 @dataclass(frozen=True, slots=True)
 class StepFinished(Event):
     """`seconds` of the step; `error` when it failed; `check` is what the check had found. `undone`: the change
-    has been taken back."""
+    has been taken back. `look_at` is what there is to see now, for a person who pauses."""
 
     step: int
     title: str
@@ -120,6 +128,7 @@ class StepFinished(Event):
     error: Exception | None = None
     note: str = ""
     undone: bool = False
+    look_at: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +149,12 @@ class Interrupted(Event):
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
     """`resume` is the command that goes on, when there is something left. `error` is why the run as a whole was
-    refused or stopped, when that is not one step's failure."""
+    refused or stopped, when that is not one step's failure. `hints` are what is worth doing when it has
+    converged."""
 
     exit_status: int
     seconds: float
     counts: dict[Outcome, int]
     resume: str = ""
     error: Exception | None = None
+    hints: tuple[Hint, ...] = ()

@@ -19,6 +19,8 @@ Outcome = Literal["unchanged", "changed", "failed", "inconclusive", "skipped", "
 """What became of a step. The last three are a check's (`checking.py`), which applies nothing: not as wanted, not
 taken back yet, and as wanted with a proof that has passed."""
 
+HintKind = Literal["open", "call", "type", "next", "try", "undo"]
+
 
 class _Absent:
     def __repr__(self) -> str:
@@ -118,6 +120,17 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """What a person may do now: `open` an address, `call` one by a command, `type` one that shows something, go on
+    with the `next` command, `try` another one, or `undo` by one. `about` says what that does, or what there is to
+    see, a line for each thing."""
+
+    kind: HintKind
+    what: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldUp:
     """Why something that was deleted does not go: who holds it, and what to type."""
 
@@ -146,6 +159,11 @@ class Step(ABC):
     def has_proof(self, run: Run) -> bool:
         """Whether `verify` would come to a verdict. One that was not reached is remembered."""
         return type(self).verify is not Step.verify
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        """What there is to see of it, asked once it has converged. Only what answers: raises WorkshopError while
+        that is not known."""
+        return await self.inner.look_at(run) if self.inner else ()
 
     async def settle(self, run: Run) -> None:
         """Called in a run (a plan only checks) when nothing is left to do, or to undo: for what an earlier run has
@@ -268,7 +286,8 @@ class Lab:
     """One section of the workshop.
 
     `needs` are labs that must have converged before. `undoes` makes it a clean-up: its parts are none, and it runs
-    the undo of those labs' parts, last first.
+    the undo of those labs' parts, last first. `tries` are options worth trying once it has converged, each with
+    what that shows: ("--to blue", "back to blue").
     """
 
     name: str
@@ -278,6 +297,7 @@ class Lab:
     needs: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     undoes: tuple[str, ...] = ()
+    tries: tuple[tuple[str, str], ...] = ()
 
     @property
     def all_needs(self) -> tuple[str, ...]:

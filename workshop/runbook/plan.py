@@ -38,9 +38,12 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
+    """`asked`: for itself, and not because another lab needs it."""
+
     name: str
     title: str
     steps: tuple[StepPlan, ...]
+    asked: bool = True
 
     @property
     def changes(self) -> bool:
@@ -119,7 +122,8 @@ class Planner:
 
     async def lab(self, lab: Lab, chain: Chain) -> LabPlan:
         units = [unit for group in chain for unit in group if self._request.step in (None, unit.number)]
-        return LabPlan(lab.name, lab.title, tuple([await self._step(unit, lab) for unit in units]))
+        steps = tuple([await self._step(unit, lab) for unit in units])
+        return LabPlan(lab.name, lab.title, steps, lab.name in self._request.labs)
 
     async def _step(self, unit: Unit, lab: Lab) -> StepPlan:
         run = self._run(unit.lab, unit.number, lab)

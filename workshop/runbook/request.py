@@ -17,7 +17,9 @@ class Request:
     `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
     begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
     unchanged; `yes` answers the question before something is destroyed. `program` is how Invoke was called (with a
-    profile, say), for the commands that errors name.
+    profile, say), for the commands that errors name, and `activation` what a shell needs first to find it, if
+    anything. `earlier` and `later` are the labs that the same command runs before and after these, in runs of their
+    own, and `part` says which of how many this one is.
     """
 
     labs: tuple[str, ...]
@@ -31,6 +33,10 @@ class Request:
     yes: bool = False
     options: Mapping[str, Options] = field(default_factory=dict)
     program: str = "invoke"
+    activation: str = ""
+    earlier: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    part: tuple[int, int] = (1, 1)
 
     def validate(self, runbook: Runbook) -> None:
         """Raises UsageError for what the runbook does not have, or what contradicts itself."""

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 
 from workshop.runbook import events
 from workshop.runbook.chain import Chain, Unit
+from workshop.runbook.ending import worth_doing
 from workshop.runbook.errors import UsageError
 from workshop.runbook.guard import Gate, Guard
 from workshop.runbook.hold import Hold
-from workshop.runbook.model import Lab, Runbook
+from workshop.runbook.model import Hint, Lab, Runbook
 from workshop.runbook.plan import Planner
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Listener, Run
@@ -62,6 +63,8 @@ class _Execution:
         self._chains: dict[str, Chain] = {}
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
+        self._runners: dict[str, StepRunner] = {}
+        self._hints: tuple[Hint, ...] = ()
         self._planner = Planner(runbook, request, self._toolbox, self._facts, listener)
 
     async def go(self) -> int:
@@ -93,6 +96,7 @@ class _Execution:
                 self._tally.counts,
                 self._tally.resume(status),
                 self._tally.refusal,
+                () if status else self._hints,
             )
         )
         return status
@@ -106,7 +110,8 @@ class _Execution:
         labs = self._planner.labs()
         self._chains = {lab.name: self._planner.unfold(lab) for lab in labs}
         steps = sum(len(self._units(lab)) for lab in labs)
-        self._listener(events.RunStarted("", tuple(lab.name for lab in labs), self._target, steps))
+        names, needs = tuple(lab.name for lab in labs), sum(lab.name not in self._request.labs for lab in labs)
+        self._listener(events.RunStarted("", names, self._target, steps, needs, self._request.part))
         self._hold.look()
         if any(lab.undoes for lab in labs):
             await self._stop.cuttable(self._hold.refuse_if_other())
@@ -116,6 +121,12 @@ class _Execution:
             for lab in labs:
                 group.create_task(self._lab(lab, done))
         await self._stop.cuttable(self._hold.refuse_if_other())
+        self._hints = worth_doing(self._runbook, self._request, await self._look_at())
+
+    async def _look_at(self) -> tuple[Hint, ...]:
+        """What there is to see of the labs asked for, in their order."""
+        asked = [name for name in self._chains if name in self._request.labs and name in self._runners]
+        return tuple([hint for name in asked for hint in await self._runners[name].look_at()])
 
     def _refuse(self, error: Exception) -> None:
         """The run cannot go on: what is under way finishes, nothing else starts."""
@@ -160,7 +171,7 @@ class _Execution:
 
     async def _steps(self, lab: Lab, done: Mapping[str, asyncio.Event]) -> None:
         runs = {unit: self._run(unit, lab) for unit in self._units(lab)}
-        runner = StepRunner(
+        runner = self._runners[lab.name] = StepRunner(
             lab,
             runs,
             self._request,
@@ -232,11 +243,12 @@ class _Execution:
 
     def _start(self, lab: Lab) -> None:
         self._started[lab.name] = time.monotonic()
-        note = "" if lab.name in self._request.labs else f"for {', '.join(self._needed_by(lab))}"
-        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), note))
+        needed_by = () if lab.name in self._request.labs else self._needed_by(lab)
+        text = lab.text if self._request.pause else ""
+        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), needed_by, text))
 
-    def _needed_by(self, lab: Lab) -> list[str]:
-        return [name for name in self._chains if lab.name in self._runbook.lab(name).all_needs]
+    def _needed_by(self, lab: Lab) -> tuple[str, ...]:
+        return tuple(name for name in self._chains if lab.name in self._runbook.lab(name).all_needs)
 
     def _finish(self, lab: Lab) -> None:
         self._finished.add(lab.name)

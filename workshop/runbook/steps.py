@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from workshop.runbook import events
 from workshop.runbook.chain import Look, Unit
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.guard import Gate
 from workshop.runbook.hold import Hold
-from workshop.runbook.model import Check, Lab, Outcome, Verdict
+from workshop.runbook.model import Check, Hint, HintKind, Lab, Outcome, Verdict
 from workshop.runbook.request import Request
 from workshop.runbook.run import Listener, Run
 from workshop.runbook.stop import Stop, Stopped
@@ -41,6 +41,7 @@ class _Progress:
     """How far a step has come, for the outcome when it ends there."""
 
     check: Check | None = None
+    verifiable: bool = False
     thinking: float = 0.0
     """Seconds a person took to answer, which are not the step's."""
     changing: bool = False
@@ -69,6 +70,8 @@ class StepRunner:
         self._tally, self._gate, self._listener, self._refuse = tally, gate, listener, refuse
         self._asking = asyncio.Lock()
         self._may_destroy = False
+        self._at: dict[str, Unit] = {}
+        """The converged step of each part of the lab, of a timeline the one that its object is at."""
 
     async def step(self, unit: Unit) -> None:
         """Every end but a cancelled run is an outcome, told to the tally and the listener."""
@@ -77,10 +80,13 @@ class StepRunner:
         progress = _Progress()
         outcome: Outcome = "skipped"
         error: Exception | None = None
-        note = ""
+        note, look_at = "", tuple[Hint, ...]()
         try:
             outcome = await self._converge(unit, progress)
             note = self._note(unit, progress, outcome)
+            if outcome in ("changed", "unchanged") and progress.verifiable:
+                self._at[unit.part] = unit
+                look_at = await self._look_at((unit,)) if self._request.pause else ()
         except asyncio.CancelledError:
             outcome, note = self._cut_short(unit, progress)
             raise
@@ -110,8 +116,21 @@ class StepRunner:
                     error,
                     note,
                     self._runs[unit].undone,
+                    look_at,
                 )
             )
+
+    async def look_at(self) -> tuple[Hint, ...]:
+        """What there is to see of the lab, as far as it has converged."""
+        return await self._look_at(self._at.values())
+
+    async def _look_at(self, units: Iterable[Unit]) -> tuple[Hint, ...]:
+        """Nothing, of what cannot be found: nobody has asked for it."""
+        found: list[Hint] = []
+        for unit in units:
+            with contextlib.suppress(WorkshopError, Stopped):
+                found += _each_once(await self._stop.cuttable(unit.step.look_at(self._runs[unit])))
+        return tuple(found)
 
     async def _converge(self, unit: Unit, progress: _Progress) -> Outcome:
         run = self._runs[unit]
@@ -158,7 +177,7 @@ class StepRunner:
     async def _look(self, unit: Unit, progress: _Progress) -> Look:
         self._phase(unit, "check")
         look = await self._stop.cuttable(unit.look(self._runs[unit]))
-        progress.check, progress.unproved = look.check, look.unproved
+        progress.check, progress.unproved, progress.verifiable = look.check, look.unproved, look.verifiable
         return look
 
     async def _unchanged(self, unit: Unit, look: Look, progress: _Progress) -> Outcome:
@@ -191,10 +210,11 @@ class StepRunner:
 
     async def _ask_before_changing(self, unit: Unit, check: Check) -> None:
         """The person with --pause, and before a clean-up. Raises Stopped or _Refused."""
-        question = self._gate.go_on(self._lab.name, unit.title, check) if self._request.pause else None
-        if question and not await self._stop.cuttable(question):
-            self._stop.ask()
-            raise Stopped
+        if self._request.pause:
+            self._phase(unit, "ask", check)
+            if not await self._stop.cuttable(self._gate.go_on(self._lab.name, unit.title, check)):
+                self._stop.ask()
+                raise Stopped
         if unit.undoes:
             with _refusing():
                 await self._ask_before_destroying()
@@ -252,6 +272,14 @@ class StepRunner:
         if not progress.applied:
             return "inconclusive", "interrupted while it was applied"
         return "inconclusive", "applied; interrupted before its effect was seen"
+
+
+def _each_once(hints: Iterable[Hint]) -> list[Hint]:
+    """With all that is to be seen there."""
+    about: dict[tuple[HintKind, str], list[str]] = {}
+    for hint in hints:
+        about.setdefault((hint.kind, hint.what), []).append(hint.about)
+    return [Hint(kind, what, "\n".join(filter(None, seen))) for (kind, what), seen in about.items()]
 
 
 @contextlib.contextmanager

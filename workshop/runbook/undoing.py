@@ -6,6 +6,14 @@ from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Lab, Runbook
 from workshop.runbook.request import Request
 
+_FLAG = " --undo"
+
+
+def undone(lab: Lab) -> str:
+    """The name of the lab that this clean-up takes back; empty for one of several labs that none was named of."""
+    names = lab.name.removesuffix(_FLAG)
+    return names if names != lab.name and " " not in names else ""
+
 
 def undoing(runbook: Runbook, *names: str) -> tuple[Runbook, str]:
     """The runbook with the clean-up of these labs at its end, and that one's name: as it is typed."""
@@ -19,7 +27,8 @@ def undoing(runbook: Runbook, *names: str) -> tuple[Runbook, str]:
     with_them = f" With it goes what needs it: {others}." if others else ""
     these = "What this lab has" if len(undone) == 1 else "What these labs have"
     title = f"Take back: {', then '.join(lab.title for lab in reversed(undone))}"
-    lab = Lab(f"{' '.join(names)} --undo", title, f"{these} made is taken back.{with_them}", undoes=affected)
+    text = f"{these} made is taken back.{with_them}"
+    lab = Lab(f"{' '.join(names)}{_FLAG}", title, text, undoes=affected)
     return Runbook((*runbook.labs, lab)), lab.name
 
 

@@ -12,6 +12,11 @@ class Login:
     path: str
     fields: tuple[tuple[str, str], ...] = field(repr=False)
 
+    @property
+    def who(self) -> str:
+        """The form's first field."""
+        return self.fields[0][1]
+
     def commands(self, base_url: str) -> tuple[str, ...]:
         """What a person types instead; the cookies are in the file COOKIES then, those of an earlier login gone."""
         import shlex

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workshop.runbook.model import Hint
+
 if TYPE_CHECKING:
     from workshop.runbook.model import Verdict
     from workshop.runbook.run import Run
@@ -87,7 +89,8 @@ class Probe:
     category OTHER, of which none is expected, as no slowness explains it. Times are in seconds: `visible_within`
     for the change to arrive, `within` for the measurement as a whole, `request_timeout` for each request.
     `latencies` asks for the histogram as well. `telling` is an extended regular expression (grep -E) whose first
-    match in an answer shows a person which category it is of; one without a match shows as its HTTP status.
+    match in an answer shows a person which category it is of; one without a match shows as its HTTP status. `page`
+    is what a person opens instead of `path`, where that is for programs.
 
     Where time tells answers apart, or may change them, a slow machine must not decide: `control` says how it
     shows. Answers that it may have changed are lost, and what is inconclusive for such reasons is measured again,
@@ -111,6 +114,7 @@ class Probe:
     latencies: bool = False
     control: Control | None = None
     telling: str = ""
+    page: str = ""
 
     def __post_init__(self) -> None:
         wrong = self._wrong()
@@ -170,6 +174,17 @@ class Probe:
         counted = f"for i in $(seq {_COUNTED}); do {one} | {told}; done | sort | uniq -c"
         return (*before, *self._expected(), counted)
 
+    def look_at(self, base_url: str) -> Hint:
+        """Where a person sees it: in a browser, unless that cannot send the headers."""
+        shares = [(category.label, share) for category, share in zip(self.categories, self.expected, strict=True)]
+        seen = "; ".join(
+            f"{share * 100:.3g} % {label}" if len(shares) > 1 else label for label, share in shares if share
+        )
+        about = f"{self.title if self.login is None else f'Log in as {self.login.who}'}: {seen}"
+        if self.headers:
+            return Hint("call", called(f"{base_url}{self.path}", self.headers), about)
+        return Hint("open", f"{base_url}{self.page or self.path}", about)
+
     def _expected(self) -> tuple[str, ...]:
         """A line a share: a comment that is wrapped does not go on in a shell."""
         shares = zip(self.categories, self.expected, strict=True)
@@ -181,3 +196,9 @@ class Probe:
         from workshop.traffic.measuring import measure
 
         return await measure(self, run, base_url)
+
+
+def called(url: str, headers: tuple[tuple[str, str], ...]) -> str:
+    """One request, as a person types it."""
+    given = "".join(f"-H {shlex.quote(f'{name}: {value}')} " for name, value in headers)
+    return f"curl -s {given}{shlex.quote(url)}"
