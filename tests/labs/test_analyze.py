@@ -8,35 +8,15 @@ proofs, which take time and change nothing that analyze looks at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
-from workshop.kubernetes.elsewhere import Others, elsewhere
+from tests.labs.ends import bring_to_its_end, run_of
+from workshop.kubernetes.elsewhere import elsewhere
 from workshop.mesh.istioctl import Istioctl
-from workshop.runbook import events
-from workshop.runbook.model import Lab, Step, Timeline, Together
-from workshop.runbook.run import Facts, Run
-from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
-from workshop.target import describe
+from workshop.runbook.run import Run
 
 LABS = tuple(lab for lab in RUNBOOK.labs if lab.name.startswith("istio.") and not lab.undoes)
 OUTSIDE = {"Namespace default", "Namespace workshop-system"}
-
-
-def run_of(workshop: Workshop, lab: Lab) -> Run:
-    seen: list[events.Event] = []
-    content = {**read_profile(DEFAULT_PROFILE), "state": str(workshop.state)}
-    return Run(lab.name, describe(from_config(content)).toolbox, Facts(), {}, seen.append)
-
-
-def at_its_end(lab: Lab, run: Run) -> Iterator[Step]:
-    """Of what moves through stages only the last one."""
-    for part in lab.parts:
-        if isinstance(part, Together):
-            yield from part.steps
-        else:
-            yield part.step(part.stages[-1], run) if isinstance(part, Timeline) else part
 
 
 async def nothing_found(run: Run) -> None:
@@ -56,10 +36,7 @@ async def test_after_each_lab_it_finds_nothing(workshop: Workshop) -> None:
     assert {"istio.adopt", "istio.canary", "istio.circuit-breaker", "istio.mirror"} <= {lab.name for lab in LABS}
     for lab in LABS:
         run = run_of(workshop, lab)
-        async with run.use(Others).hold():
-            for step in at_its_end(lab, run):
-                run.facts.forget()
-                await step.apply(run)
+        await bring_to_its_end(lab, run)
         await nothing_found(run)
     there = elsewhere(run, "secondary")
     assert there
