@@ -94,7 +94,7 @@ def _card(item: Item, rated: Item | None, just_given: int) -> str:
         '<svg viewBox="0 0 24 24" aria-hidden="true"><use href="#star"/></svg></button>'
         for number in range(1, STARS + 1)
     )
-    thanks = f'<p class="thanks" role="status">Thank you! You gave {_stars_in_words(just_given)}.</p>'
+    thanks = f'<p class="thanks" role="status">Thank you for {_stars_in_words(just_given)}!</p>'
     return (
         f'<li class="card {_drawing(item)}" id="fruit-{fruit}">'
         f'<img src="static/fruits/{_drawing(item)}.svg" alt="" width="150" height="150"><h2>{name}</h2>'
