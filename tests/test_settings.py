@@ -107,3 +107,13 @@ def test_broken_yaml_names_file_and_line(tmp_path: Path) -> None:
 def test_a_missing_profile_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         settings.read_profile(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("target", ["sandbox", "cluster"])
+def test_only_the_sandbox_takes_the_images_that_it_alone_has(profile: dict[str, Any], target: str) -> None:
+    profile |= {"target": target, "cluster": {**profile["cluster"], "context": "mine"}}
+    loaded = settings.from_config(profile)
+    own = {"ratings-api", "ratings-web"}
+    assert set(loaded.sandbox.images) == own <= set(loaded.images)
+    for name, image in loaded.pins.items():
+        assert image.startswith("sandbox.invalid/") == (target == "sandbox" and name in own)

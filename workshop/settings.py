@@ -107,6 +107,10 @@ class Azure(Struct, frozen=True, forbid_unknown_fields=True):
     prices: str
 
 
+class Sandbox(Struct, frozen=True, forbid_unknown_fields=True):
+    images: dict[str, str]
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     target: Literal["sandbox", "azure", "cluster"]
     state: str
@@ -114,6 +118,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     azure: Azure
     istio: Istio
     images: dict[str, str]
+    sandbox: Sandbox
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """The images of the target by name."""
+        return {**self.images, **(self.sandbox.images if self.target == "sandbox" else {})}
 
     @property
     def state_folder(self) -> Path:

@@ -237,7 +237,7 @@ def _target(
         which,
         kubectl,
         istioctl,
-        Manifests(ROOT / "labs", settings.images),
+        Manifests(ROOT / "labs", settings.pins),
         cluster,
         others,
         guard,

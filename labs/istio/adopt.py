@@ -4,13 +4,17 @@ keeps it outside, message by message: nobody said whether the namespace takes pa
 (IST0102), the ports' names do not tell what is spoken there (IST0118), and pods from
 before have no proxy (IST0103). Each is put right, and looked for again. The proxy of a
 new pod, `istio-proxy`, is a sidecar: an init container that keeps running, or, of an
-older Istio, one more container.
+older Istio, one more container. At last the mesh's gateway lets everybody in: open
+/smoothies/ in a browser and give a fruit its stars. They go from the page to the API to
+the database, and are still there when page and API are restarted.
 """
 
+from workshop.kubernetes.ingress import through_ingress
 from workshop.kubernetes.proofs import shows
 from workshop.kubernetes.steps import apply, label_namespaces, restart
 from workshop.mesh.analysis import analysis, puts_right
 from workshop.runbook import Lab
+from workshop.traffic.probe import Category, Probe
 
 NAMESPACE = "ratingsapp"
 CONTAINERS = (
@@ -50,6 +54,21 @@ LAB = Lab(
                 proofs=(
                     shows(f"get pods -n {NAMESPACE}"),
                     shows(f"get pods -n {NAMESPACE} -o '{CONTAINERS}'"),
+                ),
+            ),
+        ),
+        apply(
+            "Let everybody in through the mesh's gateway",
+            "ratingsapp-gateway.yaml",
+            proofs=(
+                through_ingress(
+                    Probe(
+                        "Pages seen from outside",
+                        "/smoothies/",
+                        (Category("Fruit Smoothies", "Fruit Smoothies"),),
+                        (1.0,),
+                    ),
+                    tell=True,
                 ),
             ),
         ),

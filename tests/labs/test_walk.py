@@ -25,12 +25,13 @@ from urllib.parse import urlsplit
 
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
+from tests.labs.ends import at_its_end
 from workshop.kubernetes.elsewhere import Others, elsewhere
 from workshop.mesh import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import events
 from workshop.runbook.checking import check
-from workshop.runbook.model import Lab, Step, Timeline, Together
+from workshop.runbook.model import Lab
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
@@ -106,6 +107,7 @@ spec:
 """Somebody's own rule, which answers in httpbin's place."""
 
 CUTS = {
+    "istio.adopt": FROM_OUTSIDE,
     **dict.fromkeys(("istio.gateway", "istio.canary", "istio.identity", "istio.shift"), FROM_OUTSIDE),
     **dict.fromkeys(("istio.fault", "istio.blue-green", "istio.mirror"), FROM_OUTSIDE),
     "istio.circuit-breaker": ABORTED,
@@ -219,15 +221,6 @@ class Cluster:
     def _get(self, path: str) -> Any:
         self._connection.request("GET", path, headers=self._headers)
         return json.loads(self._connection.getresponse().read())
-
-
-def at_its_end(lab: Lab, run: Run) -> Iterator[Step]:
-    """Of what moves through stages only the last one."""
-    for part in lab.parts:
-        if isinstance(part, Together):
-            yield from part.steps
-        else:
-            yield part.step(part.stages[-1], run) if isinstance(part, Timeline) else part
 
 
 async def nothing_found(run: Run) -> None:

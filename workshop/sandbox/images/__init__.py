@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workshop.sandbox.images import bookinfo, fortio, helloworld, httpbin, mongo, podinfo, tools
+from workshop.sandbox.images import bookinfo, fortio, helloworld, httpbin, mongo, podinfo, smoothies, tools
 from workshop.sandbox.images.program import Factory
 
 PROGRAMS: dict[str, Factory] = {
@@ -12,5 +12,6 @@ PROGRAMS: dict[str, Factory] = {
     **httpbin.PROGRAMS,
     **mongo.PROGRAMS,
     **podinfo.PROGRAMS,
+    **smoothies.PROGRAMS,
     **tools.PROGRAMS,
 }

@@ -32,6 +32,7 @@ TAGS: dict[str, Collection[str]] = {
     "pilot": _ISTIO,
     "podinfo": ("latest", "6.7.0", "6.9.1", "6.9.2"),
     "proxyv2": _ISTIO,
+    **dict.fromkeys(("ratings-api", "ratings-web"), ("latest", "v1", "v1.0.0")),
 }
 """By the last part of the image's name."""
 

@@ -36,10 +36,11 @@ _FORWARDED = (
 _NOT_HERE = ("cache", "chunked", "configs", "debug", "metrics", "store", "swagger", "swagger.json", "token", "ws")
 
 _PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
-<link rel="icon" href="data:,"><style>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><style>
 body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; background: {color}; color: #fff;
   font: 20px/1.6 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; text-align: center; }}
-h1 {{ font-size: 44px; margin: 0 0 12px; }} code {{ background: #0003; padding: 4px 12px; border-radius: 7px; }}
+main {{ padding: 20px; }} h1 {{ font-size: 44px; margin: 0 0 12px; overflow-wrap: anywhere; }}
+code {{ display: inline-block; background: #0003; padding: 4px 12px; border-radius: 7px; overflow-wrap: anywhere; }}
 </style></head><body><main><h1>{message}</h1><p>version <code>{version}</code></p>
 <p>served by <code>{name}</code></p></main></body></html>
 """

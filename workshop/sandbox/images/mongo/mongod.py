@@ -1,7 +1,8 @@
-"""MongoDB, as far as a mesh sees it: a server that takes connections, and says in its log that it does.
+"""mongod: takes connections, answers what comes in (mongo_commands.py), and says in its log that it does.
 
-It has no data: what a driver or `mongosh` would send is answered by closing the connection, and said in the log.
-Its log lines are mongod's, structured (MongoDB's manual, "Log Messages"), with mongod's ids for what they say.
+The log lines are mongod's, structured (MongoDB's manual, "Log Messages"), with mongod's ids for what they say.
+What is no message of its protocol ends the connection, and is said in the log. The container has no `mongosh`: that
+would be a JavaScript of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import posixpath
 from datetime import UTC, datetime
 from typing import Any
 
-from workshop.sandbox.images.program import Container, Factory, Program, ProgramError, Streams
+from workshop.sandbox.images.mongo import wire
+from workshop.sandbox.images.mongo.bson import BadBson
+from workshop.sandbox.images.mongo.mongo_commands import Commands, Documents
+from workshop.sandbox.images.program import Container, Program, ProgramError, Streams
 from workshop.sandbox.network import listen_port
 
 PORT = 27017
@@ -30,10 +34,11 @@ class Mongo(Program):
         self._server: asyncio.Server | None = None
         self._connections: dict[int, asyncio.StreamWriter] = {}
         self._accepted = 0
+        self._commands: Commands
 
     def _configure(self) -> None:
         """Raises ProgramError for a command line or an environment the image would not start with."""
-        words = self.container.command
+        words, login = self.container.command, False
         # As the image's entry point: arguments that begin with an option are mongod's.
         if words and not words[0].startswith("-") and posixpath.basename(words.pop(0)) != _NAME:
             raise ProgramError(f"the sandbox's {self.container.image} runs {_NAME} only", 127)
@@ -48,7 +53,9 @@ class Mongo(Program):
                 if not words:
                     raise ProgramError(f"Error parsing command line: option '{name}' requires an argument", 2)
                 value = words.pop(0)
-            if name == "--port":
+            if name == "--auth":
+                login = True
+            elif name == "--port":
                 if not value.isdecimal():
                     raise ProgramError(f"Error parsing command line: bad value for --port: {value}", 2)
                 self._port = int(value)
@@ -57,6 +64,8 @@ class Mongo(Program):
         given = [name for name in _ENVIRONMENT if self.container.env.get(name)]
         if len(given) == 1:
             raise ProgramError(f"error: {' and '.join(_ENVIRONMENT)} must both be set, or neither", 1)
+        version = _version(self.container.image)
+        self._commands = Commands(Documents(self.container.files), version, login=login or bool(given))
 
     async def start(self) -> None:
         self._configure()
@@ -79,12 +88,15 @@ class Mongo(Program):
         count = {"connectionCount": len(self._connections)}
         self._log(22943, "NETWORK", "listener", "Connection accepted", {**remote, **count})
         try:
-            if await reader.read(1):
-                why = {"error": "the sandbox's MongoDB keeps no data and speaks no protocol"}
-                self._log(
-                    22988, "NETWORK", f"conn{number}", "Error receiving request from client", {**why, **remote}
-                )
-        except OSError:
+            while (message := await wire.read(reader)) is not None:
+                answer = self._commands.run(message.body, number)
+                if not message.silent:
+                    writer.write(wire.answer(message, number, answer))
+                    await writer.drain()
+        except BadBson as error:
+            why = {"error": str(error)}
+            self._log(22988, "NETWORK", f"conn{number}", "Error receiving request from client", {**why, **remote})
+        except (OSError, asyncio.IncompleteReadError):
             pass  # reset: it ended as well
         finally:
             del self._connections[number]
@@ -111,9 +123,13 @@ class Mongo(Program):
         if name not in (*_CLIENTS, _NAME):
             return None
         streams.err(
-            f"{name}: the sandbox's MongoDB keeps no data: it takes connections and nothing else\n".encode()
+            f"{name}: not in the sandbox's {self.container.image}, which has {_NAME} only; "
+            f"kubectl port-forward lets your own {name} in\n".encode()
         )
-        return 1
+        return 127
 
 
-PROGRAMS: dict[str, Factory] = {"mongo": Mongo}
+def _version(image: str) -> str:
+    """What the tag says, or the workshop's own."""
+    tag = image.split("@", 1)[0].rsplit("/", 1)[-1].partition(":")[2]
+    return tag if tag[:1].isdecimal() else "8.0.15"
