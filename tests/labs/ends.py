@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from labs import RUNBOOK
 from tests.labs.conftest import Workshop
 from workshop.kubernetes.elsewhere import Others
 from workshop.runbook import events
@@ -11,6 +12,8 @@ from workshop.runbook.model import Lab, Step, Timeline, Together
 from workshop.runbook.run import Facts, Run
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import describe
+
+LABS = tuple(lab for lab in RUNBOOK.labs if lab.name.startswith("istio.") and not lab.undoes)
 
 
 def run_of(workshop: Workshop, lab: Lab) -> Run:

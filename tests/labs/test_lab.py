@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.labs.conftest import BIN, HANGS, Workshop, until
-from tests.labs.test_analyze import LABS, at_its_end, run_of
+from tests.labs.ends import LABS, at_its_end, run_of
 from workshop.runbook.model import Hint
 from workshop.sandbox import launcher
 from workshop.settings import ROOT

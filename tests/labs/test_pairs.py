@@ -15,9 +15,9 @@ import pytest
 
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
+from tests.labs.ends import LABS
 from workshop.runbook.model import Lab
 
-LABS = tuple(lab for lab in RUNBOOK.labs if lab.name.startswith("istio.") and not lab.undoes)
 SHARING = ("istio.canary", "istio.identity")
 """Labs that move the same objects, and are quick. Istio's other labs are with `-m exhaustive`."""
 

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
-from tests.labs.ends import at_its_end
+from tests.labs.ends import LABS, at_its_end
 from workshop.kubernetes.elsewhere import Others, elsewhere
 from workshop.mesh import install
 from workshop.mesh.istioctl import Istioctl
@@ -37,7 +37,6 @@ from workshop.runbook.run import Facts, Run
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import Target, describe
 
-LABS = tuple(lab for lab in RUNBOOK.labs if lab.name.startswith("istio.") and not lab.undoes)
 OUTSIDE = {"Namespace default", "Namespace workshop-system"}
 
 
