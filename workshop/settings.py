@@ -185,6 +185,8 @@ def _refuse_excess(path: Path, text: str) -> None:
     for event in yaml.parse(text, yaml.CSafeLoader):
         anchor, values, levels = getattr(event, "anchor", None) or "", 1, 0
         if isinstance(event, yaml.AliasEvent):
+            if any(around == anchor for around, _, _ in open_ones):
+                raise _excess(path, event, f"the anchor {anchor} is used in what it names")
             (values, levels), anchor = named.get(anchor, (1, 0)), ""
         elif isinstance(event, yaml.CollectionStartEvent):
             open_ones.append((anchor, 1, 1))

@@ -36,6 +36,7 @@ STAIRS = "\n".join(["l0: &l0 x"] + [f"l{step}: &l{step} {'[' * 45}*l{step - 1}{'
         ("laughs.yaml", LAUGHS, "its anchors stand for more than 10,000 values"),
         ("stairs.yaml", STAIRS, "it is nested more than 50 levels deep"),
         ("deep.yaml", f"images: {DEEP}", "it is nested more than 50 levels deep"),
+        ("ring.yaml", "cluster: &ring\n  context: *ring\n", "the anchor ring is used in what it names"),
         ("deep.json", f'{{"images": {DEEP}}}', "it is nested more than 50 levels deep"),
     ],
 )

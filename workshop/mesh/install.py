@@ -55,6 +55,11 @@ class Install(Step):
         ours = owner(snapshot) is not Owner.OTHERS
         if ours:
             await repair(kubectl, [_namespace(run)], snapshot, seconds=self._seconds)
+        for name in _deployments(istioctl):
+            live = snapshot.get("Deployment", NAMESPACE, name)
+            if live is not None and live["spec"].get("replicas", 1) == 0:
+                # istioctl leaves the number to an autoscaler, which leaves none alone.
+                await kubectl.call("scale", f"deployment/{name}", "-n", NAMESPACE, "--replicas=1")
         with _arguments(istioctl) as arguments:
             await _install(run, istioctl, arguments, self._seconds)
         await rollout.wait(
@@ -179,10 +184,19 @@ def unlike(snapshot: Snapshot, istioctl: Istioctl) -> list[Difference]:
             found.append(
                 Difference(subject, "spec.template.spec.containers[0].image", istioctl.version, _tag(images[0]))
             )
-        if not rollout.is_complete(live):
+        if live["spec"].get("replicas", 1) == 0:
+            found.append(Difference(subject, "spec.replicas", 1, 0))
+        elif not rollout.is_complete(live):
             available = live.get("status", {}).get("availableReplicas", 0)
             found.append(
                 Difference(subject, "status.availableReplicas", live["spec"].get("replicas", 1), available)
+            )
+        service = snapshot.get("Service", NAMESPACE, name)
+        labels = live["spec"]["template"]["metadata"].get("labels", {})
+        if service is not None and not service["spec"].get("selector", {}).items() <= labels.items():
+            selects = f"pods of Deployment {name}"
+            found.append(
+                Difference(f"Service {NAMESPACE}/{name}", "spec.selector", selects, service["spec"]["selector"])
             )
     service = snapshot.get("Service", NAMESPACE, INGRESS)
     if service is not None:
