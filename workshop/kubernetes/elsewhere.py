@@ -111,6 +111,10 @@ class Given(Step):
             return Check(note=f"left out: this target has no {self.cluster} cluster", left_out=True)
         return await self._step.check(there)
 
+    async def check_standing(self, run: Run) -> Check:
+        there = self._there(run)
+        return await self._step.check_standing(there) if there else Check()
+
     async def apply(self, run: Run) -> None:
         if there := self._there(run):
             await self._step.apply(there)
@@ -158,6 +162,9 @@ class On(Given):
 
     async def check(self, run: Run) -> Check:
         return self._told(await super().check(run))
+
+    async def check_standing(self, run: Run) -> Check:
+        return self._told(await super().check_standing(run))
 
     async def apply(self, run: Run) -> None:
         if await self._lock(run, destroys=False) and (await super().check(run)).converged:
