@@ -25,6 +25,10 @@ T = TypeVar("T")
 Listener = Callable[[events.Event], None]
 
 
+def unheard(event: events.Event) -> None:
+    """A listener to nothing."""
+
+
 class Source(Hashable, Protocol[T]):  # type: ignore[misc]
     """Something observable: a hashable value with an `observe`. Equal sources are observed once."""
 
