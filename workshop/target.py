@@ -31,7 +31,7 @@ from workshop.kubernetes.manifests import Manifests
 from workshop.mesh.download import Release
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.folder import FolderLock, refuse_unusable
 from workshop.runbook.guard import Guard
 from workshop.runbook.journal import Journal
 from workshop.runbook.run import Run
@@ -126,8 +126,12 @@ def _sandbox(settings: Settings, use: Use) -> Target:
         try:
             launcher.ensure(folder)
         except launcher.SandboxError as error:
+            refuse_unusable(folder)
             raise WorkshopError(
-                "start the sandbox", str(error), cause=f"its log is {folder / 'log'}", next_command=hint
+                "start the sandbox",
+                str(error),
+                cause=f"its log is {folder / 'log'}",
+                next_command=_again(use.command) if launcher.is_there(folder) else hint,
             ) from error
         run_cuttable(ClusterGuard(ready_made, "sandbox", disposable=True, adopt_command=hint).adopt())
 
