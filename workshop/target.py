@@ -261,9 +261,18 @@ def _account_of(settings: Settings) -> Callable[[Run], Awaitable[str]]:
 
 
 def running_sandbox(folder: Path, command: str) -> launcher.Running | None:
-    """The folder's sandbox, if it is ready. Raises UsageError for one whose files have been damaged."""
+    """The folder's sandbox, if it is ready. Raises UsageError for one whose files have been damaged, or that does
+    not answer."""
     try:
         return launcher.whole(folder)
+    except launcher.NoAnswer as error:
+        raise UsageError(
+            "find the sandbox",
+            str(error),
+            cause=f"its process is stopped (kill -CONT {error.pid} lets it go on), or hangs; a sandbox that is "
+            "started anew begins with an empty cluster",
+            next_command=_again(command),
+        ) from error
     except launcher.SandboxError as error:
         raise UsageError(
             "find the sandbox",
@@ -283,7 +292,7 @@ def _running(folder: Path) -> launcher.Running | None:
 
 
 def _again(command: str) -> str:
-    """What gives a sandbox whose files have been damaged new ones."""
+    """What gives a sandbox that is there, and of no use, an end, and begins another."""
     return f"{command} sandbox.down && {command} sandbox.up"
 
 
