@@ -264,10 +264,11 @@ def doctor(config: Config, runbook: Runbook) -> int:
     """Look for what would make a run fail; 1 when something would."""
 
     def act() -> int:
-        from workshop.doctor import examine, from_error
+        from workshop.doctor import examine, from_error, state_folder
 
         settings = invocation.settings(config)
         with invocation.open_screen(config) as screen:
+            folder = state_folder(settings.state_folder)
             try:
                 use = Use(account=settings.target != "cluster", command=invocation.invoke())
                 target = describe(settings, use)
@@ -276,6 +277,11 @@ def doctor(config: Config, runbook: Runbook) -> int:
                 name = target.name
             except WorkshopError as error:  # without it, nothing else can be looked at
                 name, findings = settings.target, [from_error("target", error)]
+            except OSError:  # about that folder, where everything of the workshop's own is
+                if folder.state == "ok":
+                    raise
+                name, findings = settings.target, []
+            findings = [folder, *findings]
             screen.show_findings(name, findings)
         return int(any(finding.state == "fail" for finding in findings))
 

@@ -11,6 +11,7 @@ import platform
 import re
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from workshop.kubernetes import process
@@ -19,6 +20,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import WorkshopError
+from workshop.runbook.folder import ANOTHER, refuse_unusable
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Runbook
 from workshop.runbook.run import Facts, Run
@@ -94,6 +96,16 @@ async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> F
         "" if cluster and cluster.kubectl.kubeconfig == path else "; labs do not use it: it is not this sandbox's"
     )
     return Finding("kubeconfig", "ok", f"{path} has {contexts}{ended}")
+
+
+def state_folder(folder: Path) -> Finding:
+    """Looked at before anything that needs it."""
+    try:
+        refuse_unusable(folder)
+    except OSError as error:
+        said = f"{folder} cannot be written: {error.strerror or error}"
+        return Finding("state folder", "fail", said, ANOTHER)
+    return Finding("state folder", "ok", f"{folder} can be written")
 
 
 _State = Literal["warn", "fail"]

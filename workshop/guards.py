@@ -21,6 +21,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Lease, Lost
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.folder import FolderLock
+from workshop.runbook.run import Listener, unheard
 
 _NO_OTHERS = Others({})
 
@@ -51,9 +52,9 @@ class LockedCluster:
         await self.cluster.may_destroy()
 
     @contextlib.asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
+    async def hold(self, emit: Listener = unheard) -> AsyncIterator[None]:
         with self.lock.held():
-            async with self.cluster.hold(), self.others.hold():
+            async with self.cluster.hold(emit), self.others.hold():
                 yield
 
 
@@ -79,15 +80,15 @@ class AccountGuard:
         return
 
     @contextlib.asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
+    async def hold(self, emit: Listener = unheard) -> AsyncIterator[None]:
         with self.lock.held():
-            async with self._lease():
+            async with self._lease(emit):
                 yield
 
     @contextlib.asynccontextmanager
-    async def _lease(self) -> AsyncIterator[None]:
+    async def _lease(self, emit: Listener) -> AsyncIterator[None]:
         """Raises Held when another run works on the cluster."""
-        lease = self._the_lease()
+        lease = self._the_lease(emit)
         if not self.kubectl.kubeconfig.exists() or not await _taken(lease):
             yield
             return
@@ -100,8 +101,8 @@ class AccountGuard:
                 await keeper
                 await _released(lease)
 
-    def _the_lease(self) -> Lease:
-        return Lease(self.kubectl, NAMESPACE, LOCK, Holder.me())
+    def _the_lease(self, emit: Listener = unheard) -> Lease:
+        return Lease(self.kubectl, NAMESPACE, LOCK, Holder.me(), emit=emit)
 
 
 async def _taken(lease: Lease) -> bool:

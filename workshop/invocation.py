@@ -17,6 +17,7 @@ from invoke.main import program
 from workshop import console
 from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.folder import ANOTHER
 from workshop.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _unusable_folder(error: OSError) -> UsageError:
         "write the workshop's own files",
         f"{error.filename}: {said}" if error.filename else said,
         cause="the folder that the setting state (or INVOKE_STATE) names cannot be used, or its disk is full",
-        next_command="name another folder: INVOKE_STATE=~/.mesh-workshop",
+        next_command=ANOTHER,
     )
     worded.__cause__ = error
     return worded

@@ -31,7 +31,7 @@ from workshop.kubernetes.manifests import Manifests
 from workshop.mesh.download import Release
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.folder import FolderLock, refuse_unusable
 from workshop.runbook.guard import Guard
 from workshop.runbook.journal import Journal
 from workshop.runbook.run import Run
@@ -126,8 +126,12 @@ def _sandbox(settings: Settings, use: Use) -> Target:
         try:
             launcher.ensure(folder)
         except launcher.SandboxError as error:
+            refuse_unusable(folder)
             raise WorkshopError(
-                "start the sandbox", str(error), cause=f"its log is {folder / 'log'}", next_command=hint
+                "start the sandbox",
+                str(error),
+                cause=f"its log is {folder / 'log'}",
+                next_command=_again(use.command) if launcher.is_there(folder) else hint,
             ) from error
         run_cuttable(ClusterGuard(ready_made, "sandbox", disposable=True, adopt_command=hint).adopt())
 
@@ -257,9 +261,18 @@ def _account_of(settings: Settings) -> Callable[[Run], Awaitable[str]]:
 
 
 def running_sandbox(folder: Path, command: str) -> launcher.Running | None:
-    """The folder's sandbox, if it is ready. Raises UsageError for one whose files have been damaged."""
+    """The folder's sandbox, if it is ready. Raises UsageError for one whose files have been damaged, or that does
+    not answer."""
     try:
         return launcher.whole(folder)
+    except launcher.NoAnswer as error:
+        raise UsageError(
+            "find the sandbox",
+            str(error),
+            cause=f"its process is stopped (kill -CONT {error.pid} lets it go on), or hangs; a sandbox that is "
+            "started anew begins with an empty cluster",
+            next_command=_again(command),
+        ) from error
     except launcher.SandboxError as error:
         raise UsageError(
             "find the sandbox",
@@ -279,7 +292,7 @@ def _running(folder: Path) -> launcher.Running | None:
 
 
 def _again(command: str) -> str:
-    """What gives a sandbox whose files have been damaged new ones."""
+    """What gives a sandbox that is there, and of no use, an end, and begins another."""
     return f"{command} sandbox.down && {command} sandbox.up"
 
 

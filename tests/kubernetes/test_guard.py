@@ -21,6 +21,7 @@ from workshop.kubernetes.holder import Holder, start_of
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Lease, Lost
 from workshop.runbook.errors import UsageError
+from workshop.runbook.events import Event, Waiting
 
 ELSEWHERE = Holder("another-host", 4711, "ada", "99@elsewhere")
 
@@ -144,6 +145,53 @@ def test_who_is_gone() -> None:
     assert not replace(ended_process(), start="1@another-boot").is_gone()
     assert Holder.parse("some-controller-7f9c") is None
     assert str(me).endswith(f"(process {os.getpid()})")
+
+
+def ahead() -> datetime:
+    return datetime.now(UTC) + timedelta(days=2)
+
+
+async def test_a_lock_whose_holder_s_clock_was_ahead_ends_when_it_is_not_renewed(
+    adopted: ClusterGuard, kubectl: Kubectl
+) -> None:
+    """Seen: it was refused for two days, and only deleting it by hand helped."""
+    await lease(kubectl, ELSEWHERE, clock=ahead, lasts=1).acquire()
+    shown: list[Event] = []
+    await lease(kubectl, Holder.me()).refuse_if_held()
+    async with adopted.hold(shown.append):
+        assert Holder.parse((await live(kubectl))["spec"]["holderIdentity"]) == Holder.me()
+    waits = [event for event in shown if isinstance(event, Waiting)]
+    assert [(event.what, event.limit) for event in waits[:1]] == [("the lock of the cluster primary to end", 1)]
+    assert waits[0].missing.startswith(f"{ELSEWHERE} has it; that clock is ahead")
+
+
+async def test_a_lock_whose_holder_s_clock_is_ahead_is_respected_while_it_is_renewed(
+    adopted: ClusterGuard, kubectl: Kubectl
+) -> None:
+    theirs = lease(kubectl, ELSEWHERE, clock=ahead, renewed_every=0.05, lasts=600)
+    await theirs.acquire()
+    async with kept(theirs):
+        with pytest.raises(Held, match="ada on another-host"):
+            await lease(kubectl, Holder.me()).acquire()
+
+
+async def test_waiting_for_a_lock_whose_holder_s_clock_is_ahead_can_be_cut_short(
+    adopted: ClusterGuard, kubectl: Kubectl
+) -> None:
+    await lease(kubectl, ELSEWHERE, clock=ahead, lasts=600).acquire()
+    waits = asyncio.Event()
+    task = asyncio.create_task(lease(kubectl, Holder.me(), emit=lambda event: waits.set()).acquire())
+    await waits.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await live(kubectl))["spec"]["holderIdentity"] == ELSEWHERE.identity
+
+
+async def test_a_clock_that_is_a_little_ahead_is_no_reason_to_wait(adopted: ClusterGuard, kubectl: Kubectl) -> None:
+    await lease(kubectl, ELSEWHERE, clock=lambda: datetime.now(UTC) + timedelta(seconds=1)).acquire()
+    with pytest.raises(Held):
+        await lease(kubectl, Holder.me(), emit=lambda event: pytest.fail("it waits")).acquire()
 
 
 async def test_another_programs_lease_is_respected(adopted: ClusterGuard, kubectl: Kubectl) -> None:

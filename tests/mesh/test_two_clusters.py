@@ -36,7 +36,7 @@ from workshop.runbook.folder import FolderLock
 from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Lab, Runbook, Step
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
-from workshop.runbook.run import Run
+from workshop.runbook.run import Listener, Run, unheard
 from workshop.runbook.runner import execute
 
 HELLO = """
@@ -90,7 +90,7 @@ class Watchful(ClusterGuard):
     """Finds out soon when its lock is lost."""
 
     @contextlib.asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
+    async def hold(self, emit: Listener = unheard) -> AsyncIterator[None]:
         lease = Lease(self.kubectl, NAMESPACE, LOCK, Holder.me(), renewed_every=0.05)
         await lease.acquire()
         async with kept(lease):

@@ -32,7 +32,7 @@ from workshop.runbook.model import (
 )
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
-from workshop.runbook.run import Run
+from workshop.runbook.run import Listener, Run
 from workshop.runbook.runner import execute
 
 Object = tuple[Any, str]
@@ -185,7 +185,7 @@ class FakeGuard:
             raise self.refusal[what]
 
     @contextlib.asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
+    async def hold(self, emit: Listener) -> AsyncIterator[None]:
         self._ask("hold")
         # A task group, as a lock that renews itself has: it may only be left by the task that entered it.
         async with asyncio.TaskGroup() as group:

@@ -23,7 +23,7 @@ from workshop.runbook.model import Check, Difference, Explanation, HeldUp, Hint,
 if TYPE_CHECKING:
     from workshop.kubernetes.guard import ClusterGuard
     from workshop.runbook.hold import Hold
-    from workshop.runbook.run import Run
+    from workshop.runbook.run import Listener, Run
 
 
 def on(cluster: str, step: Step) -> Step:
@@ -71,14 +71,14 @@ class Others:
                 for name in self.clusters:
                     await self._holds.pop(name).release()
 
-    async def take(self, name: str, *, destroys: bool) -> bool:
+    async def take(self, name: str, emit: Listener, *, destroys: bool) -> bool:
         """Returns when the cluster may be changed and its lock is held: False when it was before. Raises what the
         cluster's guard raises. Only within `hold`, which a run enters before its first change."""
         hold = self._holds[name]
         before = hold.held
         if destroys:
             await hold.guard.may_destroy()
-        await hold.take(destroys=destroys)
+        await hold.take(emit, destroys=destroys)
         return not before
 
 
@@ -110,6 +110,10 @@ class Given(Step):
         if there is None:
             return Check(note=f"left out: this target has no {self.cluster} cluster", left_out=True)
         return await self._step.check(there)
+
+    async def check_standing(self, run: Run) -> Check:
+        there = self._there(run)
+        return await self._step.check_standing(there) if there else Check()
 
     async def apply(self, run: Run) -> None:
         if there := self._there(run):
@@ -159,6 +163,9 @@ class On(Given):
     async def check(self, run: Run) -> Check:
         return self._told(await super().check(run))
 
+    async def check_standing(self, run: Run) -> Check:
+        return self._told(await super().check_standing(run))
+
     async def apply(self, run: Run) -> None:
         if await self._lock(run, destroys=False) and (await super().check(run)).converged:
             return
@@ -181,7 +188,9 @@ class On(Given):
     async def _lock(self, run: Run, *, destroys: bool) -> bool:
         """Whether it was taken just now: somebody else may have changed the cluster until then."""
         others = run.use(Others)
-        taken = self.cluster in others.clusters and await run.cuttable(others.take(self.cluster, destroys=destroys))
+        taken = self.cluster in others.clusters and await run.cuttable(
+            others.take(self.cluster, run.emit, destroys=destroys)
+        )
         if taken:
             run.facts.forget()
         return taken

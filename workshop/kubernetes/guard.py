@@ -19,6 +19,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Lease, Lost
 from workshop.kubernetes.manifests import PART_OF, WORKSHOP
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.run import Listener, unheard
 
 NAMESPACE, MARK, LOCK = "workshop-system", "workshop-mark", "workshop-lock"
 
@@ -83,10 +84,10 @@ class ClusterGuard:
             raise self._unmarked("delete anything from")
 
     @contextlib.asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
+    async def hold(self, emit: Listener = unheard) -> AsyncIterator[None]:
         """The lock. Entering raises Held; when the lock is lost later, what runs inside is cancelled and Lost comes
         out."""
-        lease = Lease(self.kubectl, NAMESPACE, LOCK, self._holder)
+        lease = Lease(self.kubectl, NAMESPACE, LOCK, self._holder, emit=emit)
         try:
             await lease.acquire()
         except KubectlError as error:

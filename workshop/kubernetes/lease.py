@@ -4,8 +4,10 @@ Two runs cannot both win: creating fails when it is there, and taking over names
 so the API server lets one of two through. A lease that is not renewed expires by itself, and one whose holder has
 ended on this machine is free at once, so nobody ever needs a force-unlock.
 
-Expiry compares the holder's clock with ours. A clock that is wrong by more than the lease lasts lets a second run
-in; the first then finds at its next renewal that the lease is no longer its own, and stops.
+Expiry compares the holder's clock with ours. One that is behind by more than the lease lasts lets a second run in;
+the first then finds at its next renewal that the lease is no longer its own, and stops. One that is ahead tells
+nothing: then it counts whether the lease is renewed while we look, for as long as it lasts, by our own clock (as
+client-go's leader election does always, which may take its time).
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from workshop.kubernetes.errors import KubectlError
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.run import Listener, unheard
 
 Object = dict[str, Any]
 
@@ -30,7 +35,9 @@ LASTS = 30
 _GLANCE = 5.0
 """Seconds for a look whether another run has it, beside what a run looks at itself."""
 _RENEWED_EVERY, _TRIED_AGAIN_AFTER = 10.0, 2.0
-
+_LOOKED_AT_EVERY = 1.0
+_AHEAD = timedelta(seconds=2)
+"""What clocks that are kept right may differ by."""
 
 _STOPPED = "this run stopped: it no longer has the cluster"
 
@@ -52,8 +59,17 @@ class Lost(WorkshopError):
     """The lease is somebody else's now, or could not be renewed in time."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Theirs:
+    """Another run's lease. `until` is when it expires by our clock; None where its holder's clock is ahead."""
+
+    held: Held
+    lasts: float
+    until: datetime | None
+
+
 class Lease:
-    """`renewed_every` and `lasts` are seconds, `clock` what the time is taken from."""
+    """`renewed_every` and `lasts` are seconds, `clock` is what the time is taken from, `emit` shows a wait."""
 
     def __init__(
         self,
@@ -65,15 +81,17 @@ class Lease:
         lasts: int = LASTS,
         renewed_every: float = _RENEWED_EVERY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        emit: Listener = unheard,
     ) -> None:
         self._kubectl, self._namespace, self._name, self._holder = kubectl, namespace, name, holder
-        self._lasts, self._renewed_every, self._clock = lasts, renewed_every, clock
+        self._lasts, self._renewed_every, self._clock, self._emit = lasts, renewed_every, clock, emit
         self._live: Object = {}
         self._renewed = 0.0
         self._stop = asyncio.Event()
 
     async def acquire(self) -> None:
-        """Raises Held, KubectlError (NotFound when the namespace is not there)."""
+        """Raises Held, KubectlError (NotFound when the namespace is not there). Waits only for what a clock that is
+        ahead has written, at most as long as that lasts."""
         while True:
             try:
                 self._keep(await self._write("create", self._body()))
@@ -83,7 +101,8 @@ class Lease:
                     raise
             try:
                 live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
-                self._refuse_if_held(live)
+                if (theirs := self._theirs(live)) is not None:
+                    await self._watch(live, theirs)
                 taken = self._body(transitions=live["spec"].get("leaseTransitions", 0) + 1)
                 taken["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
                 self._keep(await self._write("replace", taken))
@@ -93,15 +112,17 @@ class Lease:
                     raise  # else it was released, or another run was faster: see how it is now
 
     async def refuse_if_held(self) -> None:
-        """Raises Held when another run has it, KubectlError when it cannot be read."""
+        """Raises Held when another run has it, KubectlError when it cannot be read. Of one whose holder's clock is
+        ahead a glance does not tell."""
         try:
             live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace, seconds=_GLANCE)
         except KubectlError as error:
             if error.reason != "NotFound":
                 raise
             return
-        if live["spec"].get("holderIdentity") != self._holder.identity:
-            self._refuse_if_held(live)
+        theirs = self._theirs(live)
+        if theirs and theirs.until and live["spec"].get("holderIdentity") != self._holder.identity:
+            raise theirs.held
 
     async def keep(self) -> None:
         """Renew until `stop`. Raises Lost."""
@@ -160,17 +181,34 @@ class Lease:
             next_command=why.next_command,
         )
 
-    def _refuse_if_held(self, live: Object) -> None:
+    async def _watch(self, live: Object, theirs: _Theirs) -> None:
+        """Returns when nobody renews it for as long as it lasts. Raises Held, KubectlError (NotFound)."""
+        if theirs.until:
+            raise theirs.held
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < theirs.lasts:
+            what = f"the lock of the cluster {self._kubectl.context} to end"
+            missing = f"{theirs.held.holder} has it; that clock is ahead, so the lock is watched for a renewal"
+            self._emit(events.Waiting("", what, missing, waited, theirs.lasts))
+            await asyncio.sleep(min(_LOOKED_AT_EVERY, theirs.lasts - waited))
+            now = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
+            if now["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
+                raise theirs.held
+
+    def _theirs(self, live: Object) -> _Theirs | None:
+        """None when it can be taken."""
         spec = live["spec"]
         identity = spec.get("holderIdentity", "")
         holder = Holder.parse(identity)
         renewed = _time(spec.get("renewTime") or live["metadata"]["creationTimestamp"])
-        expired = renewed + timedelta(seconds=spec.get("leaseDurationSeconds", LASTS)) < self._clock()
-        if not identity or expired or (holder and holder.is_gone()):
-            return
+        lasts, now = spec.get("leaseDurationSeconds", LASTS), self._clock()
+        until = renewed + timedelta(seconds=lasts)
+        if not identity or until < now or (holder and holder.is_gone()):
+            return None
         since = _time(spec.get("acquireTime") or live["metadata"]["creationTimestamp"])
-        age = max(0.0, (self._clock() - since).total_seconds())
-        raise Held(f"take the lock of the cluster {self._kubectl.context}", str(holder or identity), age)
+        age = max(0.0, (now - since).total_seconds())
+        held = Held(f"take the lock of the cluster {self._kubectl.context}", str(holder or identity), age)
+        return _Theirs(held, lasts, None if renewed > now + _AHEAD else until)
 
     def _body(self, *, transitions: int = 0) -> Object:
         now = _text(self._clock())

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.injectors import not_injected
+from workshop.kubernetes.manifests import name_of
 from workshop.runbook.errors import WorkshopError
+from workshop.runbook.model import Difference
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl
@@ -17,6 +19,9 @@ Object = dict[str, Any]
 
 _STAYS_SECONDS = 5.0
 """How long pods of a complete Deployment are looked at before they are taken for what stays."""
+
+
+AT_LEAST_ONE = "at least 1"
 
 
 def is_complete(deployment: Object) -> bool:
@@ -30,6 +35,13 @@ def is_complete(deployment: Object) -> bool:
         and status.get("availableReplicas", 0) >= wanted
         and status.get("replicas", 0) <= wanted
     )
+
+
+def without_pods(deployment: Object) -> tuple[Difference, ...]:
+    """That it is scaled to none: complete, and of no use."""
+    if deployment["spec"].get("replicas", 1):
+        return ()
+    return (Difference(name_of(deployment), "spec.replicas", AT_LEAST_ONE, 0),)
 
 
 def pods_of(deployment: Object, pods: Iterable[Object]) -> list[Object]:

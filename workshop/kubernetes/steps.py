@@ -125,6 +125,14 @@ class Apply(Step):
             more += added(obj, snapshot)
         return Check(tuple(found), added=tuple(more))
 
+    async def check_standing(self, run: Run) -> Check:
+        from workshop.kubernetes import rollout
+
+        snapshot, found = await _snapshot(run), await self.check(run)
+        live = [snapshot.find(obj) for obj in await self.objects(run) if obj["kind"] == "Deployment"]
+        idle = [item for obj in live if obj is not None for item in rollout.without_pods(obj)]
+        return Check((*found.differences, *idle))
+
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl

@@ -42,6 +42,15 @@ class Install(Step):
 
         return Check(tuple(unlike(await _snapshot(run), run.use(Istioctl))))
 
+    async def check_standing(self, run: Run) -> Check:
+        from workshop.kubernetes import rollout
+        from workshop.mesh.istioctl import Istioctl
+
+        snapshot, found = await _snapshot(run), await self.check(run)
+        live = [snapshot.get("Deployment", NAMESPACE, name) for name in _deployments(run.use(Istioctl))]
+        idle = [item for obj in live if obj is not None for item in rollout.without_pods(obj)]
+        return Check((*found.differences, *idle))
+
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl

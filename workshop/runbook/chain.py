@@ -271,13 +271,13 @@ def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[
                 if stage == request.to:
                     return  # what comes after the stage asked for is not touched
             else:
-                course = _course(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
+                way = course(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
                 for index, stage in enumerate(part.stages):
-                    yield (Unit(number + index, part.step(stage, run), lab, part.title, course, index),)
+                    yield (Unit(number + index, part.step(stage, run), lab, part.title, way, index),)
             number += len(part.stages)
 
 
-def _course(runbook: Runbook, lab: Lab, timeline: Timeline, *, again: bool, by_name: bool) -> Course:
+def course(runbook: Runbook, lab: Lab, timeline: Timeline, *, again: bool, by_name: bool) -> Course:
     later = frozenset(other.name for other in runbook.labs[runbook.position(lab.name) + 1 :])
     return Course(timeline, later=later, again=again, by_name=by_name)
 

@@ -16,8 +16,26 @@ from pathlib import Path
 
 from workshop.runbook.errors import UsageError
 
+ANOTHER = "name another folder: INVOKE_STATE=~/.mesh-workshop"
+"""What helps where this one cannot be used."""
+_ROOM = 16 * 1024 * 1024
+"""Bytes: several times what a sandbox, the journal and their logs take."""
 _GLANCE = 0.3
 """Seconds, more than it takes another process to see whether the lock is held, which holds it itself meanwhile."""
+
+
+def refuse_unusable(folder: Path) -> None:
+    """Raises OSError when the folder, or what there is of its path, has no room or cannot be written. What is tried
+    leaves nothing there."""
+    import tempfile
+
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 @dataclass(frozen=True, slots=True)

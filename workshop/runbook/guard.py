@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from workshop.runbook.model import Check
+from workshop.runbook.run import Listener
 
 
 class Guard(Protocol):
@@ -32,9 +33,10 @@ class Guard(Protocol):
     async def may_destroy(self) -> None:
         """Called once, before a clean-up. Raises UsageError when the target lacks the workshop's mark."""
 
-    def hold(self) -> AbstractAsyncContextManager[object]:
+    def hold(self, emit: Listener) -> AbstractAsyncContextManager[object]:
         """The lock, held from a run's first change to its end. Entering raises WorkshopError (with the holder and
-        its age) when another run has it. It may also fail later, when the lock is lost: the run then stops."""
+        its age) when another run has it; where that takes a while to tell, the wait is shown by `emit`. It may also
+        fail later, when the lock is lost: the run then stops."""
         ...
 
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from workshop.runbook.guard import Guard
+from workshop.runbook.run import Listener
 
 _RELEASE_LIMIT = 10.0
 """Seconds for giving the lock back. It expires by itself: an unreachable cluster must not keep a run going."""
@@ -42,21 +43,21 @@ class Hold:
         if self._other and not self.held:
             await asyncio.shield(self._other)
 
-    async def take(self, *, destroys: bool) -> None:
+    async def take(self, emit: Listener, *, destroys: bool) -> None:
         """Returns when the target may be changed and the lock is held. Raises what the guard raised, each time.
-        Whether something may be destroyed was asked before."""
+        Whether something may be destroyed was asked before. `emit` shows what is waited for."""
         async with self._asking:
             if not (destroys or self._may_change):
                 await self.guard.may_change()
                 self._may_change = True
         if self._taken is None:
             self._taken = asyncio.get_running_loop().create_future()
-            self._keeper = asyncio.create_task(self._keep(self._taken))
+            self._keeper = asyncio.create_task(self._keep(self._taken, emit))
         await asyncio.shield(self._taken)
 
-    async def _keep(self, taken: asyncio.Future[None]) -> None:
+    async def _keep(self, taken: asyncio.Future[None], emit: Listener) -> None:
         try:
-            async with self.guard.hold():
+            async with self.guard.hold(emit):
                 taken.set_result(None)
                 await self._release.wait()
         except Exception as error:

@@ -153,6 +153,10 @@ class Step(ABC):
     @abstractmethod
     async def apply(self, run: Run) -> None: ...
 
+    async def check_standing(self, run: Run) -> Check:
+        """As `check`, asked when a later proof did not pass: also whether what is there can do its work."""
+        return await self.check(run)
+
     async def verify(self, run: Run) -> Verdict | None:
         return None
 

@@ -11,15 +11,22 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Options
 from workshop.runbook.stop import Stop
 
+if TYPE_CHECKING:
+    from workshop.runbook.standing import Standing
+
 T = TypeVar("T")
 Listener = Callable[[events.Event], None]
+
+
+def unheard(event: events.Event) -> None:
+    """A listener to nothing."""
 
 
 class Source(Hashable, Protocol[T]):  # type: ignore[misc]
@@ -89,6 +96,8 @@ class Run:
         self.lab, self.facts, self.options, self.place, self.undoing = lab, facts, options, place, undoing
         self.undone = False
         """Set by a step that has taken its change back, whatever it was that ended it."""
+        self.standing: Standing | None = None
+        """Where an engine runs the step: what it stands on."""
         self._toolbox, self._listener = toolbox, listener
         self._step, self._shown_as, self._stop = step, shown_as or lab, stop or Stop()
 
@@ -101,7 +110,7 @@ class Run:
     def elsewhere(self, place: str, tools: Mapping[type, object]) -> Run:
         """The same step of the same run at another place: with these tools instead of the target's, and with facts
         that are kept apart (and forgotten together)."""
-        return Run(
+        there = Run(
             self.lab,
             {**self._toolbox, **tools},
             self.facts,
@@ -116,6 +125,8 @@ class Run:
             patience=self.patience,
             only_looks=self.only_looks,
         )
+        there.standing = self.standing
+        return there
 
     def of_lab(self, lab: str) -> Run:
         """As it is for another lab, with none of its options given."""

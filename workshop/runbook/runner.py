@@ -21,6 +21,7 @@ from workshop.runbook.model import Hint, Lab, Runbook
 from workshop.runbook.plan import Planner
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Listener, Run
+from workshop.runbook.standing import Standing
 from workshop.runbook.steps import StepRunner, only_cause
 from workshop.runbook.stop import Stop, Stopped
 from workshop.runbook.tally import Tally
@@ -228,7 +229,7 @@ class _Execution:
         return ""
 
     def _run(self, unit: Unit, lab: Lab) -> Run:
-        return Run(
+        run = Run(
             unit.lab.name,
             self._toolbox,
             self._facts,
@@ -240,6 +241,8 @@ class _Execution:
             undoing=lab.undoes,
             program=self._request.program,
         )
+        run.standing = Standing(self._runbook, unit, run)
+        return run
 
     def _start(self, lab: Lab) -> None:
         self._started[lab.name] = time.monotonic()

@@ -221,7 +221,7 @@ class StepRunner:
 
     async def _lock(self, unit: Unit) -> None:
         with _refusing():
-            await self._stop.cuttable(self._hold.take(destroys=unit.undoes))
+            await self._stop.cuttable(self._hold.take(self._runs[unit].emit, destroys=unit.undoes))
 
     async def _ask_before_destroying(self) -> None:
         """Once for the whole clean-up, with all that it will remove."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .state import DamagedError, State
 
 IDLE_SECONDS = 3600
 _START_SECONDS = 30.0
+_ANSWER_SECONDS = 5.0
+"""A busy machine takes a fraction of that for an answer."""
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.01
 _ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +36,14 @@ class SandboxError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.log}" if self.log else self.message
+
+
+class NoAnswer(SandboxError):
+    """A sandbox is there, and does nothing."""
+
+    def __init__(self, pid: int, url: str) -> None:
+        super().__init__(f"the sandbox does not answer at {url} within {_ANSWER_SECONDS:.0f} s (process {pid})")
+        self.pid = pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ def status(folder: Path) -> Running | None:
 
 
 def whole(folder: Path) -> Running | None:
-    """As `status`. Raises SandboxError also for what only the sandbox's clients need."""
+    """As `status`. Raises SandboxError also for what only the sandbox's clients need, and NoAnswer."""
     from .damage import verify
 
     state = State(folder.absolute())
@@ -64,6 +76,8 @@ def whole(folder: Path) -> Running | None:
             verify(state, running.url)
         except DamagedError as error:
             raise SandboxError(str(error)) from error
+        if not _answers(running.url):
+            raise NoAnswer(running.pid, running.url)
     return running
 
 
@@ -110,6 +124,21 @@ def stop(folder: Path) -> bool:
             raise SandboxError("the sandbox did not stop", state.log_tail())
         time.sleep(_POLL_SECONDS)
     return asked is not None
+
+
+def _answers(url: str) -> bool:
+    """Whether somebody reads what is sent there. A process that is stopped is still connected to, by the kernel;
+    this one refuses at once what is not TLS."""
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((address.hostname, address.port), timeout=_ANSWER_SECONDS) as connection:
+            connection.sendall(b"hello?\r\n\r\n")
+            connection.recv(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        pass  # it has just ended, or has closed the connection: what is wanted of it will tell
+    return True
 
 
 def _told(state: State) -> int | None:
