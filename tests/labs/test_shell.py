@@ -148,7 +148,10 @@ def test_a_shell_that_is_none_or_not_known(sandbox: Workshop, monkeypatch: pytes
     assert ran.status == 2
     assert "SHELL=/bin/sh invoke shell" in ran.said
     environment = {**sandbox.environment, "SHELL": sys.executable, "TERM": "dumb"}
-    keys = [(">>> ", "\x03"), ("KeyboardInterrupt", "import os; print('at=' + os.environ['KUBECONFIG']); exit(3)")]
+    keys = [
+        (">>> ", "\x03"),
+        ("KeyboardInterrupt\r\n>>> ", "import os; print('at=' + os.environ['KUBECONFIG']); exit(3)"),
+    ]
     status, seen = at_terminal([str(BIN / "invoke"), "shell"], keys, environment=environment, folder=ROOT)
     assert status == 3
     assert f"at={sandbox.state}/sandbox/kubeconfig" in seen
