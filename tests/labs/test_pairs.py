@@ -16,7 +16,7 @@ import pytest
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
 from tests.labs.ends import LABS
-from workshop.runbook.model import Lab
+from workshop.runbook.model import Lab, Timeline
 
 SHARING = ("istio.canary", "istio.identity")
 """Labs that move the same objects, and are quick. Istio's other labs are with `-m exhaustive`."""
@@ -64,9 +64,15 @@ def _lasting(item: dict[str, Any]) -> Any:
     return spec
 
 
+def straight_to_its_end(lab: Lab) -> list[str]:
+    """The command. Where a lab ends does not depend on the stages between, whose proofs take most of the time."""
+    ends = [part.stages[-1] for part in lab.parts if isinstance(part, Timeline)]
+    return [f"lab.{lab.name}", *(word for stage in ends for word in ("--to", stage))]
+
+
 def alone(workshop: Workshop, lab: Lab) -> State:
     workshop.converge("lab.istio.cleanup")
-    ran = workshop.converge(f"lab.{lab.name}")
+    ran = workshop.converge(*straight_to_its_end(lab))
     assert {"failed", "inconclusive"}.isdisjoint(ran.outcomes), ran.said
     return ends_with(workshop, lab)
 
@@ -105,7 +111,7 @@ def test_each_lab_ends_the_same_alone_and_after_each_other_one(workshop: Worksho
     assert all(ends.values())
     before = first.name
     for lab in others:
-        ran = workshop.run(f"lab.{lab.name}")
+        ran = workshop.run(*straight_to_its_end(lab))
         assert ran.status == 0, f"{lab.name} after {before}:\n{ran.said}"
         assert ends_with(workshop, lab) == ends[lab.name], f"{lab.name} after {before}"
         before = lab.name
