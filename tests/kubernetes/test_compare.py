@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from workshop.kubernetes.compare import differences
-from workshop.runbook.model import ABSENT
+from workshop.kubernetes.compare import appended, differences
+from workshop.runbook.model import ABSENT, Difference
 
 
 def deployment(**container: Any) -> dict[str, Any]:
@@ -127,10 +127,22 @@ def test_istio_specs_have_nothing_more() -> None:
     assert found(virtual_service(plain), virtual_service(delayed)) == [
         ("spec.http[0].fault", ABSENT, {"delay": {"fixedDelay": "7s"}})
     ]
-    assert found(virtual_service(plain), virtual_service(plain, plain)) == [("spec.http[1]", ABSENT, plain)]
+    assert found(virtual_service(plain), virtual_service(delayed, plain)) == [
+        ("spec.http[0].fault", ABSENT, {"delay": {"fixedDelay": "7s"}}),
+        ("spec.http[1]", ABSENT, plain),
+    ]
     assert found(virtual_service(plain), virtual_service(plain, gateways=["g"])) == [
         ("spec.gateways", ABSENT, ["g"])
     ]
+
+
+def test_what_stands_behind_all_that_is_wanted_is_by_hand_and_no_difference() -> None:
+    plain, more = {"route": [{"destination": {"host": "reviews"}}]}, {"directResponse": {"status": 418}}
+    there = virtual_service(plain, more)
+    assert found(virtual_service(plain), there) == []
+    assert appended("V", virtual_service(plain), there) == (Difference("V", "spec.http[1]", ABSENT, more),)
+    assert found(virtual_service(plain), virtual_service(more, plain)) != []
+    assert appended("V", virtual_service(plain), virtual_service(more, plain)) == ()
 
 
 def split(**weights: int) -> dict[str, Any]:

@@ -90,6 +90,11 @@ async def test_order_zeros_and_a_sole_destination_mean_the_same() -> None:
     assert (await REVIEWS.position(there(live(100, 0, 0, http=[{"route": route}])))).stage == "v3"
 
 
+async def test_a_route_behind_its_own_moves_nothing() -> None:
+    more = {"http": [*live(100, 0, 0)["spec"]["http"], {"directResponse": {"status": 418}}]}
+    assert (await REVIEWS.position(there(live(100, 0, 0, **more)))).stage == "v1"
+
+
 async def test_other_weights_are_off_the_path_and_named() -> None:
     position = await REVIEWS.position(there(live(80, 20, 0)))
     assert position.stage is None
@@ -106,7 +111,7 @@ FAULT = {"delay": {"fixedDelay": "7s", "percentage": {"value": 50}}}
         ({"hosts": ["reviews", "other"]}, "spec.hosts[1]"),
         ({"hosts": ["other"]}, "spec.hosts[0]"),
         ({"http": [{**live(100, 0, 0)["spec"]["http"][0], "fault": FAULT}]}, "spec.http[0].fault"),
-        ({"http": live(100, 0, 0)["spec"]["http"] * 2}, "spec.http[1]"),
+        ({"http": [{"directResponse": {"status": 418}}, *live(100, 0, 0)["spec"]["http"]]}, "spec.http[1]"),
         (
             {"http": [{"route": [{"destination": {"host": "reviews", "subset": "v9"}, "weight": 100}]}]},
             "spec.http[0].route[v9]",

@@ -9,7 +9,8 @@ Who has added something cannot be seen without asking for the managed fields of 
 cluster sends, so it follows from the place. Known are the places where a manifest of the workshop may be silent and
 where neither Kubernetes has a default, nor a controller or a webhook of a mesh adds anything: sidecars are injected
 into pods, not into Deployments. A field that is not known here is not named. The spec of Istio's kinds has to be
-equal anyway (`compare.py`): what is too much there is a difference, and a run removes it.
+equal (`compare.py`): what is too much there is a difference, and a run removes it, but for what stands behind all
+that the workshop wants.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workshop.kubernetes.compare import by_key, child
+from workshop.kubernetes.compare import appended, by_key, child
 from workshop.kubernetes.manifests import is_ours, name_of
 from workshop.runbook.model import ABSENT, Difference
 
@@ -89,6 +90,7 @@ def added(wanted: Object, snapshot: Snapshot) -> tuple[Difference, ...]:
         return ()
     more = _more(_KINDS.get(wanted["kind"], _WHOLE), "", wanted, live)
     found = [Difference(name_of(wanted), path, ABSENT, value) for path, value in more]
+    found += appended(name_of(wanted), wanted, live)
     found += [Difference(name_of(rule), "", ABSENT, "present") for rule in _rules_beside(wanted, snapshot)]
     return tuple(found)
 

@@ -5,13 +5,16 @@ object may hold more than the manifest says, and lists are matched as server-sid
 or mount path where Kubernetes does, else by position and length.
 
 Istio's configuration is another matter: its server adds nothing to a spec, and there a field more (a `fault`, a
-second route) is a change in behaviour that somebody made. For its kinds the spec has to be equal, and what is too
+destination) is a change in behaviour that somebody made. For its kinds the spec has to be equal, and what is too
 much is a difference as well (wanted ABSENT). The destinations of a route are told apart by their subset, so that
-a changed split reads as one: their order means nothing.
+a changed split reads as one: their order means nothing. What somebody has put behind all that is wanted of such a
+list (a route that is only reached by what no wanted one matches, one more subset or server) changes nothing of it:
+as long as it is all that differs, it is no difference, and `appended` names it.
 """
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -56,10 +59,28 @@ _SUFFIXES = {
 }
 
 
+_APPENDED = re.compile(r"spec\.(http|tcp|tls|subsets|servers)\[\d+\]")
+
+
 def differences(subject: str, wanted: Object, live: Object | None) -> tuple[Difference, ...]:
     """What of `wanted` is not in `live`; `subject` names the object."""
     if live is None:
         return (Difference(subject, "", "present", ABSENT),)
+    found = _compared(subject, wanted, live)
+    return () if all(map(_is_appended, found)) else found
+
+
+def appended(subject: str, wanted: Object, live: Object) -> tuple[Difference, ...]:
+    """What `live` has behind all that is wanted, where nothing else differs: applying `wanted` would remove it."""
+    found = _compared(subject, wanted, live)
+    return found if all(map(_is_appended, found)) else ()
+
+
+def _is_appended(difference: Difference) -> bool:
+    return difference.wanted is ABSENT and bool(_APPENDED.fullmatch(difference.path))
+
+
+def _compared(subject: str, wanted: Object, live: Object) -> tuple[Difference, ...]:
     group = wanted["apiVersion"].rpartition("/")[0]
     found: list[Difference] = []
     for key, value in wanted.items():

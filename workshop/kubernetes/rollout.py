@@ -113,6 +113,18 @@ def refused(deployment: Object) -> str:
     return ""
 
 
+def unlike(subject: str, deployment: Object, pods: Iterable[Object]) -> Difference:
+    """How a Deployment that is not complete differs from one that is, and why as far as its `pods` say so."""
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    why = next(filter(None, (refused(deployment), *map(trouble, pods))), "")
+    for field in ("updatedReplicas", "availableReplicas", "replicas"):
+        if (there := status.get(field, 0)) != wanted:
+            return Difference(subject, f"status.{field}", wanted, there, why)
+    metadata = deployment["metadata"]
+    seen = status.get("observedGeneration", 0)
+    return Difference(subject, "status.observedGeneration", metadata.get("generation", 0), seen, why)
+
+
 def lacking(
     wanted: Mapping[tuple[str, str], str], deployments: Iterable[Object], pods: Sequence[Object]
 ) -> Object | None:

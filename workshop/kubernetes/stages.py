@@ -85,9 +85,11 @@ class Stages(Timeline):
         sight = await self.look(run)
         holder = sight.holder(run.lab)
         unlike = {name: sight.unlike(wanted) for name, wanted in sight.objects.items()}
-        for name, found in unlike.items():
-            if not found:
-                return Position(name if name in self._stages else None, holder=holder)
+        # What is one stage with more behind it may be all of another one.
+        alike = [name for name, found in unlike.items() if not found]
+        if alike:
+            name = min(alike, key=lambda name: sight.more(sight.objects[name]))
+            return Position(name if name in self._stages else None, holder=holder)
         if holder not in ("", run.lab) or not sight.surplus([]):
             return Position(None, holder=holder)
         closest = min((unlike[name] for name in self._stages), key=len)
@@ -171,6 +173,13 @@ class Sight:
             there = None if live is None or is_leaving(live) else self.normal(live)
             found += differences(name_of(obj), bare, there)
         return (*found, *_deletions(self.surplus(wanted)))
+
+    def more(self, wanted: list[Object]) -> int:
+        """How much somebody has put behind what is wanted (see `compare`)."""
+        from workshop.kubernetes.compare import appended
+
+        there = [(obj, self.snapshot.find(obj)) for obj in wanted]
+        return sum(len(appended("", {**obj, "metadata": {}}, self.normal(live))) for obj, live in there if live)
 
     def holder(self, lab: str) -> str:
         """The lab that moved what is there last; another one rather than `lab`."""

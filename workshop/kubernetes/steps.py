@@ -207,11 +207,9 @@ class Apply(Step):
         if wanted["kind"] != "Deployment" or live is None:
             return ()
         subject, namespace = name_of(wanted), wanted["metadata"]["namespace"]
-        if not rollout.is_complete(live):
-            replicas, status = live["spec"].get("replicas", 1), live.get("status", {})
-            field = "updatedReplicas" if status.get("availableReplicas", 0) == replicas else "availableReplicas"
-            return (Difference(subject, f"status.{field}", replicas, status.get(field, 0)),)
         pods = rollout.pods_of(live, snapshot.all("Pod", namespace))
+        if not rollout.is_complete(live):
+            return (rollout.unlike(subject, live, pods),)
         odd = [pod for pod in pods if self.ready and rollout.ready_of(pod) != self.ready]
         return tuple(Difference(name_of(pod), "READY", self.ready, rollout.ready_of(pod)) for pod in odd)
 

@@ -42,15 +42,6 @@ class Install(Step):
 
         return Check(tuple(unlike(await _snapshot(run), run.use(Istioctl))))
 
-    async def check_standing(self, run: Run) -> Check:
-        from workshop.kubernetes import rollout
-        from workshop.mesh.istioctl import Istioctl
-
-        snapshot, found = await _snapshot(run), await self.check(run)
-        live = [snapshot.get("Deployment", NAMESPACE, name) for name in _deployments(run.use(Istioctl))]
-        idle = [item for obj in live if obj is not None for item in rollout.without_pods(obj)]
-        return Check((*found.differences, *idle))
-
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl
@@ -193,19 +184,11 @@ def unlike(snapshot: Snapshot, istioctl: Istioctl) -> list[Difference]:
             found.append(
                 Difference(subject, "spec.template.spec.containers[0].image", istioctl.version, _tag(images[0]))
             )
-        if live["spec"].get("replicas", 1) == 0:
-            found.append(Difference(subject, "spec.replicas", 1, 0))
-        elif not rollout.is_complete(live):
+        found += rollout.without_pods(live)
+        if not rollout.is_complete(live):
             available = live.get("status", {}).get("availableReplicas", 0)
             found.append(
                 Difference(subject, "status.availableReplicas", live["spec"].get("replicas", 1), available)
-            )
-        service = snapshot.get("Service", NAMESPACE, name)
-        labels = live["spec"]["template"]["metadata"].get("labels", {})
-        if service is not None and not service["spec"].get("selector", {}).items() <= labels.items():
-            selects = f"pods of Deployment {name}"
-            found.append(
-                Difference(f"Service {NAMESPACE}/{name}", "spec.selector", selects, service["spec"]["selector"])
             )
     service = snapshot.get("Service", NAMESPACE, INGRESS)
     if service is not None:
