@@ -41,7 +41,9 @@ function fish_prompt; echo "status $status me> "; end
 """
 
 FILES = {
-    "bash": {".bashrc": f"{BOURNE}PROMPT_COMMAND=their_hook\nalias istioctl='echo their istioctl'\n"},
+    "bash": {
+        ".bashrc": f"{BOURNE}hooked=\nPROMPT_COMMAND=their_hook\nset -u\nalias istioctl='echo their istioctl'\n",
+    },
     "zsh": {
         ".zshenv": f"{ELSEWHERE}ZDOTDIR=$HOME/their\\ own\n",
         "their own/.zshrc": f"setopt warn_create_global prompt_subst\nhooked=\n{BOURNE}precmd() {{ their_hook }}\n",

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from invoke.config import Config
 from msgspec import Struct, ValidationError, convert
 
-from workshop.mistakes import Mistake, no_mapping, no_text, no_variable, variable_of, worded
+from workshop.mistakes import Misfit, Mistake, no_mapping, no_text, no_variable, variable_of, worded
 from workshop.runbook.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -289,6 +289,10 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         settings = convert(content, Settings, strict=False)
     except ValidationError as error:
         raise worded(error, content, Settings) from error
+    for section, pins in (("images", settings.images), ("sandbox.images", settings.sandbox.images)):
+        for name, image in pins.items():
+            if not image.strip():
+                raise Misfit(f"{section}.{name}", image, "the name of an image")
     if settings.target == "azure" and not settings.azure.subscription:
         raise UsageError(
             "read the settings",

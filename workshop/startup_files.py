@@ -89,11 +89,10 @@ def _bash(kind: str, session: Session, folder: Path) -> Start:
         _reading("~/.bashrc"),
         _functions(session),
         "__workshop_set",
-        'if [ -n "${PROMPT_COMMAND+set}" ] && [ "${#PROMPT_COMMAND[@]}" -gt 1 ]; then',
-        "    PROMPT_COMMAND+=(__workshop_prompt)",
-        "else",
-        "    PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\\n'}__workshop_prompt",
-        "fi",
+        "case $(declare -p PROMPT_COMMAND 2>/dev/null) in",  # not its length, which `set -u` trips over
+        "'declare -a'*) PROMPT_COMMAND+=(__workshop_prompt) ;;",
+        "*) PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\\n'}__workshop_prompt ;;",
+        "esac",
     )
     return Start(("--rcfile", str(file)))
 

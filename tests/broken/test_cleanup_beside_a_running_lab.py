@@ -61,7 +61,7 @@ def stopped_while_it_holds_the_lock(workshop: Workshop) -> subprocess.Popen[str]
     for _ in range(20):
         workshop.converge("lab.istio.inject", "--undo", "--yes")
         process = workshop.start("-e", "lab.istio.inject")
-        until(process, r"\$ kubectl .*apply")
+        until(process, r"\$ kubectl [^$]*apply")
         process.send_signal(signal.SIGSTOP)
         if str(process.pid) in workshop.by_hand("kubectl get lease -n workshop-system -o yaml"):
             return process

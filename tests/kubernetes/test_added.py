@@ -47,6 +47,7 @@ spec:
 """
 POD = "spec.template.spec"
 RATINGS = f"{POD}.containers[ratings]"
+CURL = "docker.io/curlimages/curl:8.16.0"
 IMAGE = "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3"
 
 
@@ -117,6 +118,27 @@ async def test_what_is_typed_is_named_left_alone_and_no_change(
     left = {(item.subject, item.path) for item in (await step.check(run)).added}
     # A Service's selector is merged as a whole: only where the Service is applied at all.
     assert left == expected - {(f"Service {namespace}/ratings", "spec.selector.version")}
+
+
+async def test_a_second_container_is_ready_as_well_and_replaces_no_pod(
+    kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    plain = OBJECTS.replace("NAMESPACE", namespace)
+    run = Recorded(kubectl, manifests(tmp_path, objects=plain))
+    step = apply("Deploy ratings", "objects.yaml", ready="1/1")
+    await run.converge(step)
+    await kubectl.call(
+        *in_pods(containers=[{"name": "more", "image": CURL, "command": ["sleep", "1d"]}]), "-n", namespace
+    )
+    await kubectl.call("rollout", "status", "deployment/ratings-v1", "-n", namespace, "--timeout=60s")
+    run.facts.forget()
+    check = await step.check(run)
+    assert (check.differences, len(check.added)) == ((), 1)
+    await kubectl.call("set", "env", "deployment/ratings-v1", "MODE=slow", "-n", namespace)
+    run.facts.forget()
+    await run.converge(step)  # what differs is put right, and the pods that come of it are waited for
+    run.facts.forget()
+    assert [item.path for item in (await step.check(run)).added] == [f"{POD}.containers[more]"]
 
 
 REAL = """

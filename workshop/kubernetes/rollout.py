@@ -86,6 +86,16 @@ def containers_wanted(ready: str) -> int:
     return int(ready.partition("/")[2])
 
 
+def with_more(ready: str, wanted: Object, live: Object | None) -> str:
+    """READY of the pods of a Deployment whose template has more containers than was `wanted`: by hand, left alone.
+    Empty where `ready` is."""
+    if not ready or live is None:
+        return ready
+    there, own = (len(it["spec"]["template"]["spec"]["containers"]) for it in (live, wanted))
+    count = containers_wanted(ready) + max(there - own, 0)
+    return f"{count}/{count}"
+
+
 def has_containers(pod: Object, ready: str) -> bool:
     """Whether the pod has as many containers as READY is to say, ready or not yet."""
     return containers_wanted(ready_of(pod)) == containers_wanted(ready)

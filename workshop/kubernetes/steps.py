@@ -144,7 +144,12 @@ class Apply(Step):
         for obj in deployments:
             if obj not in drifted and self._lacks_containers(obj, snapshot):
                 await kubectl.restart(obj["metadata"]["namespace"], [obj["metadata"]["name"]])
-        wanted = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): self.ready for obj in deployments}
+        wanted = {
+            (obj["metadata"]["namespace"], obj["metadata"]["name"]): rollout.with_more(
+                self.ready, obj, snapshot.find(obj)
+            )
+            for obj in deployments
+        }
         await rollout.wait(run, kubectl, wanted, seconds=self._seconds)
 
     async def verify(self, run: Run) -> Verdict | None:
@@ -210,8 +215,9 @@ class Apply(Step):
         pods = rollout.pods_of(live, snapshot.all("Pod", namespace))
         if not rollout.is_complete(live):
             return (rollout.unlike(subject, live, pods),)
-        odd = [pod for pod in pods if self.ready and rollout.ready_of(pod) != self.ready]
-        return tuple(Difference(name_of(pod), "READY", self.ready, rollout.ready_of(pod)) for pod in odd)
+        ready = rollout.with_more(self.ready, wanted, live)
+        odd = [pod for pod in pods if ready and rollout.ready_of(pod) != ready]
+        return tuple(Difference(name_of(pod), "READY", ready, rollout.ready_of(pod)) for pod in odd)
 
     def _lacks_containers(self, wanted: Object, snapshot: Snapshot) -> bool:
         from workshop.kubernetes import rollout
@@ -220,7 +226,8 @@ class Apply(Step):
         if live is None or not self.ready:
             return False
         pods = rollout.pods_of(live, snapshot.all("Pod", wanted["metadata"]["namespace"]))
-        return not all(rollout.has_containers(pod, self.ready) for pod in pods)
+        ready = rollout.with_more(self.ready, wanted, live)
+        return not all(rollout.has_containers(pod, ready) for pod in pods)
 
 
 class Restart(Apply):
