@@ -34,7 +34,7 @@ def test_invokes_own_keys_are_not_ours(profile: dict[str, Any]) -> None:
         (None, "target", "moon", "target is 'moon'; it has to be sandbox, azure or cluster", ""),
         ("istio", "version", ["1"], "istio.version is a list; it has to be text", ""),
         ("istio", "version", None, "istio.version is empty; it has to be text", "without the key, the default"),
-        ("images", "x", "", 'images.x is ""; it has to be the name of an image', ""),
+        ("images", "x", "", "images.x is ''; it has to be the name of an image", ""),
         ("images", "x", 3, "images.x is 3; it has to be text", "without quotes"),
         ("azure", "import_images", ["a", 1], "azure.import_images[1] is 1; it has to be text", "without quotes"),
         ("azure", "import_images", 3, "azure.import_images is 3; it has to be a list", ""),
