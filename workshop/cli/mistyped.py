@@ -149,6 +149,8 @@ class Reader:
         if argument and typed != word and not argument.takes_value:
             return Mistake(f"use {typed}", f"{flag} takes no value", instead=_replaced(words, place, flag))
         tried, none = f"find the task {word}", "there is none of that name"
+        if typed == word and (dotted := self._dotted(words, place)):
+            return Mistake(tried, none, f"did you mean {dotted[0]}?", dotted[1])
         if word in self._groups:
             return Mistake(tried, "it is a group of tasks", shown=("--list", word))
         if word in self._stages(context):
@@ -160,6 +162,29 @@ class Reader:
         likely = f"did you mean {' or '.join(near)}?"
         instead = _replaced(words, place, typed.removesuffix(word) + near[0]) if len(near) == 1 else ()
         return Mistake(tried, none, likely, instead)
+
+    def _dotted(self, words: Words, place: int) -> tuple[str, Words] | None:
+        """A group and then a part of it (`lab istio canary`) are one name, which is not to run the whole group: that
+        name, and the line with it. Flags may stand between."""
+        groups = self._groups
+        at = next((at for at in range(place, -1, -1) if words[at] in groups or words[at] in self._tasks), place)
+        if words[at] not in groups:
+            return None
+        name, end = words[at], at + 1 if at == place else place
+        while end < len(words) and name in groups and (part := self._part(name, words[end])):
+            name, end = part, end + 1
+        if name == words[at]:
+            return None
+        return name, (*words[:at], name, *words[at + 1 : place], *words[end:])
+
+    def _part(self, group: str, word: str) -> str:
+        """The group's part of that name, or that it is nearest to."""
+        inside = [known for known in (*self._names, *self._groups) if known.startswith(f"{group}.")]
+        exact = f"{group}.{word}"
+        if exact in inside:
+            return exact
+        near = self._nearest_tasks(word)
+        return near[0] if len(near) == 1 and near[0] in inside else ""
 
     def _without_value(self, words: Words, argument: Argument, context: ParserContext) -> Mistake:
         names = [f"-{name}" if len(name) == 1 else f"--{name}" for name in argument.names]
