@@ -164,7 +164,7 @@ class Reader:
         return Mistake(tried, none, likely, instead)
 
     def _dotted(self, words: Words, place: int) -> tuple[str, Words] | None:
-        """A group and then a part of it (`lab istio canary`) are one name, which is not to run the whole group: that
+        """A group and then a part of it (`lab istio canary`) are one name, and do not mean the whole group: that
         name, and the line with it. Flags may stand between."""
         groups = self._groups
         at = next((at for at in range(place, -1, -1) if words[at] in groups or words[at] in self._tasks), place)

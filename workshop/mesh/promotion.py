@@ -75,23 +75,23 @@ class GuardedRoute(WeightedRoute):
     def asked(self, run: Run) -> str | None:
         import shlex
 
-        from workshop.runbook.errors import UsageError
+        from workshop.runbook.errors import WrongFlags
 
         given, weights = run.options.get(PROMOTE), super().asked(run)
         if given is None:
             return weights
         if weights:
-            raise UsageError(
+            raise WrongFlags(
                 "use --promote and --weights together",
                 "each says where to go",
-                next_command=f"{run.program} lab.{run.lab} --promote {shlex.quote(str(given))}",
+                {f"--{self._option}": None},
             )
         if self.promotion.candidate(str(given)) is None:
             names = [one.subset for one in self.promotion.candidates]
-            raise UsageError(
+            raise WrongFlags(
                 f"use --promote {shlex.quote(str(given))}",
                 f"it is one of {', '.join(names)}",
-                next_command=f"{run.program} lab.{run.lab} --promote {names[0]}",
+                {f"--{PROMOTE}": names[0]},
             )
         return f"{_ASKED}{given}"
 
