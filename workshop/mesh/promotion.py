@@ -163,7 +163,14 @@ class Promote(Step):
         return self._verdict
 
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
-        return await look_at_all(run, self.proofs_of(self.candidate))
+        kept = self.candidate if self._verdict is None or self._verdict.kind == "pass" else self.stable
+        return await look_at_all(run, self.proofs_of(kept))
+
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """The best candidate, which is the first one, may do better the next time."""
+        known = [one.subset for one in self.timeline.promotion.candidates]
+        others = [name for name in known if name != self.candidate] if self.candidate != known[0] else []
+        return tuple((f"--{PROMOTE} {name}", f"another version: {name}") for name in others)
 
     def proofs_of(self, subset: str) -> tuple[Proof, ...]:
         """That all requests go there, as the timeline's own stages prove it; none for what is not on its path."""

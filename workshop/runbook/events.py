@@ -150,7 +150,7 @@ class Interrupted(Event):
 class RunFinished(Event):
     """`resume` is the command that goes on, when there is something left. `error` is why the run as a whole was
     refused or stopped, when that is not one step's failure. `hints` are what is worth doing when it has
-    converged."""
+    converged, or when a verdict has undone it: then there is no `resume` if something else may be asked for."""
 
     exit_status: int
     seconds: float
