@@ -45,12 +45,14 @@ class NeedsConverged(Event):
 @dataclass(frozen=True, slots=True)
 class LabStarted(Event):
     """`needed_by` are the labs that it was brought in for, none where it was asked for itself. `text` is what it
-    teaches, for a person who pauses."""
+    teaches, for a person who pauses. One that has not `begun` when the run is stopped only tells that its steps are
+    skipped."""
 
     title: str
     steps: int
     needed_by: tuple[str, ...] = ()
     text: str = ""
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,11 +249,11 @@ class _Execution:
         run.standing = Standing(self._runbook, unit, run)
         return run
 
-    def _start(self, lab: Lab) -> None:
+    def _start(self, lab: Lab, *, begun: bool = True) -> None:
         self._started[lab.name] = time.monotonic()
         needed_by = () if lab.name in self._request.labs else self._needed_by(lab)
-        text = lab.text if self._request.pause else ""
-        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), needed_by, text))
+        text = lab.text if self._request.pause and begun else ""
+        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), needed_by, text, begun))
 
     def _needed_by(self, lab: Lab) -> tuple[str, ...]:
         return tuple(name for name in self._chains if lab.name in self._runbook.lab(name).all_needs)
@@ -279,6 +279,6 @@ class _Execution:
                 continue
             lab = self._runbook.lab(name)
             if name not in self._started:
-                self._start(lab)
+                self._start(lab, begun=False)
             self._skip(lab, note)
             self._finish(lab)
