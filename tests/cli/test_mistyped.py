@@ -67,6 +67,17 @@ MISTAKES = [
     ("--list xyz", "no group of tasks of that name", "", "--list"),
     (f"--list {CANARY}", "it is a task", "", f"--help {CANARY}"),
     ("--list --list-format xml", "--list-format is flat, nested or json", "", "--help"),
+    # Flags of Invoke's own with a lab, which ran all the same.
+    (f"{CANARY} -p", "means nothing to labs", "did you mean --plan?", f"{CANARY} --plan"),
+    (f"-p {CANARY}", "means nothing to labs", "did you mean --plan?", f"{CANARY} --plan"),
+    (f"{CANARY} --pty --to v1", "means nothing to labs", "did you mean --plan?", f"{CANARY} --plan --to v1"),
+    ("lab.istio doctor -p", "means nothing to labs", "did you mean --plan?", "lab.istio --plan doctor"),
+    (f"{CANARY} -pe", "means nothing to labs", "", "--help"),
+    (f"-w {CANARY}", "means nothing to labs", "", CANARY),
+    (f"{CANARY} --hide both --to v1", "means nothing to labs", "", f"{CANARY} --to v1"),
+    (f"-D 1 {CANARY}", "means nothing to labs", "", CANARY),
+    (f"{CANARY} --list-format=json", "means nothing to labs", "", CANARY),
+    (f"{CANARY} -T 5 -p", "means nothing to labs", "did you mean --plan?", f"{CANARY} --plan"),
     # Two mistakes: the first one is told, and both are put right, or the line is not suggested.
     ("lab.istio.cannary --plann --too v1", "none of that name", f"mean {CANARY}?", f"{CANARY} --plan --to v1"),
     ("lab.istio.cannary --frobnicate", "none of that name", f"mean {CANARY}?", "--list"),
