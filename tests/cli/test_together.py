@@ -142,7 +142,12 @@ def test_other_flags_stay_with_their_lab() -> None:
             "lab.istio.shift --plan lab.istio.fault",
         ),
         # What is wrong with the last one is told before the first one begins.
-        ("lab.istio.shift lab.istio.fault --delay 99h", "it is a time", "", "lab.istio.fault --delay 7s"),
+        (
+            "lab.istio.shift lab.istio.fault --delay 99h",
+            "it is a time",
+            "",
+            "lab.istio.shift lab.istio.fault --delay 7s",
+        ),
         ("lab.istio.shift lab.istio.canary --step x", "a step's number", "", "lab.istio.canary --plan"),
     ],
 )
@@ -165,6 +170,25 @@ def test_what_cannot_hold_for_all_is_refused(
         ("lab.istio.canary --to v1 --restart", "lab.istio.canary --to v1"),
         ("lab.istio.fault --delay 99h", "lab.istio.fault --delay 7s"),
         ("lab.istio.shift --only --undo", "lab.istio.shift --undo"),
+        # All else that was typed stays, else the line put right is refused, or does something else.
+        (
+            "lab.istio.canary --promote v3 --max-errors x",
+            "lab.istio.canary --promote v3 --max-errors 5",
+        ),
+        (
+            "lab.istio.canary --promote-stages=50,5 --promote erring --max-errors 9",
+            "lab.istio.canary --promote-stages 5,25,50,100 --promote erring --max-errors 9",
+        ),
+        ("lab.istio.fault --delay 99h --percent 30 --yes", "lab.istio.fault --delay 7s --percent 30 --yes"),
+        ("lab.istio.canary --weights 80,20 --yes", "lab.istio.canary --weights 100,0,0 --yes"),
+        ("lab.istio.canary --promote v9 --max-latency 3", "lab.istio.canary --promote v3 --max-latency 3"),
+        (
+            "lab.istio.canary --weights 80,20,0 --promote v3 --max-errors 9",
+            "lab.istio.canary --promote v3 --max-errors 9",
+        ),
+        ("lab.istio.canary --to v1 --promote v3 --max-errors 9", "lab.istio.canary --promote v3 --max-errors 9"),
+        ("lab.istio.canary --to v1 --restart --step 2 --yes", "lab.istio.canary --step 2 --yes"),
+        ("lab.istio.shift --yes --only --undo", "lab.istio.shift --undo --yes"),
     ],
 )
 def test_who_only_looks_is_not_told_to_run(typed: Type, line: str, following: str, mode: str) -> None:

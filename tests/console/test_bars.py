@@ -48,6 +48,15 @@ def test_what_is_outside_the_accepted_range_is_marked() -> None:
     assert [line.rstrip()[-1] for line in lines[2:5]] == ["✗", "✓", "✗"]
 
 
+def test_without_an_answer_nothing_is_marked() -> None:
+    """Seen: a tick beside the 0 % of a version that none is expected of, where there was no traffic at all."""
+    bars = (Bar("v1", 0.0, 1.0, (0.99, 1.0)), Bar("v2", 0.0, 0.0, (0.0, 0.0)))
+    refused = (Bar("503", 1.0, 1.0, (1.0, 1.0)),)  # of calls, of which none was good
+    for shares, samples, marks in ((bars, 0, ""), (bars, 66, "✗✓"), (refused, 0, "✓")):
+        shown = bare(rendered([measurement_lines(Measurement("Titles", shares, samples, 0.2, 9), 74, UNICODE)]))
+        assert "".join(sign for sign in shown if sign in "✗✓") == marks
+
+
 def test_a_range_of_one_value_is_one_number() -> None:
     only = Measurement("Titles", (Bar("title", 1.0, 1.0, (1.0, 1.0)),), 66, 0.2)
     (line,) = [line for line in bare(rendered([measurement_lines(only, 74, UNICODE)])).splitlines() if "█" in line]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -93,3 +94,16 @@ async def test_a_run_of_the_engine_whose_steps_end_backwards() -> None:
         ended = [event.step for event in world.steps()]
         assert ended != sorted(ended)
         assert numbers(plain(world.events)) == numbers(live(world.events)) == list(range(1, count + 1))
+
+
+async def test_of_labs_that_were_not_begun_when_a_person_stops_one_line_is_shown() -> None:
+    """Seen: what each of them teaches, pages of it, below the answer q."""
+    taught = [replace(lab(name, Put(f"{name}1"), Put(f"{name}2")), text=f"What {name} teaches") for name in "abcd"]
+    world = bench(*taught)
+    world.gate.stops_at = "Put b1"
+    assert await world.run("a", "b", "c", "d", pause=True) == 130
+    for said in (plain(world.events), bare(live(world.events))):
+        assert "What b teaches" in said
+        _, after = said.split("What b teaches")
+        assert "2 labs were not begun  4 steps skipped" in after
+        assert not re.search(r"What [cd] teaches|Lab [cd]", after)

@@ -151,6 +151,13 @@ async def test_a_bad_version_is_rolled_back_at_once(at_v1: Workshop, name: str, 
     assert f"Deployment reviews-{name}" in promoted.written
     assert await weights(at_v1) == {"v1": 100}
     assert await names(at_v1) == ALONE
+    ended = promoted.seen[-1]
+    assert isinstance(ended, events.RunFinished)
+    seen, good, *_, back = [f"{hint.kind} {hint.what} {hint.about}" for hint in ended.hints]
+    assert re.fullmatch(r"open http://\S+/productpage .*100 % v1, no stars", seen)
+    assert good.startswith("try invoke lab.istio.canary --promote v3 ")
+    assert back.startswith("undo invoke lab.istio.canary --undo ")
+    assert not ended.resume  # which would end the same
 
 
 async def test_a_killed_promotion_is_off_the_path_and_the_next_run_begins_at_v1(at_v1: Workshop) -> None:

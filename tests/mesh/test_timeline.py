@@ -9,7 +9,7 @@ import pytest
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.facts import ClusterFacts, Snapshot
 from workshop.mesh.timeline import Route, WeightedRoute, split
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import WrongFlags
 from workshop.runbook.model import ABSENT, Position, Verdict
 from workshop.runbook.run import Facts
 
@@ -176,12 +176,12 @@ def test_weights_asked_for() -> None:
     ],
 )
 def test_weights_that_make_no_split(weights: str, problem: str) -> None:
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(WrongFlags) as refused:
         REVIEWS.asked(there(weights=weights))
     assert refused.value.exit_status == 2
     assert problem in refused.value.came_back
     assert "v1, v2, v3" in refused.value.cause
-    assert "--weights 100,0,0" in refused.value.next_command
+    assert refused.value.instead == {"--weights": "100,0,0"}
 
 
 def test_a_declaration_that_makes_no_sense_is_refused() -> None:

@@ -142,6 +142,13 @@ async def test_a_timeline_is_proved_at_its_stage_and_later_ones_are_no_failure(
     assert world.world.changes == []
 
 
+async def test_what_puts_a_step_right_is_the_lab() -> None:
+    """The step by itself is refused where one before it is missing as well."""
+    world = bench(lab("a", Put("a1"), Put("a2")))
+    assert await world.check("a", step=2, command="invoke lab.a --check --step 2") == 1
+    assert world.finished().resume == "invoke lab.a"
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "row"),
     [

@@ -64,6 +64,22 @@ MINE = "invoke -f my.yaml"
         (Request(ACCOUNT), ["next invoke lab.istio.install", "undo invoke lab.azure.cleanup"]),
         (Request(ISTIO), ["try invoke lab.istio.canary --promote erring", "undo invoke lab.istio.cleanup"]),
         (Request(ACCOUNT, later=ISTIO), []),
+        # What was there before stays: not all of the group was asked for.
+        (
+            Request(("istio.canary", "istio.shift")),
+            [
+                "try invoke lab.istio.canary --promote erring",
+                "undo invoke lab.istio.canary lab.istio.shift --undo",
+            ],
+        ),
+        (
+            Request(("istio.canary", "istio.shift"), earlier=("azure.group",)),
+            [
+                "try",
+                "undo invoke lab.istio.canary lab.istio.shift --undo",
+                "undo invoke lab.azure.group --undo",
+            ],
+        ),
         (
             Request(ISTIO, earlier=ACCOUNT, program=MINE),
             [

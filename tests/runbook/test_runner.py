@@ -9,7 +9,7 @@ import pytest
 from tests.runbook.world import Everything, Measured, Put, World, bench, failing, lab
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Detail, LabStarted, RunStarted, StepPhase, StepStarted, Told, Waiting
-from workshop.runbook.model import Check, Together, Verdict
+from workshop.runbook.model import Check, Hint, Together, Verdict
 from workshop.runbook.run import Run
 from workshop.runbook.stop import Stopped
 
@@ -134,6 +134,28 @@ async def test_a_change_that_was_taken_back_is_to_be_made_again_not_verified() -
     assert await world.run("a") == 1
     assert world.steps()[0].undone
     assert world.finished().resume == "invoke lab.a"
+
+
+class ShowsWhatIsBack(TakesBack):
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return (Hint("open", "http://page", "as before"),)
+
+    def others(self) -> tuple[tuple[str, str], ...]:
+        return (("--promote v3", "another version"),)
+
+
+@pytest.mark.parametrize(("kind", "resume"), [("fail", ""), ("inconclusive", "invoke lab.a")])
+async def test_after_a_verdict_that_took_a_change_back_something_else_is_to_be_tried(
+    kind: str, resume: str
+) -> None:
+    """The same command would end the same. What could not be measured may be, the next time."""
+    world = bench(lab("a", ShowsWhatIsBack("a1")))
+    world.world.verdicts["a1"] = Verdict(kind, "rolled back")  # type: ignore[arg-type]
+    await world.run("a")
+    assert world.finished().resume == resume
+    hints = [f"{hint.kind} {hint.what}" for hint in world.finished().hints]
+    wanted = ["open http://page", "try invoke lab.a --promote v3", "undo invoke lab.a --undo"]
+    assert hints == ([] if resume else wanted)
 
 
 async def test_a_change_that_was_taken_back_when_it_was_interrupted_is_none() -> None:

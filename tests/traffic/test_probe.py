@@ -121,6 +121,17 @@ async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_f
     assert sum(isinstance(event, events.Waiting) for event in heard) >= 2
 
 
+async def test_without_traffic_no_answer_came_and_where_nothing_was_changed_no_change_is_missed() -> None:
+    run, _ = listening()
+    run.only_looks = True
+    async with serving(splitting(lambda served: (1, 0, 0))) as server:
+        elsewhere = await probe(0, 1, 0).measure(run, server.url)
+    assert elsewhere.reason.endswith("; what is expected was not to be seen within 0.3 s")
+    nobody = await probe(0, 1, 0).measure(run, server.url)  # it has ended
+    assert nobody.kind == "inconclusive"
+    assert nobody.reason.endswith("; no answer came within 0.3 s")
+
+
 async def test_a_split_off_by_the_deviation_that_looks_right_at_a_glance_fails() -> None:
     run, _ = listening()
     async with serving(splitting(lambda served: (0.6, 0, 0.4))) as server:
@@ -138,7 +149,7 @@ async def test_errors_alone_are_inconclusive() -> None:
     assert verdict.kind == "inconclusive"
     assert verdict.reason == (
         "0 of 999 answers, 999 errors: too few to tell; HTTP 503: 999 (no healthy upstream); "
-        "the change was not visible within 0.3 s"
+        "no other answer came within 0.3 s"
     )
     assert [bar.measured for bar in verdict.measurements[0].bars] == [0, 0, 0]
     assert verdict.measurements[0].errors == 999

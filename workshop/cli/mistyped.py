@@ -20,7 +20,7 @@ from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser
 
 from workshop.cli.contents import LabTask
-from workshop.cli.program import AFTER_DASHES
+from workshop.cli.program import AFTER_DASHES, MEANS_NOTHING
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Lab, Timeline
 
@@ -79,9 +79,12 @@ class Reader:
     def _error(self, words: Sequence[str]) -> Exception | None:
         try:
             core = Parser(initial=self._core, ignore_unknown=True).parse_argv(list(words))
-            self._program.parser.parse_argv(core.unparsed)
+            later, *tasks = self._program.parser.parse_argv(core.unparsed)
         except (ParseError, ValueError) as error:
             return error
+        for flags in (core[0], later):
+            if flag := self._program.idle(flags, tasks):
+                return ParseError(f"{flag}: {MEANS_NOTHING}")
         return ParseError(AFTER_DASHES) if core.remainder else None
 
     def mistake(self, words: Words, error: Exception) -> Mistake:
@@ -96,7 +99,22 @@ class Reader:
         if said == AFTER_DASHES:
             at = words.index("--")
             return Mistake(f"use {shlex.join(words[at:])}", said, instead=_replaced(words, at))
+        if said.endswith(MEANS_NOTHING):
+            return self._idle(words, self._core.args[said.partition(":")[0]])
         return Mistake(f"read {shlex.join(('invoke', *words))}", said, shown=("--help",))
+
+    def _idle(self, words: Words, argument: Argument) -> Mistake:
+        """Taken away; but who types -p means --plan, and not a run."""
+        names = [f"-{name}" if len(name) == 1 else f"--{name}" for name in argument.names]
+        place = next((at for at, word in enumerate(words) if word.partition("=")[0] in names), None)
+        if place is None:  # of several in one word
+            return Mistake(f"use {names[0]} with a lab", MEANS_NOTHING, shown=("--help",))
+        tried, end = f"use {words[place]} with a lab", place + 1
+        if argument.name == "pty":
+            meant = () if "--plan" in words else ("--plan",)
+            return Mistake(tried, MEANS_NOTHING, "did you mean --plan?", _replaced(words, place, *meant))
+        end += argument.takes_value and "=" not in words[place]
+        return Mistake(tried, MEANS_NOTHING, instead=words[:place] + words[end:])
 
     def _unknown(self, words: Words, unknown: str, said: str, context: ParserContext) -> Mistake:
         """Invoke may have read a word as several (`--to=v1`, `-ef`). Where it stands twice, it may be good once."""
@@ -149,6 +167,8 @@ class Reader:
         if argument and typed != word and not argument.takes_value:
             return Mistake(f"use {typed}", f"{flag} takes no value", instead=_replaced(words, place, flag))
         tried, none = f"find the task {word}", "there is none of that name"
+        if typed == word and (dotted := self._dotted(words, place)):
+            return Mistake(tried, none, f"did you mean {dotted[0]}?", dotted[1])
         if word in self._groups:
             return Mistake(tried, "it is a group of tasks", shown=("--list", word))
         if word in self._stages(context):
@@ -160,6 +180,29 @@ class Reader:
         likely = f"did you mean {' or '.join(near)}?"
         instead = _replaced(words, place, typed.removesuffix(word) + near[0]) if len(near) == 1 else ()
         return Mistake(tried, none, likely, instead)
+
+    def _dotted(self, words: Words, place: int) -> tuple[str, Words] | None:
+        """A group and then a part of it (`lab istio canary`) are one name, and do not mean the whole group: that
+        name, and the line with it. Flags may stand between."""
+        groups = self._groups
+        at = next((at for at in range(place, -1, -1) if words[at] in groups or words[at] in self._tasks), place)
+        if words[at] not in groups:
+            return None
+        name, end = words[at], at + 1 if at == place else place
+        while end < len(words) and name in groups and (part := self._part(name, words[end])):
+            name, end = part, end + 1
+        if name == words[at]:
+            return None
+        return name, (*words[:at], name, *words[at + 1 : place], *words[end:])
+
+    def _part(self, group: str, word: str) -> str:
+        """The group's part of that name, or that it is nearest to."""
+        inside = [known for known in (*self._names, *self._groups) if known.startswith(f"{group}.")]
+        exact = f"{group}.{word}"
+        if exact in inside:
+            return exact
+        near = self._nearest_tasks(word)
+        return near[0] if len(near) == 1 and near[0] in inside else ""
 
     def _without_value(self, words: Words, argument: Argument, context: ParserContext) -> Mistake:
         names = [f"-{name}" if len(name) == 1 else f"--{name}" for name in argument.names]

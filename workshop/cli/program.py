@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 import invoke.program
 from invoke.exceptions import Exit, ParseError
 from invoke.main import program as running
+from invoke.parser.context import ParserContext
 from invoke.terminals import pty_size
 
 from workshop import output
@@ -27,6 +28,14 @@ _PAGE = 80
 """Columns of running text at most, as on the screen of a run."""
 
 AFTER_DASHES = "no task takes words after --"
+
+_IDLE = (
+    *("pty", "warn-only", "hide", "prompt-for-sudo-password", "command-timeout"),
+    *("list-depth", "list-format", "no-dedupe"),
+)
+"""Flags of Invoke's own that are about shell commands of tasks, or about `--list`."""
+
+MEANS_NOTHING = "it is Invoke's own, and means nothing to labs"
 
 
 def take_over() -> None:
@@ -54,6 +63,14 @@ class Program(invoke.program.Program):
                 raise ParseError(f"{str(error).rpartition(': ')[2]} is no whole number") from error
             if self.core.remainder and not self.args.complete.value:  # Invoke drops it
                 raise ParseError(AFTER_DASHES)
+            if flag := self.idle(self.core[0], self.tasks):
+                raise ParseError(f"{flag}: {MEANS_NOTHING}")
+
+    def idle(self, core: ParserContext, tasks: Sequence[ParserContext]) -> str:
+        """The first flag given that means nothing to the labs among these tasks: a run is not what was meant."""
+        if not any(hasattr(self.collection[task.name], "about_flags") for task in tasks):
+            return ""
+        return next((name for name in _IDLE if name in core.args and core.args[name].got_value), "")
 
     def parse_cleanup(self) -> None:
         """What only shows something ends here."""

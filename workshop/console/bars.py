@@ -112,8 +112,9 @@ def _bars(measurement: Measurement, width: int, glyphs: Glyphs) -> Table:
         table.add_column(width=1)
         heads = ("", "measured", "", "expected", "", " accepted", "")
         table.add_row(*(Text(head, "dim") for head in heads))
+    told = measurement.samples > 0 or any(item.measured for item in measurement.bars)
     for item in measurement.bars:
-        table.add_row(*_row(item, cells, compared, glyphs))
+        table.add_row(*_row(item, cells, compared, glyphs, told=told))
     return table
 
 
@@ -128,7 +129,8 @@ def _facts(measurement: Measurement, glyphs: Glyphs) -> Text:
     return Text.assemble((known, "dim"), (failed, "yellow") if failed else ("none failed", "dim"))
 
 
-def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs) -> list[Text]:
+def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs, *, told: bool) -> list[Text]:
+    """Without answers nothing is `told`, also not that none of them is right where none is expected."""
     colour = _COLOURS.get(item.colour, item.colour)
     row = [Text(item.label), _track(item.measured, cells, colour, glyphs), Text(percent(item.measured), "bold")]
     if not compared:
@@ -141,6 +143,7 @@ def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs) -> list[Text]:
     low, high = item.accepted
     inside = low <= item.measured <= high
     sign = Text(glyphs.changed, "green") if inside else Text(glyphs.failed, "bold red")
+    sign = sign if told else Text()
     accepted = percent(high) if low == high else f"{low * 100:.1f}{glyphs.dash}{percent(high)}"
     return [*row, Text(f" {accepted}", "dim"), sign]
 

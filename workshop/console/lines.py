@@ -91,6 +91,11 @@ class Lines:
         page = [part for paragraph in words.paragraphs(text) for part in (Text(), _page(paragraph))]
         return Group(Text(), line, *page)
 
+    def not_begun(self, labs: int, steps: int) -> RenderableType:
+        said = f"{words.count(labs, 'lab')} {'was' if labs == 1 else 'were'} not begun"
+        line = Text(f"  {self.glyphs.skipped} {said}  {words.count(steps, 'step')} skipped", "dim")
+        return Group(Text(), line)
+
     def folded(self, labs: int, steps: int, *, of_one: bool) -> RenderableType:
         """Needs of which nothing is otherwise than it should be: of one lab, or of several."""
         have = "has" if labs == 1 else "have"

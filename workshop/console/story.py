@@ -47,6 +47,7 @@ class LabStory:
     lines: list[RenderableType] = field(default_factory=list)
     """Lines that are finished and wait for the lab's turn."""
     done: int = 0
+    begun: bool = True
     asks: bool = False
     """A person is asked about it, who is to see the heading before."""
     printed: bool = False
@@ -84,6 +85,8 @@ class Story:
         self._passed = 0
         """How many labs of that order have had their turn."""
         self._folded: list[LabStory] = []
+        self._not_begun: list[LabStory] = []
+        """When the run was stopped: one line says so."""
 
     @property
     def turn(self) -> LabStory | None:
@@ -108,6 +111,8 @@ class Story:
         """Take an event in, and give the lines to print now."""
         if isinstance(event, events.RunFinished):
             yield from self._fold()
+            if self._not_begun:
+                yield self.lines.not_begun(len(self._not_begun), sum(lab.done for lab in self._not_begun))
         for name, line in self._take(event):
             if name:
                 self.labs[name].lines.append(line)
@@ -150,6 +155,7 @@ class Story:
                 yield "", self.lines.folded(len(event.labs), event.steps, of_one=self._of_one)
             case events.LabStarted():
                 self.labs[event.lab] = LabStory(event.lab, event.title, event.needed_by, event.steps, event.text)
+                self.labs[event.lab].begun = event.begun
                 if event.lab not in self._order:
                     self._order.append(event.lab)
             case events.Interrupted():
@@ -201,7 +207,9 @@ class Story:
 
     def _finish_lab(self, lab: LabStory) -> Iterator[RenderableType]:
         skipped = [event for event in lab.ended if _is_skipped(event)]
-        if skipped and not lab.printed and len(skipped) == len(lab.ended):
+        if not lab.begun:
+            self._not_begun.append(lab)
+        elif skipped and not lab.printed and len(skipped) == len(lab.ended):
             yield self.lines.skipped_lab(skipped)
         else:
             yield from self._print(lab, lab.ended)

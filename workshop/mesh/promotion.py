@@ -75,23 +75,23 @@ class GuardedRoute(WeightedRoute):
     def asked(self, run: Run) -> str | None:
         import shlex
 
-        from workshop.runbook.errors import UsageError
+        from workshop.runbook.errors import WrongFlags
 
         given, weights = run.options.get(PROMOTE), super().asked(run)
         if given is None:
             return weights
         if weights:
-            raise UsageError(
+            raise WrongFlags(
                 "use --promote and --weights together",
                 "each says where to go",
-                next_command=f"{run.program} lab.{run.lab} --promote {shlex.quote(str(given))}",
+                {f"--{self._option}": None},
             )
         if self.promotion.candidate(str(given)) is None:
             names = [one.subset for one in self.promotion.candidates]
-            raise UsageError(
+            raise WrongFlags(
                 f"use --promote {shlex.quote(str(given))}",
                 f"it is one of {', '.join(names)}",
-                next_command=f"{run.program} lab.{run.lab} --promote {names[0]}",
+                {f"--{PROMOTE}": names[0]},
             )
         return f"{_ASKED}{given}"
 
@@ -163,7 +163,14 @@ class Promote(Step):
         return self._verdict
 
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
-        return await look_at_all(run, self.proofs_of(self.candidate))
+        kept = self.candidate if self._verdict is None or self._verdict.kind == "pass" else self.stable
+        return await look_at_all(run, self.proofs_of(kept))
+
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """The best candidate, which is the first one, may do better the next time."""
+        known = [one.subset for one in self.timeline.promotion.candidates]
+        others = [name for name in known if name != self.candidate] if self.candidate != known[0] else []
+        return tuple((f"--{PROMOTE} {name}", f"another version: {name}") for name in others)
 
     def proofs_of(self, subset: str) -> tuple[Proof, ...]:
         """That all requests go there, as the timeline's own stages prove it; none for what is not on its path."""

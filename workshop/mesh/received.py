@@ -78,6 +78,7 @@ class Mirrored:
 
     async def prove(self, run: Run) -> Verdict:
         from workshop.traffic.claims import judge_count
+        from workshop.traffic.measuring import not_seen
         from workshop.traffic.verdict import plan
 
         base_url = await run.observe(self.ingress)
@@ -102,8 +103,7 @@ class Mirrored:
         untold = callers.kind == "inconclusive"
         verdict = joined([callers, replace(copies, kind="inconclusive") if untold else copies])
         if verdict.kind != "pass" and unseen:
-            within = min(self.visible_within, run.patience)
-            late = f"the change was not visible within {within:g} s ({unseen})"
+            late = f"{not_seen(run, result, self.visible_within)} ({unseen})"
             verdict = replace(verdict, reason=f"{verdict.reason}; {late}")
         return verdict
 

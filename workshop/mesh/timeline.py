@@ -167,7 +167,7 @@ class WeightedRoute(Stages):
         )
 
     def _parse(self, text: str) -> Weights:
-        from workshop.runbook.errors import UsageError
+        from workshop.runbook.errors import WrongFlags
 
         parts = [part.strip() for part in text.split(",")]
         whole = all(part.isascii() and part.isdigit() for part in parts)
@@ -175,11 +175,11 @@ class WeightedRoute(Stages):
         problem = self._problem(weights) if whole else "these are no whole numbers"
         if problem:
             example = ",".join(map(str, self._splits[0].weights))
-            raise UsageError(
+            raise WrongFlags(
                 f"use --{self._option} {text}",
                 problem,
+                {f"--{self._option}": example},
                 cause=f"it takes a percentage for each of {', '.join(self.route.subsets)}, in this order",
-                next_command=f"for example --{self._option} {example}",
             )
         return weights
 

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.errors import UsageError, WorkshopError, WrongFlags
 from workshop.runbook.model import (
     ABSENT,
     Check,
@@ -283,11 +283,17 @@ def course(runbook: Runbook, lab: Lab, timeline: Timeline, *, again: bool, by_na
 
 
 def _stage_asked(timeline: Timeline, request: Request, run: Run) -> str | None:
-    asked = timeline.asked(run)
+    try:
+        asked = timeline.asked(run)
+    except WrongFlags as error:
+        error.next_command = request.retyped(error.instead, run.lab)
+        raise
     if asked is None:
         return request.to if request.to in (timeline.start, *timeline.stages) else None
-    for flag, command in request.beginnings().items():
+    for flag in (given := request.beginnings()):
         raise UsageError(
-            f"use {flag} with a stage of your own ({asked})", "each says where to go", next_command=command
+            f"use {flag} with a stage of your own ({asked})",
+            "each says where to go",
+            next_command=request.retyped(dict.fromkeys(given), run.lab),
         )
     return asked

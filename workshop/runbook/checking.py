@@ -141,7 +141,9 @@ class _Checking:
         if status in (3, INTERRUPTED):
             return self._request.command
         if counts.get("missing") or counts.get("left"):
-            return " ".join(word for word in self._request.command.split(" ") if word != "--check")
+            # A step by itself would be refused where one before it is missing as well.
+            whole = self._request.command if self._request.step is None else self._request.retyped({"--step": None})
+            return " ".join(word for word in whole.split(" ") if word != "--check")
         return ""
 
     async def _work(self) -> None:

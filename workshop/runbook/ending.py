@@ -22,6 +22,16 @@ def worth_doing(runbook: Runbook, request: Request, look_at: Sequence[Hint]) -> 
     return (*seen, *first, *_following(runbook, request, labs), *_back(runbook, request, labs))
 
 
+def worth_doing_instead(
+    runbook: Runbook, request: Request, name: str, look_at: Sequence[Hint], others: Sequence[tuple[str, str]]
+) -> tuple[Hint, ...]:
+    """After a verdict has undone what this lab did: what there is to see now, and what else may be asked of it."""
+    labs = [lab for lab in runbook.labs if lab.name in request.labs]
+    first = (Hint("type", request.activation, "so that your shell finds invoke"),) if request.activation else ()
+    tries = [Hint("try", f"{request.program} lab.{name} {options}", about) for options, about in others]
+    return (*_seen(look_at, several=False), *first, *tries, *_back(runbook, request, labs))
+
+
 def _seen(look_at: Sequence[Hint], *, several: bool) -> Iterator[Hint]:
     """Each thing once, as the last lab left it. Of several labs the addresses only, if there are any: commands show
     what their steps have shown before."""
@@ -56,16 +66,24 @@ def _last_stages(lab: Lab) -> set[str]:
 
 
 def _back(runbook: Runbook, request: Request, labs: Sequence[Lab]) -> Iterator[Hint]:
-    """One lab by itself, several by the clean-ups that know them."""
+    """All labs of a group by its clean-up; else just those that were run, and what needs them."""
     made = {lab.name for lab in labs} | set(request.earlier)
     if len(made) == 1:
-        needed = any(labs[0].name in lab.all_needs for lab in runbook.labs)
-        about = "take it back, and what needs it" if needed else "take it back"
-        yield Hint("undo", f"{request.program} lab.{labs[0].name} --undo", about)
+        yield _these(runbook, request, list(made))
         return
-    for lab in reversed(runbook.labs):
-        if made & set(lab.undoes):
-            yield Hint("undo", f"{request.program} lab.{lab.name}", f"take back all of lab.{_group(lab)}")
+    for clean_up in reversed(runbook.labs):
+        names = [name for name in clean_up.undoes if name in made]
+        if names and len(names) == len(clean_up.undoes):
+            yield Hint("undo", f"{request.program} lab.{clean_up.name}", f"take back all of lab.{_group(clean_up)}")
+        elif names:
+            yield _these(runbook, request, names)
+
+
+def _these(runbook: Runbook, request: Request, names: Sequence[str]) -> Hint:
+    them = "it" if len(names) == 1 else "them"
+    needed = any(name in lab.all_needs for name in names for lab in runbook.labs if lab.name not in names)
+    about = f"take {them} back, and what needs {them}" if needed else f"take {them} back"
+    return Hint("undo", " ".join((request.program, *(f"lab.{name}" for name in names), "--undo")), about)
 
 
 def _again(runbook: Runbook, request: Request, taken_back: Lab) -> Hint:

@@ -5,6 +5,8 @@ An error says what was tried, what came back, the likeliest cause and the next c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class WorkshopError(Exception):
     """A step, or something it used, failed. Ends a run with exit status 1."""
@@ -20,3 +22,12 @@ class UsageError(WorkshopError):
     """Wrong usage or configuration: nothing was changed. Exit status 2."""
 
     exit_status = 2
+
+
+class WrongFlags(UsageError):
+    """`instead` are the flags that put the line right, by name, each with its value, or None when it has to go. The
+    engine, which knows what was typed, makes the next command of it: all other flags stay."""
+
+    def __init__(self, tried: str, came_back: str, instead: Mapping[str, str | None], *, cause: str = "") -> None:
+        super().__init__(tried, came_back, cause=cause)
+        self.instead = instead

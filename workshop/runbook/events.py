@@ -45,12 +45,14 @@ class NeedsConverged(Event):
 @dataclass(frozen=True, slots=True)
 class LabStarted(Event):
     """`needed_by` are the labs that it was brought in for, none where it was asked for itself. `text` is what it
-    teaches, for a person who pauses."""
+    teaches, for a person who pauses. One that has not `begun` when the run is stopped only tells that its steps are
+    skipped."""
 
     title: str
     steps: int
     needed_by: tuple[str, ...] = ()
     text: str = ""
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class Interrupted(Event):
 class RunFinished(Event):
     """`resume` is the command that goes on, when there is something left. `error` is why the run as a whole was
     refused or stopped, when that is not one step's failure. `hints` are what is worth doing when it has
-    converged."""
+    converged, or when a verdict has undone it: then there is no `resume` if something else may be asked for."""
 
     exit_status: int
     seconds: float

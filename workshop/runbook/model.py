@@ -169,6 +169,11 @@ class Step(ABC):
         that is not known."""
         return await self.inner.look_at(run) if self.inner else ()
 
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """What else may be asked for where this step has taken its change back, as the same would end the same:
+        options of the lab, and what they do."""
+        return ()
+
     async def settle(self, run: Run) -> None:
         """Called in a run (a plan only checks) when nothing is left to do, or to undo: for what an earlier run has
         written down about this step and is over now."""

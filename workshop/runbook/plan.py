@@ -199,5 +199,5 @@ class Planner:
                     raise UsageError(
                         f"run only step {number} of {lab.name}",
                         f"step {unit.number} ({unit.title}) has not converged, and it comes before",
-                        next_command=f"{self._request.program} lab.{lab.name} --step {unit.number}",
+                        next_command=self._request.retyped({"--step": str(unit.number)}),
                     )

@@ -54,7 +54,7 @@ class Request:
                 f"use {' and '.join(given)} together",
                 "each says where to begin",
                 cause="one is enough",
-                next_command=next(iter(given.values())),
+                next_command=self.retyped(dict.fromkeys(list(given)[1:])),
             )
         if self.step is None and self.to is None:
             return
@@ -77,12 +77,38 @@ class Request:
         alone = self.only or self.step is not None
         return tuple(lab for lab in labs if lab.name in self.labs) if alone else labs
 
-    def beginnings(self) -> dict[str, str]:
-        """The flags given that say where to begin, each with the command that has no other one."""
+    def beginnings(self) -> dict[str, str | None]:
+        """The flags given that say where to begin, with their values, if they have one."""
         values = {"--step": self.step, "--to": self.to}
-        words = {flag: f"{flag} {shlex.quote(str(value))}" for flag, value in values.items() if value is not None}
-        words |= {"--restart": "--restart"} if self.restart else {}
-        return {flag: f"{self.program} lab.{self.labs[0]} {typed}" for flag, typed in words.items()}
+        given: dict[str, str | None] = {flag: str(value) for flag, value in values.items() if value is not None}
+        return given | ({"--restart": None} if self.restart else {})
+
+    def retyped(self, instead: Mapping[str, str | None], name: str = "") -> str:
+        """The line with other values of flags that a lab (the first, unless one is named) was given, or without
+        those that are to be None. All else stays as it was typed."""
+        lab = f"lab.{name or self.labs[0]}"
+        given = self.beginnings() | {
+            f"--{option}": str(value)
+            for option, value in self.options.get(name or self.labs[0], {}).items()
+            if value is not None
+        }
+        words = shlex.split(self.command)
+        if lab not in words or not all(any(word.split("=")[0] == flag for word in words) for flag in instead):
+            typed = [word for flag, value in given.items() for word in (flag, value) if word is not None]
+            words = [*shlex.split(self.program), lab, *typed]
+        line: list[str] = []
+        rest, about = iter(words), ""
+        for word in rest:
+            about = word if word.startswith("lab.") else about
+            flag, has_value, _ = word.partition("=")
+            if about != lab or flag not in instead:
+                line.append(word)
+                continue
+            if not has_value and given.get(flag) is not None:
+                next(rest)
+            value = instead[flag]
+            line += [] if value is None else [flag, value]
+        return shlex.join(line)
 
     def _validate_options(self, lab: Lab) -> None:
         all_given = self.options.get(lab.name, {})
@@ -98,7 +124,7 @@ class Request:
                 raise UsageError(
                     f"use --{option.name} {shlex.quote(str(given))}",
                     problem,
-                    next_command=f"{self.program} lab.{lab.name} --{option.name} {option.default}",
+                    next_command=self.retyped({f"--{option.name}": str(option.default)}, lab.name),
                 )
 
     def _validate_stage(self, lab: Lab, stage: str) -> None:
@@ -107,10 +133,10 @@ class Request:
             raise UsageError(
                 f"move {lab.name} to {shlex.quote(stage)}",
                 "it has no stages",
-                next_command=f"{self.program} lab.{lab.name}",
+                next_command=self.retyped({"--to": None}),
             )
         if stage not in stages:
-            command = f"{self.program} lab.{lab.name} --to {_nearest(stage, stages) or stages[1]}"
+            command = self.retyped({"--to": _nearest(stage, stages) or stages[1]})
             raise _unknown(f"stage {shlex.quote(stage)} of {lab.name}", "its stages are", stages, command)
 
     def options_of(self, lab: Lab) -> Options:

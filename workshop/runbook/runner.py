@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from workshop.runbook import events
 from workshop.runbook.chain import Chain, Unit
-from workshop.runbook.ending import worth_doing
+from workshop.runbook.ending import worth_doing, worth_doing_instead
 from workshop.runbook.errors import UsageError
 from workshop.runbook.guard import Gate, Guard
 from workshop.runbook.hold import Hold
@@ -66,6 +66,8 @@ class _Execution:
         self._finished: set[str] = set()
         self._runners: dict[str, StepRunner] = {}
         self._hints: tuple[Hint, ...] = ()
+        self._instead: tuple[Hint, ...] = ()
+        """What is worth doing where a verdict has undone a step."""
         self._planner = Planner(runbook, request, self._toolbox, self._facts, listener)
 
     async def go(self) -> int:
@@ -95,9 +97,9 @@ class _Execution:
                 status,
                 time.monotonic() - started,
                 self._tally.counts,
-                self._tally.resume(status),
+                "" if any(hint.kind == "try" for hint in self._instead) else self._tally.resume(status),
                 self._tally.refusal,
-                () if status else self._hints,
+                self._instead if status else self._hints,
             )
         )
         return status
@@ -123,6 +125,9 @@ class _Execution:
                 group.create_task(self._lab(lab, done))
         await self._stop.cuttable(self._hold.refuse_if_other())
         self._hints = worth_doing(self._runbook, self._request, await self._look_at())
+        for name, runner in self._runners.items():
+            if found := await runner.taken_back():
+                self._instead = worth_doing_instead(self._runbook, self._request, name, *found)
 
     async def _look_at(self) -> tuple[Hint, ...]:
         """What there is to see of the labs asked for, in their order."""
@@ -244,11 +249,11 @@ class _Execution:
         run.standing = Standing(self._runbook, unit, run)
         return run
 
-    def _start(self, lab: Lab) -> None:
+    def _start(self, lab: Lab, *, begun: bool = True) -> None:
         self._started[lab.name] = time.monotonic()
         needed_by = () if lab.name in self._request.labs else self._needed_by(lab)
-        text = lab.text if self._request.pause else ""
-        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), needed_by, text))
+        text = lab.text if self._request.pause and begun else ""
+        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), needed_by, text, begun))
 
     def _needed_by(self, lab: Lab) -> tuple[str, ...]:
         return tuple(name for name in self._chains if lab.name in self._runbook.lab(name).all_needs)
@@ -274,6 +279,6 @@ class _Execution:
                 continue
             lab = self._runbook.lab(name)
             if name not in self._started:
-                self._start(lab)
+                self._start(lab, begun=False)
             self._skip(lab, note)
             self._finish(lab)

@@ -72,6 +72,8 @@ class StepRunner:
         self._may_destroy = False
         self._at: dict[str, Unit] = {}
         """The converged step of each part of the lab, of a timeline the one that its object is at."""
+        self._taken_back: list[Unit] = []
+        """What a verdict has undone."""
 
     async def step(self, unit: Unit) -> None:
         """Every end but a cancelled run is an outcome, told to the tally and the listener."""
@@ -84,6 +86,8 @@ class StepRunner:
         try:
             outcome = await self._converge(unit, progress)
             note = self._note(unit, progress, outcome)
+            if outcome == "failed" and self._runs[unit].undone:
+                self._taken_back.append(unit)
             if outcome in ("changed", "unchanged") and progress.verifiable:
                 self._at[unit.part] = unit
                 look_at = await self._look_at((unit,)) if self._request.pause else ()
@@ -123,6 +127,13 @@ class StepRunner:
     async def look_at(self) -> tuple[Hint, ...]:
         """What there is to see of the lab, as far as it has converged."""
         return await self._look_at(self._at.values())
+
+    async def taken_back(self) -> tuple[tuple[Hint, ...], tuple[tuple[str, str], ...]] | None:
+        """Where a verdict has undone a step: what there is to see of it now, and what else may be asked for."""
+        if not self._taken_back:
+            return None
+        others = tuple(other for unit in self._taken_back for other in unit.step.others())
+        return await self._look_at(self._taken_back), others
 
     async def _look_at(self, units: Iterable[Unit]) -> tuple[Hint, ...]:
         """Nothing, of what cannot be found: nobody has asked for it."""

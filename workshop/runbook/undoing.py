@@ -42,10 +42,11 @@ def refuse_where_to_go(request: Request, labs: tuple[str, ...]) -> None:
         "--verify": request.verify,
         **{f"--{name}": bool(value) for name, value in request.options.get(request.labs[0], {}).items()},
     }
+    also = [flag for flag, given in {"--pause": request.pause, "--yes": request.yes}.items() if given]
     for flag, given in asked.items():
         if given:
             raise UsageError(
                 f"use {flag} together with --undo",
                 "--undo takes back the whole lab",
-                next_command=" ".join((request.program, *(f"lab.{name}" for name in labs), "--undo")),
+                next_command=" ".join((request.program, *(f"lab.{name}" for name in labs), "--undo", *also)),
             )

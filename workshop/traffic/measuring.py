@@ -52,8 +52,18 @@ async def measure(probe: Probe, run: Run, base_url: str) -> Verdict:
     if times > 1:
         said.append(f"measured {times} times, as too few could be told, with fewer at once each time")
     if found.kind != "pass" and unseen:
-        said.append(f"the change was not visible within {min(probe.visible_within, run.patience):g} s")
+        said.append(not_seen(run, result, probe.visible_within))
     return replace(found, reason="; ".join(filter(None, said)), measurements=(_measurement(probe, plan, result),))
+
+
+def not_seen(run: Run, result: Result, within: float) -> str:
+    """That what was waited for was not to be seen. Where nothing has been changed, that is not why."""
+    if result.answers:
+        what = "what is expected was not to be seen" if run.only_looks else "the change was not visible"
+    else:
+        answered = any(kind == UNRECOGNISED or kind.startswith("HTTP ") for kind in result.errors)
+        what = "no other answer came" if answered else "no answer came"
+    return f"{what} within {min(within, run.patience):g} s"
 
 
 async def _measured(probe: Probe, plan: Plan, run: Run, url: str) -> tuple[Verdict, Result, int]:
