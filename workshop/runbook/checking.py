@@ -143,7 +143,7 @@ class _Checking:
         if counts.get("missing") or counts.get("left"):
             # A step by itself would be refused where one before it is missing as well.
             whole = self._request.command if self._request.step is None else self._request.retyped({"--step": None})
-            return " ".join(word for word in whole.split(" ") if word != "--check")
+            return " ".join(word for word in whole.split(" ") if word not in ("--check", "-R", "--dry"))
         return ""
 
     async def _work(self) -> None:
