@@ -6,7 +6,7 @@ import shlex
 
 import msgspec
 
-from tests.azure.world import Session, lab_of
+from tests.azure.world import SUBSCRIPTION, Session, lab_of
 from workshop.azure import steps
 from workshop.runbook.explain import explain
 from workshop.runbook.request import Request
@@ -29,7 +29,10 @@ def test_a_role_is_taken_from_its_holder_only(session: Session) -> None:
 def test_a_provider_is_registered_before_the_first_of_its_kind(session: Session) -> None:
     for lab, namespace in (("azure.acr", "ContainerRegistry"), ("azure.aks", "ContainerService")):
         register, make, *_ = typed(session, lab)[0]
-        assert register == f"az provider register --namespace Microsoft.{namespace} --wait"
+        assert (
+            register
+            == f"az provider register --namespace Microsoft.{namespace} --wait --subscription {SUBSCRIPTION}"
+        )
         assert " create " in make
     assert [len(commands) for commands in typed(session, "azure.group")] == [1, 1]
 
@@ -68,3 +71,16 @@ def test_a_tag_of_any_signs_reaches_azure_as_it_is(session: Session) -> None:
     }
     words = shlex.split(listing)
     assert "tags.workshop=='R&D\\'s $mesh, 50% (a/b)' && " in words[words.index("--query") + 1]
+
+
+def test_every_command_names_its_subscription(session: Session) -> None:
+    """The one that is current in `az` may have a group and a cluster of the same names."""
+    session.settings = msgspec.structs.replace(session.settings, import_images=("docker.io/istio/pilot:1.31.1",))
+    labs = [lab.name for lab in session.runbook.labs]
+    lines = [line for lab in labs for step in typed(session, lab) for line in step if "az " in line]
+    assert any(" delete " in line for line in lines)
+    for line in lines:
+        of_ids = any(
+            f" {option} /subscriptions/{SUBSCRIPTION}/" in line for option in ("--ids", "--scope", "--resource-id")
+        )
+        assert of_ids or f" --subscription {SUBSCRIPTION}" in line.partition("|")[0], line

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.azure.world import Arm, Session
+from tests.azure.world import SUBSCRIPTION, Arm, Session
 from workshop.azure.network import Network
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 
 GROUP = "mesh-workshop"
 
@@ -56,17 +56,52 @@ async def test_the_clean_up_of_everything_leaves_nothing(arm: Arm, session: Sess
     assert set(await session.converge("azure.cleanup")) == {"unchanged"}
 
 
-async def test_a_property_that_cannot_be_changed_is_refused_with_what_to_do(arm: Arm, session: Session) -> None:
+@pytest.mark.parametrize(
+    ("free", "advised"),
+    [
+        (False, f"az aks delete --resource-group {GROUP} --subscription {SUBSCRIPTION} --name primary"),
+        (True, "invoke -f here.yaml lab.azure.aks --undo"),
+    ],
+)
+async def test_a_property_that_cannot_be_changed_is_refused_with_what_to_do(
+    free: bool, advised: str, arm: Arm, session: Session
+) -> None:
+    """In the sandbox nothing of `az`: it would delete what has the same names at the real Azure."""
     await session.converge()
     arm.clear()
     nodes = msgspec.structs.replace(session.settings.nodes, size="Standard_DS3_v2")
     session.settings = msgspec.structs.replace(session.settings, nodes=nodes)
+    session.free = free
     assert await session.run("azure.aks") in (1, 2)
     (error,) = session.errors
     assert isinstance(error, UsageError)
     assert "vmSize" in error.tried
-    assert "az aks delete" in error.next_command
+    assert error.next_command == advised
     assert {each["method"] for each in arm.requests()} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("lab", "changed", "said"),
+    [
+        ("azure.group", {"location": "northeurop"}, "no location northeurop; did you mean northeurope?"),
+        ("azure.vnet", {"location": "northeurop"}, "no location northeurop; did you mean northeurope?"),
+        ("azure.aks", {"size": "Standard_DS2_v9"}, "offers no machines of size Standard_DS2_v9"),
+    ],
+)
+async def test_what_there_is_not_is_said_before_that_something_else_is_there(
+    lab: str, changed: dict[str, str], said: str, session: Session
+) -> None:
+    await session.converge()
+    replace, settings = msgspec.structs.replace, session.settings
+    size = changed.get("size", settings.nodes.size)
+    location = changed.get("location", settings.location)
+    session.settings = replace(settings, location=location, nodes=replace(settings.nodes, size=size))
+    plan = await session.plan(lab)
+    (first, *_) = [step.error for step in plan.steps if step.error]
+    assert isinstance(first, WorkshopError)
+    assert said in first.came_back
+    assert "cleanup" not in first.next_command
+    assert " delete " not in first.next_command
 
 
 async def test_another_location_advises_nothing_that_would_delete_what_is_somebody_else_s(

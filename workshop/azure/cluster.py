@@ -144,7 +144,7 @@ class Cluster(Resource):
             else ""
         )
         return (
-            f"az aks create --resource-group {self.group} --name {self.name} "
+            f"az aks create {self.where} --name {self.name} "
             f"--kubernetes-version {self.settings.kubernetes} --node-vm-size {nodes.size} "
             f"--node-count {nodes.count} --max-pods {nodes.max_pods} --nodepool-name {nodes.pool} "
             f"--assign-identity {Identity(self.azure, self.place).id} "
@@ -156,7 +156,7 @@ class Cluster(Resource):
 
     @property
     def remove_commands(self) -> tuple[str, ...]:
-        return (f"az aks delete --resource-group {self.group} --name {self.name}",)
+        return (f"az aks delete {self.where} --name {self.name}",)
 
 
 def _numbers(version: Any) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from workshop.azure import login, waits
 from workshop.azure.faults import Fault
 from workshop.azure.wording import worded
+from workshop.runbook.errors import WorkshopError
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -191,6 +192,20 @@ class Azure:
         except NotFound:
             return None
 
+    def advised(self, command: str) -> str:
+        """A command of Azure's own as the next one to type. None in the sandbox: `az` would ask the real Azure,
+        where things of the same names may be."""
+        if self.free:
+            return ""
+        return command if "/subscriptions/" in command else f"{command} --subscription {self.subscription}"
+
+    def worded(self, tried: str, fault: Fault, resource_id: str = "") -> WorkshopError:
+        """Of this Azure: see wording.py."""
+        error = worded(tried, fault, self.subscription, self.settings.location, resource_id)
+        if self.free and error.next_command.startswith("az "):
+            error.next_command = ""
+        return error
+
     async def call(self, tried: str, function: Callable[[], T], *, looks: bool = True) -> T:
         """What `function` returns, run in a thread; `tried` is for errors: "look at aks-vnet".
 
@@ -219,7 +234,7 @@ class Azure:
                     raise NotFound(tried, fault) from error
                 silent = fault.unreached is not None and time.monotonic() - first > _SILENCE
                 if delay is None or (looks and (silent or attempt >= self.attempts)):
-                    raise worded(tried, fault, self.subscription, self.settings.location) from error
+                    raise self.worded(tried, fault) from error
                 if not looks:
                     raise Unsettled(tried, fault, delay) from error
                 attempt += 1
@@ -279,4 +294,4 @@ def as_error(azure: Azure) -> Any:
         yield
     except (Unsettled, NotFound) as error:
         tried = str(error).partition(": ")[0]
-        raise worded(tried, error.fault, azure.subscription, azure.settings.location) from error
+        raise azure.worded(tried, error.fault) from error

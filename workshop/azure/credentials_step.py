@@ -136,8 +136,7 @@ class Credentials(Step):
             cluster = Cluster(azure, place)
             kubectl = f"kubectl --kubeconfig={path} --context={place}"
             commands += [
-                f"az aks get-credentials --resource-group {cluster.group} --name {cluster.name} "
-                f"--context {place} --file {path}",
+                f"az aks get-credentials {cluster.where} --name {cluster.name} --context {place} --file {path}",
                 *(f"{kubectl} {line}" for line in _marking()),
                 f"{kubectl} get nodes",
             ]

@@ -82,6 +82,25 @@ async def refuse(run: Run, resource: Resource, live: Object | None, found: tuple
             looks.append(Foreseen(room_for_clusters, (len(await _missing(run)),)))
         if live is None or any(each.path.endswith(("count", "Version")) for each in found):
             looks += [Foreseen(version), ForeseenMachines()]
+    await _refuse_failing(run, resource, looks)
+    if live is not None or resource.namespace not in NEEDED:
+        return ""
+    registration = await run.observe(Foreseen(provider, (resource.namespace,)))
+    return f"registers {resource.namespace} first" if registration and registration.state != "ok" else ""
+
+
+async def refuse_unknown(run: Run, resource: Resource, found: tuple[Difference, ...]) -> None:
+    """Raises WorkshopError for a resource that differs because the profile names a location or a size that there is
+    not: to delete the resource would be of no use."""
+    looks: list[Any] = []
+    if any(each.path == "location" for each in found):
+        looks.append(Foreseen(location))
+    if any(each.path.endswith("vmSize") for each in found):
+        looks.append(Foreseen(size))
+    await _refuse_failing(run, resource, looks)
+
+
+async def _refuse_failing(run: Run, resource: Resource, looks: list[Any]) -> None:
     for finding in await together(*(run.observe(look) for look in looks)):
         if finding and finding.state == "fail":
             raise WorkshopError(
@@ -90,10 +109,6 @@ async def refuse(run: Run, resource: Resource, live: Object | None, found: tuple
                 cause="Azure would refuse it: nothing of it was asked for",
                 next_command=finding.next_command,
             )
-    if live is not None or resource.namespace not in NEEDED:
-        return ""
-    registration = await run.observe(Foreseen(provider, (resource.namespace,)))
-    return f"registers {resource.namespace} first" if registration and registration.state != "ok" else ""
 
 
 async def _missing(run: Run) -> list[Place]:
@@ -130,10 +145,14 @@ async def subscription(azure: Azure) -> Finding:
     found = await azure.get(f"/subscriptions/{azure.subscription}", _SUBSCRIPTION_API) or {}
     name, state = found.get("displayName", azure.subscription), str(found.get("state", "Enabled"))
     if state in ("Disabled", "Deleted"):
-        return Finding("subscription", "fail", f"{name} is {state}", "az account list --output table")
+        return Finding(
+            "subscription", "fail", f"{name} is {state}", "" if azure.free else "az account list --output table"
+        )
     what = f"{name}, tenant {found.get('tenantId', azure.tenant)}"
     if state != "Enabled":
-        return Finding("subscription", "warn", f"{what}, is {state}", "az account list --output table")
+        return Finding(
+            "subscription", "warn", f"{what}, is {state}", "" if azure.free else "az account list --output table"
+        )
     return Finding("subscription", "ok", what)
 
 
@@ -144,7 +163,9 @@ async def location(azure: Azure) -> Finding:
         return Finding("location", "ok", wanted)
     near = difflib.get_close_matches(wanted, offered, n=1)
     said = f"there is no location {wanted}" + (f"; did you mean {near[0]}?" if near else "")
-    return Finding("location", "fail", f"{said} (azure.location)", "az account list-locations --output table")
+    return Finding(
+        "location", "fail", f"{said} (azure.location)", azure.advised("az account list-locations --output table")
+    )
 
 
 async def provider(azure: Azure, namespace: str) -> Finding:
@@ -154,7 +175,10 @@ async def provider(azure: Azure, namespace: str) -> Finding:
         return Finding(name, "ok", state)
     # Not a failure: a run registers it by itself, if the login may.
     return Finding(
-        name, "warn", f"{state}; the labs register it by themselves", f"az provider register -n {namespace}"
+        name,
+        "warn",
+        f"{state}; the labs register it by themselves",
+        azure.advised(f"az provider register -n {namespace}"),
     )
 
 
@@ -169,7 +193,9 @@ async def rights(azure: Azure, scope: str, *actions: str) -> Finding:
         return Finding("rights", "warn", f"Azure does not tell what this login may do on {where}")
     if missing:
         said = f"this login may not {missing[0]} on {where} ({RIGHTS})"
-        return Finding("rights", "fail", said, f"az role assignment list --scope {scope} --output table")
+        return Finding(
+            "rights", "fail", said, azure.advised(f"az role assignment list --scope {scope} --output table")
+        )
     return Finding("rights", "ok", f"this login may make all of it (in {where})")
 
 
@@ -203,7 +229,7 @@ async def version(azure: Azure) -> Finding:
         name,
         "fail",
         f"{wanted} is not offered in {settings.location}; there are {', '.join(sorted(offered))}",
-        f"az aks get-versions --location {settings.location} --output table",
+        azure.advised(f"az aks get-versions --location {settings.location} --output table"),
     )
 
 
@@ -214,21 +240,14 @@ async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Fin
         tell(azure, f"{base}/locations/{settings.location}/usages", _COMPUTE_API),
         _sizes(azure, f"{base}/skus"),
     )
-    size = sizes.get(settings.nodes.size.lower())
-    if not sizes:
-        return Finding("vCPUs", "warn", f"Azure does not tell what {settings.location} offers")
-    if size is None:
-        return Finding(
-            "vCPUs",
-            "fail",
-            f"{settings.location} offers no machines of size {settings.nodes.size} to this subscription",
-            f"az vm list-skus --location {settings.location} --output table",
-        )
-    wanted = settings.nodes.count * _vcpus(size)
+    found = sizes.get(settings.nodes.size.lower())
+    if not sizes or found is None:
+        return _judged(azure, sizes)
+    wanted = settings.nodes.count * _vcpus(found)
     missing = sum(max(wanted - _cores_of(cluster or {}, sizes), 0) for cluster in clusters.values())
     quotas = {usage["name"]["value"].lower(): usage for usage in usages.get("value", [])}
     said = []
-    for key in ("cores", str(size.get("family", "")).lower()):
+    for key in ("cores", str(found.get("family", "")).lower()):
         usage = quotas.get(key)
         if usage is None:
             continue
@@ -243,6 +262,26 @@ async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Fin
             )
         said.append(figures)
     return Finding("vCPUs", "ok", f"{'; '.join(said)}; {missing} more needed")
+
+
+async def size(azure: Azure) -> Finding:
+    """Whether the location offers the nodes' size."""
+    base = f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
+    return _judged(azure, await _sizes(azure, f"{base}/skus"))
+
+
+def _judged(azure: Azure, sizes: Mapping[str, Object]) -> Finding:
+    location, wanted = azure.settings.location, azure.settings.nodes.size
+    if not sizes:
+        return Finding("vCPUs", "warn", f"Azure does not tell what {location} offers")
+    if wanted.lower() in sizes:
+        return Finding("vCPUs", "ok", f"{location} offers {wanted}")
+    return Finding(
+        "vCPUs",
+        "fail",
+        f"{location} offers no machines of size {wanted} to this subscription",
+        azure.advised(f"az vm list-skus --location {location} --output table"),
+    )
 
 
 async def room_for_clusters(azure: Azure, missing: int) -> Finding:

@@ -47,13 +47,16 @@ class Group(Resource):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (f"az group create --name {self.name} --location {self.settings.location} --tags {self.tag_typed}",)
+        return (
+            f"az group create --name {self.name} --location {self.settings.location} "
+            f"--subscription {self.azure.subscription} --tags {self.tag_typed}",
+        )
 
     @property
     def remove_commands(self) -> tuple[str, ...]:
-        return (f"az group delete --name {self.name}",)
+        return (f"az group delete --name {self.name} --subscription {self.azure.subscription}",)
 
-    def discard_command(self, program: str) -> str:
+    def discard_command(self, program: str, lab: str) -> str:
         """`az group delete` would take along whatever else is in it."""
         return f"{program} lab.azure.cleanup"
 

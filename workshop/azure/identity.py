@@ -29,7 +29,7 @@ class Identity(Resource):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (f"az identity create --resource-group {self.group} --name {self.name} --tags {self.tag_typed}",)
+        return (f"az identity create {self.where} --name {self.name} --tags {self.tag_typed}",)
 
 
 def principal_of(identity: Object | None) -> str:

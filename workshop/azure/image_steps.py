@@ -66,7 +66,8 @@ class ImportImages(Step):
         if not sources:
             return Explanation()
         imports = (
-            f"az acr import --name {registry.name} --source {image.registry}/{image.repository} "
+            f"az acr import --name {registry.name} --subscription {registry.azure.subscription} "
+            f"--source {image.registry}/{image.repository} "
             f"--image {image.target} --force"
             for image in map(Image, sources)
         )

@@ -69,14 +69,14 @@ class Network(Resource):
     def commands(self) -> tuple[str, ...]:
         network = self.settings.network
         return (
-            f"az network vnet create --resource-group {self.group} --name {self.name} "
+            f"az network vnet create {self.where} --name {self.name} "
             f"--address-prefixes {network.prefix} --subnet-name {network.subnet} "
             f"--subnet-prefixes {network.subnet_prefix} --tags {self.tag_typed}",
         )
 
     @property
     def remove_commands(self) -> tuple[str, ...]:
-        return (f"az network vnet delete --resource-group {self.group} --name {self.name}",)
+        return (f"az network vnet delete {self.where} --name {self.name}",)
 
 
 def _overlapping(prefix: str, live: Object) -> str:

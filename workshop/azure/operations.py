@@ -22,7 +22,6 @@ from workshop.azure.compare import Object, merged
 from workshop.azure.connection import ATTEMPTS, Azure, NotFound, Unsettled
 from workshop.azure.faults import Fault
 from workshop.azure.resource import Resource, is_busy, state_of
-from workshop.azure.wording import worded
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal
@@ -63,7 +62,7 @@ class Operations:
                 found = resource.differences(live)
                 if not found:
                     return
-                resource.refuse_fixed(found, self._run.program)
+                resource.refuse_fixed(found, self._run.program, self._run.lab)
             body = merged(resource.wanted(), live or {})
             try:
                 await self._write(resource, "create" if live is None else "change", partial(resource.put, body))
@@ -264,9 +263,7 @@ class _Patience:
             delay = fault.delay(self._attempt, self._azure.backoff)
             if delay is not None and self._attempt < ATTEMPTS:
                 return delay
-        raise worded(
-            self._tried, fault, self._azure.subscription, self._azure.settings.location, self._resource_id
-        ) from error
+        raise self._azure.worded(self._tried, fault, self._resource_id) from error
 
 
 def _verb(kind: str) -> str:

@@ -51,7 +51,7 @@ async def register(run: Run, azure: Azure, namespace: str) -> None:
                 tried,
                 f"it is still {state} after {waited:.0f} s",
                 cause="Azure takes longer than usual; the same command goes on waiting",
-                next_command=f"az provider show --namespace {namespace} --query registrationState",
+                next_command=azure.advised(f"az provider show --namespace {namespace} --query registrationState"),
             )
         run.emit(events.Waiting(run.lab, f"provider {namespace}", state, waited, _LIMIT))
         await run.cuttable(asyncio.sleep(azure.polling))

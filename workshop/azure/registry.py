@@ -55,13 +55,13 @@ class Registry(Resource):
     @property
     def commands(self) -> tuple[str, ...]:
         return (
-            f"az acr create --resource-group {self.group} --name {self.name} --sku Standard --admin-enabled false "
+            f"az acr create {self.where} --name {self.name} --sku Standard --admin-enabled false "
             f"--role-assignment-mode rbac --location {self.settings.location} --tags {self.tag_typed}",
         )
 
     @property
     def remove_commands(self) -> tuple[str, ...]:
-        return (f"az acr delete --resource-group {self.group} --name {self.name}",)
+        return (f"az acr delete {self.where} --name {self.name}",)
 
 
 @dataclass(frozen=True)

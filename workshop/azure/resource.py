@@ -85,10 +85,11 @@ class Resource(ABC):
     def remove_commands(self) -> tuple[str, ...]:
         return (f"az resource delete --ids {self.id}",)
 
-    def discard_command(self, program: str) -> str:
+    def discard_command(self, program: str, lab: str) -> str:
         """What is advised for one that has to be made anew: it must remove nothing that is not the workshop's.
-        `program` is how Invoke was called, with its profile."""
-        return self.remove_commands[0]
+        `program` is how Invoke was called, with its profile, `lab` whose step makes it. In the sandbox that lab
+        removes it: `az` would do it at the real Azure."""
+        return f"{program} lab.{lab} --undo" if self.azure.free else self.remove_commands[0]
 
     @property
     def settings(self) -> settings.Azure:
@@ -97,6 +98,11 @@ class Resource(ABC):
     @property
     def group(self) -> str:
         return (self.settings.primary if self.place == "primary" else self.settings.secondary).group
+
+    @property
+    def where(self) -> str:
+        """For Azure's own commands: the subscription, lest they work on the one that is current there."""
+        return f"--resource-group {self.group} --subscription {self.azure.subscription}"
 
     @property
     def group_id(self) -> str:
@@ -139,12 +145,14 @@ class Resource(ABC):
                 f"it is there, and has no tag `{TAG}`",
                 cause="somebody else made it: choose another name in the profile, or give it the tag if the "
                 "workshop may change it and the clean-up delete it",
-                next_command=f"az tag update --resource-id {self.id} --operation Merge --tags {self.tag_typed}",
+                next_command=self.azure.advised(
+                    f"az tag update --resource-id {self.id} --operation Merge --tags {self.tag_typed}"
+                ),
             )
 
-    def refuse_fixed(self, found: tuple[Difference, ...], program: str) -> None:
-        """Raises UsageError for a difference that only making it anew would remove. `program`: see
-        `discard_command`."""
+    def refuse_fixed(self, found: tuple[Difference, ...], program: str, lab: str) -> None:
+        """Raises UsageError for a difference that only making it anew would remove. `program` and `lab`:
+        see `discard_command`."""
         for difference in found:
             if difference.found is not ABSENT and self.is_fixed(difference):
                 raise UsageError(
@@ -152,7 +160,7 @@ class Resource(ABC):
                     f"it is {difference.found!r}, wanted is {difference.wanted!r}: Azure cannot change it in place",
                     cause="the profile was changed after it was made. Set it back, or delete it and run this "
                     "again: the workshop never makes anything anew by itself",
-                    next_command=self.discard_command(program),
+                    next_command=self.discard_command(program, lab),
                 )
 
     def is_fixed(self, difference: Difference) -> bool:

@@ -133,6 +133,13 @@ async def _foreseen(
     return await foreseen.refuse(run, resource, live, found) if found else ""
 
 
+async def _refuse_unknown(run: Run, resource: Resource, found: tuple[Difference, ...]) -> None:
+    """Raises WorkshopError for a difference only because the profile names what there is not."""
+    from workshop.azure import foreseen
+
+    await foreseen.refuse_unknown(run, resource, found)
+
+
 class Ensure(Step):
     """A resource that is to be there, as the profile wants it."""
 
@@ -147,7 +154,8 @@ class Ensure(Step):
         found = resource.differences(live)
         if found and live is not None:
             resource.refuse_foreign(live)
-            resource.refuse_fixed(found, run.program)
+            await _refuse_unknown(run, resource, found)
+            resource.refuse_fixed(found, run.program, run.lab)
         return Check(found, await _foreseen(run, resource, live, found))
 
     async def apply(self, run: Run) -> None:
@@ -192,9 +200,11 @@ class Ensure(Step):
         from workshop.azure.providers import NEEDED
 
         resource = self.resource(run)
-        provider = resource.namespace
-        register = (f"az provider register --namespace {provider} --wait",) if provider in NEEDED else ()
-        return Explanation(_yaml(resource.wanted()), (*register, *resource.commands))
+        register = f"az provider register --namespace {resource.namespace} --wait"
+        first = (
+            (f"{register} --subscription {resource.azure.subscription}",) if resource.namespace in NEEDED else ()
+        )
+        return Explanation(_yaml(resource.wanted()), (*first, *resource.commands))
 
     def explain_undo(self, run: Run) -> Explanation:
         return Explanation(commands=self.resource(run).remove_commands)
@@ -286,7 +296,7 @@ class AssignRole(Step):
                 f"give the {role.title}",
                 f"the {role.holder.title} names no identity",
                 cause="it is not there (any more), or is not ready yet",
-                next_command=f"az resource show --ids {role.holder.id}",
+                next_command=role.azure.advised(f"az resource show --ids {role.holder.id}"),
             )
         await Operations(run).converge(role)
 

@@ -69,10 +69,7 @@ def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
     tag = azure.settings.tag.replace("\\", r"\\").replace("'", r"\'")
     query = f"[?tags.{TAG}=='{tag}' && !contains([{known}], name)].id"
     typed = shlex.quote(query) if set(tag) & set('"$`\\!') else f'"{query}"'
-    return (
-        f"az resource list --resource-group {group.name} --query {typed} --output tsv "
-        "| xargs -r az resource delete --ids",
-    )
+    return (f"az resource list {group.where} --query {typed} --output tsv | xargs -r az resource delete --ids",)
 
 
 async def differences(run: Run, place: Place) -> tuple[Difference, ...]:

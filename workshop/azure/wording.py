@@ -44,14 +44,15 @@ def worded(tried: str, fault: Fault, subscription: str, location: str, resource_
             f"the quota of {location} is not enough{_figures(fault.message)} ({fault.code})",
             cause="the subscription may have no more of it in this region: ask for more, or for fewer or smaller "
             "nodes (azure.nodes), or use another region (azure.location)",
-            next_command=f"az vm list-usage --location {location} --output table",
+            next_command=f"az vm list-usage --location {location} --subscription {subscription} --output table",
         )
     if fault.code in _REGION:
         return WorkshopError(
             tried,
             f"{location} does not allow it: {fault.message} ({fault.code})",
-            cause="the region, or a policy of the subscription, does not offer this kind or size there",
-            next_command=f"az account list-locations --output table, then set azure.location (now {location})",
+            cause="the region, or a policy of the subscription, does not offer this kind or size there: "
+            f"set azure.location (now {location}) to another one",
+            next_command=f"az account list-locations --subscription {subscription} --output table",
         )
     if fault.code in ("AuthorizationFailed", "LinkedAuthorizationFailed") or fault.status == 403:
         return WorkshopError(
