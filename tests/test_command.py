@@ -127,3 +127,55 @@ def test_the_subscription_of_the_profile_that_comes_with_the_workshop_is_named_b
         "next       az account list --output table",
     ]
     assert not workshop.state.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"), [(("lab.istio", "--plan"), "lab.azure --plan"), (("lab.istio",), "lab.azure")]
+)
+def test_where_there_are_no_clusters_yet_what_makes_them_is_next_and_a_plan_s_is_a_plan(
+    workshop: Workshop, tmp_path: Path, words: tuple[str, ...], typed: str
+) -> None:
+    profile = written(tmp_path, "target: azure\nazure: {subscription: 12345678-1234-1234-1234-123456789012}\n")
+    ran = workshop.run("-f", profile, *words)
+    assert ran.status == 2
+    assert ran.said.splitlines()[-1] == f"next       invoke -f {profile} {typed}"
+
+
+@pytest.mark.parametrize("words", [("lab.istio", "--plan"), ("lab.istio",), ("lab.istio", "--check"), ("adopt",)])
+def test_the_context_of_the_profile_that_comes_with_the_workshop_is_named(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text("contexts: [{name: mine, context: {cluster: mine, user: ''}}]\n")
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    ran = workshop.run("-f", "config/cluster.yaml", *words)
+    assert ran.status == 2, ran.said
+    assert ran.said.splitlines() == [
+        "tried      read config/cluster.yaml, line 4",
+        "came back  cluster.context is still the placeholder my-context",
+        "likely     the profile that comes with the workshop names no cluster; put the context of your own there",
+        "next       kubectl config get-contexts",
+    ]
+    assert not workshop.state.exists()
+
+
+@pytest.mark.parametrize("words", [("--plan",), (), ("--check",), ("--plan", "--only")])
+@pytest.mark.parametrize(
+    ("server", "next_command"),
+    [("", "config get-contexts"), ("https://127.0.0.1:9", "cluster-info")],
+    ids=["no context", "nobody answers"],
+)
+def test_a_cluster_that_cannot_be_reached_is_told_of_once(
+    workshop: Workshop, tmp_path: Path, server: str, next_command: str, words: tuple[str, ...]
+) -> None:
+    name = "mine" if server else "other"
+    (tmp_path / "kubeconfig").write_text(
+        f"contexts: [{{name: {name}, context: {{cluster: one, user: ''}}}}]\n"
+        f"clusters: [{{name: one, cluster: {{server: '{server}'}}}}]\n"
+    )
+    profile = written(tmp_path, f"target: cluster\ncluster: {{context: mine, kubeconfig: {tmp_path}/kubeconfig}}\n")
+    ran = workshop.run("-f", profile, "lab.istio", *words)
+    assert ran.status == 2, ran.said
+    assert ran.said.count("came back") == 1, ran.said
+    assert next_command in ran.said
+    assert "the same reason" not in ran.said

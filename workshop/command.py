@@ -21,7 +21,7 @@ from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
 from workshop.runbook.stop import run_cuttable
 from workshop.settings import Settings
-from workshop.target import ACCOUNT, Target, Use, describe
+from workshop.target import ACCOUNT, MAKES, Target, Use, describe
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -90,7 +90,7 @@ def _looking_on(act: Callable[[], int], requests: Sequence[Request], mode: str) 
         return act()
     except UsageError as error:
         words = error.next_command.split()
-        labs = {f"lab.{name}" for request in requests for name in request.labs}
+        labs = {MAKES, *(f"lab.{name}" for request in requests for name in request.labs)}
         looks = {"--plan", "--explain", "--check", "--help"}
         if mode and labs.intersection(words) and not looks.intersection(words):
             error.next_command += f" {mode}"

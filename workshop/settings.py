@@ -26,6 +26,9 @@ DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 """The subscription of config/azure.yaml: Azure would ask for a login first, and then say that there is none."""
 
+PLACEHOLDER_CONTEXT = "my-context"
+"""That of config/cluster.yaml: a kubeconfig may have one of that name, if hardly."""
+
 _DEEPEST, _MOST_VALUES = 50, 10_000
 """Of a profile: the default one has four levels and a hundred values."""
 
@@ -312,19 +315,19 @@ def from_config(config: Mapping[str, Any]) -> Settings:
             "read the settings",
             "target is cluster, but cluster.context names no context",
             cause="the profile does not say which cluster the workshop may work on",
-            next_command=_contexts(settings),
+            next_command=listing_contexts(settings),
         )
     if settings.target == "cluster" and settings.cluster.secondary == settings.cluster.context:
         raise UsageError(
             "read the settings",
             f"cluster.secondary is {settings.cluster.secondary!r}, as cluster.context is",
             cause="the secondary is another cluster, or none",
-            next_command=_contexts(settings),
+            next_command=listing_contexts(settings),
         )
     return settings
 
 
-def _contexts(settings: Settings) -> str:
+def listing_contexts(settings: Settings) -> str:
     """The command that lists what `cluster.context` may name."""
     named = settings.cluster.kubeconfig
     where = [f"--kubeconfig={Path(named).expanduser().absolute()}"] if named else []

@@ -30,6 +30,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.mesh.download import Release
 from workshop.mesh.istioctl import Istioctl
+from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.folder import FolderLock, refuse_unusable
 from workshop.runbook.guard import Guard
@@ -37,10 +38,13 @@ from workshop.runbook.journal import Journal
 from workshop.runbook.run import Run
 from workshop.runbook.unproved import Remembered, Unproved
 from workshop.sandbox import launcher
-from workshop.settings import ROOT, Settings
+from workshop.settings import PLACEHOLDER_CONTEXT, ROOT, Settings, listing_contexts
 
 ACCOUNT = "azure."
 """What the names of the labs begin with that work on the account."""
+
+MAKES = "lab.azure"
+"""The task that makes the clusters and finds the way to them."""
 
 CONTEXT = "primary"
 """Of the cluster that labs work on, in the workshop's own kubeconfig and in the sandbox's."""
@@ -156,7 +160,7 @@ def _azure(settings: Settings, use: Use) -> Target:
             "find the clusters that the azure labs make",
             f"there is no file {kubectl.kubeconfig}",
             cause="they have not been made yet, or not from this state folder",
-            next_command=credentials,
+            next_command=f"{use.command} {MAKES}",
         )
     kubectl = replace(kubectl, absent=use.made and not kubectl.kubeconfig.exists())
     place = settings.azure.primary
@@ -192,6 +196,13 @@ def _cluster(settings: Settings, use: Use) -> Target:
         )
     context = settings.cluster.context
     kubectl = _kubectl(settings, _kubeconfig(settings), "", context)
+    if context == PLACEHOLDER_CONTEXT and context not in contexts_in(kubectl.kubeconfig):
+        raise Mistake(
+            "cluster.context",
+            f"cluster.context is still the placeholder {context}",
+            cause="the profile that comes with the workshop names no cluster; put the context of your own there",
+            next_command=listing_contexts(settings),
+        )
     return _target(
         settings,
         use,

@@ -97,6 +97,6 @@ async def test_strays_that_need_each_other_go_in_the_order_that_azure_allows(arm
 async def test_what_a_person_would_type_spares_what_the_other_steps_delete(arm: Arm, session: Session) -> None:
     await session.converge()
     typed = [line for step in (await session.plan("azure.cleanup")).steps for line in step.explanation.commands]
-    (strays,) = [line for line in typed if f"resource list --resource-group {GROUP} " in line]
+    (strays,) = [line for line in typed if f"resource list --resource-group {GROUP} --" in line]
     assert "tags.workshop=='mesh-workshop' && !contains(['workshop" in strays
     assert "'primary', 'primary-identity', 'aks-vnet'], name)" in strays

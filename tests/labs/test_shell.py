@@ -123,7 +123,8 @@ def test_on_azure_with_the_workshop_s_kubeconfig(sandbox: Workshop, tmp_path: Pa
     there = Workshop(state)
     refused = there.run("-f", str(profile), "shell")
     assert refused.status == 2
-    assert "lab.azure.credentials" in refused.said
+    assert "next       invoke -f " in refused.said
+    assert "lab.azure\n" in refused.said
     state.mkdir()
     (state / "kubeconfig").write_text(json.dumps(kubeconfig_of(sandbox)))
     ran = there.run("-f", str(profile), "shell", stdin="kubectl get namespaces -o name; echo $KUBECONFIG; exit 5")

@@ -42,7 +42,7 @@ class KubectlError(WorkshopError):
         super().__init__(tried, without_log_lines(stderr), cause=cause, next_command=next_command)
         self.stderr, self.status, self.reason = stderr, status, reason
         if reason in ("NoContext", "Unreachable", DAMAGED):
-            self.exit_status = UsageError.exit_status
+            self.exit_status, self.everywhere = UsageError.exit_status, True
 
 
 WEBHOOK_FAILED = "WebhookFailed"

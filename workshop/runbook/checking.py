@@ -245,7 +245,9 @@ class _Checking:
         verdict: Verdict | None = None
         try:
             row = await self._stop.cuttable(self._row(lab, chain, unit))
+            self._planner.answered = True
         except Exception as raised:
+            self._planner.refuse_if_nothing_answers(raised)
             row, error = _Row(unit, unit.title, Look(Check())), _cause(raised)
         self._listener(events.StepStarted(lab.name, row.unit.number, row.title))
         note = row.note

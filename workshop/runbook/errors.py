@@ -12,6 +12,8 @@ class WorkshopError(Exception):
     """A step, or something it used, failed. Ends a run with exit status 1."""
 
     exit_status = 1
+    everywhere = False
+    """Whether every other step would end with the same, as nothing can be looked at."""
 
     def __init__(self, tried: str, came_back: str = "", *, cause: str = "", next_command: str = "") -> None:
         super().__init__(": ".join(part for part in (tried, came_back) if part))

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from workshop.runbook.chain import Chain, Look, Undo, Unit, unfold
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Check, Difference, Explanation, Lab, Runbook, Timeline
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Listener, Run
+from workshop.runbook.steps import only_cause
 from workshop.runbook.unproved import remembering
 
 
@@ -102,6 +103,9 @@ class Planner:
         self._named: set[tuple[str, str]] = set()
         """What was added by hand, as far as it has been told: several steps may be about an object."""
 
+        self.answered = False
+        """Whether anything was looked at with success."""
+
     def labs(self) -> tuple[Lab, ...]:
         return self._request.taking_part(self._runbook)
 
@@ -130,10 +134,18 @@ class Planner:
         try:
             look = await self._look(unit, run)
         except Exception as error:
+            self.refuse_if_nothing_answers(error)
             return StepPlan(unit.number, unit.title, Check(), Explanation(), unit.undoes, error)
+        self.answered = True
         explanation = Explanation() if look.check.converged else unit.step.explain(run)
         check = self.once(look.check)
         return StepPlan(unit.number, unit.title, check, explanation, unit.undoes, unproved=look.unproved)
+
+    def refuse_if_nothing_answers(self, error: Exception) -> None:
+        """Raises an error that each of the steps would end with: it is told once."""
+        cause = only_cause(error)
+        if isinstance(cause, WorkshopError) and cause.everywhere and not self.answered:
+            raise cause
 
     def once(self, check: Check) -> Check:
         """The check without what was added by hand and was told before."""
