@@ -39,7 +39,7 @@ def test_the_line_is_named(tmp_path: Path, text: str, line: int) -> None:
 def test_a_text_without_quotes_is_shown_as_written_and_quoted(tmp_path: Path, key: str, written: str) -> None:
     mistake = mistake_in(tmp_path / "my.yaml", f"azure:\n  {key}: {written}\n")
     assert mistake.came_back == f"azure.{key} is {written}; it has to be text"
-    assert mistake.next_command == f'write it in quotes: "{written}"'
+    assert mistake.cause.endswith(f'write it in quotes: "{written}"')
 
 
 def test_the_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -325,8 +325,8 @@ def _confirm(name: str) -> None:
         raise UsageError(
             f"adopt {name}",
             "there is no terminal to ask at",
-            cause="a cluster is adopted by typing its name",
-            next_command="add --yes when you are sure",
+            cause="a cluster is adopted by typing its name, or with --yes by who is sure",
+            next_command=f"{invocation.invoke()} adopt --yes",
         )
     print(f"From now on labs may change {name}, and the clean-up may delete what they made.")
     if input(f"Type its name ({name}) to adopt it: ").strip() != name:

@@ -45,14 +45,13 @@ class Misfit(Mistake):
         super().__init__(key, f"{key} is {_shown(value)}; it has to be {rule}", cause=cause)
         self.unquoted = rule == _TEXT and not isinstance(value, str | Mapping | list | None)
         if self.unquoted:
-            self.cause = "without quotes, YAML reads it as a number, a date, true or false"
-            self.next_command = "write it in quotes"
+            self.cause = "without quotes, YAML reads it as a number, a date, true or false: write it in quotes"
 
     def stands_in(self, place: str, written: str = "") -> None:
         super().stands_in(place)
         if self.unquoted and written:
             self.came_back = f"{self.key} is {written}; it has to be {_TEXT}"
-            self.next_command = f'write it in quotes: "{written}"'
+            self.cause += f': "{written}"'
 
 
 def no_mapping(key: str, value: object, settings: Mapping[str, Any]) -> Misfit:

@@ -399,15 +399,16 @@ def _kubeconfig(settings: Settings) -> Path:
         raise UsageError(
             "find the kubeconfig",
             f"KUBECONFIG names several files ({named})",
-            cause="the workshop works on one",
-            next_command="set cluster.kubeconfig in the profile",
+            cause="the workshop works on one: set cluster.kubeconfig in the profile to it",
+            next_command="kubectl config get-contexts",
         )
     path = Path(named).expanduser().absolute()
     if not path.is_file():
         raise UsageError(
             "find the kubeconfig",
             f"there is no file {path}",
-            cause="neither cluster.kubeconfig nor KUBECONFIG names one that is there",
-            next_command="az aks get-credentials --resource-group GROUP --name CLUSTER",
+            cause="neither cluster.kubeconfig nor KUBECONFIG names one that is there; what made the cluster writes "
+            "one (for AKS, az aks get-credentials)",
+            next_command="az aks list --output table",
         )
     return path

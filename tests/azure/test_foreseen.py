@@ -101,7 +101,8 @@ async def test_two_clusters_need_their_vcpus_together_and_one_of_them_its_own(ar
     session.clusters_asked = ("primary", "secondary")
     found = failing(await session.plan())
     assert found == {
-        "Second cluster": "Total Regional vCPUs: 6 of 10 used, 6 more needed (2 x 3 x Standard_DS2_v2)"
+        "Second cluster": "Total Regional vCPUs: 6 of 10 used, 6 more needed (2 x 3 x Standard_DS2_v2): "
+        "set azure.nodes to fewer or smaller ones, or azure.location"
     }
 
 
@@ -127,13 +128,18 @@ async def test_a_registry_of_that_name_in_another_group_or_anywhere(arm: Arm, se
     session.is_host = is_host
     change(session, registry="somebodys")
     (said,) = failing(await session.plan("azure.acr")).values()
-    assert said == "the name somebodys is taken: there is a host somebodys.azurecr.io"
+    assert said == (
+        "the name somebodys is taken: there is a host somebodys.azurecr.io: set azure.registry to another name"
+    )
     assert asked == ["somebodys.azurecr.io"]
     session.is_host = None
     await session.converge("azure.acr")
     change(session, primary={"group": "another"})
     (said,) = failing(await session.plan("azure.acr")).values()
-    assert said == "the name somebodys is that of a registry in the group mesh-workshop"
+    assert (
+        said
+        == "the name somebodys is that of a registry in the group mesh-workshop: set azure.registry to another name"
+    )
 
 
 async def test_what_a_profile_cannot_change_ends_a_plan_as_it_ends_the_run(arm: Arm, session: Session) -> None:

@@ -275,3 +275,26 @@ def test_no_suggestion_names_a_tool_without_saying_for_which_cluster() -> None:
                 if isinstance(text, str) and text.startswith(("kubectl ", "istioctl ", "invoke ")):
                     forgotten.append(f"{path.relative_to(ROOT)}: {text}")
     assert not forgotten
+
+
+COMMAND = re.compile(
+    r"(\{|$|SHELL=|(az|cat|chmod|curl|df|du|export|git|invoke|istioctl|kill|kubectl|ls|mkdir|mv|pip|ps|python3?|rm|ss|sudo|"
+    r"source|tail|unset)\b)(?!.*(, then |\(now ))"
+)
+"""What can be pasted; a text that begins with a value is taken for one."""
+
+
+def test_what_is_next_is_a_command_and_advice_is_in_the_cause() -> None:
+    """Seen: "az account list-locations --output table, then set azure.location (now northeurop)"."""
+    advice = []
+    for path in sorted((ROOT / "workshop").rglob("*.py")):
+        if "sandbox" in path.relative_to(ROOT / "workshop").parts[:1]:
+            continue
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            given = [keyword.value for keyword in call.keywords if keyword.arg == "next_command"]
+            if isinstance(call.func, ast.Name) and call.func.id == "Finding":
+                given += call.args[3:4]
+            texts = [value for value in given if isinstance(value, ast.Constant | ast.JoinedStr)]
+            shown = [ast.unparse(text).removeprefix("f").strip("\"'") for text in texts]
+            advice += [f"{path.name}:{call.lineno} {text}" for text in shown if not COMMAND.match(text)]
+    assert not advice

@@ -132,8 +132,7 @@ async def _registry(azure: Azure) -> Finding:
         return Finding(
             "registry",
             "fail",
-            f"{registry.name} is in {registry.group}, and not the workshop's",
-            "set azure.registry to another name",
+            f"{registry.name} is in {registry.group}, and not the workshop's: set azure.registry to another name",
         )
 
     def ask() -> Any:
@@ -144,7 +143,7 @@ async def _registry(azure: Azure) -> Finding:
         answer = await azure.call(f"ask whether the name {registry.name} is free", ask)
     if answer.name_available:
         return Finding("registry", "ok", f"the name {registry.name} is free")
-    return Finding("registry", "fail", f"{answer.message}", "set azure.registry to another name")
+    return Finding("registry", "fail", f"{answer.message} (set azure.registry to another name)")
 
 
 async def _cost(azure: Azure) -> Finding:

@@ -257,8 +257,9 @@ async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Fin
             return Finding(
                 "vCPUs",
                 "fail",
-                f"{figures}, {missing} more needed ({times}{settings.nodes.count} x {settings.nodes.size})",
-                "set azure.nodes to fewer or smaller ones, or azure.location",
+                f"{figures}, {missing} more needed ({times}{settings.nodes.count} x {settings.nodes.size}): set "
+                "azure.nodes to fewer or smaller ones, or azure.location",
+                azure.advised(f"az vm list-usage --location {settings.location} --output table"),
             )
         said.append(figures)
     return Finding("vCPUs", "ok", f"{'; '.join(said)}; {missing} more needed")
@@ -294,7 +295,7 @@ async def room_for_clusters(azure: Azure, missing: int) -> Finding:
         figures = f"{usage['currentValue']} of {usage['limit']} used in {location}, {missing} more needed"
         if missing > usage["limit"] - usage["currentValue"]:
             return Finding(
-                "clusters", "fail", figures, "set azure.location to another region, or ask for more quota"
+                "clusters", "fail", f"{figures}: set azure.location to another region, or ask for more quota"
             )
         return Finding("clusters", "ok", figures)
     return Finding("clusters", "ok", f"{location} tells no limit; {missing} more needed")
@@ -319,7 +320,7 @@ async def registry_elsewhere(azure: Azure) -> Finding:
 
 
 def _taken(said: str) -> Finding:
-    return Finding("registry", "fail", said, "set azure.registry to another name")
+    return Finding("registry", "fail", f"{said}: set azure.registry to another name")
 
 
 async def _sizes(azure: Azure, path: str) -> dict[str, Object]:

@@ -49,8 +49,8 @@ class Held(UsageError):
         super().__init__(
             tried,
             f"another run has it: {holder}, for {age:.0f} s",
-            cause="two runs at the same time would undo each other's changes",
-            next_command=f"wait until it ends; if it was killed on another machine, its lock ends after {LASTS} s",
+            cause="two runs at the same time would undo each other's changes: wait until it ends; if it was killed "
+            f"on another machine, its lock ends after {LASTS} s",
         )
         self.holder, self.age = holder, age
 

@@ -88,6 +88,5 @@ class FolderLock:
         return UsageError(
             f"take the lock of {self.folder}",
             f"another run has it: {holder or 'it has only just begun'}{age}",
-            cause="two runs at the same time would undo each other's changes",
-            next_command="wait until it ends",
+            cause="two runs at the same time would undo each other's changes: wait until it ends",
         )
