@@ -400,7 +400,7 @@ def _kubeconfig(settings: Settings) -> Path:
             "find the kubeconfig",
             f"KUBECONFIG names several files ({named})",
             cause="the workshop works on one: set cluster.kubeconfig in the profile to it",
-            next_command="kubectl config get-contexts",
+            next_command=listing_contexts(settings),
         )
     path = Path(named).expanduser().absolute()
     if not path.is_file():
