@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from invoke.main import program
 
+from workshop.sandbox import launcher
 from workshop.settings import ROOT
 
 
@@ -29,7 +30,7 @@ Type = Callable[[str], Ran]
 
 
 @pytest.fixture
-def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Type]:
     """What a line ends with, and what it says."""
     for name, value in {"INVOKE_STATE": str(tmp_path / "state"), "COLUMNS": "300", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
@@ -45,4 +46,5 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         said = capsys.readouterr()
         return Ran(status, said.out, said.err)
 
-    return run
+    yield run
+    launcher.stop(tmp_path / "state" / "sandbox")  # which a line that is refused late has started
