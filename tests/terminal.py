@@ -21,6 +21,7 @@ def at_terminal(
     when the one before was typed."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # else ignored, where the tests run behind a script's `&`
         os.chdir(folder)
         os.execve(command[0], list(command), dict(environment))  # noqa: S606
     seen, behind, waiting = "", 0, list(keys)
