@@ -110,10 +110,6 @@ class Fault:
     def quota(self) -> bool:
         return self.status != 429 and bool(_QUOTA.search(f"{self.code} {self.message}"))
 
-    @property
-    def unregistered(self) -> bool:
-        return self.code == "MissingSubscriptionRegistration"
-
     def delay(self, attempt: int, backoff: float) -> float | None:
         """Seconds until trying again makes sense, None when it does not. `attempt` counts from 1."""
         if self.login or (self.quota and not self.throttled):

@@ -123,10 +123,15 @@ def refused(deployment: Object) -> str:
     return ""
 
 
+def _why_not(deployment: Object, pods: Iterable[Object]) -> str:
+    """Why it does not become complete, as far as it or its pods say so."""
+    return next(filter(None, (refused(deployment), *map(trouble, pods))), "")
+
+
 def unlike(subject: str, deployment: Object, pods: Iterable[Object]) -> Difference:
     """How a Deployment that is not complete differs from one that is, and why as far as its `pods` say so."""
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    why = next(filter(None, (refused(deployment), *map(trouble, pods))), "")
+    why = _why_not(deployment, pods)
     for field in ("updatedReplicas", "availableReplicas", "replicas"):
         if (there := status.get(field, 0)) != wanted:
             return Difference(subject, f"status.{field}", wanted, there, why)
@@ -165,7 +170,7 @@ def _missing(
         own = pods_of(deployment, pods)
         if not is_complete(deployment):
             available = deployment.get("status", {}).get("availableReplicas", 0)
-            why = next(filter(None, (refused(deployment), *map(trouble, own))), "")
+            why = _why_not(deployment, own)
             yield f"{name} {available}/{deployment['spec'].get('replicas', 1)}" + (f" ({why})" if why else "")
         elif odd := [pod for pod in own if ready and ready_of(pod) != ready]:
             yield f"{odd[0]['metadata']['name']} READY {ready_of(odd[0])} instead of {ready}"

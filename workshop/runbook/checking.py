@@ -100,7 +100,7 @@ class _Checking:
         guard: Guard,
         patience: float,
     ) -> None:
-        self._runbook, self._request, self._toolbox, self._listener = runbook, request, toolbox, listener
+        self._runbook, self._request, self._listener = runbook, request, listener
         self._target, self._guard, self._patience = target, guard, patience
         self._facts = Facts()
         self._planner = Planner(runbook, request, toolbox, self._facts, listener)
@@ -309,20 +309,8 @@ class _Checking:
         return _VERDICTS[verdict.kind] if verdict else "unchanged", row.note, verdict
 
     def _run(self, unit: Unit, lab: Lab) -> Run:
-        return Run(
-            unit.lab.name,
-            self._toolbox,
-            self._facts,
-            self._request.options_of(unit.lab),
-            self._listener,
-            step=unit.number,
-            shown_as=lab.name,
-            stop=self._stop,
-            undoing=lab.undoes,
-            program=self._request.program,
-            patience=self._patience,
-            only_looks=True,
-        )
+        about = {"stop": self._stop, "undoing": lab.undoes, "patience": self._patience, "only_looks": True}
+        return self._planner.run(unit.lab, unit.number, lab, **about)
 
     def _finish(
         self,

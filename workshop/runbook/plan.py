@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from workshop.runbook.chain import Chain, Look, Undo, Unit, unfold
 from workshop.runbook.errors import UsageError, WorkshopError
@@ -110,9 +111,10 @@ class Planner:
         return self._request.taking_part(self._runbook)
 
     def unfold(self, lab: Lab) -> Chain:
-        return unfold(self._runbook, lab, self._request, self._run(lab, 0, lab))
+        return unfold(self._runbook, lab, self._request, self.run(lab, 0, lab))
 
-    def _run(self, owner: Lab, number: int, shown_as: Lab) -> Run:
+    def run(self, owner: Lab, number: int, shown_as: Lab, **about: Any) -> Run:
+        """For a look at a step, with what a Run is told `about` it beyond that."""
         return Run(
             owner.name,
             self._toolbox,
@@ -122,6 +124,7 @@ class Planner:
             step=number,
             shown_as=shown_as.name,
             program=self._request.program,
+            **about,
         )
 
     async def lab(self, lab: Lab, chain: Chain) -> LabPlan:
@@ -130,7 +133,7 @@ class Planner:
         return LabPlan(lab.name, lab.title, steps, lab.name in self._request.labs)
 
     async def _step(self, unit: Unit, lab: Lab) -> StepPlan:
-        run = self._run(unit.lab, unit.number, lab)
+        run = self.run(unit.lab, unit.number, lab)
         try:
             look = await self._look(unit, run)
         except Exception as error:
@@ -196,9 +199,9 @@ class Planner:
         return {lab.name for lab in self._runbook.with_needs((name,))} - {name}
 
     async def _converged(self, lab: Lab) -> bool:
-        for group in unfold(self._runbook, lab, self._request, self._run(lab, 0, lab)):
+        for group in unfold(self._runbook, lab, self._request, self.run(lab, 0, lab)):
             for unit in group:
-                if not (await unit.look(self._run(unit.lab, unit.number, lab))).converged:
+                if not (await unit.look(self.run(unit.lab, unit.number, lab))).converged:
                     return False
         return True
 
@@ -207,7 +210,7 @@ class Planner:
             if any(unit.number == number for unit in group):
                 return
             for unit in group:
-                if not (await unit.look(self._run(unit.lab, unit.number, lab))).converged:
+                if not (await unit.look(self.run(unit.lab, unit.number, lab))).converged:
                     raise UsageError(
                         f"run only step {number} of {lab.name}",
                         f"step {unit.number} ({unit.title}) has not converged, and it comes before",
