@@ -1,7 +1,7 @@
 """Extract the CustomResourceDefinitions that the sandbox's istioctl installs from those of Istio's API module.
 
     python tools/extract_istio_schema.py kubernetes/customresourcedefinitions.gen.yaml \
-        > workshop/sandbox/istioctl/data/crds.json
+        > sandbox/istioctl/data/crds.json
 
 Field names, types, enums and required fields are kept. Dropped are all descriptions, and the rules in CEL
 (x-kubernetes-validations), which the sandbox's API does not evaluate: what they demand, durations and such, the

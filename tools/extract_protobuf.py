@@ -1,7 +1,7 @@
 """Extract the descriptors of Kubernetes' protobuf messages from the sources of its API types.
 
     python tools/extract_protobuf.py PATH/TO/k8s.io/api PATH/TO/k8s.io/apimachinery \
-        > workshop/sandbox/api/data/kubernetes.binpb
+        > sandbox/api/data/kubernetes.binpb
 
 kubectl sends what its typed clients make (`create deployment`, `auth can-i`, `drain`) as protobuf, so the API
 must read it. protoc (of the package grpcio-tools, which only this needs) compiles the .proto files beside the Go

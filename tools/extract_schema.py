@@ -1,6 +1,6 @@
 """Extract the facts the sandbox needs about Kubernetes' kinds from a Kubernetes source tree.
 
-    python tools/extract_schema.py PATH/TO/kubernetes > workshop/sandbox/schema/data/kubernetes.json
+    python tools/extract_schema.py PATH/TO/kubernetes > sandbox/schema/data/kubernetes.json
 
 Reads `api/openapi-spec/v3/*.json` (fields, types, list map keys, patch strategies) and
 `pkg/generated/openapi/zz_generated.openapi.go` (enumerations, which the published documents lack). Only

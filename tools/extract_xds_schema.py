@@ -1,6 +1,6 @@
 """Extract the descriptors of Envoy's configuration messages from an Envoy binary.
 
-    python tools/extract_xds_schema.py PATH-OF-ENVOY > workshop/sandbox/mesh/xds/envoy.binpb
+    python tools/extract_xds_schema.py PATH-OF-ENVOY > sandbox/mesh/xds/envoy.binpb
 
 Envoy carries the descriptors of all its Protocol Buffers (serialized FileDescriptorProto) in its read-only data.
 This finds them and writes the files that define `ROOTS`, and those they import, as one FileDescriptorSet. Taking

@@ -31,7 +31,7 @@ def down(config: Config, *, yes: bool = False) -> int:
     """Without `yes`, not while a run is on, unless a person says so."""
 
     def act() -> int:
-        from workshop.sandbox import launcher
+        from sandbox.server import launcher
 
         settings = invocation.settings(config)
         lock = FolderLock(settings.state_folder, str(Holder.me()))

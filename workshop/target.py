@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sandbox.server import launcher
 from workshop import account
 from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes import contexts
@@ -37,7 +38,6 @@ from workshop.runbook.guard import Guard
 from workshop.runbook.journal import Journal
 from workshop.runbook.run import Run
 from workshop.runbook.unproved import Remembered, Unproved
-from workshop.sandbox import launcher
 from workshop.settings import PLACEHOLDER_CONTEXT, ROOT, Settings, listing_contexts
 
 ACCOUNT = "azure."

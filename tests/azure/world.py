@@ -18,6 +18,12 @@ from typing import Any
 
 import msgspec
 
+from sandbox.arm.cloud import Cloud
+from sandbox.arm.server import ArmServer
+from sandbox.arm.settings import Settings
+from sandbox.core.node_pool import NodePool
+from sandbox.server.certificates import server_context
+from sandbox.server.stack import listen
 from tests.runbook.world import FakeGate, FakeGuard
 from workshop import settings
 from workshop.azure import steps
@@ -28,12 +34,6 @@ from workshop.runbook.journal import Journal
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
-from workshop.sandbox.azure.cloud import Cloud
-from workshop.sandbox.azure.server import ArmServer
-from workshop.sandbox.azure.settings import Settings
-from workshop.sandbox.certificates import server_context
-from workshop.sandbox.node_pool import NodePool
-from workshop.sandbox.stack import listen
 
 SUBSCRIPTION = "0ba4e8a4-4a5c-4f3e-9a0e-5d6c3c1f8e11"
 TENANT = "5f9d1e37-86a3-4c5f-8b35-1d6a9e0c7b22"

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.server import launcher
 from tests.sandbox.conftest import Wait, eventually
 from tests.sandbox.istioctl.test_istioctl import Sandbox
-from workshop.sandbox import launcher
 
 __all__ = ["eventually"]
 

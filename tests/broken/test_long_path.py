@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.server import launcher
 from tests.sandbox.conftest import Kubectl
-from workshop.sandbox import launcher
 
 POD = """
 apiVersion: v1

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sandbox.server import launcher
 from tests.sandbox.conftest import Kubectl, kubectl, sandbox
-from workshop.sandbox import launcher
 from workshop.settings import ROOT
 
 __all__ = ["kubectl", "sandbox"]

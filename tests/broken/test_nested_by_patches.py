@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.core.nesting import DEEPEST
+from sandbox.server.launcher import Running
 from tests.sandbox.conftest import sandbox
-from workshop.sandbox.launcher import Running
-from workshop.sandbox.nesting import DEEPEST
 
 __all__ = ["sandbox"]
 

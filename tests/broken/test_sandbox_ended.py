@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.server import launcher
 from tests.kubernetes.runs import Recorded
 from tests.labs.conftest import BIN, Workshop, until, workshop
 from tests.mesh.conftest import istioctl, kubectl, sandbox
@@ -25,7 +26,6 @@ from workshop.kubernetes.lease import Lease, Lost
 from workshop.kubernetes.meanwhile import namespace, refuse_if_changed
 from workshop.mesh.istioctl import Istioctl, IstioctlError
 from workshop.runbook.folder import FolderLock
-from workshop.sandbox import launcher
 from workshop.settings import ROOT
 
 __all__ = ["istioctl", "kubectl", "sandbox", "workshop"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.server import launcher
+from sandbox.server.launcher import SandboxError
 from tests.labs.conftest import Workshop, workshop
-from workshop.sandbox import launcher
-from workshop.sandbox.launcher import SandboxError
 
 __all__ = ["workshop"]
 

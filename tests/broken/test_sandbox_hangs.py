@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.server import launcher
+from sandbox.server.launcher import NoAnswer, Running
 from tests.labs.conftest import Workshop, workshop
-from workshop.sandbox import launcher
-from workshop.sandbox.launcher import NoAnswer, Running
 
 __all__ = ["workshop"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from invoke.main import program
 
-from workshop.sandbox import launcher
+from sandbox.server import launcher
 from workshop.settings import ROOT
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.server import launcher
 from tests.sandbox.conftest import sandbox
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.sandbox import launcher
 
 __all__ = ["sandbox"]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox import launcher
+from sandbox.server import launcher
 from workshop.settings import ROOT
 
 BIN = Path(sys.executable).parent

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.arm.settings import QUOTAS
 from tests.labs.conftest import HANGS, Workshop
 from workshop.runbook.journal import Journal
-from workshop.sandbox.azure.settings import QUOTAS
 
 DEFAULTS = {"managedClusters": 1.0}
 FOREIGN = {

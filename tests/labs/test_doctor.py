@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.arm.settings import QUOTAS
 from tests.labs.conftest import BIN, HANGS, Ran, Workshop
-from workshop.sandbox.azure.settings import QUOTAS
 from workshop.settings import ROOT
 
 NO_WAY = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.server import launcher
 from tests.labs.conftest import BIN, HANGS, Workshop, until
 from tests.labs.ends import LABS, at_its_end, run_of
 from workshop.runbook.model import Hint
-from workshop.sandbox import launcher
 from workshop.settings import ROOT
 
 HINT = re.compile(r"(?m)^  (open|call|type|next|try|undo) +(?! |source )(.+)$")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.server import launcher
 from tests.kubernetes.conftest import kubectl, namespace, sandbox
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.download import Release
 from workshop.mesh.istioctl import Istioctl
-from workshop.sandbox import launcher
 
 __all__ = ["kubectl", "namespace", "sandbox"]
 

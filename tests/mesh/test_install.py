@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from labs.istio.install import LAB
+from sandbox.server import launcher
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes import process
 from workshop.kubernetes.facts import ClusterFacts
@@ -17,7 +18,6 @@ from workshop.mesh import leftovers
 from workshop.mesh.install import INTERNAL, Install, _tag
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.model import ABSENT
-from workshop.sandbox import launcher
 
 (STEP,) = LAB.parts
 assert isinstance(STEP, Install)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox import launcher
+from sandbox.server import launcher
 
 _numbers = itertools.count(1)
 

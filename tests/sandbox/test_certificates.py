@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workshop.sandbox.certificates import server_context
+from sandbox.server.certificates import server_context
 
 
 def shaken_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from workshop.sandbox.idleness import until_idle
-from workshop.sandbox.kubeconfig import Entry, kubeconfig
-from workshop.sandbox.managed_stacks import ManagedStacks
-from workshop.sandbox.stack import claim
+from sandbox.server.idleness import until_idle
+from sandbox.server.kubeconfig import Entry, kubeconfig
+from sandbox.server.managed_stacks import ManagedStacks
+from sandbox.server.stack import claim
 
 SECONDS = 0.12
 

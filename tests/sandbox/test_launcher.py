@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox import launcher
-from workshop.sandbox.launcher import SandboxError
+from sandbox.server import launcher
+from sandbox.server.launcher import SandboxError
 
 Eventually = Callable[[Callable[[], Any]], Any]
 
@@ -42,7 +42,7 @@ def lives(pid: int) -> bool:
 
 
 def test_importing_the_launcher_is_cheap() -> None:
-    code = "import sys, workshop.sandbox.launcher; print(*sys.modules)"
+    code = "import sys, sandbox.server.launcher; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"aiohttp", "cryptography", "asyncio", "ssl", "yaml"} & set(done.stdout.split())
 
@@ -120,7 +120,7 @@ def test_one_that_cannot_start_says_why(folder: Path, monkeypatch: pytest.Monkey
 
 def test_in_the_foreground_it_needs_the_folder_for_itself(folder: Path) -> None:
     launcher.ensure(folder)
-    command = [sys.executable, "-m", "workshop.sandbox", "serve", "--state", str(folder)]
+    command = [sys.executable, "-m", "sandbox", "serve", "--state", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "another sandbox has" in done.stderr

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from sandbox.server import launcher
+from sandbox.server.kubeconfig import Access
+from sandbox.server.managed_stacks import ManagedStacks
+from sandbox.server.stack import claim
 from tests.sandbox.conftest import Kubectl
-from workshop.sandbox import launcher
-from workshop.sandbox.kubeconfig import Access
-from workshop.sandbox.managed_stacks import ManagedStacks
-from workshop.sandbox.stack import claim
 
 
 def ask(access: Access, path: str) -> Any:

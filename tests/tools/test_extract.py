@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from workshop.sandbox.mesh.envoy import binary
+from sandbox.mesh.envoy import binary
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +20,7 @@ def run(tool: str, source: Path) -> bytes:
 
 
 def test_the_schema_of_envoys_configuration_is_that_of_the_installed_envoy() -> None:
-    packaged = (ROOT / "workshop/sandbox/mesh/xds/envoy.binpb").read_bytes()
+    packaged = (ROOT / "sandbox/mesh/xds/envoy.binpb").read_bytes()
     assert run("extract_xds_schema.py", binary()) == packaged
 
 

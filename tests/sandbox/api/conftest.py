@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox.api.local import LocalCluster
 from tests.sandbox.conftest import Kubectl
-from workshop.sandbox.api.local import LocalCluster
 
 from .inside import Inside
 

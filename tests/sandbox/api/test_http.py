@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from sandbox.api.store import HISTORY
+from sandbox.server.launcher import Running
 from tests.sandbox.conftest import Kubectl
-from workshop.sandbox.api.store import HISTORY
-from workshop.sandbox.launcher import Running
 
 CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 

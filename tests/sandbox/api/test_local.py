@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.api.objects import clone
-from workshop.sandbox.api.writes import Write
-from workshop.sandbox.cluster import Admission, ApiError, Cluster, Object, WatchEvent
+from sandbox.api.local import LocalCluster
+from sandbox.api.writes import Write
+from sandbox.core.cluster import Admission, ApiError, Cluster, Object, WatchEvent
+from sandbox.core.objects import clone
 
 
 def config_map(name: str = "one", **more: Any) -> Object:

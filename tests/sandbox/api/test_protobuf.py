@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.sandbox.api import protobuf
-from workshop.sandbox.cluster import ApiError
+from sandbox.api import protobuf
+from sandbox.core.cluster import ApiError
 
 # `kubectl create namespace n1`: empty strings and messages for all that Go has no pointer for.
 NAMESPACE = bytes.fromhex(

@@ -1,8 +1,8 @@
 import pytest
 
-from workshop.sandbox.api.kinds import Registry
-from workshop.sandbox.api.selectors import field_selector, label_selector
-from workshop.sandbox.cluster import ApiError, Object
+from sandbox.api.kinds import Registry
+from sandbox.api.selectors import field_selector, label_selector
+from sandbox.core.cluster import ApiError, Object
 
 PODS = Registry().by_key("pods")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from workshop.sandbox.api.store import HISTORY, Store
-from workshop.sandbox.cluster import ApiError, Object
+from sandbox.api.store import HISTORY, Store
+from sandbox.core.cluster import ApiError, Object
 
 
 def thing(name: str, namespace: str | None = "default", **more: object) -> Object:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.api import tables
-from workshop.sandbox.api.kinds import Registry
-from workshop.sandbox.api.objects import timestamp
-from workshop.sandbox.api.tables.columns import age, duration, selector
-from workshop.sandbox.api.tables.json_path import JsonPath
-from workshop.sandbox.cluster import Object
+from sandbox.api import tables
+from sandbox.api.kinds import Registry
+from sandbox.api.tables.columns import age, duration, selector
+from sandbox.api.tables.json_path import JsonPath
+from sandbox.core.cluster import Object
+from sandbox.core.objects import timestamp
 
 REGISTRY = Registry()
 

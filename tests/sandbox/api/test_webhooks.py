@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.api import webhooks
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import Admission, ApiError, Object
+from sandbox.api import webhooks
+from sandbox.api.local import LocalCluster
+from sandbox.core.cluster import Admission, ApiError, Object
 
 CONFIGURATIONS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 SLICES = "endpointslices.discovery.k8s.io"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from workshop.sandbox import launcher
+from sandbox.server import launcher
 
 from .world import LOCATION, QUICK, Arm
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.azure.settings import QUOTAS
+from sandbox.arm.settings import QUOTAS
 
 from .world import NETWORK_CONTRIBUTOR, Arm, cluster_body, refused
 

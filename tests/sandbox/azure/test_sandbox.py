@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workshop.sandbox import launcher
+from sandbox.server import launcher
 
 from .world import LOCATION, Arm, cluster_body
 

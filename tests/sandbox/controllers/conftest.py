@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox import controllers
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.network import Network
+from sandbox import controllers
+from sandbox.api.local import LocalCluster
+from sandbox.core.addresses import Network
+from sandbox.core.cluster import Object
 
 ME = "test"
 PATIENCE = 60.0

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.controllers.pods import is_ready
+from sandbox.controllers.pods import is_ready
+from sandbox.core.cluster import Object
 
 from .conftest import World
 

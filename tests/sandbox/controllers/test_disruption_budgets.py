@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import Object
+from sandbox.core.cluster import Object
 
 from .conftest import World
 

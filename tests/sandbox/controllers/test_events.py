@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.sandbox.controllers import events
+from sandbox.controllers import events
 
 from .conftest import World
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workshop.sandbox.cluster import Object
+from sandbox.core.cluster import Object
 
 from .conftest import World
 

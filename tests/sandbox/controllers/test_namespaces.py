@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
+from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
 from .test_garbage import CRD

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.controllers.replicasets import by_usefulness
+from sandbox.controllers.replicasets import by_usefulness
+from sandbox.core.cluster import Object
 
 from .conftest import World
 

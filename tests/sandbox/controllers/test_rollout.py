@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from workshop.sandbox.controllers.rollout import Limits, Size, limits_of, new_size, old_sizes, proportional
+from sandbox.controllers.rollout import Limits, Size, limits_of, new_size, old_sizes, proportional
 
 
 def deployment(replicas: int, surge: int | str, unavailable: int | str) -> dict[str, object]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from workshop.sandbox.cluster import Object
+from sandbox.core.cluster import Object
 
 from .conftest import World, add_node
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.controllers import load_balancers
+from sandbox.controllers import load_balancers
+from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
 
@@ -126,7 +126,7 @@ async def test_a_port_that_cannot_be_listened_on_is_told(world: World, monkeypat
     world.create("services", service(type="LoadBalancer", ports=ports))
     await world.until(lambda: ingress(world))
     assert ingress(world)[0]["ports"] == [
-        {"port": 80, "protocol": "TCP", "error": "workshop.sandbox/PortNotAllowed"},
+        {"port": 80, "protocol": "TCP", "error": "mesh-workshop.sandbox/PortNotAllowed"},
         {"port": 8080, "protocol": "TCP"},
     ]
     assert "port 80 of this machine" in world.messages("PortNotAllowed")[0]

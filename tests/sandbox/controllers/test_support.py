@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError
+from sandbox.core.cluster import ApiError
 
 from .conftest import World
 from .test_services import service

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.images.program import repository
 from tests.sandbox.node.conftest import Place, container
-from workshop.sandbox.images.program import repository
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sandbox.images.bookinfo import productpage
+from sandbox.images.bookinfo.productpage import seal, unseal
+from sandbox.images.web import WebProgram
+from sandbox.network.http_client import Reply
 from tests.sandbox.node.conftest import Place, container
-from workshop.sandbox.images.bookinfo import productpage
-from workshop.sandbox.images.bookinfo.productpage import seal, unseal
-from workshop.sandbox.images.web import WebProgram
-from workshop.sandbox.node.http_client import Reply
 
 ALL = ("details", "ratings", "reviews", "productpage")
 

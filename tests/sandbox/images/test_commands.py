@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from workshop.sandbox.images import commands
-from workshop.sandbox.images.commands.syntax import parse
-from workshop.sandbox.images.commands.tree import SyntaxRefused
-from workshop.sandbox.images.files import Files
-from workshop.sandbox.images.program import Container, Streams
+from sandbox.images import commands
+from sandbox.images.commands.syntax import parse
+from sandbox.images.commands.tree import SyntaxRefused
+from sandbox.images.files import Files
+from sandbox.images.program import Container, Streams
 
 
 def box() -> Container:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sandbox.images.fortio.client import Target
+from sandbox.images.fortio.flags import parse
+from sandbox.images.program import Streams
+from sandbox.images.web import WebProgram
 from tests.sandbox.node.conftest import Place, container
-from workshop.sandbox.images.fortio.client import Target
-from workshop.sandbox.images.fortio.flags import parse
-from workshop.sandbox.images.program import Streams
-from workshop.sandbox.images.web import WebProgram
 
 
 class Counting(WebProgram):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.sandbox.images import gofmt
-from workshop.sandbox.images.fortio.flags import FlagError, Options, parse
-from workshop.sandbox.images.fortio.server import drawn
-from workshop.sandbox.images.fortio.stats import BOUNDS, Histogram
+from sandbox.images import gofmt
+from sandbox.images.fortio.flags import FlagError, Options, parse
+from sandbox.images.fortio.server import drawn
+from sandbox.images.fortio.stats import BOUNDS, Histogram
 
 
 def test_percentages_of_a_query_are_shares_of_the_answers() -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from sandbox.images.files import Content, Files
+from sandbox.images.mongo import wire
+from sandbox.images.mongo.bson import BadBson, Binary, ObjectId, decode, encode
+from sandbox.images.mongo.mongo_commands import Commands, Documents
 from tests.sandbox.node.conftest import Place, container
-from workshop.sandbox.images.files import Content, Files
-from workshop.sandbox.images.mongo import wire
-from workshop.sandbox.images.mongo.bson import BadBson, Binary, ObjectId, decode, encode
-from workshop.sandbox.images.mongo.mongo_commands import Commands, Documents
 
 IMAGE = "docker.io/library/mongo:8.0.15"
 

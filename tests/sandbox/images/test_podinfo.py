@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.images.podinfo.options import Options, parse
+from sandbox.images.program import ProgramError
 from tests.sandbox.node.conftest import Place, container
-from workshop.sandbox.images.podinfo.options import Options, parse
-from workshop.sandbox.images.program import ProgramError
 
 IMAGE = "ghcr.io/stefanprodan/podinfo:6.9.2"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workshop.sandbox.istioctl.cli import main
+from sandbox.istioctl.cli import main
 
 SERVICE = """
 apiVersion: v1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workshop.sandbox.istioctl.analyzers import analyze
-from workshop.sandbox.istioctl.resources import Resources
+from sandbox.istioctl.analyzers import analyze
+from sandbox.istioctl.resources import Resources
 
 
 def obj(kind: str, name: str, namespace: str = "shop", **fields: object) -> dict:

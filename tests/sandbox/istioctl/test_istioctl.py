@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox import launcher
+from sandbox.server import launcher
 
 NAMESPACE = """
 apiVersion: v1

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.server import launcher
 from tests.sandbox.conftest import Kubectl, Wait
-from workshop.sandbox import launcher
 
 from .test_istioctl import Sandbox
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workshop.sandbox.istioctl.errors import FileError, UsageError
-from workshop.sandbox.istioctl.flags import Flag, parse
-from workshop.sandbox.istioctl.manifests import components
-from workshop.sandbox.istioctl.options import options
+from sandbox.istioctl.errors import FileError, UsageError
+from sandbox.istioctl.flags import Flag, parse
+from sandbox.istioctl.manifests import components
+from sandbox.istioctl.options import options
 
 INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
 FLAGS = [

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from sandbox.server import launcher
 from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import proxy_stats
 from workshop.runbook.errors import WorkshopError
-from workshop.sandbox import launcher
 
 from .test_istioctl import Sandbox
 

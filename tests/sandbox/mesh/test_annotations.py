@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError
+from sandbox.core.cluster import ApiError
 
 from .world import World
 

@@ -9,11 +9,11 @@ import socket
 import sys
 from pathlib import Path
 
-from workshop.sandbox.mesh import clusters
-from workshop.sandbox.mesh.data_plane import DataPlane
-from workshop.sandbox.mesh.endpoints import assignment
-from workshop.sandbox.mesh.listeners import forward
-from workshop.sandbox.mesh.xds.ads import CLUSTERS, LISTENERS, Configuration
+from sandbox.mesh import clusters
+from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.endpoints import assignment
+from sandbox.mesh.listeners import forward
+from sandbox.mesh.xds.ads import CLUSTERS, LISTENERS, Configuration
 
 from .test_sidecars import DESTINATION_RULE, reviews, split, versions
 from .world import World, eventually
@@ -98,7 +98,7 @@ async def _listeners(plane: DataPlane) -> list[str]:
 _PARENT = """
 import asyncio, sys
 from pathlib import Path
-from workshop.sandbox.mesh.envoy import Envoy
+from sandbox.mesh.envoy import Envoy
 
 async def main():
     envoy = Envoy(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.mesh import faults
+from sandbox.mesh import faults
 
 from .rule_world import RuleWorld, to
 

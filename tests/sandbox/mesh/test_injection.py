@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.mesh import injection
-from workshop.sandbox.mesh.annotations import unsupported
+from sandbox.core.cluster import ApiError, Object
+from sandbox.mesh import injection
+from sandbox.mesh.annotations import unsupported
 
 from .webhook_world import WebhookCluster
 

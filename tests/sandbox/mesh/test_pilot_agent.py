@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from workshop.sandbox.images.files import Files
-from workshop.sandbox.images.program import Container, Streams
-from workshop.sandbox.mesh.pilot_agent import ProxyAgent
+from sandbox.images.files import Files
+from sandbox.images.program import Container, Streams
+from sandbox.mesh.pilot_agent import ProxyAgent
 
 from .world import World, free_block
 

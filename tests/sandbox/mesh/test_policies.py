@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.mesh import policies, rules
-from workshop.sandbox.mesh.rules import ROOT_NAMESPACE
-from workshop.sandbox.mesh.xds import protobuf
+from sandbox.mesh import policies, rules
+from sandbox.mesh.rules import ROOT_NAMESPACE
+from sandbox.mesh.xds import protobuf
 
 HOST = "one.shop.svc.cluster.local"
 LIMIT = {"connectionPool": {"tcp": {"maxConnections": 1}}}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.images.files import Files
-from workshop.sandbox.images.program import Container, Streams
-from workshop.sandbox.mesh.istiod import SYNC_STATUS, Istiod
-from workshop.sandbox.mesh.xds.ads import ROUTES
+from sandbox.images.files import Files
+from sandbox.images.program import Container, Streams
+from sandbox.mesh.istiod import SYNC_STATUS, Istiod
+from sandbox.mesh.xds.ads import ROUTES
 
 from .test_sidecars import DESTINATION_RULE, versions
 from .world import World, eventually

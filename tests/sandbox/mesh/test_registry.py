@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.sandbox.mesh import clusters, gateways, hosts, registry, rules
-from workshop.sandbox.mesh.endpoints import selected
-from workshop.sandbox.mesh.proxies import Proxy
+from sandbox.mesh import clusters, gateways, hosts, registry, rules
+from sandbox.mesh.endpoints import selected
+from sandbox.mesh.proxies import Proxy
 
 
 def service(name: str = "one", namespace: str = "shop", **spec: object) -> dict:

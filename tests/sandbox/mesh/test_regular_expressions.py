@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.mesh.regular_expressions import LARGEST_PROGRAM, groups
-from workshop.sandbox.mesh.virtual_service_validation import find_problems
+from sandbox.mesh.regular_expressions import LARGEST_PROGRAM, groups
+from sandbox.mesh.virtual_service_validation import find_problems
 
 from .rule_world import RuleWorld, to
 

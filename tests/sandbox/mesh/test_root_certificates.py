@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.mesh.root_certificates import RootCertificates
+from sandbox.api.local import LocalCluster
+from sandbox.mesh.root_certificates import RootCertificates
 
 from .world import eventually
 

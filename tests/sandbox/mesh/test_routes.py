@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.mesh import registry, routes
-from workshop.sandbox.mesh.destinations import Context
-from workshop.sandbox.mesh.proxies import Proxy
+from sandbox.mesh import registry, routes
+from sandbox.mesh.destinations import Context
+from sandbox.mesh.proxies import Proxy
 
 PROXY = Proxy("sidecar", "p", "shop", "127.64.16.1", {"app": "p"})
 

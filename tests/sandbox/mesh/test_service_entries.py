@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.node.directory import Directory
-from workshop.sandbox.node.network_view import PodNetwork
+from sandbox.network.directory import Directory
+from sandbox.network.pod_network import PodNetwork
 
 from .world import Client, World, eventually
 

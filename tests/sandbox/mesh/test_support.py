@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
+from sandbox.api.local import LocalCluster
+from sandbox.istioctl.crds import crds
+from sandbox.mesh import validation
+from sandbox.mesh.control_plane import ControlPlane
+from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.support import SUPPORTED, VALUES
+from sandbox.mesh.xds.ads import Configuration
 from tools import istio_fields
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.istioctl.crds import crds
-from workshop.sandbox.mesh import validation
-from workshop.sandbox.mesh.control_plane import ControlPlane
-from workshop.sandbox.mesh.data_plane import DataPlane
-from workshop.sandbox.mesh.proxies import Proxy
-from workshop.sandbox.mesh.support import SUPPORTED, VALUES
-from workshop.sandbox.mesh.xds.ads import Configuration
 
 from .field_examples import BASE, BESIDE, base, changes_nothing, example
 from .test_gateway_tls import AUTHORITY

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.istioctl.crds import crds
-from workshop.sandbox.mesh import validation
-from workshop.sandbox.mesh.support import SUPPORTED
+from sandbox.core.cluster import ApiError, Object
+from sandbox.istioctl.crds import crds
+from sandbox.mesh import validation
+from sandbox.mesh.support import SUPPORTED
 
 from .webhook_world import WebhookCluster
 

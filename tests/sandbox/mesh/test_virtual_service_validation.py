@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.mesh.virtual_service_validation import find_problems
-from workshop.sandbox.mesh.virtual_service_warnings import find_warnings
+from sandbox.mesh.virtual_service_validation import find_problems
+from sandbox.mesh.virtual_service_warnings import find_warnings
 
 TO = {"destination": {"host": "reviews"}}
 REDIRECT = {"redirect": {"uri": "/"}}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.mesh import registry, rules, tables
-from workshop.sandbox.mesh.proxies import Proxy
-from workshop.sandbox.mesh.registry import Registry
-from workshop.sandbox.mesh.virtual_services import of_mesh, qualified
+from sandbox.mesh import registry, rules, tables
+from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.registry import Registry
+from sandbox.mesh.virtual_services import of_mesh, qualified
 
 OLD, YOUNG = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 HOST = "one.shop.svc.cluster.local"

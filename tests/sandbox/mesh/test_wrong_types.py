@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.mesh.support import SUPPORTED, _prefixes
+from sandbox.api.local import LocalCluster
+from sandbox.core.cluster import ApiError, Object
+from sandbox.mesh.support import SUPPORTED, _prefixes
 
 from .field_examples import BASE
 from .test_support import PLURALS, put

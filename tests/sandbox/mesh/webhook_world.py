@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from workshop.sandbox.api import webhooks
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.istioctl.crds import crds
-from workshop.sandbox.istioctl.manifests import webhooks as installed
-from workshop.sandbox.mesh import injection, validation
-from workshop.sandbox.mesh.version import ISTIO_NAMESPACE, ISTIOD
+from sandbox.api import webhooks
+from sandbox.api.local import LocalCluster
+from sandbox.core.cluster import Object
+from sandbox.istioctl.crds import crds
+from sandbox.istioctl.manifests import webhooks as installed
+from sandbox.mesh import injection, validation
+from sandbox.mesh.version import ISTIO_NAMESPACE, ISTIOD
 
 from .world import CRDS, SLICES
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from aiohttp import web
 
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.istioctl.crds import crds
-from workshop.sandbox.mesh.everything import Mesh
-from workshop.sandbox.mesh.proxies import Proxy
-from workshop.sandbox.network import SIDECAR_PORT, AddressPool, Network, listen_port
-from workshop.sandbox.node.network_view import proxy_header
+from sandbox.api.local import LocalCluster
+from sandbox.core.addresses import SIDECAR_PORT, AddressPool, Network, listen_port
+from sandbox.core.cluster import Object
+from sandbox.istioctl.crds import crds
+from sandbox.mesh.everything import Mesh
+from sandbox.mesh.proxies import Proxy
+from sandbox.network.pod_network import proxy_header
 
 SLICES = "endpointslices.discovery.k8s.io"
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -243,6 +243,6 @@ class World:
 
 def free_block() -> tuple[socket.socket, Network]:
     """Addresses that no sandbox has, for as long as the socket is open."""
-    from workshop.sandbox.stack import claim_block
+    from sandbox.server.stack import claim_block
 
     return claim_block(Path("/the mesh's tests"))

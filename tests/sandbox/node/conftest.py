@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox import controllers
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.images import PROGRAMS
-from workshop.sandbox.images.program import Streams
-from workshop.sandbox.node import Node
-from workshop.sandbox.node.pod_run import PodRun
-from workshop.sandbox.stack import claim_block
+from sandbox import controllers
+from sandbox.api.local import LocalCluster
+from sandbox.core.cluster import Object
+from sandbox.images import PROGRAMS
+from sandbox.images.program import Streams
+from sandbox.node import Node
+from sandbox.node.pod_run import PodRun
+from sandbox.server.stack import claim_block
 
 ME = "test"
 PATIENCE = 60.0

@@ -22,13 +22,13 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
+from sandbox.api.local import LocalCluster
+from sandbox.api.server import ApiServer
+from sandbox.core.cluster import Object
+from sandbox.node.streams.spdy import DICTIONARY
+from sandbox.server import launcher
+from sandbox.server.certificates import server_context
 from tests.sandbox.conftest import Kubectl
-from workshop.sandbox import launcher
-from workshop.sandbox.api.local import LocalCluster
-from workshop.sandbox.api.server import ApiServer
-from workshop.sandbox.certificates import server_context
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.node.streams.spdy import DICTIONARY
 
 V5, V4, FORWARD = "v5.channel.k8s.io", "v4.channel.k8s.io", "SPDY/3.1+portforward.k8s.io"
 

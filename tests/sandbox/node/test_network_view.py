@@ -8,8 +8,8 @@ import struct
 
 import pytest
 
-from workshop.sandbox.network import SIDECAR_PORT
-from workshop.sandbox.node.network_view import PodNetwork
+from sandbox.core.addresses import SIDECAR_PORT
+from sandbox.network.pod_network import PodNetwork
 
 from .conftest import NAMESPACE, Place, container
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
+from sandbox.core.cluster import ApiError, Object
 
 from .conftest import NAMESPACE, Place, container
 

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 import yaml
 
-from workshop.sandbox.api import tables
-from workshop.sandbox.api.kinds import Registry
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.images import tags
-from workshop.sandbox.images.program import Container, Done, Program, ProgramError
+from sandbox.api import tables
+from sandbox.api.kinds import Registry
+from sandbox.core.cluster import Object
+from sandbox.images import tags
+from sandbox.images.program import Container, Done, Program, ProgramError
 from workshop.settings import DEFAULT_PROFILE
 
 from .conftest import NAMESPACE, Place, container

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from workshop.sandbox.api.kinds import BUILT_IN
-from workshop.sandbox.cluster import Object, Resource
-from workshop.sandbox.schema import crd
-from workshop.sandbox.schema.types import Type
+from sandbox.api.kinds import BUILT_IN
+from sandbox.core.cluster import Object, Resource
+from sandbox.schema import crd
+from sandbox.schema.types import Type
 
 RESOURCES: dict[str, Resource] = {resource.key: resource for resource in BUILT_IN}
 DEPLOYMENTS = RESOURCES["deployments.apps"]

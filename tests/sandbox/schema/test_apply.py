@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.schema.apply import server_side_apply, track_update
-from workshop.sandbox.schema.defaults import default
+from sandbox.core.cluster import ApiError, Object
+from sandbox.schema.apply import server_side_apply, track_update
+from sandbox.schema.defaults import default
 
 from .objects import DEPLOYMENTS, SERVICES, custom, deployment, fruit, service
 

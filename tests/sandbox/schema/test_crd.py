@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.schema import crd
-from workshop.sandbox.schema.defaults import default
-from workshop.sandbox.schema.validate import check, validate
+from sandbox.core.cluster import ApiError, Object
+from sandbox.schema import crd
+from sandbox.schema.defaults import default
+from sandbox.schema.validate import check, validate
 
 from .objects import RESOURCES, custom, definition, fruit
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object
-from workshop.sandbox.schema.decode import decode, parse_strict
+from sandbox.core.cluster import ApiError, Object
+from sandbox.schema.decode import decode, parse_strict
 
 from .objects import DEPLOYMENTS, PODS, RESOURCES, custom, deployment, fruit, pod
 

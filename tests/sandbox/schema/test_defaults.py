@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import Object
-from workshop.sandbox.schema.defaults import default
+from sandbox.core.cluster import Object
+from sandbox.schema.defaults import default
 
 from .objects import DEPLOYMENTS, PODS, RESOURCES, SERVICES, custom, deployment, fruit, pod, service
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from workshop.sandbox.api.kinds import BUILT_IN
-from workshop.sandbox.schema import documents, types
+from sandbox.api.kinds import BUILT_IN
+from sandbox.schema import documents, types
 
 from .objects import custom
 

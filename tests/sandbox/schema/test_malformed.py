@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object, Resource
-from workshop.sandbox.schema import patch
-from workshop.sandbox.schema.apply import server_side_apply, track_update
-from workshop.sandbox.schema.decode import decode
-from workshop.sandbox.schema.defaults import default
-from workshop.sandbox.schema.types import Type
-from workshop.sandbox.schema.validate import check
+from sandbox.core.cluster import ApiError, Object, Resource
+from sandbox.schema import patch
+from sandbox.schema.apply import server_side_apply, track_update
+from sandbox.schema.decode import decode
+from sandbox.schema.defaults import default
+from sandbox.schema.types import Type
+from sandbox.schema.validate import check
 
 from .objects import DEPLOYMENTS, PODS, RESOURCES, SERVICES, custom, definition, deployment, fruit, pod, service
 

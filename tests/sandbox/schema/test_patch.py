@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError
-from workshop.sandbox.schema import patch
+from sandbox.core.cluster import ApiError
+from sandbox.schema import patch
 
 from .objects import DEPLOYMENTS, PODS, SERVICES, custom, fruit
 

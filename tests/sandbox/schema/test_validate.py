@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from workshop.sandbox.cluster import ApiError, Object, Resource
-from workshop.sandbox.schema.defaults import default
-from workshop.sandbox.schema.validate import check
+from sandbox.core.cluster import ApiError, Object, Resource
+from sandbox.schema.defaults import default
+from sandbox.schema.validate import check
 
 from .objects import DEPLOYMENTS, PODS, RESOURCES, SERVICES, deployment, pod, service
 

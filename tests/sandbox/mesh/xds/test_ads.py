@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from workshop.sandbox.mesh.xds import protobuf
-from workshop.sandbox.mesh.xds.ads import ROUTES, Ads, Configuration, _Stream
+from sandbox.mesh.xds import protobuf
+from sandbox.mesh.xds.ads import ROUTES, Ads, Configuration, _Stream
 
 
 class Recorded:

@@ -1,0 +1,148 @@
+"""The kinds that are always served, and the registry that CRDs extend at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sandbox.core.cluster import ApiError, Object, Resource
+from sandbox.schema.crd import establish
+from sandbox.schema.types import Type
+
+POD_STREAMS = ("log", "exec", "attach", "portforward")
+
+
+def _resource(
+    api_version: str,
+    plural: str,
+    kind: str,
+    short: str = "",
+    sub: str = "",
+    *,
+    all_: bool = False,
+    wide: bool = False,
+) -> Resource:
+    group, _, version = api_version.rpartition("/")
+    return Resource(
+        group=group,
+        version=version,
+        plural=plural,
+        kind=kind,
+        namespaced=not wide,
+        singular=kind.lower(),
+        short_names=tuple(short.split()),
+        categories=("all",) if all_ else (),
+        subresources=tuple(sub.split()),
+    )
+
+
+_RBAC = "rbac.authorization.k8s.io/v1"
+_ADMISSION = "admissionregistration.k8s.io/v1"
+
+BUILT_IN: tuple[Resource, ...] = (
+    _resource("v1", "configmaps", "ConfigMap", "cm"),
+    _resource("v1", "endpoints", "Endpoints", "ep"),
+    _resource("v1", "events", "Event", "ev"),
+    _resource("v1", "namespaces", "Namespace", "ns", "status finalize", wide=True),
+    _resource("v1", "nodes", "Node", "no", "status", wide=True),
+    _resource("v1", "pods", "Pod", "po", "status binding eviction " + " ".join(POD_STREAMS), all_=True),
+    _resource("v1", "secrets", "Secret"),
+    _resource("v1", "serviceaccounts", "ServiceAccount", "sa"),
+    _resource("v1", "services", "Service", "svc", "status", all_=True),
+    _resource(_ADMISSION, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", wide=True),
+    _resource(_ADMISSION, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", wide=True),
+    _resource(
+        "apiextensions.k8s.io/v1",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        "crd crds",
+        "status",
+        wide=True,
+    ),
+    _resource("apps/v1", "deployments", "Deployment", "deploy", "status scale", all_=True),
+    _resource("apps/v1", "replicasets", "ReplicaSet", "rs", "status scale", all_=True),
+    _resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "hpa", "status", all_=True),
+    _resource("coordination.k8s.io/v1", "leases", "Lease"),
+    _resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
+    _resource("events.k8s.io/v1", "events", "Event", "ev"),
+    _resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", "pdb", "status"),
+    _resource(_RBAC, "clusterrolebindings", "ClusterRoleBinding", wide=True),
+    _resource(_RBAC, "clusterroles", "ClusterRole", wide=True),
+    _resource(_RBAC, "rolebindings", "RoleBinding"),
+    _resource(_RBAC, "roles", "Role"),
+)
+
+_STORED_AS = {"events.events.k8s.io": "events"}
+"""Kinds that are another one's objects in other words."""
+
+
+def storage_key(resource: Resource) -> str:
+    """Under which key the objects of `resource` are stored."""
+    return _STORED_AS.get(resource.key, resource.key)
+
+
+class Registry:
+    """What is served: the built-in kinds and, by CRD, custom ones in all their served versions."""
+
+    def __init__(self) -> None:
+        self._served: dict[tuple[str, str, str], Resource] = {}
+        self._by_key: dict[str, Resource] = {}
+        self._custom: dict[str, tuple[Resource, ...]] = {}
+        self._types: dict[Resource, Type] = {}
+        self.crds: dict[str, Object] = {}
+        self.generation = 0
+        """Grows with every change, so that what is derived from the registry can be kept until then."""
+        for resource in BUILT_IN:
+            self._serve(resource)
+
+    def _serve(self, resource: Resource) -> None:
+        self._served[(resource.group, resource.version, resource.plural)] = resource
+        self._by_key.setdefault(resource.key, resource)
+
+    def all(self) -> list[Resource]:
+        return list(self._served.values())
+
+    def find(self, group: str, version: str, plural: str) -> Resource | None:
+        return self._served.get((group, version, plural))
+
+    def by_key(self, key: str) -> Resource:
+        """The preferred version of a kind. Raises ApiError NotFound when it is not served."""
+        found = self._by_key.get(key)
+        if found is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        return found
+
+    def serves(self, key: str) -> bool:
+        return key in self._by_key
+
+    def is_custom(self, key: str) -> bool:
+        return key in self._custom
+
+    def type_of(self, resource: Resource) -> Type | None:
+        """The schema of a custom kind's version; None for built-in kinds."""
+        return self._types.get(resource)
+
+    def types(self) -> Mapping[Resource, Type]:
+        return self._types
+
+    def serve_custom(self, crd: Object) -> None:
+        """Serve a CRD's kind, instead of what an earlier state of the CRD said."""
+        key = crd["metadata"]["name"]
+        self._forget(key)
+        kinds = establish(crd)
+        self._custom[key] = tuple(kind.resource for kind in kinds)
+        self._types.update({kind.resource: kind.type for kind in kinds})
+        self.crds[key] = crd
+        for resource in self._custom[key]:
+            self._serve(resource)
+        self.generation += 1
+
+    def withdraw_custom(self, key: str) -> None:
+        self._forget(key)
+        self.generation += 1
+
+    def _forget(self, key: str) -> None:
+        for resource in self._custom.pop(key, ()):
+            self._types.pop(resource, None)
+            self._served.pop((resource.group, resource.version, resource.plural), None)
+        if self.crds.pop(key, None) is not None:
+            self._by_key.pop(key, None)

@@ -1,0 +1,256 @@
+"""Virtual networks and their subnets, which are part of the network's own body and have paths of their own."""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from sandbox.arm.cloud import Body, Cloud, Resource
+from sandbox.arm.errors import ArmError
+from sandbox.arm.fields import CIDR_TEXT, READ_ONLY, TRACKED, Fields, Flag, Items, Text
+from sandbox.arm.resources import Kind, ResourceApi, check_preconditions
+from sandbox.arm.routes import Answer, Call, Router
+
+_NAMES = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
+_NAMING = "up to 80 letters, digits, '_', '.' and '-', beginning with a letter or digit, ending with one or '_'"
+_RESERVED_ADDRESSES = 5
+
+_SUBNET = Fields(
+    {
+        "id": READ_ONLY,
+        "name": Text(),
+        "type": READ_ONLY,
+        "etag": READ_ONLY,
+        "properties": Fields(
+            {
+                "provisioningState": READ_ONLY,
+                "purpose": READ_ONLY,
+                "ipConfigurations": READ_ONLY,
+                "addressPrefix": CIDR_TEXT,
+                "addressPrefixes": Items(CIDR_TEXT, most=1),
+                "privateEndpointNetworkPolicies": Text("Disabled", "Enabled"),
+                "privateLinkServiceNetworkPolicies": Text("Disabled", "Enabled"),
+                "defaultOutboundAccess": Flag(),
+                "delegations": Items(Fields({}), most=0),
+            }
+        ),
+    }
+)
+
+
+class Networks(Kind):
+    type = "Microsoft.Network/virtualNetworks"
+    names, naming = _NAMES, _NAMING
+    lasts = "virtualNetworks"
+    creating = updating = "Updating"
+    fields = Fields(
+        {
+            **TRACKED,
+            "etag": READ_ONLY,
+            "properties": Fields(
+                {
+                    "provisioningState": READ_ONLY,
+                    "resourceGuid": READ_ONLY,
+                    "virtualNetworkPeerings": Items(Fields({}), most=0),
+                    "addressSpace": Fields({"addressPrefixes": Items(CIDR_TEXT)}, required=("addressPrefixes",)),
+                    "subnets": Items(_SUBNET),
+                    "enableDdosProtection": Flag(only=False),
+                    "privateEndpointVNetPolicies": Text("Disabled"),
+                },
+                required=("addressSpace",),
+            ),
+        },
+        required=("properties",),
+    )
+
+    def completed(self, id_: str, body: Body, old: Resource | None) -> Body:
+        properties = body["properties"]
+        for number, prefix in enumerate(properties["addressSpace"]["addressPrefixes"]):
+            _network(prefix, f"properties.addressSpace.addressPrefixes[{number}]")
+        properties["subnets"] = [completed_subnet(id_, each) for each in properties.get("subnets", [])]
+        check_subnets(properties)
+        if old is not None:
+            self._keep_used(old, properties["subnets"])
+        properties["enableDdosProtection"] = False
+        properties["virtualNetworkPeerings"] = []
+        properties["resourceGuid"] = old.properties["resourceGuid"] if old else str(uuid.uuid4())
+        return body
+
+    def _keep_used(self, old: Resource, subnets: list[Body]) -> None:
+        prefixes = {each["id"].lower(): each["properties"]["addressPrefix"] for each in subnets}
+        for subnet in old.properties["subnets"]:
+            prefix = prefixes.get(subnet["id"].lower())
+            if prefix != subnet["properties"]["addressPrefix"]:
+                require_unused(self.cloud, subnet["id"])
+
+    def provisioned(self, resource: Resource) -> None:
+        for subnet in resource.properties["subnets"]:
+            subnet["properties"]["provisioningState"] = "Succeeded"
+
+    def check_deletion(self, resource: Resource) -> None:
+        for subnet in resource.properties["subnets"]:
+            require_unused(self.cloud, subnet["id"])
+
+    def shown(self, resource: Resource) -> Body:
+        body = super().shown(resource)
+        body["properties"] = {
+            **resource.properties,
+            "subnets": [{**each, "etag": body["etag"]} for each in resource.properties["subnets"]],
+        }
+        return body
+
+
+class Subnets:
+    """The requests for subnets: each changes its network, and is what is under way with it."""
+
+    def __init__(self, networks: ResourceApi, kind: Networks, cloud: Cloud) -> None:
+        self._networks, self._kind, self._cloud = networks, kind, cloud
+
+    def routes(self, router: Router) -> None:
+        network = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + self._kind.type + "/{name}"
+        router.add("GET", network + "/subnets", self.list)
+        one = network + "/subnets/{subnet}"
+        router.add("GET", one, self.get)
+        router.add("PUT", one, self.put)
+        router.add("DELETE", one, self.delete)
+
+    async def list(self, call: Call) -> Answer:
+        network = self._networks.require(call)
+        return Answer(200, {"value": self._kind.shown(network)["properties"]["subnets"]})
+
+    async def get(self, call: Call) -> Answer:
+        network = self._networks.require(call)
+        for subnet in self._kind.shown(network)["properties"]["subnets"]:
+            if subnet["name"].lower() == call.names["subnet"].lower():
+                return Answer(200, subnet, {"ETag": subnet["etag"]})
+        raise ArmError(404, "NotFound", f"Resource {network.id}/subnets/{call.names['subnet']} not found.")
+
+    async def put(self, call: Call) -> Answer:
+        network, properties = self._to_change(call)
+        if not re.fullmatch(_NAMES, call.names["subnet"]):
+            name = call.names["subnet"]
+            raise ArmError(400, "InvalidResourceName", f"Resource name {name} is invalid: {_NAMING}.", target=name)
+        checked = _SUBNET.check(call.body, "")
+        wanted = completed_subnet(network.id, {**checked, "name": call.names["subnet"]})
+        others = [each for each in properties["subnets"] if each["id"].lower() != wanted["id"].lower()]
+        before = [each for each in properties["subnets"] if each not in others]
+        if before and before[0]["properties"]["addressPrefix"] != wanted["properties"]["addressPrefix"]:
+            require_unused(self._cloud, wanted["id"])
+        properties["subnets"] = [*others, wanted]
+        check_subnets(properties)
+        answer = self._networks.write(call, network.id, {**network.body, "properties": properties}, network)
+        return Answer(200 if before else 201, wanted, answer.headers)
+
+    async def delete(self, call: Call) -> Answer:
+        network, properties = self._to_change(call)
+        others = [each for each in properties["subnets"] if each["name"].lower() != call.names["subnet"].lower()]
+        if len(others) == len(properties["subnets"]):
+            return Answer(204)
+        require_unused(self._cloud, f"{network.id}/subnets/{call.names['subnet']}")
+        properties["subnets"] = others
+        answer = self._networks.write(call, network.id, {**network.body, "properties": properties}, network)
+        return Answer(202, None, answer.headers)
+
+    def _to_change(self, call: Call) -> tuple[Resource, Body]:
+        self._cloud.require_provider(self._kind.namespace)
+        self._cloud.group_to_write(call.names["group"])
+        network = self._networks.require(call)
+        check_preconditions(call, network.revision)
+        self._networks.require_idle(network)
+        return network, copy.deepcopy(network.properties)
+
+
+def completed_subnet(network: str, subnet: Body) -> Body:
+    name = subnet.get("name", "")
+    properties: Body = subnet.get("properties", {})
+    prefixes = properties.pop("addressPrefixes", None)
+    if not re.fullmatch(_NAMES, name):
+        raise ArmError(400, "InvalidResourceName", f"Resource name {name} is invalid: {_NAMING}.", target=name)
+    prefix = properties.get("addressPrefix") or (prefixes[0] if prefixes else None)
+    if prefix is None:
+        raise ArmError(
+            400, "NetcfgInvalidSubnet", f"Subnet '{name}' is not valid: it has no address prefix.", target=name
+        )
+    _network(prefix, f"subnets.{name}.addressPrefix")
+    added = {
+        "addressPrefix": prefix,
+        "provisioningState": "Updating",
+        "delegations": [],
+        "privateEndpointNetworkPolicies": properties.get("privateEndpointNetworkPolicies", "Disabled"),
+        "privateLinkServiceNetworkPolicies": properties.get("privateLinkServiceNetworkPolicies", "Enabled"),
+    }
+    return {
+        "id": f"{network}/subnets/{name}",
+        "name": name,
+        "type": "Microsoft.Network/virtualNetworks/subnets",
+        "properties": {**properties, **added},
+    }
+
+
+def check_subnets(properties: Body) -> None:
+    """Each in the address space, none over another."""
+    space = [ipaddress.ip_network(each) for each in properties["addressSpace"]["addressPrefixes"]]
+    seen: list[tuple[str, Any]] = []
+    for subnet in properties["subnets"]:
+        name, own = subnet["name"], ipaddress.ip_network(subnet["properties"]["addressPrefix"])
+        if not any(own.subnet_of(each) for each in space):  # type: ignore[arg-type]
+            raise ArmError(
+                400,
+                "NetcfgInvalidSubnet",
+                f"Subnet '{name}' is not valid because its IP address range is outside the IP address range "
+                "of virtual network.",
+                target=subnet["id"],
+            )
+        for other, its in seen:
+            if other.lower() == name.lower():
+                raise ArmError(400, "DuplicateResourceName", f"Resource has two children named '{name}'.")
+            if own.overlaps(its):
+                raise ArmError(
+                    400,
+                    "NetcfgSubnetRangesOverlap",
+                    f"Subnet '{name}' is not valid because its IP address range overlaps with that of an existing "
+                    f"subnet in virtual network ('{other}').",
+                    target=subnet["id"],
+                )
+        seen.append((name, own))
+
+
+def require_unused(cloud: Cloud, subnet: str) -> None:
+    for cluster, used in subnets_of_clusters(cloud):
+        if used.lower() == subnet.lower():
+            raise ArmError(
+                400,
+                "InUseSubnetCannotBeDeleted",
+                f"Subnet {subnet.rpartition('/')[2]} is in use by {cluster.id} and cannot be deleted. In order to "
+                "delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.",
+                target=subnet,
+            )
+
+
+def subnets_of_clusters(cloud: Cloud) -> Iterator[tuple[Resource, str]]:
+    for cluster in cloud.of_type("Microsoft.ContainerService/managedClusters"):
+        for pool in cluster.properties.get("agentPoolProfiles", []):
+            if "vnetSubnetID" in pool:
+                yield cluster, pool["vnetSubnetID"]
+
+
+def subnet_range(cloud: Cloud, id_: str) -> ipaddress.IPv4Network | None:
+    """Of a subnet that is there."""
+    network = cloud.find(id_.rpartition("/subnets/")[0])
+    for subnet in network.properties["subnets"] if network else ():
+        if subnet["id"].lower() == id_.lower():
+            return ipaddress.IPv4Network(subnet["properties"]["addressPrefix"])
+    return None
+
+
+def _network(text: str, path: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise ArmError(
+            400, "InvalidCIDRNotation", f"The address prefix {text} is not valid: {error}.", target=path
+        ) from None

@@ -1,0 +1,101 @@
+"""HorizontalPodAutoscalers, in a cluster without metrics.
+
+There is no metrics server, so nothing is known of the load: `kubectl get hpa` shows `<unknown>`, and the
+conditions say why, as they do on a real cluster without one. What does not depend on metrics holds: the
+target's size is kept within minReplicas and maxReplicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sandbox.controllers import conditions
+from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, write_status
+from sandbox.controllers.events import record
+from sandbox.core.cluster import Object, WatchEvent
+from sandbox.core.objects import timestamp
+
+RESOURCE = "horizontalpodautoscalers.autoscaling"
+_SOURCE = "horizontal-pod-autoscaler"
+_TARGETS = {("apps", "Deployment"): "deployments.apps", ("apps", "ReplicaSet"): "replicasets.apps"}
+_NO_METRICS = "unable to get metrics for resource {}: the sandbox has no metrics API (metrics.k8s.io)"
+
+
+class Autoscalers(Controller[Name]):
+    watches = (RESOURCE, *_TARGETS.values())
+
+    def keys(self, event: WatchEvent) -> Iterable[Name]:
+        if event.resource == RESOURCE:
+            return (name_of(event.object),)
+        namespace, name = name_of(event.object)
+        return [
+            name_of(autoscaler)
+            for autoscaler in self.cluster.list(RESOURCE, namespace)
+            if (_target(autoscaler), autoscaler["spec"]["scaleTargetRef"]["name"]) == (event.resource, name)
+        ]
+
+    def reconcile(self, key: Name) -> float | None:
+        autoscaler = self.cluster.find(RESOURCE, *key)
+        if autoscaler is None:
+            return None
+        kind, name = _target(autoscaler), autoscaler["spec"]["scaleTargetRef"]["name"]
+        target = self.cluster.find(kind, key[0], name) if kind else None
+        if target is None:
+            why = f"the HPA controller was unable to get the target's current scale: {kind} {name!r} not found"
+            self._write(autoscaler, 0, 0, [("AbleToScale", "False", "FailedGetScale", why)])
+            record(self.cluster, autoscaler, "FailedGetScale", why, "Warning", _SOURCE)
+            return None
+        spec = autoscaler["spec"]
+        current = target["spec"].get("replicas", 1)
+        least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
+        desired = min(max(current, least), most) if current else 0
+        told = [
+            ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's scale")
+        ]
+        if not current:
+            why = "scaling is disabled since the replica count of the target is zero"
+            told.append(("ScalingActive", "False", "ScalingDisabled", why))
+        elif desired != current:
+            assert kind is not None
+            self._rescale(autoscaler, kind, name, current, desired)
+            told = [
+                ("AbleToScale", "True", "SucceededRescale", f"the HPA controller set the target size to {desired}")
+            ]
+        else:
+            told.append(("ScalingActive", "False", "FailedGetResourceMetric", _why_inactive(spec)))
+        self._write(autoscaler, (target.get("status") or {}).get("replicas", 0), desired, told)
+        return None
+
+    def _rescale(self, autoscaler: Object, kind: str, name: str, current: int, desired: int) -> None:
+        def change(changed: Object) -> None:
+            changed["spec"]["replicas"] = desired
+
+        namespace = autoscaler["metadata"]["namespace"]
+        self.cluster.edit(kind, namespace, name, change, manager=MANAGER, subresource="scale")
+        side = "below Spec.MinReplicas" if desired > current else "above Spec.MaxReplicas"
+        said = f"New size: {desired}; reason: Current number of replicas {side}"
+        record(self.cluster, autoscaler, "SuccessfulRescale", said, source=_SOURCE)
+
+    def _write(self, autoscaler: Object, current: int, desired: int, told: list[tuple[str, str, str, str]]) -> None:
+        before = autoscaler.get("status") or {}
+        entries = before.get("conditions")
+        for one in told:
+            entries = conditions.merge(entries, *one)
+        status = {**before, "currentReplicas": current, "desiredReplicas": desired, "conditions": entries}
+        if any(reason == "SucceededRescale" for _, _, reason, _ in told):
+            status["lastScaleTime"] = timestamp()
+        write_status(self.cluster, RESOURCE, autoscaler, status)
+
+
+def _target(autoscaler: Object) -> str | None:
+    reference = autoscaler["spec"]["scaleTargetRef"]
+    return _TARGETS.get((reference.get("apiVersion", "").rpartition("/")[0], reference["kind"]))
+
+
+def _why_inactive(spec: Object) -> str:
+    names = [
+        (metric.get("resource") or metric.get("containerResource") or {}).get("name") for metric in spec["metrics"]
+    ]
+    return (
+        f"the HPA was unable to compute the replica count: {_NO_METRICS.format(next(filter(None, names), 'cpu'))}"
+    )

@@ -1,0 +1,85 @@
+"""PodDisruptionBudgets: how many of their pods may be evicted now (the eviction subresource asks)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from sandbox.api import label_selectors as selectors
+from sandbox.controllers import conditions, owners, pods
+from sandbox.controllers.controller import Controller, Name, name_of, write_status
+from sandbox.core.cluster import Object, WatchEvent
+from sandbox.core.objects import terminating
+
+RESOURCE = "poddisruptionbudgets.policy"
+_SCALED = {"ReplicaSet": "replicasets.apps", "Deployment": "deployments.apps"}
+
+
+class DisruptionBudgets(Controller[Name]):
+    watches = (RESOURCE, "pods", "replicasets.apps", "deployments.apps")
+
+    def keys(self, event: WatchEvent) -> Iterable[Name]:
+        namespace, _ = name_of(event.object)
+        if event.resource == RESOURCE:
+            return (name_of(event.object),)
+        return [
+            name_of(budget)
+            for budget in self.cluster.list(RESOURCE, namespace)
+            if event.resource != "pods" or selectors.selects(budget["spec"].get("selector"), event.object)
+        ]
+
+    def reconcile(self, key: Name) -> float | None:
+        budget = self.cluster.find(RESOURCE, *key)
+        if budget is None:
+            return None
+        selector = budget["spec"].get("selector")
+        mine = [pod for pod in self.cluster.list("pods", key[0]) if selectors.selects(selector, pod)]
+        mine = [pod for pod in mine if pods.phase(pod) not in ("Succeeded", "Failed")]
+        healthy = sum(pods.is_ready(pod) and not terminating(pod) for pod in mine)
+        expected, desired = self._amounts(budget["spec"], mine)
+        allowed = max(0, healthy - desired) if mine else 0
+        enough = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
+        told = (budget.get("status") or {}).get("conditions")
+        status = {
+            "observedGeneration": budget["metadata"].get("generation", 1),
+            "expectedPods": expected,
+            "desiredHealthy": desired,
+            "currentHealthy": healthy,
+            "disruptionsAllowed": allowed,
+            "conditions": conditions.merge(told, "DisruptionAllowed", *enough, ""),
+        }
+        write_status(self.cluster, RESOURCE, budget, status)
+        return None
+
+    def _amounts(self, spec: Object, mine: list[Object]) -> tuple[int, int]:
+        """How many pods are expected, and how many of them must be healthy."""
+        least, most_gone = spec.get("minAvailable"), spec.get("maxUnavailable")
+        if isinstance(least, int):
+            return len(mine), least
+        expected = self._expected(mine)
+        if isinstance(least, str):
+            return expected, math.ceil(int(least.rstrip("%")) * expected / 100)
+        if isinstance(most_gone, str):
+            most_gone = math.ceil(int(most_gone.rstrip("%")) * expected / 100)
+        return expected, max(0, expected - (most_gone or 0))
+
+    def _expected(self, mine: list[Object]) -> int:
+        """The sum of what the pods' managers want; a pod of nobody's counts for itself."""
+        wanted: dict[str, int] = {}
+        for pod in mine:
+            scaled = self._scaled(pod)
+            if scaled is None:
+                wanted[pod["metadata"]["uid"]] = 1
+            else:
+                wanted[scaled["metadata"]["uid"]] = scaled["spec"].get("replicas", 1)
+        return sum(wanted.values())
+
+    def _scaled(self, pod: Object) -> Object | None:
+        """The deployment of a pod, or its replica set where there is none above."""
+        found = None
+        obj: Object | None = pod
+        while obj is not None and (manager := owners.controller_of(obj)) is not None:
+            kind = _SCALED.get(manager["kind"])
+            obj = self.cluster.find(kind, pod["metadata"]["namespace"], manager["name"]) if kind else None
+            found = obj or found
+        return found

@@ -1,0 +1,157 @@
+"""ReplicaSets: as many pods of a template as are asked for.
+
+Too few: pods are made, a handful at a time so that the loop's other work goes on. Too many: the least useful
+go first, and a ready one only when all that is left is ready. Refused pods (a service account that is not
+there, a webhook) are told in an event and a condition, and tried again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from sandbox.controllers import conditions, owners, pods
+from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, write_status
+from sandbox.controllers.events import record
+from sandbox.core.cluster import ApiError, Object, WatchEvent
+from sandbox.core.objects import clone, terminating
+
+RESOURCE = "replicasets.apps"
+_SOURCE = "replicaset-controller"
+_AT_ONCE = 16
+_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+class ReplicaSets(Controller[Name]):
+    watches = (RESOURCE, "pods")
+
+    def keys(self, event: WatchEvent) -> Iterable[Name]:
+        if event.resource == RESOURCE:
+            return (name_of(event.object),)
+        namespace = event.object["metadata"]["namespace"]
+        manager = owners.controller_of(event.object)
+        if manager is not None:
+            return ((namespace, manager["name"]),) if manager["kind"] == "ReplicaSet" else ()
+        # Nobody's pod: one that a selector finds may be adopted, one that was released has to be replaced.
+        return [name_of(replica_set) for replica_set in self.cluster.list(RESOURCE, namespace)]
+
+    def reconcile(self, key: Name) -> float | None:
+        replica_set = self.cluster.find(RESOURCE, *key)
+        if replica_set is None:
+            return None
+        mine = owners.claim(self.cluster, replica_set, "pods", replica_set["spec"]["selector"], pods.is_active)
+        active = [pod for pod in mine if pods.is_active(pod)]
+        failure: ApiError | None = None
+        missing = 0
+        if not terminating(replica_set):
+            missing = replica_set["spec"].get("replicas", 1) - len(active)
+            if missing > 0:
+                failure = self._make(replica_set, min(missing, _AT_ONCE))
+            elif missing < 0:
+                self._remove(replica_set, active, -missing)
+        again = self._report(replica_set, failure)
+        if failure is not None:
+            raise failure
+        return 0.0 if missing > _AT_ONCE else again
+
+    def _make(self, replica_set: Object, count: int) -> ApiError | None:
+        pod = pod_from_template(replica_set)
+        for _ in range(count):
+            try:
+                made = self.cluster.create("pods", pod, manager=MANAGER)
+            except ApiError as refusal:
+                said = f"Error creating: {refusal.message}"
+                record(self.cluster, replica_set, "FailedCreate", said, "Warning", _SOURCE)
+                return refusal
+            said = f"Created pod: {made['metadata']['name']}"
+            record(self.cluster, replica_set, "SuccessfulCreate", said, source=_SOURCE)
+        return None
+
+    def _remove(self, replica_set: Object, active: list[Object], count: int) -> None:
+        for pod in by_usefulness(active)[:count]:
+            namespace, name = name_of(pod)
+            self.cluster.delete("pods", namespace, name, uid=pod["metadata"]["uid"])
+            record(self.cluster, replica_set, "SuccessfulDelete", f"Deleted pod: {name}", source=_SOURCE)
+
+    def _report(self, replica_set: Object, failure: ApiError | None) -> float | None:
+        """Write the status; returns when a ready pod will have been so for long enough."""
+        spec = replica_set["spec"]
+        active = [
+            pod
+            for pod in self.cluster.list("pods", replica_set["metadata"]["namespace"])
+            if owners.is_controlled_by(pod, replica_set) and pods.is_active(pod)
+        ]
+        waits = [pods.seconds_to_available(pod, spec.get("minReadySeconds", 0)) for pod in active]
+        wanted_labels = ((spec["template"].get("metadata") or {}).get("labels") or {}).items()
+        labelled = sum(wanted_labels <= (pod["metadata"].get("labels") or {}).items() for pod in active)
+        counts = {
+            "fullyLabeledReplicas": labelled,
+            "readyReplicas": sum(wait is not None for wait in waits),
+            "availableReplicas": sum(wait == 0 for wait in waits),
+        }
+        status: Object = {"replicas": len(active), **{name: count for name, count in counts.items() if count}}
+        status["observedGeneration"] = replica_set["metadata"].get("generation", 1)
+        told = (replica_set.get("status") or {}).get("conditions")
+        if failure is not None:
+            told = conditions.merge(told, "ReplicaFailure", "True", "FailedCreate", failure.message)
+        elif told:
+            told = [one for one in told if one["type"] != "ReplicaFailure"]
+        if told:
+            status["conditions"] = told
+        write_status(self.cluster, RESOURCE, replica_set, status)
+        return min((wait for wait in waits if wait), default=None)
+
+
+def pod_from_template(replica_set: Object) -> Object:
+    metadata, template = replica_set["metadata"], replica_set["spec"]["template"]
+    given = template.get("metadata") or {}
+    made: Object = {
+        field: clone(given[field]) for field in ("labels", "annotations", "finalizers") if given.get(field)
+    }
+    made["generateName"] = f"{metadata['name']}-"
+    made["namespace"] = metadata["namespace"]
+    made["ownerReferences"] = [owners.reference_to(replica_set)]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": clone(template["spec"])}
+
+
+def by_usefulness(active: list[Object]) -> list[Object]:
+    """Least useful first: not placed, not running, not ready, cheap to delete, crowded on its node, youngest."""
+    crowd = Counter(pod["spec"].get("nodeName") for pod in active if pods.is_ready(pod))
+
+    def usefulness(pod: Object) -> tuple[object, ...]:
+        node = pod["spec"].get("nodeName")
+        ready = pods.is_ready(pod)
+        ready_since = (conditions.find(pod, "Ready") or {}).get("lastTransitionTime", "") if ready else ""
+        statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+        return (
+            bool(node),
+            {"Pending": 0, "Unknown": 1}.get(pods.phase(pod), 2),
+            ready,
+            _deletion_cost(pod),
+            -crowd[node] if ready else 0,
+            _Younger(ready_since),
+            -max((status.get("restartCount", 0) for status in statuses), default=0),
+            _Younger(pod["metadata"]["creationTimestamp"]),
+            pod["metadata"]["name"],
+        )
+
+    return sorted(active, key=usefulness)
+
+
+def _deletion_cost(pod: Object) -> int:
+    try:
+        return int((pod["metadata"].get("annotations") or {}).get(_DELETION_COST, 0))
+    except ValueError:
+        return 0
+
+
+class _Younger(str):
+    """Timestamps that sort the later one first."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        return str.__gt__(self, other)
+
+    def __gt__(self, other: str) -> bool:
+        return str.__lt__(self, other)

@@ -1,0 +1,54 @@
+"""Small helpers for Kubernetes objects held as plain JSON values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sandbox.core.cluster import Object
+
+T = TypeVar("T")
+
+
+def clone(value: T) -> T:
+    """A deep copy of a JSON value; several times faster than copy.deepcopy, which looks for cycles."""
+    if isinstance(value, dict):
+        return {key: clone(item) for key, item in value.items()}  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [clone(item) for item in value]  # type: ignore[return-value]
+    return value
+
+
+def timestamp(when: datetime | None = None) -> str:
+    """metav1.Time: UTC, whole seconds."""
+    return (when or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_timestamp() -> str:
+    """metav1.MicroTime: UTC with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def name_of(obj: Object) -> str:
+    return str(obj["metadata"].get("name", ""))
+
+
+def namespace_of(obj: Object) -> str | None:
+    namespace: str | None = obj["metadata"].get("namespace")
+    return namespace
+
+
+def terminating(obj: Object) -> bool:
+    return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def at(value: Any, *path: str | int) -> Any:
+    """The value at `path`, None where a part of it is not there."""
+    for step in path:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value

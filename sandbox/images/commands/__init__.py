@@ -1,0 +1,159 @@
+"""Commands in a container: there is no operating system in there, so what can be run is what is written here.
+
+Every image has them all. They see the container's environment, files and network, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import posixpath
+from collections.abc import Awaitable
+
+from sandbox.images.commands import basics, curl, shell, text
+from sandbox.images.commands.process import CommandFunction, Process, Usage
+from sandbox.images.commands.shell import INTERRUPT_LINE, Shell
+from sandbox.images.commands.terminal import Terminal
+from sandbox.images.program import Container, Program, ProgramError, Streams
+
+COMMANDS: dict[str, CommandFunction] = {**basics.COMMANDS, **text.COMMANDS, **curl.COMMANDS}
+SHELLS = ("sh", "bash", "ash")
+INTERRUPTED = 130
+
+
+class NotFound(Exception):
+    """There is no such command. The message is what a container runtime says, and what there is instead."""
+
+    def __init__(self, name: str) -> None:
+        known = " ".join(sorted([*COMMANDS, *SHELLS]))
+        super().__init__(
+            f'exec: "{name}": executable file not found in $PATH (the sandbox has no real containers; '
+            f"the commands it knows are: {known})"
+        )
+
+
+def knows(name: str) -> bool:
+    return posixpath.basename(name) in (*COMMANDS, *SHELLS)
+
+
+async def run(command: list[str], container: Container, streams: Streams) -> int:
+    """Run a command to its end; its exit status. Raises NotFound."""
+    if not knows(command[0]):
+        raise NotFound(command[0])
+    if not streams.tty:
+        return await _execute(command, _process(container, streams))
+    # The key interrupts what the shell runs, not the shell; without one it ends the command itself.
+    foreground: set[asyncio.Task[int]] = set()
+
+    def interrupt() -> None:
+        for task in foreground:
+            task.cancel()
+        if not foreground:
+            terminal.streams.stdin.feed_data(INTERRUPT_LINE)
+
+    terminal = Terminal(streams, interrupt)
+    keys = asyncio.create_task(terminal.run())
+    try:
+        process = _process(container, terminal.streams)
+        return await _execute(command, process, foreground)
+    finally:
+        keys.cancel()
+        await asyncio.gather(keys, return_exceptions=True)
+
+
+def _process(container: Container, streams: Streams) -> Process:
+    return Process(container, [], dict(container.env), streams.stdin, streams.out, streams.err, tty=streams.tty)
+
+
+async def _execute(command: list[str], process: Process, foreground: set[asyncio.Task[int]] | None = None) -> int:
+    name, *arguments = command
+    base = posixpath.basename(name)
+    process.name, process.arguments = base, arguments
+    if base in SHELLS:
+        return await _shell(process, foreground)
+    if base not in COMMANDS:
+        process.err(f"sh: {name}: not found\n".encode())
+        return 127
+    call = _guarded(COMMANDS[base], process)
+    if foreground is None:
+        return await call
+    task = asyncio.create_task(call)
+    foreground.add(task)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+        return INTERRUPTED
+    finally:
+        foreground.discard(task)
+        task.cancel()
+
+
+async def _guarded(function: CommandFunction, process: Process) -> int:
+    try:
+        return await function(process)
+    except Usage as usage:
+        return process.complain(str(usage), 2)
+    except OSError as error:
+        return process.complain(f"{error.filename or ''}: {error.strerror}")
+
+
+async def _shell(process: Process, foreground: set[asyncio.Task[int]] | None) -> int:
+    words = list(process.arguments)
+    while words and words[0] in ("-i", "-l", "-x", "-e"):
+        words.pop(0)
+
+    def execute(command: list[str], called: Process) -> Awaitable[int]:
+        return _execute(command, called, foreground)
+
+    if words[:1] == ["-c"] or (words and words[0].startswith("-") and words[0].endswith("c")):
+        if len(words) < 2:
+            return process.complain("-c requires an argument", 2)
+        return await Shell(process, execute, words[3:]).run_text(words[1])
+    if words:
+        try:
+            script = (await process.input(words[0])).decode()
+        except OSError as error:
+            return process.complain(f"can't open '{words[0]}': {error.strerror}", 127)
+        return await Shell(process, execute, words[1:]).run_text(script)
+    return await Shell(process, execute, []).interact()
+
+
+class CommandProgram(Program):
+    """A container whose main process is one of these commands: `sleep`, a shell, `curl`."""
+
+    def __init__(self, container: Container, command: list[str]) -> None:
+        super().__init__(container)
+        self._command = command
+        self._task: asyncio.Task[int] | None = None
+
+    async def start(self) -> None:
+        if not knows(self._command[0]):
+            raise ProgramError(str(NotFound(self._command[0])), 127)
+        streams = self.container.streams
+        if not self.container.spec.get("stdin"):
+            streams = Streams(out=streams.out, err=streams.err)
+        self._task = asyncio.create_task(run(self._command, self.container, streams))
+
+    async def wait(self) -> int:
+        assert self._task is not None
+        return await self._task
+
+    async def stop(self, grace: float) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+
+def program(container: Container) -> Program | None:
+    """What runs when a container's `command` is one of these; None leaves it to the image."""
+    command = container.command
+    if container.spec.get("command") and knows(command[0]):
+        return CommandProgram(container, command)
+    return None
+
+
+__all__ = ["COMMANDS", "CommandProgram", "NotFound", "knows", "program", "run", "shell"]

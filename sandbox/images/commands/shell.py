@@ -1,0 +1,253 @@
+"""`sh`: runs the trees of `syntax` with the commands there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from sandbox.images.commands import syntax, tree
+from sandbox.images.commands.expansion import Expansion
+from sandbox.images.commands.process import Process
+
+Execute = Callable[[list[str], Process], Awaitable[int]]
+"""Runs one command that is not built in."""
+
+
+INTERRUPT_LINE = b"\x03\n"
+"""Read by an interactive shell: forget what was typed so far."""
+
+
+class _Exit(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class _Break(Exception):
+    pass
+
+
+class _Continue(Exception):
+    pass
+
+
+class Shell:
+    """One shell: its variables, directory and last status. `process` is the shell's own."""
+
+    def __init__(self, process: Process, execute: Execute, arguments: list[str]) -> None:
+        self.process = process
+        self.variables = dict(process.env)
+        self.arguments = arguments
+        self.status = 0
+        self._exported = set(process.env)
+        self._execute = execute
+
+    async def run_text(self, text: str) -> int:
+        """The status of the last command; `exit` included."""
+        try:
+            await self._sequence(syntax.parse(text), self.process)
+        except tree.SyntaxRefused as refusal:
+            self.status = self.process.complain(f"syntax error: {refusal}", 2)
+        except _Exit as end:
+            self.status = end.status
+        except (_Break, _Continue):
+            pass
+        return self.status
+
+    async def interact(self) -> int:
+        """Read commands line by line, with a prompt on a terminal. Incomplete ones are continued."""
+        pending = ""
+        while True:
+            if self.process.tty:
+                self.process.out(b"> " if pending else f"{self.process.directory} $ ".encode())
+            line = await self.process.stdin.readline()
+            if not line:
+                return self.status
+            if line == INTERRUPT_LINE:
+                pending = ""
+                continue
+            pending += line.decode(errors="replace")
+            try:
+                parsed = syntax.parse(pending)
+            except tree.SyntaxRefused as refusal:
+                if "unterminated" in str(refusal) or "end of file" in str(refusal):
+                    continue
+                pending = ""
+                self.status = self.process.complain(f"syntax error: {refusal}", 2)
+                continue
+            pending = ""
+            try:
+                await self._sequence(parsed, self.process)
+            except _Exit as end:
+                return end.status
+            except (_Break, _Continue):
+                pass
+
+    async def _sequence(self, sequence: tree.Sequence, process: Process) -> int:
+        for item in sequence.items:
+            self.status = await self._pipeline(item.first, process)
+            for word, pipeline in item.rest:
+                if (self.status == 0) == (word == "&&"):
+                    self.status = await self._pipeline(pipeline, process)
+            await asyncio.sleep(0)  # a loop of built-ins must not keep everybody else waiting
+        return self.status
+
+    async def _pipeline(self, pipeline: tree.Pipeline, process: Process) -> int:
+        *feeders, last = pipeline.commands
+        if not feeders:
+            status = await self._node(last, process)
+        else:
+            status = await self._piped(feeders, last, process)
+        return int(not status) if pipeline.negated else status
+
+    async def _piped(self, feeders: list[tree.Node], last: tree.Node, process: Process) -> int:
+        tasks: list[asyncio.Task[int]] = []
+        stdin = process.stdin
+        for node in feeders:
+            pipe = asyncio.StreamReader(limit=2**24)
+            part = replace(process, stdin=stdin, out=pipe.feed_data)
+            tasks.append(asyncio.create_task(self._feeding(node, part, pipe)))
+            stdin = pipe
+        try:
+            return await self._subshell(last, replace(process, stdin=stdin))
+        finally:
+            for task in tasks:
+                task.cancel()  # as SIGPIPE: nobody reads any more
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _feeding(self, node: tree.Node, process: Process, pipe: asyncio.StreamReader) -> int:
+        try:
+            return await self._subshell(node, process)
+        finally:
+            pipe.feed_eof()
+
+    async def _subshell(self, node: tree.Node | tree.Sequence, process: Process) -> int:
+        child = Shell(process, self._execute, self.arguments)
+        child.variables, child._exported, child.status = dict(self.variables), set(self._exported), self.status
+        try:
+            if isinstance(node, tree.Sequence):
+                return await child._sequence(node, process)
+            return await child._node(node, process)
+        except _Exit as end:
+            return end.status
+
+    async def _node(self, node: tree.Node, process: Process) -> int:
+        try:
+            process = await self._redirected(node.redirections, process)
+        except OSError as error:
+            return process.complain(f"can't open {error.filename}: {error.strerror}")
+        if isinstance(node, tree.Command):
+            return await self._command(node, process)
+        if node.subshell:
+            assert isinstance(node.body, tree.Sequence)
+            return await self._subshell(node.body, process)
+        return await self._compound(node.body, process)
+
+    async def _compound(self, body: object, process: Process) -> int:
+        if isinstance(body, tree.If):
+            for condition, then in body.branches:
+                if await self._sequence(condition, process) == 0:
+                    return await self._sequence(then, process)
+            return await self._sequence(body.otherwise, process) if body.otherwise else 0
+        if isinstance(body, tree.Loop):
+            while (await self._sequence(body.condition, process) == 0) != body.until:
+                try:
+                    await self._sequence(body.body, process)
+                except _Continue:
+                    continue
+                except _Break:
+                    break
+            return 0
+        if isinstance(body, tree.For):
+            for value in [field for word in body.words for field in await self._expansion(process).fields(word)]:
+                self.variables[body.name] = value
+                try:
+                    await self._sequence(body.body, process)
+                except _Continue:
+                    continue
+                except _Break:
+                    break
+            return self.status
+        assert isinstance(body, tree.Sequence)
+        return await self._sequence(body, process)
+
+    async def _redirected(self, redirections: list[tree.Redirection], process: Process) -> Process:
+        for one in redirections:
+            target = "".join(await self._expansion(process).fields(one.target))
+            if one.operator == "<":
+                stdin = asyncio.StreamReader()
+                stdin.feed_data(await process.input(target))
+                stdin.feed_eof()
+                process = replace(process, stdin=stdin)
+                continue
+            if one.operator == ">&":
+                write = process.out if target == "1" else process.err
+            else:
+                write = self._writer(process, process.path(target), one.operator == ">>")
+            process = replace(process, err=write) if one.descriptor == 2 else replace(process, out=write)
+        return process
+
+    def _writer(self, process: Process, path: str, append: bool) -> Callable[[bytes], None]:
+        files = process.container.files
+        files.write(path, b"", append=append)
+        return lambda data: files.write(path, data, append=True)
+
+    async def _command(self, command: tree.Command, process: Process) -> int:
+        assigned = {name: await self._expansion(process).joined(word) for name, word in command.assignments}
+        words = [field for word in command.words for field in await self._expansion(process).fields(word)]
+        if not words:
+            self.variables |= assigned
+            return 0
+        name, *arguments = words
+        builtin = getattr(self, f"_do_{name}", None) if name.isidentifier() else None
+        if builtin is not None:
+            return int(await builtin(replace(process, name=name, arguments=arguments)))
+        env = {key: value for key, value in self.variables.items() if key in self._exported} | assigned
+        called = replace(process, env=env, directory=self.process.directory)
+        return await self._execute(words, called)
+
+    def _expansion(self, process: Process) -> Expansion:
+        async def output(script: str) -> str:
+            written = bytearray()
+            self.status = await self._subshell(syntax.parse(script), replace(process, out=written.extend))
+            return written.decode(errors="replace")
+
+        return Expansion(self.variables, self.arguments, self.status, output)
+
+    # Built-in commands: those that change the shell itself.
+
+    async def _do_exit(self, process: Process) -> int:
+        raise _Exit(int(process.arguments[0]) if process.arguments else self.status)
+
+    async def _do_break(self, process: Process) -> int:
+        raise _Break
+
+    async def _do_continue(self, process: Process) -> int:
+        raise _Continue
+
+    async def _do_cd(self, process: Process) -> int:
+        target = process.path((process.arguments or ["/"])[0])
+        if not process.container.files.is_directory(target):
+            return process.complain(f"can't cd to {target}: No such file or directory")
+        self.process.directory = process.directory = target
+        return 0
+
+    async def _do_export(self, process: Process) -> int:
+        for argument in process.arguments:
+            name, equals, value = argument.partition("=")
+            if equals:
+                self.variables[name] = value
+            self._exported.add(name)
+        return 0
+
+    async def _do_unset(self, process: Process) -> int:
+        for name in process.arguments:
+            self.variables.pop(name, None)
+        return 0
+
+    async def _do_read(self, process: Process) -> int:
+        line = (await process.stdin.readline()).decode(errors="replace")
+        names = [name for name in process.arguments if not name.startswith("-")] or ["REPLY"]
+        values = line.rstrip("\n").split(None, len(names) - 1)
+        self.variables |= dict(zip(names, [*values, *[""] * len(names)], strict=False))
+        return 0 if line else 1

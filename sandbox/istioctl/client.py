@@ -1,0 +1,177 @@
+"""The cluster's API for istioctl: HTTPS with a kubeconfig's credentials, on the standard library alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from sandbox.istioctl.errors import IstioctlError
+from sandbox.istioctl.execution import Executed, execute
+
+Object = dict[str, Any]
+
+MANAGER = "istio-operator"
+_SECONDS = 60
+
+
+class NotFoundError(IstioctlError):
+    """The API has no such object, or does not serve the kind."""
+
+
+class Client:
+    """One connection. `namespace` is the kubeconfig context's, or `default`."""
+
+    def __init__(self, connection: HTTPSConnection, tls: SSLContext, token: str, namespace: str) -> None:
+        self._connection, self._tls, self._token, self.namespace = connection, tls, token, namespace
+        self._served: dict[str, dict[str, Object]] = {}
+
+    def request(
+        self, method: str, path: str, body: Object | None = None, *, content: str = "application/json"
+    ) -> Object:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": content}
+        try:
+            self._connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = self._connection.getresponse()
+            answer = response.read()
+        except (OSError, HTTPException) as error:
+            server = f"{self._connection.host}:{self._connection.port}"
+            raise IstioctlError(f"the connection to the server {server} was refused or lost: {error}") from error
+        got = _object(answer)
+        if response.status == 404:
+            raise NotFoundError(got.get("message", "not found"))
+        if response.status >= 400:
+            raise IstioctlError(got.get("message") or f"the server answered {response.status}")
+        return got
+
+    def check_sandbox(self) -> None:
+        """Raises IstioctlError for any cluster that is not a sandbox."""
+        version = self.request("GET", "/version").get("gitVersion", "")
+        if "sandbox" not in version:
+            raise IstioctlError(
+                f"this istioctl is the sandbox's own, and the cluster (version {version}) is not a sandbox; "
+                "use the real istioctl"
+            )
+
+    def list(self, api_version: str, kind: str, namespace: str | None = None, labels: str = "") -> list[Object]:
+        """Objects of a kind, everywhere or in a namespace. None when the kind is not served."""
+        try:
+            path = self._path(api_version, kind, namespace)
+        except NotFoundError:
+            return []
+        items: list[Object] = self.request("GET", path + (f"?labelSelector={quote(labels)}" if labels else ""))[
+            "items"
+        ]
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
+
+    def find(self, api_version: str, kind: str, namespace: str | None, name: str) -> Object | None:
+        try:
+            return self.request("GET", f"{self._path(api_version, kind, namespace)}/{name}")
+        except NotFoundError:
+            return None
+
+    def apply(self, obj: Object) -> Object:
+        """Server-side apply: creates it, or brings what istioctl owns of it up to date."""
+        metadata = obj["metadata"]
+        path = f"{self._path(obj['apiVersion'], obj['kind'], metadata.get('namespace'))}/{metadata['name']}"
+        query = f"?fieldManager={MANAGER}&force=true"
+        return self.request("PATCH", path + query, obj, content="application/apply-patch+yaml")
+
+    def delete(self, obj: Object) -> bool:
+        """False when it was not there."""
+        metadata = obj["metadata"]
+        try:
+            path = self._path(obj["apiVersion"], obj["kind"], metadata.get("namespace"))
+            self.request("DELETE", f"{path}/{metadata['name']}", {"propagationPolicy": "Background"})
+        except NotFoundError:
+            return False
+        return True
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Executed:
+        """Run a command in a pod's container, without input. Raises IstioctlError when it could not be run."""
+        query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+        query += [("command", word) for word in command]
+        path = f"{self._path('v1', 'Pod', namespace)}/{pod}/exec?{urlencode(query)}"
+        host, port = self._connection.host, self._connection.port
+        try:
+            return execute(HTTPSConnection(host, port, context=self._tls, timeout=_SECONDS), self._token, path)
+        except (OSError, HTTPException) as error:
+            raise IstioctlError(
+                f"the connection to the server {host}:{port} was refused or lost: {error}"
+            ) from error
+
+    def _path(self, api_version: str, kind: str, namespace: str | None) -> str:
+        base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        if api_version not in self._served:
+            resources = self.request("GET", base)["resources"]
+            self._served[api_version] = {r["kind"]: r for r in resources if "/" not in r["name"]}
+        resource = self._served[api_version].get(kind)
+        if resource is None:
+            raise NotFoundError(f"no matches for kind {kind} in version {api_version}")
+        within = f"/namespaces/{namespace}" if namespace and resource["namespaced"] else ""
+        return f"{base}{within}/{resource['name']}"
+
+
+def _object(answer: bytes) -> Object:
+    try:
+        got = json.loads(answer)
+    except ValueError:
+        return {"message": answer.decode(errors="replace").strip()}
+    return got if isinstance(got, dict) else {}
+
+
+def connect(kubeconfig: str = "", context: str = "") -> Client:
+    """A client for a kubeconfig (else $KUBECONFIG, else ~/.kube/config) and context (else the current one)."""
+    path = kubeconfig or os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or str(Path.home() / ".kube/config")
+    config = _read(Path(path))
+    wanted = context or config.get("current-context", "")
+    chosen = _named(config, "contexts", wanted, "context")
+    cluster = _named(config, "clusters", chosen.get("cluster", ""), "cluster")
+    user = _named(config, "users", chosen.get("user", ""), "user")
+    if not user.get("token"):
+        raise IstioctlError(
+            f"context {wanted!r} of {path} has no token; the sandbox's istioctl knows no other login"
+        )
+    where = urlsplit(cluster["server"])
+    tls = _tls(cluster, path)
+    connection = HTTPSConnection(where.hostname or "", where.port, context=tls, timeout=_SECONDS)
+    return Client(connection, tls, user["token"], chosen.get("namespace") or "default")
+
+
+def _tls(cluster: Mapping[str, Any], path: str) -> SSLContext:
+    if data := cluster.get("certificate-authority-data"):
+        return ssl.create_default_context(cadata=base64.b64decode(data).decode())
+    authority = cluster.get("certificate-authority")
+    return ssl.create_default_context(cafile=str(Path(path).parent / authority) if authority else None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A kubeconfig. The sandbox writes JSON, which needs no YAML reader."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise IstioctlError(f"invalid configuration: no kubeconfig at {path}: {error.strerror}") from error
+    try:
+        config = json.loads(text)
+    except ValueError:
+        import yaml
+
+        config = yaml.safe_load(text)
+    return config if isinstance(config, dict) else {}
+
+
+def _named(config: Mapping[str, Any], section: str, name: str, key: str) -> dict[str, Any]:
+    for entry in config.get(section) or []:
+        if entry.get("name") == name:
+            found: dict[str, Any] = entry.get(key) or {}
+            return found
+    raise IstioctlError(
+        f'{key} "{name}" does not exist' if name else "invalid configuration: no configuration has been provided"
+    )

@@ -1,0 +1,178 @@
+"""What stands for istiod: while it runs, services and rules become the proxies' configuration, and every namespace
+has its root certificate.
+
+When it stops, what is in effect stays, as with the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sandbox.core import service_entry_hosts as service_entries
+from sandbox.core.cluster import Cluster, Object, WatchEvent
+from sandbox.mesh import clusters, credentials, registry, rules, translation
+from sandbox.mesh.clusters import Target
+from sandbox.mesh.credentials import Credential
+from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.reaction import Reaction
+from sandbox.mesh.registry import Registry
+from sandbox.mesh.root_certificates import RootCertificates
+from sandbox.mesh.rules import Rules
+from sandbox.mesh.service_entries import services as from_entries
+from sandbox.mesh.validation import find_problems
+from sandbox.mesh.xds.ads import Configuration
+
+log = logging.getLogger(__name__)
+
+GATEWAYS = "gateways.networking.istio.io"
+VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
+DESTINATION_RULES = "destinationrules.networking.istio.io"
+_SLICES = "endpointslices.discovery.k8s.io"
+_RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, service_entries.RESOURCE)
+_WATCHED = ("services", _SLICES, "pods", "secrets", *_RULES)
+
+
+@dataclass
+class _Kept:
+    """Proxies' configuration made from `origin`; good for as long as that stays the same."""
+
+    origin: object
+    made: dict[str, tuple[Proxy, Configuration]] = field(default_factory=dict)
+
+    def still(self, origin: object) -> _Kept:
+        return self if self.origin == origin else _Kept(origin)
+
+    def of(self, proxy: Proxy, make: Callable[[], Configuration]) -> Configuration:
+        """A later pod may have the name of an earlier one, and then it has another address."""
+        known = self.made.get(proxy.id)
+        if known is None or known[0] is not proxy:
+            known = self.made[proxy.id] = (proxy, make())
+        return known[1]
+
+
+_NOTHING = _Kept(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The mesh as proxies of one namespace see it, and what they were made of it."""
+
+    services: Registry
+    targets: list[Target]
+    localities: list[tuple[Target, list[dict[str, Any]]]]
+    credentials: dict[str, Credential]
+    by_services: _Kept
+    by_rules: _Kept
+
+
+class ControlPlane:
+    """`start` and `stop` are called by each replica of istiod; any of them being there is enough."""
+
+    def __init__(self, cluster: Cluster, data_plane: DataPlane) -> None:
+        self._cluster, self._data_plane = cluster, data_plane
+        self._replicas = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._roots = RootCertificates(cluster)
+        self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
+        self._labels: dict[str, Object] = {}
+        self._views: dict[str, _View] = {}
+        self._credentials: frozenset[str] = frozenset()
+        data_plane.changed.append(self._reaction.trigger)
+
+    def start(self) -> None:
+        self._replicas += 1
+        if not self._tasks:
+            both = (self._reaction, self._roots.reaction)
+            self._tasks = [asyncio.create_task(reaction.run()) for reaction in both]
+
+    async def stop(self) -> None:
+        self._replicas -= 1
+        if self._replicas == 0:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _relevant(self, event: WatchEvent) -> bool:
+        """All but what happens to pods while their labels stay (endpoints say the rest), and Secrets of others."""
+        if event.resource == "secrets":
+            return event.object["metadata"]["name"] in self._credentials
+        if event.resource != "pods":
+            return True
+        metadata = event.object["metadata"]
+        labels = metadata.get("labels") or {}
+        if event.type == "DELETED":
+            self._labels.pop(metadata["uid"], None)
+            return False
+        before = self._labels.get(metadata["uid"])
+        self._labels[metadata["uid"]] = labels
+        return before is not None and before != labels
+
+    async def _translate(self) -> None:
+        """What makes no sense, and came in while no webhook was asked, is for Envoy to refuse. When it cannot even
+        be translated, the rules that make sense have their effect without it."""
+        written = {kind: self._cluster.list(kind) for kind in _RULES}
+        try:
+            await self._publish(written)
+        except Exception:
+            sensible = {kind: list(filter(_makes_sense, found)) for kind, found in written.items()}
+            if sensible == written:
+                raise
+            self._views = {}
+            await self._publish(sensible)
+
+    async def _publish(self, written: Mapping[str, list[Object]]) -> None:
+        list_ = self._cluster.list
+        own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
+        entries = list(service_entries.hosts(written[service_entries.RESOURCE]))
+        in_force = rules.build(*(written[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
+        self._credentials = credentials.names(in_force.gateways)
+        views: dict[str, _View] = {}
+        parts = {"shared": translation.shared()}
+        for proxy in list(self._data_plane.proxies.values()):
+            if proxy.namespace not in views:
+                views[proxy.namespace] = self._view(proxy.namespace, own, entries, in_force)
+            view = views[proxy.namespace]
+            by_services, by_rules = view.by_services, view.by_rules
+            services, secrets = view.services, view.credentials
+            one = by_services.of(proxy, partial(translation.from_services, proxy, services, view.targets))
+            other = by_rules.of(proxy, partial(translation.from_rules, proxy, services, in_force, secrets))
+            parts[proxy.id] = Configuration(
+                one.clusters,
+                translation.assignments(proxy, view.localities),
+                {**one.listeners, **other.listeners},
+                other.routes,
+            )
+        self._views = views
+        await self._data_plane.publish(parts)
+
+    def _view(self, namespace: str, own: Registry, entries: list[service_entries.Host], in_force: Rules) -> _View:
+        """What a namespace sees, with what was made for its proxies before as far as it is still good."""
+        seen = service_entries.preferred(entries, namespace).values()
+        services = own.with_others(from_entries(seen)) if seen else own
+        before = self._views.get(namespace)
+        secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
+        usable = credentials.read(self._credentials, {secret["metadata"]["name"]: secret for secret in secrets})
+        targets = list(clusters.targets(services, in_force, namespace))
+        return _View(
+            services,
+            targets,
+            translation.localities(targets),
+            usable,
+            (before.by_services if before else _NOTHING).still((services, in_force.destination_rules)),
+            (before.by_rules if before else _NOTHING).still((services, in_force, usable)),
+        )
+
+
+def _makes_sense(rule: Object) -> bool:
+    problems = list(find_problems(rule["kind"], rule))
+    if problems:
+        name = f"{rule['kind']} {rule['metadata']['namespace']}/{rule['metadata']['name']}"
+        log.warning("%s is left out: %s", name, "; ".join(problems))
+    return not problems

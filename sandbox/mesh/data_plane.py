@@ -1,0 +1,198 @@
+"""The sandbox's data plane: one Envoy, told by several parts of the sandbox what they want of it.
+
+A part is named by who wants it: the load balancers, a proxy, what the proxies share. When a proxy goes, its part
+goes with it, whether or not a control plane is there to notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+from yarl import URL
+
+from sandbox.mesh.envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
+from sandbox.mesh.flushing import flush
+from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.unix_sockets import short_path
+from sandbox.mesh.xds import grpc_server
+from sandbox.mesh.xds.ads import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Ads, Configuration, Kind
+
+log = logging.getLogger(__name__)
+
+_START_SECONDS = 10
+_RESTART_SECONDS = 1.0
+
+TYPES: Mapping[str, Kind] = {"CDS": CLUSTERS, "LDS": LISTENERS, "EDS": ENDPOINTS, "RDS": ROUTES}
+"""The kinds of resources that a proxy gets, by the names of their discovery services."""
+
+Status = Literal["SYNCED", "ERROR", "NOT_SENT"]
+"""Envoy's (ConfigStatus)."""
+
+
+class DataPlane:
+    """`directory` is for Envoy alone: its sockets, log and first configuration.
+
+    A `lazy` one does not start Envoy before there is a listener or a proxy.
+    """
+
+    def __init__(self, directory: Path, *, lazy: bool = False) -> None:
+        self.proxies: dict[str, Proxy] = {}
+        self.changed: list[Callable[[], None]] = []
+        """Called when a proxy came or went."""
+        self.refusing: list[Callable[[Proxy, str, str], None]] = []
+        """Called when Envoy refuses something of a proxy's: which, the discovery service and the reason."""
+        self._envoy = Envoy(directory)
+        self._needed = asyncio.Event()
+        if not lazy:
+            self._needed.set()
+        self._ads = Ads(self._refused)
+        self._parts: dict[str, Configuration] = {}
+        self._version = self._in_effect = 0
+        self._publishing = asyncio.Lock()
+        self._flushing = asyncio.Lock()
+        self._live: set[str] = set()
+        self._forgetting: set[asyncio.Task[None]] = set()
+        self._progress = asyncio.Condition()
+
+    @property
+    def refused(self) -> Mapping[tuple[Kind, str], str]:
+        """What Envoy did not take (kind and name), and why."""
+        return self._ads.refused
+
+    def status(self, proxy: Proxy) -> Mapping[str, Status]:
+        """Of each discovery service, whether Envoy has taken what the proxy was given last."""
+        part = self._parts.get(proxy.id, Configuration())
+        return {service: self._status(kind, part.of(kind)) for service, kind in TYPES.items()}
+
+    def _status(self, kind: Kind, names: Iterable[str]) -> Status:
+        taken = [(kind, name) not in self._ads.refused for name in names]
+        return "NOT_SENT" if not taken else "SYNCED" if all(taken) else "ERROR"
+
+    def _refused(self, kind: Kind, name: str, why: str) -> None:
+        proxy = self.proxies.get(name.partition("/")[0])
+        if proxy is not None:
+            service = next(service for service, known in TYPES.items() if known == kind)
+            for callback in self.refusing:
+                callback(proxy, service, why)
+
+    @property
+    def pid(self) -> int | None:
+        """Envoy's process."""
+        return self._envoy.pid
+
+    async def run(self) -> None:
+        """Keep Envoy running until cancelled. Should it crash, it starts again and gets everything anew."""
+        await self._needed.wait()
+        self._envoy.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        server = await grpc_server.serve(self._envoy.directory / XDS_SOCKET, self._ads.handle)
+        try:
+            while True:
+                await self._envoy.start()
+                status = await self._envoy.wait()
+                log.error("Envoy ended with status %s; starting it again", status)
+                await asyncio.sleep(_RESTART_SECONDS)
+        finally:
+            await self._envoy.stop()
+            server.close()
+
+    async def publish(self, parts: Mapping[str, Configuration]) -> None:
+        """Replace these parts; returns when Envoy has put them into effect (at once when it does not run).
+
+        Several calls at a time are put together into one change.
+        """
+        self._parts.update(parts)
+        if any(part.listeners for part in parts.values()):
+            self._needed.set()
+        await self._bring_about()
+        async with self._progress:
+            self._live.update(name for name in parts if name in self._parts)
+            self._progress.notify_all()
+
+    async def _bring_about(self) -> None:
+        self._version += 1
+        version = self._version
+        async with self._publishing:
+            if self._in_effect >= version:
+                return
+            latest, parts = self._version, list(self._parts.values())
+            merged = Configuration(
+                {name: made for part in parts for name, made in part.clusters.items()},
+                {name: made for part in parts for name, made in part.endpoints.items()},
+                {name: made for part in parts for name, made in part.listeners.items()},
+                {name: made for part in parts for name, made in part.routes.items()},
+            )
+            await self._ads.publish(merged)
+            self._in_effect = latest
+
+    def register(self, proxy: Proxy) -> None:
+        """A proxy has started: the control plane, if there is one, will configure it."""
+        self.proxies[proxy.id] = proxy
+        self._needed.set()
+        self._tell()
+
+    async def unregister(self, proxy: Proxy) -> None:
+        """A proxy ends: returns when its listeners are closed.
+
+        What it needs to answer requests on open connections stays for as long as these drain.
+        """
+        if self.proxies.get(proxy.id) is not proxy:
+            return
+        del self.proxies[proxy.id]
+        self._live.discard(proxy.id)
+        self._tell()
+        part = self._parts.get(proxy.id)
+        if part is not None:
+            draining = self._parts[proxy.id] = replace(part, listeners={})
+            asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._forget, proxy.id, draining)
+            await self._bring_about()
+
+    def _forget(self, name: str, draining: Configuration) -> None:
+        """The proxy has drained, unless one of the same name has come in its place."""
+        if self._parts.get(name) is draining:
+            del self._parts[name]
+            task = asyncio.get_running_loop().create_task(self._bring_about())
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+
+    def _tell(self) -> None:
+        for callback in self.changed:
+            callback()
+
+    async def live(self, proxy: Proxy) -> None:
+        """Wait until the proxy's configuration is in effect and Envoy runs: for ever without a control plane."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: proxy.id in self._live)
+        part = self._parts.get(proxy.id)
+        for listener in part.listeners.values() if part else ():
+            address = listener["address"]["socket_address"]
+            await _accepts(address["address"], address["port_value"])
+
+    async def admin(self, path: str) -> str:
+        """What Envoy's own interface answers to a GET of `path`. Raises OSError when Envoy does not run.
+
+        Statistics are complete: everything that Envoy recorded before the call is counted.
+        """
+        with short_path(self._envoy.directory / ADMIN_SOCKET) as socket:
+            connector = aiohttp.UnixConnector(socket)
+            async with aiohttp.ClientSession(connector=connector, base_url="http://envoy") as session:
+                if path.partition("?")[0].startswith("/stats"):
+                    async with self._flushing:
+                        await flush(session)
+                async with session.get(URL(path, encoded=True)) as got:
+                    return await got.text()
+
+
+async def _accepts(address: str, port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+            return
+        await asyncio.sleep(0.02)

@@ -1,0 +1,157 @@
+"""Gateways as listeners and route tables of the pods they select.
+
+Of several servers on a port the first (of the oldest Gateway) decides whether it is encrypted, and a host is the
+first's that names it, as with Istio. Plain servers share one route table; an encrypted one is chosen by the name in
+the TLS handshake and has a table of its own. One whose Secret is not there, or not usable, does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.core.cluster import Object
+from sandbox.mesh import listeners, tables
+from sandbox.mesh.credentials import Credential
+from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.registry import Registry
+from sandbox.mesh.rules import Rules
+from sandbox.mesh.xds.protobuf import TYPE_PREFIX
+
+PLAIN_PROTOCOLS = ("HTTP", "HTTP2", "GRPC")
+ENCRYPTED = "HTTPS"
+TLS_MODES: Mapping[str, bool] = {"SIMPLE": False, "MUTUAL": True, "OPTIONAL_MUTUAL": True}
+"""Whether the mode needs a CA for clients' certificates."""
+
+_INSTEAD = {80: 8080, 443: 8443}
+"""Ports that tutorials' Gateways name, and where the ingress gateway's service has them, as nobody but root may
+listen on the former."""
+_TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+_VERSIONS = {"TLSV1_0": "TLSv1_0", "TLSV1_1": "TLSv1_1", "TLSV1_2": "TLSv1_2", "TLSV1_3": "TLSv1_3"}
+_DEFAULT_VERSION = "TLSV1_2"
+
+Configured = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+@dataclass
+class _Port:
+    """Servers, each with its Gateway, of one port of the pod."""
+
+    encrypted: bool
+    servers: list[tuple[Object, Object]] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+
+def translate(proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential]) -> Configured:
+    """The listeners and route tables of one gateway's pod."""
+    opened = [listeners.health(proxy)]
+    own = []
+    https_port = _service_port(proxy, 443, registry)
+    for port, found in _ports(proxy, registry, rules.gateways).items():
+        if found.encrypted:
+            chains = []
+            for gateway, server in found.servers:
+                context = _tls_context(server["tls"], credentials)
+                if context is not None:
+                    table = _table_name(proxy, gateway, server)
+                    chains.append(listeners.tls_chain(proxy, port, table, _server_names(server), context))
+                    only = [(gateway, server)]
+                    own.append(tables.gateway_table(proxy, port, only, registry, rules, name=table))
+            if chains:
+                opened.append(listeners.gateway(proxy, port, chains))
+        else:
+            opened.append(listeners.gateway(proxy, port))
+            own.append(tables.gateway_table(proxy, port, found.servers, registry, rules, https_port=https_port))
+    return opened, own
+
+
+def _ports(proxy: Proxy, registry: Registry, gateways: Iterable[Object]) -> dict[int, _Port]:
+    found: dict[int, _Port] = {}
+    for gateway in gateways:
+        if (gateway["spec"].get("selector") or {}).items() <= proxy.labels.items():
+            for server in gateway["spec"].get("servers") or []:
+                encrypted = server["port"]["protocol"] == ENCRYPTED
+                number = pod_port(proxy, server["port"]["number"], registry)
+                port = found.setdefault(number, _Port(encrypted))
+                names = set(_server_names(server))
+                if port.encrypted == encrypted and not (encrypted and names & port.hosts):
+                    port.servers.append((gateway, server))
+                    port.hosts |= names
+    found.pop(listeners.HEALTH_PORT, None)
+    return found
+
+
+def _server_names(server: Object) -> list[str]:
+    """A server's hosts without the namespaces they may be for."""
+    return list(dict.fromkeys(host.rpartition("/")[2] for host in server["hosts"]))
+
+
+def _table_name(proxy: Proxy, gateway: Object, server: Object) -> str:
+    port, metadata = server["port"], gateway["metadata"]
+    return f"{proxy.id}/https.{port['number']}.{port['name']}.{metadata['name']}.{metadata['namespace']}"
+
+
+def _tls_context(tls: Object, credentials: Mapping[str, Credential]) -> dict[str, Any] | None:
+    """None when what it needs is not there."""
+    credential = credentials.get(tls["credentialName"])
+    mode = tls["mode"]
+    if credential is None or (TLS_MODES[mode] and not credential.authority):
+        return None
+    common: dict[str, Any] = {
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_params": {
+            "tls_minimum_protocol_version": _VERSIONS[_version(tls.get("minProtocolVersion")) or _DEFAULT_VERSION]
+        },
+        "tls_certificates": [
+            {
+                "certificate_chain": {"inline_string": credential.chain},
+                "private_key": {"inline_string": credential.key},
+            }
+        ],
+    }
+    if most := _version(tls.get("maxProtocolVersion")):
+        common["tls_params"]["tls_maximum_protocol_version"] = _VERSIONS[most]
+    context = {"@type": TYPE_PREFIX + _TLS, "common_tls_context": common}
+    if TLS_MODES[mode]:
+        common["validation_context"] = {"trusted_ca": {"inline_string": credential.authority}}
+        context["require_client_certificate"] = mode == "MUTUAL"
+    return context
+
+
+def _version(written: str | None) -> str | None:
+    return None if written == "TLS_AUTO" else written
+
+
+def pod_port(proxy: Proxy, number: int, registry: Registry) -> int:
+    """Where a gateway's pod listens for a server's port: the target port of the gateway's own service.
+
+    A Gateway speaks of the port that clients use. One that no service of the pod has is the pod's own, but for
+    80 and 443 where a service has 8080 and 8443 instead.
+    """
+    known = _service_port(proxy, number, registry)
+    for service in registry.services:
+        if _is_before(service.selector, service.namespace, proxy) and known in service.target_ports:
+            target = service.target_ports[known]
+            if isinstance(target, int):
+                return target
+            for endpoint in service.endpoints[known]:
+                if endpoint.address == proxy.address:
+                    return endpoint.port
+    return number
+
+
+def _service_port(proxy: Proxy, number: int, registry: Registry) -> int:
+    """What clients call a Gateway's port: itself, unless only its stand-in is a port of the pod's services."""
+    ports = {
+        port.number
+        for service in registry.services
+        if _is_before(service.selector, service.namespace, proxy)
+        for port in service.ports
+    }
+    instead = _INSTEAD.get(number, number)
+    return instead if number not in ports and instead in ports else number
+
+
+def _is_before(selector: Mapping[str, str], namespace: str, proxy: Proxy) -> bool:
+    return bool(selector) and selector.items() <= proxy.labels.items() and namespace == proxy.namespace

@@ -1,0 +1,198 @@
+"""Listeners for Envoy (LDS): where a proxy takes connections, and what it does with them by their destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sandbox.core.addresses import SIDECAR_PORT, listen_port
+from sandbox.mesh import clusters, cors, faults, policies
+from sandbox.mesh.endpoints import socket_address
+from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.registry import Port, Registry, Service
+from sandbox.mesh.tables import table_name
+from sandbox.mesh.xds.protobuf import TYPE_PREFIX
+
+_EXTENSIONS = "envoy.extensions.filters"
+HEALTH_PORT = 15021
+HEALTH_PATH = "/healthz/ready"
+
+Filter = dict[str, Any]
+
+_NO_POLICY: Mapping[str, Any] = {}
+
+
+def sidecar(
+    proxy: Proxy, registry: Registry, traffic: Mapping[tuple[str, int], Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Takes all that leaves the pod; the PROXY protocol header says where it was going.
+
+    On a port where services speak HTTP one chain serves them all, for the request names the host. TCP goes by
+    the service's address; of several services with the same one the first counts. Where nobody said what a port
+    speaks, the first bytes decide. The rest is passed on. `traffic` are policies by host and port.
+    """
+    chains: list[dict[str, Any]] = []
+    guessed: list[int] = []
+    for number, serving in registry.by_port.items():
+        http = _http(f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
+        speaks_http = any(port.protocol != "tcp" for _, port in serving)
+        if speaks_http:
+            chains.append(_chain(f"http_{number}", {"destination_port": number}, http))
+        for service, match in _by_destination(number, serving, wildcard=not speaks_http):
+            port = service.port(number)
+            if port is not None and port.protocol == "auto":
+                guessed.append(number)
+                spoken = {**match, "application_protocols": ["http/1.0", "http/1.1", "h2c"]}
+                chains.append(_chain(f"http_{service.host}_{number}", spoken, http))
+            policy = (traffic or {}).get((service.host, number), _NO_POLICY)
+            tcp = _tcp(clusters.name(proxy.id, service.host, number), policy)
+            chains.append(_chain(f"tcp_{service.host}_{number}", match, tcp))
+    return {
+        "name": f"{proxy.id}/outbound",
+        "stat_prefix": f"{proxy.id}/0.0.0.0_{SIDECAR_PORT}",
+        "address": socket_address(proxy.address, SIDECAR_PORT),
+        "listener_filters": [_listener_filter("proxy_protocol", "ProxyProtocol"), *_inspectors(guessed)],
+        "filter_chains": chains,
+        "default_filter_chain": _chain("passthrough", {}, _tcp(clusters.PASSTHROUGH)),
+        "continue_on_listener_filters_timeout": True,
+        "listener_filters_timeout": "1s",
+        "traffic_direction": "OUTBOUND",
+    }
+
+
+def gateway(proxy: Proxy, port: int, encrypted: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A port that a Gateway opens; `port` is the pod's. Plain HTTP, unless it has `encrypted` chains."""
+    table = table_name(proxy, port)
+    inspector = [_listener_filter("tls_inspector", "TlsInspector")] if encrypted else []
+    return {
+        "name": f"{proxy.id}/{port}",
+        "stat_prefix": f"{proxy.id}/0.0.0.0_{port}",
+        "address": socket_address(proxy.address, listen_port(port)),
+        "listener_filters": inspector,
+        "filter_chains": encrypted or [_chain("http", {}, _at_edge(proxy, port, table))],
+        "traffic_direction": "OUTBOUND",
+    }
+
+
+def tls_chain(
+    proxy: Proxy, port: int, table: str, names: Iterable[str], context: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a gateway does with connections that ask for one of `names` in their TLS handshake ("*" for any)."""
+    http = {
+        **_at_edge(proxy, port, table),
+        "forward_client_cert_details": "SANITIZE_SET",
+        "set_current_client_cert_details": {"subject": True, "cert": True, "dns": True, "uri": True},
+    }
+    names = list(names)
+    match = {} if "*" in names else {"server_names": names}
+    transport = {"name": "envoy.transport_sockets.tls", "typed_config": context}
+    return {**_chain(table, match, http), "transport_socket": transport}
+
+
+def _at_edge(proxy: Proxy, port: int, table: str) -> Filter:
+    return _http(f"{proxy.id}/outbound_0.0.0.0_{port};", table, edge=True)
+
+
+def health(proxy: Proxy) -> dict[str, Any]:
+    """What answers a proxy's probes: it listens as soon as the proxy has its configuration."""
+    match = {"match": {"path": HEALTH_PATH}, "direct_response": {"status": 200}}
+    http = {
+        **_connection_manager("health"),
+        "route_config": {"virtual_hosts": [{"name": "health", "domains": ["*"], "routes": [match]}]},
+    }
+    return {
+        "name": f"{proxy.id}/health",
+        "address": socket_address(proxy.address, HEALTH_PORT),
+        "filter_chains": [_chain("health", {}, http)],
+    }
+
+
+def forward(name: str, addresses: Iterable[tuple[str, int]], cluster: str) -> dict[str, Any]:
+    """Plain TCP from some addresses to one cluster: a load balancer's or a node's port."""
+    first, *others = [socket_address(address, port) for address, port in addresses]
+    return {
+        "name": name,
+        "address": first,
+        "additional_addresses": [{"address": address} for address in others],
+        "filter_chains": [_chain("forward", {}, _tcp(cluster))],
+    }
+
+
+def _by_destination(
+    number: int, serving: Iterable[tuple[Service, Port]], *, wildcard: bool
+) -> Iterator[tuple[Service, dict[str, Any]]]:
+    """Services that may speak plain TCP on a port, with what their connections are told by.
+
+    A forwarded one without addresses takes all of the port that nobody else has, if it may (`wildcard`).
+    """
+    taken: set[str] = set()
+    for service, port in serving:
+        if port.protocol in ("tcp", "auto"):
+            prefixes = [address for address in service.addresses if address not in taken]
+            taken.update(prefixes)
+            if prefixes:
+                yield service, {"destination_port": number, "prefix_ranges": [_prefix(one) for one in prefixes]}
+            elif wildcard and service.forwarded and not service.addresses and "" not in taken:
+                taken.add("")
+                yield service, {"destination_port": number}
+
+
+def _prefix(address: str) -> dict[str, Any]:
+    """Of an address, or of a network ("10.0.0.0/8")."""
+    first, _, length = address.partition("/")
+    return {"address_prefix": first, "prefix_len": int(length or 32)}
+
+
+def _chain(name: str, match: Mapping[str, Any], network_filter: Filter) -> dict[str, Any]:
+    filters = [{"name": network_filter["@type"].rpartition(".")[2], "typed_config": network_filter}]
+    return {"name": name, "filters": filters, **({"filter_chain_match": match} if match else {})}
+
+
+def _listener_filter(module: str, message: str) -> dict[str, Any]:
+    kind = f"{TYPE_PREFIX}{_EXTENSIONS}.listener.{module}.v3.{message}"
+    return {"name": f"envoy.filters.listener.{module}", "typed_config": {"@type": kind}}
+
+
+def _inspectors(ports: list[int]) -> list[dict[str, Any]]:
+    """Look at the first bytes on these ports only: elsewhere the server may be the one to speak first."""
+    if not ports:
+        return []
+    elsewhere = [{"destination_port_range": {"start": port, "end": port + 1}} for port in sorted(set(ports))]
+    among = elsewhere[0] if len(elsewhere) == 1 else {"or_match": {"rules": elsewhere}}
+    return [{**_listener_filter("http_inspector", "HttpInspector"), "filter_disabled": {"not_match": among}}]
+
+
+def _tcp(cluster: str, traffic: Mapping[str, Any] = _NO_POLICY) -> Filter:
+    kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
+    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **policies.tcp_proxy(traffic)}
+
+
+def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
+    manager = _connection_manager(stat_prefix)
+    manager["rds"] = {"route_config_name": table, "config_source": clusters.XDS_SOURCE}
+    manager["use_remote_address"] = edge
+    return manager
+
+
+def _connection_manager(stat_prefix: str) -> Filter:
+    kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager"
+    return {
+        "@type": kind,
+        "stat_prefix": stat_prefix,
+        "server_name": "istio-envoy",
+        "normalize_path": True,
+        "stream_idle_timeout": "0s",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "http_filters": _HTTP_FILTERS,
+    }
+
+
+_HTTP_FILTERS = [
+    {"name": name, "typed_config": {"@type": kind}}
+    for name, kind in (
+        (faults.FILTER, faults.TYPE),
+        (cors.FILTER, cors.FILTER_TYPE),
+        ("envoy.filters.http.router", f"{TYPE_PREFIX}{_EXTENSIONS}.http.router.v3.Router"),
+    )
+]
+"""In Istio's order. All but the router do nothing unless a route tells them to, so every proxy can have them."""

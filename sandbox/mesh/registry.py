@@ -1,0 +1,163 @@
+"""The services of a cluster as the mesh sees them: host names, ports with their protocol, ready endpoints.
+
+Made anew from Kubernetes objects whenever one changes, and never changed: what is built from it can share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from sandbox.core.cluster import Object
+
+DOMAIN = "svc.cluster.local"
+
+Protocol = Literal["http", "http2", "tcp", "auto"]
+
+_PROTOCOLS: dict[str, Protocol] = {
+    **dict.fromkeys(("http", "kubernetes.io/ws"), "http"),
+    **dict.fromkeys(("http2", "grpc", "grpc-web", "kubernetes.io/h2c"), "http2"),
+    **dict.fromkeys(("tcp", "tls", "https", "mongo", "mysql", "redis", "kubernetes.io/wss"), "tcp"),
+}
+"""By `appProtocol`, else by a port's name up to the first dash, as Istio selects protocols."""
+
+_SERVER_SPEAKS_FIRST = (3306, 6379, 27017)
+"""Well-known ports on which Istio does not wait for the client's first bytes to guess a protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    number: int
+    name: str
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a ready pod, or what a ServiceEntry names, serves one port. Subsets select by `labels`."""
+
+    address: str
+    port: int
+    labels: Mapping[str, str]
+    weight: int = 1
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    namespace: str
+    address: str
+    """The cluster IP, "" for a headless service. A ServiceEntry's may be a network."""
+    ports: tuple[Port, ...]
+    selector: Mapping[str, str]
+    target_ports: Mapping[int, int | str]
+    endpoints: Mapping[int, tuple[Endpoint, ...]] = field(compare=False)
+    """Ready endpoints by the service's port. They come and go; what else is made of a service stays the same."""
+    hostname: str = ""
+    """A ServiceEntry's; a Service's follows from its name."""
+    more_addresses: tuple[str, ...] = ()
+    forwarded: bool = False
+    """Has no endpoints: a connection goes on to where it was going."""
+
+    @property
+    def host(self) -> str:
+        return self.hostname or f"{self.name}.{self.namespace}.{DOMAIN}"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.address, *self.more_addresses) if self.address else ()
+
+    def domains(self, namespace: str) -> list[str]:
+        """The names by which requests from `namespace` may ask for it."""
+        single = [address for address in self.addresses if "/" not in address]
+        if self.hostname:
+            return [self.hostname, *single]
+        own = [self.name] if namespace == self.namespace else []
+        return [self.host, *own, f"{self.name}.{self.namespace}", f"{self.name}.{self.namespace}.svc", *single]
+
+    def port(self, number: int) -> Port | None:
+        return next((port for port in self.ports if port.number == number), None)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What sidecars and gateways of one namespace know, or only the cluster's own services."""
+
+    services: tuple[Service, ...]
+
+    def with_others(self, others: Iterable[Service]) -> Registry:
+        """Also `others`, after its own; of two with the same host the first counts."""
+        added = tuple(sorted(others, key=lambda service: (service.namespace, service.name, service.host)))
+        return Registry((*self.services, *(other for other in added if other.host not in self.by_host)))
+
+    @cached_property
+    def by_host(self) -> Mapping[str, Service]:
+        return {service.host: service for service in self.services}
+
+    @cached_property
+    def by_port(self) -> Mapping[int, list[tuple[Service, Port]]]:
+        """Services by the ports that they serve, in order of port and name."""
+        found: dict[int, list[tuple[Service, Port]]] = {}
+        for service in self.services:
+            for port in service.ports:
+                found.setdefault(port.number, []).append((service, port))
+        return dict(sorted(found.items()))
+
+
+def build(services: Iterable[Object], slices: Iterable[Object], pods: Iterable[Object]) -> Registry:
+    """A registry of Services, EndpointSlices and the Pods behind them."""
+    labels = {
+        (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod["metadata"].get("labels") or {} for pod in pods
+    }
+    by_service: dict[tuple[str, str], list[Object]] = {}
+    for piece in slices:
+        metadata = piece["metadata"]
+        owner = (metadata.get("labels") or {}).get("kubernetes.io/service-name", "")
+        by_service.setdefault((metadata["namespace"], owner), []).append(piece)
+    found = [
+        _service(obj, by_service.get((obj["metadata"]["namespace"], obj["metadata"]["name"]), []), labels)
+        for obj in services
+        if obj["spec"].get("type") != "ExternalName"
+    ]
+    return Registry(tuple(sorted(found, key=lambda service: (service.namespace, service.name))))
+
+
+def _service(obj: Object, slices: list[Object], labels: Mapping[tuple[str, str], Mapping[str, str]]) -> Service:
+    spec, namespace = obj["spec"], obj["metadata"]["namespace"]
+    ports = [port for port in spec.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
+    address = spec.get("clusterIP") or ""
+    return Service(
+        name=obj["metadata"]["name"],
+        namespace=namespace,
+        address="" if address == "None" else address,
+        ports=tuple(Port(port["port"], port.get("name") or "", protocol(port)) for port in ports),
+        selector=spec.get("selector") or {},
+        target_ports={port["port"]: port.get("targetPort", port["port"]) for port in ports},
+        endpoints={port["port"]: tuple(_endpoints(port, namespace, slices, labels)) for port in ports},
+    )
+
+
+def protocol(port: Object) -> Protocol:
+    """What a service's port speaks; `auto` where nothing says it and the first bytes have to."""
+    declared = (port.get("appProtocol") or (port.get("name") or "").split("-")[0]).lower()
+    if declared in _PROTOCOLS:
+        return _PROTOCOLS[declared]
+    return "tcp" if port["port"] in _SERVER_SPEAKS_FIRST else "auto"
+
+
+def _endpoints(
+    port: Object,
+    namespace: str,
+    slices: list[Object],
+    labels: Mapping[tuple[str, str], Mapping[str, str]],
+) -> Iterable[Endpoint]:
+    name = port.get("name") or ""
+    for piece in slices:
+        numbers = [p["port"] for p in piece.get("ports") or [] if (p.get("name") or "") == name]
+        for endpoint in piece.get("endpoints") or []:
+            if numbers and (endpoint.get("conditions") or {}).get("ready", True):
+                pod = (endpoint.get("targetRef") or {}).get("name", "")
+                for address in endpoint["addresses"]:
+                    yield Endpoint(address, numbers[0], labels.get((namespace, pod), {}))

@@ -1,0 +1,71 @@
+"""What istiod's validating webhook refuses (rules that make no sense, and what the sandbox does not support) or
+warns of.
+
+Whether it is asked, its configuration in the cluster decides, as with the real one. What the sandbox does not
+support is refused also when it is not asked (`require_support`): nothing that would be ignored may get in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sandbox.api import webhooks
+from sandbox.core.cluster import Admission, ApiError, Object
+from sandbox.mesh import (
+    destination_rule_validation,
+    gateway_validation,
+    service_entry_validation,
+    virtual_service_validation,
+    virtual_service_warnings,
+)
+from sandbox.mesh.support import SUPPORTED, unsupported
+
+GROUP = "networking.istio.io"
+
+
+def validate(admission: Admission, webhook: str) -> None:
+    """What istiod answers at `/validate`."""
+    if not _is_rule(admission):
+        return
+    kind = admission.resource.kind
+    problems = list(find_problems(kind, admission.object))
+    if problems:
+        raise refusal(webhook, problems)
+    if kind == "VirtualService":
+        admission.warnings += virtual_service_warnings.find_warnings(admission.object["spec"])
+
+
+def require_support(admission: Admission) -> None:
+    """A validation hook. Raises ApiError Forbidden for a rule that the sandbox would not do all of."""
+    if not _is_rule(admission) or admission.operation == "DELETE":
+        return
+    refused = next(iter(unsupported(admission.resource.kind, admission.object.get("spec") or {})), None)
+    if refused is not None:
+        message = f'{admission.resource.key} "{admission.object["metadata"]["name"]}" is forbidden: {refused}'
+        raise ApiError(403, "Forbidden", message)
+
+
+def _is_rule(admission: Admission) -> bool:
+    return admission.resource.group == GROUP and admission.resource.kind in SUPPORTED
+
+
+def refusal(webhook: str, problems: list[str]) -> ApiError:
+    """In istiod's words: one problem on the line, several as a list."""
+    listed = problems[0]
+    if len(problems) > 1:
+        listed = f"{len(problems)} errors occurred:\n" + "".join(f"\t* {problem}\n" for problem in problems)
+    return webhooks.denied(webhook, f"configuration is invalid: {listed}")
+
+
+def find_problems(kind: str, obj: Object) -> Iterator[str]:
+    """Everything that is wrong with a rule (an object with a `spec`)."""
+    spec = obj.get("spec") or {}
+    yield from unsupported(kind, spec)
+    namespace = obj["metadata"].get("namespace") or "default"
+    of_kind = {
+        "Gateway": gateway_validation.find_problems,
+        "VirtualService": virtual_service_validation.find_problems,
+        "DestinationRule": destination_rule_validation.find_problems,
+        "ServiceEntry": service_entry_validation.find_problems,
+    }
+    yield from of_kind[kind](spec, namespace)

@@ -1,0 +1,253 @@
+"""What Envoy is told, and in which order.
+
+`Ads.publish` takes the whole configuration that is wanted; only what differs from what Envoy has goes over the
+wire, and in an order in which no request ever meets a route to a cluster that is not there yet: clusters, their
+endpoints, listeners, route tables, and last the clusters that nothing needs any more. Each step waits until
+Envoy has acknowledged the one before, so that when `publish` returns the change is in effect.
+
+Envoy subscribes to all clusters and listeners (wildcard), and by name to the endpoints and route tables that
+those refer to. A refusal (NACK) names its reason, but not always the resource, and of several in one message Envoy
+may have looked at none: they are sent again in two halves, until what is refused is alone. That is logged and kept
+in `refused`, and not sent again before it changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.json_format import ParseError
+from google.protobuf.message import Message
+
+from sandbox.mesh.xds import protobuf
+from sandbox.mesh.xds.grpc_server import RESPONSE, Call
+
+log = logging.getLogger(__name__)
+
+Resource = dict[str, Any]
+Kind = str
+
+CLUSTERS: Kind = "envoy.config.cluster.v3.Cluster"
+ENDPOINTS: Kind = "envoy.config.endpoint.v3.ClusterLoadAssignment"
+LISTENERS: Kind = "envoy.config.listener.v3.Listener"
+ROUTES: Kind = "envoy.config.route.v3.RouteConfiguration"
+_KINDS = (CLUSTERS, ENDPOINTS, LISTENERS, ROUTES)
+_BY_NAME = (ENDPOINTS, ROUTES)
+_ACKNOWLEDGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that Envoy should have, by name. A cluster's endpoints and a listener's routes go by their own names."""
+
+    clusters: Mapping[str, Resource] = field(default_factory=dict)
+    endpoints: Mapping[str, Resource] = field(default_factory=dict)
+    listeners: Mapping[str, Resource] = field(default_factory=dict)
+    routes: Mapping[str, Resource] = field(default_factory=dict)
+
+    def of(self, kind: Kind) -> Mapping[str, Resource]:
+        return {
+            CLUSTERS: self.clusters,
+            ENDPOINTS: self.endpoints,
+            LISTENERS: self.listeners,
+            ROUTES: self.routes,
+        }[kind]
+
+
+class Ads:
+    """The configuration of one Envoy. `handle` serves its stream; there is one at a time."""
+
+    def __init__(self, on_refusal: Callable[[Kind, str, str], None]) -> None:
+        """`on_refusal` is told the kind, the name and Envoy's reason."""
+        self.wanted = Configuration()
+        self.on_refusal = on_refusal
+        self.refused: dict[tuple[Kind, str], str] = {}
+        """Envoy's reason, for each resource whose last version it did not take, by kind and name."""
+        self._stream: _Stream | None = None
+        self._publishing = asyncio.Lock()
+
+    @property
+    def connected(self) -> bool:
+        return self._stream is not None
+
+    async def publish(self, wanted: Configuration) -> None:
+        """Bring Envoy to `wanted`; returns when that is in effect (or when there is no Envoy to tell)."""
+        async with self._publishing:
+            self.wanted = wanted
+            if self._stream is not None:
+                await self._stream.update(wanted)
+
+    async def handle(self, call: Call) -> None:
+        stream = self._stream = _Stream(call, self)
+        self.refused.clear()
+        try:
+            async for message in call.messages():
+                stream.received(message)
+        finally:
+            stream.closed()
+            if self._stream is stream:
+                self._stream = None
+
+
+class _Stream:
+    def __init__(self, call: Call, ads: Ads) -> None:
+        self._call, self._ads = call, ads
+        self._sent: dict[Kind, dict[str, Resource | None]] = {kind: {} for kind in _KINDS}
+        self._subscribed: dict[Kind, set[str]] = {kind: set() for kind in _BY_NAME}
+        self._nonces = itertools.count(1)
+        self._unacknowledged: dict[str, Mapping[str, Resource]] = {}
+        """What was sent, by nonce."""
+        self._asked: set[Kind] = set()
+        """Kinds Envoy is ready for. It ignores what it has not asked for yet, when it starts."""
+        self._open = True
+        self._progress = asyncio.Event()
+
+    def closed(self) -> None:
+        self._open = False
+        self._progress.set()
+
+    def received(self, request: Any) -> None:
+        """A DeltaDiscoveryRequest: a subscription, an acknowledgement, a refusal, or several of these in one."""
+        kind = request.type_url.removeprefix(protobuf.TYPE_PREFIX)
+        if kind not in _KINDS:
+            return
+        nonce = request.response_nonce
+        if nonce:
+            self._answered(kind, nonce, request.error_detail.message)
+        else:
+            self._sent[kind].update(dict.fromkeys(request.initial_resource_versions))
+        if kind in _BY_NAME:
+            self._subscriptions(kind, request.resource_names_subscribe, request.resource_names_unsubscribe)
+        elif not nonce:
+            self._asked.add(kind)
+            self._send_difference(kind, self._ads.wanted.of(kind), always=True)
+        self._progress.set()
+
+    def _answered(self, kind: Kind, nonce: str, error: str) -> None:
+        sent = self._unacknowledged.pop(nonce, {})
+        if error and len(sent) > 1:
+            # What has gone or been replaced meanwhile must not come back.
+            names = [name for name, resource in sent.items() if self._sent[kind].get(name) is resource]
+            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+                self._send(kind, {name: sent[name] for name in half})
+            return
+        for name in sent:
+            if error:
+                self._refused(kind, name, error)
+            else:
+                self._ads.refused.pop((kind, name), None)
+
+    def _subscriptions(self, kind: Kind, subscribe: Sequence[str], unsubscribe: Sequence[str]) -> None:
+        self._subscribed[kind].difference_update(unsubscribe)
+        self._forget(kind, unsubscribe)
+        self._subscribed[kind].update(subscribe)
+        wanted = self._ads.wanted.of(kind)
+        present = {name: wanted[name] for name in subscribe if name in wanted}
+        absent = [name for name in subscribe if name not in wanted]
+        if present or absent:
+            self._send(kind, present, absent)
+
+    async def update(self, wanted: Configuration) -> None:
+        await self._wait(lambda: {CLUSTERS, LISTENERS} <= self._asked, "ask for clusters and listeners")
+        changed = self._changed(CLUSTERS, wanted.clusters)
+        by_endpoints = {cluster for cluster, resource in changed.items() if "eds_cluster_config" in resource}
+        known = by_endpoints & self._subscribed[ENDPOINTS]
+        self._send(CLUSTERS, changed)
+        # A changed cluster waits for its endpoints anew before it replaces the old one, even if they are the same,
+        # and Envoy acknowledges clusters only when none waits any more.
+        endpoints = self._changed(ENDPOINTS, wanted.endpoints)
+        endpoints.update({name: wanted.endpoints[name] for name in known if name in wanted.endpoints})
+        self._send(ENDPOINTS, {n: r for n, r in endpoints.items() if n in self._subscribed[ENDPOINTS]})
+        await self._settled()
+        # Nobody will ask for the endpoints of a cluster that is refused.
+        by_endpoints = {cluster for cluster in by_endpoints if (CLUSTERS, cluster) not in self._ads.refused}
+        await self._wait(lambda: by_endpoints <= self._subscribed[ENDPOINTS], "ask for new clusters' endpoints")
+        await self._settled()
+        routes = self._changed(ROUTES, wanted.routes)
+        self._send(ROUTES, {n: r for n, r in routes.items() if n in self._subscribed[ROUTES]})
+        self._send_difference(LISTENERS, wanted.listeners)
+        await self._settled()
+        self._send_difference(CLUSTERS, wanted.clusters)
+        await self._settled()
+
+    def _changed(self, kind: Kind, wanted: Mapping[str, Resource]) -> dict[str, Resource]:
+        sent = self._sent[kind]
+        return {
+            name: resource
+            for name, resource in wanted.items()
+            if (before := sent.get(name)) is not resource and before != resource
+        }
+
+    def _send_difference(self, kind: Kind, wanted: Mapping[str, Resource], *, always: bool = False) -> None:
+        gone = [name for name in self._sent[kind] if name not in wanted]
+        self._send(kind, self._changed(kind, wanted), gone, always=always)
+
+    def _send(
+        self, kind: Kind, resources: Mapping[str, Resource], gone: Iterable[str] = (), *, always: bool = False
+    ) -> None:
+        gone = list(gone)
+        if not (resources or gone or always):
+            return
+        nonce = str(next(self._nonces))
+        self._sent[kind].update(resources)
+        self._forget(kind, gone)
+        try:
+            message = _response(kind, nonce, resources, gone)
+        except ParseError:
+            resources = self._without_unspeakable(kind, resources)
+            message = _response(kind, nonce, resources, gone)
+        self._unacknowledged[nonce] = resources
+        self._call.send(message)
+
+    def _without_unspeakable(self, kind: Kind, resources: Mapping[str, Resource]) -> Mapping[str, Resource]:
+        """Those that there is a message for. The others count as refused: Envoy cannot even be asked."""
+        speakable = {}
+        for name, resource in resources.items():
+            try:
+                _response(kind, "", {name: resource}, ())
+                speakable[name] = resource
+            except ParseError as error:
+                self._refused(kind, name, str(error))
+        return speakable
+
+    def _refused(self, kind: Kind, name: str, why: str) -> None:
+        log.warning("Envoy refused %s %s: %s", kind.rpartition(".")[2], name, why)
+        self._ads.refused[kind, name] = why
+        self._ads.on_refusal(kind, name, why)
+
+    def _forget(self, kind: Kind, gone: Iterable[str]) -> None:
+        for name in gone:
+            self._sent[kind].pop(name, None)
+            self._ads.refused.pop((kind, name), None)
+
+    async def _settled(self) -> None:
+        await self._wait(lambda: not self._unacknowledged, "acknowledge a change")
+
+    async def _wait(self, done: Callable[[], bool], what: str) -> None:
+        try:
+            async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
+                while self._open and not done():
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            log.error("Envoy did not %s within %s s", what, _ACKNOWLEDGE_SECONDS)
+            self._unacknowledged.clear()
+
+
+def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: Iterable[str]) -> Message:
+    """Raises ParseError."""
+    url = protobuf.TYPE_PREFIX + kind
+    response = {
+        "type_url": url,
+        "nonce": nonce,
+        "resources": [
+            {"name": name, "version": nonce, "resource": {"@type": url, **resource}}
+            for name, resource in resources.items()
+        ],
+        "removed_resources": list(gone),
+    }
+    return protobuf.encode(RESPONSE, response)

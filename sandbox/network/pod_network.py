@@ -1,0 +1,144 @@
+"""The network as a pod sees it: cluster DNS, cluster addresses, and its sidecar in the way.
+
+Without a sidecar a connection to a cluster address goes to one of the service's ready endpoints, picked at
+random for each connection, as kube-proxy does. With one, as behind Istio's packet filter rules, every
+connection out of the pod goes to the sidecar at `podIP:SIDECAR_PORT`, and a PROXY protocol v2 header says
+where it was going; Envoy decides. A pod has a sidecar when its init container `istio-init` ran: from then on
+there is no way around it, so what starts before the proxy listens gets "connection refused", as it would on
+a real cluster.
+
+Connections stay within the sandbox's own addresses, and the load balancers of its other clusters; every other name
+does not resolve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import socket
+import struct
+from functools import lru_cache
+
+import aiohttp
+
+from sandbox.core.addresses import SIDECAR_PORT, Network, is_load_balancer, listen_port
+from sandbox.network.directory import Directory
+from sandbox.network.http_client import PodHttpClient
+from sandbox.network.sessions import new_session
+
+_PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
+
+
+def proxy_header(source: tuple[str, int], destination: tuple[str, int]) -> bytes:
+    """A PROXY protocol v2 header for TCP over IPv4: where the connection comes from and was going."""
+    return (
+        _PROXY_SIGNATURE
+        + ipaddress.IPv4Address(source[0]).packed
+        + ipaddress.IPv4Address(destination[0]).packed
+        + struct.pack("!HH", source[1], destination[1])
+    )
+
+
+@lru_cache(maxsize=4096)
+def _number(address: str) -> int | None:
+    """An IPv4 address as a number, None for a name."""
+    try:
+        return int(ipaddress.IPv4Address(address))
+    except ValueError:
+        return None
+
+
+class _Range:
+    """A network, asked about addresses for every request there is."""
+
+    def __init__(self, cidr: str) -> None:
+        network = ipaddress.IPv4Network(cidr)
+        self._mask, self._first = int(network.netmask), int(network.network_address)
+
+    def __contains__(self, address: str) -> bool:
+        number = _number(address)
+        return number is not None and number & self._mask == self._first
+
+
+class PodNetwork:
+    """One pod's view. `sidecar` is set by the kubelet."""
+
+    def __init__(self, network: Network, directory: Directory, ip: str, namespace: str) -> None:
+        self.ip, self.namespace, self.sidecar = ip, namespace, False
+        self.http = PodHttpClient(self)
+        self._directory = directory
+        self._pods = _Range(network.pod_cidr)
+        self._services = _Range(network.service_cidr)
+        self._block = _Range(f"127.{network.block}.0.0/16")
+
+    def resolve(self, host: str) -> str:
+        """The address of a name as the cluster's DNS answers it.
+
+        A service's cluster address, one of the pods of a headless service, `localhost` (the pod itself), or
+        the address that was given. A pod with a sidecar also knows the hosts of ServiceEntries, as where Istio's
+        proxies answer for DNS. Raises socket.gaierror for everything else.
+        """
+        if host in ("localhost", "127.0.0.1", self.ip):
+            return self.ip
+        if _number(host) is not None:
+            if host in self._block or is_load_balancer(host):
+                return host
+            if self.sidecar and self._directory.is_external(host, self.namespace):
+                return host
+            raise OSError(101, f"Network is unreachable: the sandbox has no way to {host}")
+        found = self._directory.lookup(host.rstrip("."), self.namespace)
+        if found is None and self.sidecar:
+            found = self._directory.external(host.rstrip("."), self.namespace)
+        if found is None:
+            raise socket.gaierror(socket.EAI_NONAME, f"Could not resolve host: {host}")
+        return found
+
+    def route(self, host: str, port: int) -> tuple[str, int]:
+        """Where a connection to `host:port` really goes without a sidecar: an address and a port listened on.
+
+        Raises socket.gaierror for an unknown name and ConnectionRefusedError for a service without ready
+        endpoints.
+        """
+        address = self.resolve(host)
+        if address in self._services:
+            endpoints = self._directory.endpoints(address, port)
+            if not endpoints:
+                raise ConnectionRefusedError(111, f"Connection refused: no ready endpoint for {host}:{port}")
+            address, port = random.choice(endpoints)  # noqa: S311 - load balancing
+        return address, listen_port(port) if address in self._pods else port
+
+    def through_sidecar(self, host: str, port: int) -> tuple[str, int] | None:
+        """The destination to tell the sidecar, or None when the connection does not pass it.
+
+        A service is told by its cluster address and port; a pod by the port it really listens on, so that
+        what the sidecar passes through arrives.
+        """
+        if not self.sidecar:
+            return None
+        address = self.resolve(host)
+        if address == self.ip:
+            return None
+        return address, listen_port(port) if address in self._pods else port
+
+    def new_session(self, *, decompress: bool = False) -> aiohttp.ClientSession:
+        """aiohttp's client over this network, with connections of its own; the caller closes it."""
+        return new_session(self, decompress=decompress)
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A connected non-blocking socket. Raises OSError (gaierror, ConnectionRefusedError, ...)."""
+        told = self.through_sidecar(host, port)
+        target = (self.ip, SIDECAR_PORT) if told else self.route(host, port)
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.bind((self.ip, 0))
+            await loop.sock_connect(sock, target)
+            if told:
+                await loop.sock_sendall(sock, proxy_header(sock.getsockname(), told))
+        except BaseException:
+            sock.close()
+            raise
+        return sock

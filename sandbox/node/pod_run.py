@@ -1,0 +1,211 @@
+"""One pod on this node, from its address to its end.
+
+Sidecars are init containers with `restartPolicy: Always`: each has started before what comes after it, goes on
+beside the pod's containers and ends when these have, the last one first.
+
+Ending loses no request: the pod first says that it is not ready, so that it leaves the EndpointSlices; then its
+containers finish what they have in flight (sidecars after the others, for these may still call through them);
+then the object goes. `terminationGracePeriodSeconds` bounds all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Literal
+
+from sandbox.controllers import events
+from sandbox.core.addresses import Network
+from sandbox.core.cluster import Cluster, Object
+from sandbox.core.objects import timestamp
+from sandbox.images.files import Content
+from sandbox.images.program import Container, Factory, Streams
+from sandbox.network.directory import Directory
+from sandbox.network.pod_network import PodNetwork
+from sandbox.node import environment
+from sandbox.node.container_run import ContainerRun
+from sandbox.node.pod_status import pod_status
+
+MANAGER = "kubelet"
+_ADDRESS_REST = 5.0
+"""Seconds before a pod's address is given to another, so that nobody's old connections reach that one."""
+_LAST_WORDS = 0.1
+"""Seconds for a container that was stopped to say how it ended. One that waits to be restarted does not end."""
+_REDIRECTION = "istio-init"
+
+
+log = logging.getLogger(__name__)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """A pod that fails here, rather than in its program, must not go unnoticed."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s failed", task.get_name(), exc_info=error)
+
+
+class PodRun:
+    """Made for a pod bound to this node; `update` and `removed` tell what became of the object."""
+
+    def __init__(
+        self,
+        pod: Object,
+        cluster: Cluster,
+        network: Network,
+        directory: Directory,
+        programs: Mapping[str, Factory],
+        host_ip: str,
+    ) -> None:
+        self.pod = pod
+        self.host_ip = host_ip
+        self.started_at = timestamp()
+        self.initialized = self.terminating = False
+        self._cluster, self._addresses = cluster, network.pods
+        self.ip = network.pods.take()
+        self.network = PodNetwork(network, directory, self.ip, pod["metadata"]["namespace"])
+        spec = pod["spec"]
+        waiting = "PodInitializing" if spec.get("initContainers") else "ContainerCreating"
+        self.init = [
+            ContainerRun(self, one, programs, waiting="PodInitializing") for one in spec.get("initContainers") or ()
+        ]
+        self.containers = [ContainerRun(self, one, programs, waiting=waiting) for one in spec["containers"]]
+        self._volumes: dict[str, Content] = {}
+        self._sidecars: list[asyncio.Task[None]] = []
+        self._status_due = False
+        self._task = asyncio.create_task(self._live(), name=f"pod {pod['metadata']['name']}")
+        self._task.add_done_callback(_tell_failure)
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.pod["metadata"]["name"])
+
+    def find(self, container: str) -> ContainerRun | None:
+        return next((run for run in (*self.containers, *self.init) if run.name == container), None)
+
+    # What containers ask.
+
+    def container(self, spec: Object, streams: Streams) -> Container:
+        env = environment.environment(self._cluster, self.pod, spec, self.ip, self.host_ip)
+        files = environment.files(self.pod, spec, self._volumes, self.ip)
+        return Container(self.pod, spec, env, files, self.network, self._cluster, streams)
+
+    def tell(
+        self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal", *, container: str = ""
+    ) -> None:
+        path = None
+        if container:
+            of_init = any(run.name == container for run in self.init)
+            path = f"spec.{'initContainers' if of_init else 'containers'}{{{container}}}"
+        host = self.pod["spec"]["nodeName"]
+        events.record(self._cluster, self.pod, reason, message, kind, MANAGER, host=host, field_path=path)
+
+    def changed(self) -> None:
+        """Write the status soon: several changes of one moment are one write."""
+        if not self._status_due:
+            self._status_due = True
+            asyncio.get_running_loop().call_soon(self._write_status)
+
+    def _write_status(self) -> None:
+        self._status_due = False
+
+        def change(live: Object) -> None:
+            if live["metadata"]["uid"] == self.pod["metadata"]["uid"]:
+                live["status"] = pod_status(self, live)
+
+        metadata = self.pod["metadata"]
+        self._cluster.edit(
+            "pods", metadata["namespace"], metadata["name"], change, manager=MANAGER, subresource="status"
+        )
+
+    # Its life.
+
+    async def _live(self) -> None:
+        self.changed()
+        await self._mount()
+        policy = self.pod["spec"].get("restartPolicy", "Always")
+        for run in self.init:
+            if not await self._initialize(run, policy):
+                return
+        self.initialized = True
+        for run in self.containers:
+            if "waiting" in run.state:
+                run.state = {"waiting": {"reason": "ContainerCreating"}}
+        async with asyncio.TaskGroup() as group:
+            for run in self.containers:
+                group.create_task(run.run(policy))
+        if not self.terminating:
+            await self._stop_sidecars(float(self.pod["spec"].get("terminationGracePeriodSeconds", 30)))
+        self.changed()
+
+    async def _initialize(self, run: ContainerRun, policy: str) -> bool:
+        """Whether the pod goes on after this init container."""
+        if run.is_sidecar:
+            self._sidecars.append(asyncio.create_task(run.run("Always")))
+            await run.serving.wait()
+            return True
+        await run.run("OnFailure" if policy == "Always" else policy)
+        if run.exit_code == 0 and run.name == _REDIRECTION:
+            self.network.sidecar = True
+        return run.exit_code == 0
+
+    async def _mount(self) -> None:
+        while True:
+            try:
+                self._volumes = environment.volumes(self._cluster, self.pod, self.ip, self.host_ip)
+            except environment.NotConfigured as error:
+                self.tell("FailedMount", f"MountVolume.SetUp failed: {error}", "Warning")
+                await asyncio.sleep(1)
+            else:
+                return
+
+    def update(self, pod: Object) -> None:
+        """The object changed."""
+        self.pod = pod
+        every = (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ()))
+        specs = {spec["name"]: spec for spec in every}
+        for run in (*self.containers, *self.init):
+            run.update(specs[run.name])
+        if pod["metadata"].get("deletionTimestamp") and self._ending is None:
+            grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+            self._ending = asyncio.create_task(self._terminate(grace), name=f"end of pod {self.name}")
+            self._ending.add_done_callback(_tell_failure)
+
+    async def _terminate(self, grace: float) -> None:
+        self.terminating = True
+        self._write_status()
+        for run in (*self.init, *self.containers):
+            if run.running:
+                self.tell("Killing", f"Stopping container {run.name}", container=run.name)
+        deadline = time.monotonic() + grace
+        others = (run for run in (*self.init, *self.containers) if not run.is_sidecar)
+        await asyncio.gather(*(run.stop(grace) for run in others))
+        await self._stop_sidecars(max(0.0, deadline - time.monotonic()))
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._write_status()
+        metadata = self.pod["metadata"]
+        self._cluster.delete("pods", metadata["namespace"], metadata["name"], grace_seconds=0, uid=metadata["uid"])
+
+    async def _stop_sidecars(self, grace: float) -> None:
+        deadline = time.monotonic() + grace
+        for run in reversed(self.init):
+            if run.is_sidecar:
+                await run.stop(max(0.0, deadline - time.monotonic()))
+        if self._sidecars:
+            await asyncio.wait(self._sidecars, timeout=_LAST_WORDS)
+        for task in self._sidecars:
+            task.cancel()
+        await asyncio.gather(*self._sidecars, return_exceptions=True)
+
+    async def removed(self) -> None:
+        """The object is gone (or the node stops): end whatever still runs, at once."""
+        current = asyncio.current_task()
+        for task in (self._ending, self._task, *self._sidecars):
+            if task is not None and task is not current:
+                task.cancel()
+        pending = [task for task in (self._ending, self._task, *self._sidecars) if task]
+        await asyncio.gather(*pending, return_exceptions=True)
+        self.network.http.close()
+        asyncio.get_running_loop().call_later(_ADDRESS_REST, self._addresses.give_back, self.ip)

@@ -1,0 +1,87 @@
+"""startupProbe, readinessProbe and livenessProbe, really performed: over the network, or by a command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from sandbox.core.addresses import listen_port
+from sandbox.core.cluster import Object
+
+Execute = Callable[[list[str]], Awaitable[tuple[int, str]]]
+"""Runs a command in the container: exit status and output."""
+
+
+class Outcome(NamedTuple):
+    ok: bool
+    message: str = ""
+
+
+class Prober:
+    """One container's probes. They come from the node, so no sidecar is in their way."""
+
+    def __init__(self, container: Object, ip: str, execute: Execute) -> None:
+        self._container, self._ip, self._execute = container, ip, execute
+
+    async def watch(self, probe: Object, report: Callable[[bool, str], None]) -> None:
+        """Perform a probe for ever; report each time its verdict is confirmed, with the last message.
+
+        A verdict is confirmed after successThreshold or failureThreshold outcomes in a row; a single failure
+        before that is not reported.
+        """
+        await asyncio.sleep(probe.get("initialDelaySeconds", 0))
+        in_row, last = 0, None
+        while True:
+            outcome = await self.once(probe)
+            in_row = in_row + 1 if outcome.ok == last else 1
+            last = outcome.ok
+            threshold = probe.get("successThreshold", 1) if outcome.ok else probe.get("failureThreshold", 3)
+            if in_row >= threshold:
+                report(outcome.ok, outcome.message)
+            await asyncio.sleep(probe.get("periodSeconds", 10))
+
+    async def once(self, probe: Object) -> Outcome:
+        limit = probe.get("timeoutSeconds", 1)
+        try:
+            async with asyncio.timeout(limit):
+                if get := probe.get("httpGet"):
+                    return await self._http(get)
+                if tcp := probe.get("tcpSocket"):
+                    return await self._tcp(tcp)
+                status, output = await self._execute(probe["exec"]["command"])
+                return Outcome(status == 0, output)
+        except TimeoutError:
+            return Outcome(False, f"context deadline exceeded: no answer within {limit} s")
+        except OSError as error:
+            return Outcome(False, f"dial tcp {self._ip}: connect: {error.strerror or error}")
+
+    def _port(self, port: int | str) -> int:
+        if isinstance(port, int):
+            return port
+        ports = self._container.get("ports") or ()
+        for one in ports:
+            if one.get("name") == port:
+                return int(one["containerPort"])
+        if not port.isdecimal():
+            raise OSError(0, f"couldn't find port: {port}")
+        return int(port)
+
+    async def _tcp(self, tcp: Object) -> Outcome:
+        _, writer = await asyncio.open_connection(tcp.get("host") or self._ip, listen_port(self._port(tcp["port"])))
+        writer.close()
+        return Outcome(True)
+
+    async def _http(self, get: Object) -> Outcome:
+        port = self._port(get["port"])
+        headers = {"Host": f"{self._ip}:{port}", "User-Agent": "kube-probe/1.36", "Accept": "*/*"}
+        headers |= {header["name"]: header["value"] for header in get.get("httpHeaders") or ()}
+        lines = [f"GET {get.get('path') or '/'} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+        reader, writer = await asyncio.open_connection(get.get("host") or self._ip, listen_port(port))
+        try:
+            writer.write(("\r\n".join([*lines, "Connection: close"]) + "\r\n\r\n").encode())
+            words = (await reader.readline()).split(b" ", 2)
+        finally:
+            writer.close()
+        status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        return Outcome(200 <= status < 400, f"HTTP probe failed with statuscode: {status}")

@@ -1,0 +1,252 @@
+"""Who owns which field: server-side apply, and the managedFields of all other writes.
+
+Every write is by a manager. One that applies owns what its configuration sets, and gives up (and thereby
+removes) what it no longer sets and nobody else owns; to change what another manager owns is a conflict unless
+forced. All other writes own what they changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sandbox.core import nesting
+from sandbox.core.cluster import ApiError, Object, Resource
+from sandbox.core.objects import clone
+from sandbox.schema import comparison, fieldsets, types
+from sandbox.schema.fieldsets import Fields
+from sandbox.schema.types import Type
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_NOT_OWNED: Fields = {
+    "f:apiVersion": {},
+    "f:kind": {},
+    "f:metadata": {
+        ".": {},
+        "f:creationTimestamp": {},
+        "f:generation": {},
+        "f:managedFields": {},
+        "f:name": {},
+        "f:namespace": {},
+        "f:resourceVersion": {},
+        "f:selfLink": {},
+        "f:uid": {},
+    },
+}
+_ANYTHING = Type("any", open=True)
+
+
+class _Owner(NamedTuple):
+    """What tells one entry of managedFields from another."""
+
+    manager: str
+    operation: str
+    api_version: str
+    subresource: str
+
+    def shown(self) -> str:
+        text = f'"{self.manager}"' + (f' with subresource "{self.subresource}"' if self.subresource else "")
+        return f"{text} using {self.api_version}" if self.operation == "Update" else text
+
+
+class _Managed:
+    """The managedFields of an object: sets of fields by owner, and when each was last changed."""
+
+    def __init__(self, obj: Mapping[str, Any] | None) -> None:
+        self.sets: dict[_Owner, Fields] = {}
+        self.times: dict[_Owner, str] = {}
+        self.before: dict[_Owner, Fields] = {}
+        self._versions: dict[_Owner, str] = {}
+        for entry in (obj or {}).get("metadata", {}).get("managedFields") or ():
+            if not entry.get("manager"):
+                continue
+            owner = self.owner(
+                entry["manager"],
+                entry.get("operation", "Update"),
+                entry.get("apiVersion", ""),
+                entry.get("subresource", ""),
+            )
+            self.sets[owner] = fieldsets.union(self.sets.get(owner, {}), entry.get("fieldsV1") or {})
+            self.times[owner] = entry.get("time", "")
+        self.before = dict(self.sets)
+
+    def owner(self, manager: str, operation: str, api_version: str, subresource: str) -> _Owner:
+        # An applier stays the same one when it goes on to another version.
+        named = _Owner(manager, operation, "" if operation == "Apply" else api_version, subresource)
+        self._versions[named] = api_version
+        return named
+
+    def others(self, owner: _Owner) -> list[_Owner]:
+        return [each for each in self.sets if each != owner]
+
+    def write(self, obj: Object, writer: _Owner, now: str) -> None:
+        """Into `obj`. The time of an entry is that of its own last change, by its manager."""
+        if self.before.get(writer) != self.sets[writer]:
+            self.times[writer] = now
+        entries = []
+        for owner, fields in self.sets.items():
+            if not fields:
+                continue
+            entry = {
+                "manager": owner.manager,
+                "operation": owner.operation,
+                "apiVersion": self._versions[owner],
+                "time": self.times.get(owner) or now,
+                "fieldsType": "FieldsV1",
+                "fieldsV1": fields,
+            }
+            if owner.subresource:
+                entry["subresource"] = owner.subresource
+            entries.append(entry)
+        entries.sort(key=lambda entry: (entry["operation"], entry["time"], entry["manager"]))
+        if entries:
+            obj["metadata"]["managedFields"] = entries
+        else:
+            obj["metadata"].pop("managedFields", None)
+
+
+def server_side_apply(
+    resource: Resource,
+    live: Object | None,
+    applied: Object,
+    manager: str,
+    force: bool,
+    now: str,
+    subresource: str = "",
+    crd_type: Type | None = None,
+) -> Object:
+    """What is there after `manager` applied `applied`; `live` is not changed, and shares nothing with it.
+
+    Raises ApiError: Conflict (409) with a FieldManagerConflict cause for each field others own, BadRequest
+    for a configuration that has managedFields.
+    """
+    if applied.get("metadata", {}).get("managedFields"):
+        raise ApiError(400, "BadRequest", "metadata.managedFields must be nil")
+    kind = types.of(resource, crd_type) or _ANYTHING
+    wanted = clone(_written(resource, applied, subresource))
+    before: Object = clone(live) if live is not None else {}
+    managed = _Managed(live)
+    owner = managed.owner(manager, "Apply", resource.api_version, subresource)
+    last = managed.sets.get(owner, {})
+    mine = fieldsets.difference(fieldsets.of(wanted, kind), _NOT_OWNED)
+    managed.sets[owner] = mine
+    merged: Object = comparison.merge(before, wanted, kind)
+    if last:
+        kept: Fields = {}
+        for fields in managed.sets.values():
+            kept = fieldsets.union(kept, fieldsets.with_parents(fields, kind))
+        gone = fieldsets.difference(fieldsets.with_parents(last, kind), kept)
+        merged = comparison.remove(merged, fieldsets.difference(gone, _NOT_OWNED), kind)
+    changed, removed = comparison.compare(before, merged, kind)
+    changed = fieldsets.difference(changed, _NOT_OWNED)
+    conflicts = {
+        other: shared
+        for other in managed.others(owner)
+        if (shared := fieldsets.intersection(managed.sets[other], changed))
+    }
+    if conflicts and not force:
+        if manager == "kubectl":
+            allowed = _applied_before(before, kind)
+            conflicts = {
+                other: left
+                for other, fields in conflicts.items()
+                if (left := fieldsets.difference(fields, allowed))
+            }
+        if conflicts:
+            raise _conflict(conflicts)
+    for other in managed.others(owner):
+        left = fieldsets.difference(managed.sets[other], changed)
+        managed.sets[other] = fieldsets.without_below(left, removed)
+    annotations = merged.get("metadata", {}).get("annotations") or {}
+    if manager == "kubectl" and not subresource and _LAST_APPLIED in annotations:
+        # So that a later client-side apply goes on from here.
+        shown = clone(applied)
+        shown.get("metadata", {}).get("annotations", {}).pop(_LAST_APPLIED, None)
+        annotations[_LAST_APPLIED] = json.dumps(shown, separators=(",", ":")) + "\n"
+    merged.setdefault("metadata", {})
+    managed.write(merged, owner, now)
+    result: Object = clone(merged)
+    return result
+
+
+def _written(resource: Resource, obj: Object, subresource: str) -> Object:
+    """The part of an object that a write to (a subresource of) it is about."""
+    if subresource == "status":
+        return {key: value for key, value in obj.items() if key in ("apiVersion", "kind", "metadata", "status")}
+    if not subresource and "status" in resource.subresources:
+        return {key: value for key, value in obj.items() if key != "status"}
+    return obj
+
+
+def _applied_before(live: Object, kind: Type) -> Fields:
+    """What client-side apply set and nobody changed since: kubectl may take that over without a conflict."""
+    text = (live.get("metadata", {}).get("annotations") or {}).get(_LAST_APPLIED)
+    try:
+        last = nesting.parse(text or "null")
+    except ValueError:
+        return {}
+    if not isinstance(last, dict):
+        return {}
+    changed, removed = comparison.compare(live, last, kind)
+    fields = fieldsets.difference(fieldsets.of(last, kind), changed)
+    return fieldsets.without_below(fields, removed)
+
+
+def _conflict(conflicts: Mapping[_Owner, Fields]) -> ApiError:
+    found = [
+        (owner, path) for owner, fields in sorted(conflicts.items()) for path in sorted(fieldsets.paths(fields))
+    ]
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {owner.shown()}", "field": path}
+        for owner, path in found
+    ]
+    if len(found) == 1:
+        owner, path = found[0]
+        message = f"Apply failed with 1 conflict: conflict with {owner.shown()}: {path}"
+    else:
+        lines: list[str] = []
+        for owner in sorted(conflicts):
+            lines.append(f"conflicts with {owner.shown()}:")
+            lines += [f"- {path}" for each, path in found if each == owner]
+        message = f"Apply failed with {len(found)} conflicts: " + "\n".join(lines)
+    return ApiError(409, "Conflict", message, {"causes": causes})
+
+
+def track_update(
+    resource: Resource,
+    old: Object | None,
+    new: Object,
+    manager: str,
+    now: str,
+    subresource: str = "",
+    crd_type: Type | None = None,
+) -> None:
+    """Record in `new`, in place, that `manager` changed what differs from `old` (None: created it).
+
+    managedFields that `new` brings itself count (kubectl moves ownership that way); where it has none, those
+    of `old` do.
+    """
+    kind = types.of(resource, crd_type) or _ANYTHING
+    brought = new["metadata"].get("managedFields")
+    if brought and not subresource:
+        managed = _Managed(new)
+        reset = not managed.sets
+    else:
+        managed, reset = _Managed(old), False
+    if reset:  # [{}] forgets all owners
+        new["metadata"].pop("managedFields")
+        return
+    before = _written(resource, old or {}, subresource)
+    changed, removed = comparison.compare(before, _written(resource, new, subresource), kind)
+    changed = fieldsets.difference(changed, _NOT_OWNED)
+    if subresource == "status":
+        changed = {key: node for key, node in changed.items() if key == "f:status"}
+        removed = {key: node for key, node in removed.items() if key == "f:status"}
+    owner = managed.owner(manager, "Update", resource.api_version, subresource)
+    for other in managed.others(owner):
+        left = fieldsets.difference(managed.sets[other], changed) if changed else managed.sets[other]
+        managed.sets[other] = fieldsets.without_below(left, removed) if removed else left
+    mine = fieldsets.without_below(managed.sets.get(owner, {}), removed)
+    managed.sets[owner] = fieldsets.union(mine, changed)
+    managed.write(new, owner, now)

@@ -1,0 +1,147 @@
+"""The sandbox, composed: two Kubernetes that are always there (the second one from its first use on), and Azure,
+which makes more of them, on one event loop.
+
+The sandbox ends by SIGTERM, when it was idle for long, or when a part of it fails: then all of it goes, with the
+reason in the log, since a sandbox that half works would be worse than none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from sandbox.arm import settings as azure_settings
+from sandbox.arm.cloud import Cloud
+from sandbox.arm.server import ArmServer
+from sandbox.core.addresses import ARM_PORT, Network
+from sandbox.core.node_pool import NodePool
+from sandbox.server import commands_on_path as tools
+from sandbox.server.certificates import write_private
+from sandbox.server.idleness import until_idle
+from sandbox.server.kubeconfig import PRIMARY, SECONDARY, Entry, kubeconfig
+from sandbox.server.managed_stacks import ManagedStacks
+from sandbox.server.stack import Claim, KubernetesStack, claim, listen
+from sandbox.server.state import State
+
+log = logging.getLogger(__name__)
+
+
+def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
+    """Run until stopped. `lock` is the folder's lock, if the parent process has taken it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    state = State(folder.absolute())
+    held = state.lock() if lock is None else lock
+    if held is None:
+        log.error("another sandbox has %s", state.folder)
+        return 1
+    os.set_inheritable(held, False)
+    state.sign(held, ready=False)
+    _raise_file_limit()
+    uvloop.run(serve(state, held, idle_seconds))
+    return 0
+
+
+async def serve(state: State, lock: int, idle_seconds: float) -> None:
+    """Until stopped. `lock` is the folder's, which this process has."""
+    settings = azure_settings.from_environment(os.environ.get(azure_settings.VARIABLE))
+    for earlier in (state.clusters, state.secondary):
+        shutil.rmtree(earlier, ignore_errors=True)
+    state.secondary.mkdir(mode=0o700)
+    primary, secondary = claim(state.folder), claim(state.secondary)
+    stack = KubernetesStack(state.folder, NodePool(), primary)
+    state.authority.write_bytes(primary.access.authority)
+    entries = (Entry(PRIMARY, PRIMARY, primary.access), Entry(SECONDARY, SECONDARY, secondary.access))
+    write_private(state.kubeconfig, kubeconfig(*entries))
+    tools.install(state.bin)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        async with asyncio.TaskGroup() as group:
+            ready_made = group.create_task(stack.run(), name="kubernetes")
+            managed = ManagedStacks(state.clusters, group)
+            managed.on_demand(SECONDARY, state.secondary, secondary)
+            arm = await _start_arm(state, primary, managed, settings)
+
+            def idle() -> float:
+                return min(arm.idle_seconds, *(each.api.idle_seconds for each in (stack, *managed.running)))
+
+            async def traffic() -> int:
+                return sum([await each.traffic() for each in (stack, *managed.running)])
+
+            watching = group.create_task(_stop_when_idle(idle, traffic, idle_seconds, stopping))
+            await stack.ready.wait()
+            _announce(state, primary)
+            state.sign(lock, ready=True)
+            await stopping.wait()
+            await arm.stop()
+            watching.cancel()
+            ready_made.cancel()
+            managed.cancel()
+    finally:
+        state.sign(lock, ready=False)
+        with contextlib.suppress(OSError):  # something else has put a folder there
+            state.server.unlink(missing_ok=True)
+
+
+async def _start_arm(
+    state: State, primary: Claim, managed: ManagedStacks, settings: azure_settings.Settings
+) -> ArmServer:
+    """Azure, beside the ready-made cluster and with its certificate. A folder keeps its subscription."""
+    listener = _arm_listener(primary.network)
+    address, port = listener.getsockname()
+    url = f"https://{address}:{port}"
+    subscription, tenant = (
+        str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}:{state.folder}")) for kind in ("subscription", "tenant")
+    )
+    token = secrets.token_urlsafe(32)
+    arm = ArmServer(Cloud(url, subscription, tenant, settings, managed), token)
+    await arm.start(listener, primary.context)
+    said = {"url": url, "ca": str(state.authority), "token": token, "subscription": subscription, "tenant": tenant}
+    write_private(state.azure, json.dumps(said).encode())
+    return arm
+
+
+def _arm_listener(network: Network) -> socket.socket:
+    """At its usual port, or at any if somebody listens there on all addresses."""
+    try:
+        return listen(network.arm_address, ARM_PORT)
+    except OSError:
+        return listen(network.arm_address, 0)
+
+
+def _announce(state: State, primary: Claim) -> None:
+    url, address = primary.access.url, primary.network.api_address
+    said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time()}
+    write_private(state.server, json.dumps(said).encode())
+    log.info("ready at %s", url)
+
+
+async def _stop_when_idle(
+    idle: Callable[[], float], traffic: Callable[[], Awaitable[int]], idle_seconds: float, stopping: asyncio.Event
+) -> None:
+    await until_idle(idle, traffic, idle_seconds)
+    log.info("neither a request nor traffic for %.0f s", idle_seconds)
+    stopping.set()
+
+
+def _raise_file_limit() -> None:
+    """Every pod, proxy and request has sockets: use all the files this process may open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

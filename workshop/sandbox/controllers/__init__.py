@@ -1,5 +1,0 @@
-"""What makes a cluster act: small controllers, each with a queue of its own, over the in-process API."""
-
-from .run import run
-
-__all__ = ["run"]

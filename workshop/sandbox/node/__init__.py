@@ -1,5 +1,0 @@
-"""The nodes of the sandbox: pods' lives, their network, and what kubectl streams from them."""
-
-from workshop.sandbox.node.node import Node
-
-__all__ = ["Node"]
