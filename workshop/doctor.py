@@ -39,7 +39,7 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
-        *(_account(tools) for tools in (target.account(),) if tools),
+        *(account(tools) for tools in (target.account(),) if tools),
         *(_one("kubeconfig", _kubeconfig(target, cluster, command)) for it in (target,) if it.account()),
         *(_one("cluster", _the_cluster(it)) for it in (cluster,) if it and not it.kubectl.absent),
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
@@ -71,7 +71,8 @@ def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iter
             yield _one(room, wanted.look(room, runbook, run, name), "warn")
 
 
-async def _account(tools: dict[type, object]) -> list[Finding]:
+async def account(tools: dict[type, object]) -> list[Finding]:
+    """What Azure offers, to the login there is."""
     from workshop.azure import doctor
     from workshop.azure.connection import Azure
 
