@@ -39,6 +39,8 @@ async def uninstall(kubectl: Kubectl, istioctl: Istioctl) -> None:
 
 
 async def test_installed_once_and_gone_without_a_trace(kubectl: Kubectl, istioctl: Istioctl) -> None:
+    """What it is made of: one object of each kind that a real installation has
+    (shared/real/kubectl/names-of-all-objects.txt), deleted, is found by name, and there again after a run."""
     before = await everything(kubectl)
     run = Recorded(kubectl, istioctl, lab="istio.install")
     outcome, verdict = await run.converge(STEP)
@@ -54,6 +56,31 @@ async def test_installed_once_and_gone_without_a_trace(kubectl: Kubectl, istioct
     assert (await run.converge(STEP))[0] == "unchanged"
     assert len(run.commands) == 2
 
+    named = {
+        "Deployment istio-system/istio-ingressgateway": "deployment/istio-ingressgateway",
+        "Service istio-system/istiod": "service/istiod",
+        "Service istio-system/istiod-revision-tag-default": "service/istiod-revision-tag-default",
+        "ServiceAccount istio-system/istiod": "serviceaccount/istiod",
+        "ConfigMap istio-system/istio-sidecar-injector": "configmap/istio-sidecar-injector",
+        "ConfigMap istio-system/values": "configmap/values",
+        "HorizontalPodAutoscaler istio-system/istiod": "hpa/istiod",
+        "Role istio-system/istiod": "role/istiod",
+        "RoleBinding istio-system/istiod": "rolebinding/istiod",
+        "ClusterRole istiod-gateway-controller-istio-system": "clusterrole/istiod-gateway-controller-istio-system",
+        "ClusterRoleBinding istiod-clusterrole-istio-system": "clusterrolebinding/istiod-clusterrole-istio-system",
+        "MutatingWebhookConfiguration istio-sidecar-injector": (
+            "mutatingwebhookconfiguration/istio-sidecar-injector"
+        ),
+        "ValidatingWebhookConfiguration istio-validator-istio-system": (
+            "validatingwebhookconfiguration/istio-validator-istio-system"
+        ),
+        "CustomResourceDefinition serviceentries.networking.istio.io": "crd/serviceentries.networking.istio.io",
+    }
+    await kubectl.call("delete", "-n", "istio-system", *named.values())
+    run.facts.forget()
+    assert set(named) <= {d.subject for d in (await STEP.check(run)).differences if d.found is ABSENT}
+    assert (await run.converge(STEP))[0] == "changed"
+
     await kubectl.call("scale", "deployment/istiod", "-n", "istio-system", "--replicas=0")
     await kubectl.call("delete", "deployment/istio-ingressgateway", "-n", "istio-system")
     run.facts.forget()
@@ -65,18 +92,27 @@ async def test_installed_once_and_gone_without_a_trace(kubectl: Kubectl, istioct
     assert await everything(kubectl) == before
 
 
-async def test_what_istiod_has_written_into_namespaces_goes_and_what_is_others_stays(
+async def test_a_private_ingress(
     sandbox: launcher.Running, kubectl: Kubectl, istioctl: Istioctl, namespace: str
 ) -> None:
-    """Typed as it is explained. The names and the label are those of
-    shared/real/objects/ca-configmaps-in-default.yaml."""
+    """And away again typed as it is explained: what istiod has written into namespaces goes, what is others' stays.
+    The names and the label are those of shared/real/objects/ca-configmaps-in-default.yaml."""
     others = ("configmap", "istio-ca-root-cert"), ("configmap", "settings")
     for kind, name in others:
         await kubectl.call("create", kind, name, "-n", namespace, "--from-literal=a=b")
     await kubectl.label("configmap", ["settings", "-n", namespace], {"istio.io/config": "true"})
     before = await everything(kubectl)
-    run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
-    await run.converge(STEP)
+    run = Recorded(kubectl, replace(istioctl, private_ingress=True), lab="istio.install")
+    typed = "\n".join(STEP.explain(run).commands).replace("'", '"')
+    assert 'azure-load-balancer-internal: "true"' in typed
+    assert (await run.converge(STEP))[0] == "changed"
+    service = (await run.observe(ClusterFacts())).get("Service", "istio-system", "istio-ingressgateway")
+    assert service
+    assert service["metadata"]["annotations"][INTERNAL] == "true"
+    public = Recorded(kubectl, istioctl, lab="istio.install")
+    (difference,) = (await STEP.check(public)).differences
+    assert difference.path == f"metadata.annotations[{INTERNAL}]"
+
     run.facts.forget()
     doomed = [difference.subject for difference in (await STEP.check_undo(run)).differences]
     homes = [
@@ -98,76 +134,20 @@ async def test_what_istiod_has_written_into_namespaces_goes_and_what_is_others_s
 
 
 async def test_an_istio_that_was_there_is_not_uninstalled(kubectl: Kubectl, istioctl: Istioctl) -> None:
+    """Nor what is left of it after somebody deleted istio-system, also not when a run has repaired it. Another
+    version of it is a difference."""
     await istioctl.install("--set", "profile=minimal")
     run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
     assert (await run.converge(STEP))[0] == "unchanged"
     check = await STEP.check_undo(run)
     assert check.converged
     assert check.note == "Istio was there before the workshop"
-    await uninstall(kubectl, istioctl)
-
-
-async def test_another_version_is_a_difference(kubectl: Kubectl, istioctl: Istioctl) -> None:
-    await istioctl.install("--set", "profile=minimal")
-    run = Recorded(kubectl, replace(istioctl, profile="minimal", version="1.32.0"), lab="istio.install")
-    (difference,) = (await STEP.check(run)).differences
+    other = Recorded(kubectl, replace(istioctl, profile="minimal", version="1.32.0"), lab="istio.install")
+    (difference,) = (await STEP.check(other)).differences
     assert (difference.wanted, difference.found) == ("1.32.0", "1.31.1")
-    await uninstall(kubectl, istioctl)
 
-
-async def test_a_private_ingress(kubectl: Kubectl, istioctl: Istioctl) -> None:
-    run = Recorded(kubectl, replace(istioctl, private_ingress=True), lab="istio.install")
-    typed = "\n".join(STEP.explain(run).commands).replace("'", '"')
-    assert 'azure-load-balancer-internal: "true"' in typed
-    assert (await run.converge(STEP))[0] == "changed"
-    service = (await run.observe(ClusterFacts())).get("Service", "istio-system", "istio-ingressgateway")
-    assert service
-    assert service["metadata"]["annotations"][INTERNAL] == "true"
-    public = Recorded(kubectl, istioctl, lab="istio.install")
-    (difference,) = (await STEP.check(public)).differences
-    assert difference.path == f"metadata.annotations[{INTERNAL}]"
-    assert await run.take_back(STEP) == "changed"
-
-
-async def test_all_that_an_installation_is_made_of_is_looked_at(kubectl: Kubectl, istioctl: Istioctl) -> None:
-    """One object of each kind that a real installation has (shared/real/kubectl/names-of-all-objects.txt), deleted:
-    found by name, and there again after a run."""
-    run = Recorded(kubectl, istioctl, lab="istio.install")
-    await run.converge(STEP)
-    gone = {
-        "Deployment istio-system/istio-ingressgateway": "deployment/istio-ingressgateway -n istio-system",
-        "Service istio-system/istiod": "service/istiod -n istio-system",
-        "Service istio-system/istiod-revision-tag-default": "service/istiod-revision-tag-default -n istio-system",
-        "ServiceAccount istio-system/istiod": "serviceaccount/istiod -n istio-system",
-        "ConfigMap istio-system/istio-sidecar-injector": "configmap/istio-sidecar-injector -n istio-system",
-        "ConfigMap istio-system/values": "configmap/values -n istio-system",
-        "HorizontalPodAutoscaler istio-system/istiod": "hpa/istiod -n istio-system",
-        "Role istio-system/istiod": "role/istiod -n istio-system",
-        "RoleBinding istio-system/istiod": "rolebinding/istiod -n istio-system",
-        "ClusterRole istiod-gateway-controller-istio-system": "clusterrole/istiod-gateway-controller-istio-system",
-        "ClusterRoleBinding istiod-clusterrole-istio-system": "clusterrolebinding/istiod-clusterrole-istio-system",
-        "MutatingWebhookConfiguration istio-sidecar-injector": (
-            "mutatingwebhookconfiguration/istio-sidecar-injector"
-        ),
-        "ValidatingWebhookConfiguration istio-validator-istio-system": (
-            "validatingwebhookconfiguration/istio-validator-istio-system"
-        ),
-        "CustomResourceDefinition serviceentries.networking.istio.io": ("crd/serviceentries.networking.istio.io"),
-    }
-    for named in gone.values():
-        await kubectl.call("delete", *named.split())
-    run.facts.forget()
-    absent = {d.subject for d in (await STEP.check(run)).differences if d.found is ABSENT}
-    assert set(gone) <= absent
-    assert (await run.converge(STEP))[0] == "changed"
-    assert await run.take_back(STEP) == "changed"
-
-
-async def test_istio_system_deleted_of_an_istio_that_was_there(kubectl: Kubectl, istioctl: Istioctl) -> None:
-    """What is left of it is not the workshop's, also not when a run has repaired it: it is never uninstalled."""
-    await istioctl.install("--set", "profile=minimal")
     await kubectl.call("delete", "namespace", "istio-system")
-    run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
+    run.facts.forget()
     assert (await STEP.check_undo(run)).note == "Istio was there before the workshop"
     assert (await run.converge(STEP))[0] == "changed"
     assert await run.take_back(STEP) == "unchanged"
@@ -177,22 +157,11 @@ async def test_istio_system_deleted_of_an_istio_that_was_there(kubectl: Kubectl,
     await uninstall(kubectl, istioctl)
 
 
-async def test_istio_system_deleted_of_the_workshop_s_istio(kubectl: Kubectl, istioctl: Istioctl) -> None:
-    before = await everything(kubectl)
-    run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
-    await run.converge(STEP)
-    await kubectl.call("delete", "namespace", "istio-system")
-    run.facts.forget()
-    left = {difference.subject for difference in (await STEP.check_undo(run)).differences}
-    assert "CustomResourceDefinition virtualservices.networking.istio.io" in left
-    assert "ClusterRole istiod-clusterrole-istio-system" in left
-    assert await run.take_back(STEP) == "changed"
-    assert await everything(kubectl) == before
-
-
 async def test_killed_before_it_was_marked_it_is_marked_by_the_next_run(
     kubectl: Kubectl, istioctl: Istioctl
 ) -> None:
+    """And is known by its marks where somebody has deleted istio-system."""
+    before = await everything(kubectl)
     run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
     await run.converge(STEP)
     await kubectl.call("label", "clusterroles", "-l", "workshop/lab", "workshop/lab-")
@@ -200,7 +169,14 @@ async def test_killed_before_it_was_marked_it_is_marked_by_the_next_run(
     paths = {difference.path for difference in (await STEP.check(run)).differences}
     assert paths == {"metadata.labels[workshop/lab]"}
     assert (await run.converge(STEP))[0] == "changed"
-    await run.take_back(STEP)
+
+    await kubectl.call("delete", "namespace", "istio-system")
+    run.facts.forget()
+    left = {difference.subject for difference in (await STEP.check_undo(run)).differences}
+    assert "CustomResourceDefinition virtualservices.networking.istio.io" in left
+    assert "ClusterRole istiod-clusterrole-istio-system" in left
+    assert await run.take_back(STEP) == "changed"
+    assert await everything(kubectl) == before
 
 
 async def _stderr(kubectl: Kubectl, *words: str) -> str:
