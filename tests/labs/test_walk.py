@@ -17,7 +17,7 @@ import http.client
 import json
 import shlex
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,12 +205,12 @@ class Cluster:
             str(place.hostname), place.port, context=ssl.create_default_context(cadata=authority), timeout=60
         )
 
-    def versions(self) -> Iterator[tuple[str, str]]:
+    def versions(self, aside: Sequence[str] = ("Event", "Lease", "Node")) -> Iterator[tuple[str, str]]:
         """Of all but what changes by itself."""
         groups = [f"/apis/{group['preferredVersion']['groupVersion']}" for group in self._get("/apis")["groups"]]
         for group in ("/api/v1", *groups):
             for resource in self._get(group)["resources"]:
-                if "list" in resource["verbs"] and resource["kind"] not in ("Event", "Lease", "Node"):
+                if "list" in resource["verbs"] and resource["kind"] not in aside:
                     for item in self._get(f"{group}/{resource['name']}")["items"]:
                         metadata = item["metadata"]
                         home = metadata.get("namespace", "")

@@ -11,6 +11,7 @@ import pytest
 from labs.istio.install import LAB
 from sandbox.server import launcher
 from tests.kubernetes.runs import Recorded
+from tests.labs.test_walk import Cluster
 from workshop.kubernetes import process
 from workshop.kubernetes.facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
@@ -23,12 +24,9 @@ from workshop.runbook.model import ABSENT
 assert isinstance(STEP, Install)
 
 
-async def everything(kubectl: Kubectl) -> set[str]:
-    """All objects by kind and name, events and what is counted anew in every process aside."""
-    kinds = await kubectl.call("api-resources", "--verbs=list", "-o", "name")
-    listed = [kind for kind in kinds.split() if not kind.startswith("events")]
-    found = await kubectl.get_items(",".join(listed), "-A")
-    return {f"{o['kind']} {o['metadata'].get('namespace', '')} {o['metadata']['name']}" for o in found}
+def everything(kubectl: Kubectl) -> set[str]:
+    """All objects by kind and name, events aside."""
+    return {name for name, _ in Cluster(kubectl.kubeconfig, kubectl.context).versions(aside=("Event",))}
 
 
 async def uninstall(kubectl: Kubectl, istioctl: Istioctl) -> None:
@@ -41,7 +39,7 @@ async def uninstall(kubectl: Kubectl, istioctl: Istioctl) -> None:
 async def test_installed_once_and_gone_without_a_trace(kubectl: Kubectl, istioctl: Istioctl) -> None:
     """What it is made of: one object of each kind that a real installation has
     (shared/real/kubectl/names-of-all-objects.txt), deleted, is found by name, and there again after a run."""
-    before = await everything(kubectl)
+    before = everything(kubectl)
     run = Recorded(kubectl, istioctl, lab="istio.install")
     outcome, verdict = await run.converge(STEP)
     assert outcome == "changed"
@@ -89,7 +87,7 @@ async def test_installed_once_and_gone_without_a_trace(kubectl: Kubectl, istioct
 
     assert await run.take_back(STEP) == "changed"
     assert await run.take_back(STEP) == "unchanged"
-    assert await everything(kubectl) == before
+    assert everything(kubectl) == before
 
 
 async def test_a_private_ingress(
@@ -101,7 +99,7 @@ async def test_a_private_ingress(
     for kind, name in others:
         await kubectl.call("create", kind, name, "-n", namespace, "--from-literal=a=b")
     await kubectl.label("configmap", ["settings", "-n", namespace], {"istio.io/config": "true"})
-    before = await everything(kubectl)
+    before = everything(kubectl)
     run = Recorded(kubectl, replace(istioctl, private_ingress=True), lab="istio.install")
     typed = "\n".join(STEP.explain(run).commands).replace("'", '"')
     assert 'azure-load-balancer-internal: "true"' in typed
@@ -130,7 +128,7 @@ async def test_a_private_ingress(
         ("bash", "-c", typed), environment={"PATH": path, "KUBECONFIG": str(sandbox.kubeconfig)}, seconds=60
     )
     assert done.status == 0, done.stderr
-    assert await everything(kubectl) == before
+    assert everything(kubectl) == before
 
 
 async def test_an_istio_that_was_there_is_not_uninstalled(kubectl: Kubectl, istioctl: Istioctl) -> None:
@@ -161,7 +159,7 @@ async def test_killed_before_it_was_marked_it_is_marked_by_the_next_run(
     kubectl: Kubectl, istioctl: Istioctl
 ) -> None:
     """And is known by its marks where somebody has deleted istio-system."""
-    before = await everything(kubectl)
+    before = everything(kubectl)
     run = Recorded(kubectl, replace(istioctl, profile="minimal"), lab="istio.install")
     await run.converge(STEP)
     await kubectl.call("label", "clusterroles", "-l", "workshop/lab", "workshop/lab-")
@@ -176,7 +174,7 @@ async def test_killed_before_it_was_marked_it_is_marked_by_the_next_run(
     assert "CustomResourceDefinition virtualservices.networking.istio.io" in left
     assert "ClusterRole istiod-clusterrole-istio-system" in left
     assert await run.take_back(STEP) == "changed"
-    assert await everything(kubectl) == before
+    assert everything(kubectl) == before
 
 
 async def _stderr(kubectl: Kubectl, *words: str) -> str:

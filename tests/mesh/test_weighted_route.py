@@ -45,10 +45,6 @@ async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: s
         run.facts.forget()
         return await reviews.position(run)
 
-    async def edit(path: str, value: object) -> None:
-        patch = json.dumps([{"op": "add", "path": path, "value": value}])
-        await kubectl.call("patch", "virtualservice", "reviews", "-n", namespace, "--type=json", "-p", patch)
-
     assert await position() == Position(None)
     for name, shares in (("v1", (1.0, 0.0)), ("half", (0.5, 0.5))):
         outcome, verdict = await run.converge(reviews.step(name, run))
@@ -59,8 +55,9 @@ async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: s
     assert (await run.converge(reviews.step("half", run)))[0] == "unchanged"
 
     # A hand edit that server-side apply repairs (in an atomic list), and one that it leaves alone (beside it).
-    await edit("/spec/http/0/timeout", "2s")
-    await edit("/spec/gateways", ["mesh"])
+    edits = {"/spec/http/0/timeout": "2s", "/spec/gateways": ["mesh"]}
+    patch = json.dumps([{"op": "add", "path": path, "value": value} for path, value in edits.items()])
+    await kubectl.call("patch", "virtualservice", "reviews", "-n", namespace, "--type=json", "-p", patch)
     moved = await position()
     assert moved.stage is None
     assert {"spec.http[0].timeout", "spec.gateways"} <= {difference.path for difference in moved.differences}
