@@ -11,9 +11,17 @@ from workshop.runbook.run import Facts, Run
 
 
 class Recorded(Run):
-    def __init__(self, *tools: object, lab: str = "istio.canary", options: Options | None = None) -> None:
+    def __init__(
+        self,
+        *tools: object,
+        lab: str = "istio.canary",
+        options: Options | None = None,
+        facts: Facts | None = None,
+    ) -> None:
+        """`facts` are those of another run, as the labs of one run share them."""
         self.events: list[events.Event] = []
-        super().__init__(lab, {type(tool): tool for tool in tools}, Facts(), options or {}, self.events.append)
+        known = facts or Facts()
+        super().__init__(lab, {type(tool): tool for tool in tools}, known, options or {}, self.events.append)
 
     def of(self, kind: type[events.Event]) -> list[events.Event]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -16,7 +16,7 @@ from workshop.kubernetes.stages import Stage, Stages, stage
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Measurement, Position, Verdict
 from workshop.runbook.options import Word
-from workshop.runbook.run import Run
+from workshop.runbook.run import Facts, Run
 
 MAP = """
 apiVersion: v1
@@ -102,48 +102,45 @@ def late(early: Stages) -> Stages:
     )
 
 
-def run_of(kubectl: Kubectl, folder: Path, lab: str, **options: str) -> Recorded:
-    return Recorded(kubectl, Manifests(folder, {}), lab=lab, options=options)
-
-
-async def position(run: Recorded, stages: Stages) -> Position:
-    run.facts.forget()
-    return await stages.position(run)
+def runs_of(kubectl: Kubectl, folder: Path, *labs: str, **options: str) -> list[Recorded]:
+    """They share what was observed last, which is after the last change: each change is made by one of them."""
+    facts = Facts()
+    return [Recorded(kubectl, Manifests(folder, {}), lab=lab, options=options, facts=facts) for lab in labs]
 
 
 async def test_two_labs_move_the_same_objects(
     kubectl: Kubectl, folder: Path, namespace: str, early: Stages, late: Stages
 ) -> None:
-    first, second = (run_of(kubectl, folder, lab) for lab in ("istio.early", "istio.late"))
-    assert await position(first, early) == Position(None)
+    first, second = runs_of(kubectl, folder, "istio.early", "istio.late")
+    assert await early.position(first) == Position(None)
     for name in ("first", "last"):
         assert (await first.converge(early.step(name, first)))[0] == "changed"
-        assert await position(first, early) == Position(name, holder="istio.early")
-    assert await position(second, late) == Position(None, holder="istio.early")
+        assert await early.position(first) == Position(name, holder="istio.early")
+    assert await late.position(second) == Position(None, holder="istio.early")
 
     outcome, verdict = await second.converge(late.step("both", second))
     assert outcome == "changed"
     assert verdict
     assert [item.title for item in verdict.measurements] == ["before", "after"]
-    assert await position(second, late) == Position("both", holder="istio.late")
-    assert (await position(first, early)).holder == "istio.late"
-    assert not (await position(first, early)).off_path
+    assert await late.position(second) == Position("both", holder="istio.late")
+    assert (await early.position(first)).holder == "istio.late"
+    assert not (await early.position(first)).off_path
 
     await second.converge(late.step("alone", second))
-    assert await position(second, late) == Position("alone", holder="istio.late")
+    assert await late.position(second) == Position("alone", holder="istio.late")
     assert (await second.observe(ClusterFacts())).get("ConfigMap", namespace, "one") is None
 
     assert await second.take_back(late) == "changed"
-    assert await position(second, late) == Position(None, holder="istio.early")
-    assert await position(first, early) == Position("last", holder="istio.early")
+    assert await late.position(second) == Position(None, holder="istio.early")
+    assert await early.position(first) == Position("last", holder="istio.early")
     assert await first.take_back(early) == "changed"
-    assert await position(first, early) == Position(None)
+    assert await early.position(first) == Position(None)
 
 
 async def test_an_earlier_lab_clears_what_a_later_one_added(
     kubectl: Kubectl, folder: Path, early: Stages, late: Stages
 ) -> None:
-    first, second = (run_of(kubectl, folder, lab) for lab in ("istio.early", "istio.late"))
+    first, second = runs_of(kubectl, folder, "istio.early", "istio.late")
     await second.converge(late.step("both", second))
     assert [difference.subject.split("/")[-1] for difference in await differences(first, early, "first")] == [
         "one",
@@ -151,7 +148,7 @@ async def test_an_earlier_lab_clears_what_a_later_one_added(
         "two",
     ]
     await first.converge(early.step("first", first))
-    assert await position(first, early) == Position("first", holder="istio.early")
+    assert await early.position(first) == Position("first", holder="istio.early")
 
 
 async def differences(run: Recorded, stages: Stages, name: str) -> tuple[object, ...]:
@@ -160,17 +157,19 @@ async def differences(run: Recorded, stages: Stages, name: str) -> tuple[object,
 
 
 async def test_another_value_of_an_option_is_off_the_path(kubectl: Kubectl, folder: Path, late: Stages) -> None:
-    blue, red = (run_of(kubectl, folder, "istio.late", colour=colour) for colour in ("blue", "red"))
+    (blue,) = runs_of(kubectl, folder, "istio.late", colour="blue")
+    (red,) = runs_of(kubectl, folder, "istio.late", colour="red")
     await blue.converge(late.step("both", blue))
-    assert (await position(blue, late)).stage == "both"
-    found = await position(red, late)
+    assert (await late.position(blue)).stage == "both"
+    found = await late.position(red)
     assert found.stage is None
     assert found.off_path.endswith("/two has data.at blue, not red")
 
 
 async def test_where_nothing_is_there_nothing_is_off_the_path(kubectl: Kubectl, folder: Path, late: Stages) -> None:
     """Though the timeline starts from objects: a lab before it has yet to make them."""
-    assert await position(run_of(kubectl, folder, "istio.late"), late) == Position(None)
+    (run,) = runs_of(kubectl, folder, "istio.late")
+    assert await late.position(run) == Position(None)
 
 
 async def test_a_value_that_is_not_known_yet_is_planned_not_applied(
@@ -182,7 +181,7 @@ async def test_a_value_that_is_not_known_yet_is_planned_not_applied(
         stage("placed", "Two has an address", "placed.yaml", values=(address,)),
         start=Stage("none", "Delete two"),
     )
-    run = run_of(kubectl, folder, "istio.late")
+    (run,) = runs_of(kubectl, folder, "istio.late")
     step = placed.step("placed", run)
     assert (await step.check(run)).differences
     lookup, typed = step.explain(run).commands
@@ -193,4 +192,4 @@ async def test_a_value_that_is_not_known_yet_is_planned_not_applied(
         await step.apply(run)
     address.found = "10.0.0.1"
     assert (await run.converge(step))[0] == "changed"
-    assert (await position(run, placed)).stage == "placed"
+    assert (await placed.position(run)).stage == "placed"

@@ -59,52 +59,49 @@ async def found(run: Recorded, step: Step) -> list[tuple[str, str, Any, Any]]:
     return [(d.subject, d.path, d.wanted, d.found) for d in (await step.check(run)).differences]
 
 
-async def test_applied_once_then_unchanged(run: Recorded, namespace: str) -> None:
-    assert await found(run, DEPLOY) == [
-        (f"Service {namespace}/ratings", "", "present", ABSENT),
-        (f"Deployment {namespace}/ratings-v1", "", "present", ABSENT),
-    ]
+async def test_applied_once_repaired_and_undone(run: Recorded, kubectl: Kubectl, namespace: str) -> None:
+    """Drift is named, and only that is repaired; what a killed run applied is still waited for; undone is only what
+    is ours."""
+    service = (f"Service {namespace}/ratings", "", "present", ABSENT)
+    subject, image = f"Deployment {namespace}/ratings-v1", "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3"
+    assert await found(run, DEPLOY) == [service, (subject, "", "present", ABSENT)]
     assert (await run.converge(DEPLOY))[0] == "changed"
-    snapshot = await run.observe(ClusterFacts())
-    deployment = snapshot.get("Deployment", namespace, "ratings-v1")
+    deployment = (await run.observe(ClusterFacts())).get("Deployment", namespace, "ratings-v1")
     assert deployment
     assert deployment["metadata"]["labels"]["workshop/lab"] == "istio.canary"
     assert deployment["spec"]["template"]["metadata"]["labels"] == {"app": "ratings"}
     assert (await run.converge(DEPLOY))[0] == "unchanged"
     assert len(run.commands) == 3  # without Istio's kinds one more than with them
 
-
-async def test_drift_is_named_and_only_that_is_repaired(run: Recorded, kubectl: Kubectl, namespace: str) -> None:
-    await run.converge(DEPLOY)
     await kubectl.call("set", "image", "-n", namespace, "deployment/ratings-v1", "ratings=docker.io/x/pause:3.1")
     await kubectl.call("label", "-n", namespace, "deployment/ratings-v1", "mine=stays")
     path = "spec.template.spec.containers[ratings].image"
-    subject, image = f"Deployment {namespace}/ratings-v1", "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3"
     drifted = await found(run, DEPLOY)
     assert (subject, path, image, "docker.io/x/pause:3.1") in drifted
     assert {where for _, where, _, _ in drifted} <= {path}
     await run.converge(DEPLOY)
-    live = await kubectl.get_json("deployment", "ratings-v1", "-n", namespace)
+    live = (await run.observe(ClusterFacts())).get("Deployment", namespace, "ratings-v1")
+    assert live
     assert live["spec"]["template"]["spec"]["containers"][0]["image"] == image
     assert live["metadata"]["labels"]["mine"] == "stays"
 
-
-async def test_a_deleted_object_comes_back(run: Recorded, kubectl: Kubectl, namespace: str) -> None:
-    await run.converge(DEPLOY)
     await kubectl.call("delete", "service", "ratings", "-n", namespace)
-    assert await found(run, DEPLOY) == [(f"Service {namespace}/ratings", "", "present", ABSENT)]
-    await run.converge(DEPLOY)
+    assert await found(run, DEPLOY) == [service]
+    assert (await run.converge(DEPLOY))[0] == "changed"
 
-
-async def test_what_a_killed_run_applied_is_still_waited_for(
-    run: Recorded, kubectl: Kubectl, namespace: str
-) -> None:
-    await run.converge(DEPLOY)
     await kubectl.call("delete", "pods", "-n", namespace, "--all", "--wait=false")
     await kubectl.apply(run.use(Manifests).load("istio.canary", "workload.yaml"))
     await run.converge(DEPLOY)
     live = await kubectl.get_json("deployment", "ratings-v1", "-n", namespace)
     assert live["status"]["availableReplicas"] == 1
+
+    await kubectl.call("create", "configmap", "theirs", "-n", namespace)
+    assert await run.take_back(DEPLOY) == "changed"
+    snapshot = await run.observe(ClusterFacts())
+    assert snapshot.all("Deployment", namespace) == []
+    assert snapshot.all("Pod", namespace) == []
+    assert snapshot.get("ConfigMap", namespace, "theirs")
+    assert await run.take_back(DEPLOY) == "unchanged"
 
 
 async def test_what_does_not_start_is_said(run: Recorded, namespace: str) -> None:
@@ -113,17 +110,6 @@ async def test_what_does_not_start_is_said(run: Recorded, namespace: str) -> Non
     assert "ratings-v1 0/1 (" in failed.value.came_back
     assert "ImagePull" in failed.value.came_back
     assert failed.value.next_command == run.use(Kubectl).typed(f"kubectl get pods -n {namespace}")
-
-
-async def test_undone_only_what_is_ours(run: Recorded, kubectl: Kubectl, namespace: str) -> None:
-    await run.converge(DEPLOY)
-    await kubectl.call("create", "configmap", "theirs", "-n", namespace)
-    assert await run.take_back(DEPLOY) == "changed"
-    snapshot = await run.observe(ClusterFacts())
-    assert snapshot.all("Deployment", namespace) == []
-    assert snapshot.all("Pod", namespace) == []
-    assert snapshot.get("ConfigMap", namespace, "theirs")
-    assert await run.take_back(DEPLOY) == "unchanged"
 
 
 async def test_a_namespace_of_ours_goes_and_one_that_was_there_stays(
@@ -186,6 +172,7 @@ async def test_an_option_chooses_the_value(kubectl: Kubectl, namespace: str) -> 
 
 
 async def test_a_command_inside_a_pod_is_the_proof(run: Recorded, namespace: str) -> None:
+    """One that does not come says what came instead."""
     proof = exec_check(
         "curl -sS http://ratings:9080/ratings/0",
         expect=r'"Reviewer1": ?(\d)',
@@ -202,12 +189,9 @@ async def test_a_command_inside_a_pod_is_the_proof(run: Recorded, namespace: str
     assert table.splitlines()[0].split()[:2] == ["NAME", "TYPE"]
     assert step.explain(run).commands[-1] == proof.commands(run)[0]
 
-
-async def test_a_proof_that_does_not_come_says_what_came_instead(run: Recorded, namespace: str) -> None:
-    await run.converge(DEPLOY)
-    proof = exec_check("echo no stars", "stars: 5", namespace, "deploy/ratings-v1", "ratings", seconds=0.5)
+    other = exec_check("echo no stars", "stars: 5", namespace, "deploy/ratings-v1", "ratings", seconds=0.5)
     with pytest.raises(WorkshopError) as failed:
-        await proof.prove(run)
+        await other.prove(run)
     assert "no stars" in failed.value.came_back
     assert " exec -n " in failed.value.next_command
 

@@ -41,30 +41,27 @@ async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: s
     await kubectl.apply([rule])
     run = Recorded(kubectl)
 
-    async def position() -> Position:
-        run.facts.forget()
-        return await reviews.position(run)
-
-    assert await position() == Position(None)
+    assert await reviews.position(run) == Position(None)
     for name, shares in (("v1", (1.0, 0.0)), ("half", (0.5, 0.5))):
         outcome, verdict = await run.converge(reviews.step(name, run))
         assert outcome == "changed"
         assert verdict
         assert verdict.reason == str(shares)
-        assert await position() == Position(name, holder="istio.canary")
+        assert await reviews.position(run) == Position(name, holder="istio.canary")
     assert (await run.converge(reviews.step("half", run)))[0] == "unchanged"
 
     # A hand edit that server-side apply repairs (in an atomic list), and one that it leaves alone (beside it).
     edits = {"/spec/http/0/timeout": "2s", "/spec/gateways": ["mesh"]}
     patch = json.dumps([{"op": "add", "path": path, "value": value} for path, value in edits.items()])
     await kubectl.call("patch", "virtualservice", "reviews", "-n", namespace, "--type=json", "-p", patch)
-    moved = await position()
+    run.facts.forget()
+    moved = await reviews.position(run)
     assert moved.stage is None
     assert {"spec.http[0].timeout", "spec.gateways"} <= {difference.path for difference in moved.differences}
     assert (await run.converge(reviews.step("v1", run)))[0] == "changed"
-    assert await position() == Position("v1", holder="istio.canary")
+    assert await reviews.position(run) == Position("v1", holder="istio.canary")
 
     await run.converge(reviews.step("25,75", run))
-    assert (await position()).off_path.endswith("has the weights v1 25 %, v3 75 %")
+    assert (await reviews.position(run)).off_path.endswith("has the weights v1 25 %, v3 75 %")
     assert await run.take_back(reviews) == "changed"
-    assert await position() == Position(None)
+    assert await reviews.position(run) == Position(None)
