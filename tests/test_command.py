@@ -1,29 +1,59 @@
-"""What is wrong with Azure's settings ends a command before it shows, looks at or changes anything."""
+"""What is wrong with Azure's settings ends a command before it shows, looks at or changes anything.
+
+Lines are read by the stock Program of Invoke, in this process.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from invoke.main import program
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop
+from tests.labs.conftest import Ran
 from workshop import settings
 from workshop.command import _parts
 from workshop.runbook.request import Request
+from workshop.settings import ROOT
 
 REFUSED = "azure.service.dns_ip is '10.3.0.10'; it has to be inside"
 
 
+@dataclass(frozen=True)
+class Workshop:
+    state: Path
+    monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str]
+
+    def run(self, *words: str) -> Ran:
+        self.monkeypatch.setattr(sys, "argv", ["invoke", *words])
+        status = 0
+        try:
+            program.run()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        return Ran(status, "".join(self.capfd.readouterr()))
+
+
 @pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Workshop:
     """One that has no sandbox, no login at Azure and a wide terminal."""
     for name in [name for name in os.environ if name.startswith("AZURE_")]:
         monkeypatch.delenv(name)
-    for name, value in {"PATH": "", "HOME": str(tmp_path), "COLUMNS": "300"}.items():
+    for name, value in {
+        "PATH": "",
+        "HOME": str(tmp_path),
+        "COLUMNS": "300",
+        "NO_COLOR": "1",
+        "INVOKE_STATE": str(tmp_path / "state"),
+    }.items():
         monkeypatch.setenv(name, value)
-    return Workshop(tmp_path / "state")
+    monkeypatch.chdir(ROOT)
+    return Workshop(tmp_path / "state", monkeypatch, capfd)
 
 
 def written(tmp_path: Path, text: str) -> str:
