@@ -1,14 +1,26 @@
-"""Labs brought to their end without their proofs, which take time and change nothing."""
+"""Labs brought to their end without their proofs, which take time and change nothing; and labs run in this process,
+where it is not the process that is tested."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+import io
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
+
+from invoke.config import Config
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop
+from tests.labs.conftest import Ran, Workshop
+from workshop import command
 from workshop.kubernetes.elsewhere import Others
+from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook import events
-from workshop.runbook.model import Lab, Step, Timeline, Together
+from workshop.runbook.model import Lab, Options, Step, Timeline, Together
+from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import describe
@@ -36,3 +48,60 @@ def at_its_end(lab: Lab, run: Run) -> Iterator[Step]:
             yield from part.steps
         else:
             yield part.step(part.stages[-1], run) if isinstance(part, Timeline) else part
+
+
+def bring_all(workshop: Workshop, *names: str) -> None:
+    """These labs and all that they need, on a sandbox that is up."""
+
+    async def bring() -> None:
+        for lab in RUNBOOK.with_needs(names):
+            await bring_to_its_end(lab, run_of(workshop, lab))
+
+    asyncio.run(bring())
+
+
+def here(workshop: Workshop, act: Callable[[Config], int], *, echo: bool = False) -> Ran:
+    """What a task does and says once its line has been read. A process of its own takes 0.3 s."""
+    said = io.StringIO()
+    with (
+        patch.dict(os.environ, workshop.environment),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        status = act(Config(overrides={"run": {"echo": echo}}))
+    return Ran(status, said.getvalue())
+
+
+def run_here(
+    workshop: Workshop,
+    group: str,
+    *,
+    to: str | None = None,
+    options: Options | None = None,
+    echo: bool = False,
+    **modes: bool,
+) -> Ran:
+    """A lab, or the labs of a group; `modes` are those of `run_labs` (`undo`, say)."""
+    names = [lab.name for lab in RUNBOOK.labs if lab.name == group or lab.name.startswith(f"{group}.")]
+    labs = tuple(name for name in names if name == group or not RUNBOOK.lab(name).undoes)
+    asked = Request(labs, to=to, options={group: options} if options else {})
+    return here(workshop, lambda config: command.run_labs(config, RUNBOOK, [asked], **modes), echo=echo)
+
+
+def converge_here(
+    workshop: Workshop,
+    group: str,
+    *,
+    to: str | None = None,
+    options: Options | None = None,
+    echo: bool = False,
+    **modes: bool,
+) -> Ran:
+    ran = run_here(workshop, group, to=to, options=options, echo=echo, **modes)
+    assert ran.status == 0, ran.said
+    return ran
+
+
+def kubectl_here(workshop: Workshop, command: str) -> str:
+    """What kubectl says of the primary cluster, without a shell."""
+    return asyncio.run(run_of(workshop, LABS[0]).use(Kubectl).call(*shlex.split(command)))

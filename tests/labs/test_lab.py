@@ -1,4 +1,5 @@
-"""All of it: two clusters are made, and Istio's labs work on the primary one. The tests go on from one another."""
+"""All of it: two clusters are made, and Istio's labs work on the primary one, with all that they say and measure.
+The tests go on from one another."""
 
 from __future__ import annotations
 
@@ -15,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from labs import RUNBOOK
 from sandbox.server import launcher
 from tests.labs.conftest import BIN, HANGS, Workshop, until
-from tests.labs.ends import LABS, at_its_end, run_of
+from tests.labs.ends import LABS, at_its_end, converge_here, here, run_here, run_of
+from workshop import command, sandbox_tasks
 from workshop.runbook.model import Hint
 from workshop.settings import ROOT
 
@@ -32,18 +35,27 @@ def kubectl(workshop: Workshop, kubeconfig: str, context: str, *words: str) -> s
 
 def everybody_names(workshop: Workshop, kubeconfig: Path) -> None:
     """Whoever is asked which cluster is mine."""
-    shell = workshop.by_hand("echo $KUBECONFIG; kubectl config current-context")
-    assert shell.splitlines() == [str(kubeconfig), "primary"]
-    options = f"--kubeconfig={kubeconfig}--context=primary"
-    for words, answer in {
-        "sandbox.up": f"(contextprimary)KUBECONFIG={kubeconfig}",
-        "sandbox.status": f"(contextprimary)KUBECONFIG={kubeconfig}",
-        "doctor": f"(contextprimaryin{kubeconfig})",
-        "lab.istio.inject --explain": options,
-        "lab.istio.inject --plan --echo": options,
-    }.items():
-        said = workshop.converge(*words.split()).said
-        assert answer in re.sub(r"\s|\\$|\(what .* is not this sandbox's\)", "", said, flags=re.M), words
+    shell = workshop.by_hand("echo $KUBECONFIG; kubectl config current-context; kubectl get namespaces -o name")
+    assert shell.splitlines()[:2] == [str(kubeconfig), "primary"]
+    assert ("namespace/bookinfo" in shell) == (kubeconfig == workshop.state / "kubeconfig")
+    here_is, options = f"(contextprimary)KUBECONFIG={kubeconfig}", f"--kubeconfig={kubeconfig}--context=primary"
+    for ran, answer in (
+        (here(workshop, sandbox_tasks.up), here_is),
+        (here(workshop, sandbox_tasks.status), here_is),
+        (here(workshop, lambda config: command.doctor(config, RUNBOOK)), f"(contextprimaryin{kubeconfig})"),
+        (run_here(workshop, "istio.inject", explain=True), options),
+        (run_here(workshop, "istio.inject", plan=True, echo=True), options),
+    ):
+        assert ran.status == 0, ran.said
+        said = re.sub(r"\s|\\$|\(what .* is not this sandbox's\)", "", ran.said, flags=re.M)
+        assert answer in said, ran.said
+
+
+def block(said: str, lab: str) -> str:
+    """What a run said of one of its labs."""
+    found = re.search(rf"(?ms)^{re.escape(lab)}  .*?(?=^(?:istio|azure)\.|\Z)", said)
+    assert found, said
+    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +86,38 @@ def test_the_run_does_what_the_plan_said(planned: str, made: str) -> None:
     assert sorted(changed) == sorted(re.findall(r"^  ~ change +\d+ (.*?)(?:  .*)?$", planned, re.M))
     assert made.count("Ready") >= 6  # nodes of both
     assert "every share is as expected" in made
+
+
+@pytest.mark.parametrize(
+    ("code", "step"),
+    [
+        ("IST0102", "it was found at Namespace ratingsapp"),
+        ("IST0118", "it was found at Service ratingsapp/ratings-api, Service ratingsapp/ratings-web"),
+        ("IST0103", "it was found at Pod ratingsapp/ratings-api-"),
+    ],
+)
+def test_each_finding_is_there_and_then_gone(made: str, code: str, step: str) -> None:
+    said = re.sub(r"\s+", " ", block(made, "istio.adopt"))
+    before, gone, after = said.partition(f"{code} is gone")
+    assert f"[{code}]" in before
+    assert f"{gone}{after}".startswith(f"{code} is gone: {step}")
+    assert f"[{code}]" not in after
+
+
+def test_pods_go_from_one_container_to_two(made: str) -> None:
+    adopted = block(made, "istio.adopt")
+    pods = re.findall(r"^ +ratings-\S+-\S+-\S+ +(\d/\d) +Running", adopted, re.M)
+    assert pods == ["1/1"] * 3 + ["2/2"] * 3
+    # The proof's table: pod, containers, sidecars (shared/real/objects/pod-ratings.yaml has this shape).
+    shown = re.findall(r"^ +ratings-(\w+)-\S+ +(\S+) +istio-proxy$", adopted, re.M)
+    assert shown == [("api", "api"), ("mongodb", "mongodb"), ("web", "web")]
+
+
+def test_blue_to_green(made: str) -> None:
+    shares = re.findall(r"green\s+\S+\s+([\d.]+) %", block(made, "istio.blue-green"))
+    none, half, every = (float(share) for share in shares)
+    assert (none, every) == (0, 100)
+    assert 40 < half < 60
 
 
 def test_istio_is_in_the_primary_cluster_that_was_made_and_nowhere_else(workshop: Workshop, made: str) -> None:
@@ -131,7 +175,6 @@ def test_istio_s_labs_alone_and_the_shell_go_on_there(workshop: Workshop, made: 
     again = workshop.converge("lab.istio")
     assert set(again.outcomes) == {"unchanged"}
     assert HINT.findall(again.said) == HINT.findall(made)[:-1]  # what Azure's labs made is not of this run
-    assert "bookinfo" in workshop.by_hand("kubectl get namespaces")
     everybody_names(workshop, workshop.state / "kubeconfig")
 
 
@@ -199,23 +242,22 @@ def test_two_runs_of_one_folder_are_kept_apart_also_without_a_cluster(workshop: 
     assert "A run would be refused now" in planned.said
 
 
-def test_after_the_clean_up_the_ready_made_cluster_is_back(workshop: Workshop, made: str) -> None:
-    said = workshop.by_hand(shlex.join([str(BIN / "invoke"), "lab.azure.cleanup"]))
-    assert "Labs now use the sandbox's ready-made cluster;\nkubectl in this shell does not." in said
-    assert not (workshop.state / "kubeconfig").exists()
-    planned = workshop.converge("lab.istio.install", "--plan").said
-    assert "+ Deployment istio-system/istiod" in planned
-
-
 def test_a_sandbox_that_ended_took_its_clusters_along(workshop: Workshop, made: str) -> None:
-    workshop.converge("lab.azure")
     launcher.stop(workshop.state / "sandbox")
     assert (workshop.state / "kubeconfig").exists()
-    planned = workshop.converge("lab.istio.install", "--plan").said
+    planned = converge_here(workshop, "istio.install", plan=True).said
     assert "+ Deployment istio-system/istiod" in planned
     everybody_names(workshop, workshop.state / "sandbox" / "kubeconfig")
     assert "+ AKS cluster mesh-workshop/primary" in workshop.converge("lab", "--plan").said
     assert set(workshop.converge("lab.azure").outcomes) == {"changed", "unchanged"}
+
+
+def test_after_the_clean_up_the_ready_made_cluster_is_back(workshop: Workshop, made: str) -> None:
+    said = workshop.by_hand(shlex.join([str(BIN / "invoke"), "lab.azure.cleanup"]))
+    assert "Labs now use the sandbox's ready-made cluster;\nkubectl in this shell does not." in said
+    assert not (workshop.state / "kubeconfig").exists()
+    planned = converge_here(workshop, "istio.install", plan=True).said
+    assert "+ Deployment istio-system/istiod" in planned
 
 
 def test_nothing_is_made_for_a_cluster_that_is_there(workshop: Workshop) -> None:
