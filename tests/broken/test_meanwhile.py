@@ -96,8 +96,9 @@ def kinds_of_steps(namespace: str, proof: Disturbed) -> dict[str, Step]:
     }
 
 
-@pytest.mark.parametrize("verdict", [FEW, WRONG, None])
-@pytest.mark.parametrize("kind", ["apply", "label", "stage"])
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [("apply", FEW), ("apply", WRONG), ("apply", None), ("label", WRONG), ("stage", None)]
+)
 async def test_a_namespace_deleted_while_a_probe_runs(
     run: Recorded, namespace: str, kind: str, verdict: Verdict | None
 ) -> None:
