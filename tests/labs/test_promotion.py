@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import signal
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -117,6 +118,13 @@ async def weights(workshop: Workshop) -> dict[str, int]:
     return {one["destination"]["subset"]: one["weight"] for one in live["spec"]["http"][0]["route"]}
 
 
+def watching(workshop: Workshop) -> subprocess.Popen[str]:
+    """Each state of the split, as it is written: asking again and again takes the machine from its writer."""
+    kubectl, what = kubectl_of(workshop), "virtualservice reviews -n bookinfo --watch -o json"
+    place = ("--kubeconfig", kubectl.kubeconfig, "--context", kubectl.context, f"--request-timeout={HANGS}s")
+    return subprocess.Popen([BIN / "kubectl", "get", *what.split(), *place], text=True, stdout=subprocess.PIPE)
+
+
 async def names(workshop: Workshop) -> Sequence[str]:
     return sorted((await kubectl_of(workshop).call("get", *TRIED.split())).split())
 
@@ -162,9 +170,13 @@ async def test_a_bad_version_is_rolled_back_at_once(at_v1: Workshop, name: str, 
 
 async def test_a_killed_promotion_is_off_the_path_and_the_next_run_begins_at_v1(at_v1: Workshop) -> None:
     process = at_v1.start("lab.istio.canary", "--promote", "slow")
-    while "slow" not in await weights(at_v1):
-        assert process.poll() is None, process.communicate()
-    process.kill()
+    watch = watching(at_v1)
+    try:
+        assert '"slow"' in await asyncio.to_thread(until, watch, '"subset": "slow"')
+    finally:
+        process.kill()
+        watch.kill()
+        watch.communicate()
     process.communicate()
     assert len(await names(at_v1)) == len(ALONE) + 4
     planned = at_v1.converge("lab.istio.canary", "--plan").said
