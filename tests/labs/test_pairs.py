@@ -7,8 +7,6 @@ cluster, so that each lab is run right after each other one; all that the others
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,40 +14,30 @@ import pytest
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
 from tests.labs.ends import LABS
+from tests.labs.test_walk import Cluster
 from workshop.runbook.model import Lab, Timeline
 
 SHARING = ("istio.canary", "istio.identity")
 """Labs that move the same objects, and are quick. Istio's other labs are with `-m exhaustive`."""
 
+PLAIN = ("Namespace", "Service", "Deployment", "ConfigMap", "ServiceAccount")
+KINDS = frozenset((*PLAIN, "Gateway", "VirtualService", "DestinationRule", "ServiceEntry"))
 State = dict[str, Any]
 
 
 def ends_with(workshop: Workshop, lab: Lab) -> State:
     """The objects of the lab and of what it needs, without what is different each time."""
     names = {other.name for other in RUNBOOK.with_needs((lab.name,))}
-    kinds = "namespaces,services,deployments,configmaps,serviceaccounts"
-    rules = ",".join(f"{kind}.networking.istio.io" for kind in ("gateways", "virtualservices", "destinationrules"))
     found: State = {}
     for context in ("primary", "secondary"):
-        said = workshop.by_hand(
-            f"for kinds in {kinds} {rules},serviceentries.networking.istio.io; do "
-            f"kubectl --context {context} get $kinds -A -l app.kubernetes.io/part-of=mesh-workshop -o json "
-            "2>/dev/null || echo '{\"items\": []}'; done"
-        )
-        for item in _documents(said):
+        cluster = Cluster(workshop.state / "sandbox" / "kubeconfig", context)
+        for kind, item in cluster.items(KINDS.__contains__):
             metadata = item["metadata"]
-            if metadata["labels"].get("workshop/lab") in names:
-                name = f"{context}: {item['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
-                found[name] = {"labels": metadata["labels"], "spec": _lasting(item)}
+            labels = metadata.get("labels", {})
+            if labels.get("app.kubernetes.io/part-of") == "mesh-workshop" and labels.get("workshop/lab") in names:
+                name = f"{context}: {kind} {metadata.get('namespace', '')}/{metadata['name']}"
+                found[name] = {"labels": labels, "spec": _lasting(item)}
     return found
-
-
-def _documents(said: str) -> Iterator[dict[str, Any]]:
-    decoder, text = json.JSONDecoder(), said.strip()
-    while text:
-        document, end = decoder.raw_decode(text)
-        yield from document["items"]
-        text = text[end:].strip()
 
 
 def _lasting(item: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ import http.client
 import json
 import shlex
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,15 +207,19 @@ class Cluster:
 
     def versions(self, aside: Sequence[str] = ("Event", "Lease", "Node")) -> Iterator[tuple[str, str]]:
         """Of all but what changes by itself."""
+        for kind, item in self.items(lambda kind: kind not in aside):
+            metadata = item["metadata"]
+            name = "/".join((self._context, kind, metadata.get("namespace", ""), metadata["name"]))
+            yield name, metadata["resourceVersion"]
+
+    def items(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The objects of the kinds that are wanted, each with its kind."""
         groups = [f"/apis/{group['preferredVersion']['groupVersion']}" for group in self._get("/apis")["groups"]]
         for group in ("/api/v1", *groups):
             for resource in self._get(group)["resources"]:
-                if "list" in resource["verbs"] and resource["kind"] not in aside:
+                if "list" in resource["verbs"] and wanted(resource["kind"]):
                     for item in self._get(f"{group}/{resource['name']}")["items"]:
-                        metadata = item["metadata"]
-                        home = metadata.get("namespace", "")
-                        name = "/".join((self._context, resource["kind"], home, metadata["name"]))
-                        yield name, metadata["resourceVersion"]
+                        yield resource["kind"], item
 
     def _get(self, path: str) -> Any:
         self._connection.request("GET", path, headers=self._headers)
