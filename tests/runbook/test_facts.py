@@ -1,11 +1,11 @@
-"""Observations that nobody waits for any more."""
+"""Observations that nobody waits for any more, and how long one serves."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import pytest
 
@@ -34,3 +34,42 @@ async def test_the_error_of_an_observation_nobody_waits_for_is_not_printed() -> 
     facts.forget()
     gc.collect()
     assert not printed
+
+
+@dataclass(frozen=True)
+class Counting:
+    seen: list[str] = field(hash=False, compare=False)
+    name: str = "changes"
+    fails: int = 0
+
+    async def observe(self, run: Run) -> int:
+        self.seen.append(self.name)
+        if len(self.seen) <= self.fails:
+            raise ValueError("not yet")
+        return len(self.seen)
+
+
+class Lasting(Counting):
+    lasts: ClassVar[bool] = True
+
+
+async def test_what_lasts_is_observed_once_until_all_is_forgotten() -> None:
+    seen: list[str] = []
+    run = Run("a", {}, Facts(), {}, lambda event: None)
+    for _ in range(2):
+        await run.observe(Counting(seen))
+        await run.observe(Lasting(seen, "lasts"))
+        run.facts.forget_what_changes()
+    assert seen == ["changes", "lasts", "changes"]
+    run.facts.forget()
+    await run.observe(Lasting(seen, "lasts"))
+    assert seen[-1] == "lasts"
+
+
+async def test_an_observation_that_failed_does_not_last() -> None:
+    seen: list[str] = []
+    run = Run("a", {}, Facts(), {}, lambda event: None)
+    with pytest.raises(ValueError, match="not yet"):
+        await run.observe(Lasting(seen, fails=1))
+    run.facts.forget_what_changes()
+    assert await run.observe(Lasting(seen, fails=1)) == 2

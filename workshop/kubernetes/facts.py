@@ -3,7 +3,8 @@
 One `kubectl get` has the objects that labs make or look at, Istio's kinds among them. Whether those exist is not
 asked beforehand (its CRDs are megabytes on a real cluster): the call says so itself when they do not, and is made
 again without. The other call, at the same time, has the names of what istioctl has installed of all other kinds: as
-a table, for which the server sends no more of an object than its metadata.
+a table, for which the server sends no more of an object than its metadata. Labs change none of those, but for the
+one that installs: it is made once, not after each step.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from workshop.kubernetes.errors import KubectlError
 from workshop.kubernetes.kubectl import Kubectl
@@ -128,12 +129,23 @@ class ClusterFacts:
         try:
             async with asyncio.TaskGroup() as both:
                 found = both.create_task(_objects(kubectl))
-                named = both.create_task(_named(kubectl))
+                named = both.create_task(run.observe(InstalledNames()))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         objects, istio = found.result()
         installed = (*_installed(objects), *named.result())
         return Snapshot(objects, istio=istio, installed=installed)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledNames:
+    """The source of what istioctl has installed of the kinds that no Snapshot has objects of. Whoever installs or
+    uninstalls forgets it."""
+
+    lasts: ClassVar[bool] = True
+
+    async def observe(self, run: Run) -> tuple[Installed, ...]:
+        return await _named(Kubectl.of(run))
 
 
 async def cluster_of(run: Run) -> str:

@@ -43,6 +43,12 @@ class Install(Step):
         return Check(tuple(unlike(await _snapshot(run), run.use(Istioctl))))
 
     async def apply(self, run: Run) -> None:
+        try:
+            await self._apply(run)
+        finally:
+            run.facts.forget()  # also what lasts while others apply
+
+    async def _apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl
         from workshop.kubernetes.repair import repair
@@ -108,6 +114,12 @@ class Install(Step):
         return await held_up(Kubectl.of(run), [_namespace(run)])
 
     async def undo(self, run: Run) -> None:
+        try:
+            await self._undo(run)
+        finally:
+            run.facts.forget()
+
+    async def _undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
         from workshop.mesh import leftovers
         from workshop.mesh.inventory import reference

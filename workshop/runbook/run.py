@@ -61,6 +61,14 @@ class Facts:
     def forget(self) -> None:
         self._observed.clear()
 
+    def forget_what_changes(self) -> None:
+        """After a step was applied. A source that `lasts` stays: what it observes only few steps change, and those
+        forget it themselves."""
+        for key, task in list(self._observed.items()):
+            seen = task.done() and not task.cancelled() and task.exception() is None
+            if not (seen and getattr(key[1], "lasts", False)):
+                del self._observed[key]
+
     async def close(self) -> None:
         """End the observations that nobody waits for any more."""
         for task in self._under_way:

@@ -182,7 +182,7 @@ class StepRunner:
         try:
             await unit.step.apply(run)
         finally:
-            run.facts.forget()
+            run.facts.forget_what_changes()
         progress.applied = True
 
     async def _look(self, unit: Unit, progress: _Progress) -> Look:
