@@ -8,7 +8,7 @@ in the port's status), the node port does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from workshop.runbook.model import Hint, Verdict
 
@@ -21,8 +21,10 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """The source of the URL (scheme, host and port) of a Service of type LoadBalancer. Waits at most `seconds`."""
+    """The source of the URL (scheme, host, port) of a Service of type LoadBalancer. Waits at most `seconds`. What
+    labs apply does not move it, but for the one that installs, which forgets it."""
 
+    lasts: ClassVar[bool] = True
     namespace: str = "istio-system"
     service: str = "istio-ingressgateway"
     port: str = "http2"
