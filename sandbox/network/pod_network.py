@@ -24,8 +24,7 @@ import aiohttp
 
 from sandbox.core.addresses import SIDECAR_PORT, Network, is_load_balancer, listen_port
 from sandbox.network.directory import Directory
-from sandbox.network.http_client import PodHttpClient
-from sandbox.network.sessions import new_session
+from sandbox.network.http_client import PodHttpClient, new_session
 
 _PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
 

@@ -7,7 +7,7 @@ import contextlib
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from sandbox.core.cluster import Object
@@ -15,16 +15,13 @@ from sandbox.core.objects import timestamp
 from sandbox.images import commands, tags
 from sandbox.images.program import Container, Factory, Program, ProgramError, Streams, repository
 from sandbox.node.environment import NotConfigured
-from sandbox.node.health import Health
 from sandbox.node.logs import ContainerLog
-from sandbox.node.probes import Prober
+from sandbox.node.probes import Health, Prober
 
 FIRST_BACKOFF, LONGEST_BACKOFF, FORGIVEN_AFTER = 10.0, 300.0, 600.0
 """Seconds, as a kubelet's: a crash is restarted at once, the next one 10 s later, then twice as long each time."""
 
 KILLED = 137
-
-Tell = Callable[[str, str, Literal["Normal", "Warning"]], None]
 
 
 class Pod(Protocol):
@@ -36,7 +33,7 @@ class Pod(Protocol):
 
     def changed(self) -> None: ...
 
-    def tell(
+    def record_event(
         self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal", *, container: str = ""
     ) -> None: ...
 
@@ -114,7 +111,7 @@ class ContainerRun:
         self.last_state = self.state
         message = f"back-off {seconds:.0f}s restarting failed container={self.name}"
         self._wait("CrashLoopBackOff", message)
-        self._pod.tell(
+        self._pod.record_event(
             "BackOff", f"Back-off restarting failed container {self.name}", "Warning", container=self.name
         )
 
@@ -135,8 +132,8 @@ class ContainerRun:
         )
         self._id = uuid.uuid4().hex * 2
         began = timestamp()
-        self._pod.tell("Created", f"Container created: {self.name}", container=self.name)
-        self._pod.tell("Started", f"Container started: {self.name}", container=self.name)
+        self._pod.record_event("Created", f"Container created: {self.name}", container=self.name)
+        self._pod.record_event("Started", f"Container started: {self.name}", container=self.name)
         self.state = {"running": {"startedAt": began}}
         self._kill = asyncio.get_running_loop().create_future()
         reason, code = "Error", 1
@@ -174,17 +171,23 @@ class ContainerRun:
         while why := tags.missing(self.spec["image"], self._programs):
             image = self.spec["image"]
             message = f"{why}; {self._instead(repository(image))}"
-            self._pod.tell("Failed", f'Failed to pull image "{image}": {message}', "Warning", container=self.name)
-            self._pod.tell("Failed", "Error: ErrImagePull", "Warning", container=self.name)
+            self._pod.record_event(
+                "Failed", f'Failed to pull image "{image}": {message}', "Warning", container=self.name
+            )
+            self._pod.record_event("Failed", "Error: ErrImagePull", "Warning", container=self.name)
             self._wait("ErrImagePull", message)
             await self._image_changes(image, 1.0)
             if self.spec["image"] == image:
                 self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {message}')
-                self._pod.tell("BackOff", f'Back-off pulling image "{image}"', "Warning", container=self.name)
+                self._pod.record_event(
+                    "BackOff", f'Back-off pulling image "{image}"', "Warning", container=self.name
+                )
                 await self._image_changes(image, pause)
                 pause = min(pause * 2, LONGEST_BACKOFF)
         image = self.spec["image"]
-        self._pod.tell("Pulled", f'Container image "{image}" already present on machine', container=self.name)
+        self._pod.record_event(
+            "Pulled", f'Container image "{image}" already present on machine', container=self.name
+        )
         return self._programs[repository(image)]
 
     def _instead(self, name: str) -> str:
@@ -206,7 +209,7 @@ class ContainerRun:
         if changed:
             self._changed.set()
             if self.program is not None:
-                self._pod.tell(
+                self._pod.record_event(
                     "Killing", f"Container {self.name} definition changed, will be restarted", container=self.name
                 )
                 self._restart()
@@ -216,7 +219,7 @@ class ContainerRun:
             try:
                 return self._pod.container(self.spec, streams)
             except NotConfigured as error:
-                self._pod.tell("Failed", f"Error: {error}", "Warning", container=self.name)
+                self._pod.record_event("Failed", f"Error: {error}", "Warning", container=self.name)
                 self._wait("CreateContainerConfigError", str(error))
                 await asyncio.sleep(1)
 
@@ -254,10 +257,10 @@ class ContainerRun:
         if self._stopping:
             return
         if failed:
-            self._pod.tell("Unhealthy", f"{failed} probe failed: {message}", "Warning", container=self.name)
+            self._pod.record_event("Unhealthy", f"{failed} probe failed: {message}", "Warning", container=self.name)
         if failed == "Liveness":
             why = f"Container {self.name} failed liveness probe, will be restarted"
-            self._pod.tell("Killing", why, container=self.name)
+            self._pod.record_event("Killing", why, container=self.name)
             self._restart()
         if self.started and health.ready != self._probed_ready:
             self._probed_ready = health.ready

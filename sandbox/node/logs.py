@@ -16,7 +16,7 @@ class Line(NamedTuple):
     nanoseconds: int
     text: bytes
 
-    def stamp(self) -> bytes:
+    def timestamp(self) -> bytes:
         """RFC 3339 with nanoseconds, as the container runtime writes it."""
         seconds, rest = divmod(self.nanoseconds, 1_000_000_000)
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z".encode()

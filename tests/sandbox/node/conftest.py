@@ -50,7 +50,7 @@ class Place:
         return self.cluster.get("pods", NAMESPACE, name)
 
     def run(self, name: str) -> PodRun:
-        run = self.node.find(self.pod(name))
+        run = self.node.run_of(self.pod(name))
         assert run is not None
         return run
 
@@ -95,7 +95,7 @@ class Place:
     async def exec(self, pod: str, *command: str, stdin: bytes = b"", container: str = "") -> tuple[int, str, str]:
         """Run a command in a container of a pod: status, output, errors."""
         run = self.run(pod)
-        target = run.find(container) if container else run.containers[0]
+        target = run.container_run(container) if container else run.containers[0]
         assert target is not None
         out, err = bytearray(), bytearray()
         streams = Streams(asyncio.StreamReader(), out.extend, err.extend)

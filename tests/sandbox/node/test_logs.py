@@ -63,6 +63,6 @@ async def test_a_slow_follower_loses_lines_but_not_its_place() -> None:
 def test_a_stamp_is_a_time_with_nanoseconds() -> None:
     log = ContainerLog()
     log.out(b"x\n")
-    stamp = log._lines[0].stamp()
+    stamp = log._lines[0].timestamp()
     assert len(stamp) == len(b"2026-01-02T03:04:05.123456789Z")
     assert stamp.endswith(b"Z")

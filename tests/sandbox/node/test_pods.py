@@ -12,9 +12,8 @@ from sandbox.api.kinds import Registry
 from sandbox.core.cluster import Object
 from sandbox.images import tags
 from sandbox.images.program import Container, Done, Program, ProgramError
+from tests.sandbox.node.conftest import NAMESPACE, Place, container
 from workshop.settings import DEFAULT_PROFILE
-
-from .conftest import NAMESPACE, Place, container
 
 PODINFO = container("ghcr.io/stefanprodan/podinfo:6.7.0")
 
@@ -127,7 +126,7 @@ async def test_what_comes_after_a_sidecar_waits_for_its_startup_probe(place: Pla
     mounts = {"volumeMounts": [{"name": "both", "mountPath": "/both"}]}
     init = [{**first, **mounts}, {**side, **mounts}]
     place.start("web", PODINFO, initContainers=init, volumes=[{"name": "both", "emptyDir": {}}])
-    await place.until(lambda: place.node.find(place.pod("web")))
+    await place.until(lambda: place.node.run_of(place.pod("web")))
     await place.until(lambda: place.run("web").init[0].running and shown(place.pod("web")) == ("0/2", "Init:0/2"))
     await place.exec("web", "sh", "-c", "echo > /both/go", container="first")
     await place.until(lambda: place.run("web").init[1].running and shown(place.pod("web")) == ("0/2", "Init:1/2"))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from .conftest import Place, container
+from tests.sandbox.node.conftest import Place, container
 
 
 class Script:

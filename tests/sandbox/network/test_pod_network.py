@@ -10,8 +10,7 @@ import pytest
 
 from sandbox.core.addresses import SIDECAR_PORT
 from sandbox.network.pod_network import PodNetwork
-
-from .conftest import NAMESPACE, Place, container
+from tests.sandbox.node.conftest import NAMESPACE, Place, container
 
 BIN = container("go-httpbin")
 

@@ -1,7 +1,11 @@
-"""`kubectl exec` and `kubectl attach`: a command's streams on the channels of one WebSocket.
+"""What kubectl streams from and to pods: logs, exec, attach and port-forward.
 
-A message's first byte is its channel: 0 stdin, 1 stdout, 2 stderr, 3 the outcome as a Status, 4 the window's
-size, and in version 5 of the protocol 255, which says that the channel in the next byte is closed.
+Over WebSockets, which kubectl prefers since 1.31; its older SPDY upgrade is refused. What is wrong with
+a request is said before that, because after any refusal kubectl tries SPDY, and shows what came back last.
+
+The streams of `exec` and `attach` are channels of one WebSocket. A message's first byte is its channel: 0 stdin,
+1 stdout, 2 stderr, 3 the outcome as a Status, 4 the window's size, and in version 5 of the protocol 255, which says
+that the channel in the next byte is closed.
 """
 
 from __future__ import annotations
@@ -10,16 +14,20 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from sandbox.core.cluster import ApiError, Object
 from sandbox.images.commands import NotFound
 from sandbox.images.program import Streams
 from sandbox.node.container_run import ContainerRun, Stopped
+from sandbox.node.logs import ContainerLog
 from sandbox.node.pod_run import PodRun
-from sandbox.node.streams.request import bad, container, flag, require_websocket
+from sandbox.node.port_forward import serve_port_forward
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +36,143 @@ _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _NOT_FOUND = 127
 _LISTENING_SECONDS = 10
 _SETTLING_SECONDS = 0.02
+_LOG_PARAMETERS = {
+    "container",
+    "follow",
+    "insecureSkipTLSVerifyBackend",
+    "limitBytes",
+    "pretty",
+    "previous",
+    "sinceSeconds",
+    "sinceTime",
+    "tailLines",
+    "timestamps",
+}
+_BATCH = 65536
 
 
-async def serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
+class StreamServer:
+    """Serves the streaming subresources of the pods that `run_of` knows a run of."""
+
+    def __init__(self, run_of: Callable[[Object], PodRun | None]) -> None:
+        self._run_of = run_of
+
+    async def handle(self, request: web.Request, pod: Object, subresource: str) -> web.StreamResponse:
+        """Raises ApiError, before anything was answered."""
+        run = self._run_of(pod)
+        if run is None:
+            name = pod["metadata"]["name"]
+            where = pod["spec"].get("nodeName")
+            why = f"pod {name} does not have a host assigned" if not where else f"pod {name} is not running"
+            raise _bad(why)
+        match subresource:
+            case "log":
+                return await _serve_log(request, run)
+            case "exec":
+                return await _serve_exec(request, run)
+            case "attach":
+                return await _serve_attach(request, run)
+        if run.terminating or not any(one.running for one in run.containers):
+            raise _bad(f"unable to forward port because pod {run.name} is not running")
+        _require_websocket(request)
+        return await serve_port_forward(request, run)
+
+
+def _bad(message: str) -> ApiError:
+    return ApiError(400, "BadRequest", message)
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "").lower() in ("true", "1")
+
+
+def _container(pod: PodRun, name: str) -> ContainerRun:
+    """The container of this name; without one, the only container. Raises ApiError."""
+    if not name:
+        names = [run.name for run in pod.containers]
+        if len(names) > 1:
+            raise _bad(f"a container name must be specified for pod {pod.name}, choose one of: [{' '.join(names)}]")
+        name = names[0]
+    run = pod.container_run(name)
+    if run is None:
+        raise _bad(f"container {name} is not valid for pod {pod.name}")
+    return run
+
+
+def _require_websocket(request: web.Request) -> None:
+    """Raises ApiError."""
+    if "websocket" not in request.headers.get("Upgrade", "").lower():
+        raise _bad("unable to upgrade: the sandbox streams over WebSocket only")
+
+
+# Logs.
+
+
+async def _serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
+    query = request.query
+    if unknown := set(query) - _LOG_PARAMETERS:
+        raise _bad(f"not supported by the sandbox: {', '.join(sorted(unknown))}")
+    log = _log(pod, _container(pod, query.get("container", "")), _flag(query, "previous"))
+    stamped, limit = _flag(query, "timestamps"), _number(query, "limitBytes")
+    lines = log.read(tail=_number(query, "tailLines"), since=_since(query), follow=_flag(query, "follow"))
+    response = web.StreamResponse(headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"})
+    await response.prepare(request)
+    waiting = bytearray()
+    async for line in lines:
+        waiting += (line.timestamp() + b" " if stamped else b"") + line.text + b"\n"
+        if limit is not None and len(waiting) >= limit:
+            del waiting[limit:]
+            break
+        # Line by line when following; else in pieces, unless a limit has to be counted from the start.
+        if limit is None and (_flag(query, "follow") or len(waiting) > _BATCH):
+            await response.write(bytes(waiting))
+            waiting.clear()
+    if waiting:
+        await response.write(bytes(waiting))
+    await response.write_eof()
+    return response
+
+
+def _log(pod: PodRun, run: ContainerRun, previous: bool) -> ContainerLog:
+    if previous:
+        if run.previous_log is None:
+            raise _bad(f'previous terminated container "{run.name}" in pod "{pod.name}" not found')
+        return run.previous_log
+    if not run.container_id:
+        reason = run.state.get("waiting", {}).get("reason", "ContainerCreating")
+        raise _bad(f'container "{run.name}" in pod "{pod.name}" is waiting to start: {reason}')
+    return run.log
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise _bad(f"{name}: Invalid value: {text!r}: must be a whole number, not negative")
+    return int(text)
+
+
+def _since(query: Mapping[str, str]) -> int | None:
+    seconds = _number(query, "sinceSeconds")
+    if seconds is not None:
+        return time.time_ns() - seconds * 1_000_000_000
+    if moment := query.get("sinceTime"):
+        try:
+            return int(datetime.fromisoformat(moment).timestamp()) * 1_000_000_000
+        except ValueError:
+            raise _bad(f"sinceTime: Invalid value: {moment!r}") from None
+    return None
+
+
+# exec and attach.
+
+
+async def _serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
     run = _running(pod, request)
     command = request.query.getall("command", [])
     if not command:
-        raise bad("you must specify at least 1 command for the container")
+        raise _bad("you must specify at least 1 command for the container")
 
     async def execute(streams: Streams) -> int:
         try:
@@ -50,7 +188,7 @@ async def serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
     return await _Session(request).serve(execute)
 
 
-async def serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse:
+async def _serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse:
     run = _running(pod, request)
 
     async def attach(streams: Streams) -> int:
@@ -64,7 +202,7 @@ async def serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse:
             streams.out(written.so_far())
         run.attached = True
         written.listeners.append(listen)
-        feeding = asyncio.create_task(_feed(streams.stdin, run)) if flag(request.query, "stdin") else None
+        feeding = asyncio.create_task(_feed(streams.stdin, run)) if _flag(request.query, "stdin") else None
         try:
             await written.closed()
         finally:
@@ -86,10 +224,10 @@ async def _feed(stdin: asyncio.StreamReader, run: ContainerRun) -> None:
 
 
 def _running(pod: PodRun, request: web.Request) -> ContainerRun:
-    run = container(pod, request.query.get("container", ""))
+    run = _container(pod, request.query.get("container", ""))
     if not run.running:
-        raise bad(f'container not found ("{run.name}"): it is not running')
-    require_websocket(request)
+        raise _bad(f'container not found ("{run.name}"): it is not running')
+    _require_websocket(request)
     return run
 
 
@@ -105,12 +243,12 @@ class _Session:
     async def serve(self, execute: Callable[[Streams], Awaitable[int]]) -> web.StreamResponse:
         await self._socket.prepare(self._request)
         query = self._request.query
-        tty = flag(query, "tty")
+        tty = _flag(query, "tty")
         errors = _STDOUT if tty else _STDERR
         streams = Streams(
             out=lambda data: self._send(_STDOUT, data), err=lambda data: self._send(errors, data), tty=tty
         )
-        if flag(query, "stdin"):
+        if _flag(query, "stdin"):
             streams.stdin = asyncio.StreamReader(limit=2**24)
         sending = asyncio.create_task(self._pump())
         receiving = asyncio.create_task(self._receive(streams.stdin))
