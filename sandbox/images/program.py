@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -135,6 +135,32 @@ class Done(Program):
 
 
 Factory = Callable[[Container], Program]
+
+
+def parse_flags(
+    words: Sequence[str], valued: Collection[str], plain: Collection[str] = (), *, program: str
+) -> tuple[dict[str, str], list[str]]:
+    """`--name VALUE`, `--name=VALUE`, and those of `plain` without: values by name as given, and operands.
+
+    Raises ProgramError, with status 2, for a flag that is not there.
+    """
+    found: dict[str, str] = {}
+    operands: list[str] = []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            operands.append(word)
+        elif name not in (*valued, *plain) or (equals and name in plain):
+            known = " ".join((*valued, *plain))
+            raise ProgramError(f"flag not supported by the sandbox's {program}: {word} (it has {known})", 2)
+        elif name in valued and not equals and not waiting:
+            raise ProgramError(f"flag needs an argument: {name}", 2)
+        else:
+            found[name] = waiting.pop(0) if name in valued and not equals else value
+    return found, operands
+
 
 _REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_.-][A-Za-z0-9_.-]*)\))")
 
