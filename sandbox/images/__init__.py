@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.images import bookinfo, fortio, helloworld, httpbin, mongo, podinfo, smoothies, tools
+from sandbox.images import bookinfo, fortio, helloworld, httpbin, mongod, podinfo, smoothies, tools
 from sandbox.images.program import Factory
 
 PROGRAMS: dict[str, Factory] = {
@@ -10,7 +10,7 @@ PROGRAMS: dict[str, Factory] = {
     **fortio.PROGRAMS,
     **helloworld.PROGRAMS,
     **httpbin.PROGRAMS,
-    **mongo.PROGRAMS,
+    **mongod.PROGRAMS,
     **podinfo.PROGRAMS,
     **smoothies.PROGRAMS,
     **tools.PROGRAMS,

@@ -9,8 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox.images.smoothies.ratings_api import STARS
-
+STARS = 5
 Item = Mapping[str, Any]
 
 
@@ -19,7 +18,7 @@ class File(NamedTuple):
     body: bytes
 
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "assets"
 DRAWN = frozenset(file.stem for file in (_FOLDER / "fruits").glob("*.svg"))
 STATIC = {
     "/static/smoothies.css": File("text/css", (_FOLDER / "smoothies.css").read_bytes()),

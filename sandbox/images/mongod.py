@@ -1,8 +1,9 @@
-"""What the sandbox's MongoDB does when it is told to: find, count and insert documents, and greet drivers.
+"""MongoDB: finds, counts and inserts documents, and greets drivers as the real one does.
 
-What it does not have it refuses as mongod refuses the unknown, by name: a command with code 59 (CommandNotFound),
-a field of one with 40415. Commands, fields and codes are those of MongoDB's manual ("Database Commands", "Error
-Codes").
+What it does not have it refuses as mongod refuses the unknown, by name: a command with code 59 (CommandNotFound), a
+field of one with 40415. Commands, fields and codes are those of MongoDB's manual ("Database Commands", "Error
+Codes"). Nobody can log in, so what asks for a log-in does not start. There is no `mongosh`, which would be a
+JavaScript of its own: `kubectl port-forward` lets one's own in.
 
 Documents are kept as files below /data/db, one after the other as `mongodump` writes them: gone with the container
 like everything there, unless a volume is mounted.
@@ -10,22 +11,36 @@ like everything there, unless a volume is mounted.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.core.addresses import listen_port
 from sandbox.images.files import Files
-from sandbox.images.mongo.bson import Document, ObjectId, decode_all, encode
-from sandbox.images.mongo.wire import LARGEST, LARGEST_DOCUMENT
+from sandbox.images.mongo_protocol import (
+    LARGEST,
+    LARGEST_DOCUMENT,
+    PORT,
+    BadBson,
+    Document,
+    ObjectId,
+    answer_message,
+    decode_all,
+    encode,
+    read_message,
+)
+from sandbox.images.program import Container, Factory, Program, ProgramError, parse_flags
 
 WIRE_VERSION = 25
 """Of MongoDB 8.0, and all before it."""
 _MOST_WRITES = 100_000
+_NAME = "mongod"
+_LOGIN = ("MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD")
 _FOLDER = "/data/db"
 _DRIVERS_OWN = ("$db", "lsid", "$readPreference")
 """Fields any command may have."""
 _GREETINGS = ("hello", "isMaster", "ismaster")
-_WITHOUT_LOGIN = (*_GREETINGS, "ping", "buildInfo", "buildinfo", "endSessions")
 
 
 class Refusal(Exception):
@@ -70,22 +85,15 @@ def _path(collection: str) -> str:
 
 
 class Commands:
-    """`version` is the server's; with `login` it serves nobody, as none can log in."""
+    """`version` is the server's."""
 
-    def __init__(self, documents: Documents, version: str, *, login: bool = False) -> None:
-        self._documents, self._version, self._login = documents, version, login
+    def __init__(self, documents: Documents, version: str) -> None:
+        self._documents, self._version = documents, version
 
     def run(self, body: Document, connection: int) -> Document:
         """The answer to one command, whatever it is. `connection` is its connection's number."""
         name = next(iter(body), "")
         try:
-            if self._login and name not in _WITHOUT_LOGIN:
-                raise Refusal(
-                    13,
-                    "Unauthorized",
-                    f"Command {name} requires authentication, and the sandbox's MongoDB has no log-in: "
-                    "start it without --auth and MONGO_INITDB_ROOT_USERNAME",
-                )
             return {**self._known(name, connection)(body), "ok": 1.0}
         except Refusal as refusal:
             return refusal.answer
@@ -199,3 +207,74 @@ def _equals(value: Any, wanted: Any) -> bool:
     if isinstance(value, bool) != isinstance(wanted, bool):
         return False
     return bool(value == wanted) or (isinstance(value, list) and wanted in value)
+
+
+class Mongo(Program):
+    """mongod: takes connections and answers what comes in. What is no message ends the connection."""
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(container)
+        self._server: asyncio.Server | None = None
+        self._connections: dict[int, asyncio.StreamWriter] = {}
+        self._accepted = 0
+        self._commands = Commands(Documents(container.files), _version(container.image))
+
+    def _port(self) -> int:
+        """Raises ProgramError for a command line or an environment that is not served."""
+        words = self.container.command
+        # As the image's entry point: arguments that begin with an option are mongod's.
+        if words and not words[0].startswith("-") and (name := words.pop(0)).rsplit("/", 1)[-1] != _NAME:
+            raise ProgramError(f"the sandbox's {self.container.image} runs {_NAME} only, not {name}", 127)
+        given, operands = parse_flags(words, ["--port", "--bind_ip"], ["--bind_ip_all"], program=_NAME)
+        if given.get("--bind_ip", "*") not in ("*", "0.0.0.0", "::,0.0.0.0"):  # noqa: S104 - of the pod
+            raise ProgramError(f"the sandbox's {_NAME} binds to all addresses: --bind_ip {given['--bind_ip']}", 2)
+        port = given.get("--port", str(PORT))
+        if operands or not port.isdecimal():
+            raise ProgramError(f"Error parsing command line: {' '.join(words)}", 2)
+        if login := [name for name in _LOGIN if self.container.env.get(name)]:
+            raise ProgramError(f"the sandbox's MongoDB has no log-in: {' '.join(login)}", 2)
+        return int(port)
+
+    async def start(self) -> None:
+        port = self._port()
+        try:
+            address = (self.container.ip, listen_port(port))
+            self._server = await asyncio.start_server(self._connected, *address, backlog=1024)
+        except OSError as error:
+            raise ProgramError(f"Failed to set up listener: SocketException: {error.strerror}", 48) from error
+        self.container.log(f"listening on port {port}")
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._accepted += 1
+        number = self._accepted
+        self._connections[number] = writer
+        try:
+            while (message := await read_message(reader)) is not None:
+                answer = self._commands.run(message.body, number)
+                if not message.silent:
+                    writer.write(answer_message(message, number, answer))
+                    await writer.drain()
+        except BadBson as error:
+            self.container.log(f"connection {number}: {error}")
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # reset: it ended as well
+        finally:
+            del self._connections[number]
+            writer.close()
+
+    async def stop(self, grace: float) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        for writer in self._connections.values():
+            writer.close()
+        await self._server.wait_closed()
+
+
+def _version(image: str) -> str:
+    """What the tag says, or the workshop's own."""
+    tag = image.split("@", 1)[0].rsplit("/", 1)[-1].partition(":")[2]
+    return tag if tag[:1].isdecimal() else "8.0.15"
+
+
+PROGRAMS: dict[str, Factory] = {"mongo": Mongo}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 STARS = 5
-CSS = Path(__file__).with_name("bookinfo.css").read_bytes()
+CSS = (Path(__file__).parent / "assets" / "bookinfo.css").read_bytes()
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -131,14 +131,3 @@ def _error(what: str) -> str:
         f'<div class="missing"><h4>Error fetching product {what}!</h4>'
         f"<p>Sorry, product {what} are currently unavailable for this book.</p></div>"
     )
-
-
-def index() -> bytes:
-    """The start page: which services there are."""
-    return (
-        f'{_HEAD}</div></header>\n<main class="wide"><section class="book"><div><h1>BookInfo</h1>'
-        '<p class="summary">One page, made by four services: <b>productpage</b> asks <b>details</b> and '
-        "<b>reviews</b>; reviews v2 and v3 ask <b>ratings</b>.</p>"
-        '<p><a class="button" href="productpage">To the product page</a></p></div></section>'
-        f"{_FOOT}"
-    ).encode()
