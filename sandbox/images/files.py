@@ -43,15 +43,6 @@ class Files:
             raise IsADirectoryError(21, "Is a directory", path)
         content[relative] = content.get(relative, b"") + data if append else data
 
-    def remove(self, path: str) -> None:
-        """Raises FileNotFoundError, OSError."""
-        content, relative, read_only = self._find(path)
-        if read_only:
-            raise OSError(30, "Read-only file system", path)
-        if relative not in content:
-            raise FileNotFoundError(2, "No such file or directory", path)
-        del content[relative]
-
     def exists(self, path: str) -> bool:
         content, relative, _ = self._find(path)
         return path == "/dev/null" or relative in content or self.is_directory(path)

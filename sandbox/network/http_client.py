@@ -266,12 +266,12 @@ class PodConnector(aiohttp.BaseConnector):
         return protocol
 
 
-def new_session(network: Dialer, *, decompress: bool = False) -> aiohttp.ClientSession:
+def new_session(network: Dialer) -> aiohttp.ClientSession:
     """A session of its own, which the caller closes. It adds no header but Host, and keeps no cookies."""
     return aiohttp.ClientSession(
         connector=PodConnector(network),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-        auto_decompress=decompress,
+        auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept", "Content-Type"),
     )

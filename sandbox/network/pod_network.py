@@ -120,9 +120,9 @@ class PodNetwork:
             return None
         return address, listen_port(port) if address in self._pods else port
 
-    def new_session(self, *, decompress: bool = False) -> aiohttp.ClientSession:
+    def new_session(self) -> aiohttp.ClientSession:
         """aiohttp's client over this network, with connections of its own; the caller closes it."""
-        return new_session(self, decompress=decompress)
+        return new_session(self)
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """A connected non-blocking socket. Raises OSError (gaierror, ConnectionRefusedError, ...)."""

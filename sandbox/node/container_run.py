@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from sandbox.core.cluster import Object
 from sandbox.core.objects import timestamp
-from sandbox.images import commands, tags
+from sandbox.images import TAGS, commands, missing
 from sandbox.images.program import Container, Factory, Program, ProgramError, Streams, repository
 from sandbox.node.environment import NotConfigured
 from sandbox.node.logs import ContainerLog
@@ -168,7 +168,7 @@ class ContainerRun:
     async def _image(self) -> Factory:
         """The image's program. While it is unknown, wait for the pod to name another one."""
         pause = FIRST_BACKOFF
-        while why := tags.missing(self.spec["image"], self._programs):
+        while why := missing(self.spec["image"], self._programs):
             image = self.spec["image"]
             message = f"{why}; {self._instead(repository(image))}"
             self._pod.record_event(
@@ -192,7 +192,7 @@ class ContainerRun:
 
     def _instead(self, name: str) -> str:
         if name in self._programs:
-            return f"the tags of it that the sandbox has are {', '.join(tags.TAGS[name])}"
+            return f"the tags of it that the sandbox has are {', '.join(TAGS[name])}"
         return f"the images it knows are {', '.join(sorted(self._programs))}"
 
     async def _image_changes(self, image: str, seconds: float) -> None:

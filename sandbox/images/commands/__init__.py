@@ -10,13 +10,13 @@ import contextlib
 import posixpath
 from collections.abc import Awaitable
 
-from sandbox.images.commands import basics, curl, shell, text
+from sandbox.images.commands import coreutils, curl
 from sandbox.images.commands.process import CommandFunction, Process, Usage
 from sandbox.images.commands.shell import INTERRUPT_LINE, Shell
 from sandbox.images.commands.terminal import Terminal
-from sandbox.images.program import Container, Program, ProgramError, Streams
+from sandbox.images.program import Container, Factory, Program, ProgramError, Streams
 
-COMMANDS: dict[str, CommandFunction] = {**basics.COMMANDS, **text.COMMANDS, **curl.COMMANDS}
+COMMANDS: dict[str, CommandFunction] = {**coreutils.COMMANDS, **curl.COMMANDS}
 SHELLS = ("sh", "bash", "ash")
 INTERRUPTED = 130
 
@@ -156,4 +156,32 @@ def program(container: Container) -> Program | None:
     return None
 
 
-__all__ = ["COMMANDS", "CommandProgram", "NotFound", "knows", "program", "run", "shell"]
+# Images people start to have a place to call from.
+
+
+def _any_command(container: Container) -> Program:
+    """Runs what it is told, a shell by default."""
+    return CommandProgram(container, container.command or ["sh"])
+
+
+def _curl_image(container: Container) -> Program:
+    """As the image's entry point: arguments that name no command are curl's."""
+    command = container.command
+    if not container.spec.get("command") and not (command and knows(command[0])):
+        command = ["curl", *command]
+    return CommandProgram(container, command)
+
+
+class Pause(Program):
+    """Does nothing until it is stopped."""
+
+    async def start(self) -> None:
+        self.container.log("paused")
+
+
+PROGRAMS: dict[str, Factory] = {
+    "alpine": _any_command,
+    "busybox": _any_command,
+    "curl": _curl_image,
+    "pause": Pause,
+}

@@ -55,7 +55,7 @@ GUNICORN = "gunicorn -b 0.0.0.0:5000 app:app -k gevent --access-logfile -"
 )
 async def test_helloworld_logs_each_request_when_gunicorn_is_told_to(place: Place, fields: Any) -> None:
     await place.serving("app", container("docker.io/istio/examples-helloworld-v1", **fields))
-    await ask(place, "-A", "me", "-e", "http://there/", "localhost:5000/hello?probe=1&n=2")
+    await ask(place, "-A", "me", "-H", "Referer: http://there/", "localhost:5000/hello?probe=1&n=2")
     await ask(place, "-X", "POST", "-A", "", "localhost:5000/none")
     log = await place.log("app")
     lines = [line for line in log if "HTTP/1.1" in line]
@@ -79,7 +79,8 @@ async def test_httpbin_says_what_it_was_asked(place: Place) -> None:
     assert asked["args"] == {"a": ["1", "2"]}
     assert asked["headers"]["X-Test"] == ["yes"]
     assert (await value(place, "-d", "a=1", f"{at}/post"))["form"] == {"a": ["1"]}
-    assert (await value(place, "--json", '{"a": 1}', f"{at}/anything/x"))["json"] == {"a": 1}
+    as_json = ("-H", "Content-Type: application/json", "-d", '{"a": 1}')
+    assert (await value(place, *as_json, f"{at}/anything/x"))["json"] == {"a": 1}
     assert await value(place, "-A", "me", f"{at}/user-agent") == {"user-agent": "me"}
     assert await ask(place, *code, f"{at}/status/418") == "418"
     assert await ask(place, *code, f"{at}/post") == "405"

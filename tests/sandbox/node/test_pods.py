@@ -10,7 +10,7 @@ import yaml
 from sandbox.api import tables
 from sandbox.api.kinds import Registry
 from sandbox.core.cluster import Object
-from sandbox.images import tags
+from sandbox.images import TAGS, missing
 from sandbox.images.program import Container, Done, Program, ProgramError
 from tests.sandbox.node.conftest import NAMESPACE, Place, container
 from workshop.settings import DEFAULT_PROFILE
@@ -63,7 +63,7 @@ async def test_an_unknown_tag_of_a_known_image_is_not_pulled(place: Place) -> No
 
 def test_all_images_of_the_workshop_are_known_by_their_tags() -> None:
     images = yaml.safe_load(DEFAULT_PROFILE.read_text())["images"].values()
-    assert {image: tags.missing(image, tags.TAGS) for image in images} == dict.fromkeys(images, "")
+    assert {image: missing(image, TAGS) for image in images} == dict.fromkeys(images, "")
 
 
 async def test_an_image_that_changes_restarts_the_container(place: Place) -> None:
