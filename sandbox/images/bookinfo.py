@@ -23,7 +23,7 @@ from aiohttp import web
 
 from sandbox.images import bookinfo_page
 from sandbox.images.program import Container, Factory
-from sandbox.images.web import HTML, JSON, TEXT, WebProgram, propagated
+from sandbox.images.web import HTML, JSON, TEXT, WebProgram, propagated_headers
 
 PORT = 9080
 TEXTS = {
@@ -133,7 +133,7 @@ class Reviews(WebProgram):
 
     async def _stars(self, number: int, request: web.BaseRequest) -> dict[str, int]:
         """Stars by reviewer; empty when ratings does not answer well or in time."""
-        headers = propagated(request)
+        headers = propagated_headers(request)
         if "end-user" in request.headers:
             headers["end-user"] = request.headers["end-user"]
         url = f"{self._ratings}/{number}"
@@ -167,13 +167,13 @@ PRODUCTS = [
 _KEY = secrets.token_bytes(32)  # of all productpages in the sandbox, so that replicas share log-ins
 
 
-def seal(user: str) -> str:
+def signed(user: str) -> str:
     """A session cookie's value: the user, and a signature so that nobody else can make one."""
     payload = base64.urlsafe_b64encode(json.dumps({"user": user}).encode()).decode().rstrip("=")
     return f"{payload}.{hmac.new(_KEY, payload.encode(), hashlib.sha256).hexdigest()[:32]}"
 
 
-def unseal(cookie: str) -> str | None:
+def user_of(cookie: str) -> str | None:
     """The user of a session cookie's value, None when it is not one of ours."""
     payload, _, signature = cookie.partition(".")
     expected = hmac.new(_KEY, payload.encode(), hashlib.sha256).hexdigest()[:32]
@@ -217,12 +217,12 @@ class ProductPage(WebProgram):
         target = came_from.path or "/productpage"
         if came_from.query:
             target += f"?{came_from.query}"
-        cookie = f"session={seal(user)}; HttpOnly; Path=/" if user else "session=; Max-Age=0; HttpOnly; Path=/"
+        cookie = f"session={signed(user)}; HttpOnly; Path=/" if user else "session=; Max-Age=0; HttpOnly; Path=/"
         return web.Response(status=302, headers={"Location": target, "Set-Cookie": cookie, **HTML})
 
     def _user(self, request: web.BaseRequest) -> str | None:
         cookie = request.cookies.get("session") if "Cookie" in request.headers else None
-        return unseal(cookie) if cookie else None
+        return user_of(cookie) if cookie else None
 
     async def _page(self, request: web.BaseRequest) -> web.Response:
         user = self._user(request)
@@ -251,7 +251,7 @@ class ProductPage(WebProgram):
         return web.Response(body=json.dumps(answer).encode(), status=status, headers=JSON)
 
     def _headers(self, request: web.BaseRequest, user: str | None) -> dict[str, str]:
-        headers = propagated(request)
+        headers = propagated_headers(request)
         if user:
             headers["end-user"] = user
         return headers

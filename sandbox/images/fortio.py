@@ -6,8 +6,6 @@ It has the flags that the workshop and Istio's tasks type, read as Go's flag pac
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.images import gofmt
-from sandbox.images.commands.terminal import Terminal
+from sandbox.images.commands.terminal import terminal
 from sandbox.images.fortio_load import (
     ERROR,
     LEVELS,
@@ -31,7 +29,7 @@ from sandbox.images.fortio_load import (
     is_ok,
     text,
 )
-from sandbox.images.program import Container, Factory, Program, ProgramError, Streams
+from sandbox.images.program import Container, Factory, Program, ProgramError, Streams, TaskProgram
 from sandbox.images.web import WebProgram
 
 _NAME = "fortio"
@@ -141,14 +139,9 @@ async def run(words: list[str], container: Container, streams: Streams) -> int:
     call = _Call(container, streams)
     if not streams.tty:
         return await _command(words, call)
-    terminal = Terminal(streams, lambda: call.interrupt() if call.interrupt is not None else None)
-    keys = asyncio.create_task(terminal.run())
-    try:
-        call.streams = terminal.streams
+    interrupt = lambda: call.interrupt() if call.interrupt is not None else None  # noqa: E731
+    async with terminal(streams, interrupt) as call.streams:
         return await _command(words, call)
-    finally:
-        keys.cancel()
-        await asyncio.gather(keys, return_exceptions=True)
 
 
 async def _command(words: list[str], call: _Call) -> int:
@@ -235,26 +228,8 @@ class FortioServer(WebProgram):
     binaries = (_NAME,)
 
 
-class FortioCommand(Program):
+class FortioCommand(TaskProgram):
     """The container that is one command, such as `fortio load`."""
-
-    def __init__(self, container: Container, words: list[str]) -> None:
-        super().__init__(container)
-        self._words = words
-        self._task: asyncio.Task[int] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(run(self._words, self.container, self.container.streams))
-
-    async def wait(self) -> int:
-        assert self._task is not None
-        return await self._task
-
-    async def stop(self, grace: float) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     async def exec(self, command: list[str], streams: Streams) -> int | None:
         return await _executed(command, self.container, streams)
@@ -275,7 +250,7 @@ def fortio(container: Container) -> Program:
             raise ProgramError(f'exec: "{name}": executable file not found in $PATH', 127)
     if not words or words[0] == "server":
         return FortioServer(container)
-    return FortioCommand(container, words)
+    return FortioCommand(container, lambda: run(words, container, container.streams))
 
 
 PROGRAMS: dict[str, Factory] = {_NAME: fortio}

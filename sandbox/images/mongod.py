@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.core.addresses import listen_port
-from sandbox.images.files import Files
+from sandbox.images.container_files import Files
 from sandbox.images.mongo_protocol import (
     LARGEST,
     LARGEST_DOCUMENT,

@@ -11,17 +11,16 @@ otherwise), `wait` returns when it ends by itself, `stop` lets requests in fligh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sandbox.core.cluster import Cluster, Object
-from sandbox.images.files import Files
-
-if TYPE_CHECKING:
-    from sandbox.network.pod_network import PodNetwork
+from sandbox.images.container_files import Files
+from sandbox.network.pod_network import PodNetwork
 
 
 class ProgramError(Exception):
@@ -124,7 +123,7 @@ class Program(ABC):
         return None
 
 
-class Done(Program):
+class NoOp(Program):
     """Ends at once and well: init containers with nothing to do here, such as setting up packet filters."""
 
     async def start(self) -> None:
@@ -134,7 +133,30 @@ class Done(Program):
         return 0
 
 
+class TaskProgram(Program):
+    """A container that is one command: it ends when the command does."""
+
+    def __init__(self, container: Container, command: Callable[[], Coroutine[Any, Any, int]]) -> None:
+        super().__init__(container)
+        self._command = command
+        self._task: asyncio.Task[int] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._command())
+
+    async def wait(self) -> int:
+        assert self._task is not None
+        return await self._task
+
+    async def stop(self, grace: float) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+
 Factory = Callable[[Container], Program]
+"""Raises ProgramError for a command line that the image would not start with."""
 
 
 def parse_flags(

@@ -23,7 +23,7 @@ from sandbox.images import smoothies_page
 from sandbox.images.mongo_protocol import Database, Document, ObjectId, Unreachable, database
 from sandbox.images.program import Container, Factory, ProgramError
 from sandbox.images.smoothies_page import STARS
-from sandbox.images.web import HTML, JSON, TEXT, WebProgram, propagated
+from sandbox.images.web import HTML, JSON, TEXT, WebProgram, propagated_headers
 from sandbox.network.http_client import Reply
 
 _MOST_AT_ONCE = 100
@@ -270,7 +270,7 @@ class RatingsWeb(WebProgram):
         return payload
 
     async def _sent(self, request: web.BaseRequest, method: str, path: str, body: bytes) -> Reply:
-        headers = propagated(request)
+        headers = propagated_headers(request)
         if body:
             headers["content-type"] = "application/json"
         try:

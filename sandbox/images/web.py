@@ -152,7 +152,7 @@ class WebProgram(Program):
         return any(request.transport is not None for request in self._answering.values())
 
 
-def propagated(request: web.BaseRequest) -> dict[str, str]:
+def propagated_headers(request: web.BaseRequest) -> dict[str, str]:
     """The headers of `request` that the calls it causes carry on."""
     headers = request.headers
     return {name: headers[name] for name in PROPAGATED if name in headers}

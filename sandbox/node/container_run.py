@@ -14,8 +14,8 @@ from sandbox.core.cluster import Object
 from sandbox.core.objects import timestamp
 from sandbox.images import TAGS, commands, missing
 from sandbox.images.program import Container, Factory, Program, ProgramError, Streams, repository
+from sandbox.node.container_log import ContainerLog
 from sandbox.node.environment import NotConfigured
-from sandbox.node.logs import ContainerLog
 from sandbox.node.probes import Health, Prober
 
 FIRST_BACKOFF, LONGEST_BACKOFF, FORGIVEN_AFTER = 10.0, 300.0, 600.0

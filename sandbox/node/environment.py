@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.core.cluster import Cluster, Object
 from sandbox.core.quantities import divided
-from sandbox.images.files import Content, Files
+from sandbox.images.container_files import Content, Files
 from sandbox.images.program import expand
 
 NODE_CPU, NODE_MEMORY = "2", "7Gi"

@@ -20,7 +20,7 @@ from sandbox.controllers import events
 from sandbox.core.addresses import Network
 from sandbox.core.cluster import Cluster, Object
 from sandbox.core.objects import timestamp
-from sandbox.images.files import Content
+from sandbox.images.container_files import Content
 from sandbox.images.program import Container, Factory, Streams
 from sandbox.network.directory import Directory
 from sandbox.network.pod_network import PodNetwork
@@ -38,7 +38,7 @@ _REDIRECTION = "istio-init"
 log = logging.getLogger(__name__)
 
 
-def _tell_failure(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     """A pod that fails here, rather than in its program, must not go unnoticed."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("%s failed", task.get_name(), exc_info=error)
@@ -73,7 +73,7 @@ class PodRun:
         self._sidecars: list[asyncio.Task[None]] = []
         self._status_due = False
         self._task = asyncio.create_task(self._live(), name=f"pod {pod['metadata']['name']}")
-        self._task.add_done_callback(_tell_failure)
+        self._task.add_done_callback(_log_failure)
         self._ending: asyncio.Task[None] | None = None
 
     @property
@@ -169,7 +169,7 @@ class PodRun:
         if pod["metadata"].get("deletionTimestamp") and self._ending is None:
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
             self._ending = asyncio.create_task(self._terminate(grace), name=f"end of pod {self.name}")
-            self._ending.add_done_callback(_tell_failure)
+            self._ending.add_done_callback(_log_failure)
 
     async def _terminate(self, grace: float) -> None:
         self.terminating = True

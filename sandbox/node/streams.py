@@ -24,8 +24,8 @@ from aiohttp import WSMsgType, web
 from sandbox.core.cluster import ApiError, Object
 from sandbox.images.commands import NotFound
 from sandbox.images.program import Streams
+from sandbox.node.container_log import ContainerLog
 from sandbox.node.container_run import ContainerRun, Stopped
-from sandbox.node.logs import ContainerLog
 from sandbox.node.pod_run import PodRun
 from sandbox.node.port_forward import serve_port_forward
 

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from itertools import groupby
 
-from sandbox.images.commands.process import CommandFunction, Process, Usage, options
+from sandbox.images.commands.process import CommandFunction, Process, UsageError, options
 
 
 async def echo(process: Process) -> int:
@@ -60,7 +60,7 @@ async def ls(process: Process) -> int:
 
 async def env(process: Process) -> int:
     if process.arguments:
-        raise Usage("running a command with env is not supported: use sh -c")
+        raise UsageError("running a command with env is not supported: use sh -c")
     for name, value in process.env.items():
         process.print(f"{name}={value}")
     return 0
@@ -93,7 +93,7 @@ async def sleep(process: Process) -> int:
         try:
             total += float("inf") if number in ("infinity", "inf") else float(number) * unit
         except ValueError:
-            raise Usage(f"invalid time interval '{word}'") from None
+            raise UsageError(f"invalid time interval '{word}'") from None
     if total == float("inf"):
         await asyncio.get_running_loop().create_future()
     await asyncio.sleep(total)
@@ -111,7 +111,7 @@ async def false(process: Process) -> int:
 async def test(process: Process) -> int:
     words = list(process.arguments)
     if process.name == "[" and (not words or words.pop() != "]"):
-        raise Usage("missing ]")
+        raise UsageError("missing ]")
     return int(not _holds(process, words))
 
 
@@ -146,7 +146,7 @@ def _holds(process: Process, words: list[str]) -> bool:
             try:
                 difference = int(left) - int(right)
             except ValueError:
-                raise Usage(f"bad number in {' '.join(words)}") from None
+                raise UsageError(f"bad number in {' '.join(words)}") from None
             return {
                 "-eq": difference == 0,
                 "-ne": difference != 0,
@@ -155,7 +155,7 @@ def _holds(process: Process, words: list[str]) -> bool:
                 "-gt": difference > 0,
                 "-ge": difference >= 0,
             }[how]
-    raise Usage(f"not supported: {' '.join(words)}")
+    raise UsageError(f"not supported: {' '.join(words)}")
 
 
 # Lines of text.
@@ -175,7 +175,7 @@ async def grep(process: Process) -> int:
     )
     patterns = found.get("e") or [operands.pop(0)] if found.get("e") or operands else []
     if not patterns:
-        raise Usage("usage: grep [-oicvqEFw] PATTERN [FILE]...")
+        raise UsageError("usage: grep [-oicvqEFw] PATTERN [FILE]...")
     text = "|".join(_expression(pattern, found) for pattern in patterns)
     expression = re.compile(rf"\b(?:{text})\b" if "w" in found else text, re.IGNORECASE if "i" in found else 0)
     count = 0
@@ -238,7 +238,7 @@ def _count(process: Process) -> tuple[int, list[str]]:
     found, paths = options(words, "", "n")
     number = found.get("n", ["10"])[-1]
     if not number.isdigit():
-        raise Usage(f"invalid number '{number}'")
+        raise UsageError(f"invalid number '{number}'")
     return int(number), paths
 
 
@@ -275,7 +275,7 @@ async def uniq(process: Process) -> int:
 async def seq(process: Process) -> int:
     numbers = [int(word) for word in process.arguments if word.lstrip("-").isdigit()]
     if len(numbers) != len(process.arguments) or not 1 <= len(numbers) <= 3:
-        raise Usage("usage: seq [FIRST [STEP]] LAST")
+        raise UsageError("usage: seq [FIRST [STEP]] LAST")
     first, step, last = {1: (1, 1, *numbers), 2: (numbers[0], 1, numbers[-1])}.get(len(numbers), tuple(numbers))
     for number in range(first, last + (1 if step > 0 else -1), step or 1):
         process.print(str(number))

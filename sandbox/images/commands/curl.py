@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from sandbox.images.commands.process import CommandFunction, Process, Usage, options
+from sandbox.images.commands.process import CommandFunction, Process, UsageError, options
 
 _FLAGS = {
     **dict.fromkeys("sSiIvLfkgN", ""),
@@ -87,7 +87,7 @@ class _Failed(Exception):
 async def curl(process: Process) -> int:
     try:
         found, urls = options(process.arguments, _FLAGS, _VALUED)
-    except Usage as usage:
+    except UsageError as usage:
         known = " ".join(sorted(f"-{name}" if len(name) == 1 else f"--{name}" for name in {**_FLAGS, **_VALUED}))
         return process.complain(f"{usage}\ncurl: the sandbox's curl knows {known}", 2)
     call = _Call(found, await _body(process, found.get("d", ())))
@@ -223,7 +223,7 @@ async def wget(process: Process) -> int:
     """busybox's: `-q -O- -T SECONDS`. Follows redirects; a status of 400 or more fails."""
     found, urls = options(process.arguments, "q", "OT")
     if len(urls) != 1:
-        raise Usage("usage: wget [-q] [-O FILE] [-T SECONDS] URL")
+        raise UsageError("usage: wget [-q] [-O FILE] [-T SECONDS] URL")
     name = urls[0].rstrip("/").rsplit("/", 1)[-1]
     arguments = ["-sSfL", "-o", found["O"][-1] if "O" in found else name]
     arguments += ["-m", found["T"][-1]] if "T" in found else []
@@ -233,7 +233,7 @@ async def wget(process: Process) -> int:
 
 async def nslookup(process: Process) -> int:
     if len(process.arguments) != 1:
-        raise Usage("usage: nslookup NAME")
+        raise UsageError("usage: nslookup NAME")
     name = process.arguments[0]
     try:
         address = process.container.network.resolve(name)

@@ -42,7 +42,7 @@ class Process:
 CommandFunction = Callable[[Process], Awaitable[int]]
 
 
-class Usage(Exception):
+class UsageError(Exception):
     """An option or argument that is not there: said on the error stream, exit status 2."""
 
 
@@ -51,7 +51,7 @@ def options(
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Options (by name, each with its values; a flag's are empty) and operands.
 
-    `flags` and `valued` are letters, or long names by letter or long name. Raises Usage for anything else.
+    `flags` and `valued` are letters, or long names by letter or long name. Raises UsageError for anything else.
     """
     flag_names = dict.fromkeys(flags) if isinstance(flags, str) else flags
     value_names = dict.fromkeys(valued) if isinstance(valued, str) else valued
@@ -68,7 +68,7 @@ def options(
             if name in value_names and not equals:
                 value = _value(word, waiting)
             elif name not in value_names and (name not in flag_names or equals):
-                raise Usage(f"unrecognized option '{word}'")
+                raise UsageError(f"unrecognized option '{word}'")
             canonical = (value_names if name in value_names else flag_names).get(name) or name
             found.setdefault(canonical, []).append(value)
         elif word.startswith("-") and len(word) > 1:
@@ -94,10 +94,10 @@ def _letters(
             found.setdefault(valued[letter] or letter, []).append(value)
             return
         else:
-            raise Usage(f"unrecognized option '-{letter}'")
+            raise UsageError(f"unrecognized option '-{letter}'")
 
 
 def _value(option: str, waiting: list[str]) -> str:
     if not waiting:
-        raise Usage(f"option '{option}' requires an argument")
+        raise UsageError(f"option '{option}' requires an argument")
     return waiting.pop(0)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from sandbox.images import bookinfo as images
-from sandbox.images.bookinfo import seal, unseal
+from sandbox.images.bookinfo import signed, user_of
 from sandbox.images.web import WebProgram
 from sandbox.network.http_client import Reply
 from tests.sandbox.node.conftest import Place, container
@@ -131,9 +131,9 @@ async def test_a_log_in_is_a_cookie_that_names_the_user_to_the_services(place: P
 
 
 def test_a_session_nobody_else_can_make() -> None:
-    assert unseal(seal("jason")) == "jason"
-    assert unseal(seal("jason").replace(".", "x.")) is None
-    assert unseal("nonsense") is None
+    assert user_of(signed("jason")) == "jason"
+    assert user_of(signed("jason").replace(".", "x.")) is None
+    assert user_of("nonsense") is None
 
 
 class Slow(WebProgram):
@@ -190,7 +190,7 @@ async def test_reviews_v1_does_not_ask_for_ratings(place: Place) -> None:
 
 async def test_what_a_user_types_is_not_html(place: Place) -> None:
     await bookinfo(place)
-    assert "<script>" not in await page(place, {"cookie": f"session={seal('<script>')}"})
+    assert "<script>" not in await page(place, {"cookie": f"session={signed('<script>')}"})
 
 
 async def test_the_page_brings_its_own_style(place: Place) -> None:

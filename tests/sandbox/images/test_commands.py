@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.images import commands
 from sandbox.images.commands.syntax import SyntaxRefused, parse
-from sandbox.images.files import Files
+from sandbox.images.container_files import Files
 from sandbox.images.program import Container, Streams
 
 

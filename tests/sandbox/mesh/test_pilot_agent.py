@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from sandbox.images.files import Files
+from sandbox.images.container_files import Files
 from sandbox.images.program import Container, Streams
 from sandbox.mesh.pilot_agent import ProxyAgent
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.images.files import Files
+from sandbox.images.container_files import Files
 from sandbox.images.program import Container, Streams
 from sandbox.mesh.istiod import SYNC_STATUS, Istiod
 from sandbox.mesh.xds.ads import ROUTES

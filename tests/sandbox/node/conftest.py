@@ -105,6 +105,12 @@ class Place:
             status = await target.exec(list(command), streams)
         return status, out.decode(), err.decode()
 
+    async def curl(self, *arguments: str) -> str:
+        """What curl prints in pod `app`."""
+        status, out, err = await self.exec("app", "curl", "-s", *arguments)
+        assert status == 0, err
+        return out
+
     async def log(self, pod: str, container: int = 0) -> list[str]:
         return [line.text.decode() async for line in self.run(pod).containers[container].log.read()]
 

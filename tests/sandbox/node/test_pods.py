@@ -11,7 +11,7 @@ from sandbox.api import tables
 from sandbox.api.kinds import Registry
 from sandbox.core.cluster import Object
 from sandbox.images import TAGS, missing
-from sandbox.images.program import Container, Done, Program, ProgramError
+from sandbox.images.program import Container, NoOp, Program, ProgramError
 from tests.sandbox.node.conftest import NAMESPACE, Place, container
 from workshop.settings import DEFAULT_PROFILE
 
@@ -314,7 +314,7 @@ async def test_a_startup_probe_comes_first(place: Place) -> None:
 
 
 async def test_the_redirection_to_a_sidecar_holds_from_the_init_container_on(place: Place) -> None:
-    place.programs["proxyv2"] = Done
+    place.programs["proxyv2"] = NoOp
     init = container("docker.io/istio/proxyv2:1.31.1", name="istio-init")
     run = await place.serving("box", container("busybox", "sleep", "inf"), initContainers=[init])
     assert run.network.sidecar

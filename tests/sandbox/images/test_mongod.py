@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.images.files import Content, Files
+from sandbox.images.container_files import Content, Files
 from sandbox.images.mongo_protocol import BadBson, Binary, ObjectId, decode, encode, read_message
 from sandbox.images.mongod import Commands, Documents
 from tests.sandbox.node.conftest import Place, container

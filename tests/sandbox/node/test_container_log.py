@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from sandbox.node.logs import KEPT_LINES, ContainerLog
+from sandbox.node.container_log import KEPT_LINES, ContainerLog
 
 
 async def texts(log: ContainerLog, **how: object) -> list[str]:
