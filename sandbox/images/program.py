@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.core.cluster import Cluster, Object
+from sandbox.core.cluster import Object
 from sandbox.images.container_files import Files
 from sandbox.network.pod_network import PodNetwork
 
@@ -60,7 +60,6 @@ class Container:
     env: Mapping[str, str]
     files: Files
     network: PodNetwork
-    cluster: Cluster
     streams: Streams
     """Of the container's main process: output is its log, and what `kubectl attach` connects to."""
 

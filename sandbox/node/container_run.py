@@ -111,9 +111,10 @@ class ContainerRun:
         self.last_state = self.state
         message = f"back-off {seconds:.0f}s restarting failed container={self.name}"
         self._wait("CrashLoopBackOff", message)
-        self._pod.record_event(
-            "BackOff", f"Back-off restarting failed container {self.name}", "Warning", container=self.name
-        )
+        self._event("BackOff", f"Back-off restarting failed container {self.name}", "Warning")
+
+    def _event(self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal") -> None:
+        self._pod.record_event(reason, message, kind, container=self.name)
 
     def _wait(self, reason: str, message: str = "") -> None:
         self.state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
@@ -132,8 +133,8 @@ class ContainerRun:
         )
         self._id = uuid.uuid4().hex * 2
         began = timestamp()
-        self._pod.record_event("Created", f"Container created: {self.name}", container=self.name)
-        self._pod.record_event("Started", f"Container started: {self.name}", container=self.name)
+        self._event("Created", f"Container created: {self.name}")
+        self._event("Started", f"Container started: {self.name}")
         self.state = {"running": {"startedAt": began}}
         self._kill = asyncio.get_running_loop().create_future()
         reason, code = "Error", 1
@@ -171,23 +172,17 @@ class ContainerRun:
         while why := missing(self.spec["image"], self._programs):
             image = self.spec["image"]
             message = f"{why}; {self._instead(repository(image))}"
-            self._pod.record_event(
-                "Failed", f'Failed to pull image "{image}": {message}', "Warning", container=self.name
-            )
-            self._pod.record_event("Failed", "Error: ErrImagePull", "Warning", container=self.name)
+            self._event("Failed", f'Failed to pull image "{image}": {message}', "Warning")
+            self._event("Failed", "Error: ErrImagePull", "Warning")
             self._wait("ErrImagePull", message)
             await self._image_changes(image, 1.0)
             if self.spec["image"] == image:
                 self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {message}')
-                self._pod.record_event(
-                    "BackOff", f'Back-off pulling image "{image}"', "Warning", container=self.name
-                )
+                self._event("BackOff", f'Back-off pulling image "{image}"', "Warning")
                 await self._image_changes(image, pause)
                 pause = min(pause * 2, LONGEST_BACKOFF)
         image = self.spec["image"]
-        self._pod.record_event(
-            "Pulled", f'Container image "{image}" already present on machine', container=self.name
-        )
+        self._event("Pulled", f'Container image "{image}" already present on machine')
         return self._programs[repository(image)]
 
     def _instead(self, name: str) -> str:
@@ -209,9 +204,7 @@ class ContainerRun:
         if changed:
             self._changed.set()
             if self.program is not None:
-                self._pod.record_event(
-                    "Killing", f"Container {self.name} definition changed, will be restarted", container=self.name
-                )
+                self._event("Killing", f"Container {self.name} definition changed, will be restarted")
                 self._restart()
 
     async def _configured(self, streams: Streams) -> Container:
@@ -219,7 +212,7 @@ class ContainerRun:
             try:
                 return self._pod.container(self.spec, streams)
             except NotConfigured as error:
-                self._pod.record_event("Failed", f"Error: {error}", "Warning", container=self.name)
+                self._event("Failed", f"Error: {error}", "Warning")
                 self._wait("CreateContainerConfigError", str(error))
                 await asyncio.sleep(1)
 
@@ -257,10 +250,10 @@ class ContainerRun:
         if self._stopping:
             return
         if failed:
-            self._pod.record_event("Unhealthy", f"{failed} probe failed: {message}", "Warning", container=self.name)
+            self._event("Unhealthy", f"{failed} probe failed: {message}", "Warning")
         if failed == "Liveness":
             why = f"Container {self.name} failed liveness probe, will be restarted"
-            self._pod.record_event("Killing", why, container=self.name)
+            self._event("Killing", why)
             self._restart()
         if self.started and health.ready != self._probed_ready:
             self._probed_ready = health.ready

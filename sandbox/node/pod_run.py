@@ -24,8 +24,8 @@ from sandbox.images.container_files import Content
 from sandbox.images.program import Container, Factory, Streams
 from sandbox.network.directory import Directory
 from sandbox.network.pod_network import PodNetwork
-from sandbox.node import environment
 from sandbox.node.container_run import ContainerRun
+from sandbox.node.environment import Environment, NotConfigured
 
 MANAGER = "kubelet"
 _ADDRESS_REST = 5.0
@@ -86,9 +86,12 @@ class PodRun:
     # What containers ask.
 
     def container(self, spec: Object, streams: Streams) -> Container:
-        env = environment.environment(self._cluster, self.pod, spec, self.ip, self.host_ip)
-        files = environment.files(self.pod, spec, self._volumes, self.ip)
-        return Container(self.pod, spec, env, files, self.network, self._cluster, streams)
+        environment = self._environment()
+        files = environment.files(spec, self._volumes)
+        return Container(self.pod, spec, environment.variables(spec), files, self.network, streams)
+
+    def _environment(self) -> Environment:
+        return Environment(self._cluster, self.pod, self.ip, self.host_ip)
 
     def record_event(
         self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal", *, container: str = ""
@@ -152,8 +155,8 @@ class PodRun:
     async def _mount(self) -> None:
         while True:
             try:
-                self._volumes = environment.volumes(self._cluster, self.pod, self.ip, self.host_ip)
-            except environment.NotConfigured as error:
+                self._volumes = self._environment().volumes()
+            except NotConfigured as error:
                 self.record_event("FailedMount", f"MountVolume.SetUp failed: {error}", "Warning")
                 await asyncio.sleep(1)
             else:

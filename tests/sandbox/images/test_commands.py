@@ -16,7 +16,7 @@ def box() -> Container:
     """A container without a network."""
     pod = {"metadata": {"name": "box", "namespace": "default"}}
     env = {"PATH": "/bin", "WHO": "me", "EMPTY": ""}
-    return Container(pod, {"name": "main", "image": "busybox"}, env, Files(), None, None, Streams())  # type: ignore[arg-type]
+    return Container(pod, {"name": "main", "image": "busybox"}, env, Files(), None, Streams())  # type: ignore[arg-type]
 
 
 async def run(*command: str, stdin: str = "", container: Container | None = None) -> tuple[int, str, str]:

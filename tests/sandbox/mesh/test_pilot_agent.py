@@ -40,7 +40,7 @@ class Loaded:
         obj["metadata"]["annotations"] = annotations
         network: Any = type("PodNetwork", (), {"ip": obj["status"]["podIP"]})()
         spec = {"name": "istio-proxy", "image": "proxyv2"}
-        container = Container(obj, spec, {}, Files(), network, self.world.cluster, Streams())
+        container = Container(obj, spec, {}, Files(), network, Streams())
         out, err = bytearray(), bytearray()
         agent = ProxyAgent(container, self.world.mesh.data_plane, "sidecar")
         status = await agent.exec(list(command), Streams(out=out.extend, err=err.extend))
