@@ -42,6 +42,10 @@ class Stopped(Exception):
     """The container was asked to stop while it was not running."""
 
 
+def _longer(backoff: float) -> float:
+    return min(max(backoff * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
+
+
 class ContainerRun:
     """Runs `spec`'s program again and again, as the restart policy says. `state` is a ContainerState."""
 
@@ -104,7 +108,7 @@ class ContainerRun:
             if backoff:
                 self._crash_loop(backoff)
                 await asyncio.sleep(backoff)
-            backoff = min(max(backoff * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
+            backoff = _longer(backoff)
             self.restarts += 1
 
     def _crash_loop(self, seconds: float) -> None:
@@ -180,7 +184,7 @@ class ContainerRun:
                 self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {message}')
                 self._event("BackOff", f'Back-off pulling image "{image}"', "Warning")
                 await self._image_changes(image, pause)
-                pause = min(pause * 2, LONGEST_BACKOFF)
+                pause = _longer(pause)
         image = self.spec["image"]
         self._event("Pulled", f'Container image "{image}" already present on machine')
         return self._programs[repository(image)]

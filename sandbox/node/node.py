@@ -35,7 +35,7 @@ _READY = (
 )
 
 
-class Machines:
+class NodeObjects:
     """Registers the nodes and keeps their leases."""
 
     def __init__(self, cluster: Cluster, network: Network) -> None:
@@ -145,16 +145,16 @@ class Node:
         self, cluster: Cluster, network: Network, programs: Mapping[str, Factory], pool: NodePool = _POOL
     ) -> None:
         self._cluster, self._network, self._programs = cluster, network, programs
-        self._machines = Machines(cluster, network)
+        self._node_objects = NodeObjects(cluster, network)
         self._directory = Directory(cluster)
         self._pods: dict[str, PodRun] = {}
         self.streams = StreamServer(self.run_of)
         cluster.admission.append(PodSupport())
-        self._machines.register(pool)
+        self._node_objects.register(pool)
 
     def scale(self, pool: NodePool) -> None:
         """Have the nodes of this pool from now on. Pods of a node that goes are lost."""
-        self._machines.register(pool)
+        self._node_objects.register(pool)
 
     def run_of(self, pod: Object) -> PodRun | None:
         """What runs this pod here."""
@@ -163,7 +163,7 @@ class Node:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._directory.run(), name="directory")
-            group.create_task(self._machines.keep(), name="leases")
+            group.create_task(self._node_objects.keep(), name="leases")
             group.create_task(self._follow_pods(group), name="kubelet")
 
     async def _follow_pods(self, group: asyncio.TaskGroup) -> None:
@@ -176,7 +176,7 @@ class Node:
                     group.create_task(run.removed())
             elif run is not None:
                 run.update(event.object)
-            elif address := self._machines.addresses.get(event.object["spec"].get("nodeName", "")):
+            elif address := self._node_objects.addresses.get(event.object["spec"].get("nodeName", "")):
                 run = self._pods[uid] = PodRun(
                     event.object, self._cluster, self._network, self._directory, self._programs, address
                 )

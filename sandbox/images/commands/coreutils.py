@@ -112,20 +112,20 @@ async def test(process: Process) -> int:
     words = list(process.arguments)
     if process.name == "[" and (not words or words.pop() != "]"):
         raise UsageError("missing ]")
-    return int(not _holds(process, words))
+    return int(not _is_true(process, words))
 
 
-def _holds(process: Process, words: list[str]) -> bool:
+def _is_true(process: Process, words: list[str]) -> bool:
     for joint, combine in (("-o", any), ("-a", all)):
         if joint in words[1:-1]:
             at = words.index(joint, 1)
-            return combine([_holds(process, words[:at]), _holds(process, words[at + 1 :])])
+            return combine([_is_true(process, words[:at]), _is_true(process, words[at + 1 :])])
     files = process.container.files
     match words:
         case []:
             return False
         case ["!", *rest]:
-            return not _holds(process, rest)
+            return not _is_true(process, rest)
         case [word]:
             return bool(word)
         case ["-n", word]:

@@ -24,7 +24,7 @@ async def test_a_pod_becomes_ready_and_tells_what_happened(place: Place) -> None
     status = pod["status"]
     assert status["phase"] == "Running"
     assert status["podIP"] == run.ip
-    assert status["hostIP"] in place.node._machines.addresses.values()
+    assert status["hostIP"] in place.node._node_objects.addresses.values()
     assert status["containerStatuses"][0]["ready"]
     assert {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"} == {
         condition["type"] for condition in status["conditions"]
