@@ -48,6 +48,8 @@ class BadReply(ConnectionError):
 class Reply:
     """The reply to one request, made from its bytes as they come."""
 
+    __slots__ = ("_chunks", "_end", "_head_only", "head_size", "headers", "kept", "received", "status", "whole")
+
     def __init__(self, method: str) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
