@@ -25,7 +25,7 @@ class Files:
 
     def read(self, path: str) -> bytes:
         """Raises FileNotFoundError, IsADirectoryError."""
-        content, relative, _ = self._find(path)
+        content, relative, _ = self._mounted(path)
         if relative not in content:
             if self.is_directory(path):
                 raise IsADirectoryError(21, "Is a directory", path)
@@ -36,7 +36,7 @@ class Files:
         """Raises OSError for a read-only volume or a directory."""
         if path == "/dev/null":
             return
-        content, relative, read_only = self._find(path)
+        content, relative, read_only = self._mounted(path)
         if read_only:
             raise OSError(30, "Read-only file system", path)
         if self.is_directory(path):
@@ -44,7 +44,7 @@ class Files:
         content[relative] = content.get(relative, b"") + data if append else data
 
     def exists(self, path: str) -> bool:
-        content, relative, _ = self._find(path)
+        content, relative, _ = self._mounted(path)
         return path == "/dev/null" or relative in content or self.is_directory(path)
 
     def is_directory(self, path: str) -> bool:
@@ -52,7 +52,7 @@ class Files:
         if path in _ALWAYS_THERE:
             return True
         inside = path.rstrip("/") + "/"
-        there = any(known == path or known.startswith(inside) for known in self._known())
+        there = any(known == path or known.startswith(inside) for known in self._paths())
         return there and not self._is_file(path)
 
     def entries(self, path: str) -> list[str]:
@@ -62,19 +62,19 @@ class Files:
                 raise NotADirectoryError(20, "Not a directory", path)
             raise FileNotFoundError(2, "No such file or directory", path)
         inside = posixpath.normpath(path).rstrip("/") + "/"
-        return sorted({known[len(inside) :].split("/")[0] for known in self._known() if known.startswith(inside)})
+        return sorted({known[len(inside) :].split("/")[0] for known in self._paths() if known.startswith(inside)})
 
     def _is_file(self, path: str) -> bool:
-        content, relative, _ = self._find(path)
+        content, relative, _ = self._mounted(path)
         return relative in content
 
-    def _known(self) -> Iterator[str]:
+    def _paths(self) -> Iterator[str]:
         yield from (f"/{name}" for name in self._root)
         for where, content, _ in self._mounts:
             yield where
             yield from (f"{where}/{name}" for name in content)
 
-    def _find(self, path: str) -> tuple[Content, str, bool]:
+    def _mounted(self, path: str) -> tuple[Content, str, bool]:
         path = posixpath.normpath(path)
         for where, content, read_only in self._mounts:
             if path == where or path.startswith(where + "/"):

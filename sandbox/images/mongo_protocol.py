@@ -309,7 +309,7 @@ class Database:
         where = f"{self.host}:{self.port}"
         try:
             async with asyncio.timeout(PATIENCE):
-                answer = await self._asked(command_message(1, {**command, "$db": self.name}))
+                answer = await self._exchange(command_message(1, {**command, "$db": self.name}))
         except TimeoutError:
             raise Unreachable(f"{where} did not answer within {PATIENCE:.0f} s") from None
         except (OSError, asyncio.IncompleteReadError, BadBson) as error:
@@ -320,7 +320,7 @@ class Database:
             raise Unreachable(f"{where}: {answer.body.get('errmsg')}")
         return answer.body
 
-    async def _asked(self, message: bytes) -> Message | None:
+    async def _exchange(self, message: bytes) -> Message | None:
         sock = await self.network.connect(self.host, self.port)
         reader, writer = await asyncio.open_connection(sock=sock)
         try:

@@ -94,13 +94,13 @@ class Commands:
         """The answer to one command, whatever it is. `connection` is its connection's number."""
         name = next(iter(body), "")
         try:
-            return {**self._known(name, connection)(body), "ok": 1.0}
+            return {**self._command(name, connection)(body), "ok": 1.0}
         except Refusal as refusal:
             return refusal.answer
         except OSError as error:
             return Refusal(8, "UnknownError", f"{error.filename}: {error.strerror}").answer
 
-    def _known(self, name: str, connection: int) -> Callable[[Document], Document]:
+    def _command(self, name: str, connection: int) -> Callable[[Document], Document]:
         if name in _GREETINGS:
             return lambda _: self._hello(connection)
         match name:

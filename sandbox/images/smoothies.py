@@ -227,9 +227,9 @@ class RatingsWeb(WebProgram):
 
     async def _page(self, request: web.BaseRequest) -> web.Response:
         try:
-            items = await self._asked(request, "GET", "/api/items")
-            rated = await self._asked(request, "GET", "/api/items/rated")
-            body = smoothies_page.menu(items, rated, self.container.pod_name, thanks=_thanks(request))
+            items = await self._request_payload(request, "GET", "/api/items")
+            rated = await self._request_payload(request, "GET", "/api/items/rated")
+            body = smoothies_page.menu(items, rated, self.container.pod_name, thanks=_just_rated(request))
             status = 200
         except _NoAnswer as error:
             self.container.log(str(error))
@@ -245,7 +245,7 @@ class RatingsWeb(WebProgram):
         rater = request.headers.get("X-Forwarded-For", request.remote or "").split(",")[0]
         rating = {"userIp": rater, "ratings": [{"id": fruit, "rating": int(stars)}]}
         try:
-            await self._asked(request, "POST", "/api/rate", json.dumps(rating).encode())
+            await self._request_payload(request, "POST", "/api/rate", json.dumps(rating).encode())
         except _NoAnswer as error:
             self.container.log(str(error))
             body = smoothies_page.closed(str(error), self.container.pod_name)
@@ -257,9 +257,9 @@ class RatingsWeb(WebProgram):
         query = urlencode({"fruit": fruit, "stars": stars})
         return web.Response(status=303, headers={"Location": f"./?{query}#fruit-{fruit}"})
 
-    async def _asked(self, request: web.BaseRequest, method: str, path: str, body: bytes = b"") -> Any:
+    async def _request_payload(self, request: web.BaseRequest, method: str, path: str, body: bytes = b"") -> Any:
         """What ratings-api has to say. Raises _NoAnswer."""
-        reply = await self._sent(request, method, path, body)
+        reply = await self._request(request, method, path, body)
         try:
             answer = json.loads(reply.body)
             message, payload = str(answer["message"]), answer["payload"]
@@ -269,7 +269,7 @@ class RatingsWeb(WebProgram):
             raise _NoAnswer(f"ratings-api answered {reply.status}: {message}", reply.status)
         return payload
 
-    async def _sent(self, request: web.BaseRequest, method: str, path: str, body: bytes) -> Reply:
+    async def _request(self, request: web.BaseRequest, method: str, path: str, body: bytes) -> Reply:
         headers = propagated_headers(request)
         if body:
             headers["content-type"] = "application/json"
@@ -288,7 +288,7 @@ class _NoAnswer(Exception):
         self.status = status
 
 
-def _thanks(request: web.BaseRequest) -> tuple[str, int] | None:
+def _just_rated(request: web.BaseRequest) -> tuple[str, int] | None:
     """For which item somebody has just given how many stars: what the address says."""
     query = parse_qs(request.path_qs.partition("?")[2])
     fruit, stars = (query.get(name, [""])[0] for name in ("fruit", "stars"))

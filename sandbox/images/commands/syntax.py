@@ -153,7 +153,7 @@ class _Lexer:
         while self.at < len(self.text) and self.text[self.at] not in " \t\r\n;|&()<>":
             char = self.text[self.at]
             if char == "'":
-                end = self._find("'", self.at + 1)
+                end = self._index_of("'", self.at + 1)
                 parts.append(Part("text", self.text[self.at + 1 : end], True))
                 self.at = end + 1
             elif char == '"':
@@ -172,7 +172,7 @@ class _Lexer:
         if char == "$":
             return self._expansion(quoted)
         if char == "`":
-            end = self._find("`", self.at + 1)
+            end = self._index_of("`", self.at + 1)
             source, self.at = self.text[self.at + 1 : end], end + 1
             return Part("command", source, quoted)
         literal: list[str] = []
@@ -197,7 +197,7 @@ class _Lexer:
             self.at = end + 1
             return Part("command", text[start + 1 : end], quoted)
         if text.startswith("{", start):
-            end = self._find("}", start)
+            end = self._index_of("}", start)
             name, operator, default = text[start + 1 : end].partition(":-")
             if not (name.isidentifier() or name.isdigit() or name in "?#@*$"):
                 raise SyntaxRefused(f"${{{name}}} is not supported")
@@ -230,7 +230,7 @@ class _Lexer:
             at += 1
         raise SyntaxRefused("unterminated $(")
 
-    def _find(self, what: str, start: int) -> int:
+    def _index_of(self, what: str, start: int) -> int:
         found = self.text.find(what, start)
         if found < 0:
             raise SyntaxRefused(f"unterminated {what}")
