@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
-from sandbox.mesh import clusters, credentials, registry, rules, translation
-from sandbox.mesh.clusters import Target
-from sandbox.mesh.credentials import Credential
+from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, registry, route_tables, rules
 from sandbox.mesh.data_plane import DataPlane
-from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.envoy_clusters import Target
+from sandbox.mesh.mesh_certificates import Credential, RootCertificates
 from sandbox.mesh.reaction import Reaction
-from sandbox.mesh.registry import Registry
-from sandbox.mesh.root_certificates import RootCertificates
+from sandbox.mesh.registry import Proxy, Registry
+from sandbox.mesh.registry import from_entries as from_entries
 from sandbox.mesh.rules import Rules
-from sandbox.mesh.service_entries import services as from_entries
 from sandbox.mesh.validation import find_problems
 from sandbox.mesh.xds.ads import Configuration
 
@@ -132,20 +130,20 @@ class ControlPlane:
         own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
         entries = list(service_entries.hosts(written[service_entries.RESOURCE]))
         in_force = rules.build(*(written[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
-        self._credentials = credentials.names(in_force.gateways)
+        self._credentials = mesh_certificates.credential_names(in_force.gateways)
         views: dict[str, _View] = {}
-        parts = {"shared": translation.shared()}
+        parts = {"shared": _shared()}
         for proxy in list(self._data_plane.proxies.values()):
             if proxy.namespace not in views:
                 views[proxy.namespace] = self._view(proxy.namespace, own, entries, in_force)
             view = views[proxy.namespace]
             by_services, by_rules = view.by_services, view.by_rules
             services, secrets = view.services, view.credentials
-            one = by_services.of(proxy, partial(translation.from_services, proxy, services, view.targets))
-            other = by_rules.of(proxy, partial(translation.from_rules, proxy, services, in_force, secrets))
+            one = by_services.of(proxy, partial(_from_services, proxy, services, view.targets))
+            other = by_rules.of(proxy, partial(_from_rules, proxy, services, in_force, secrets))
             parts[proxy.id] = Configuration(
                 one.clusters,
-                translation.assignments(proxy, view.localities),
+                _assignments(proxy, view.localities),
                 {**one.listeners, **other.listeners},
                 other.routes,
             )
@@ -158,12 +156,14 @@ class ControlPlane:
         services = own.with_others(from_entries(seen)) if seen else own
         before = self._views.get(namespace)
         secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
-        usable = credentials.read(self._credentials, {secret["metadata"]["name"]: secret for secret in secrets})
-        targets = list(clusters.targets(services, in_force, namespace))
+        usable = mesh_certificates.credentials(
+            self._credentials, {secret["metadata"]["name"]: secret for secret in secrets}
+        )
+        targets = list(envoy_clusters.targets(services, in_force, namespace))
         return _View(
             services,
             targets,
-            translation.localities(targets),
+            _localities(targets),
             usable,
             (before.by_services if before else _NOTHING).still((services, in_force.destination_rules)),
             (before.by_rules if before else _NOTHING).still((services, in_force, usable)),
@@ -176,3 +176,52 @@ def _makes_sense(rule: Object) -> bool:
         name = f"{rule['kind']} {rule['metadata']['namespace']}/{rule['metadata']['name']}"
         log.warning("%s is left out: %s", name, "; ".join(problems))
     return not problems
+
+
+def _shared() -> Configuration:
+    """What all proxies use together."""
+    return Configuration(clusters={envoy_clusters.PASSTHROUGH: envoy_clusters.passthrough()})
+
+
+def _from_services(proxy: Proxy, registry: Registry, targets: Iterable[Target]) -> Configuration:
+    """What changes with services and DestinationRules only: clusters, and a sidecar's listeners."""
+    targets = list(targets)
+    own = {made["name"]: made for made in (envoy_clusters.cluster(proxy.id, target) for target in targets)}
+    if proxy.kind == "gateway":
+        return Configuration(own)
+    traffic = {(target.service.host, target.port.number): target.traffic for target in targets if not target.subset}
+    opened = (listeners.sidecar(proxy, registry, traffic), listeners.health(proxy))
+    return Configuration(own, listeners={listener["name"]: listener for listener in opened})
+
+
+def _from_rules(
+    proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential]
+) -> Configuration:
+    """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
+    if proxy.kind == "gateway":
+        opened, own = gateways.translate(proxy, registry, rules, credentials)
+    else:
+        opened, own = [], list(route_tables.sidecar_tables(proxy, registry, rules))
+    return Configuration(
+        listeners={made["name"]: made for made in opened}, routes={made["name"]: made for made in own}
+    )
+
+
+def _localities(targets: Iterable[Target]) -> list[tuple[Target, list[dict[str, Any]]]]:
+    """The ready endpoints of each target, in Envoy's words."""
+    return [
+        (target, envoy_clusters.locality(envoy_clusters.selected(target.endpoints, target.labels)))
+        for target in targets
+        if not target.service.forwarded
+    ]
+
+
+def _assignments(
+    proxy: Proxy, by_target: Iterable[tuple[Target, list[dict[str, Any]]]]
+) -> Mapping[str, dict[str, Any]]:
+    """A proxy's endpoints by cluster."""
+    found = {}
+    for target, locality in by_target:
+        name = envoy_clusters.name(proxy.id, target.service.host, target.port.number, target.subset)
+        found[name] = envoy_clusters.assignment(name, locality)
+    return found

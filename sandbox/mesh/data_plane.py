@@ -18,11 +18,10 @@ import aiohttp
 from yarl import URL
 
 from sandbox.mesh.envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
-from sandbox.mesh.flushing import flush
-from sandbox.mesh.proxies import Proxy
-from sandbox.mesh.unix_sockets import short_path
+from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds import grpc_server
 from sandbox.mesh.xds.ads import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Ads, Configuration, Kind
+from sandbox.mesh.xds.grpc_server import short_path
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +183,7 @@ class DataPlane:
             async with aiohttp.ClientSession(connector=connector, base_url="http://envoy") as session:
                 if path.partition("?")[0].startswith("/stats"):
                     async with self._flushing:
-                        await flush(session)
+                        await _flush(session)
                 async with session.get(URL(path, encoded=True)) as got:
                     return await got.text()
 
@@ -196,3 +195,28 @@ async def _accepts(address: str, port: int) -> None:
             writer.close()
             return
         await asyncio.sleep(0.02)
+
+
+_DROPPED = URL("/stats?type=Counters&filter=^server%5C.dropped_stat_flushes$", encoded=True)
+
+
+async def _flush(session: aiohttp.ClientSession) -> None:
+    """Have Envoy put its histograms together; one call at a time. Raises OSError without Envoy.
+
+    Its worker threads collect values by themselves; a flush, which asking for statistics begins
+    (`stats_flush_on_admin`) but does not wait for, brings them together. What tells is the count of flushes that were dropped because one
+    was under way: when it has not grown since the question before, the last question began a flush; when it has not
+    grown since that, that flush is done.
+    """
+    before, begun = await _dropped(session), False
+    while True:
+        after = await _dropped(session)
+        if after == before and begun:
+            return
+        begun = begun or after == before
+        before = after
+
+
+async def _dropped(session: aiohttp.ClientSession) -> int:
+    async with session.get(_DROPPED) as got:
+        return int((await got.text()).rpartition(":")[2])

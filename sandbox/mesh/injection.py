@@ -12,18 +12,22 @@ from typing import Any
 
 from sandbox.api import webhooks
 from sandbox.core.cluster import Admission, Cluster, Object
-from sandbox.mesh.annotations import unsupported
-from sandbox.mesh.listeners import HEALTH_PATH, HEALTH_PORT
-from sandbox.mesh.version import HUB, ISTIO_NAMESPACE, REVOCATIONS, ROOT_CERTIFICATE, VERSION
+from sandbox.mesh.istio import (
+    CONTAINER,
+    HEALTH_PATH,
+    HEALTH_PORT,
+    HUB,
+    INJECTOR,
+    ISTIO_NAMESPACE,
+    METRICS_PORT,
+    POD_LABEL,
+    REVOCATIONS,
+    ROOT_CERTIFICATE,
+    VERSION,
+)
+from sandbox.mesh.istio_annotations import unsupported
 
-CONFIGURATION = "istio-sidecar-injector"
-NAMESPACE_LABEL = "istio-injection"
-REVISION_LABEL = "istio.io/rev"
-POD_LABEL = "sidecar.istio.io/inject"
-PROXY = "istio-proxy"
-INIT = "istio-init"
-METRICS_PORT = 15090
-
+_INIT = "istio-init"
 _NEVER = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
 
 
@@ -41,20 +45,14 @@ def service(cluster: Cluster) -> webhooks.Service:
     return inject_sidecar
 
 
-def enabled(namespace: Object) -> bool | None:
-    """What a namespace's labels say of injection; None when they say nothing."""
-    labels = namespace["metadata"].get("labels") or {}
-    if NAMESPACE_LABEL in labels:
-        return bool(labels[NAMESPACE_LABEL] == "enabled")
-    return True if labels.get(REVISION_LABEL) == "default" else None
-
-
 def wanted(pod: Object) -> bool:
     """Whether a pod that was handed over gets a sidecar. Which are, the webhooks' selectors have decided."""
     metadata, spec = pod["metadata"], pod["spec"]
     if metadata["namespace"] in _NEVER or spec.get("hostNetwork"):
         return False
-    if any(container["name"] == PROXY for container in (*spec["containers"], *(spec.get("initContainers") or ()))):
+    if any(
+        container["name"] == CONTAINER for container in (*spec["containers"], *(spec.get("initContainers") or ()))
+    ):
         return False
     says = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
     return says.get(POD_LABEL) != "false"
@@ -71,7 +69,7 @@ def inject(pod: Object, settings: Object | None = None) -> None:
     labels.setdefault("service.istio.io/canonical-name", _canonical_name(pod))
     labels.setdefault("service.istio.io/canonical-revision", labels.get("version", "latest"))
     status = {
-        "initContainers": [INIT, PROXY],
+        "initContainers": [_INIT, CONTAINER],
         "containers": None,
         "volumes": [volume["name"] for volume in _volumes()],
         "imagePullSecrets": None,
@@ -105,7 +103,7 @@ def _resources() -> Object:
 
 def _init_container(image: str) -> Object:
     return {
-        "name": INIT,
+        "name": _INIT,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": [
@@ -132,7 +130,7 @@ def _proxy_container(image: str) -> Object:
         return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
     return {
-        "name": PROXY,
+        "name": CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": [
@@ -203,7 +201,7 @@ def _volumes() -> list[Object]:
 
 def _settings(cluster: Cluster) -> Object:
     """The `global` values of the installation: where images come from and which tag they have."""
-    found = cluster.find("configmaps", ISTIO_NAMESPACE, CONFIGURATION)
+    found = cluster.find("configmaps", ISTIO_NAMESPACE, INJECTOR)
     if found is None:
         return {}
     values: Object = json.loads((found.get("data") or {}).get("values") or "{}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.mesh.durations import duration, seconds
+from sandbox.core.durations import duration, seconds
 
 Policy = Mapping[str, Any]
 

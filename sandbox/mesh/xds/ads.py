@@ -23,7 +23,7 @@ from typing import Any
 from google.protobuf.json_format import ParseError
 from google.protobuf.message import Message
 
-from sandbox.mesh.xds import protobuf
+from sandbox.mesh.xds import envoy_messages
 from sandbox.mesh.xds.grpc_server import RESPONSE, Call
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class _Stream:
 
     def received(self, request: Any) -> None:
         """A DeltaDiscoveryRequest: a subscription, an acknowledgement, a refusal, or several of these in one."""
-        kind = request.type_url.removeprefix(protobuf.TYPE_PREFIX)
+        kind = request.type_url.removeprefix(envoy_messages.TYPE_PREFIX)
         if kind not in _KINDS:
             return
         nonce = request.response_nonce
@@ -240,7 +240,7 @@ class _Stream:
 
 def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: Iterable[str]) -> Message:
     """Raises ParseError."""
-    url = protobuf.TYPE_PREFIX + kind
+    url = envoy_messages.TYPE_PREFIX + kind
     response = {
         "type_url": url,
         "nonce": nonce,
@@ -250,4 +250,4 @@ def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: I
         ],
         "removed_resources": list(gone),
     }
-    return protobuf.encode(RESPONSE, response)
+    return envoy_messages.encode(RESPONSE, response)

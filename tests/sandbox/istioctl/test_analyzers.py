@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.istioctl.analyzers import analyze
-from sandbox.istioctl.resources import Resources
+from sandbox.istioctl.analyzers import Resources, find_messages
 
 
 def obj(kind: str, name: str, namespace: str = "shop", **fields: object) -> dict:
@@ -50,7 +49,7 @@ def rule(host: str = "one", subset: str = "", *gateways: str) -> dict:
 
 
 def found(*objects: dict) -> list[tuple[str, str, str]]:
-    messages = analyze(
+    messages = find_messages(
         Resources([enabled(), *objects] if not any(o["kind"] == "Namespace" for o in objects) else objects)
     )
     return [(message.code, message.origin, message.text) for message in messages]

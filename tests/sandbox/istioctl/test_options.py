@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.istioctl.errors import FileError, UsageError
-from sandbox.istioctl.flags import Flag, parse
+from sandbox.istioctl.command_line import FileError, Flag, UsageError, parse
+from sandbox.istioctl.install_options import options
 from sandbox.istioctl.manifests import components
-from sandbox.istioctl.options import options
 
 INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
 FLAGS = [

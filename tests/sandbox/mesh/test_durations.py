@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.mesh.durations import duration, seconds
+from sandbox.core.durations import duration, seconds
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.mesh import faults
+from sandbox.mesh import http_routes
 
 from .rule_world import RuleWorld, to
 
@@ -91,6 +91,6 @@ async def test_the_fault_goes_with_the_rule(shop: RuleWorld) -> None:
 
 
 async def test_percentages_are_exact_to_a_ten_thousandth() -> None:
-    made = faults.filter_config({"abort": {"httpStatus": 500, "percentage": {"value": 0.0001}}})
+    made = http_routes.fault_config({"abort": {"httpStatus": 500, "percentage": {"value": 0.0001}}})
     assert made is not None
     assert made["abort"]["percentage"] == {"numerator": 1, "denominator": "MILLION"}

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.mesh import policies, rules
 from sandbox.mesh.rules import ROOT_NAMESPACE
-from sandbox.mesh.xds import protobuf
+from sandbox.mesh.xds import envoy_messages
 
 HOST = "one.shop.svc.cluster.local"
 LIMIT = {"connectionPool": {"tcp": {"maxConnections": 1}}}
@@ -121,8 +121,8 @@ def test_hashing(hashing: dict, policy: str, expected: dict) -> None:
     made = policies.load_balancer(balancer)
     assert made["lb_policy"] == policy
     assert policies.hash_policy({"loadBalancer": balancer}) == [expected]
-    protobuf.encode("envoy.config.cluster.v3.Cluster", made)
-    protobuf.encode("envoy.config.route.v3.RouteAction.HashPolicy", expected)
+    envoy_messages.encode("envoy.config.cluster.v3.Cluster", made)
+    envoy_messages.encode("envoy.config.route.v3.RouteAction.HashPolicy", expected)
 
 
 def test_connections_last_as_long_as_the_policy_says() -> None:
@@ -136,7 +136,7 @@ def test_connections_last_as_long_as_the_policy_says() -> None:
         "keepalive_time": 60,
         "keepalive_interval": 10,
     }
-    protobuf.encode("envoy.config.cluster.v3.Cluster", made)
+    envoy_messages.encode("envoy.config.cluster.v3.Cluster", made)
     assert policies.http_options(pool) == {
         "idle_timeout": "300s",
         "max_requests_per_connection": 4,

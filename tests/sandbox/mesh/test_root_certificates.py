@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 
 from sandbox.api.local import LocalCluster
-from sandbox.mesh.root_certificates import RootCertificates
+from sandbox.mesh.mesh_certificates import RootCertificates
 
 from .world import eventually
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.mesh import registry, routes
-from sandbox.mesh.destinations import Context
-from sandbox.mesh.proxies import Proxy
+from sandbox.mesh import http_routes, registry
+from sandbox.mesh.http_routes import Context
+from sandbox.mesh.registry import Proxy
 
 PROXY = Proxy("sidecar", "p", "shop", "127.64.16.1", {"app": "p"})
 
@@ -25,7 +25,7 @@ REGISTRY = registry.build([service("one", 80), service("two", 80, 90)], [], [])
 
 def translated(*http: dict[str, Any], port: int = 80, gateway: str = "mesh", proxy: Proxy = PROXY) -> list[dict]:
     rule = {"metadata": {"name": "r", "namespace": "shop"}, "spec": {"hosts": ["one"], "http": list(http)}}
-    return routes.translate(rule, Context(proxy, port, gateway, REGISTRY))
+    return http_routes.translate(rule, Context(proxy, port, gateway, REGISTRY))
 
 
 def to(host: str, **more: Any) -> dict:

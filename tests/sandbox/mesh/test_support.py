@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from sandbox.api.local import LocalCluster
-from sandbox.istioctl.crds import crds
+from sandbox.istioctl.manifests import crds
 from sandbox.mesh import validation
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import DataPlane
-from sandbox.mesh.proxies import Proxy
-from sandbox.mesh.support import SUPPORTED, VALUES
+from sandbox.mesh.registry import Proxy
+from sandbox.mesh.supported_fields import SUPPORTED, VALUES
 from sandbox.mesh.xds.ads import Configuration
 from tools import istio_fields
 

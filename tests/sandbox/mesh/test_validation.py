@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from sandbox.core.cluster import ApiError, Object
-from sandbox.istioctl.crds import crds
+from sandbox.istioctl.manifests import crds
 from sandbox.mesh import validation
-from sandbox.mesh.support import SUPPORTED
+from sandbox.mesh.supported_fields import SUPPORTED
 
 from .webhook_world import WebhookCluster
 

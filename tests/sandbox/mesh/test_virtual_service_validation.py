@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.mesh.unreachable_rules import find_unreachable
 from sandbox.mesh.virtual_service_validation import find_problems
-from sandbox.mesh.virtual_service_warnings import find_warnings
 
 TO = {"destination": {"host": "reviews"}}
 REDIRECT = {"redirect": {"uri": "/"}}
@@ -169,4 +169,4 @@ A, B = {"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}}
     ],
 )
 def test_what_no_request_gets_to_is_warned_of(rules: list[dict[str, Any]], warnings: list[str]) -> None:
-    assert list(find_warnings({"hosts": ["reviews"], "http": rules})) == [f"virtualService {w}" for w in warnings]
+    assert [what for _, what in find_unreachable({"http": rules})] == warnings

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.mesh import registry, rules, tables
-from sandbox.mesh.proxies import Proxy
-from sandbox.mesh.registry import Registry
-from sandbox.mesh.virtual_services import of_mesh, qualified
+from sandbox.mesh import registry, route_tables, rules
+from sandbox.mesh.registry import Proxy, Registry
+from sandbox.mesh.rules import gateway_key, mesh_rules
 
 OLD, YOUNG = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 HOST = "one.shop.svc.cluster.local"
@@ -42,14 +41,14 @@ def known(*services: dict[str, Any]) -> Registry:
 
 def chosen(found: list[dict[str, Any]], namespace: str = "shop", host: str = HOST) -> list[str]:
     in_age = rules.build([], found, []).virtual_services
-    return [each["metadata"]["name"] for each in of_mesh(in_age, namespace).candidates(host)]
+    return [each["metadata"]["name"] for each in mesh_rules(in_age, namespace).candidates(host)]
 
 
 def routed(
     found: list[dict[str, Any]], name: str = HOST, services: Registry | None = None, port: int = 80
 ) -> list[str] | None:
     """Where a sidecar sends requests for a host's name: subsets, or None where it does not know the name."""
-    made = tables.sidecar_tables(PROXY, services or known(), rules.build([], found, []))
+    made = route_tables.sidecar_tables(PROXY, services or known(), rules.build([], found, []))
     (table,) = (table for table in made if table["name"].endswith(f"/{port}"))
     for virtual_host in table["virtual_hosts"]:
         if name in virtual_host["domains"]:
@@ -61,7 +60,7 @@ def at_gateway(found: list[dict[str, Any]], namespace: str = "ways") -> dict[str
     """Subsets by the host's name."""
     proxy = Proxy("gateway", "g", namespace, "127.64.16.2", {})
     servers = [(GATEWAY, server) for server in GATEWAY["spec"]["servers"]]
-    table = tables.gateway_table(proxy, 8080, servers, known(), rules.build([GATEWAY], found, []))
+    table = route_tables.gateway_table(proxy, 8080, servers, known(), rules.build([GATEWAY], found, []))
     return {
         host["domains"][0]: [route["route"]["cluster"].split("|")[2] for route in host["routes"]]
         for host in table["virtual_hosts"]
@@ -140,7 +139,7 @@ def test_no_name_is_there_twice() -> None:
     """A rule's literal `one.shop` is also a name of the service."""
     found = [rule("a", hosts=["one.shop"], http=[to("literal")]), rule("b", http=[to("v1")])]
     assert (routed(found, "one.shop"), routed(found)) == (["literal"], ["v1"])
-    (table,) = tables.sidecar_tables(PROXY, known(), rules.build([], found, []))
+    (table,) = route_tables.sidecar_tables(PROXY, known(), rules.build([], found, []))
     domains = [domain for host in table["virtual_hosts"] for domain in host["domains"]]
     assert len(domains) == len(set(domains))
 
@@ -183,4 +182,4 @@ def test_a_match_that_names_gateways_does_not_ask_for_labels() -> None:
     ],
 )
 def test_names_of_gateways(written: str, meant: str) -> None:
-    assert qualified(written, "shop") == meant
+    assert gateway_key(written, "shop") == meant

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.api.local import LocalCluster
 from sandbox.core.cluster import ApiError, Object
-from sandbox.mesh.support import SUPPORTED, _prefixes
+from sandbox.mesh.supported_fields import SUPPORTED, _prefixes
 
 from .field_examples import BASE
 from .test_support import PLURALS, put

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sandbox.api import webhooks
 from sandbox.api.local import LocalCluster
 from sandbox.core.cluster import Object
-from sandbox.istioctl.crds import crds
-from sandbox.istioctl.manifests import webhooks as installed
+from sandbox.istioctl import manifests
+from sandbox.istioctl.manifests import crds
 from sandbox.mesh import injection, validation
-from sandbox.mesh.version import ISTIO_NAMESPACE, ISTIOD
+from sandbox.mesh.istio import ISTIO_NAMESPACE, ISTIOD
 
 from .world import CRDS, SLICES
 
@@ -26,7 +26,7 @@ class WebhookCluster(LocalCluster):
 
     def configured(self) -> None:
         """The webhooks of an installation."""
-        for configuration in installed.objects():
+        for configuration in manifests.webhook_configurations():
             self.create(configurations(configuration), configuration, manager="test")
 
     def istiod_answers(self, *, ready: bool = True) -> None:

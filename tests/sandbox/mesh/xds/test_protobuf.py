@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseError
 
-from sandbox.mesh.xds.protobuf import encode
+from sandbox.mesh.xds.envoy_messages import encode
 
 CLUSTER = "envoy.config.cluster.v3.Cluster"
 RESPONSE = "envoy.service.discovery.v3.DeltaDiscoveryResponse"
