@@ -26,11 +26,9 @@ _DOCUMENTATION = f"https://istio.io/v{'.'.join(VERSION.split('.')[:2])}/docs/ref
 
 def analyze(invocation: Invocation) -> int:
     arguments = invocation.arguments
-    output, threshold = arguments.text("output"), arguments.text("failure-threshold").capitalize()
+    output = arguments.text("output")
     if output not in ("", "log", "json", "yaml"):
         raise UsageError(f"{output} is not a format: log, json or yaml")
-    if threshold not in Level.__members__:
-        raise UsageError(f"invalid argument {threshold!r} for --failure-threshold: Info, Warning or Error")
     with_cluster = arguments.on("use-kube")
     if not with_cluster and not arguments.words:
         raise UsageError("--use-kube=false needs files to analyze")
@@ -60,8 +58,7 @@ def analyze(invocation: Invocation) -> int:
     where = _where(namespace)
     if not messages:
         print(f"✔ No validation issues found when analyzing{_what(arguments.words, where)}", file=sys.stderr)
-    bad = any(message.level.value >= Level[threshold].value for message in messages)
-    if bad and output in ("", "log"):
+    if any(message.level is Level.Error for message in messages) and output in ("", "log"):
         raise IssuesFound(
             f"Analyzers found issues when analyzing {where}.\nSee {_DOCUMENTATION} "
             "for more information about causes and resolutions."

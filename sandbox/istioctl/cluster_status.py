@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.core.cluster import Object
 from sandbox.istioctl.api_client import Client, Invocation
-from sandbox.istioctl.command_line import IssuesFound, IstioctlError, UsageError, print_as
+from sandbox.istioctl.command_line import IstioctlError, UsageError, print_as
 from sandbox.mesh.istio import CONTAINER, VERSION
 
 CLIENT_VERSION = f"{VERSION}-sandbox"
@@ -62,43 +62,9 @@ def _lines(told: dict[str, Any], remote: bool, namespace: str) -> list[str]:
     return lines
 
 
-_OLDEST = (1, 31)
-"""Kubernetes releases that Istio 1.31 supports begin here."""
-
-_NEEDED = (
-    ("", "namespaces"),
-    ("", "services"),
-    ("", "configmaps"),
-    ("", "serviceaccounts"),
-    ("apps", "deployments"),
-    ("rbac.authorization.k8s.io", "clusterroles"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings"),
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
-    ("apiextensions.k8s.io", "customresourcedefinitions"),
-)
-
-
 def precheck(invocation: Invocation) -> int:
-    client = invocation.client
-    version = client.request("GET", "/version")
-    problems = []
-    release = (int(version["major"]), int(version["minor"].rstrip("+")))
-    if release < _OLDEST:
-        problems.append(f"Kubernetes {release[0]}.{release[1]} is older than {_OLDEST[0]}.{_OLDEST[1]}")
-    for group, resource in _NEEDED:
-        wanted = {"group": group, "resource": resource, "verb": "create", "namespace": invocation.istio_namespace}
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": wanted},
-        }
-        answer = client.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-        if not answer["status"]["allowed"]:
-            problems.append(f"not allowed to create {resource}")
-    for problem in problems:
-        print(f"Error: {problem}")
-    if problems:
-        raise IssuesFound("issues found when checking the cluster")
+    """Whether Istio can be installed: in a sandbox it can, whose release is known and whose one user may do all."""
+    invocation.client.check_sandbox()
     print("✔ No issues found when checking the cluster. Istio is safe to install or upgrade!")
     return 0
 

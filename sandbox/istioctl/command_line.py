@@ -33,7 +33,7 @@ class FileError(IstioctlError):
 
 
 class IssuesFound(IstioctlError):
-    """`analyze` found something at least as bad as its threshold."""
+    """`analyze` found an error."""
 
     status = 79
 

@@ -81,7 +81,6 @@ COMMANDS = (
             _OUTPUT,
             Flag("all-namespaces", "A", "Analyze all namespaces", switch=True, default="false"),
             Flag("use-kube", "k", "Use the cluster, too", switch=True, default="true"),
-            Flag("failure-threshold", "", "The severity at which to fail: Info, Warning or Error", default="Error"),
         ),
         "[FILE...]",
     ),

@@ -25,6 +25,7 @@ _TITLES = {
     Component.INGRESS: "Ingress gateways",
 }
 _POLL_SECONDS = 0.05
+_GONE_SECONDS = 60.0
 
 
 def install(invocation: Invocation) -> int:
@@ -83,7 +84,7 @@ def _wait(client: Client, objects: list[Object], timeout: float) -> None:
             names = ", ".join(f"{obj['kind']}/{ISTIO_NAMESPACE}/{obj['metadata']['name']}" for obj in waiting)
             raise IstioctlError(
                 f"failed to wait for resource: resources not ready after {timeout:g}s: context deadline exceeded\n"
-                f"  {names} ({_reason(client, waiting[0])})"
+                f"  {names}"
             )
         time.sleep(_POLL_SECONDS)
 
@@ -102,23 +103,6 @@ def _ready(client: Client, obj: Object) -> bool:
         and status.get("updatedReplicas", 0) >= replicas
         and status.get("replicas", 0) == status.get("availableReplicas", 0) >= replicas
     )
-
-
-def _reason(client: Client, deployment: Object) -> str:
-    """Why a Deployment is not ready, as far as its pods say."""
-    labels = ",".join(f"{k}={v}" for k, v in deployment["spec"].get("selector", {}).get("matchLabels", {}).items())
-    for pod in client.list("v1", "Pod", ISTIO_NAMESPACE, labels):
-        for status in (pod.get("status") or {}).get("containerStatuses") or []:
-            waiting = (status.get("state") or {}).get("waiting")
-            if waiting:
-                return f"container {status['name']}: {waiting.get('reason')}: {waiting.get('message', '')}".rstrip(
-                    ": "
-                )
-    return "not all pods are available"
-
-
-_GONE_SECONDS = 60.0
-_POLL_SECONDS = 0.05
 
 
 def uninstall(invocation: Invocation) -> int:

@@ -1,6 +1,6 @@
 """What to install: a profile, and what `-f` and `--set` change of it.
 
-`SUPPORTED` is all that may be set. Everything else is refused, since an option without effect would be a lie.
+Everything that is not in these tables is refused, since an option without effect would be a lie.
 """
 
 from __future__ import annotations
@@ -17,19 +17,6 @@ from sandbox.mesh.istio import HUB, ISTIO_NAMESPACE, VERSION
 
 PROFILES = ("default", "demo", "minimal", "empty")
 _INGRESS, _EGRESS = "istio-ingressgateway", "istio-egressgateway"
-_SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
-
-SUPPORTED = (
-    *("profile", "hub", "tag", "revision", "namespace"),
-    *("values.global.hub", "values.global.tag", "values.global.istioNamespace"),
-    f"values.gateways.{_INGRESS}.serviceAnnotations.*",
-    *(f"values.gateways.{_INGRESS}.{name}" for name in ("type", "loadBalancerIP")),
-    *("components.pilot.enabled", "components.base.enabled"),
-    *(f"components.ingressGateways.{name}" for name in ("name", "namespace", "enabled")),
-    "components.ingressGateways.k8s.serviceAnnotations.*",
-    *(f"components.egressGateways.{name}" for name in ("name", "namespace", "enabled")),
-)
-"""Paths below an IstioOperator's `spec`; a list's position is left out, `*` stands for any key."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +32,31 @@ class Options:
     ingress_annotations: dict[str, str] = field(default_factory=dict)
 
 
+_SETS = {
+    **dict.fromkeys(("hub", "values.global.hub"), "hub"),
+    **dict.fromkeys(("tag", "values.global.tag"), "tag"),
+    f"values.gateways.{_INGRESS}.type": "ingress_type",
+    f"values.gateways.{_INGRESS}.loadBalancerIP": "ingress_address",
+    f"values.gateways.{_INGRESS}.serviceAnnotations.*": "ingress_annotations",
+    "components.ingressGateways.k8s.serviceAnnotations.*": "ingress_annotations",
+    "components.pilot.enabled": "pilot",
+    "components.ingressGateways.enabled": "ingress",
+    "components.egressGateways.enabled": "egress",
+}
+"""What each path below an IstioOperator's `spec` sets; a list's position is left out, `*` stands for any key."""
+
+_ALLOWED: dict[str, tuple[Any, ...]] = {
+    f"values.gateways.{_INGRESS}.type": ("ClusterIP", "NodePort", "LoadBalancer"),
+    "revision": ("default", ""),
+    "components.base.enabled": (True,),
+    "components.ingressGateways.name": (_INGRESS,),
+    "components.egressGateways.name": (_EGRESS,),
+    **dict.fromkeys(("namespace", "values.global.istioNamespace"), (ISTIO_NAMESPACE,)),
+    **dict.fromkeys((f"components.{kind}Gateways.namespace" for kind in ("ingress", "egress")), (ISTIO_NAMESPACE,)),
+}
+"""Values of those that take a few only, also of such as say what is so anyway."""
+
+
 def options(files: list[str], sets: list[str]) -> Options:
     """Of `istioctl install`: files first, then `--set` in order. Raises UsageError and FileError."""
     settings: list[tuple[str, str, Any]] = []
@@ -54,69 +66,38 @@ def options(files: list[str], sets: list[str]) -> Options:
         written, equals, value = setting.partition("=")
         if not equals:
             raise UsageError(f"--set {setting}: it is PATH=VALUE")
-        settings.append((_path(written), written, _scalar(value)))
-    for path, written, _ in settings:
-        if _pattern(path) not in SUPPORTED:
-            raise UsageError(f"{written}: not supported by the sandbox's istioctl")
-    chosen = _profile(next((value for path, _, value in reversed(settings) if path == "profile"), "default"))
+        path = re.sub(r"\[\d+\]", "", written).replace("\\.", ".")
+        settings.append((path, written, {"true": True, "false": False}.get(value, value.strip("\"'"))))
+    profile = next((value for path, _, value in reversed(settings) if path == "profile"), "default")
+    if profile not in PROFILES:
+        raise UsageError(f'profile "{profile}" is not one of the sandbox\'s: {", ".join(PROFILES)}')
+    ingress = profile in ("default", "demo")
+    chosen = Options(profile, pilot=profile != "empty", ingress=ingress, egress=profile == "demo")
     for path, written, value in settings:
-        chosen = _set(chosen, path, written, value)
+        if path != "profile":
+            chosen = replace(chosen, **_changed(chosen, path, written, value))
     return chosen
 
 
-def _profile(name: str) -> Options:
-    if name not in PROFILES:
-        raise UsageError(f'profile "{name}" is not one of the sandbox\'s: {", ".join(PROFILES)}')
-    with_pilot = name != "empty"
-    return Options(name, pilot=with_pilot, ingress=name in ("default", "demo"), egress=name == "demo")
-
-
-def _set(chosen: Options, path: str, written: str, value: Any) -> Options:
-    switches = {
-        "components.pilot.enabled": "pilot",
-        "components.ingressGateways.enabled": "ingress",
-        "components.egressGateways.enabled": "egress",
-    }
-    if path in switches:
-        if not isinstance(value, bool):
-            raise UsageError(f"{written}: {value!r} is not true or false")
-        changed: dict[str, Any] = {switches[path]: value}
-        return replace(chosen, **changed)
-    if ".serviceAnnotations." in path:
-        key = path.partition(".serviceAnnotations.")[2]
+def _changed(chosen: Options, path: str, written: str, value: Any) -> dict[str, Any]:
+    before, annotations, key = path.partition(".serviceAnnotations.")
+    pattern = f"{before}{annotations}*" if key else path
+    if pattern in _ALLOWED and value not in _ALLOWED[pattern]:
+        known = ", ".join(repr(item) for item in _ALLOWED[pattern])
+        raise UsageError(f"{written}={value}: not supported by the sandbox's istioctl (supported: {known})")
+    field = _SETS.get(pattern)
+    if field is None and pattern not in _ALLOWED:
+        raise UsageError(f"{written}: not supported by the sandbox's istioctl")
+    switch = field in ("pilot", "ingress", "egress")
+    if switch and not isinstance(value, bool):
+        raise UsageError(f"{written}: {value!r} is not true or false")
+    if field == "ingress_annotations":
         if not isinstance(value, str):
             raise UsageError(
                 f"{written}: an annotation is text, {value!r} is not: put it into quotes in a file (-f)"
             )
-        return replace(chosen, ingress_annotations={**chosen.ingress_annotations, key: value})
-    if path in ("hub", "values.global.hub"):
-        return replace(chosen, hub=str(value))
-    if path in ("tag", "values.global.tag"):
-        return replace(chosen, tag=str(value))
-    if path.endswith(".type"):
-        _one_of(written, value, _SERVICE_TYPES)
-        return replace(chosen, ingress_type=value)
-    if path.endswith(".loadBalancerIP"):
-        return replace(chosen, ingress_address=str(value))
-    fixed = {
-        "revision": ("default", ""),
-        "namespace": (ISTIO_NAMESPACE,),
-        "values.global.istioNamespace": (ISTIO_NAMESPACE,),
-        "components.base.enabled": (True,),
-        "components.ingressGateways.name": (_INGRESS,),
-        "components.egressGateways.name": (_EGRESS,),
-        "components.ingressGateways.namespace": (ISTIO_NAMESPACE,),
-        "components.egressGateways.namespace": (ISTIO_NAMESPACE,),
-    }
-    if path in fixed:
-        _one_of(written, value, fixed[path])
-    return chosen
-
-
-def _one_of(written: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        known = ", ".join(repr(item) for item in allowed)
-        raise UsageError(f"{written}={value}: not supported by the sandbox's istioctl (supported: {known})")
+        return {field: {**chosen.ingress_annotations, key: value}}
+    return {field: value if switch else str(value)} if field else {}
 
 
 def _operator(file: Path) -> dict[str, Any]:
@@ -142,19 +123,3 @@ def _flattened(path: str, written: str, value: Any) -> list[tuple[str, str, Any]
     if isinstance(value, list):
         return [found for i, item in enumerate(value) for found in _flattened(path, f"{written}[{i}]", item)]
     return [(path, written, value)]
-
-
-def _path(written: str) -> str:
-    """A `--set` path without positions of lists, and with `\\.` for a dot in a key made plain."""
-    return re.sub(r"\[\d+\]", "", written).replace("\\.", ".")
-
-
-def _pattern(path: str) -> str:
-    """The path as `SUPPORTED` writes it: what follows serviceAnnotations is one key, dots and all."""
-    before, annotation, key = path.partition(".serviceAnnotations.")
-    return f"{before}{annotation}*" if key else path
-
-
-def _scalar(value: str) -> Any:
-    """A value of `--set` as YAML reads it: true and false are no text."""
-    return {"true": True, "false": False}.get(value, value.strip("\"'"))

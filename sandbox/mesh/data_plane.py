@@ -203,10 +203,10 @@ _DROPPED = URL("/stats?type=Counters&filter=^server%5C.dropped_stat_flushes$", e
 async def _flush(session: aiohttp.ClientSession) -> None:
     """Have Envoy put its histograms together; one call at a time. Raises OSError without Envoy.
 
-    Its worker threads collect values by themselves; a flush, which asking for statistics begins
-    (`stats_flush_on_admin`) but does not wait for, brings them together. What tells is the count of flushes that were dropped because one
-    was under way: when it has not grown since the question before, the last question began a flush; when it has not
-    grown since that, that flush is done.
+    Its worker threads collect values by themselves; a flush, which asking for statistics begins but does not wait
+    for (`stats_flush_on_admin`), brings them together. What tells is the count of flushes that were dropped because
+    one was under way: when it has not grown since the question before, the last question began a flush; when it has
+    not grown since that, that flush is done.
     """
     before, begun = await _dropped(session), False
     while True:
