@@ -12,7 +12,7 @@ from sandbox.core.cluster import ApiError, Object
 from sandbox.mesh.supported_fields import SUPPORTED, _prefixes
 
 from .field_examples import BASE
-from .test_support import PLURALS, put
+from .test_supported_fields import PLURALS, put
 from .webhook_world import WebhookCluster
 
 TYPES = {"null": None, "boolean": True, "integer": 5, "string": "x", "object": {"x": 1}}

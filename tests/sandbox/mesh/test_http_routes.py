@@ -159,3 +159,9 @@ def test_headers_are_set_added_and_removed() -> None:
         {"header": {"key": "b", "value": "2"}, "append_action": "APPEND_IF_EXISTS_OR_ADD"},
     ]
     assert found["request_headers_to_remove"] == ["c"]
+
+
+def test_percentages_are_exact_to_a_ten_thousandth() -> None:
+    made = http_routes.fault_config({"abort": {"httpStatus": 500, "percentage": {"value": 0.0001}}})
+    assert made is not None
+    assert made["abort"]["percentage"] == {"numerator": 1, "denominator": "MILLION"}
