@@ -100,131 +100,105 @@ Rows = list[tuple[str, ...]]
 """A table, its first row being the head."""
 
 
-def _resources(dump: Object, kind: str, dynamic: str, static: str, *way: str) -> Iterator[Object]:
-    """The resources in a section's two lists: at `way` in the dynamic one, at its end in the static one."""
+def _resources(dump: Object, kind: str, dynamic: str, *way: str) -> Iterator[Object]:
+    """A section's resources, each at `way` below an entry of its list. Proxies here have no static ones."""
     for config in dump["configs"]:
         if config["@type"].endswith(f".{kind}"):
             for one in config.get(dynamic) or ():
                 for step in way:
-                    one = one.get(step) or {}
-                if one:
-                    yield one
-            yield from (one[way[-1]] for one in config.get(static) or () if way[-1] in one)
+                    one = one[step]
+                yield one
 
 
-def _parts(cluster: str) -> tuple[str, int, str, str] | None:
-    """Direction, port, subset and host of a cluster's name; None for one that has none of them."""
-    words = cluster.split("|")
-    if len(words) < 4:
-        return None
-    return words[0], int(words[1]) if words[1].isdigit() else 0, words[2], words[3]
-
-
-def _cluster_order(cluster: str) -> tuple[str, str, int, str]:
-    """The key that clusters are sorted by: host, subset, port, direction."""
-    direction, port, subset, host = _parts(cluster) or ("", 0, "", cluster)
-    return host, subset, port, direction
+def _asked_for(arguments: Arguments, **values: str) -> bool:
+    """Whether the flags of these names say so, or nothing."""
+    return all(arguments.text(flag).lower() in ("", value.lower()) for flag, value in values.items())
 
 
 def _rule(resource: Object) -> str:
-    """`NAME.NAMESPACE` of the rule that a route or a cluster comes from."""
-    path = ((resource.get("metadata") or {}).get("filter_metadata") or {}).get("istio", {}).get("config", "")
-    words = path.split("/")
-    if path.startswith("/apis/networking.istio.io/"):
-        return f"{words[7]}.{words[5]}" if len(words) == 8 else ""
-    return "<unknown>" if path else ""
+    """`NAME.NAMESPACE` of the rule that a route or a cluster comes from (`rules.origin`)."""
+    if "metadata" not in resource:
+        return ""
+    *_, namespace, _, name = resource["metadata"]["filter_metadata"]["istio"]["config"].split("/")
+    return f"{name}.{namespace}"
 
 
 def _match(route_match: Object) -> str:
     """Of a route; headers are left out."""
-    prefix, separated = route_match.get("prefix"), route_match.get("path_separated_prefix")
-    conditions = [f"{prefix}*" if prefix else "", f"PathPrefix:{separated}" if separated else ""]
-    conditions.append(route_match.get("path", ""))
-    if regex := (route_match.get("safe_regex") or {}).get("regex"):
-        conditions.append(f"regex {regex}")
-    return " ".join(filter(None, conditions))
+    if "prefix" in route_match:
+        return f"{route_match['prefix']}*"
+    return str(route_match["path"]) if "path" in route_match else f"regex {route_match['safe_regex']['regex']}"
 
 
 def _clusters(dump: Object, arguments: Arguments) -> list[Object]:
-    clusters = _resources(dump, "ClustersConfigDump", "dynamic_active_clusters", "static_clusters", "cluster")
     wanted = [arguments.text("fqdn"), arguments.text("direction"), arguments.text("subset")]
     wanted.append(f"|{arguments.text('port')}|" if arguments.text("port") else "")
+    clusters = _resources(dump, "ClustersConfigDump", "dynamic_active_clusters", "cluster")
     chosen = [one for one in clusters if all(word in one["name"] for word in wanted)]
-    return sorted(chosen, key=lambda one: _cluster_order(one["name"]))
+    return sorted(chosen, key=lambda one: _service(one)[::-1])
+
+
+def _service(cluster: Object) -> tuple[str, int, str, str]:
+    """Direction, port, subset and host; of one that is for no service only its name."""
+    words = cluster["name"].split("|")
+    return (words[0], int(words[1]), words[2], words[3]) if len(words) == 4 else ("-", 0, "", cluster["name"])
 
 
 def _cluster_rows(clusters: list[Object], arguments: Arguments) -> Rows:
     made: Rows = [("SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE")]
     for one in clusters:
-        named = _parts(one["name"])
-        kind = one.get("type", "STATIC")
-        if named is None:
-            made.append((one["name"], "-", "-", "-", kind, _rule(one)))
-        else:
-            direction, port, subset, host = named
-            made.append((host, str(port), subset or "-", direction, kind, _rule(one)))
+        direction, port, subset, host = _service(one)
+        made.append((host, str(port or "-"), subset or "-", direction, one["type"], _rule(one)))
     return made
 
 
 def _endpoints(answer: Object, arguments: Arguments) -> list[Object]:
     """Clusters with any host that was asked for."""
-    return [one for one in answer.get("cluster_statuses") or () if _hosts(one, arguments)]
+    return [one for one in answer["cluster_statuses"] if any(_hosts(one, arguments))]
 
 
-def _hosts(cluster: Object, arguments: Arguments) -> list[Object]:
-    return [host for host in cluster.get("host_statuses") or () if _wanted(host, cluster["name"], arguments)]
-
-
-def _wanted(host: Object, cluster: str, arguments: Arguments) -> bool:
-    address, port, status = _host_address(host)
-    _endpoints = {"address": address, "port": port, "status": status, "cluster": cluster}
-    return all(arguments.text(flag).lower() in ("", value.lower()) for flag, value in _endpoints.items())
-
-
-def _host_address(host: Object) -> tuple[str, str, str]:
-    """Address, port and health, as text."""
-    socket = (host.get("address") or {}).get("socket_address") or {}
-    status = (host.get("health_status") or {}).get("eds_health_status", "UNKNOWN")
-    return socket.get("address", "unknown"), str(socket.get("port_value", "")), status
+def _hosts(cluster: Object, arguments: Arguments) -> Iterator[tuple[str, int, str, str]]:
+    """Address, port, health and outlier check of those that were asked for."""
+    for host in cluster.get("host_statuses") or ():
+        socket, health = host["address"]["socket_address"], host.get("health_status") or {}
+        address, port, status = socket["address"], socket["port_value"], health.get("eds_health_status", "UNKNOWN")
+        if _asked_for(arguments, address=address, port=str(port), status=status, cluster=cluster["name"]):
+            yield address, port, status, "FAILED" if health.get("failed_outlier_check") else "OK"
 
 
 def _endpoint_rows(clusters: list[Object], arguments: Arguments) -> Rows:
-    made = []
-    for cluster in clusters:
-        for host in _hosts(cluster, arguments):
-            address, port, status = _host_address(host)
-            check = "FAILED" if (host.get("health_status") or {}).get("failed_outlier_check") else "OK"
-            where = f"{address}:{port}" if port else address
-            made.append(((address, int(port or 0), cluster["name"]), (where, status, check, cluster["name"])))
-    return [("ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"), *(row for _, row in sorted(made))]
+    hosts = sorted((*host[:2], one["name"], *host[2:]) for one in clusters for host in _hosts(one, arguments))
+    rows = [(f"{address}:{port}", status, check, name) for address, port, name, status, check in hosts]
+    return [("ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"), *rows]
 
 
 _HTTP, _TCP = "HttpConnectionManager", "TcpProxy"
-_PROTOCOLS = {("http/1.0", "http/1.1", "h2c"): "App: HTTP"}
 
 
 def _listeners(dump: Object, arguments: Arguments) -> list[Object]:
-    way = ("active_state", "listener")
-    listeners = _resources(dump, "ListenersConfigDump", "dynamic_listeners", "static_listeners", *way)
-    chosen = []
-    for one in listeners:
-        address, port = _address(one)
-        values = {"address": address, "port": str(port), "type": _type(one)}
-        if all(arguments.text(flag).lower() in ("", value.lower()) for flag, value in values.items()):
-            chosen.append(one)
-    return sorted(chosen, key=lambda one: (_address(one)[1], _address(one)[0], _type(one)))
+    def key(listener: Object) -> tuple[int, str, str]:
+        return _address(listener)[1], _address(listener)[0], _type(listener)
+
+    found = _resources(dump, "ListenersConfigDump", "dynamic_listeners", "active_state", "listener")
+    keyed = sorted(((key(one), one) for one in found), key=lambda pair: pair[0])
+    return [
+        one
+        for (port, address, type_), one in keyed
+        if _asked_for(arguments, address=address, port=str(port), type=type_)
+    ]
 
 
 def _listener_rows(listeners: list[Object], arguments: Arguments) -> Rows:
     if not arguments.on("verbose"):
-        return [("ADDRESSES", "PORT", "TYPE"), *((*_where(one), _type(one)) for one in listeners)]
+        return [("ADDRESSES", "PORT", "TYPE"), *((*map(str, _address(one)), _type(one)) for one in listeners)]
     made: Rows = [("ADDRESSES", "PORT", "MATCH", "DESTINATION")]
     for one in listeners:
+        address, port = _address(one)
         chains = [
             (_destination(chain), _chain_match(chain.get("filter_chain_match") or {})) for chain in _chains(one)
         ]
         chains.sort(key=lambda chain: chain[0], reverse=True)
-        made += [(*_where(one), matched, destination) for destination, matched in chains]
+        made += [(address, str(port), matched, destination) for destination, matched in chains]
     return made
 
 
@@ -234,108 +208,73 @@ def _chains(listener: Object) -> list[Object]:
 
 
 def _address(listener: Object) -> tuple[str, int]:
-    socket = (listener.get("address") or {}).get("socket_address") or {}
-    return socket.get("address", ""), int(socket.get("port_value", 0))
+    socket = listener["address"]["socket_address"]
+    return socket["address"], socket["port_value"]
 
 
-def _where(listener: Object) -> tuple[str, str]:
-    address, port = _address(listener)
-    more = [one["address"]["socket_address"]["address"] for one in listener.get("additional_addresses") or ()]
-    return ",".join((address, *more)), str(port)
-
-
-def _filters(chain: Object, kind: str) -> list[Object]:
-    configs = [one.get("typed_config") or {} for one in chain.get("filters") or ()]
-    return [config for config in configs if config.get("@type", "").endswith(f".{kind}")]
+def _filter(chain: Object) -> tuple[str, Object]:
+    """The kind of a chain's one filter, and its settings."""
+    (only,) = chain["filters"]
+    return only["typed_config"]["@type"].rpartition(".")[2], only["typed_config"]
 
 
 def _type(listener: Object) -> str:
-    chains = _chains(listener)
-    http, tcp = any(_filters(chain, _HTTP) for chain in chains), any(_filters(chain, _TCP) for chain in chains)
-    return "+".join(name for name, there in (("HTTP", http), ("TCP", tcp)) if there) or "UNKNOWN"
+    kinds = {_filter(chain)[0] for chain in _chains(listener)}
+    return "+".join(name for name, kind in (("HTTP", _HTTP), ("TCP", _TCP)) if kind in kinds)
 
 
 def _chain_match(chain_match: Object) -> str:
     said = []
     if names := chain_match.get("server_names"):
         said.append(f"SNI: {','.join(names)}")
-    if transport := chain_match.get("transport_protocol"):
-        said.append(f"Trans: {transport}")
-    if protocols := chain_match.get("application_protocols"):
-        said.append(_PROTOCOLS.get(tuple(protocols), f"App: {','.join(protocols)}"))
-    port = f":{chain_match['destination_port']}" if "destination_port" in chain_match else ""
-    ranges = ",".join(
-        f"{one['address_prefix']}/{one['prefix_len']}" for one in chain_match.get("prefix_ranges") or ()
-    )
-    if ranges or port:
-        said.append(f"Addr: {ranges or '*'}{port}")
+    if "application_protocols" in chain_match:
+        said.append("App: HTTP")
+    if "destination_port" in chain_match:
+        prefixes = [
+            f"{one['address_prefix']}/{one['prefix_len']}" for one in chain_match.get("prefix_ranges") or ()
+        ]
+        said.append(f"Addr: {','.join(prefixes) or '*'}:{chain_match['destination_port']}")
     return "; ".join(said) or "ALL"
 
 
 def _destination(chain: Object) -> str:
-    for manager in _filters(chain, _HTTP):
-        if inline := manager.get("route_config"):
-            return _inline(inline)
-        table = (manager.get("rds") or {}).get("route_config_name")
-        return f"Route: {table}" if table else "HTTP"
-    for proxy in _filters(chain, _TCP):
-        return _cluster(proxy.get("cluster", ""))
-    return "Non-HTTP/Non-TCP"
-
-
-def _cluster(name: str) -> str:
-    return name if "Cluster" in name else f"Cluster: {name}"
-
-
-def _inline(table: Object) -> str:
-    hosts = []
-    for host in table.get("virtual_hosts") or ():
-        domains = "" if host["domains"] == ["*"] else "/".join(host["domains"])
-        routes = ", ".join(_match(route["match"]) for route in host.get("routes") or ())
-        hosts.append(f"{domains} {routes}".strip())
-    return f"Inline Route: {'; '.join(hosts)}"
-
-
-_MOST_DOMAINS = 2
+    kind, settings = _filter(chain)
+    if kind == _TCP:
+        name: str = settings["cluster"]
+        return name if name == PASSTHROUGH else f"Cluster: {name}"
+    if "rds" in settings:
+        return f"Route: {settings['rds']['route_config_name']}"
+    routes = [
+        _match(route["match"]) for host in settings["route_config"]["virtual_hosts"] for route in host["routes"]
+    ]
+    return f"Inline Route: {', '.join(routes)}"
 
 
 def _routes(dump: Object, arguments: Arguments) -> list[Object]:
-    tables = _resources(dump, "RoutesConfigDump", "dynamic_route_configs", "static_route_configs", "route_config")
-    chosen = [one for one in tables if arguments.text("name") in ("", one.get("name", ""))]
-    return sorted(chosen, key=_table_order)
-
-
-def _table_order(table: Object) -> tuple[bool, int, str]:
-    name = table.get("name", "")
-    return (False, int(name), name) if name.isdigit() else (True, 0, name)
+    tables = _resources(dump, "RoutesConfigDump", "dynamic_route_configs", "route_config")
+    chosen = [one for one in tables if arguments.text("name") in ("", one["name"])]
+    return sorted(chosen, key=lambda one: (not one["name"].isdigit(), one["name"].zfill(5)))
 
 
 def _route_rows(tables: list[Object], arguments: Arguments) -> Rows:
     if not arguments.on("verbose"):
-        counted = ((one.get("name", ""), str(len(one.get("virtual_hosts") or ()))) for one in tables)
+        counted = ((one["name"], str(len(one.get("virtual_hosts") or ()))) for one in tables)
         return [("NAME", "VIRTUAL HOSTS"), *counted]
     made: Rows = [("NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE")]
     for one in tables:
         for host in one.get("virtual_hosts") or ():
-            named = one.get("name", ""), host["name"], _domains(host["domains"])
-            for route in host.get("routes") or ():
+            for route in host["routes"]:
                 if (route.get("route") or {}).get("cluster") != PASSTHROUGH:
-                    made.append((*named, _match(route["match"]), _rule(route)))
-            if not host.get("routes"):
-                made.append((*named, "/*", "404"))
+                    domains = _domains(host["domains"])
+                    made.append((one["name"], host["name"], domains, _match(route["match"]), _rule(route)))
     return made
 
 
 def _domains(domains: list[str]) -> str:
-    """The shortest of those that say the same, without ports, and how many more there are."""
-    if len(domains) == 1:
-        return domains[0]
-    bare = [domain for domain in domains if ":" not in domain]
-    longer = {f"{domain}.svc.cluster.local" for domain in bare} | {f"{domain}.svc" for domain in bare}
-    short = [domain for domain in bare if domain not in longer]
-    if len(short) > _MOST_DOMAINS:
-        return f"{', '.join(short[:_MOST_DOMAINS])} + {len(short) - _MOST_DOMAINS} more..."
-    return ", ".join(short)
+    """The two shortest of those that say the same, and how many more there are."""
+    longer = {f"{domain}.svc.cluster.local" for domain in domains} | {f"{domain}.svc" for domain in domains}
+    short = [domain for domain in domains if domain not in longer]
+    return ", ".join(short[:2]) + (f" + {len(short) - 2} more..." if len(short) > 2 else "")
 
 
 _SHOWN: dict[

@@ -16,9 +16,9 @@ from sandbox.core.cluster import Cluster, Object
 from sandbox.mesh import envoy_clusters, injection, istio_annotations, listeners, registry, validation
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.istio import ISTIOD
 from sandbox.mesh.mesh_programs import programs
-from sandbox.mesh.reaction import Reaction
 from sandbox.mesh.registry import DOMAIN, Registry
 from sandbox.mesh.xds.ads import Configuration
 
@@ -48,7 +48,7 @@ class Mesh:
 
     async def run(self) -> None:
         """Until cancelled."""
-        outside = Reaction(self._cluster, ("services", _SLICES, "nodes"), self._publish_outside)
+        outside = DebouncedWatch(self._cluster, ("services", _SLICES, "nodes"), self._publish_outside)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.data_plane.run())
             group.create_task(outside.run())

@@ -17,9 +17,9 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, registry, route_tables, rules
 from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.envoy_clusters import Target
 from sandbox.mesh.mesh_certificates import Credential, RootCertificates
-from sandbox.mesh.reaction import Reaction
 from sandbox.mesh.registry import Proxy, Registry
 from sandbox.mesh.registry import from_entries as from_entries
 from sandbox.mesh.rules import Rules
@@ -37,16 +37,16 @@ _WATCHED = ("services", _SLICES, "pods", "secrets", *_RULES)
 
 
 @dataclass
-class _Kept:
+class _Cache:
     """Proxies' configuration made from `origin`; good for as long as that stays the same."""
 
     origin: object
     made: dict[str, tuple[Proxy, Configuration]] = field(default_factory=dict)
 
-    def still(self, origin: object) -> _Kept:
-        return self if self.origin == origin else _Kept(origin)
+    def valid_for(self, origin: object) -> _Cache:
+        return self if self.origin == origin else _Cache(origin)
 
-    def of(self, proxy: Proxy, make: Callable[[], Configuration]) -> Configuration:
+    def get(self, proxy: Proxy, make: Callable[[], Configuration]) -> Configuration:
         """A later pod may have the name of an earlier one, and then it has another address."""
         known = self.made.get(proxy.id)
         if known is None or known[0] is not proxy:
@@ -54,19 +54,19 @@ class _Kept:
         return known[1]
 
 
-_NOTHING = _Kept(None)
+_NOTHING = _Cache(None)
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class _NamespaceView:
     """The mesh as proxies of one namespace see it, and what they were made of it."""
 
     services: Registry
     targets: list[Target]
     localities: list[tuple[Target, list[dict[str, Any]]]]
     credentials: dict[str, Credential]
-    by_services: _Kept
-    by_rules: _Kept
+    by_services: _Cache
+    by_rules: _Cache
 
 
 class ControlPlane:
@@ -77,17 +77,17 @@ class ControlPlane:
         self._replicas = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._roots = RootCertificates(cluster)
-        self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
+        self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
         self._labels: dict[str, Object] = {}
-        self._views: dict[str, _View] = {}
+        self._views: dict[str, _NamespaceView] = {}
         self._credentials: frozenset[str] = frozenset()
-        data_plane.changed.append(self._reaction.trigger)
+        data_plane.changed.append(self._watch.trigger)
 
     def start(self) -> None:
         self._replicas += 1
         if not self._tasks:
-            both = (self._reaction, self._roots.reaction)
-            self._tasks = [asyncio.create_task(reaction.run()) for reaction in both]
+            both = (self._watch, self._roots.watch)
+            self._tasks = [asyncio.create_task(watch.run()) for watch in both]
 
     async def stop(self) -> None:
         self._replicas -= 1
@@ -119,11 +119,11 @@ class ControlPlane:
         try:
             await self._publish(written)
         except Exception:
-            sensible = {kind: list(filter(_makes_sense, found)) for kind, found in written.items()}
-            if sensible == written:
+            valid = {kind: list(filter(_is_valid, found)) for kind, found in written.items()}
+            if valid == written:
                 raise
             self._views = {}
-            await self._publish(sensible)
+            await self._publish(valid)
 
     async def _publish(self, written: Mapping[str, list[Object]]) -> None:
         list_ = self._cluster.list
@@ -131,7 +131,7 @@ class ControlPlane:
         entries = list(service_entries.hosts(written[service_entries.RESOURCE]))
         in_force = rules.build(*(written[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
-        views: dict[str, _View] = {}
+        views: dict[str, _NamespaceView] = {}
         parts = {"shared": _shared()}
         for proxy in list(self._data_plane.proxies.values()):
             if proxy.namespace not in views:
@@ -139,8 +139,8 @@ class ControlPlane:
             view = views[proxy.namespace]
             by_services, by_rules = view.by_services, view.by_rules
             services, secrets = view.services, view.credentials
-            one = by_services.of(proxy, partial(_from_services, proxy, services, view.targets))
-            other = by_rules.of(proxy, partial(_from_rules, proxy, services, in_force, secrets))
+            one = by_services.get(proxy, partial(_from_services, proxy, services, view.targets))
+            other = by_rules.get(proxy, partial(_from_rules, proxy, services, in_force, secrets))
             parts[proxy.id] = Configuration(
                 one.clusters,
                 _assignments(proxy, view.localities),
@@ -150,7 +150,9 @@ class ControlPlane:
         self._views = views
         await self._data_plane.publish(parts)
 
-    def _view(self, namespace: str, own: Registry, entries: list[service_entries.Host], in_force: Rules) -> _View:
+    def _view(
+        self, namespace: str, own: Registry, entries: list[service_entries.Host], in_force: Rules
+    ) -> _NamespaceView:
         """What a namespace sees, with what was made for its proxies before as far as it is still good."""
         seen = service_entries.preferred(entries, namespace).values()
         services = own.with_others(from_entries(seen)) if seen else own
@@ -160,17 +162,17 @@ class ControlPlane:
             self._credentials, {secret["metadata"]["name"]: secret for secret in secrets}
         )
         targets = list(envoy_clusters.targets(services, in_force, namespace))
-        return _View(
+        return _NamespaceView(
             services,
             targets,
             _localities(targets),
             usable,
-            (before.by_services if before else _NOTHING).still((services, in_force.destination_rules)),
-            (before.by_rules if before else _NOTHING).still((services, in_force, usable)),
+            (before.by_services if before else _NOTHING).valid_for((services, in_force.destination_rules)),
+            (before.by_rules if before else _NOTHING).valid_for((services, in_force, usable)),
         )
 
 
-def _makes_sense(rule: Object) -> bool:
+def _is_valid(rule: Object) -> bool:
     problems = list(find_problems(rule["kind"], rule))
     if problems:
         name = f"{rule['kind']} {rule['metadata']['namespace']}/{rule['metadata']['name']}"

@@ -109,12 +109,12 @@ class DataPlane:
         self._parts.update(parts)
         if any(part.listeners for part in parts.values()):
             self._needed.set()
-        await self._bring_about()
+        await self._apply()
         async with self._progress:
             self._live.update(name for name in parts if name in self._parts)
             self._progress.notify_all()
 
-    async def _bring_about(self) -> None:
+    async def _apply(self) -> None:
         self._version += 1
         version = self._version
         async with self._publishing:
@@ -150,13 +150,13 @@ class DataPlane:
         if part is not None:
             draining = self._parts[proxy.id] = replace(part, listeners={})
             asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._forget, proxy.id, draining)
-            await self._bring_about()
+            await self._apply()
 
     def _forget(self, name: str, draining: Configuration) -> None:
         """The proxy has drained, unless one of the same name has come in its place."""
         if self._parts.get(name) is draining:
             del self._parts[name]
-            task = asyncio.get_running_loop().create_task(self._bring_about())
+            task = asyncio.get_running_loop().create_task(self._apply())
             self._forgetting.add(task)
             task.add_done_callback(self._forgetting.discard)
 

@@ -13,7 +13,6 @@ ROOT_CERTIFICATE, REVOCATIONS = "istio-ca-root-cert", "istio-ca-crl"
 CONTAINER = "istio-proxy"
 """The container of a proxy, of sidecars and gateways."""
 HEALTH_PORT, HEALTH_PATH = 15021, "/healthz/ready"
-METRICS_PORT = 15090
 
 INJECTOR = "istio-sidecar-injector"
 """The injection webhook's configuration and its ConfigMap."""

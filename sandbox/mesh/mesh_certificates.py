@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import NameOID
 
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
+from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.istio import REVOCATIONS, ROOT_CERTIFICATE
-from sandbox.mesh.reaction import Reaction
 
 LABELS = {"istio.io/config": "true"}
 MANAGER = "pilot-discovery"
@@ -30,13 +30,13 @@ log = logging.getLogger(__name__)
 
 
 class RootCertificates:
-    """`reaction` runs while istiod does. The authority is this cluster's for as long as the sandbox runs. It signs
+    """`watch` runs while istiod does. The authority is this cluster's for as long as the sandbox runs. It signs
     nothing, for nothing is encrypted between workloads here."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._data: dict[str, dict[str, str]] = {}
-        self.reaction = Reaction(cluster, ("namespaces", "configmaps"), self._write, self._relevant)
+        self.watch = DebouncedWatch(cluster, ("namespaces", "configmaps"), self._write, self._relevant)
 
     def _relevant(self, event: WatchEvent) -> bool:
         return event.resource == "namespaces" or event.object["metadata"]["name"] in (ROOT_CERTIFICATE, REVOCATIONS)

@@ -79,7 +79,8 @@ class Istiod(Program):
 
 ADMIN_PORT = 15000
 _LOCAL = ("localhost", "127.0.0.1")
-_CURL_FLAGS = ("-s", "-S", "-sS", "-Ss", "-f", "-fs", "-sf", "-fsS", "--silent", "--show-error", "--fail")
+_CURL_FLAGS = ("-s", "-S", "-sS", "--silent", "--show-error")
+_CURL_FAIL_FLAGS = ("-f", "-fs", "-sf", "-fsS", "--fail")
 
 
 class ProxyAgent(Program):
@@ -129,17 +130,14 @@ class ProxyAgent(Program):
 
     async def _curl(self, arguments: list[str], streams: Streams) -> int | None:
         """None when it is not for the proxy's own port, or asks for more than an answer."""
-        urls = [word for word in arguments if word not in _CURL_FLAGS]
+        urls = [word for word in arguments if word not in (*_CURL_FLAGS, *_CURL_FAIL_FLAGS)]
         if len(urls) != 1 or urls[0].startswith("-"):
             return None
         url = urlsplit(urls[0] if "://" in urls[0] else f"http://{urls[0]}")
         if url.hostname not in _LOCAL or url.port != ADMIN_PORT:
             return None
         status, body = await self._admin.get(f"{url.path}?{url.query}")
-        fails = status >= 400 and any(
-            word == "--fail" or (word[1:2] != "-" and "f" in word) for word in arguments[:-1]
-        )
-        if fails:
+        if status >= 400 and any(word in _CURL_FAIL_FLAGS for word in arguments):
             streams.err(f"curl: (22) The requested URL returned error: {status}\n".encode())
             return 22
         streams.out(body.encode())

@@ -27,7 +27,7 @@ def cluster() -> LocalCluster:
 
 @contextlib.asynccontextmanager
 async def running(certificates: RootCertificates) -> AsyncIterator[None]:
-    task = asyncio.create_task(certificates.reaction.run())
+    task = asyncio.create_task(certificates.watch.run())
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -126,7 +126,7 @@ class Recorder:
             await self._data_plane.publish(parts)
 
 
-class Around:
+class SmallMesh:
     """Some services, two sidecars and a gateway (with these addresses), told by a control plane."""
 
     def __init__(self, addresses: Iterable[str], data_plane: DataPlane | None = None) -> None:
@@ -198,19 +198,19 @@ class Around:
 
 
 @pytest.fixture(scope="module")
-def around() -> Around:
-    return Around(f"127.64.16.{number}" for number in (1, 2, 3))
+def mesh() -> SmallMesh:
+    return SmallMesh(f"127.64.16.{number}" for number in (1, 2, 3))
 
 
 @pytest.mark.parametrize(("kind", "path"), list(supported()))
-async def test_a_supported_field_makes_a_difference(around: Around, kind: str, path: str) -> None:
+async def test_a_supported_field_makes_a_difference(mesh: SmallMesh, kind: str, path: str) -> None:
     without = base(kind, path)
     with_field = copy.deepcopy(without)
     put(with_field, kind, path, example(kind, path, sample(SCHEMAS[kind, path])))
     assert with_field != without
     obj = {"metadata": {"name": "rule", "namespace": "shop"}, "spec": with_field}
     assert list(validation.find_problems(kind, obj)) == []
-    same = await around.told(kind, with_field) == await around.told_before(kind, without)
+    same = await mesh.told(kind, with_field) == await mesh.told_before(kind, without)
     assert same == changes_nothing(kind, path)
 
 
@@ -219,12 +219,12 @@ async def test_envoy_takes_what_is_made_of_every_supported_field(world: World) -
     one entry. All levels of traffic policies have the same fields, so one will do.
     """
     plane = world.mesh.data_plane
-    around = Around((world.network.pods.take() for _ in range(3)), plane)
+    mesh = SmallMesh((world.network.pods.take() for _ in range(3)), plane)
     await world.mesh.control_plane.stop()
-    for proxy in around.proxies:
+    for proxy in mesh.proxies:
         plane.register(proxy)
-    await around.told("Gateway", BASE["Gateway"])
-    for proxy in around.proxies:
+    await mesh.told("Gateway", BASE["Gateway"])
+    for proxy in mesh.proxies:
         await plane.live(proxy)
     running = plane.pid
     refused = {}
@@ -232,11 +232,11 @@ async def test_envoy_takes_what_is_made_of_every_supported_field(world: World) -
         if not path.startswith(("subsets.trafficPolicy", "trafficPolicy.portLevelSettings")):
             spec = base(kind, path)
             put(spec, kind, path, example(kind, path, sample(SCHEMAS[kind, path])))
-            await around.told(kind, spec)
+            await mesh.told(kind, spec)
             if plane.refused or plane.pid != running:
                 refused[kind, path] = dict(plane.refused)
     assert refused == {}
     assert await plane.admin("/ready") == "LIVE\n"
-    await around.told("VirtualService", {**BASE["VirtualService"], "http": [{"directResponse": {"status": 1}}]})
+    await mesh.told("VirtualService", {**BASE["VirtualService"], "http": [{"directResponse": {"status": 1}}]})
     assert "RouteConfiguration" in str(plane.refused)
     world.mesh.control_plane.start()

@@ -1,4 +1,4 @@
-"""React to changes in the cluster: several in quick succession cause one reaction."""
+"""Handle changes in the cluster, debounced: several in quick succession are handled at once, as istiod does it."""
 
 from __future__ import annotations
 
@@ -10,44 +10,40 @@ from sandbox.core.cluster import Cluster, WatchEvent
 
 log = logging.getLogger(__name__)
 
-_GATHER_SECONDS = 0.005
-"""How long a reaction waits for more: well below what anybody could notice, and a rollout's burst is one change."""
+_DEBOUNCE_SECONDS = 0.005
+"""How long it waits for more: well below what anybody could notice, and a rollout's burst is one change."""
 
 
-def every_event(event: WatchEvent) -> bool:
-    return True
-
-
-class Reaction:
-    """Calls `react` once at the start, then after changes of `resources` that `relevant` lets through."""
+class DebouncedWatch:
+    """Calls `handle` once at the start, then after changes of `resources` that `relevant` lets through."""
 
     def __init__(
         self,
         cluster: Cluster,
         resources: tuple[str, ...],
-        react: Callable[[], Awaitable[None]],
-        relevant: Callable[[WatchEvent], bool] = every_event,
+        handle: Callable[[], Awaitable[None]],
+        relevant: Callable[[WatchEvent], bool] = lambda event: True,
     ) -> None:
         self._cluster, self._resources = cluster, resources
-        self._react, self._relevant = react, relevant
+        self._handle, self._relevant = handle, relevant
         self._changed = asyncio.Event()
 
     def trigger(self) -> None:
         self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled. A reaction that fails is logged, and the next change is reacted to all the same."""
+        """Until cancelled. What fails is logged, and the next change is handled all the same."""
         self.trigger()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
             while True:
                 await self._changed.wait()
-                await asyncio.sleep(_GATHER_SECONDS)
+                await asyncio.sleep(_DEBOUNCE_SECONDS)
                 self._changed.clear()
                 try:
-                    await self._react()
+                    await self._handle()
                 except Exception:
-                    log.exception("a change was not reacted to")
+                    log.exception("a change was not handled")
 
     async def _watch(self) -> None:
         async for event in self._cluster.watch(*self._resources):
