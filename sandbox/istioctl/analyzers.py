@@ -12,12 +12,12 @@ from enum import Enum
 
 from sandbox.core.cluster import Object
 from sandbox.istioctl.cluster_status import has_proxy
-from sandbox.mesh.istio import NAMESPACE_LABEL, POD_LABEL, REVISION_LABEL
+from sandbox.mesh.istio import ISTIO_NAMESPACE, KUBERNETES_NAMESPACES, NAMESPACE_LABEL, POD_LABEL, REVISION_LABEL
 from sandbox.mesh.registry import DOMAIN, protocol
 from sandbox.mesh.rules import EVERYBODY, MESH, bound_gateways, covers, full_host, full_hosts
 from sandbox.mesh.unreachable_rules import find_unreachable
 
-_SYSTEM = ("istio-system", "kube-system", "kube-public", "kube-node-lease", "local-path-storage")
+_SYSTEM = (ISTIO_NAMESPACE, *KUBERNETES_NAMESPACES)
 
 
 class Resources:

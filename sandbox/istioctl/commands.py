@@ -10,12 +10,13 @@ from importlib import import_module
 
 from sandbox.istioctl.api_client import Invocation
 from sandbox.istioctl.command_line import Flag, IstioctlError, UsageError, parse
+from sandbox.mesh.istio import ISTIO_NAMESPACE
 
 _GLOBAL = (
     Flag("kubeconfig", "c", "Kubernetes configuration file"),
     Flag("context", "", "Kubernetes configuration context"),
     Flag("namespace", "n", "Kubernetes namespace"),
-    Flag("istioNamespace", "i", "Istio system namespace", default="istio-system"),
+    Flag("istioNamespace", "i", "Istio system namespace", default=ISTIO_NAMESPACE),
     Flag("help", "h", "Help for a command", switch=True, default="false"),
 )
 _OUTPUT = Flag("output", "o", "One of 'yaml' or 'json'")

@@ -19,10 +19,9 @@ from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.istio import ISTIOD
 from sandbox.mesh.mesh_programs import programs
-from sandbox.mesh.registry import DOMAIN, Registry
+from sandbox.mesh.registry import DOMAIN, SLICES, Registry
 from sandbox.mesh.xds.ads import Configuration
 
-_SLICES = "endpointslices.discovery.k8s.io"
 _OUTSIDE = "outside"
 
 
@@ -48,7 +47,7 @@ class Mesh:
 
     async def run(self) -> None:
         """Until cancelled."""
-        outside = DebouncedWatch(self._cluster, ("services", _SLICES, "nodes"), self._publish_outside)
+        outside = DebouncedWatch(self._cluster, ("services", SLICES, "nodes"), self._publish_outside)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.data_plane.run())
             group.create_task(outside.run())
@@ -56,7 +55,7 @@ class Mesh:
     async def _publish_outside(self) -> None:
         list_ = self._cluster.list
         services = list_("services")
-        known = registry.build(services, list_(_SLICES), ())
+        known = registry.build(services, list_(SLICES), ())
         made = _from_outside(services, list_("nodes"), known)
         await self.data_plane.publish({_OUTSIDE: made})
 

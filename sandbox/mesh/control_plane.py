@@ -20,7 +20,7 @@ from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.envoy_clusters import Target
 from sandbox.mesh.mesh_certificates import Credential, RootCertificates
-from sandbox.mesh.registry import Proxy, Registry
+from sandbox.mesh.registry import SLICES, Proxy, Registry
 from sandbox.mesh.registry import from_entries as from_entries
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.validation import find_problems
@@ -31,9 +31,8 @@ log = logging.getLogger(__name__)
 GATEWAYS = "gateways.networking.istio.io"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
-_SLICES = "endpointslices.discovery.k8s.io"
 _RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, service_entries.RESOURCE)
-_WATCHED = ("services", _SLICES, "pods", "secrets", *_RULES)
+_WATCHED = ("services", SLICES, "pods", "secrets", *_RULES)
 
 
 @dataclass
@@ -127,7 +126,7 @@ class ControlPlane:
 
     async def _publish(self, written: Mapping[str, list[Object]]) -> None:
         list_ = self._cluster.list
-        own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
+        own = registry.build(list_("services"), list_(SLICES), list_("pods"))
         entries = list(service_entries.hosts(written[service_entries.RESOURCE]))
         in_force = rules.build(*(written[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
@@ -178,6 +177,9 @@ def _is_valid(rule: Object) -> bool:
         name = f"{rule['kind']} {rule['metadata']['namespace']}/{rule['metadata']['name']}"
         log.warning("%s is left out: %s", name, "; ".join(problems))
     return not problems
+
+
+# From services and rules to everything one proxy has in Envoy: pure functions
 
 
 def _shared() -> Configuration:

@@ -111,6 +111,9 @@ def passthrough() -> dict[str, Any]:
     }
 
 
+# Endpoints
+
+
 def selected(endpoints: Iterable[Endpoint], labels: Mapping[str, str]) -> list[Endpoint]:
     """Those whose pods have all of a subset's labels."""
     return [endpoint for endpoint in endpoints if labels.items() <= endpoint.labels.items()]

@@ -21,12 +21,11 @@ from sandbox.mesh.istio import (
     HUB,
     INJECTOR,
     ISTIO_NAMESPACE,
+    KUBERNETES_NAMESPACES,
     POD_LABEL,
     VERSION,
 )
 from sandbox.mesh.istio_annotations import unsupported
-
-_NEVER = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
 
 
 def service(cluster: Cluster) -> webhooks.Service:
@@ -46,7 +45,7 @@ def service(cluster: Cluster) -> webhooks.Service:
 def wanted(pod: Object) -> bool:
     """Whether a pod that was handed over gets a sidecar. Which are, the webhooks' selectors have decided."""
     metadata, spec = pod["metadata"], pod["spec"]
-    if metadata["namespace"] in _NEVER or spec.get("hostNetwork"):
+    if metadata["namespace"] in KUBERNETES_NAMESPACES or spec.get("hostNetwork"):
         return False
     if any(
         container["name"] == CONTAINER for container in (*spec["containers"], *(spec.get("initContainers") or ()))

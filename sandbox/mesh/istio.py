@@ -4,6 +4,9 @@ VERSION = "1.31.1"
 HUB = "docker.io/istio"
 ISTIO_NAMESPACE = "istio-system"
 
+KUBERNETES_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
+"""Those that are not a user's; nothing in them is in the mesh."""
+
 ISTIOD = (ISTIO_NAMESPACE, "istiod")
 """The Service that Istio's webhooks name."""
 

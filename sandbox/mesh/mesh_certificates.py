@@ -18,19 +18,24 @@ from cryptography.x509.oid import NameOID
 
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
 from sandbox.mesh.debounced_watch import DebouncedWatch
-from sandbox.mesh.istio import REVOCATIONS, ROOT_CERTIFICATE
+from sandbox.mesh.istio import KUBERNETES_NAMESPACES, REVOCATIONS, ROOT_CERTIFICATE
 
 LABELS = {"istio.io/config": "true"}
 MANAGER = "pilot-discovery"
 
-_NOT_IN = ("kube-public", "kube-node-lease", "local-path-storage")
+_NOT_IN = frozenset(KUBERNETES_NAMESPACES) - {"kube-system"}
 _VALID = timedelta(days=3650)
 
 log = logging.getLogger(__name__)
 
 
 class RootCertificates:
-    """`watch` runs while istiod does. The authority is this cluster's for as long as the sandbox runs. It signs
+    """What istiod writes into every namespace: the root certificate that proxies trust, and what is revoked.
+
+    They are there for pods' volumes. While istiod runs, one that is deleted or changed is written again. Nobody
+    removes them afterwards, neither istiod nor `istioctl uninstall`.
+
+    `watch` runs while istiod does. The authority is this cluster's for as long as the sandbox runs. It signs
     nothing, for nothing is encrypted between workloads here."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -90,7 +95,7 @@ def _authority() -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-log = logging.getLogger(__name__)
+# What gateways take out of Secrets
 
 _AUTHORITY_SUFFIX = "-cacert"
 """A client CA may be in a Secret of its own, named so after the other."""

@@ -32,6 +32,8 @@ def _proxy(container: Container, data_plane: DataPlane) -> Program:
     raise ProgramError(f"proxyv2 does not know what to do with {' '.join(container.command) or 'no arguments'}")
 
 
+# pilot
+
 SYNC_STATUS = ("pilot-discovery", "request", "GET", "/debug/syncz")
 
 
@@ -76,6 +78,8 @@ class Istiod(Program):
     def _refused(self, proxy: Proxy, service: str, why: str) -> None:
         self.container.log(f"warn\tads\tADS:{service}: ACK ERROR {proxy.id} Internal:{why}")
 
+
+# proxyv2
 
 ADMIN_PORT = 15000
 _LOCAL = ("localhost", "127.0.0.1")

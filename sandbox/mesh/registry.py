@@ -15,6 +15,7 @@ from sandbox.core.cluster import Object
 from sandbox.core.service_entry_hosts import Host
 
 DOMAIN = "svc.cluster.local"
+SLICES = "endpointslices.discovery.k8s.io"
 
 Protocol = Literal["http", "http2", "tcp", "auto"]
 
@@ -164,6 +165,8 @@ def _endpoints(
                 for address in endpoint["addresses"]:
                     yield Endpoint(address, numbers[0], labels.get((namespace, pod), {}))
 
+
+# ServiceEntries: what is known to the mesh and is no Service of the cluster
 
 ENTRY_PROTOCOLS: Mapping[str, Protocol] = {
     "HTTP": "http",

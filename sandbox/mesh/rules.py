@@ -16,9 +16,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from sandbox.core.cluster import Object
+from sandbox.mesh.istio import ISTIO_NAMESPACE
 from sandbox.mesh.registry import DOMAIN, Registry
 
-ROOT_NAMESPACE = "istio-system"
+T = TypeVar("T")
+
+ROOT_NAMESPACE = ISTIO_NAMESPACE
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ def _merged(found: list[Object]) -> Policy:
     return Policy(traffic, subsets, origin("destination-rule", alike[0]))
 
 
+# VirtualServices
+
 EVERYBODY = "*"
 MESH = "mesh"
 """What stands among a VirtualService's gateways for every sidecar."""
@@ -232,7 +237,7 @@ def _stands_for_some(host: str, registry: Registry) -> bool:
     return any(covers(host, service) for service in registry.by_host)
 
 
-T = TypeVar("T")
+# Host names: short ones, wildcards, and which is meant
 
 
 def full_host(host: str, namespace: str) -> str:
