@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.istioctl.manifests import crds
-from sandbox.mesh.policies import LOAD_BALANCERS
 from sandbox.mesh.supported_fields import SUPPORTED, VALUES
+from sandbox.mesh.traffic_policies import LOAD_BALANCERS
 
 _HEAD = """\
 # Istio's rules, field by field

@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.core.cluster import Object
 from sandbox.core.durations import seconds
 from sandbox.mesh import checks, rules
-from sandbox.mesh.policies import PARTS
+from sandbox.mesh.traffic_policies import PARTS
 
 Policy = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.core.addresses import is_pod, listen_port
-from sandbox.mesh import policies
+from sandbox.mesh import traffic_policies
 from sandbox.mesh.registry import Endpoint, Port, Registry, Service
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
@@ -51,10 +51,10 @@ def targets(registry: Registry, rules: Rules, namespace: str) -> Iterator[Target
     for service in registry.services:
         policy = rules.policy(service.host, service.namespace, namespace)
         for port in service.ports:
-            traffic = policies.of_port(policy.traffic, port.number)
+            traffic = traffic_policies.of_port(policy.traffic, port.number)
             yield Target(service, port, "", {}, traffic, policy.origin)
             for subset, chosen in policy.subsets.items():
-                own = policies.of_port(chosen.get("trafficPolicy") or {}, port.number, traffic)
+                own = traffic_policies.of_port(chosen.get("trafficPolicy") or {}, port.number, traffic)
                 yield Target(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
 
 
@@ -64,11 +64,11 @@ def cluster(proxy_id: str, target: Target) -> dict[str, Any]:
     if target.service.forwarded:
         made: dict[str, Any] = {**_named(cluster_name), "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
     else:
-        made = {**eds(cluster_name), **policies.load_balancer(target.traffic.get("loadBalancer") or {})}
+        made = {**eds(cluster_name), **traffic_policies.load_balancer(target.traffic.get("loadBalancer") or {})}
     if target.origin:
         made["metadata"] = target.origin
-    made.update(policies.connection(pool))
-    made.update(policies.outlier_detection(target.traffic.get("outlierDetection")))
+    made.update(traffic_policies.connection(pool))
+    made.update(traffic_policies.outlier_detection(target.traffic.get("outlierDetection")))
     if target.port.protocol != "tcp":
         made["typed_extension_protocol_options"] = _http_options(target.port.protocol == "http2", pool)
     return made
@@ -80,7 +80,7 @@ def eds(cluster_name: str) -> dict[str, Any]:
         **_named(cluster_name),
         "type": "EDS",
         "eds_cluster_config": {"eds_config": XDS_SOURCE},
-        **policies.connection({}),
+        **traffic_policies.connection({}),
     }
 
 
@@ -91,11 +91,16 @@ def _named(cluster_name: str) -> dict[str, Any]:
 
 def _http_options(http2: bool, pool: Mapping[str, Any]) -> dict[str, Any]:
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    version = {"http2_protocol_options": policies.http2_options(pool)} if http2 else {"http_protocol_options": {}}
+    version = (
+        {"http2_protocol_options": traffic_policies.http2_options(pool)} if http2 else {"http_protocol_options": {}}
+    )
     return {
         options: {
             "@type": TYPE_PREFIX + options,
-            "common_http_protocol_options": {"idle_timeout": f"{_IDLE_SECONDS}s", **policies.http_options(pool)},
+            "common_http_protocol_options": {
+                "idle_timeout": f"{_IDLE_SECONDS}s",
+                **traffic_policies.http_options(pool),
+            },
             "explicit_http_config": version,
         }
     }
@@ -106,7 +111,7 @@ def passthrough() -> dict[str, Any]:
         "name": PASSTHROUGH,
         "type": "ORIGINAL_DST",
         "lb_policy": "CLUSTER_PROVIDED",
-        **policies.connection({}),
+        **traffic_policies.connection({}),
         "typed_extension_protocol_options": _http_options(False, {}),
     }
 

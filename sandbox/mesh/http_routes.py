@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from sandbox.core.durations import duration, seconds
-from sandbox.mesh import envoy_clusters, policies, rules
+from sandbox.mesh import envoy_clusters, rules, traffic_policies
 from sandbox.mesh.registry import Proxy, Registry
 from sandbox.mesh.rules import Rules, gateway_key
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
@@ -155,10 +155,10 @@ def _hash_policy(destination: Mapping[str, Any], context: Context, namespace: st
     if service is None:
         return []
     policy = context.rules.policy(host, service.namespace, context.proxy.namespace)
-    traffic = policies.of_port(policy.traffic, port)
+    traffic = traffic_policies.of_port(policy.traffic, port)
     if subset := policy.subsets.get(destination.get("subset", "")):
-        traffic = policies.of_port(subset.get("trafficPolicy") or {}, port, traffic)
-    return policies.hash_policy(traffic)
+        traffic = traffic_policies.of_port(subset.get("trafficPolicy") or {}, port, traffic)
+    return traffic_policies.hash_policy(traffic)
 
 
 def _host_and_port(destination: Mapping[str, Any], context: Context, namespace: str) -> tuple[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sandbox.core.addresses import SIDECAR_PORT, listen_port
-from sandbox.mesh import envoy_clusters, http_routes, policies
+from sandbox.mesh import envoy_clusters, http_routes, traffic_policies
 from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.istio import HEALTH_PATH, HEALTH_PORT
 from sandbox.mesh.registry import Port, Proxy, Registry, Service
@@ -162,7 +162,7 @@ def _inspectors(ports: list[int]) -> list[dict[str, Any]]:
 
 def _tcp(cluster: str, traffic: Mapping[str, Any] = _NO_POLICY) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
-    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **policies.tcp_proxy(traffic)}
+    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **traffic_policies.tcp_proxy(traffic)}
 
 
 def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:

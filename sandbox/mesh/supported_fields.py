@@ -12,8 +12,8 @@ from typing import Any
 
 from sandbox.mesh.gateways import ENCRYPTED, PLAIN_PROTOCOLS, TLS_MODES
 from sandbox.mesh.http_routes import REDIRECT_CODES
-from sandbox.mesh.policies import LOAD_BALANCERS
 from sandbox.mesh.registry import ENTRY_PROTOCOLS
+from sandbox.mesh.traffic_policies import LOAD_BALANCERS
 
 _STRING_MATCH = ("exact", "prefix", "regex")
 

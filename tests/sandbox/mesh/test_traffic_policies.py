@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.mesh import policies, rules
+from sandbox.mesh import rules, traffic_policies
 from sandbox.mesh.rules import ROOT_NAMESPACE
 from sandbox.mesh.xds import envoy_messages
 
@@ -66,22 +66,26 @@ def test_the_root_namespaces_rules_come_last_also_for_clients_in_it() -> None:
 
 def test_a_subset_replaces_part_by_part_and_a_port_inherits_nothing() -> None:
     whole = {**LIMIT, **RANDOM, "portLevelSettings": [{"port": {"number": 81}, **PLAIN}]}
-    assert policies.of_port(whole, 80) == {**LIMIT, **RANDOM}
-    assert policies.of_port(whole, 81) == PLAIN
+    assert traffic_policies.of_port(whole, 80) == {**LIMIT, **RANDOM}
+    assert traffic_policies.of_port(whole, 81) == PLAIN
     subset = {"connectionPool": {"http": {"maxRetries": 5}}}
-    assert policies.of_port(subset, 80, policies.of_port(whole, 80)) == {**subset, **RANDOM}
-    assert policies.of_port(subset, 81, policies.of_port(whole, 81)) == {**subset, **PLAIN}
+    assert traffic_policies.of_port(subset, 80, traffic_policies.of_port(whole, 80)) == {**subset, **RANDOM}
+    assert traffic_policies.of_port(subset, 81, traffic_policies.of_port(whole, 81)) == {**subset, **PLAIN}
 
 
 def test_without_limits_there_are_none_and_zero_is_none() -> None:
-    (limits,) = policies.circuit_breakers({"tcp": {"maxConnections": 0}, "http": {"maxRetries": 7}})["thresholds"]
+    (limits,) = traffic_policies.circuit_breakers({"tcp": {"maxConnections": 0}, "http": {"maxRetries": 7}})[
+        "thresholds"
+    ]
     assert limits["max_connections"] == limits["max_pending_requests"] == limits["max_requests"] == 2**32 - 1
     assert limits["max_retries"] == 7
 
 
 def test_ejection_as_istiod_has_it() -> None:
-    assert policies.outlier_detection(None) == {}
-    found = policies.outlier_detection({"consecutive5xxErrors": 1, "consecutiveGatewayErrors": 0, "interval": "1s"})
+    assert traffic_policies.outlier_detection(None) == {}
+    found = traffic_policies.outlier_detection(
+        {"consecutive5xxErrors": 1, "consecutiveGatewayErrors": 0, "interval": "1s"}
+    )
     assert found == {
         "outlier_detection": {
             "enforcing_success_rate": 0,
@@ -94,7 +98,7 @@ def test_ejection_as_istiod_has_it() -> None:
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
     }
     split = {"splitExternalLocalOriginErrors": True, "consecutiveLocalOriginFailures": 2, "minHealthPercent": 30}
-    found = policies.outlier_detection(split)
+    found = traffic_policies.outlier_detection(split)
     assert found["outlier_detection"]["enforcing_consecutive_local_origin_failure"] == 100
     assert found["common_lb_config"] == {"healthy_panic_threshold": {"value": 30}}
 
@@ -118,9 +122,9 @@ def test_ejection_as_istiod_has_it() -> None:
 )
 def test_hashing(hashing: dict, policy: str, expected: dict) -> None:
     balancer = {"consistentHash": hashing}
-    made = policies.load_balancer(balancer)
+    made = traffic_policies.load_balancer(balancer)
     assert made["lb_policy"] == policy
-    assert policies.hash_policy({"loadBalancer": balancer}) == [expected]
+    assert traffic_policies.hash_policy({"loadBalancer": balancer}) == [expected]
     envoy_messages.encode("envoy.config.cluster.v3.Cluster", made)
     envoy_messages.encode("envoy.config.route.v3.RouteAction.HashPolicy", expected)
 
@@ -129,7 +133,7 @@ def test_connections_last_as_long_as_the_policy_says() -> None:
     tcp = {"connectTimeout": "1s", "idleTimeout": "5m", "maxConnectionDuration": "1h"}
     keepalive = {"probes": 3, "time": "60s", "interval": "10s"}
     pool = {"tcp": {**tcp, "tcpKeepalive": keepalive}, "http": {"maxRequestsPerConnection": 4}}
-    made = policies.connection(pool)
+    made = traffic_policies.connection(pool)
     assert made["connect_timeout"] == "1s"
     assert made["upstream_connection_options"]["tcp_keepalive"] == {
         "keepalive_probes": 3,
@@ -137,12 +141,12 @@ def test_connections_last_as_long_as_the_policy_says() -> None:
         "keepalive_interval": 10,
     }
     envoy_messages.encode("envoy.config.cluster.v3.Cluster", made)
-    assert policies.http_options(pool) == {
+    assert traffic_policies.http_options(pool) == {
         "idle_timeout": "300s",
         "max_requests_per_connection": 4,
         "max_connection_duration": "3600s",
     }
-    assert policies.tcp_proxy({"connectionPool": pool}) == {
+    assert traffic_policies.tcp_proxy({"connectionPool": pool}) == {
         "idle_timeout": "300s",
         "max_downstream_connection_duration": "3600s",
     }
