@@ -18,7 +18,7 @@ from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, registry, route_tables, rules
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
-from sandbox.mesh.envoy_clusters import Target
+from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.mesh_certificates import Credential, RootCertificates
 from sandbox.mesh.registry import SLICES, Proxy, Registry
 from sandbox.mesh.registry import from_entries as from_entries
@@ -61,8 +61,8 @@ class _NamespaceView:
     """The mesh as proxies of one namespace see it, and what they were made of it."""
 
     services: Registry
-    targets: list[Target]
-    localities: list[tuple[Target, list[dict[str, Any]]]]
+    destinations: list[Destination]
+    localities: list[tuple[Destination, list[dict[str, Any]]]]
     credentials: dict[str, Credential]
     by_services: _Cache
     by_rules: _Cache
@@ -138,11 +138,11 @@ class ControlPlane:
             view = views[proxy.namespace]
             by_services, by_rules = view.by_services, view.by_rules
             services, secrets = view.services, view.credentials
-            one = by_services.get(proxy, partial(_from_services, proxy, services, view.targets))
+            one = by_services.get(proxy, partial(_from_services, proxy, services, view.destinations))
             other = by_rules.get(proxy, partial(_from_rules, proxy, services, in_force, secrets))
             parts[proxy.id] = Configuration(
                 one.clusters,
-                _assignments(proxy, view.localities),
+                envoy_clusters.assignments(proxy.id, view.localities),
                 {**one.listeners, **other.listeners},
                 other.routes,
             )
@@ -160,11 +160,11 @@ class ControlPlane:
         usable = mesh_certificates.credentials(
             self._credentials, {secret["metadata"]["name"]: secret for secret in secrets}
         )
-        targets = list(envoy_clusters.targets(services, in_force, namespace))
+        destinations = list(envoy_clusters.destinations(services, in_force, namespace))
         return _NamespaceView(
             services,
-            targets,
-            _localities(targets),
+            destinations,
+            envoy_clusters.localities(destinations),
             usable,
             (before.by_services if before else _NOTHING).valid_for((services, in_force.destination_rules)),
             (before.by_rules if before else _NOTHING).valid_for((services, in_force, usable)),
@@ -187,13 +187,20 @@ def _shared() -> Configuration:
     return Configuration(clusters={envoy_clusters.PASSTHROUGH: envoy_clusters.passthrough()})
 
 
-def _from_services(proxy: Proxy, registry: Registry, targets: Iterable[Target]) -> Configuration:
+def _from_services(proxy: Proxy, registry: Registry, destinations: Iterable[Destination]) -> Configuration:
     """What changes with services and DestinationRules only: clusters, and a sidecar's listeners."""
-    targets = list(targets)
-    own = {made["name"]: made for made in (envoy_clusters.cluster(proxy.id, target) for target in targets)}
+    destinations = list(destinations)
+    own = {
+        made["name"]: made
+        for made in (envoy_clusters.cluster(proxy.id, destination) for destination in destinations)
+    }
     if proxy.kind == "gateway":
         return Configuration(own)
-    traffic = {(target.service.host, target.port.number): target.traffic for target in targets if not target.subset}
+    traffic = {
+        (destination.service.host, destination.port.number): destination.traffic
+        for destination in destinations
+        if not destination.subset
+    }
     opened = (listeners.sidecar(proxy, registry, traffic), listeners.health(proxy))
     return Configuration(own, listeners={listener["name"]: listener for listener in opened})
 
@@ -209,23 +216,3 @@ def _from_rules(
     return Configuration(
         listeners={made["name"]: made for made in opened}, routes={made["name"]: made for made in own}
     )
-
-
-def _localities(targets: Iterable[Target]) -> list[tuple[Target, list[dict[str, Any]]]]:
-    """The ready endpoints of each target, in Envoy's words."""
-    return [
-        (target, envoy_clusters.locality(envoy_clusters.selected(target.endpoints, target.labels)))
-        for target in targets
-        if not target.service.forwarded
-    ]
-
-
-def _assignments(
-    proxy: Proxy, by_target: Iterable[tuple[Target, list[dict[str, Any]]]]
-) -> Mapping[str, dict[str, Any]]:
-    """A proxy's endpoints by cluster."""
-    found = {}
-    for target, locality in by_target:
-        name = envoy_clusters.name(proxy.id, target.service.host, target.port.number, target.subset)
-        found[name] = envoy_clusters.assignment(name, locality)
-    return found

@@ -26,7 +26,7 @@ Envoy who ends it and never a request that meets a connection being closed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Destination:
     """One cluster to be: a service's port, and the subset ("" for the whole service) with its labels."""
 
     service: Service
@@ -46,31 +46,34 @@ def name(proxy_id: str, host: str, port: int, subset: str = "") -> str:
     return f"{proxy_id}/outbound|{port}|{subset}|{host}"
 
 
-def targets(registry: Registry, rules: Rules, namespace: str) -> Iterator[Target]:
+def destinations(registry: Registry, rules: Rules, namespace: str) -> Iterator[Destination]:
     """All that a proxy in `namespace` can be sent to."""
     for service in registry.services:
         policy = rules.policy(service.host, service.namespace, namespace)
         for port in service.ports:
             traffic = traffic_policies.of_port(policy.traffic, port.number)
-            yield Target(service, port, "", {}, traffic, policy.origin)
+            yield Destination(service, port, "", {}, traffic, policy.origin)
             for subset, chosen in policy.subsets.items():
                 own = traffic_policies.of_port(chosen.get("trafficPolicy") or {}, port.number, traffic)
-                yield Target(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
+                yield Destination(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
 
 
-def cluster(proxy_id: str, target: Target) -> dict[str, Any]:
-    cluster_name = name(proxy_id, target.service.host, target.port.number, target.subset)
-    pool = target.traffic.get("connectionPool") or {}
-    if target.service.forwarded:
+def cluster(proxy_id: str, destination: Destination) -> dict[str, Any]:
+    cluster_name = name(proxy_id, destination.service.host, destination.port.number, destination.subset)
+    pool = destination.traffic.get("connectionPool") or {}
+    if destination.service.forwarded:
         made: dict[str, Any] = {**_named(cluster_name), "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
     else:
-        made = {**eds(cluster_name), **traffic_policies.load_balancer(target.traffic.get("loadBalancer") or {})}
-    if target.origin:
-        made["metadata"] = target.origin
+        made = {
+            **eds(cluster_name),
+            **traffic_policies.load_balancer(destination.traffic.get("loadBalancer") or {}),
+        }
+    if destination.origin:
+        made["metadata"] = destination.origin
     made.update(traffic_policies.connection(pool))
-    made.update(traffic_policies.outlier_detection(target.traffic.get("outlierDetection")))
-    if target.port.protocol != "tcp":
-        made["typed_extension_protocol_options"] = _http_options(target.port.protocol == "http2", pool)
+    made.update(traffic_policies.outlier_detection(destination.traffic.get("outlierDetection")))
+    if destination.port.protocol != "tcp":
+        made["typed_extension_protocol_options"] = _http_options(destination.port.protocol == "http2", pool)
     return made
 
 
@@ -124,16 +127,29 @@ def selected(endpoints: Iterable[Endpoint], labels: Mapping[str, str]) -> list[E
     return [endpoint for endpoint in endpoints if labels.items() <= endpoint.labels.items()]
 
 
-def locality(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
-    """The `endpoints` of a ClusterLoadAssignment; the same for all proxies, so it is made once and shared."""
+def localities(destinations: Iterable[Destination]) -> list[tuple[Destination, list[dict[str, Any]]]]:
+    """The ready endpoints of each destination; the same for all proxies, so they are made once and shared."""
     return [
-        {
-            "lb_endpoints": [
-                _weighted(endpoint)
-                for endpoint in sorted(endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
-            ]
-        }
+        (destination, locality(selected(destination.endpoints, destination.labels)))
+        for destination in destinations
+        if not destination.service.forwarded
     ]
+
+
+def assignments(
+    proxy_id: str, by_destination: Iterable[tuple[Destination, list[dict[str, Any]]]]
+) -> dict[str, dict[str, Any]]:
+    """A proxy's endpoints by cluster."""
+    names = {
+        name(proxy_id, to.service.host, to.port.number, to.subset): endpoints for to, endpoints in by_destination
+    }
+    return {cluster: assignment(cluster, endpoints) for cluster, endpoints in names.items()}
+
+
+def locality(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
+    """The `endpoints` of a ClusterLoadAssignment."""
+    ordered = sorted(endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
+    return [{"lb_endpoints": [_weighted(endpoint) for endpoint in ordered]}]
 
 
 def _weighted(endpoint: Endpoint) -> dict[str, Any]:

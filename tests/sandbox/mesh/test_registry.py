@@ -126,7 +126,8 @@ def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_in_turn() -> 
         (rules.Rules(), {"": "ROUND_ROBIN"}),
     ):
         found = {
-            t.subset: envoy_clusters.cluster("p", t) for t in envoy_clusters.targets(services, in_force, "shop")
+            t.subset: envoy_clusters.cluster("p", t)
+            for t in envoy_clusters.destinations(services, in_force, "shop")
         }
         assert {subset: made["lb_policy"] for subset, made in found.items()} == expected
 
