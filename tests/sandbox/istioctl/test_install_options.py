@@ -1,4 +1,4 @@
-"""Command lines and files in, what to install out."""
+"""Settings and files in, what to install out."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.istioctl.command_line import FileError, Flag, UsageError, parse
+from sandbox.istioctl.command_line import FileError, UsageError
 from sandbox.istioctl.install_options import options
 from sandbox.istioctl.manifests import components
 
 INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
-FLAGS = [
-    Flag("set", "s", many=True),
-    Flag("namespace", "n"),
-    Flag("yes", "y", switch=True, default="false"),
-    Flag("remote", switch=True, default="true"),
-]
 
 
 def operator(tmp_path: Path, **spec: object) -> str:
@@ -26,28 +20,6 @@ def operator(tmp_path: Path, **spec: object) -> str:
         yaml.safe_dump({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec})
     )
     return str(file)
-
-
-def test_flags_stand_anywhere_and_in_all_their_forms() -> None:
-    found = parse(["a", "--set", "x=1", "--set=y=2", "-nfoo", "b", "-y", "--remote=false", "--", "-z"], FLAGS)
-    assert found.words == ["a", "b", "-z"]
-    assert found.all("set") == ["x=1", "y=2"]
-    assert (found.text("namespace"), found.on("yes"), found.on("remote")) == ("foo", True, False)
-
-
-@pytest.mark.parametrize(
-    ("argv", "words"),
-    [
-        (["--foo"], "unknown flag: --foo"),
-        (["-x"], "unknown shorthand flag: 'x' in -x"),
-        (["--set"], "flag needs an argument: --set"),
-        (["-n"], "flag needs an argument: 'n' in -n"),
-        (["--yes=maybe"], 'invalid argument "maybe"'),
-    ],
-)
-def test_what_cannot_be_understood(argv: list[str], words: str) -> None:
-    with pytest.raises(UsageError, match=words.replace("(", "\\(")):
-        parse(argv, FLAGS)
 
 
 @pytest.mark.parametrize(
