@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.api.deletion import Deletion, delete
-from sandbox.api.strategies import CRD_CLEANUP, CRDS
-from sandbox.api.tables.json_path import JsonPath
-from sandbox.api.writes import Writer
+from sandbox.api.printer_columns import JsonPath
+from sandbox.api.writer import CRD_CLEANUP, Writer
 from sandbox.core.cluster import Admission, Object, Resource
+from sandbox.core.constants import CRDS
 from sandbox.core.objects import at, clone, terminating
 from sandbox.schema.findings import Cause, bad_value, invalid
 

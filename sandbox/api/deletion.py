@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sandbox.api import errors
-from sandbox.api.kinds import storage_key
-from sandbox.api.writes import Writer
+from sandbox.api import api_errors as errors
+from sandbox.api.writer import Writer
 from sandbox.core.cluster import Admission, Object, Resource
 from sandbox.core.objects import at, clone, terminating, timestamp
 
@@ -39,7 +38,7 @@ def delete(writer: Writer, resource: Resource, live: Object, how: Deletion) -> t
     admission = Admission("DELETE", resource, live, live, how.dry_run)
     for hook in [*writer.admission, *writer.validation]:
         hook(admission)
-    resource = writer.registry.by_key(storage_key(resource))
+    resource = writer.registry.by_key(resource.key)
     marked = clone(live)
     finalizers = _finalizers(marked, how.propagation)
     grace = _grace(resource, live, how.grace_seconds)
@@ -54,15 +53,13 @@ def delete(writer: Writer, resource: Resource, live: Object, how: Deletion) -> t
 
 
 def _check_preconditions(resource: Resource, metadata: Object, how: Deletion) -> None:
-    if how.uid and how.uid != metadata["uid"]:
-        why = f"Precondition failed: UID in precondition: {how.uid}, UID in object meta: {metadata['uid']}"
-        raise errors.conflict(resource, metadata["name"], why)
-    if how.resource_version and how.resource_version != metadata["resourceVersion"]:
-        why = (
-            f"Precondition failed: ResourceVersion in precondition: {how.resource_version}, "
-            f"ResourceVersion in object meta: {metadata['resourceVersion']}"
-        )
-        raise errors.conflict(resource, metadata["name"], why)
+    for what, wanted, found in (
+        ("UID", how.uid, metadata["uid"]),
+        ("ResourceVersion", how.resource_version, metadata["resourceVersion"]),
+    ):
+        if wanted and wanted != found:
+            why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            raise errors.conflict(resource, metadata["name"], why)
 
 
 def _finalizers(obj: Object, propagation: str | None) -> list[str]:

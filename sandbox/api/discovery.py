@@ -1,51 +1,54 @@
-"""What is served, in the three ways clients ask: group by group, all at once (aggregated), and by version."""
+"""What is served, in the two ways clients ask: group by group, and all at once (aggregated).
+
+Also the reviews by which kubectl asks who it is and what it may do: questions, not objects, with answers that never
+change, for the sandbox has one user, who may do everything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from sandbox.api.api_errors import not_served
 from sandbox.api.kinds import Registry
-from sandbox.api.requests import not_served
 from sandbox.core.cluster import Object, Resource
+from sandbox.core.constants import KUBERNETES_VERSION, SANDBOX_VERSION
 
-VERSION = "v1.36.1"
-
-_READ = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
-_VERBS: Mapping[str, tuple[str, ...]] = {
-    "status": ("get", "patch", "update"),
-    "scale": ("get", "patch", "update"),
-    "log": ("get",),
-    "finalize": ("update",),
-    "binding": ("create",),
-    "eviction": ("create",),
-    "exec": ("create", "get"),
-    "attach": ("create", "get"),
-    "portforward": ("create", "get"),
+_AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_READ_WRITE = ("create", "delete", "get", "list", "patch", "update", "watch")
+_SUBRESOURCES: Mapping[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = {
+    "status": (("get", "patch", "update"), None),
+    "scale": (("get", "patch", "update"), ("autoscaling", "v1", "Scale")),
+    "log": (("get",), None),
+    "finalize": (("update",), None),
+    "exec": (("create", "get"), ("", "v1", "PodExecOptions")),
+    "attach": (("create", "get"), ("", "v1", "PodAttachOptions")),
+    "portforward": (("create", "get"), ("", "v1", "PodPortForwardOptions")),
 }
-_KINDS: Mapping[str, tuple[str, str, str]] = {
-    "scale": ("autoscaling", "v1", "Scale"),
-    "binding": ("", "v1", "Binding"),
-    "eviction": ("policy", "v1", "Eviction"),
-    "exec": ("", "v1", "PodExecOptions"),
-    "attach": ("", "v1", "PodAttachOptions"),
-    "portforward": ("", "v1", "PodPortForwardOptions"),
-}
-"""Group, version and kind of subresources that are not of their object's kind."""
+"""What one does with a subresource; its group, version and kind where it is not of its object's kind."""
 
-REVIEWS: tuple[Resource, ...] = (
-    Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False),
-    Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False),
-    Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", False),
-)
-"""Questions, not objects: they can only be created and are not kept."""
+REVIEWS: Mapping[Resource, Object] = {
+    Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False): {
+        "userInfo": {"username": "workshop", "groups": ["system:masters", "system:authenticated"]}
+    },
+    Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False): {
+        "allowed": True,
+        "reason": "the sandbox has one user, who may do everything",
+    },
+    Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", False): {
+        "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        "incomplete": False,
+    },
+}
+"""Each with its status. They can only be created, and are not kept."""
 
 
 def version_info() -> Object:
-    major, minor = VERSION.removeprefix("v").split(".")[:2]
+    major, minor = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
     return {
         "major": major,
         "minor": minor,
-        "gitVersion": f"{VERSION}-sandbox",
+        "gitVersion": SANDBOX_VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "2026-05-12T00:00:00Z",
@@ -64,44 +67,36 @@ class Discovery:
         self._registry = registry
 
     def document(self, path: str, accept: str) -> tuple[Object, str] | None:
-        """The document at `path` and its content type; None where there is none."""
+        """The document at `path` and its content type; None where there is none. Raises ApiError NotFound."""
         parts = [part for part in path.split("/") if part]
         if parts in (["api"], ["apis"]):
-            core = parts == ["api"]
-            for version in ("v2", "v2beta1"):
-                if f"g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" in accept.replace(" ", ""):
-                    kind = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-                    return self._aggregated(core, version), kind
-            return (_core_versions() if core else self._groups()), "application/json"
+            if _AGGREGATED in accept.replace(" ", ""):
+                return self._aggregated(core=parts == ["api"]), f"application/json;{_AGGREGATED}"
+            if parts == ["api"]:
+                raise not_served("list of the core group's versions; it has v1, and aggregated discovery")
+            return self._groups(), "application/json"
         if parts == ["api", "v1"]:
             return self._resources("", "v1"), "application/json"
-        if parts[:1] == ["apis"] and len(parts) == 2:
-            return self._group(parts[1]), "application/json"
         if parts[:1] == ["apis"] and len(parts) == 3:
             return self._resources(parts[1], parts[2]), "application/json"
         return None
 
-    def served(self) -> list[Resource]:
-        return [*self._registry.all(), *REVIEWS]
-
-    def group_versions(self) -> dict[str, list[str]]:
+    def _group_versions(self) -> dict[str, list[str]]:
         """Versions of each group, the preferred one first."""
         found: dict[str, list[str]] = {}
-        for resource in self.served():
+        for resource in [*self._registry.all(), *REVIEWS]:
             versions = found.setdefault(resource.group, [])
             if resource.version not in versions:
                 versions.append(resource.version)
         return found
 
     def _groups(self) -> Object:
-        groups = [_api_group(name, versions) for name, versions in self.group_versions().items() if name]
+        groups = []
+        for name, versions in self._group_versions().items():
+            listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+            if name:
+                groups.append({"name": name, "versions": listed, "preferredVersion": listed[0]})
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-
-    def _group(self, name: str) -> Object:
-        versions = self.group_versions().get(name)
-        if not versions:
-            raise not_served(name)
-        return {"kind": "APIGroup", "apiVersion": "v1", **_api_group(name, versions)}
 
     def _resources(self, group: str, version: str) -> Object:
         group_version = f"{group}/{version}" if group else version
@@ -109,104 +104,70 @@ class Discovery:
         if not found:
             raise not_served(group_version)
         entries = [entry for resource in found for entry in _entries(resource)]
-        return {
-            "kind": "APIResourceList",
-            "apiVersion": "v1",
-            "groupVersion": group_version,
-            "resources": entries,
-        }
+        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}
 
     def _of(self, group: str, version: str) -> list[Resource]:
-        return [item for item in self.served() if (item.group, item.version) == (group, version)]
+        served = [*self._registry.all(), *REVIEWS]
+        return [one for one in served if (one.group, one.version) == (group, version)]
 
-    def _aggregated(self, core: bool, version: str) -> Object:
+    def _aggregated(self, *, core: bool) -> Object:
         items = []
-        for group, versions in self.group_versions().items():
+        for group, names in self._group_versions().items():
             if core == (group == ""):
                 metadata = {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None}
-                items.append({"metadata": metadata, "versions": [self._version(group, name) for name in versions]})
+                versions = [
+                    {
+                        "version": version,
+                        "resources": [_aggregated_resource(resource) for resource in self._of(group, version)],
+                        "freshness": "Current",
+                    }
+                    for version in names
+                ]
+                items.append({"metadata": metadata, "versions": versions})
         return {
             "kind": "APIGroupDiscoveryList",
-            "apiVersion": f"apidiscovery.k8s.io/{version}",
+            "apiVersion": "apidiscovery.k8s.io/v2",
             "metadata": {},
             "items": items,
         }
 
-    def _version(self, group: str, version: str) -> Object:
-        return {
-            "version": version,
-            "resources": [_aggregated_resource(resource) for resource in self._of(group, version)],
-            "freshness": "Current",
-        }
 
-
-def verbs(resource: Resource) -> list[str]:
-    return ["create"] if resource in REVIEWS else sorted(_READ)
-
-
-def _core_versions() -> Object:
-    return {
-        "kind": "APIVersions",
-        "versions": ["v1"],
-        "serverAddressByClientCIDRs": [],
-    }
-
-
-def _api_group(name: str, versions: Iterable[str]) -> Object:
-    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
-    return {"name": name, "versions": listed, "preferredVersion": listed[0]}
+def _names(resource: Resource) -> Object:
+    """What both forms say of a kind in the same words."""
+    found: Object = {"verbs": ["create"] if resource in REVIEWS else list(_READ_WRITE)}
+    if resource.short_names:
+        found["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        found["categories"] = list(resource.categories)
+    return found
 
 
 def _entries(resource: Resource) -> list[Object]:
-    entry: Object = {
-        "name": resource.plural,
-        "singularName": resource.singular or resource.kind.lower(),
-        "namespaced": resource.namespaced,
-        "kind": resource.kind,
-        "verbs": verbs(resource),
-    }
-    if resource.short_names:
-        entry["shortNames"] = list(resource.short_names)
-    if resource.categories:
-        entry["categories"] = list(resource.categories)
-    entries = [entry]
+    singular, namespaced = resource.singular or resource.kind.lower(), resource.namespaced
+    entry = {"name": resource.plural, "singularName": singular, "namespaced": namespaced, "kind": resource.kind}
+    entries = [{**entry, **_names(resource)}]
     for name in resource.subresources:
-        group, version, kind = _KINDS.get(name, (resource.group, resource.version, resource.kind))
-        sub = {
-            "name": f"{resource.plural}/{name}",
-            "singularName": "",
-            "namespaced": resource.namespaced,
-            "kind": kind,
-            "verbs": list(_VERBS[name]),
-        }
-        if name in _KINDS:
-            sub |= {"group": group, "version": version}
-        entries.append(sub)
+        verbs, own = _SUBRESOURCES[name]
+        kind = dict(zip(("group", "version", "kind"), own, strict=True)) if own else {"kind": resource.kind}
+        sub = {"name": f"{resource.plural}/{name}", "singularName": "", "namespaced": namespaced}
+        entries.append({**sub, **kind, "verbs": list(verbs)})
     return entries
 
 
 def _aggregated_resource(resource: Resource) -> Object:
+    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     entry: Object = {
         "resource": resource.plural,
-        "responseKind": {"group": resource.group, "version": resource.version, "kind": resource.kind},
+        "responseKind": kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular or resource.kind.lower(),
-        "verbs": verbs(resource),
+        **_names(resource),
     }
-    if resource.short_names:
-        entry["shortNames"] = list(resource.short_names)
-    if resource.categories:
-        entry["categories"] = list(resource.categories)
     subresources = []
     for name in resource.subresources:
-        group, version, kind = _KINDS.get(name, (resource.group, resource.version, resource.kind))
-        subresources.append(
-            {
-                "subresource": name,
-                "responseKind": {"group": group, "version": version, "kind": kind},
-                "verbs": list(_VERBS[name]),
-            }
-        )
+        verbs, own = _SUBRESOURCES[name]
+        shown = dict(zip(("group", "version", "kind"), own, strict=True)) if own else kind
+        subresources.append({"subresource": name, "responseKind": shown, "verbs": list(verbs)})
     if subresources:
         entry["subresources"] = subresources
     return entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sandbox.core.cluster import ApiError, Object, Resource
-from sandbox.schema.crd import establish
+from sandbox.schema.custom_kinds import establish
 from sandbox.schema.types import Type
 
 POD_STREAMS = ("log", "exec", "attach", "portforward")
@@ -37,6 +37,7 @@ def _resource(
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 _ADMISSION = "admissionregistration.k8s.io/v1"
+_CRD = "apiextensions.k8s.io/v1"
 
 BUILT_IN: tuple[Resource, ...] = (
     _resource("v1", "configmaps", "ConfigMap", "cm"),
@@ -44,40 +45,24 @@ BUILT_IN: tuple[Resource, ...] = (
     _resource("v1", "events", "Event", "ev"),
     _resource("v1", "namespaces", "Namespace", "ns", "status finalize", wide=True),
     _resource("v1", "nodes", "Node", "no", "status", wide=True),
-    _resource("v1", "pods", "Pod", "po", "status binding eviction " + " ".join(POD_STREAMS), all_=True),
+    _resource("v1", "pods", "Pod", "po", "status " + " ".join(POD_STREAMS), all_=True),
     _resource("v1", "secrets", "Secret"),
     _resource("v1", "serviceaccounts", "ServiceAccount", "sa"),
     _resource("v1", "services", "Service", "svc", "status", all_=True),
     _resource(_ADMISSION, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", wide=True),
     _resource(_ADMISSION, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", wide=True),
-    _resource(
-        "apiextensions.k8s.io/v1",
-        "customresourcedefinitions",
-        "CustomResourceDefinition",
-        "crd crds",
-        "status",
-        wide=True,
-    ),
+    _resource(_CRD, "customresourcedefinitions", "CustomResourceDefinition", "crd crds", "status", wide=True),
     _resource("apps/v1", "deployments", "Deployment", "deploy", "status scale", all_=True),
     _resource("apps/v1", "replicasets", "ReplicaSet", "rs", "status scale", all_=True),
     _resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "hpa", "status", all_=True),
     _resource("coordination.k8s.io/v1", "leases", "Lease"),
     _resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
-    _resource("events.k8s.io/v1", "events", "Event", "ev"),
     _resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", "pdb", "status"),
     _resource(_RBAC, "clusterrolebindings", "ClusterRoleBinding", wide=True),
     _resource(_RBAC, "clusterroles", "ClusterRole", wide=True),
     _resource(_RBAC, "rolebindings", "RoleBinding"),
     _resource(_RBAC, "roles", "Role"),
 )
-
-_STORED_AS = {"events.events.k8s.io": "events"}
-"""Kinds that are another one's objects in other words."""
-
-
-def storage_key(resource: Resource) -> str:
-    """Under which key the objects of `resource` are stored."""
-    return _STORED_AS.get(resource.key, resource.key)
 
 
 class Registry:
@@ -101,7 +86,7 @@ class Registry:
     def all(self) -> list[Resource]:
         return list(self._served.values())
 
-    def find(self, group: str, version: str, plural: str) -> Resource | None:
+    def served_as(self, group: str, version: str, plural: str) -> Resource | None:
         return self._served.get((group, version, plural))
 
     def by_key(self, key: str) -> Resource:

@@ -1,4 +1,4 @@
-"""What a request asks for: its path as a target, its query as options, its Accept header as a form."""
+"""What a request asks for: a target by its path, options by its query or DeleteOptions, a form by its Accept."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.api import errors
+from sandbox.api.api_errors import bad_request, not_served
+from sandbox.api.deletion import Deletion
 from sandbox.api.kinds import Registry
-from sandbox.core.cluster import ApiError, Resource
+from sandbox.core.cluster import ApiError, Object, Resource
+from sandbox.core.objects import at
 
-_TABLE = re.compile(r"as=Table;v=(v1|v1beta1);g=meta\.k8s\.io|as=Table;g=meta\.k8s\.io;v=(v1|v1beta1)")
-_PARTIAL = re.compile(r"as=PartialObjectMetadata(List)?;")
+Form = Literal["object", "table"]
+"""How a client wants objects."""
 
-Form = Literal["object", "table", "metadata"]
+_DELETE_OPTIONS = {"apiVersion", "kind", "dryRun", "gracePeriodSeconds", "preconditions", "propagationPolicy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def parse_path(path: str, registry: Registry) -> Target:
     # `namespaces/x` and its subresources are objects; anything else behind a namespace lies in it.
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
-    resource = registry.find(group, version, rest[0])
+    resource = registry.served_as(group, version, rest[0])
     if resource is None:
         raise not_served(_what_is_missing(group, version, rest[0], registry))
     if len(rest) > 3 or (namespace is not None and not resource.namespaced):
@@ -53,46 +55,54 @@ def parse_path(path: str, registry: Registry) -> Target:
     return Target(resource, namespace, name, subresource)
 
 
-def not_served(what: str = "") -> ApiError:
-    """Kubernetes' words, which clients know, and then `what` it is that the sandbox does not have."""
-    told = f" (the sandbox has no {what})" if what else ""
-    return ApiError(404, "NotFound", f"the server could not find the requested resource{told}")
-
-
 def _what_is_missing(group: str, version: str, plural: str, registry: Registry) -> str:
     others = [one.api_version for one in registry.all() if (one.group, one.plural) == (group, plural)]
     instead = f", only in {', '.join(others)}" if others else ""
     return f"{plural} in {group}/{version}{instead}" if group else f"{plural} in {version}{instead}"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The form a client wants objects in."""
-
-    form: Form
-    version: str = "v1"
-
-
-def parse_accept(accept: str) -> Answer:
+def parse_accept(accept: str) -> Form:
     """The first form of an Accept header that is served. Raises ApiError when none is."""
     for part in accept.split(","):
-        media = part.split(";")[0].strip()
+        media, *parameters = (text.strip() for text in part.split(";"))
         if media not in ("application/json", "application/*", "*/*", ""):
             continue
-        parameters = part.partition(";")[2].replace(" ", "")
-        if table := _TABLE.search(parameters):
-            return Answer("table", table[1] or table[2])
-        if _PARTIAL.search(parameters + ";"):
-            return Answer("metadata")
-        if "as=" not in parameters:
-            return Answer("object")
-    raise ApiError(406, "NotAcceptable", "only the following media types are accepted: application/json")
+        if {"as=Table", "v=v1", "g=meta.k8s.io"} <= set(parameters):
+            return "table"
+        if not any(parameter.startswith("as=") for parameter in parameters):
+            return "object"
+    known = "application/json, application/json;as=Table;v=v1;g=meta.k8s.io"
+    raise ApiError(406, "NotAcceptable", f"only the following media types are accepted: {known}")
+
+
+def deletion_of(options: Object, query: Mapping[str, str]) -> Deletion:
+    """From metav1.DeleteOptions and, for what they leave out, the query. Raises ApiError for what is not sound."""
+    if unknown := sorted(options.keys() - _DELETE_OPTIONS):
+        raise bad_request(f"DeleteOptions: {unknown[0]} is not supported by the sandbox")
+    policy = options.get("propagationPolicy") or query.get("propagationPolicy") or None
+    if policy not in (None, "Background", "Foreground", "Orphan"):
+        raise bad_request(f'propagationPolicy: Unsupported value: "{policy}"')
+    grace = options.get("gracePeriodSeconds")
+    if grace is None:
+        grace = number(query, "gracePeriodSeconds")
+    elif type(grace) is not int:
+        raise bad_request(f"gracePeriodSeconds: {grace!r} is not a number")
+    asked = options.get("dryRun") or []
+    if not isinstance(asked, list):
+        raise bad_request("dryRun: it is not a list")
+    return Deletion(
+        propagation=policy,
+        grace_seconds=grace,
+        uid=at(options, "preconditions", "uid"),
+        resource_version=at(options, "preconditions", "resourceVersion"),
+        dry_run=any(dry_run({"dryRun": str(one)}) for one in [*asked, query.get("dryRun", "")]),
+    )
 
 
 def dry_run(query: Mapping[str, str]) -> bool:
     wanted = query.get("dryRun", "")
     if wanted not in ("", "All"):
-        raise errors.bad_request(f'dryRun: Unsupported value: "{wanted}": supported values: "All"')
+        raise bad_request(f'dryRun: Unsupported value: "{wanted}": supported values: "All"')
     return wanted == "All"
 
 
@@ -105,7 +115,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     if not text:
         return None
     if not re.fullmatch(r"-?\d{1,18}", text):
-        raise errors.bad_request(f"{name}: {text!r} is not a number")
+        raise bad_request(f"{name}: {text!r} is not a number")
     return int(text)
 
 

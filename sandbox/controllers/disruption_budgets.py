@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from sandbox.api import label_selectors as selectors
 from sandbox.controllers import conditions, owners, pods
 from sandbox.controllers.controller import Controller, Name, name_of, write_status
+from sandbox.core import label_selectors as selectors
 from sandbox.core.cluster import Object, WatchEvent
 from sandbox.core.objects import terminating
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.api import label_selectors as selectors
 from sandbox.controllers.controller import MANAGER
+from sandbox.core import label_selectors as selectors
 from sandbox.core.cluster import Cluster, Object
 from sandbox.core.objects import terminating
 

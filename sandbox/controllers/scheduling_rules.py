@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from sandbox.api import label_selectors as selectors
 from sandbox.controllers import conditions
+from sandbox.core import label_selectors as selectors
 from sandbox.core import quantities
 from sandbox.core.cluster import Object
 

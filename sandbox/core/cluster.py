@@ -41,6 +41,13 @@ class Resource:
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def versioned(self, obj: Object) -> Object:
+        """An object of this kind in this version; itself where it is that.
+
+        Versions of a CRD differ in their apiVersion only: conversion webhooks are refused when the CRD is created.
+        """
+        return obj if obj.get("apiVersion") == self.api_version else {**obj, "apiVersion": self.api_version}
+
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:

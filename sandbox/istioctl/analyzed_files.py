@@ -18,7 +18,7 @@ from sandbox.istioctl.command_line import FileError
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh.istio import CONTAINER
 from sandbox.mesh.validation import find_problems
-from sandbox.schema import crd, decode, validate
+from sandbox.schema import custom_kinds, decode, validate
 
 _OWN_GROUPS = ".istio.io"
 
@@ -101,6 +101,6 @@ def _problems(obj: Object) -> tuple[list[str], bool]:
 
 
 @cache
-def _kinds() -> dict[tuple[str, str], crd.CustomKind]:
-    served = (kind for one in crds() for kind in crd.establish(one))
+def _kinds() -> dict[tuple[str, str], custom_kinds.CustomKind]:
+    served = (kind for one in crds() for kind in custom_kinds.establish(one))
     return {(kind.resource.api_version, kind.resource.kind): kind for kind in served}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sandbox.api import webhooks
+from sandbox.api import admission_webhooks as webhooks
 from sandbox.core.cluster import Cluster, Object
 from sandbox.mesh import envoy_clusters, injection, istio_annotations, listeners, registry, validation
 from sandbox.mesh.control_plane import ControlPlane

@@ -14,7 +14,7 @@ from importlib import resources
 
 import yaml
 
-from sandbox.api import webhooks
+from sandbox.api import admission_webhooks as webhooks
 from sandbox.core.cluster import Admission, Cluster, Object
 from sandbox.mesh.istio import (
     CONTAINER,

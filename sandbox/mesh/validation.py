@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sandbox.api import webhooks
+from sandbox.api import admission_webhooks as webhooks
 from sandbox.core.cluster import Admission, ApiError, Object
 from sandbox.mesh import (
     destination_rule_validation,

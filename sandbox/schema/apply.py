@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from sandbox.core import nesting
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.objects import clone
-from sandbox.schema import comparison, fieldsets, types
-from sandbox.schema.fieldsets import Fields
+from sandbox.schema import fieldsets, types
+from sandbox.schema.fieldsets import ANYTHING, Fields
 from sandbox.schema.types import Type
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -34,7 +34,6 @@ _NOT_OWNED: Fields = {
         "f:uid": {},
     },
 }
-_ANYTHING = Type("any", open=True)
 
 
 class _Owner(NamedTuple):
@@ -123,7 +122,7 @@ def server_side_apply(
     """
     if applied.get("metadata", {}).get("managedFields"):
         raise ApiError(400, "BadRequest", "metadata.managedFields must be nil")
-    kind = types.of(resource, crd_type) or _ANYTHING
+    kind = types.of(resource, crd_type) or ANYTHING
     wanted = clone(_written(resource, applied, subresource))
     before: Object = clone(live) if live is not None else {}
     managed = _Managed(live)
@@ -131,14 +130,14 @@ def server_side_apply(
     last = managed.sets.get(owner, {})
     mine = fieldsets.difference(fieldsets.of(wanted, kind), _NOT_OWNED)
     managed.sets[owner] = mine
-    merged: Object = comparison.merge(before, wanted, kind)
+    merged: Object = fieldsets.merge(before, wanted, kind)
     if last:
         kept: Fields = {}
         for fields in managed.sets.values():
             kept = fieldsets.union(kept, fieldsets.with_parents(fields, kind))
         gone = fieldsets.difference(fieldsets.with_parents(last, kind), kept)
-        merged = comparison.remove(merged, fieldsets.difference(gone, _NOT_OWNED), kind)
-    changed, removed = comparison.compare(before, merged, kind)
+        merged = fieldsets.remove(merged, fieldsets.difference(gone, _NOT_OWNED), kind)
+    changed, removed = fieldsets.compare(before, merged, kind)
     changed = fieldsets.difference(changed, _NOT_OWNED)
     conflicts = {
         other: shared
@@ -188,7 +187,7 @@ def _applied_before(live: Object, kind: Type) -> Fields:
         return {}
     if not isinstance(last, dict):
         return {}
-    changed, removed = comparison.compare(live, last, kind)
+    changed, removed = fieldsets.compare(live, last, kind)
     fields = fieldsets.difference(fieldsets.of(last, kind), changed)
     return fieldsets.without_below(fields, removed)
 
@@ -227,7 +226,7 @@ def track_update(
     managedFields that `new` brings itself count (kubectl moves ownership that way); where it has none, those
     of `old` do.
     """
-    kind = types.of(resource, crd_type) or _ANYTHING
+    kind = types.of(resource, crd_type) or ANYTHING
     brought = new["metadata"].get("managedFields")
     if brought and not subresource:
         managed = _Managed(new)
@@ -238,7 +237,7 @@ def track_update(
         new["metadata"].pop("managedFields")
         return
     before = _written(resource, old or {}, subresource)
-    changed, removed = comparison.compare(before, _written(resource, new, subresource), kind)
+    changed, removed = fieldsets.compare(before, _written(resource, new, subresource), kind)
     changed = fieldsets.difference(changed, _NOT_OWNED)
     if subresource == "status":
         changed = {key: node for key, node in changed.items() if key == "f:status"}

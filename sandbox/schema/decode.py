@@ -8,12 +8,15 @@ null means left out, and empty lists and maps go, as after a round trip through 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Sequence
+from types import UnionType
 from typing import Any, Literal
 
+import yaml
+
+from sandbox.core import quantities
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.nesting import DEEPEST, too_deep, too_much
 from sandbox.schema import types
@@ -23,7 +26,6 @@ from sandbox.schema.types import ANY, LIST, MAP, OBJECT, Type
 Strictness = Literal["Strict", "Warn", "Ignore"]
 
 _BEYOND = f"the sandbox takes objects of {DEEPEST} levels at most"
-_QUANTITY = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
 _INTEGERS = {"int32": 31, "int64": 63, "integer": 63}
 
@@ -67,8 +69,6 @@ def parse_strict(body: bytes, *, yaml: bool = False) -> tuple[Any, list[str]]:
 
 
 def _parse_yaml(body: bytes) -> Any:
-    import yaml  # only a hand-written server-side apply comes as YAML
-
     try:
         value = yaml.safe_load(body)
     except RecursionError:
@@ -122,20 +122,9 @@ def decode(
 
 def _refusal(resource: Resource, text: str, patch: Any) -> ApiError:
     if patch is not None:
-        return invalid(None, "", [bad_value("patch", _go_text(patch), text)])
+        return invalid(None, "", [bad_value("patch", patch, text)])
     what = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
     return ApiError(400, "BadRequest", f"{what}: {text}")
-
-
-def _go_text(value: Any) -> str:
-    """A value as Go prints it: `map[a:1 b:[x y]]`."""
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{key}:{_go_text(value[key])}' for key in sorted(value))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(map(_go_text, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "<nil>", True: "true", False: "false"}[value]
-    return str(value)
 
 
 def _join(path: str, key: str) -> str:
@@ -160,105 +149,85 @@ def _clean(value: Object, kind: Type, path: str, plain: str, messages: list[str]
             del value[key]
             continue
         inner = field.type
-        _check(item, inner, _join(path, key), _join(plain, key), messages, kind, custom)
+        _check(item, inner, _join(path, key), _join(plain, key), messages, kind)
         if not item and not custom and inner.form in (LIST, MAP) and key not in kind.required:
             del value[key]
 
 
-def _check(item: Any, kind: Type, path: str, plain: str, messages: list[str], parent: Type, custom: bool) -> None:
-    form = kind.form
-    if form in (OBJECT, MAP):
-        if isinstance(item, dict):
-            if kind.form == OBJECT:
-                _clean(item, kind, path, plain, messages)
-            elif kind.element is not None:
-                for key in item:
-                    if item[key] is None and not custom:
-                        item[key] = "" if kind.element.form == "string" else item[key]
-                    _check(item[key], kind.element, _join(path, key), plain, messages, parent, custom)
-        elif not _left_to_validation(kind):
-            raise _mistyped(item, kind, plain, parent)
-    elif form == LIST:
-        if isinstance(item, list):
-            if kind.element is not None:
-                for i, each in enumerate(item):
-                    _check(each, kind.element, f"{path}[{i}]", plain, messages, parent, custom)
-        elif not _left_to_validation(kind):
+def _check(item: Any, kind: Type, path: str, plain: str, messages: list[str], parent: Type) -> None:
+    """What is wrong with scalars of custom kinds, and with their forms, validation says, in words of its own."""
+    form, element, custom = kind.form, kind.element, parent.schema is not None
+    if form in (OBJECT, MAP) and isinstance(item, dict):
+        if form == OBJECT:
+            _clean(item, kind, path, plain, messages)
+        elif element is not None:
+            for key in item:
+                if item[key] is None and not custom and element.form == "string":
+                    item[key] = ""
+                _check(item[key], element, _join(path, key), plain, messages, parent)
+    elif form == LIST and isinstance(item, list):
+        if element is not None:
+            for i, each in enumerate(item):
+                _check(each, element, f"{path}[{i}]", plain, messages, parent)
+    elif form in (OBJECT, MAP, LIST):
+        if kind.schema is None:
             raise _mistyped(item, kind, plain, parent)
     elif form == ANY:
-        if kind.element is not None and isinstance(item, dict):
-            _clean(item, kind.element, path, plain, messages)
+        if element is not None and isinstance(item, dict):
+            _clean(item, element, path, plain, messages)
     elif not custom and not (form == "string" and type(item) is str):
         _check_scalar(item, kind, plain, parent)
 
 
-def _left_to_validation(kind: Type) -> bool:
-    """A CRD's schema is checked by validation, which has its own words for a wrong type."""
-    return kind.schema is not None
+_PYTHON_TYPES: dict[str, type | UnionType] = {
+    "boolean": bool,
+    "double": int | float,
+    "number": int | float,
+    "int-or-string": int | str,
+    "quantity": int | float | str,
+    **dict.fromkeys(_INTEGERS, int),
+}
+"""All other scalars are strings."""
 
 
 def _check_scalar(item: Any, kind: Type, plain: str, parent: Type) -> None:
     form = kind.form
-    if form == "boolean":
-        good = isinstance(item, bool)
-    elif form in _INTEGERS:
-        good = (
-            isinstance(item, int)
-            and not isinstance(item, bool)
-            and -(2 ** _INTEGERS[form]) <= item < 2 ** _INTEGERS[form]
-        )
-    elif form in ("double", "number"):
-        good = isinstance(item, int | float) and not isinstance(item, bool)
-    elif form == "int-or-string":
-        good = isinstance(item, int | str) and not isinstance(item, bool)
-    elif form == "quantity":
-        good = isinstance(item, int | float | str) and not isinstance(item, bool)
-        if good and not _QUANTITY.match(str(item)):
-            raise _Mistyped(
-                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-            )
-    elif form == "date-time":
-        good = isinstance(item, str)
-        if good and not _TIME.match(item):
-            raise _Mistyped(f'parsing time "{item}" as "2006-01-02T15:04:05Z07:00": cannot parse it')
-    elif form == "bytes":
-        good = isinstance(item, str)
-        if good:
-            try:
-                base64.b64decode(item, validate=True)
-            except (binascii.Error, ValueError):
-                at = next((i for i, char in enumerate(item) if not re.match(r"[A-Za-z0-9+/=]", char)), len(item))
-                raise _Mistyped(f"illegal base64 data at input byte {at}") from None
-    else:
-        good = isinstance(item, str)
+    good = isinstance(item, _PYTHON_TYPES.get(form, str)) and isinstance(item, bool) == (form == "boolean")
+    if form in _INTEGERS:
+        good = good and -(2 ** _INTEGERS[form]) <= item < 2 ** _INTEGERS[form]
     if not good:
         raise _mistyped(item, kind, plain, parent)
+    if form == "quantity":
+        try:
+            quantities.parse(item)
+        except ValueError:
+            rule = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
+            raise _Mistyped(f"quantities must match the regular expression '{rule}'") from None
+    elif form == "date-time" and not _TIME.match(item):
+        raise _Mistyped(f'parsing time "{item}" as "2006-01-02T15:04:05Z07:00": cannot parse it')
+    elif form == "bytes":
+        try:
+            base64.b64decode(item, validate=True)
+        except ValueError:
+            wrong = re.search(r"[^A-Za-z0-9+/=]", item)
+            where = wrong.start() if wrong else len(item)
+            raise _Mistyped(f"illegal base64 data at input byte {where}") from None
 
 
 _GO_TYPES = {"boolean": "bool", "double": "float64", "number": "float64", "integer": "int64", "bytes": "[]uint8"}
 
 
 def _go_type(kind: Type) -> str:
-    if kind.form == LIST and kind.element:
-        return "[]" + _go_type(kind.element)
-    if kind.form == MAP and kind.element:
-        return "map[string]" + _go_type(kind.element)
+    if kind.form in (LIST, MAP) and kind.element:
+        return ("[]" if kind.form == LIST else "map[string]") + _go_type(kind.element)
     if kind.name:
         return ".".join(kind.name.split(".")[-2:])
     return _GO_TYPES.get(kind.form, kind.form)
 
 
 def _mistyped(item: Any, kind: Type, plain: str, parent: Type) -> _Mistyped:
-    if isinstance(item, bool):
-        found = "bool"
-    elif isinstance(item, dict | list):
-        found = "object" if isinstance(item, dict) else "array"
-    elif item is None:
-        found = "null"
-    elif isinstance(item, int | float):
-        found = f"number {item}" if kind.form in _INTEGERS else "number"
-    else:
-        found = "string"
+    names = {bool: "bool", dict: "object", list: "array", str: "string", type(None): "null"}
+    found = names.get(type(item)) or (f"number {item}" if kind.form in _INTEGERS else "number")
     struct = parent.name.rpartition(".")[2]
     return _Mistyped(
         f"json: cannot unmarshal {found} into Go struct field {struct}.{plain} of type {_go_type(kind)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,27 @@ def forbidden(field: str, detail: str) -> Cause:
 
 def too_long(field: str, limit: int) -> Cause:
     return Cause(field, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
+
+
+def well_formed(field: str, value: Any, form: Callable[[Any], str | None]) -> Iterator[Cause]:
+    """By one of `names`' checks."""
+    if wrong := form(value):
+        yield bad_value(field, value, wrong)
+
+
+def not_negative(obj: Object, path: str, *keys: str) -> Iterator[Cause]:
+    for key in keys:
+        if (obj.get(key) or 0) < 0:
+            yield bad_value(f"{path}.{key}", obj[key], "must be greater than or equal to 0")
+
+
+def unique(found: Iterable[tuple[str, Any]]) -> Iterator[Cause]:
+    """Of fields and their values, those whose value an earlier one has. None counts as no value."""
+    seen: list[Any] = []
+    for field, value in found:
+        if value is not None and value in seen:
+            yield duplicate(field, value)
+        seen.append(value)
 
 
 def invalid(resource: Resource | None, name: str, causes: list[Cause]) -> ApiError:

@@ -1,21 +1,50 @@
 """Whether an object is one its kind allows; the findings are 422 Invalid, in Kubernetes' words.
 
-This part is about shape: required fields and enumerations of built-in kinds, the schema of custom ones. What
-the values mean to each other is `semantic`. A status is the cluster's own and not checked.
+First the shape: required fields and enumerations of built-in kinds, the schema of custom ones. Then, of a good
+shape with its defaults filled in, what the values mean to each other: names, selectors, ports, what may not
+change. Every object's metadata is checked here; each kind has its rules in `workload_rules`, `kind_rules` or
+`custom_kinds`. A status is the cluster's own and not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox.core.cluster import Object, Resource
-from sandbox.schema import types
-from sandbox.schema.findings import Cause, invalid, required, unsupported
-from sandbox.schema.semantic import semantic
-from sandbox.schema.structural import findings
+from sandbox.core.constants import CRDS
+from sandbox.schema import custom_kinds, kind_rules, names, types, workload_rules
+from sandbox.schema.findings import Cause, invalid, required, too_long, unsupported, well_formed
 from sandbox.schema.types import LIST, MAP, OBJECT, Type
 
+Rule = Callable[[Object, Object | None], Iterator[Cause]]
+
+_RULES: dict[str, Rule] = {
+    "configmaps": kind_rules.config_map,
+    CRDS: custom_kinds.definition,
+    "clusterrolebindings.rbac.authorization.k8s.io": kind_rules.binding,
+    "clusterroles.rbac.authorization.k8s.io": kind_rules.role,
+    "deployments.apps": workload_rules.deployment,
+    "horizontalpodautoscalers.autoscaling": workload_rules.autoscaler,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": kind_rules.webhooks,
+    "poddisruptionbudgets.policy": workload_rules.disruption_budget,
+    "pods": workload_rules.pod,
+    "replicasets.apps": workload_rules.replica_set,
+    "rolebindings.rbac.authorization.k8s.io": kind_rules.binding,
+    "roles.rbac.authorization.k8s.io": kind_rules.role,
+    "secrets": kind_rules.secret,
+    "services": kind_rules.service,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": kind_rules.webhooks,
+}
+_NAMES: dict[str, Callable[[str], str | None]] = {
+    "clusterrolebindings.rbac.authorization.k8s.io": names.path_segment,
+    "clusterroles.rbac.authorization.k8s.io": names.path_segment,
+    "namespaces": names.label,
+    "rolebindings.rbac.authorization.k8s.io": names.path_segment,
+    "roles.rbac.authorization.k8s.io": names.path_segment,
+    "services": names.label_1035,
+}
+_ANNOTATIONS_LIMIT = 256 * 1024
 _MAY_BE_MISSING = {("io.k8s.api.discovery.v1.EndpointSlice", "endpoints")}
 """Required in the published schema, but not by Kubernetes."""
 
@@ -24,7 +53,7 @@ def check(resource: Resource, obj: Object, old: Object | None = None, crd_type: 
     """Raises ApiError Invalid with every finding. `old` is the live object of an update."""
     causes = validate(resource, obj, crd_type)
     # Rules may rely on what is required to be there, and on its type.
-    causes = causes or semantic(resource, obj, old, crd_type)
+    causes = causes or _by_rules(resource, obj, old, crd_type)
     if causes:
         raise invalid(resource, obj.get("metadata", {}).get("name", ""), causes)
 
@@ -32,7 +61,7 @@ def check(resource: Resource, obj: Object, old: Object | None = None, crd_type: 
 def validate(resource: Resource, obj: Object, crd_type: Type | None = None) -> list[Cause]:
     """Findings on the object's shape: required fields, enumerations, a CRD's schema."""
     if crd_type is not None:
-        return list(findings(obj, crd_type.schema or {}))
+        return list(custom_kinds.findings(obj, crd_type.schema or {}))
     kind = types.of(resource)
     return list(_walk(obj, kind, "")) if kind else []
 
@@ -96,3 +125,28 @@ def _walk(value: Any, kind: Type, path: str) -> Iterator[Cause]:
     elif kind.form == MAP and kind.element is not None:
         for key, item in value.items():
             yield from _walk(item, kind.element, f"{path}[{key}]")
+
+
+def _by_rules(resource: Resource, obj: Object, old: Object | None, crd_type: Type | None) -> list[Cause]:
+    """Findings on the meaning of `obj`, and on what it changes of `old`."""
+    causes = list(_metadata(resource, obj.get("metadata") or {}))
+    rule = _RULES.get(resource.key) if crd_type is None else None
+    if rule is not None:
+        causes += rule(obj, old)
+    return causes
+
+
+def _metadata(resource: Resource, metadata: Object) -> Iterator[Cause]:
+    name = metadata.get("name", "")
+    yield from well_formed("metadata.name", name, _NAMES.get(resource.key, names.subdomain))
+    yield from names.labels(metadata.get("labels") or {}, "metadata.labels")
+    annotations = metadata.get("annotations") or {}
+    yield from names.annotation_keys(annotations, "metadata.annotations")
+    if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT:
+        yield too_long("metadata.annotations", _ANNOTATIONS_LIMIT)
+    for finalizer in metadata.get("finalizers") or ():
+        yield from well_formed("metadata.finalizers", finalizer, names.qualified_name)
+    for i, owner in enumerate(metadata.get("ownerReferences") or ()):
+        for key in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(key):
+                yield required(f"metadata.ownerReferences[{i}].{key}")

@@ -6,12 +6,32 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from sandbox.core import quantities
 from sandbox.core.cluster import Object
+from sandbox.core.label_selectors import matches
 from sandbox.schema import names
-from sandbox.schema.container_rules import containers
-from sandbox.schema.findings import Cause, bad_value, forbidden, required, unsupported
-from sandbox.schema.selector_rules import labels, selector, selects
+from sandbox.schema.findings import (
+    Cause,
+    bad_value,
+    forbidden,
+    not_negative,
+    required,
+    show,
+    unique,
+    unsupported,
+    well_formed,
+)
+from sandbox.schema.names import labels, selector
 
+_VARIABLE_SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
+_FIELDS = (
+    *("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName"),
+    *("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"),
+)
+_HANDLERS = ("exec", "grpc", "httpGet", "sleep", "tcpSocket")
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_RESTART_POLICIES = ("Always", "Never", "OnFailure")
+"""Of a single container, since Kubernetes 1.35 also of one that is no sidecar (KEP-5307)."""
 _MAY_CHANGE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
     "`spec.tolerations` (only additions to existing tolerations),"
@@ -79,12 +99,10 @@ def _replicated(spec: Object, old: Object | None) -> Iterator[Cause]:
     template = spec.get("template") or {}
     metadata = template.get("metadata") or {}
     given = metadata.get("labels") or {}
-    if not wrong and not selects(found, given):
+    if not wrong and not matches(found, given):
         yield bad_value("spec.template.metadata.labels", given, "`selector` does not match template `labels`")
     yield from labels(given, "spec.template.metadata.labels")
-    for key in metadata.get("annotations") or ():
-        if message := names.qualified_name(key.lower()):
-            yield bad_value("spec.template.metadata.annotations", key, message)
+    yield from names.annotation_keys(metadata.get("annotations") or {}, "spec.template.metadata.annotations")
     pods = template.get("spec")
     if pods is None:
         yield required("spec.template.spec.containers")
@@ -97,12 +115,6 @@ def _replicated(spec: Object, old: Object | None) -> Iterator[Cause]:
             yield forbidden("spec.template.spec.activeDeadlineSeconds", detail)
     if old is not None and old["spec"].get("selector") != found:
         yield bad_value("spec.selector", found, "field is immutable")
-
-
-def not_negative(obj: Object, path: str, *keys: str) -> Iterator[Cause]:
-    for key in keys:
-        if (obj.get(key) or 0) < 0:
-            yield bad_value(f"{path}.{key}", obj[key], "must be greater than or equal to 0")
 
 
 def _strategy(strategy: Object) -> Iterator[Cause]:
@@ -152,7 +164,145 @@ def disruption_budget(obj: Object, old: Object | None) -> Iterator[Cause]:
         yield bad_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")
     for key in ("minAvailable", "maxUnavailable"):
         if key in spec:
-            if wrong := names.count_or_percent(spec[key]):
-                yield bad_value(f"spec.{key}", spec[key], wrong)
+            yield from well_formed(f"spec.{key}", spec[key], names.count_or_percent)
             yield from _at_most_all(spec[key], f"spec.{key}")
     yield from selector(spec.get("selector") or {}, "spec.selector")
+
+
+def containers(spec: Object, path: str) -> Iterator[Cause]:
+    """Findings on a pod's spec at `path`."""
+    volumes = list(spec.get("volumes") or ())
+    known = {volume.get("name") for volume in volumes}
+    yield from _volumes(volumes, f"{path}.volumes")
+    if not spec.get("containers"):
+        yield required(f"{path}.containers")
+    found: list[tuple[str, Any]] = []
+    for kind in ("initContainers", "containers"):
+        for i, container in enumerate(spec.get(kind) or ()):
+            place = f"{path}.{kind}[{i}]"
+            found.append((f"{place}.name", container.get("name", "")))
+            yield from _container(container, place, known)
+            policy = container.get("restartPolicy")
+            if policy is not None and policy not in _RESTART_POLICIES:
+                yield unsupported(f"{place}.restartPolicy", policy, _RESTART_POLICIES)
+            if kind == "initContainers" and policy != "Always":
+                yield from _only_for_sidecars(container, place)
+    yield from unique(found)
+    yield from not_negative(spec, path, "terminationGracePeriodSeconds")
+    yield from labels(spec.get("nodeSelector") or {}, f"{path}.nodeSelector")
+    if account := spec.get("serviceAccountName"):
+        yield from well_formed(f"{path}.serviceAccountName", account, names.subdomain)
+    for key in ("hostname", "subdomain"):
+        if value := spec.get(key):
+            yield from well_formed(f"{path}.{key}", value, names.label)
+
+
+def _volumes(volumes: list[Object], path: str) -> Iterator[Cause]:
+    yield from unique((f"{path}[{i}].name", volume.get("name", "")) for i, volume in enumerate(volumes))
+    for i, volume in enumerate(volumes):
+        yield from well_formed(f"{path}[{i}].name", volume.get("name", ""), names.label)
+        sources = sorted(key for key in volume if key != "name")
+        if len(sources) > 1:
+            yield forbidden(f"{path}[{i}].{sources[1]}", "may not specify more than 1 volume type")
+
+
+def _container(container: Object, path: str, volumes: set[Any]) -> Iterator[Cause]:
+    yield from well_formed(f"{path}.name", container.get("name", ""), names.label)
+    if not container.get("image"):
+        yield required(f"{path}.image")
+    yield from _ports(container.get("ports") or (), f"{path}.ports")
+    yield from _environment(container, path)
+    mounted: set[str] = set()
+    for i, mount in enumerate(container.get("volumeMounts") or ()):
+        place = f"{path}.volumeMounts[{i}]"
+        if mount.get("name") not in volumes:
+            yield Cause(f"{place}.name", "FieldValueNotFound", f"Not found: {show(mount.get('name'))}")
+        if mount.get("mountPath") in mounted:
+            yield bad_value(f"{place}.mountPath", mount["mountPath"], "must be unique")
+        mounted.add(mount.get("mountPath", ""))
+    for kind in _PROBES:
+        if kind in container:
+            yield from _probe(container[kind], f"{path}.{kind}", once=kind != "readinessProbe")
+    for event, handler in (container.get("lifecycle") or {}).items():
+        if isinstance(handler, dict):
+            yield from _handler(handler, f"{path}.lifecycle.{event}")
+    yield from _resources(container.get("resources") or {}, f"{path}.resources")
+
+
+def _only_for_sidecars(container: Object, path: str) -> Iterator[Cause]:
+    for field in ("lifecycle", *_PROBES):
+        if container.get(field) is not None:
+            detail = "may not be set for init containers without restartPolicy=Always"
+            yield forbidden(f"{path}.{field}", detail)
+
+
+def _ports(ports: Any, path: str) -> Iterator[Cause]:
+    yield from unique((f"{path}[{i}].name", port.get("name") or None) for i, port in enumerate(ports))
+    for i, port in enumerate(ports):
+        place = f"{path}[{i}]"
+        if name := port.get("name"):
+            yield from well_formed(f"{place}.name", name, names.port_name)
+        if not port.get("containerPort"):
+            yield required(f"{place}.containerPort")
+        for key in ("containerPort", "hostPort"):
+            if port.get(key):
+                yield from well_formed(f"{place}.{key}", port[key], names.port_number)
+
+
+def _environment(container: Object, path: str) -> Iterator[Cause]:
+    for i, variable in enumerate(container.get("env") or ()):
+        place = f"{path}.env[{i}]"
+        yield from well_formed(f"{place}.name", variable.get("name", ""), names.variable)
+        source = variable.get("valueFrom")
+        if source is None:
+            continue
+        found = [kind for kind in _VARIABLE_SOURCES if kind in source]
+        if not found:
+            detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+            yield bad_value(f"{place}.valueFrom", "", detail)
+        elif variable.get("value"):
+            yield bad_value(f"{place}.valueFrom", "", "may not be specified when `value` is not empty")
+        elif len(found) > 1:
+            yield bad_value(f"{place}.valueFrom", "", "may not have more than one field specified at a time")
+        field = (source.get("fieldRef") or {}).get("fieldPath", "metadata.name")
+        if field not in _FIELDS and not field.startswith(("metadata.labels['", "metadata.annotations['")):
+            detail = "error converting fieldPath: field label not supported"
+            yield bad_value(f"{place}.valueFrom.fieldRef.fieldPath", field, detail)
+    for i, source in enumerate(container.get("envFrom") or ()):
+        if not ("configMapRef" in source) ^ ("secretRef" in source):
+            detail = "must specify one of: `configMapRef` or `secretRef`"
+            yield bad_value(f"{path}.envFrom[{i}]", "", detail)
+
+
+def _probe(probe: Object, path: str, *, once: bool) -> Iterator[Cause]:
+    yield from _handler(probe, path)
+    yield from not_negative(
+        probe, path, "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "failureThreshold"
+    )
+    if once and probe.get("successThreshold", 1) != 1:
+        yield bad_value(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
+
+
+def _handler(handler: Object, path: str) -> Iterator[Cause]:
+    found = [kind for kind in _HANDLERS if kind in handler]
+    if not found:
+        yield required(path, "must specify a handler type")
+    for kind in found[1:]:
+        yield forbidden(f"{path}.{kind}", "may not specify more than 1 handler type")
+    for kind in ("httpGet", "tcpSocket"):
+        if kind in found:
+            yield from well_formed(f"{path}.{kind}.port", handler[kind].get("port"), names.port_number_or_name)
+
+
+def _resources(resources: Object, path: str) -> Iterator[Cause]:
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    for kind, amounts in (("limits", limits), ("requests", requests)):
+        for name, amount in amounts.items():
+            if name not in ("cpu", "memory", "ephemeral-storage") and "/" not in name and "hugepages-" not in name:
+                yield bad_value(f"{path}.{kind}", name, "must be a standard resource for containers")
+            if quantities.parse(amount) < 0:
+                yield bad_value(f"{path}.{kind}.{name}", amount, "must be greater than or equal to 0")
+    for name, amount in requests.items():
+        if name in limits and quantities.parse(amount) > quantities.parse(limits[name]):
+            detail = f"must be less than or equal to {name} limit of {limits[name]}"
+            yield bad_value(f"{path}.requests", str(amount), detail)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.api.local import LocalCluster
+from sandbox.api.local_cluster import LocalCluster
 from tests.sandbox.conftest import Kubectl
 
 from .inside import Inside

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox import controllers
-from sandbox.api.local import LocalCluster
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.addresses import Network
 from sandbox.core.cluster import Object
 

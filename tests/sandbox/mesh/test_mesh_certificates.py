@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from sandbox.api.local import LocalCluster
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.mesh.mesh_certificates import RootCertificates
 
 from .world import eventually

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.api.local import LocalCluster
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh import validation
 from sandbox.mesh.control_plane import ControlPlane

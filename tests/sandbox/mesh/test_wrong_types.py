@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.api.local import LocalCluster
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import ApiError, Object
 from sandbox.mesh.supported_fields import SUPPORTED, _prefixes
 

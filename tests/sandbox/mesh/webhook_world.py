@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.api import webhooks
-from sandbox.api.local import LocalCluster
+from sandbox.api import admission_webhooks as webhooks
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import Object
 from sandbox.istioctl.install_options import Options
 from sandbox.istioctl.manifests import components, crds

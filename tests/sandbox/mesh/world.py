@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.api.local import LocalCluster
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.addresses import SIDECAR_PORT, AddressPool, Network, listen_port
 from sandbox.core.cluster import Object
 from sandbox.istioctl.manifests import crds

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox import controllers
-from sandbox.api.local import LocalCluster
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import Object
 from sandbox.images import PROGRAMS
 from sandbox.images.program import Streams

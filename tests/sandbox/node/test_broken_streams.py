@@ -22,8 +22,8 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-from sandbox.api.local import LocalCluster
-from sandbox.api.server import ApiServer
+from sandbox.api.api_server import ApiServer
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import Object
 from sandbox.node.port_forward import DICTIONARY
 from sandbox.server import launcher

@@ -114,7 +114,7 @@ async def test_a_program_that_cannot_start_says_why_in_its_log(place: Place) -> 
 
 def shown(pod: Object) -> tuple[str, str]:
     """READY and STATUS of `kubectl get pods`."""
-    layout = tables.layout_of(Registry().by_key("pods"), None)
+    layout = tables.layout_of(Registry().by_key("pods"))
     row = dict(zip([column.name for column in layout.columns], layout.row(pod), strict=True))
     return row["Ready"], row["Status"]
 

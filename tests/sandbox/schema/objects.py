@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.api.kinds import BUILT_IN
 from sandbox.core.cluster import Object, Resource
-from sandbox.schema import crd
+from sandbox.schema import custom_kinds
 from sandbox.schema.types import Type
 
 RESOURCES: dict[str, Resource] = {resource.key: resource for resource in BUILT_IN}
@@ -77,7 +77,7 @@ def definition(schema: Object, **version: Any) -> Object:
 
 def custom(schema: Object) -> tuple[Resource, Type]:
     """The kind of fruits whose spec has `schema`."""
-    (kind,) = crd.establish(definition(schema))
+    (kind,) = custom_kinds.establish(definition(schema))
     return kind.resource, kind.type
 
 

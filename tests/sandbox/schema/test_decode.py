@@ -117,7 +117,7 @@ def test_the_result_of_a_patch_is_refused_as_the_patch() -> None:
     (cause,) = error.details["causes"]
     assert cause["field"] == "patch"
     assert cause["message"] == (
-        'Invalid value: "map[spec:map[bar:[<nil> true] foo:1]]": strict decoding error: unknown field "spec.foo"'
+        'Invalid value: {"spec":{"foo":1,"bar":[null,true]}}: strict decoding error: unknown field "spec.foo"'
     )
 
 

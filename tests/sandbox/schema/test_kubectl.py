@@ -107,9 +107,7 @@ def test_patches(either_kubectl: Kubectl, namespace: str) -> None:
     either_kubectl("patch", *there, "--type=json", "-p", json.dumps(operation))
     assert either_kubectl("get", *there, "-o", names) == "c"
     said = either_kubectl.fails("patch", *there, "-p", '{"spec":{"replicas":"x"}}')
-    assert (
-        'The request is invalid: patch: Invalid value: "map[spec:map[replicas:x]]": json: cannot unmarshal' in said
-    )
+    assert 'is invalid: patch: Invalid value: {"spec":{"replicas":"x"}}: json: cannot unmarshal' in said
 
 
 def test_edit(either_kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:

@@ -1,0 +1,208 @@
+"""The API server: HTTPS in front of the in-process cluster, for kubectl and everybody else outside.
+
+Plain HTTP would not do: kubectl sends its token over TLS only. Whoever has the token may do everything;
+without it only the health checks and the version are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from sandbox.api import api_errors as errors
+from sandbox.api.discovery import REVIEWS, Discovery, version_info
+from sandbox.api.kinds import POD_STREAMS
+from sandbox.api.local_cluster import LocalCluster
+from sandbox.api.read_requests import Reader
+from sandbox.api.requests import Form, Target, flag, parse_accept, parse_path
+from sandbox.api.write_requests import Writes, read_body, scale_of
+from sandbox.core.cluster import ApiError, Object
+from sandbox.schema import openapi_documents as documents
+
+log = logging.getLogger(__name__)
+
+StreamHandler = Callable[[web.Request, Object, str], Awaitable[web.StreamResponse]]
+"""Serves a pod's log, exec, attach or portforward."""
+
+_LARGEST_BODY = 8 << 20
+_OPEN = {"/healthz", "/readyz", "/livez", "/version"}
+_REVIEW_STATUS = {f"/apis/{kind.api_version}/{kind.plural}": status for kind, status in REVIEWS.items()}
+
+
+class ApiServer:
+    def __init__(self, cluster: LocalCluster, token: str) -> None:
+        self.cluster = cluster
+        self.streams: StreamHandler | None = None
+        """Who serves pods' streams; without one they are refused."""
+        self.ready = False
+        """What /readyz says."""
+        self._token = token.encode()
+        self._reader = Reader(cluster.store, cluster.registry)
+        self._writes = Writes(cluster.writer, self._reader)
+        self._discovery = Discovery(cluster.registry)
+        self._documents: dict[str, bytes] = {}
+        self._documents_of = -1
+        self._runner: web.AppRunner | None = None
+        self._open_requests = 0
+        self._last_request = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since when nobody outside has asked for anything; 0 while a request is being answered."""
+        return 0.0 if self._open_requests else time.monotonic() - self._last_request
+
+    async def start(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+        """Answer on a socket that is bound already."""
+        app = web.Application(client_max_size=_LARGEST_BODY)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        # Without handler_cancellation a watch would only notice that its client left at the next change.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener, ssl_context=context, backlog=512).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            if request.path in _OPEN or request.path.startswith(("/readyz/", "/livez/")):
+                return self._health(request)
+            self._authenticate(request)
+            self._open_requests += 1
+            try:
+                return await self._dispatch(request)
+            finally:
+                self._open_requests -= 1
+                self._last_request = time.monotonic()
+        except ApiError as error:
+            return _refusal(request, error)
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(request, ApiError(413, "RequestEntityTooLarge", f"limit is {_LARGEST_BODY} bytes"))
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:
+            log.exception("%s %s", request.method, request.path)
+            return _refusal(request, ApiError(500, "InternalError", f"Internal error occurred: {error!r}"))
+
+    def _health(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/version":
+            return _response(version_info())
+        if request.path.startswith("/readyz") and not self.ready:
+            return web.Response(status=500, text="starting")
+        return web.Response(text="ok")
+
+    def _authenticate(self, request: web.Request) -> None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token):
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        if any(header.lower().startswith("impersonate-") for header in request.headers):
+            raise ApiError(403, "Forbidden", "the sandbox has one user: impersonation is not supported")
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        path = request.path.rstrip("/")
+        if path.startswith("/openapi/"):
+            return self._openapi(request, path)
+        if (document := self._discovery.document(path, request.headers.get("Accept", ""))) is not None:
+            body, content_type = document
+            return _response(body, content_type=content_type)
+        if path in _REVIEW_STATUS:
+            return await _review(request, _REVIEW_STATUS[path])
+        target = parse_path(path, self.cluster.registry)
+        if target.subresource in POD_STREAMS:
+            return await self._stream(request, target)
+        form = parse_accept(request.headers.get("Accept", "*/*"))
+        if request.method in ("GET", "HEAD"):
+            return await self._read(request, target, form)
+        return await self._write(request, target, form)
+
+    async def _read(self, request: web.Request, target: Target, form: Form) -> web.StreamResponse:
+        if target.name is None:
+            if flag(request.query, "watch"):
+                return await self._reader.watch(request, target, form)
+            return _response(self._reader.list(target, form, request.query))
+        live = self._reader.find(target)
+        if target.subresource == "scale":
+            return _response(scale_of(self.cluster.registry, target, live))
+        if target.subresource not in (None, "status"):
+            raise errors.method_not_allowed()
+        return _response(self._reader.shown(target, live, form, request.query))
+
+    async def _write(self, request: web.Request, target: Target, form: Form) -> web.StreamResponse:
+        writes, method = self._writes, request.method
+        if method == "POST":
+            status, obj, warnings = await writes.post(request, target)
+        elif target.name is None or method not in ("DELETE", "PUT", "PATCH"):
+            raise errors.method_not_allowed()
+        elif method == "DELETE":
+            status, obj, warnings = await writes.delete(request, target)
+        else:
+            status, obj, warnings = await (writes.put if method == "PUT" else writes.patch)(request, target)
+        if obj["kind"] == target.resource.kind:
+            obj = self._reader.shown(target, obj, form, request.query)
+        return _response(obj, status, warnings)
+
+    async def _stream(self, request: web.Request, target: Target) -> web.StreamResponse:
+        if self.streams is None:
+            raise ApiError(503, "ServiceUnavailable", "no node serves this pod's streams")
+        pod = self._reader.find(target)
+        return await self.streams(request, pod, str(target.subresource))
+
+    def _openapi(self, request: web.Request, path: str) -> web.StreamResponse:
+        if path == "/openapi/v2":
+            if documents.V2_ACCEPTED not in request.headers.get("Accept", ""):
+                raise ApiError(406, "NotAcceptable", f"only {documents.V2_ACCEPTED} is served here")
+            body = documents.openapi_v2(self.cluster.resources())
+            return web.Response(body=body, headers={"Content-Type": documents.V2_MEDIA_TYPE})
+        registry = self.cluster.registry
+        if self._documents_of != registry.generation:
+            self._documents.clear()
+            self._documents_of = registry.generation
+        if path not in self._documents:
+            self._documents[path] = _json(self._make_document(path))
+        return web.Response(body=self._documents[path], content_type="application/json")
+
+    def _make_document(self, path: str) -> Mapping[str, object]:
+        resources, types = self.cluster.resources(), self.cluster.registry.types()
+        if path == "/openapi/v3":
+            return documents.openapi_v3_index(resources, types)
+        group_version = path.removeprefix("/openapi/v3/").removeprefix("apis/").removeprefix("api/")
+        if group_version not in {resource.api_version for resource in resources}:
+            raise errors.not_served()
+        return documents.openapi_v3(group_version, resources, types)
+
+
+async def _review(request: web.Request, status: Object) -> web.StreamResponse:
+    if request.method != "POST":
+        raise errors.method_not_allowed()
+    review, _ = await read_body(request)
+    return _response({**review, "metadata": {"creationTimestamp": None}, "status": status}, 201)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _refusal(request: web.Request, error: ApiError) -> web.Response:
+    """Raises ConnectionError once an answer has begun: another one would be taken for a part of it."""
+    if request.writer.output_size:
+        raise ConnectionError(f"{request.path}: {error}")
+    return _response(error.status(), error.code)
+
+
+def _response(
+    obj: object, status: int = 200, warnings: list[str] | None = None, content_type: str = "application/json"
+) -> web.Response:
+    response = web.Response(body=_json(obj), status=status, headers={"Content-Type": content_type})
+    for warning in warnings or ():
+        text = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        response.headers.add("Warning", f'299 - "{text}"')
+    return response

@@ -1,0 +1,237 @@
+"""GET and WATCH: objects and lists by selectors, in the form the client wants, and lists' changes as a stream.
+
+Lists are given whole: `limit` is a wish that a server may leave unmet (metav1.ListOptions says so), and then there
+is no `continue`.
+
+A watch begins with what is there (no resourceVersion), with what happened since a resourceVersion, or, for
+clients that ask for `sendInitialEvents`, with what is there followed by a bookmark that says so. An object
+that comes to match a selector is ADDED for this watch, one that ceases to is DELETED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from aiohttp import web
+
+from sandbox.api import api_errors as errors
+from sandbox.api import printer_columns, tables
+from sandbox.api.kinds import Registry
+from sandbox.api.requests import Form, Target, flag, number
+from sandbox.api.store import Record, Store
+from sandbox.core import label_selectors
+from sandbox.core.cluster import ApiError, Object, Resource
+from sandbox.core.objects import at
+
+Match = Callable[[Object], bool]
+Encode = Callable[[str, Object], Object]
+
+_BOOKMARK_EVERY = 60.0
+_LONGEST = 3600.0
+_FIELDS: Mapping[str, frozenset[str]] = {
+    "pods": frozenset(
+        {
+            *("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"),
+            *("spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"),
+        }
+    ),
+    "events": frozenset(
+        {
+            *(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion")),
+            *("involvedObject.resourceVersion", "involvedObject.fieldPath"),
+            *("reason", "reportingComponent", "source", "type"),
+        }
+    ),
+    "namespaces": frozenset({"status.phase"}),
+    "nodes": frozenset({"spec.unschedulable"}),
+    "secrets": frozenset({"type"}),
+    "services": frozenset({"spec.clusterIP", "spec.type"}),
+    "replicasets.apps": frozenset({"status.replicas"}),
+}
+"""What field selectors may ask of kinds, besides their name and namespace."""
+
+
+class Reader:
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+
+    def find(self, target: Target) -> Object:
+        """The stored object. Raises ApiError NotFound."""
+        assert target.name is not None
+        found = self._store.get(target.resource.key, target.namespace, target.name)
+        if found is None:
+            raise errors.not_found(target.resource, target.name)
+        return found
+
+    def shown(self, target: Target, obj: Object, form: Form, query: Mapping[str, str]) -> Object:
+        """One object in the form asked for."""
+        obj = target.resource.versioned(obj)
+        if form == "object":
+            return obj
+        metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+        return tables.table(self._layout(target), [obj], _include(query), metadata=metadata)
+
+    def list(self, target: Target, form: Form, query: Mapping[str, str]) -> Object:
+        number(query, "limit")
+        if query.get("continue"):
+            raise errors.bad_request("continue key is not valid: the sandbox gives lists whole")
+        revision, wanted = self._store.revision, number(query, "resourceVersion")
+        if wanted and wanted > revision:
+            raise ApiError(504, "Timeout", f"Too large resource version: {wanted}, current: {revision}")
+        if query.get("resourceVersionMatch") == "Exact" and wanted != revision:
+            raise ApiError(410, "Expired", f"The resourceVersion for the provided list is too old: {wanted}")
+        match, resource = self._matcher(target, query), target.resource
+        found = self._store.list(resource.key, target.namespace)
+        served = [resource.versioned(obj) for obj in found if match(obj)]
+        metadata = {"resourceVersion": str(revision)}
+        if form == "table":
+            return tables.table(self._layout(target), served, _include(query), metadata=metadata)
+        kind = at(self._registry.crds.get(resource.key), "spec", "names", "listKind") or f"{resource.kind}List"
+        return {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": served}
+
+    async def watch(self, request: web.BaseRequest, target: Target, form: Form) -> web.StreamResponse:
+        """Until the client leaves, its `timeoutSeconds` are over or the kind is withdrawn."""
+        query = request.query
+        match, encode = self._matcher(target, query), self._encoder(target, form, query)
+        # No await between these two: nothing can happen that is in neither or in both.
+        first = list(self._first_events(match, target, query))
+        changes = self._store.subscribe(target.resource.key)
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(b"".join(_line(encode, kind, obj) for kind, obj in first))
+        ends = time.monotonic() + min(number(query, "timeoutSeconds") or _LONGEST, _LONGEST)
+        bookmarks = flag(query, "allowWatchBookmarks")
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                async with asyncio.timeout(min(left, _BOOKMARK_EVERY)):
+                    record = await changes.next()
+            except TimeoutError:
+                if bookmarks:
+                    await response.write(_line(encode, "BOOKMARK", _bookmark(target, self._store.revision)))
+                continue
+            if record is None:
+                break
+            for kind, obj in _seen(record, match):
+                await response.write(_line(encode, kind, target.resource.versioned(obj)))
+        await response.write_eof()
+        return response
+
+    def _first_events(self, match: Match, target: Target, query: Mapping[str, str]) -> Iterator[tuple[str, Object]]:
+        store, resource = self._store, target.resource
+        revision = number(query, "resourceVersion") or 0
+        initial = flag(query, "sendInitialEvents")
+        if initial or revision == 0:
+            for obj in store.list(resource.key, target.namespace):
+                if match(obj):
+                    yield "ADDED", resource.versioned(obj)
+            if initial and flag(query, "allowWatchBookmarks"):
+                yield "BOOKMARK", _bookmark(target, store.revision, {"k8s.io/initial-events-end": "true"})
+            return
+        try:
+            # A revision to come is one of an earlier sandbox in this place: the client must begin again.
+            missed = store.since(resource.key, revision if revision <= store.revision else 0)
+        except ApiError as error:
+            yield "ERROR", error.status()
+            return
+        for record in missed:
+            for kind, obj in _seen(record, match):
+                yield kind, resource.versioned(obj)
+
+    def _matcher(self, target: Target, query: Mapping[str, str]) -> Match:
+        """What of a kind's stored objects a list or watch is about."""
+        tests: list[Match] = []
+        if target.namespace is not None:
+            tests.append(lambda obj: obj["metadata"].get("namespace") == target.namespace)
+        if text := query.get("labelSelector"):
+            selector = label_selectors.parse(text)
+            tests.append(lambda obj: label_selectors.selects(selector, obj))
+        if text := query.get("fieldSelector"):
+            tests.append(field_selector(target.resource, text))
+        return lambda obj: all(test(obj) for test in tests)
+
+    def _layout(self, target: Target) -> tables.Layout:
+        crd = self._registry.crds.get(target.resource.key)
+        if crd is None:
+            return tables.layout_of(target.resource)
+        return printer_columns.layout_of_custom(crd, target.resource.version)
+
+    def _encoder(self, target: Target, form: Form, query: Mapping[str, str]) -> Encode:
+        if form == "object":
+            return lambda _, obj: obj
+        layout, wanted = self._layout(target), _include(query)
+        blank = tables.Layout(layout.columns, lambda _: [""] * len(layout.columns))
+        sent = False
+
+        def as_table(kind: str, obj: Object) -> Object:
+            nonlocal sent
+            if kind == "ERROR":
+                return obj
+            metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            table = tables.table(blank if kind == "BOOKMARK" else layout, [obj], wanted, metadata=metadata)
+            if sent:
+                # The client keeps the columns of the first table.
+                table["columnDefinitions"] = None
+            sent = True
+            return table
+
+        return as_table
+
+
+def _seen(record: Record, match: Match) -> Iterator[tuple[str, Object]]:
+    """A change as a watch with a selector sees it."""
+    was = record.old is not None and match(record.old)
+    now = record.type != "DELETED" and match(record.object)
+    if now:
+        yield ("MODIFIED" if was else "ADDED"), record.object
+    elif was:
+        yield "DELETED", record.object
+
+
+def _bookmark(target: Target, revision: int, annotations: Mapping[str, str] | None = None) -> Object:
+    metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"kind": target.resource.kind, "apiVersion": target.resource.api_version, "metadata": metadata}
+
+
+def _line(encode: Encode, kind: str, obj: Object) -> bytes:
+    event = {"type": kind, "object": encode(kind, obj)}
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+
+
+def _include(query: Mapping[str, str]) -> tables.IncludeObject:
+    wanted = query.get("includeObject") or "Metadata"
+    if wanted in ("None", "Metadata", "Object"):
+        return cast(tables.IncludeObject, wanted)
+    raise errors.bad_request(f"unrecognized includeObject value: {wanted!r}")
+
+
+def field_selector(resource: Resource, text: str) -> Match:
+    """Of a `--field-selector`. Raises ApiError for a field that objects of the kind are not selected by."""
+    known = _FIELDS.get(resource.key, frozenset()) | {"metadata.name", "metadata.namespace"}
+    tests: list[tuple[list[str], str, bool]] = []
+    for term in filter(None, text.split(",")):
+        match = re.fullmatch(r"([^=!]+)(==|!=|=)(.*)", term)
+        if match is None:
+            raise errors.bad_request(f"invalid field selector: {text!r}; cannot parse {term!r}")
+        field, operator, value = match.groups()
+        if field not in known:
+            raise errors.bad_request(f"field label not supported: {field}")
+        tests.append((field.split("."), value, operator != "!="))
+    return lambda obj: all((_field(obj, path) == value) == equal for path, value, equal in tests)
+
+
+def _field(obj: Object, path: Sequence[str]) -> str:
+    value: Any = at(obj, *(["source", "component"] if path == ["source"] else path))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "false" if path[-1] in ("unschedulable", "hostNetwork") else "0" if path[-1] == "replicas" else ""
+    return str(value)

@@ -1,0 +1,353 @@
+"""The one path of every write: decoding, identity, defaults, admission, validation, optimistic lock, store.
+
+A request over HTTP and a call of a controller in this process both end here. Everything is synchronous, so a
+write never interleaves with another; the optimistic lock is about clients that read earlier.
+
+Behind `Writer` is what the API itself fills in, keeps or protects: names and identity, and what Kubernetes calls
+the strategies of kinds (a status cannot be written with the spec, nor a spec with the status; some kinds get fields
+that no client sends).
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.api import api_errors as errors
+from sandbox.api.kinds import Registry
+from sandbox.api.store import Store
+from sandbox.core.cluster import Admission, AdmissionHook, ApiError, Object, Resource
+from sandbox.core.constants import CRDS
+from sandbox.core.objects import at, clone, name_of, namespace_of, terminating, timestamp
+from sandbox.schema.apply import track_update
+from sandbox.schema.decode import Strictness, decode
+from sandbox.schema.defaults import default
+from sandbox.schema.findings import bad_value, forbidden, invalid, required
+from sandbox.schema.validate import check
+
+CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+"""The finalizer that keeps a CRD until its objects are gone."""
+
+_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""No vowels and nothing that looks alike, so that a generated name is never a word."""
+_LONGEST_PREFIX = 58
+
+_KEPT = (
+    *("name", "namespace", "uid", "creationTimestamp", "generateName", "generation"),
+    *("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"),
+)
+_COUNTS_GENERATIONS = frozenset(
+    {
+        *("pods", "deployments.apps", "replicasets.apps", "poddisruptionbudgets.policy", CRDS),
+        *(f"{kind}webhookconfigurations.admissionregistration.k8s.io" for kind in ("mutating", "validating")),
+    }
+)
+
+Notice = Callable[[Resource, Object], None]
+
+
+@dataclass(slots=True)
+class Write:
+    """How a write is meant."""
+
+    manager: str
+    dry_run: bool = False
+    subresource: str | None = None
+    strictness: Strictness = "Strict"
+    duplicates: Sequence[str] = ()
+    """Fields that were there twice in the request's body."""
+    patch: Any = None
+    """What made the object from the live one; findings of the decoder are then about the patch."""
+    tracked: bool = False
+    """managedFields are up to date already (server-side apply keeps them itself)."""
+    warnings: list[str] = field(default_factory=list)
+    """What the client is told beside the answer."""
+
+
+class Writer:
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self.store = store
+        self.registry = registry
+        self.admission: list[AdmissionHook] = []
+        self.validation: list[AdmissionHook] = []
+        self.after_write: list[Notice] = []
+        """Called with what was stored; how the API notices CRDs."""
+        self.after_removal: list[Notice] = []
+
+    def create(self, resource: Resource, namespace: str | None, obj: Object, write: Write) -> Object:
+        """Store a new object of `resource`; `obj` becomes the store's."""
+        obj = self._decoded(resource, obj, write)
+        resource = self.registry.by_key(resource.key)
+        metadata = _new_metadata(resource, namespace, obj, lambda name: self.find(resource, namespace, name))
+        _prepare_create(resource, obj)
+        self._may_create_in(resource, namespace, metadata["name"])
+        if self.find(resource, namespace, metadata["name"]) is not None:
+            raise errors.already_exists(resource, metadata["name"])
+        kind = self.registry.type_of(resource)
+        default(resource, obj, kind)
+        _ask(self.admission, Admission("CREATE", resource, obj, None, write.dry_run), write)
+        default(resource, obj, kind)
+        check(resource, obj, None, kind)
+        _ask(self.validation, Admission("CREATE", resource, obj, None, write.dry_run), write)
+        if resource.key == "pods":  # only now: admission may have put containers into it
+            obj["status"]["qosClass"] = quality_of_service(obj["spec"])
+        if self._counts_generations(resource):
+            metadata["generation"] = 1
+        if not write.tracked:
+            track_update(resource, None, obj, write.manager, timestamp(), "", kind)
+        return obj if write.dry_run else self.put(resource, obj)
+
+    def replace(self, resource: Resource, old: Object, new: Object, write: Write) -> Object:
+        """Store `new` in place of `old`, the live object. Storing what is there already changes nothing."""
+        new = self._decoded(resource, new, write)
+        resource, custom = self.registry.by_key(resource.key), self.registry.is_custom(resource.key)
+        _keep_identity(resource, old, new, custom=custom)
+        _prepare_update(resource, new, old, write.subresource)
+        kind = self.registry.type_of(resource)
+        default(resource, new, kind)
+        if write.subresource is None:
+            _ask(self.admission, Admission("UPDATE", resource, new, old, write.dry_run), write)
+            default(resource, new, kind)
+        if write.subresource is None or custom:
+            check(resource, new, old, kind)
+        if write.subresource is None:
+            _ask(self.validation, Admission("UPDATE", resource, new, old, write.dry_run), write)
+        if self._counts_generations(resource) and _generation_changed(resource, old, new):
+            new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
+        if not write.tracked and new != old:
+            track_update(resource, old, new, write.manager, timestamp(), write.subresource or "", kind)
+        if _same(old, new):
+            return old
+        if write.dry_run:
+            return new
+        stored = self.put(resource, new)
+        self.remove_if_done(resource, stored)
+        return stored
+
+    def find(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        return self.store.get(resource.key, namespace if resource.namespaced else None, name)
+
+    def put(self, resource: Resource, obj: Object) -> Object:
+        """Store without further questions, and let those know who asked to."""
+        stored = self.store.put(resource.key, obj)
+        for noticed in self.after_write:
+            noticed(resource, stored)
+        return stored
+
+    def remove(self, resource: Resource, obj: Object) -> Object:
+        last = self.store.remove(resource.key, namespace_of(obj), name_of(obj))
+        for noticed in self.after_removal:
+            noticed(resource, last)
+        return last
+
+    def remove_if_done(self, resource: Resource, obj: Object) -> None:
+        """Remove a terminating object that nothing holds any more."""
+        metadata = obj["metadata"]
+        held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
+        if resource.key == "namespaces":
+            held = held or (obj.get("spec") or {}).get("finalizers")
+        if terminating(obj) and not held and self.find(resource, namespace_of(obj), name_of(obj)) is obj:
+            self.remove(resource, obj)
+
+    def _decoded(self, resource: Resource, obj: Object, write: Write) -> Object:
+        """`obj` in the version that is stored, with only the fields it knows."""
+        kind = self.registry.type_of(resource)
+        found = decode(resource, obj, write.strictness, write.duplicates, kind, patch=write.patch)
+        write.warnings.extend(found)
+        return self.registry.by_key(resource.key).versioned(obj)
+
+    def _counts_generations(self, resource: Resource) -> bool:
+        return resource.key in _COUNTS_GENERATIONS or self.registry.is_custom(resource.key)
+
+    def _may_create_in(self, resource: Resource, namespace: str | None, name: str) -> None:
+        crd = self.registry.crds.get(resource.key)
+        if crd is not None and terminating(crd):
+            why = "create not allowed while custom resource definition is terminating"
+            raise ApiError(405, "MethodNotAllowed", why, errors.details(resource, name))
+        if not resource.namespaced:
+            return
+        if not namespace:
+            raise errors.bad_request("an empty namespace may not be set during creation")
+        home = self.store.get("namespaces", None, namespace)
+        if home is None:
+            raise errors.not_found(self.registry.by_key("namespaces"), namespace)
+        # Events still tell what happens while the rest of a namespace goes; the real API refuses them, too.
+        if terminating(home):
+            raise errors.namespace_terminating(resource, name, namespace)
+
+
+def _ask(hooks: Sequence[AdmissionHook], admission: Admission, write: Write) -> None:
+    for hook in list(hooks):
+        hook(admission)
+    write.warnings.extend(admission.warnings)
+
+
+def _differ(old: Object, new: Object, but: set[str]) -> bool:
+    return any(old.get(key) != new.get(key) for key in (old.keys() | new.keys()) - but)
+
+
+def _generation_changed(resource: Resource, old: Object, new: Object) -> bool:
+    own = {"status"} if "status" in resource.subresources else set()
+    return _differ(old, new, {"metadata", "apiVersion", "kind", *own})
+
+
+def _same(old: Object, new: Object) -> bool:
+    """Whether nothing changed but when somebody wrote it."""
+    if new == old:
+        return True
+    return not _differ(old, new, {"metadata"}) and _timeless(old["metadata"]) == _timeless(new["metadata"])
+
+
+def _timeless(metadata: Object) -> Object:
+    managers = clone(metadata.get("managedFields") or [])
+    for entry in managers:
+        entry.pop("time", None)
+    return {**metadata, "managedFields": managers}
+
+
+def _new_metadata(
+    resource: Resource, namespace: str | None, obj: Object, find: Callable[[str], Object | None]
+) -> Object:
+    """Fill in a new object's metadata and return it. `find` looks up by name."""
+    metadata: Object = obj.setdefault("metadata", {})
+    if metadata.get("resourceVersion"):
+        raise errors.bad_request("resourceVersion should not be set on objects to be created")
+    for ours in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"):
+        metadata.pop(ours, None)
+    if not metadata.get("name"):
+        prefix = metadata.get("generateName")
+        if not prefix:
+            raise invalid(resource, "", [required("metadata.name", "name or generateName is required")])
+        metadata["name"] = _generated(prefix, find)
+    if resource.namespaced:
+        metadata["namespace"] = namespace
+    else:
+        metadata.pop("namespace", None)
+    metadata["uid"] = str(uuid.uuid4())
+    metadata["creationTimestamp"] = timestamp()
+    return metadata
+
+
+def _generated(prefix: str, find: Callable[[str], Object | None]) -> str:
+    while True:
+        name = prefix[:_LONGEST_PREFIX] + "".join(random.choices(_NAME_LETTERS, k=5))  # noqa: S311 - no secret
+        if find(name) is None:
+            return name
+
+
+def _keep_identity(resource: Resource, old: Object, new: Object, *, custom: bool) -> None:
+    """Check what `new` says about the object it replaces, and put the API's own fields back."""
+    was, now = old["metadata"], new.setdefault("metadata", {})
+    name = was["name"]
+    if now.get("uid") not in (None, "", was["uid"]):
+        why = f"Precondition failed: UID in precondition: {now['uid']}, UID in object meta: {was['uid']}"
+        raise errors.conflict(resource, name, why)
+    if not now.get("resourceVersion") and custom:
+        detail = "must be specified for an update"
+        raise invalid(resource, name, [bad_value("metadata.resourceVersion", 0, detail)])
+    if now.get("resourceVersion") not in (None, "", was["resourceVersion"]):
+        raise errors.modified(resource, name)
+    for key in _KEPT:
+        if key in was:
+            now[key] = was[key]
+        else:
+            now.pop(key, None)
+    now.pop("selfLink", None)
+    if "managedFields" not in now and "managedFields" in was:
+        now["managedFields"] = was["managedFields"]
+    added = set(now.get("finalizers") or ()) - set(was.get("finalizers") or ())
+    if terminating(old) and added:
+        detail = (
+            f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+        )
+        raise invalid(resource, name, [forbidden("metadata.finalizers", detail)])
+
+
+def _prepare_create(resource: Resource, obj: Object) -> None:
+    # A kubelet registers its node together with the status; everything else earns its status afterwards.
+    if "status" in resource.subresources and resource.key != "nodes":
+        obj.pop("status", None)
+    if resource.key == "namespaces":
+        obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
+        obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
+        obj["status"] = {"phase": "Active"}
+    elif resource.key == "pods":
+        obj["status"] = {"phase": "Pending"}
+    elif resource.key == "secrets":
+        _take_string_data(obj)
+    elif resource.key == CRDS:
+        obj["metadata"].setdefault("finalizers", []).append(CRD_CLEANUP)
+        obj["status"] = _crd_status(obj, {})
+
+
+def _prepare_update(resource: Resource, new: Object, old: Object, subresource: str | None) -> None:
+    """Leave in `new` only what this (sub)resource may change."""
+    if subresource == "status":
+        status = new.get("status")
+        kept = {"managedFields": new["metadata"].get("managedFields")}
+        new.clear()
+        new.update(clone(old))
+        new["metadata"].update({key: value for key, value in kept.items() if value})
+        if status is None:
+            new.pop("status", None)
+        else:
+            new["status"] = status
+        return
+    if "status" in resource.subresources and subresource is None:
+        if "status" in old:
+            new["status"] = old["status"]
+        else:
+            new.pop("status", None)
+    if resource.key == "namespaces" and subresource != "finalize":
+        new.setdefault("spec", {}).pop("finalizers", None)
+        if finalizers := old.get("spec", {}).get("finalizers"):
+            new["spec"]["finalizers"] = finalizers
+        new["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = new["metadata"]["name"]
+    elif resource.key == "secrets":
+        _take_string_data(new)
+    elif resource.key == CRDS:
+        new["status"] = _crd_status(new, old.get("status") or {})
+
+
+def _crd_status(crd: Object, old: Object) -> Object:
+    """A CRD that was accepted is served at once."""
+    stored = [version["name"] for version in at(crd, "spec", "versions") or () if version.get("storage")]
+    now = timestamp()
+    accepted = {
+        "NamesAccepted": ("NoConflicts", "no conflicts found"),
+        "Established": ("InitialNamesAccepted", "the initial names have been accepted"),
+    }
+    conditions = old.get("conditions") or [
+        {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now}
+        for kind, (reason, message) in accepted.items()
+    ]
+    kept = [name for name in old.get("storedVersions") or () if name not in stored]
+    return {
+        "conditions": conditions,
+        "acceptedNames": clone(at(crd, "spec", "names")),
+        "storedVersions": kept + stored,
+    }
+
+
+def _take_string_data(secret: Object) -> None:
+    """`stringData` is a way to write `data`; it is never read back."""
+    for key, value in (secret.pop("stringData", None) or {}).items():
+        secret.setdefault("data", {})[key] = base64.b64encode(str(value).encode()).decode()
+
+
+def quality_of_service(spec: dict[str, Any]) -> str:
+    """Guaranteed, Burstable or BestEffort, from the containers' cpu and memory."""
+    containers = [*spec.get("containers", ()), *spec.get("initContainers", ())]
+    amounts = [container.get("resources") or {} for container in containers]
+    if not any(amount.get("requests") or amount.get("limits") for amount in amounts):
+        return "BestEffort"
+    for amount in amounts:
+        limits = amount.get("limits") or {}
+        requests = {**limits, **(amount.get("requests") or {})}
+        if any(name not in limits or requests[name] != limits[name] for name in ("cpu", "memory")):
+            return "Burstable"
+    return "Guaranteed"
