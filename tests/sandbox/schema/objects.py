@@ -17,43 +17,33 @@ SERVICES = RESOURCES["services"]
 
 def deployment(**spec: Any) -> Object:
     """A Deployment as a person would write it."""
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": {
-            "selector": {"matchLabels": {"app": "web"}},
-            "template": {
-                "metadata": {"labels": {"app": "web"}},
-                "spec": {
-                    "containers": [{"name": "web", "image": "web:1", "ports": [{"containerPort": 80}]}],
-                },
-            },
-            **spec,
-        },
+    ports = [{"containerPort": 80}]
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "image": "web:1", "ports": ports}]},
     }
+    return _web(DEPLOYMENTS, {"selector": {"matchLabels": {"app": "web"}}, "template": template, **spec})
 
 
 def pod(**spec: Any) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"containers": [{"name": "web", "image": "web:1"}], **spec},
-    }
+    return _web(PODS, {"containers": [{"name": "web", "image": "web:1"}], **spec})
 
 
 def service(**spec: Any) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}], **spec},
-    }
+    return _web(SERVICES, {"selector": {"app": "web"}, "ports": [{"port": 80}], **spec})
+
+
+def _web(resource: Resource, spec: Object) -> Object:
+    metadata = {"name": "web", "namespace": "default"}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}
+
+
+SOUND = {"deployments.apps": deployment, "pods": pod, "services": service}
 
 
 def definition(schema: Object, **version: Any) -> Object:
     """A CRD of fruits whose spec has `schema`."""
+    whole = {"openAPIV3Schema": {"type": "object", "properties": {"spec": schema}}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -62,15 +52,7 @@ def definition(schema: Object, **version: Any) -> Object:
             "group": "example.com",
             "scope": "Namespaced",
             "names": {"plural": "fruits", "kind": "Fruit"},
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": schema}}},
-                    **version,
-                }
-            ],
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": whole, **version}],
         },
     }
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
 import pytest
 
-from sandbox.core.cluster import ApiError, Object
+from sandbox.core.cluster import ApiError
 from sandbox.schema.decode import decode, parse_strict
+from tests.sandbox.cases import cases
 
-from .objects import DEPLOYMENTS, PODS, RESOURCES, custom, deployment, fruit, pod
+from .objects import DEPLOYMENTS, RESOURCES, custom, deployment, fruit
 
 CANNOT = 'Deployment in version "v1" cannot be handled as a Deployment: '
 
@@ -19,22 +21,18 @@ def refused(*args: Any, **kwargs: Any) -> ApiError:
     return caught.value
 
 
-def test_unknown_fields_are_refused_with_their_paths() -> None:
-    obj = deployment(foo=1)
-    obj["spec"]["template"]["spec"]["containers"][0]["imagee"] = "x"
-    error = refused(DEPLOYMENTS, obj, "Strict")
+@cases(__file__, "decoding")
+def test_decoding(case: Any) -> None:
+    resource, strictness = RESOURCES[case["kind"]], case.get("strictness", "Warn")
+    obj = copy.deepcopy(case.get("object") or {"metadata": {}, "spec": case["spec"]})
+    if "refused" not in case:
+        assert decode(resource, obj, strictness) == case["warns"]
+        assert obj.get("spec", {}) == case["makes"]
+        return
+    error = refused(resource, obj, strictness)
+    what = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
     assert (error.code, error.reason) == (400, "BadRequest")
-    assert error.message == (
-        f"{CANNOT}strict decoding error: "
-        'unknown field "spec.template.spec.containers[0].imagee", unknown field "spec.foo"'
-    )
-
-
-@pytest.mark.parametrize(("strictness", "warnings"), [("Warn", ['unknown field "spec.foo"']), ("Ignore", [])])
-def test_unknown_fields_are_dropped(strictness: Any, warnings: list[str]) -> None:
-    obj = deployment(foo=1)
-    assert decode(DEPLOYMENTS, obj, strictness) == warnings
-    assert "foo" not in obj["spec"]
+    assert error.message == f"{what}: {case['refused']}"
 
 
 def test_duplicate_fields_are_found_where_they_are() -> None:
@@ -56,59 +54,6 @@ def test_a_body_is_json_and_only_where_allowed_yaml() -> None:
     with pytest.raises(ApiError) as caught:
         parse_strict(b"spec: {a: 1}")
     assert caught.value.code == 400
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"replicas": "x"}, "string into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ({"replicas": 1.5}, "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ({"replicas": 2**31}, "number 2147483648 into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ({"paused": "yes"}, "string into Go struct field DeploymentSpec.spec.paused of type bool"),
-        ({"strategy": []}, "array into Go struct field DeploymentSpec.spec.strategy of type v1.DeploymentStrategy"),
-        (
-            {"selector": {"matchLabels": {"a": 1}}},
-            "number into Go struct field LabelSelector.spec.selector.matchLabels of type string",
-        ),
-    ],
-)
-def test_values_of_the_wrong_type_are_refused_as_the_decoder_does(change: Object, text: str) -> None:
-    error = refused(DEPLOYMENTS, deployment(**change))
-    assert error.message == f"{CANNOT}json: cannot unmarshal {text}"
-
-
-def test_wrong_types_inside_lists_are_named_without_an_index() -> None:
-    obj = pod()
-    obj["spec"]["containers"][0]["env"] = [{"name": "A", "value": 1}]
-    error = refused(PODS, obj)
-    assert error.message.endswith(
-        "json: cannot unmarshal number into Go struct field EnvVar.spec.containers.env.value of type string"
-    )
-
-
-@pytest.mark.parametrize("amount", ["1", "100m", "1.5Gi", 2, "1e3", "-1"])
-def test_quantities(amount: Any) -> None:
-    obj = pod()
-    obj["spec"]["containers"][0]["resources"] = {"limits": {"memory": amount}}
-    assert decode(PODS, obj, "Strict") == []
-
-
-def test_what_is_no_quantity_time_or_base64() -> None:
-    obj = pod()
-    obj["spec"]["containers"][0]["resources"] = {"limits": {"memory": "much"}}
-    assert "quantities must match the regular expression" in refused(PODS, obj).message
-    obj = pod()
-    obj["metadata"]["creationTimestamp"] = "yesterday"
-    assert 'parsing time "yesterday"' in refused(PODS, obj).message
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"a": "$$"}}
-    assert refused(RESOURCES["secrets"], secret).message.endswith("illegal base64 data at input byte 0")
-
-
-def test_null_and_empty_lists_and_maps_count_as_left_out() -> None:
-    obj = pod(nodeSelector={}, tolerations=[], hostname=None, volumes=[{"name": "a", "emptyDir": {}}])
-    decode(PODS, obj, "Strict")
-    assert set(obj["spec"]) == {"containers", "volumes"}
-    assert obj["spec"]["volumes"] == [{"name": "a", "emptyDir": {}}]
 
 
 def test_the_result_of_a_patch_is_refused_as_the_patch() -> None:
