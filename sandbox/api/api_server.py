@@ -131,7 +131,7 @@ class ApiServer:
             return _response(self._reader.list(target, form, request.query))
         live = self._reader.find(target)
         if target.subresource == "scale":
-            return _response(scale_of(self.cluster.registry, target, live))
+            return _response(scale_of(live))
         if target.subresource not in (None, "status"):
             raise errors.method_not_allowed()
         return _response(self._reader.shown(target, live, form, request.query))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.api.deletion import Deletion, delete
-from sandbox.api.printer_columns import JsonPath
+from sandbox.api.tables import json_path
 from sandbox.api.writer import CRD_CLEANUP, Writer
 from sandbox.core.cluster import Admission, Object, Resource
 from sandbox.core.constants import CRDS
@@ -80,7 +80,7 @@ def _unprintable(crd: Object) -> Iterator[Cause]:
     for i, version in enumerate(at(crd, "spec", "versions") or ()):
         for j, column in enumerate(version.get("additionalPrinterColumns") or ()):
             try:
-                JsonPath(column.get("jsonPath", ""))
+                json_path(column.get("jsonPath", ""))
             except ValueError as error:
                 field = f"spec.versions[{i}].additionalPrinterColumns[{j}].jsonPath"
                 yield bad_value(field, column.get("jsonPath"), f"not supported by the sandbox: {error}")

@@ -20,7 +20,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from sandbox.api import api_errors as errors
-from sandbox.api import printer_columns, tables
+from sandbox.api import tables
 from sandbox.api.kinds import Registry
 from sandbox.api.requests import Form, Target, flag, number
 from sandbox.api.store import Record, Store
@@ -157,10 +157,7 @@ class Reader:
         return lambda obj: all(test(obj) for test in tests)
 
     def _layout(self, target: Target) -> tables.Layout:
-        crd = self._registry.crds.get(target.resource.key)
-        if crd is None:
-            return tables.layout_of(target.resource)
-        return printer_columns.layout_of_custom(crd, target.resource.version)
+        return tables.layout_of(target.resource, self._registry.crds.get(target.resource.key))
 
     def _encoder(self, target: Target, form: Form, query: Mapping[str, str]) -> Encode:
         if form == "object":

@@ -2,10 +2,14 @@
 
 Each kind has its columns and a function that gives an object's cells; kinds of CRDs have those of their
 `additionalPrinterColumns`. A kind without its own columns has a name and the time of its creation.
+
+The JSONPath of printer columns is a path of fields, as in the CRDs of Istio; a CRD with any other one is refused.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,9 +51,9 @@ class Layout:
     row: Row
 
 
-def layout_of(resource: Resource) -> Layout:
-    """Of a built-in kind."""
-    return _BUILT_IN.get(resource.key, _PLAIN)
+def layout_of(resource: Resource, crd: Object | None = None) -> Layout:
+    """`crd`: the one that a custom kind is of."""
+    return _BUILT_IN.get(resource.key, _PLAIN) if crd is None else _by_printer_columns(crd, resource.version)
 
 
 def table(layout: Layout, objects: Iterable[Object], include: IncludeObject, *, metadata: Object) -> Object:
@@ -81,6 +85,40 @@ def _columns(names: str, wide: str = "") -> list[Column]:
     return [
         Column(name, kind or "string", last) for text, last in pairs for name, _, kind in (text.partition(":"),)
     ]
+
+
+def json_path(text: str) -> list[str]:
+    """The fields that a printer column's path leads through. Raises ValueError for any other JSONPath."""
+    if not re.fullmatch(r"(\.[A-Za-z0-9_\-]+)+", text):
+        raise ValueError(f"unsupported JSONPath: {text}")
+    return text[1:].split(".")
+
+
+def _by_printer_columns(crd: Object, version: str) -> Layout:
+    served = next(entry for entry in crd["spec"]["versions"] if entry["name"] == version)
+    extra = served.get("additionalPrinterColumns")
+    if extra is None:
+        extra = [{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]
+    found = [
+        Column(entry["name"], entry["type"], bool(entry.get("priority")), entry.get("description", ""))
+        for entry in extra
+    ]
+    paths = [(json_path(entry["jsonPath"]), entry["type"]) for entry in extra]
+    return Layout(
+        [Column("Name"), *found],
+        lambda obj: [name_of(obj), *(_printed(at(obj, *path), kind) for path, kind in paths)],
+    )
+
+
+def _printed(value: Any, kind: str) -> Any:
+    """One value as itself, a structure as JSON; nothing where there is nothing."""
+    if value is None:
+        return None
+    if kind == "date":
+        return age(value) if isinstance(value, str) else "<invalid>"
+    if kind in ("integer", "number", "boolean"):
+        return value if isinstance(value, int | float) else None
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def age(when: str | None) -> str:

@@ -13,7 +13,6 @@ from aiohttp import web
 from sandbox.api import api_errors as errors
 from sandbox.api import kubernetes_protobuf as protobuf
 from sandbox.api.deletion import Deletion, delete
-from sandbox.api.kinds import Registry
 from sandbox.api.read_requests import Reader
 from sandbox.api.requests import Target, deletion_of, dry_run, flag, manager
 from sandbox.api.writer import Write, Writer
@@ -68,7 +67,7 @@ class Writes:
             return self._apply(request, target, body, write)
         live = self._reader.find(target)
         scale = target.subresource == "scale"
-        shown = scale_of(self._writer.registry, target, live) if scale else target.resource.versioned(live)
+        shown = scale_of(live) if scale else target.resource.versioned(live)
         if kind in _PATCHES:
             new = _PATCHES[kind](shown, body)
         elif kind == patches.STRATEGIC and not self._writer.registry.is_custom(target.resource.key):
@@ -126,7 +125,7 @@ class Writes:
         return 200, status, []
 
     def _set_scale(self, target: Target, live: Object, scale: Object, write: Write) -> Result:
-        registry, resource, name = self._writer.registry, target.resource, live["metadata"]["name"]
+        resource, name = target.resource, live["metadata"]["name"]
         wanted: Any = at(scale, "spec", "replicas") or 0
         if not isinstance(wanted, int) or wanted < 0:
             detail = "must be greater than or equal to 0"
@@ -135,41 +134,22 @@ class Writes:
         if expected and expected != live["metadata"]["resourceVersion"]:
             raise errors.modified(resource, name)
         new = clone(live)
-        *parents, last = _scale_places(registry, target)[0].split(".")
-        place = new
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = wanted
+        new["spec"]["replicas"] = wanted
         write.patch = None
-        stored = self._writer.replace(registry.by_key(resource.key), live, new, write)
-        return 200, scale_of(registry, target, stored), write.warnings
+        return 200, scale_of(self._writer.replace(resource, live, new, write)), write.warnings
 
 
-def scale_of(registry: Registry, target: Target, live: Object) -> Object:
-    """An autoscaling/v1 Scale that shows `live`."""
-    spec, status, labels = _scale_places(registry, target)
-    metadata = live["metadata"]
-    selector = at(live, *labels.split(".")) if labels else label_selectors.to_text(at(live, "spec", "selector"))
+def scale_of(live: Object) -> Object:
+    """An autoscaling/v1 Scale that shows `live`, a Deployment or ReplicaSet."""
+    metadata, selector = live["metadata"], label_selectors.to_text(at(live, "spec", "selector"))
     shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {key: metadata[key] for key in shown if key in metadata},
-        "spec": {"replicas": at(live, *spec.split(".")) or 0},
-        "status": {"replicas": at(live, *status.split(".")) or 0, **({"selector": selector} if selector else {})},
+        "spec": {"replicas": at(live, "spec", "replicas") or 0},
+        "status": {"replicas": at(live, "status", "replicas") or 0, **({"selector": selector} if selector else {})},
     }
-
-
-def _scale_places(registry: Registry, target: Target) -> tuple[str, str, str]:
-    """Where a kind has its wanted and present number of replicas, and its selector as text."""
-    crd = registry.crds.get(target.resource.key)
-    if crd is None:
-        return "spec.replicas", "status.replicas", ""
-    served = next(entry for entry in crd["spec"]["versions"] if entry["name"] == target.resource.version)
-    scale = served["subresources"]["scale"]
-    names = ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
-    spec, status, labels = (scale.get(name, "").removeprefix(".") for name in names)
-    return spec, status, labels
 
 
 async def read_body(request: web.BaseRequest) -> tuple[Any, list[str]]:

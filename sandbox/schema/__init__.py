@@ -10,5 +10,5 @@ Pure functions on JSON values; the API server calls them in this order on every 
     ... hooks that only refuse ...
     apply.track_update(resource, old, obj, manager, now, subresource, crd_type)
 
-`crd_type` is the `Type` that `crd.establish` made for a version of a custom kind, None for built-in kinds.
+`crd_type` is the `Type` that `custom_kinds.establish` made for a version of a custom kind, None for built-in kinds.
 """

@@ -1,8 +1,9 @@
 """Kinds of CustomResourceDefinitions: which CRDs are sound, the kinds they add, and whether an object is of one.
 
 A CRD's schema has to be structural. What the sandbox does not implement of it is refused in the CRD, so that
-nothing in a schema is ignored: CEL rules (x-kubernetes-validations), conversion webhooks, selectable fields.
-Findings are worded as Kubernetes words them.
+nothing in it is ignored: conversion webhooks, selectable fields, `scale`, and all keywords but those that Istio's
+CRDs and other plain ones use (CEL rules, x-kubernetes-validations, are not among them). Findings are worded as
+Kubernetes words them.
 """
 
 from __future__ import annotations
@@ -31,20 +32,23 @@ from sandbox.schema.types import ANY, LIST, MAP, OBJECT, OBJECT_META, Field, Typ
 
 Schema = Mapping[str, Any]
 
-_SCALARS = ("string", "integer", "number", "boolean")
 _UNSUPPORTED = "not supported by the sandbox"
-_KNOWN_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_SCALARS = ("boolean", "integer", "number", "string")
+_KNOWN_TYPES = ("array", "object", *_SCALARS)
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
-_FORBIDDEN = ("$ref", "definitions", "dependencies", "patternProperties", "id", "additionalItems")
+_KEYWORDS = {
+    *("type", "nullable", "default", "enum", "title", "description", "example", *_JUNCTORS, "not"),
+    *("properties", "required", "additionalProperties", "maxProperties", "items", "minItems", "maxItems"),
+    *("format", "pattern", "minLength", "maxLength", "minimum", "maximum"),
+    *(f"x-kubernetes-{name}" for name in ("int-or-string", "preserve-unknown-fields", "map-type")),
+    *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+}
 _FORMATS = {
     "date-time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"),
-    "date": re.compile(r"\d{4}-\d\d-\d\d"),
-    "uuid": re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}"),
-    "duration": re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h|d|w))+"),
-    "ipv4": re.compile(r"(\d{1,3}\.){3}\d{1,3}"),
     "byte": re.compile(r"[A-Za-z0-9+/]*=*"),
 }
 _INTEGER_BITS = {"int32": 31, "int64": 63}
+_ANY_NUMBER = ("float", "double")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,6 @@ class CustomKind:
 
     resource: Resource
     type: Type
-    storage: bool
-    columns: tuple[Object, ...]
-    """The version's additionalPrinterColumns."""
 
 
 def establish(crd: Object) -> list[CustomKind]:
@@ -75,9 +76,7 @@ def establish(crd: Object) -> list[CustomKind]:
                 categories=tuple(names.get("categories", ())),
                 subresources=tuple(version.get("subresources") or ()),
             ),
-            root_type(version["schema"]["openAPIV3Schema"]),
-            bool(version.get("storage")),
-            tuple(version.get("additionalPrinterColumns") or ()),
+            _root_type(version["schema"]["openAPIV3Schema"]),
         )
         for version in spec["versions"]
         if version.get("served")
@@ -95,15 +94,11 @@ def version_order(version: str) -> tuple[int, int, int, str]:
     return 3, 0, 0, version
 
 
-def root_type(schema: Schema) -> Type:
+def _root_type(schema: Schema) -> Type:
     """The type of a kind's objects: what the schema says, and the fields every object has."""
-    made = type_from(schema)
-    return Type(OBJECT, fields={**made.fields, **_object_fields()}, open=made.open, schema=schema)
-
-
-def _object_fields() -> dict[str, Field]:
-    text = Type("string")
-    return {"apiVersion": Field(text), "kind": Field(text), "metadata": Field(types.named(OBJECT_META))}
+    made, text = type_from(schema), Type("string")
+    common = {"apiVersion": Field(text), "kind": Field(text), "metadata": Field(types.named(OBJECT_META))}
+    return Type(OBJECT, fields={**made.fields, **common}, open=made.open, schema=schema)
 
 
 def type_from(schema: Schema) -> Type:
@@ -133,8 +128,6 @@ def type_from(schema: Schema) -> Type:
         element = type_from(values) if isinstance(values, Mapping) else Type(ANY, open=True, schema={})
         return Type(MAP, element=element, atomic=atomic, schema=schema)
     fields = {key: Field(type_from(value), value.get("default")) for key, value in properties.items()}
-    if schema.get("x-kubernetes-embedded-resource"):
-        fields |= _object_fields()
     return Type(OBJECT, fields=fields, atomic=atomic, open=preserve, schema=schema)
 
 
@@ -189,6 +182,8 @@ def _versions(versions: list[Object]) -> Iterator[Cause]:
         yield from well_formed(f"{path}.name", version.get("name", ""), names.label_1035)
         if version.get("selectableFields"):
             yield forbidden(f"{path}.selectableFields", _UNSUPPORTED)
+        if (version.get("subresources") or {}).get("scale"):
+            yield forbidden(f"{path}.subresources.scale", _UNSUPPORTED)
         for j, column in enumerate(version.get("additionalPrinterColumns") or ()):
             if not column.get("jsonPath", "").startswith("."):
                 detail = "must be a simple json path starting with ."
@@ -210,11 +205,11 @@ def _schema(schema: Any, path: str, what: str, *, structural: bool) -> Iterator[
     if not isinstance(schema, Mapping):
         yield bad_value(path, schema, "must be a schema")
         return
-    for key in _FORBIDDEN:
-        if key in schema:
-            yield forbidden(f"{path}.{key}", f"{key} is not supported")
-    if schema.get("x-kubernetes-validations"):
-        yield forbidden(f"{path}.x-kubernetes-validations", f"CEL rules are {_UNSUPPORTED}")
+    for key in schema.keys() - _KEYWORDS:
+        if schema[key]:
+            yield forbidden(f"{path}.{key}", _UNSUPPORTED)
+    if (form := schema.get("format")) and form not in (*_FORMATS, *_INTEGER_BITS, *_ANY_NUMBER):
+        yield forbidden(f"{path}.format", f"{form} is {_UNSUPPORTED}")
     kind = schema.get("type")
     if kind is not None and kind not in _KNOWN_TYPES:
         yield unsupported(f"{path}.type", kind, _KNOWN_TYPES)
@@ -303,19 +298,11 @@ def _string(value: str, schema: Schema, path: str) -> Iterator[Cause]:
 
 
 def _number(value: float, schema: Schema, path: str) -> Iterator[Cause]:
-    least, most = schema.get("minimum"), schema.get("maximum")
-    if least is not None:
-        if schema.get("exclusiveMinimum") and value <= least:
-            yield _body(path, value, f"should be greater than {least}")
-        elif value < least:
-            yield _body(path, value, f"should be greater than or equal to {least}")
-    if most is not None:
-        if schema.get("exclusiveMaximum") and value >= most:
-            yield _body(path, value, f"should be less than {most}")
-        elif value > most:
-            yield _body(path, value, f"should be less than or equal to {most}")
-    if (step := schema.get("multipleOf")) and value % step:
-        yield _body(path, value, f"should be a multiple of {step}")
+    least, most = schema.get("minimum", value), schema.get("maximum", value)
+    if value < least:
+        yield _body(path, value, f"should be greater than or equal to {least}")
+    if value > most:
+        yield _body(path, value, f"should be less than or equal to {most}")
     bits = _INTEGER_BITS.get(schema.get("format", ""))
     if bits and not -(2**bits) <= value < 2**bits:
         yield _body(path, value, f"must be of type {schema['format']}: {show(value)}")
@@ -325,14 +312,16 @@ def _array(value: list[Any], schema: Schema, path: str) -> Iterator[Cause]:
     size = len(value)
     if size < schema.get("minItems", 0):
         yield _body(path, size, f"should have at least {schema['minItems']} items")
-    if size > schema.get("maxItems", size):
-        yield Cause(path, "FieldValueTooMany", f"Too many: {size}: must have at most {schema['maxItems']} items")
-    if schema.get("uniqueItems") and any(item in value[:i] for i, item in enumerate(value)):
-        yield bad_value(path, value, f"{path} in body shouldn't contain duplicates")
+    yield from _too_many(path, size, schema.get("maxItems", size))
     yield from _identities(value, schema, path)
     if isinstance(items := schema.get("items"), Mapping):
         for i, item in enumerate(value):
             yield from findings(item, items, f"{path}[{i}]")
+
+
+def _too_many(path: str, size: int, limit: int) -> Iterator[Cause]:
+    if size > limit:
+        yield Cause(path, "FieldValueTooMany", f"Too many: {size}: must have at most {limit} items")
 
 
 def _identities(value: list[Any], schema: Schema, path: str) -> Iterator[Cause]:
@@ -348,12 +337,7 @@ def _identities(value: list[Any], schema: Schema, path: str) -> Iterator[Cause]:
 
 
 def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Cause]:
-    size = len(value)
-    if size < schema.get("minProperties", 0):
-        yield _body(path, size, f"should have at least {schema['minProperties']} properties")
-    if size > schema.get("maxProperties", size):
-        limit = schema["maxProperties"]
-        yield Cause(path, "FieldValueTooMany", f"Too many: {size}: must have at most {limit} items")
+    yield from _too_many(path, len(value), schema.get("maxProperties", len(value)))
     for key in schema.get("required", ()):
         if key not in value:
             yield required(_join(path, key))

@@ -12,6 +12,7 @@ type; "" counts as left out, as it does in Kubernetes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from sandbox.core.cluster import Object, Resource
@@ -31,60 +32,23 @@ def default(resource: Resource, obj: Object, crd_type: Type | None = None) -> No
         _default_built_in(obj, kind)
 
 
-class _Rule:
-    """What to do with a value of one type, and in which of its fields to go on."""
-
-    __slots__ = ("fields", "function", "values")
-
-    def __init__(self, kind: Type) -> None:
-        name = types.short_name(kind.name)
-        self.function: Callable[[Object], None] | None = _FUNCTIONS.get(name)
-        self.values: dict[str, Any] = _VALUES.get(name, {})
-        self.fields: dict[str, Type] = {}
-
-
-_rules: dict[int, _Rule] = {}
-
-
-def _rule(kind: Type) -> _Rule:
-    known = _rules.get(id(kind))
-    if known is None:
-        known = _rules[id(kind)] = _Rule(kind)
-        for key, field in kind.fields.items():
-            inner = _inside(field.type)
-            if inner.form == OBJECT and _matters(inner, set()):
-                known.fields[key] = field.type
-    return known
-
-
-def _inside(kind: Type) -> Type:
-    while kind.element is not None:
-        kind = kind.element
-    return kind
-
-
-def _matters(kind: Type, seen: set[int]) -> bool:
-    """Whether anything at or below `kind` has a default."""
-    if id(kind) in seen:
-        return False
-    seen.add(id(kind))
-    rule = _Rule(kind)
-    if rule.function or rule.values:
-        return True
-    return any(_matters(_inside(field.type), seen) for field in kind.fields.values())
+@cache
+def _fields(kind: Type) -> dict[str, Type]:
+    """The fields in which something has a default."""
+    return types.leading_to(kind, lambda one: types.short_name(one.name) in {**_FUNCTIONS, **_VALUES})
 
 
 def _default_built_in(value: Any, kind: Type) -> None:
     if kind.form == OBJECT:
         if not isinstance(value, dict):
             return
-        rule = _rule(kind)
-        if rule.function:
-            rule.function(value)
-        for key, wanted in rule.values.items():
+        name = types.short_name(kind.name)
+        if function := _FUNCTIONS.get(name):
+            function(value)
+        for key, wanted in _VALUES.get(name, {}).items():
             if value.get(key) in (None, ""):
                 value[key] = clone(wanted)
-        for key, inner in rule.fields.items():
+        for key, inner in _fields(kind).items():
             if key in value:
                 _default_built_in(value[key], inner)
     elif kind.form == LIST and kind.element is not None and isinstance(value, list):

@@ -21,6 +21,7 @@ from typing import Any
 from sandbox.core.cluster import Resource
 from sandbox.core.constants import SANDBOX_VERSION
 from sandbox.schema import types
+from sandbox.schema.patch import STRATEGIC
 from sandbox.schema.types import Type
 
 V2_ACCEPTED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
@@ -32,7 +33,6 @@ CrdTypes = Mapping[Resource, Type]
 
 _PREFIX = "#/components/schemas/"
 _JSON_PATCHES = ("application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json")
-_STRATEGIC = "application/strategic-merge-patch+json"
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "get": (),
     "post": ("dryRun", "fieldManager", "fieldValidation"),
@@ -128,12 +128,6 @@ def _path_parameter(name: str) -> Document:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
-def _media_types(verb: str, strategic: bool) -> tuple[str, ...]:
-    if verb != "patch":
-        return ("application/json",)
-    return (*_JSON_PATCHES, _STRATEGIC) if strategic else _JSON_PATCHES
-
-
 def _operation(resource: Resource, verb: str, strategic: bool) -> Document:
     made: Document = {
         "responses": {"200": {"description": "OK"}},
@@ -142,7 +136,9 @@ def _operation(resource: Resource, verb: str, strategic: bool) -> Document:
         "x-kubernetes-group-version-kind": _identity(resource),
     }
     if verb in ("post", "put", "patch"):
-        made["requestBody"] = {"content": {kind: {} for kind in _media_types(verb, strategic)}}
+        patches = (*_JSON_PATCHES, STRATEGIC) if strategic else _JSON_PATCHES
+        media_types = patches if verb == "patch" else ("application/json",)
+        made["requestBody"] = {"content": dict.fromkeys(media_types, {})}
     return made
 
 
@@ -177,7 +173,7 @@ def _component(name: str, facts: Document, todo: list[str]) -> Document:
     texts = _texts().get(types.short_name(name), {})
     made: Document = {"description": texts[""]} if "" in texts else {}
     if scalar := facts.get("scalar"):
-        return made | _scalar(scalar)
+        return made | _SCALARS[scalar]
     made["type"] = "object"
     if "required" in facts:
         made["required"] = facts["required"]
@@ -220,23 +216,19 @@ def _of_notation(notation: str, todo: list[str]) -> Document:
     if "." in notation:
         todo.append(notation)
         return {"allOf": [{"$ref": _PREFIX + notation}]}
-    return _scalar(notation)
+    return dict(_SCALARS[notation])
 
 
-def _scalar(form: str) -> Document:
-    if form in ("int32", "int64"):
-        return {"type": "integer", "format": form}
-    if form == "double":
-        return {"type": "number", "format": form}
-    if form in ("boolean", "string"):
-        return {"type": form}
-    if form == "any":
-        return {"type": "object"}
-    if form == "int-or-string":
-        return {"format": form, "oneOf": [{"type": "integer"}, {"type": "string"}]}
-    if form == "bytes":
-        return {"type": "string", "format": "byte"}
-    return {"type": "string"} if form == "quantity" else {"type": "string", "format": form}
+_SCALARS: dict[str, Document] = {
+    **{form: {"type": form} for form in ("boolean", "string")},
+    **{form: {"type": "integer", "format": form} for form in ("int32", "int64")},
+    "double": {"type": "number", "format": "double"},
+    "any": {"type": "object"},
+    "int-or-string": {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]},
+    "bytes": {"type": "string", "format": "byte"},
+    "quantity": {"type": "string"},
+    "date-time": {"type": "string", "format": "date-time"},
+}
 
 
 def _custom_schema(resource: Resource, kind: Type) -> Document:

@@ -8,7 +8,7 @@ one run of the sandbox meets a third of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -73,6 +73,7 @@ _PREFIXES = (
 )
 
 
+@cache
 def short_name(name: str) -> str:
     """A type's name as tables of facts about types have it: `core.v1.Pod`, `meta.v1.ObjectMeta`."""
     for prefix in _PREFIXES:
@@ -82,7 +83,7 @@ def short_name(name: str) -> str:
 
 
 def of(resource: Resource, crd_type: Type | None = None) -> Type | None:
-    """The type of a resource's objects; `crd_type` is what `crd.establish` gave, for a CRD's."""
+    """The type of a resource's objects; `crd_type` is what `custom_kinds.establish` gave, for a CRD's."""
     return crd_type or of_kind(resource.api_version, resource.kind)
 
 
@@ -90,6 +91,22 @@ def of_kind(api_version: str, kind: str) -> Type | None:
     """The type of a built-in kind; None when it is not one."""
     name = packaged()["kinds"].get(f"{api_version} {kind}")
     return named(name) if name else None
+
+
+def leading_to(kind: Type, wanted: Callable[[Type], bool], but: Collection[str] = ()) -> dict[str, Type]:
+    """The fields of `kind`, and their types, at or below which there is a type that is `wanted`."""
+
+    def leads(below: Type, seen: set[Type]) -> bool:
+        while below.element is not None:
+            below = below.element
+        if below in seen or below.form != OBJECT:
+            return False
+        seen.add(below)
+        return wanted(below) or any(
+            leads(field.type, seen) for key, field in below.fields.items() if key not in but
+        )
+
+    return {key: field.type for key, field in kind.fields.items() if key not in but and leads(field.type, set())}
 
 
 _types: dict[str, Type] = {}

@@ -9,7 +9,8 @@ change. Every object's metadata is checked here; each kind has its rules in `wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from sandbox.core.cluster import Object, Resource
 from sandbox.core.constants import CRDS
@@ -66,41 +67,29 @@ def validate(resource: Resource, obj: Object, crd_type: Type | None = None) -> l
     return list(_walk(obj, kind, "")) if kind else []
 
 
-class _Plan:
+_UNCHECKED = ("status", "managedFields")
+
+
+class _Plan(NamedTuple):
     """What to look at in objects of one type; most fields need no look."""
 
-    __slots__ = ("below", "enums", "required")
-
-    def __init__(self, kind: Type) -> None:
-        self.required = tuple(key for key in kind.required if (kind.name, key) not in _MAY_BE_MISSING)
-        self.enums = {key: field.enum for key, field in kind.fields.items() if field.enum}
-        self.below: dict[str, Type] = {}
+    required: tuple[str, ...]
+    enums: dict[str, tuple[str, ...]]
+    below: dict[str, Type]
 
 
-_plans: dict[int, _Plan] = {}
-_NEVER = ("status", "managedFields")
-
-
+@cache
 def _plan(kind: Type) -> _Plan:
-    known = _plans.get(id(kind))
-    if known is None:
-        known = _plans[id(kind)] = _Plan(kind)
-        for key, field in kind.fields.items():
-            if key not in _NEVER and _matters(field.type, set()):
-                known.below[key] = field.type
-    return known
+    below = types.leading_to(kind, lambda one: bool(_required(one) or _enums(one)), _UNCHECKED)
+    return _Plan(_required(kind), _enums(kind), below)
 
 
-def _matters(kind: Type, seen: set[int]) -> bool:
-    while kind.element is not None:
-        kind = kind.element
-    if id(kind) in seen or kind.form != OBJECT:
-        return False
-    seen.add(id(kind))
-    plan = _Plan(kind)
-    return bool(plan.required or plan.enums) or any(
-        _matters(field.type, seen) for key, field in kind.fields.items() if key not in _NEVER
-    )
+def _required(kind: Type) -> tuple[str, ...]:
+    return tuple(key for key in kind.required if (kind.name, key) not in _MAY_BE_MISSING)
+
+
+def _enums(kind: Type) -> dict[str, tuple[str, ...]]:
+    return {key: field.enum for key, field in kind.fields.items() if field.enum}
 
 
 def _walk(value: Any, kind: Type, path: str) -> Iterator[Cause]:

@@ -24,10 +24,9 @@ spec:
     storage: true
     subresources:
       status: {}
-      scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}
     additionalPrinterColumns:
     - {name: Hosts, type: string, jsonPath: .spec.hosts}
-    - {name: Ready, type: string, jsonPath: '.status.conditions[?(@.type=="Ready")].status'}
+    - {name: Ready, type: string, jsonPath: .status.ready}
     - {name: Size, type: integer, jsonPath: .spec.size, priority: 1}
     - {name: Age, type: date, jsonPath: .metadata.creationTimestamp}
     schema:
@@ -153,11 +152,10 @@ def test_custom_resources(inside: Inside) -> None:
         table = inside("get", "wd", "-o", "wide")
         assert header(table) == ["NAME", "HOSTS", "READY", "SIZE", "AGE"]
         assert table.splitlines()[1].split()[:3] == ["w", '["a","b"]', "3"]
-        status = '{"status":{"conditions":[{"type":"Ready","status":"True"}]}}'
+        status = '{"status":{"ready":"True"}}'
         inside("patch", "widget", "w", "--subresource=status", "--type=merge", "-p", status)
         assert inside("get", "widgets", "--no-headers").split()[2] == "True"
-        inside("scale", "widget", "w", "--replicas=4")
-        assert inside.json("get", "widget", "w")["spec"]["replicas"] == 4
+        assert "could not find the requested resource" in inside.fails("scale", "widget", "w", "--replicas=4")
         assert "widget.example.org/w" in inside("get", "all", "-o", "name")
         assert "What is wanted of it." in inside("explain", "widget.spec")
         bad = {**widget, "spec": {"hosts": ["a"], "mode": "odd"}}

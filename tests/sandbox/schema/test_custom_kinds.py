@@ -35,7 +35,6 @@ def test_versions_are_served_in_their_order() -> None:
     ]
     kinds = custom_kinds.establish(obj)
     assert [each.resource.version for each in kinds] == ["v10", "v1", "v1beta2", "v1beta1", "v1alpha1", "other"]
-    assert [each.storage for each in kinds] == [False, True, False, False, False, False]
 
 
 def findings(obj: Object, old: Object | None = None) -> list[str]:
@@ -63,6 +62,10 @@ def test_definitions_that_are_refused() -> None:
     obj = definition({"type": "object"})
     del obj["spec"]["versions"][0]["schema"]
     assert findings(obj) == [f"{SCHEMA}: Required value: schemas are required"]
+    obj = definition(
+        {"type": "object"}, subresources={"scale": {"specReplicasPath": ".a", "statusReplicasPath": ".b"}}
+    )
+    assert findings(obj) == ["spec.versions[0].subresources.scale: Forbidden: not supported by the sandbox"]
     obj = definition({"type": "object"})
     obj["spec"]["conversion"] = {"strategy": "Webhook"}
     assert findings(obj) == ["spec.conversion.strategy: Forbidden: webhooks are not supported by the sandbox"]
