@@ -4,16 +4,17 @@ Lists are given whole: `limit` is a wish that a server may leave unmet (metav1.L
 is no `continue`.
 
 A watch begins with what is there (no resourceVersion), with what happened since a resourceVersion, or, for
-clients that ask for `sendInitialEvents`, with what is there followed by a bookmark that says so. An object
-that comes to match a selector is ADDED for this watch, one that ceases to is DELETED.
+clients that ask for `sendInitialEvents`, with what is there followed by a bookmark that says so; there are no other
+bookmarks, on which no client may count. An object that comes to match a selector is ADDED for this watch, one that
+ceases to is DELETED.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -31,7 +32,6 @@ from sandbox.core.objects import at
 Match = Callable[[Object], bool]
 Encode = Callable[[str, Object], Object]
 
-_BOOKMARK_EVERY = 60.0
 _LONGEST = 3600.0
 _FIELDS: Mapping[str, frozenset[str]] = {
     "pods": frozenset(
@@ -106,20 +106,11 @@ class Reader:
         response.enable_chunked_encoding()
         await response.prepare(request)
         await response.write(b"".join(_line(encode, kind, obj) for kind, obj in first))
-        ends = time.monotonic() + min(number(query, "timeoutSeconds") or _LONGEST, _LONGEST)
-        bookmarks = flag(query, "allowWatchBookmarks")
-        while (left := ends - time.monotonic()) > 0:
-            try:
-                async with asyncio.timeout(min(left, _BOOKMARK_EVERY)):
-                    record = await changes.next()
-            except TimeoutError:
-                if bookmarks:
-                    await response.write(_line(encode, "BOOKMARK", _bookmark(target, self._store.revision)))
-                continue
-            if record is None:
-                break
-            for kind, obj in _seen(record, match):
-                await response.write(_line(encode, kind, target.resource.versioned(obj)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(number(query, "timeoutSeconds") or _LONGEST, _LONGEST)):
+                while (record := await changes.next()) is not None:
+                    for kind, obj in _seen(record, match):
+                        await response.write(_line(encode, kind, target.resource.versioned(obj)))
         await response.write_eof()
         return response
 
@@ -132,7 +123,7 @@ class Reader:
                 if match(obj):
                     yield "ADDED", resource.versioned(obj)
             if initial and flag(query, "allowWatchBookmarks"):
-                yield "BOOKMARK", _bookmark(target, store.revision, {"k8s.io/initial-events-end": "true"})
+                yield "BOOKMARK", _end_of_initial_events(target, store.revision)
             return
         try:
             # A revision to come is one of an earlier sandbox in this place: the client must begin again.
@@ -191,10 +182,9 @@ def _seen(record: Record, match: Match) -> Iterator[tuple[str, Object]]:
         yield "DELETED", record.object
 
 
-def _bookmark(target: Target, revision: int, annotations: Mapping[str, str] | None = None) -> Object:
-    metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
-    if annotations:
-        metadata["annotations"] = dict(annotations)
+def _end_of_initial_events(target: Target, revision: int) -> Object:
+    annotations = {"k8s.io/initial-events-end": "true"}
+    metadata = {"resourceVersion": str(revision), "creationTimestamp": None, "annotations": annotations}
     return {"kind": target.resource.kind, "apiVersion": target.resource.api_version, "metadata": metadata}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sandbox.core import nesting
@@ -49,60 +50,62 @@ class _Owner(NamedTuple):
         return f"{text} using {self.api_version}" if self.operation == "Update" else text
 
 
+@dataclass(slots=True)
+class _Entry:
+    fields: Fields
+    time: str
+    api_version: str
+
+
 class _Managed:
     """The managedFields of an object: sets of fields by owner, and when each was last changed."""
 
     def __init__(self, obj: Mapping[str, Any] | None) -> None:
-        self.sets: dict[_Owner, Fields] = {}
-        self.times: dict[_Owner, str] = {}
-        self.before: dict[_Owner, Fields] = {}
-        self._versions: dict[_Owner, str] = {}
+        self.entries: dict[_Owner, _Entry] = {}
         for entry in (obj or {}).get("metadata", {}).get("managedFields") or ():
-            if not entry.get("manager"):
-                continue
-            owner = self.owner(
-                entry["manager"],
-                entry.get("operation", "Update"),
-                entry.get("apiVersion", ""),
-                entry.get("subresource", ""),
-            )
-            self.sets[owner] = fieldsets.union(self.sets.get(owner, {}), entry.get("fieldsV1") or {})
-            self.times[owner] = entry.get("time", "")
-        self.before = dict(self.sets)
+            if entry.get("manager"):
+                version, subresource = entry.get("apiVersion", ""), entry.get("subresource", "")
+                owner = _owner(entry["manager"], entry.get("operation", "Update"), version, subresource)
+                fields = fieldsets.union(self.fields(owner), entry.get("fieldsV1") or {})
+                self.entries[owner] = _Entry(fields, entry.get("time", ""), version)
 
-    def owner(self, manager: str, operation: str, api_version: str, subresource: str) -> _Owner:
-        # An applier stays the same one when it goes on to another version.
-        named = _Owner(manager, operation, "" if operation == "Apply" else api_version, subresource)
-        self._versions[named] = api_version
-        return named
+    def fields(self, owner: _Owner) -> Fields:
+        return self.entries[owner].fields if owner in self.entries else {}
 
-    def others(self, owner: _Owner) -> list[_Owner]:
-        return [each for each in self.sets if each != owner]
+    def others(self, owner: _Owner) -> list[tuple[_Owner, _Entry]]:
+        return [each for each in self.entries.items() if each[0] != owner]
 
-    def write(self, obj: Object, writer: _Owner, now: str) -> None:
-        """Into `obj`. The time of an entry is that of its own last change, by its manager."""
-        if self.before.get(writer) != self.sets[writer]:
-            self.times[writer] = now
-        entries = []
-        for owner, fields in self.sets.items():
-            if not fields:
-                continue
-            entry = {
+    def set(self, owner: _Owner, fields: Fields, now: str, api_version: str) -> None:
+        """The time of an entry is that of its own last change, by its manager."""
+        entry = self.entries.setdefault(owner, _Entry({}, "", api_version))
+        if entry.fields != fields:
+            entry.time = now
+        entry.fields, entry.api_version = fields, api_version
+
+    def write(self, obj: Object, now: str) -> None:
+        """Into `obj`."""
+        entries = [
+            {
                 "manager": owner.manager,
                 "operation": owner.operation,
-                "apiVersion": self._versions[owner],
-                "time": self.times.get(owner) or now,
+                "apiVersion": entry.api_version,
+                "time": entry.time or now,
                 "fieldsType": "FieldsV1",
-                "fieldsV1": fields,
+                "fieldsV1": entry.fields,
+                **({"subresource": owner.subresource} if owner.subresource else {}),
             }
-            if owner.subresource:
-                entry["subresource"] = owner.subresource
-            entries.append(entry)
-        entries.sort(key=lambda entry: (entry["operation"], entry["time"], entry["manager"]))
+            for owner, entry in self.entries.items()
+            if entry.fields
+        ]
+        obj["metadata"].pop("managedFields", None)
         if entries:
+            entries.sort(key=lambda entry: (entry["operation"], entry["time"], entry["manager"]))
             obj["metadata"]["managedFields"] = entries
-        else:
-            obj["metadata"].pop("managedFields", None)
+
+
+def _owner(manager: str, operation: str, api_version: str, subresource: str) -> _Owner:
+    # An applier stays the same one when it goes on to another version.
+    return _Owner(manager, operation, "" if operation == "Apply" else api_version, subresource)
 
 
 def server_side_apply(
@@ -126,23 +129,23 @@ def server_side_apply(
     wanted = clone(_written(resource, applied, subresource))
     before: Object = clone(live) if live is not None else {}
     managed = _Managed(live)
-    owner = managed.owner(manager, "Apply", resource.api_version, subresource)
-    last = managed.sets.get(owner, {})
+    owner = _owner(manager, "Apply", resource.api_version, subresource)
+    last = managed.fields(owner)
     mine = fieldsets.difference(fieldsets.of(wanted, kind), _NOT_OWNED)
-    managed.sets[owner] = mine
+    managed.set(owner, mine, now, resource.api_version)
     merged: Object = fieldsets.merge(before, wanted, kind)
     if last:
         kept: Fields = {}
-        for fields in managed.sets.values():
-            kept = fieldsets.union(kept, fieldsets.with_parents(fields, kind))
+        for entry in managed.entries.values():
+            kept = fieldsets.union(kept, fieldsets.with_parents(entry.fields, kind))
         gone = fieldsets.difference(fieldsets.with_parents(last, kind), kept)
         merged = fieldsets.remove(merged, fieldsets.difference(gone, _NOT_OWNED), kind)
     changed, removed = fieldsets.compare(before, merged, kind)
     changed = fieldsets.difference(changed, _NOT_OWNED)
     conflicts = {
         other: shared
-        for other in managed.others(owner)
-        if (shared := fieldsets.intersection(managed.sets[other], changed))
+        for other, entry in managed.others(owner)
+        if (shared := fieldsets.intersection(entry.fields, changed))
     }
     if conflicts and not force:
         if manager == "kubectl":
@@ -154,9 +157,8 @@ def server_side_apply(
             }
         if conflicts:
             raise _conflict(conflicts)
-    for other in managed.others(owner):
-        left = fieldsets.difference(managed.sets[other], changed)
-        managed.sets[other] = fieldsets.without_below(left, removed)
+    for _, entry in managed.others(owner):
+        entry.fields = fieldsets.without_below(fieldsets.difference(entry.fields, changed), removed)
     annotations = merged.get("metadata", {}).get("annotations") or {}
     if manager == "kubectl" and not subresource and _LAST_APPLIED in annotations:
         # So that a later client-side apply goes on from here.
@@ -164,7 +166,7 @@ def server_side_apply(
         shown.get("metadata", {}).get("annotations", {}).pop(_LAST_APPLIED, None)
         annotations[_LAST_APPLIED] = json.dumps(shown, separators=(",", ":")) + "\n"
     merged.setdefault("metadata", {})
-    managed.write(merged, owner, now)
+    managed.write(merged, now)
     result: Object = clone(merged)
     return result
 
@@ -230,7 +232,7 @@ def track_update(
     brought = new["metadata"].get("managedFields")
     if brought and not subresource:
         managed = _Managed(new)
-        reset = not managed.sets
+        reset = not managed.entries
     else:
         managed, reset = _Managed(old), False
     if reset:  # [{}] forgets all owners
@@ -242,10 +244,10 @@ def track_update(
     if subresource == "status":
         changed = {key: node for key, node in changed.items() if key == "f:status"}
         removed = {key: node for key, node in removed.items() if key == "f:status"}
-    owner = managed.owner(manager, "Update", resource.api_version, subresource)
-    for other in managed.others(owner):
-        left = fieldsets.difference(managed.sets[other], changed) if changed else managed.sets[other]
-        managed.sets[other] = fieldsets.without_below(left, removed) if removed else left
-    mine = fieldsets.without_below(managed.sets.get(owner, {}), removed)
-    managed.sets[owner] = fieldsets.union(mine, changed)
-    managed.write(new, owner, now)
+    owner = _owner(manager, "Update", resource.api_version, subresource)
+    for _, entry in managed.others(owner):
+        left = fieldsets.difference(entry.fields, changed) if changed else entry.fields
+        entry.fields = fieldsets.without_below(left, removed) if removed else left
+    mine = fieldsets.without_below(managed.fields(owner), removed)
+    managed.set(owner, fieldsets.union(mine, changed), now, resource.api_version)
+    managed.write(new, now)

@@ -138,7 +138,7 @@ def _operation(resource: Resource, verb: str, strategic: bool) -> Document:
     if verb in ("post", "put", "patch"):
         patches = (*_JSON_PATCHES, STRATEGIC) if strategic else _JSON_PATCHES
         media_types = patches if verb == "patch" else ("application/json",)
-        made["requestBody"] = {"content": dict.fromkeys(media_types, {})}
+        made["requestBody"] = {"content": {name: {} for name in media_types}}
     return made
 
 

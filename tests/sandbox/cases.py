@@ -1,4 +1,4 @@
-"""Cases as data: YAML files beside the tests, each a list of cases that a person can read and add to."""
+"""Cases as data: YAML files beside the tests that a person can read and add to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import yaml
 
 
 def cases(beside: str, name: str) -> pytest.MarkDecorator:
-    """A test's `case`, for each one of `cases/NAME.yaml` beside the test's file."""
+    """A test's `of` and `case`, for all of `cases/NAME.yaml` beside the test's file.
+
+    The file is lists of cases, each list under what its cases are of; or one list, and `of` is the file's name.
+    """
     path = Path(beside).parent / "cases" / f"{name}.yaml"
-    found: list[Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return pytest.mark.parametrize(
-        "case", [pytest.param(case, id=_name(case, i)) for i, case in enumerate(found, 1)]
-    )
-
-
-def _name(case: Any, number: int) -> str:
-    words = [str(case[key]) for key in ("kind", "why") if key in case]
-    return ": ".join(words) or str(number)
+    found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    groups: dict[str, list[Any]] = found if isinstance(found, dict) else {name: found}
+    named = [
+        pytest.param(of, case, id=f"{of}: {case.get('why', number)}")
+        for of, each in groups.items()
+        for number, case in enumerate(each, 1)
+    ]
+    return pytest.mark.parametrize(("of", "case"), named)

@@ -24,8 +24,8 @@ def cells(kind: str, obj: Object) -> dict[str, Any]:
 
 
 @cases(__file__, "tables")
-def test_cells(case: Any) -> None:
-    row = cells(case["kind"], case["object"])
+def test_cells(of: str, case: Any) -> None:
+    row = cells(of, case["object"])
     assert {column: row[column] for column in case["shows"]} == case["shows"]
 
 

@@ -48,7 +48,7 @@ def owned(obj: Any) -> dict[str, Any]:
 
 
 @cases(__file__, "apply")
-def test_writes(case: Any) -> None:
+def test_writes(of: str, case: Any) -> None:
     live: Any = None
     for step in case["steps"]:
         before, more = copy.deepcopy(live), {"subresource": step.get("subresource", "")}

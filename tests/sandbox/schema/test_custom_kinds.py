@@ -17,7 +17,7 @@ SCHEMA = "spec.versions[0].schema.openAPIV3Schema"
 
 
 @cases(__file__, "custom_schemas")
-def test_schemas(case: Any) -> None:
+def test_schemas(of: str, case: Any) -> None:
     if refusal := case.get("refused"):
         assert findings(definition(case["schema"])) == [f"{SCHEMA}.properties[spec].{refusal}"]
         return

@@ -22,8 +22,8 @@ def refused(*args: Any, **kwargs: Any) -> ApiError:
 
 
 @cases(__file__, "decoding")
-def test_decoding(case: Any) -> None:
-    resource, strictness = RESOURCES[case["kind"]], case.get("strictness", "Warn")
+def test_decoding(of: str, case: Any) -> None:
+    resource, strictness = RESOURCES[of], case.get("strictness", "Warn")
     obj = copy.deepcopy(case.get("object") or {"metadata": {}, "spec": case["spec"]})
     if "refused" not in case:
         assert decode(resource, obj, strictness) == case["warns"]

@@ -18,9 +18,9 @@ def contains(whole: Any, part: Any) -> bool:
 
 
 @cases(__file__, "defaults")
-def test_defaults(case: Any) -> None:
-    resource = RESOURCES[case["kind"]]
-    obj = copy.deepcopy(case["object"]) if "object" in case else SOUND[case["kind"]](**case["spec"])
+def test_defaults(of: str, case: Any) -> None:
+    resource = RESOURCES[of]
+    obj = copy.deepcopy(case["object"]) if "object" in case else SOUND[of](**case["spec"])
     default(resource, obj)
     assert contains(obj, case["makes"]), obj
     once = copy.deepcopy(obj)

@@ -13,10 +13,10 @@ from .objects import RESOURCES, custom, fruit
 
 
 @cases(__file__, "patches")
-def test_patches(case: Any) -> None:
+def test_patches(of: str, case: Any) -> None:
     live, change = copy.deepcopy(case["live"]), copy.deepcopy(case["change"])
     kinds = {"merge": patch.merge_patch, "json": patch.json_patch}
-    apply: Any = kinds.get(case["patch"], lambda *both: patch.strategic_merge(RESOURCES[case["patch"]], *both))
+    apply: Any = kinds.get(of, lambda *both: patch.strategic_merge(RESOURCES[of], *both))
     if "refused" in case:
         with pytest.raises(ApiError) as caught:
             apply(live, change)

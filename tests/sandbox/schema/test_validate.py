@@ -15,7 +15,7 @@ from tests.sandbox.cases import cases
 from .objects import DEPLOYMENTS, RESOURCES, SOUND, deployment, pod
 
 
-def built(case: Any) -> Object:
+def built(of: str, case: Any) -> Object:
     """The object of a case."""
     if "object" in case:
         return case["object"]
@@ -23,14 +23,14 @@ def built(case: Any) -> Object:
         return pod(containers=[{"name": "web", "image": "web:1", **case["container"]}])
     if "init" in case:
         return pod(initContainers=[{"name": "i", "image": "i", **case["init"]}])
-    return SOUND[case["kind"]](**case["spec"])
+    return SOUND[of](**case["spec"])
 
 
 @cases(__file__, "validation")
-def test_findings(case: Any) -> None:
-    resource, obj, old = RESOURCES[case["kind"]], built(case), case.get("old")
+def test_findings(of: str, case: Any) -> None:
+    resource, obj, old = RESOURCES[of], built(of, case), case.get("old")
     if "was" in case:
-        old = SOUND[case["kind"]](**case["was"])
+        old = SOUND[of](**case["was"])
     for each in filter(None, (obj, old)):
         default(resource, each)
     found = []
