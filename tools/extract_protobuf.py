@@ -3,7 +3,7 @@
     python tools/extract_protobuf.py PATH/TO/k8s.io/api PATH/TO/k8s.io/apimachinery \
         > sandbox/api/data/kubernetes.binpb
 
-kubectl sends what its typed clients make (`create deployment`, `auth can-i`, `drain`) as protobuf, so the API
+kubectl sends what its typed clients make (`create deployment`, `auth can-i`) as protobuf, so the API
 must read it. protoc (of the package grpcio-tools, which only this needs) compiles the .proto files beside the Go
 types. These say `optional` of every field; what JSON makes of a field is in the tags of the Go struct alone, so
 that is put into the descriptors, which are proto3 for it:
@@ -24,7 +24,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
 GROUPS = (
     *("admissionregistration/v1", "apps/v1", "authentication/v1", "authorization/v1", "autoscaling/v1"),
-    *("autoscaling/v2", "coordination/v1", "core/v1", "discovery/v1", "events/v1", "policy/v1", "rbac/v1"),
+    *("autoscaling/v2", "coordination/v1", "core/v1", "discovery/v1", "policy/v1", "rbac/v1"),
 )
 
 _STRUCT = re.compile(r"^type (\w+) struct \{(.*?)^\}", re.MULTILINE | re.DOTALL)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 KINDS = {
-    "v1": "Binding ConfigMap Endpoints Event Namespace Node Pod Secret Service ServiceAccount",
+    "v1": "ConfigMap Endpoints Event Namespace Node Pod Secret Service ServiceAccount",
     "admissionregistration.k8s.io/v1": "MutatingWebhookConfiguration ValidatingWebhookConfiguration",
     "apiextensions.k8s.io/v1": "CustomResourceDefinition",
     "apps/v1": "Deployment ReplicaSet",
@@ -35,8 +35,7 @@ KINDS = {
     "autoscaling/v2": "HorizontalPodAutoscaler",
     "coordination.k8s.io/v1": "Lease",
     "discovery.k8s.io/v1": "EndpointSlice",
-    "events.k8s.io/v1": "Event",
-    "policy/v1": "Eviction PodDisruptionBudget",
+    "policy/v1": "PodDisruptionBudget",
     "rbac.authorization.k8s.io/v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
 }
 ALSO = ("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",)

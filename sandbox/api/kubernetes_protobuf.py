@@ -1,6 +1,6 @@
 """Reads request bodies in Kubernetes' protobuf encoding.
 
-kubectl's typed clients (`create namespace`, `create deployment`, `auth can-i`, `drain`) send nothing else. The
+kubectl's typed clients (`create namespace`, `create deployment`, `auth can-i`) send nothing else. The
 answer is JSON, which they accept as well. A body is four magic bytes and an envelope with the apiVersion, the
 kind and the object. The messages' descriptors are packaged (see tools/extract_protobuf.py) and loaded with the
 first such body.
