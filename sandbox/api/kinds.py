@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.schema.custom_kinds import establish
-from sandbox.schema.types import Type
+from sandbox.schema.types import Type, of_kind
 
 POD_STREAMS = ("log", "exec", "attach", "portforward")
 
@@ -102,11 +102,14 @@ class Registry:
     def is_custom(self, key: str) -> bool:
         return key in self._custom
 
-    def type_of(self, resource: Resource) -> Type | None:
-        """The schema of a custom kind's version; None for built-in kinds."""
-        return self._types.get(resource)
+    def type_of(self, resource: Resource) -> Type:
+        """Of the objects of a resource that is served."""
+        found = self._types.get(resource) or of_kind(resource.api_version, resource.kind)
+        assert found is not None
+        return found
 
     def types(self) -> Mapping[Resource, Type]:
+        """Of custom kinds."""
         return self._types
 
     def serve_custom(self, crd: Object) -> None:

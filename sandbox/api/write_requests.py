@@ -70,8 +70,8 @@ class Writes:
         shown = scale_of(live) if scale else target.resource.versioned(live)
         if kind in _PATCHES:
             new = _PATCHES[kind](shown, body)
-        elif kind == patches.STRATEGIC and not self._writer.registry.is_custom(target.resource.key):
-            new = patches.strategic_merge(target.resource, shown, body)
+        elif kind == patches.STRATEGIC:
+            new = patches.strategic_merge(self._writer.registry.type_of(target.resource), shown, body)
         else:
             raise errors.media_type_refused(kind, [*_PATCHES, APPLY])
         write.patch = body
@@ -89,8 +89,8 @@ class Writes:
             raise errors.media_type_refused(APPLY, _PATCHES)
         resource, name = target.resource, cast(str, target.name)
         _check_kind(target, applied)
-        crd_type = self._writer.registry.type_of(resource)
-        write.warnings += decode(resource, applied, write.strictness, write.duplicates, crd_type)
+        schema = self._writer.registry.type_of(resource)
+        write.warnings += decode(resource, schema, applied, write.strictness, write.duplicates)
         applied.setdefault("metadata", {}).setdefault("name", name)
         if resource.namespaced:
             applied["metadata"].setdefault("namespace", target.namespace)
@@ -98,13 +98,13 @@ class Writes:
         live = self._writer.find(resource, target.namespace, name)
         merged = server_side_apply(
             resource,
+            schema,
             None if live is None else resource.versioned(live),
             applied,
             write.manager,
             flag(request.query, "force"),
             timestamp(),
             target.subresource or "",
-            crd_type,
         )
         write.tracked, write.duplicates = True, ()
         if live is not None:

@@ -88,17 +88,17 @@ class Writer:
         if self.find(resource, namespace, metadata["name"]) is not None:
             raise errors.already_exists(resource, metadata["name"])
         kind = self.registry.type_of(resource)
-        default(resource, obj, kind)
+        default(kind, obj)
         _ask(self.admission, Admission("CREATE", resource, obj, None, write.dry_run), write)
-        default(resource, obj, kind)
-        check(resource, obj, None, kind)
+        default(kind, obj)
+        check(resource, kind, obj)
         _ask(self.validation, Admission("CREATE", resource, obj, None, write.dry_run), write)
         if resource.key == "pods":  # only now: admission may have put containers into it
             obj["status"]["qosClass"] = quality_of_service(obj["spec"])
         if self._counts_generations(resource):
             metadata["generation"] = 1
         if not write.tracked:
-            track_update(resource, None, obj, write.manager, timestamp(), "", kind)
+            track_update(resource, kind, None, obj, write.manager, timestamp())
         return obj if write.dry_run else self.put(resource, obj)
 
     def replace(self, resource: Resource, old: Object, new: Object, write: Write) -> Object:
@@ -108,18 +108,18 @@ class Writer:
         _keep_identity(resource, old, new, custom=custom)
         _prepare_update(resource, new, old, write.subresource)
         kind = self.registry.type_of(resource)
-        default(resource, new, kind)
+        default(kind, new)
         if write.subresource is None:
             _ask(self.admission, Admission("UPDATE", resource, new, old, write.dry_run), write)
-            default(resource, new, kind)
+            default(kind, new)
         if write.subresource is None or custom:
-            check(resource, new, old, kind)
+            check(resource, kind, new, old)
         if write.subresource is None:
             _ask(self.validation, Admission("UPDATE", resource, new, old, write.dry_run), write)
         if self._counts_generations(resource) and _generation_changed(resource, old, new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
         if not write.tracked and new != old:
-            track_update(resource, old, new, write.manager, timestamp(), write.subresource or "", kind)
+            track_update(resource, kind, old, new, write.manager, timestamp(), write.subresource or "")
         if _same(old, new):
             return old
         if write.dry_run:
@@ -156,7 +156,7 @@ class Writer:
     def _decoded(self, resource: Resource, obj: Object, write: Write) -> Object:
         """`obj` in the version that is stored, with only the fields it knows."""
         kind = self.registry.type_of(resource)
-        found = decode(resource, obj, write.strictness, write.duplicates, kind, patch=write.patch)
+        found = decode(resource, kind, obj, write.strictness, write.duplicates, patch=write.patch)
         write.warnings.extend(found)
         return self.registry.by_key(resource.key).versioned(obj)
 

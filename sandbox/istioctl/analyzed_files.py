@@ -18,7 +18,7 @@ from sandbox.istioctl.command_line import FileError
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh.istio import CONTAINER
 from sandbox.mesh.validation import find_problems
-from sandbox.schema import custom_kinds, decode, validate
+from sandbox.schema import custom_kinds, decode, types, validate
 
 _OWN_GROUPS = ".istio.io"
 
@@ -88,12 +88,15 @@ def _problems(obj: Object) -> tuple[list[str], bool]:
     if known is None and group.endswith(_OWN_GROUPS):
         return [f'no matches for kind "{kind}" in version "{api_version}"'], False
     resource = known.resource if known else Resource(group, version, "", kind, namespaced=True)
-    crd_type = known.type if known else None
+    schema = known.type if known else types.of_kind(api_version, kind)
+    if schema is None:
+        obj.setdefault("spec", {})
+        return [], True
     try:
-        unknown = decode.decode(resource, obj, crd_type=crd_type)
+        unknown = decode.decode(resource, schema, obj)
     except ApiError as error:
         return [error.message], False
-    causes = validate.validate(resource, obj, crd_type)
+    causes = validate.validate(schema, obj)
     if causes:
         return [*unknown, *(f"{cause.field}: {cause.message}" for cause in causes)], False
     obj.setdefault("spec", {})

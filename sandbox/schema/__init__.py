@@ -3,12 +3,12 @@
 Pure functions on JSON values; the API server calls them in this order on every write:
 
     obj, duplicates = decode.parse_strict(body)
-    warnings = decode.decode(resource, obj, strictness, duplicates, crd_type)
-    defaults.default(resource, obj, crd_type)
+    warnings = decode.decode(resource, kind, obj, strictness, duplicates)
+    defaults.default(kind, obj)
     ... admission ...
-    validate.check(resource, obj, old, crd_type)
+    validate.check(resource, kind, obj, old)
     ... hooks that only refuse ...
-    apply.track_update(resource, old, obj, manager, now, subresource, crd_type)
+    apply.track_update(resource, kind, old, obj, manager, now, subresource)
 
-`crd_type` is the `Type` that `custom_kinds.establish` made for a version of a custom kind, None for built-in kinds.
+`kind` is the `Type` of the resource's objects: `types.of_kind`, or what `custom_kinds.establish` made of a CRD.
 """

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from sandbox.core import nesting
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.objects import clone
-from sandbox.schema import fieldsets, types
-from sandbox.schema.fieldsets import ANYTHING, Fields
+from sandbox.schema import fieldsets
+from sandbox.schema.fieldsets import Fields
 from sandbox.schema.types import Type
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -110,13 +110,13 @@ def _owner(manager: str, operation: str, api_version: str, subresource: str) -> 
 
 def server_side_apply(
     resource: Resource,
+    kind: Type,
     live: Object | None,
     applied: Object,
     manager: str,
     force: bool,
     now: str,
     subresource: str = "",
-    crd_type: Type | None = None,
 ) -> Object:
     """What is there after `manager` applied `applied`; `live` is not changed, and shares nothing with it.
 
@@ -125,7 +125,6 @@ def server_side_apply(
     """
     if applied.get("metadata", {}).get("managedFields"):
         raise ApiError(400, "BadRequest", "metadata.managedFields must be nil")
-    kind = types.of(resource, crd_type) or ANYTHING
     wanted = clone(_written(resource, applied, subresource))
     before: Object = clone(live) if live is not None else {}
     managed = _Managed(live)
@@ -216,19 +215,18 @@ def _conflict(conflicts: Mapping[_Owner, Fields]) -> ApiError:
 
 def track_update(
     resource: Resource,
+    kind: Type,
     old: Object | None,
     new: Object,
     manager: str,
     now: str,
     subresource: str = "",
-    crd_type: Type | None = None,
 ) -> None:
     """Record in `new`, in place, that `manager` changed what differs from `old` (None: created it).
 
     managedFields that `new` brings itself count (kubectl moves ownership that way); where it has none, those
     of `old` do.
     """
-    kind = types.of(resource, crd_type) or ANYTHING
     brought = new["metadata"].get("managedFields")
     if brought and not subresource:
         managed = _Managed(new)

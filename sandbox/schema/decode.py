@@ -19,7 +19,6 @@ import yaml
 from sandbox.core import quantities
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.nesting import DEEPEST, too_deep, too_much
-from sandbox.schema import types
 from sandbox.schema.findings import bad_value, invalid
 from sandbox.schema.types import ANY, LIST, MAP, OBJECT, Type
 
@@ -95,10 +94,10 @@ def _repetitions(value: Any, path: str) -> list[str]:
 
 def decode(
     resource: Resource,
+    kind: Type,
     obj: Object,
     strictness: Strictness = "Warn",
     duplicates: Sequence[str] = (),
-    crd_type: Type | None = None,
     *,
     patch: Any = None,
 ) -> list[str]:
@@ -107,9 +106,6 @@ def decode(
     Raises ApiError: BadRequest for a value of the wrong type or, with `Strict`, for unknown and duplicate
     fields. When `obj` is the result of `patch`, the refusal is the one for patches (Invalid, 422).
     """
-    kind = types.of(resource, crd_type)
-    if kind is None:
-        return []
     messages = list(duplicates)
     try:
         _clean(obj, kind, "", "", messages)

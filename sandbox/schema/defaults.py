@@ -15,18 +15,15 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from sandbox.core.cluster import Object, Resource
+from sandbox.core.cluster import Object
 from sandbox.core.objects import clone
 from sandbox.schema import types
 from sandbox.schema.types import LIST, MAP, OBJECT, Type
 
 
-def default(resource: Resource, obj: Object, crd_type: Type | None = None) -> None:
+def default(kind: Type, obj: Object) -> None:
     """Fill in, in place, what `obj` leaves out. Doing it again changes nothing."""
-    kind = types.of(resource, crd_type)
-    if kind is None:
-        return
-    if crd_type is not None:
+    if kind.schema is not None:
         _default_custom(obj, kind)
     else:
         _default_built_in(obj, kind)

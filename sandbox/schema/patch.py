@@ -21,7 +21,7 @@ import jsonpatch
 from jsonpointer import JsonPointerException
 
 from sandbox.core import nesting
-from sandbox.core.cluster import ApiError, Object, Resource
+from sandbox.core.cluster import ApiError, Object
 from sandbox.core.objects import clone
 from sandbox.schema import types
 from sandbox.schema.types import Field, Type
@@ -78,14 +78,13 @@ def json_patch(live: Object, operations: Any) -> Object:
     return document
 
 
-def strategic_merge(resource: Resource, live: Object, patch: Any) -> Object:
+def strategic_merge(kind: Type, live: Object, patch: Any) -> Object:
     """`live` after `patch`.
 
     Raises ApiError: UnsupportedMediaType for kinds that are not built in (as Kubernetes does), BadRequest
     for a patch that contradicts itself or the schema.
     """
-    kind = types.of(resource)
-    if kind is None:
+    if kind.schema is not None:
         raise ApiError(415, "UnsupportedMediaType", f"{STRATEGIC} is for built-in kinds only")
     if not isinstance(patch, dict):
         raise _bad("a strategic merge patch is an object")

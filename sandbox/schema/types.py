@@ -14,8 +14,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from sandbox.core.cluster import Resource
-
 OBJECT, MAP, LIST, ANY = "object", "map", "list", "any"
 """Forms of a type with something inside (ANY: anything); the other forms are scalars:
 string, boolean, int32, int64, integer, double, number, bytes, date-time, quantity, int-or-string."""
@@ -80,11 +78,6 @@ def short_name(name: str) -> str:
         if name.startswith(prefix):
             return name.removeprefix(prefix)
     return name
-
-
-def of(resource: Resource, crd_type: Type | None = None) -> Type | None:
-    """The type of a resource's objects; `crd_type` is what `custom_kinds.establish` gave, for a CRD's."""
-    return crd_type or of_kind(resource.api_version, resource.kind)
 
 
 def of_kind(api_version: str, kind: str) -> Type | None:

@@ -50,21 +50,17 @@ _MAY_BE_MISSING = {("io.k8s.api.discovery.v1.EndpointSlice", "endpoints")}
 """Required in the published schema, but not by Kubernetes."""
 
 
-def check(resource: Resource, obj: Object, old: Object | None = None, crd_type: Type | None = None) -> None:
+def check(resource: Resource, kind: Type, obj: Object, old: Object | None = None) -> None:
     """Raises ApiError Invalid with every finding. `old` is the live object of an update."""
-    causes = validate(resource, obj, crd_type)
     # Rules may rely on what is required to be there, and on its type.
-    causes = causes or _by_rules(resource, obj, old, crd_type)
+    causes = validate(kind, obj) or _by_rules(resource, kind, obj, old)
     if causes:
         raise invalid(resource, obj.get("metadata", {}).get("name", ""), causes)
 
 
-def validate(resource: Resource, obj: Object, crd_type: Type | None = None) -> list[Cause]:
+def validate(kind: Type, obj: Object) -> list[Cause]:
     """Findings on the object's shape: required fields, enumerations, a CRD's schema."""
-    if crd_type is not None:
-        return list(custom_kinds.findings(obj, crd_type.schema or {}))
-    kind = types.of(resource)
-    return list(_walk(obj, kind, "")) if kind else []
+    return list(_walk(obj, kind, "") if kind.schema is None else custom_kinds.findings(obj, kind.schema))
 
 
 _UNCHECKED = ("status", "managedFields")
@@ -116,10 +112,10 @@ def _walk(value: Any, kind: Type, path: str) -> Iterator[Cause]:
             yield from _walk(item, kind.element, f"{path}[{key}]")
 
 
-def _by_rules(resource: Resource, obj: Object, old: Object | None, crd_type: Type | None) -> list[Cause]:
+def _by_rules(resource: Resource, kind: Type, obj: Object, old: Object | None) -> list[Cause]:
     """Findings on the meaning of `obj`, and on what it changes of `old`."""
     causes = list(_metadata(resource, obj.get("metadata") or {}))
-    rule = _RULES.get(resource.key) if crd_type is None else None
+    rule = _RULES.get(resource.key) if kind.schema is None else None
     if rule is not None:
         causes += rule(obj, old)
     return causes

@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.api.kinds import BUILT_IN
 from sandbox.core.cluster import Object, Resource
 from sandbox.schema import custom_kinds
-from sandbox.schema.types import Type
+from sandbox.schema.types import Type, of_kind
 
 RESOURCES: dict[str, Resource] = {resource.key: resource for resource in BUILT_IN}
 DEPLOYMENTS = RESOURCES["deployments.apps"]
@@ -36,6 +36,12 @@ def service(**spec: Any) -> Object:
 def _web(resource: Resource, spec: Object) -> Object:
     metadata = {"name": "web", "namespace": "default"}
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}
+
+
+def type_of(resource: Resource) -> Type:
+    found = of_kind(resource.api_version, resource.kind)
+    assert found is not None
+    return found
 
 
 SOUND = {"deployments.apps": deployment, "pods": pod, "services": service}

@@ -14,7 +14,7 @@ from sandbox.schema.defaults import default
 from sandbox.schema.patch import merge_patch
 from tests.sandbox.cases import cases
 
-from .objects import DEPLOYMENTS, SERVICES, custom, deployment, fruit, service
+from .objects import DEPLOYMENTS, SERVICES, custom, deployment, fruit, service, type_of
 from .test_defaults import contains
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -30,15 +30,15 @@ def apply(
     subresource: str = "",
 ) -> Any:
     """Server-side apply of a Deployment, with the defaults the server fills in."""
-    obj = server_side_apply(DEPLOYMENTS, live, wanted, manager, force, now, subresource)
-    default(DEPLOYMENTS, obj)
+    obj = server_side_apply(DEPLOYMENTS, type_of(DEPLOYMENTS), live, wanted, manager, force, now, subresource)
+    default(type_of(DEPLOYMENTS), obj)
     return obj
 
 
 def update(live: Object | None, change: Object, manager: str, now: str = "T2", subresource: str = "") -> Any:
     new = merge_patch(live or {}, change)
     new.setdefault("metadata", {})
-    track_update(DEPLOYMENTS, live, new, manager, now, subresource)
+    track_update(DEPLOYMENTS, type_of(DEPLOYMENTS), live, new, manager, now, subresource)
     return new
 
 
@@ -95,8 +95,8 @@ def test_a_conflict_names_its_causes() -> None:
 def test_kubectl_takes_over_what_it_applied_on_the_client_side() -> None:
     created = deployment(replicas=2)
     created["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(deployment(replicas=2))}
-    default(DEPLOYMENTS, created)
-    track_update(DEPLOYMENTS, None, created, "kubectl-client-side-apply", "T0")
+    default(type_of(DEPLOYMENTS), created)
+    track_update(DEPLOYMENTS, type_of(DEPLOYMENTS), None, created, "kubectl-client-side-apply", "T0")
     obj = apply(created, deployment(replicas=4))
     assert obj["spec"]["replicas"] == 4
     assert json.loads(obj["metadata"]["annotations"][LAST_APPLIED])["spec"]["replicas"] == 4
@@ -111,18 +111,18 @@ def test_items_keep_their_places() -> None:
     def ports(*numbers: int) -> Any:
         return service(ports=[{"name": f"p{each}", "port": each, "protocol": "TCP"} for each in numbers])
 
-    live = server_side_apply(SERVICES, None, ports(1, 2, 3), "one", False, "T")
+    live = server_side_apply(SERVICES, type_of(SERVICES), None, ports(1, 2, 3), "one", False, "T")
     for wanted, result in (((4,), [1, 2, 3, 4]), ((3, 4), [1, 2, 3, 4]), ((3, 1), [2, 3, 1])):
-        merged = server_side_apply(SERVICES, live, ports(*wanted), "other", False, "T")
+        merged = server_side_apply(SERVICES, type_of(SERVICES), live, ports(*wanted), "other", False, "T")
         assert [each["port"] for each in merged["spec"]["ports"]] == result
         assert [each["port"] for each in live["spec"]["ports"]] == [1, 2, 3]
 
 
 def test_atomic_lists_and_maps_have_one_owner() -> None:
-    live = server_side_apply(SERVICES, None, service(selector={"a": "1"}), "one", False, "T")
+    live = server_side_apply(SERVICES, type_of(SERVICES), None, service(selector={"a": "1"}), "one", False, "T")
     with pytest.raises(ApiError, match=r"\.spec\.selector"):
-        server_side_apply(SERVICES, live, service(selector={"b": "1"}), "other", False, "T")
-    merged = server_side_apply(SERVICES, live, service(selector={"b": "1"}), "other", True, "T")
+        server_side_apply(SERVICES, type_of(SERVICES), live, service(selector={"b": "1"}), "other", False, "T")
+    merged = server_side_apply(SERVICES, type_of(SERVICES), live, service(selector={"b": "1"}), "other", True, "T")
     assert merged["spec"]["selector"] == {"b": "1"}
 
 
@@ -147,7 +147,7 @@ def test_custom_kinds_merge_as_their_schema_says() -> None:
     )
 
     def write(live: Object | None, spec: Any, manager: str) -> Any:
-        return server_side_apply(resource, live, fruit(spec), manager, False, "T", "", kind)
+        return server_side_apply(resource, kind, live, fruit(spec), manager, False, "T")
 
     obj = write(None, {"seeds": [{"name": "a", "n": 1}], "tags": ["x"], "plain": ["p"]}, "one")
     obj = write(obj, {"seeds": [{"name": "b"}], "tags": ["y"]}, "other")

@@ -10,7 +10,7 @@ from sandbox.schema.defaults import default
 from sandbox.schema.validate import check, validate
 from tests.sandbox.cases import cases
 
-from .objects import RESOURCES, custom, definition, fruit
+from .objects import RESOURCES, custom, definition, fruit, type_of
 
 DEFINITIONS = RESOURCES["customresourcedefinitions.apiextensions.k8s.io"]
 SCHEMA = "spec.versions[0].schema.openAPIV3Schema"
@@ -21,8 +21,8 @@ def test_schemas(of: str, case: Any) -> None:
     if refusal := case.get("refused"):
         assert findings(definition(case["schema"])) == [f"{SCHEMA}.properties[spec].{refusal}"]
         return
-    resource, kind = custom({"type": "object", "properties": {"v": case["schema"]}})
-    found = validate(resource, fruit({"v": case["value"]}), kind)
+    _, kind = custom({"type": "object", "properties": {"v": case["schema"]}})
+    found = validate(kind, fruit({"v": case["value"]}))
     assert [f"{each.field}: {each.message}" for each in found] == case["found"]
 
 
@@ -38,9 +38,9 @@ def test_versions_are_served_in_their_order() -> None:
 
 
 def findings(obj: Object, old: Object | None = None) -> list[str]:
-    default(DEFINITIONS, obj)
+    default(type_of(DEFINITIONS), obj)
     try:
-        check(DEFINITIONS, obj, old)
+        check(DEFINITIONS, type_of(DEFINITIONS), obj, old)
     except ApiError as error:
         return [f"{cause['field']}: {cause['message']}" for cause in error.details["causes"]]
     return []

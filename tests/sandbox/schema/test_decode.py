@@ -10,7 +10,7 @@ from sandbox.core.cluster import ApiError
 from sandbox.schema.decode import decode, parse_strict
 from tests.sandbox.cases import cases
 
-from .objects import DEPLOYMENTS, RESOURCES, custom, deployment, fruit
+from .objects import DEPLOYMENTS, RESOURCES, custom, deployment, fruit, type_of
 
 CANNOT = 'Deployment in version "v1" cannot be handled as a Deployment: '
 
@@ -26,10 +26,10 @@ def test_decoding(of: str, case: Any) -> None:
     resource, strictness = RESOURCES[of], case.get("strictness", "Warn")
     obj = copy.deepcopy(case.get("object") or {"metadata": {}, "spec": case["spec"]})
     if "refused" not in case:
-        assert decode(resource, obj, strictness) == case["warns"]
+        assert decode(resource, type_of(resource), obj, strictness) == case["warns"]
         assert obj.get("spec", {}) == case["makes"]
         return
-    error = refused(resource, obj, strictness)
+    error = refused(resource, type_of(resource), obj, strictness)
     what = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
     assert (error.code, error.reason) == (400, "BadRequest")
     assert error.message == f"{what}: {case['refused']}"
@@ -45,7 +45,7 @@ def test_duplicate_fields_are_found_where_they_are() -> None:
         '"spec": {"selector"', '"spec": {"replicas": 1, "replicas": 2, "selector"'
     )
     obj, messages = parse_strict(text.encode())
-    error = refused(DEPLOYMENTS, obj, "Strict", messages)
+    error = refused(DEPLOYMENTS, type_of(DEPLOYMENTS), obj, "Strict", messages)
     assert error.message == CANNOT + 'strict decoding error: duplicate field "spec.replicas"'
 
 
@@ -57,7 +57,13 @@ def test_a_body_is_json_and_only_where_allowed_yaml() -> None:
 
 
 def test_the_result_of_a_patch_is_refused_as_the_patch() -> None:
-    error = refused(DEPLOYMENTS, deployment(foo=1), "Strict", patch={"spec": {"foo": 1, "bar": [None, True]}})
+    error = refused(
+        DEPLOYMENTS,
+        type_of(DEPLOYMENTS),
+        deployment(foo=1),
+        "Strict",
+        patch={"spec": {"foo": 1, "bar": [None, True]}},
+    )
     assert (error.code, error.reason) == (422, "Invalid")
     (cause,) = error.details["causes"]
     assert cause["field"] == "patch"
@@ -81,6 +87,6 @@ def test_custom_kinds_are_pruned_but_where_they_say_so() -> None:
         }
     )
     obj = fruit({"known": "x", "other": 1, "free": {"any": {"thing": 1}}, "map": {"k": {"a": 1, "b": 2}}})
-    assert decode(resource, obj, "Warn", (), kind) == ['unknown field "spec.other"', 'unknown field "spec.map.k.b"']
+    assert decode(resource, kind, obj) == ['unknown field "spec.other"', 'unknown field "spec.map.k.b"']
     assert obj["spec"] == {"known": "x", "free": {"any": {"thing": 1}}, "map": {"k": {"a": 1}}}
-    assert decode(resource, fruit({}) | {"extra": 1}, "Warn", (), kind) == ['unknown field "extra"']
+    assert decode(resource, kind, fruit({}) | {"extra": 1}) == ['unknown field "extra"']

@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.schema.defaults import default
 from tests.sandbox.cases import cases
 
-from .objects import RESOURCES, SOUND, custom, fruit
+from .objects import RESOURCES, SOUND, custom, fruit, type_of
 
 
 def contains(whole: Any, part: Any) -> bool:
@@ -19,18 +19,18 @@ def contains(whole: Any, part: Any) -> bool:
 
 @cases(__file__, "defaults")
 def test_defaults(of: str, case: Any) -> None:
-    resource = RESOURCES[of]
+    kind = type_of(RESOURCES[of])
     obj = copy.deepcopy(case["object"]) if "object" in case else SOUND[of](**case["spec"])
-    default(resource, obj)
+    default(kind, obj)
     assert contains(obj, case["makes"]), obj
     once = copy.deepcopy(obj)
-    default(resource, obj)
+    default(kind, obj)
     assert obj == once, "defaulting again changes nothing"
 
 
 def test_custom_defaults_reach_into_lists_and_maps_and_replace_null() -> None:
     item = {"type": "object", "properties": {"size": {"type": "integer", "default": 1}}}
-    resource, kind = custom(
+    _, kind = custom(
         {
             "type": "object",
             "properties": {
@@ -43,7 +43,7 @@ def test_custom_defaults_reach_into_lists_and_maps_and_replace_null() -> None:
         }
     )
     obj = fruit({"colour": None, "maybe": None, "list": [{}, {"size": 2}], "map": {"a": {}}})
-    default(resource, obj, kind)
+    default(kind, obj)
     assert obj["spec"] == {
         "colour": "red",
         "maybe": None,

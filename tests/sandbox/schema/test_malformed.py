@@ -15,10 +15,21 @@ from sandbox.schema import patch
 from sandbox.schema.apply import server_side_apply, track_update
 from sandbox.schema.decode import decode
 from sandbox.schema.defaults import default
-from sandbox.schema.types import Type
 from sandbox.schema.validate import check
 
-from .objects import DEPLOYMENTS, PODS, RESOURCES, SERVICES, custom, definition, deployment, fruit, pod, service
+from .objects import (
+    DEPLOYMENTS,
+    PODS,
+    RESOURCES,
+    SERVICES,
+    custom,
+    definition,
+    deployment,
+    fruit,
+    pod,
+    service,
+    type_of,
+)
 
 JUNK: list[Any] = [
     None,
@@ -69,13 +80,13 @@ FRUITS, FRUIT_TYPE = custom(
     }
 )
 STRING = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "pattern": "a"}}}}
-CASES: list[tuple[Resource, Object, Type | None]] = [
-    (DEPLOYMENTS, deployment(strategy={"rollingUpdate": {"maxSurge": 1}}), None),
-    (PODS, RICH_POD, None),
-    (SERVICES, service(type="LoadBalancer", externalIPs=["1.2.3.4"]), None),
-    (RESOURCES["customresourcedefinitions.apiextensions.k8s.io"], definition(STRING), None),
-    (RESOURCES["secrets"], {"metadata": {"name": "s"}, "data": {"a": "YQ=="}, "type": "Opaque"}, None),
-    (FRUITS, fruit({"list": [{"n": "1"}, {"n": "2"}], "set": ["a", "b"], "map": {"a": 1}}), FRUIT_TYPE),
+CASES: list[tuple[Resource, Object]] = [
+    (DEPLOYMENTS, deployment(strategy={"rollingUpdate": {"maxSurge": 1}})),
+    (PODS, RICH_POD),
+    (SERVICES, service(type="LoadBalancer", externalIPs=["1.2.3.4"])),
+    (RESOURCES["customresourcedefinitions.apiextensions.k8s.io"], definition(STRING)),
+    (RESOURCES["secrets"], {"metadata": {"name": "s"}, "data": {"a": "YQ=="}, "type": "Opaque"}),
+    (FRUITS, fruit({"list": [{"n": "1"}, {"n": "2"}], "set": ["a", "b"], "map": {"a": 1}})),
 ]
 
 
@@ -106,22 +117,23 @@ def spoiled(value: Object, chance: random.Random) -> Object:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0].plural)
 def test_writes(case: Any) -> None:
-    resource, good, kind = case
+    resource, good = case
+    kind = FRUIT_TYPE if resource is FRUITS else type_of(resource)
     taken = 0
     for seed in range(150):
         obj = spoiled(good, random.Random(seed))  # noqa: S311 - to be repeatable
         live = copy.deepcopy(good)
-        default(resource, live, kind)
+        default(kind, live)
         try:
-            decode(resource, obj, "Warn", (), kind)
-            default(resource, obj, kind)
+            decode(resource, kind, obj)
+            default(kind, obj)
             again = copy.deepcopy(obj)
-            default(resource, again, kind)
+            default(kind, again)
             assert again == obj
-            applied = server_side_apply(resource, live, obj, "one", True, "T1", "", kind)
-            assert server_side_apply(resource, applied, obj, "one", True, "T2", "", kind) == applied
-            track_update(resource, live, obj, "other", "T", "", kind)
-            check(resource, obj, live, kind)
+            applied = server_side_apply(resource, kind, live, obj, "one", True, "T1")
+            assert server_side_apply(resource, kind, applied, obj, "one", True, "T2") == applied
+            track_update(resource, kind, live, obj, "other", "T")
+            check(resource, kind, obj, live)
             taken += 1
         except ApiError:
             continue
@@ -130,12 +142,12 @@ def test_writes(case: Any) -> None:
 
 @pytest.mark.parametrize("case", CASES[:5], ids=lambda case: case[0].plural)
 def test_strategic_patches(case: Any) -> None:
-    resource, good, _ = case
+    resource, good = case
     before = json.dumps(good)
     for seed in range(150):
         change = spoiled(good, random.Random(seed))  # noqa: S311 - to be repeatable
         try:
-            patch.strategic_merge(resource, good, change)
+            patch.strategic_merge(type_of(resource), good, change)
         except ApiError:
             continue
     assert json.dumps(good) == before

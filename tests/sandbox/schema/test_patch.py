@@ -9,14 +9,14 @@ from sandbox.core.cluster import ApiError
 from sandbox.schema import patch
 from tests.sandbox.cases import cases
 
-from .objects import RESOURCES, custom, fruit
+from .objects import RESOURCES, custom, fruit, type_of
 
 
 @cases(__file__, "patches")
 def test_patches(of: str, case: Any) -> None:
     live, change = copy.deepcopy(case["live"]), copy.deepcopy(case["change"])
     kinds = {"merge": patch.merge_patch, "json": patch.json_patch}
-    apply: Any = kinds.get(of, lambda *both: patch.strategic_merge(RESOURCES[of], *both))
+    apply: Any = kinds.get(of, lambda *both: patch.strategic_merge(type_of(RESOURCES[of]), *both))
     if "refused" in case:
         with pytest.raises(ApiError) as caught:
             apply(live, change)
@@ -35,7 +35,7 @@ def test_values_of_a_json_patch_are_not_shared_with_what_it_makes() -> None:
 
 
 def test_a_strategic_merge_is_for_built_in_kinds() -> None:
-    resource, _ = custom({"type": "object"})
+    _, kind = custom({"type": "object"})
     with pytest.raises(ApiError) as caught:
-        patch.strategic_merge(resource, fruit({}), {})
+        patch.strategic_merge(kind, fruit({}), {})
     assert caught.value.code == 415

@@ -12,7 +12,7 @@ from sandbox.schema.defaults import default
 from sandbox.schema.validate import check
 from tests.sandbox.cases import cases
 
-from .objects import DEPLOYMENTS, RESOURCES, SOUND, deployment, pod
+from .objects import DEPLOYMENTS, PODS, RESOURCES, SOUND, deployment, pod, type_of
 
 
 def built(of: str, case: Any) -> Object:
@@ -32,10 +32,10 @@ def test_findings(of: str, case: Any) -> None:
     if "was" in case:
         old = SOUND[of](**case["was"])
     for each in filter(None, (obj, old)):
-        default(resource, each)
+        default(type_of(resource), each)
     found = []
     try:
-        check(resource, obj, old)
+        check(resource, type_of(resource), obj, old)
     except ApiError as error:
         found = [f"{cause['field']}: {cause['message']}" for cause in error.details["causes"]]
     assert len(found) == len(case["found"]), found
@@ -45,17 +45,17 @@ def test_findings(of: str, case: Any) -> None:
 
 @pytest.mark.parametrize("key", SOUND)
 def test_good_objects_are_good(key: str) -> None:
-    obj = SOUND[key]()
-    default(RESOURCES[key], obj)
-    check(RESOURCES[key], obj)
-    check(RESOURCES[key], obj, copy.deepcopy(obj))
+    obj, resource = SOUND[key](), RESOURCES[key]
+    default(type_of(resource), obj)
+    check(resource, type_of(resource), obj)
+    check(resource, type_of(resource), obj, copy.deepcopy(obj))
 
 
 def test_the_refusal_names_kind_group_name_and_field() -> None:
     obj = deployment(replicas=-1)
-    default(DEPLOYMENTS, obj)
+    default(type_of(DEPLOYMENTS), obj)
     with pytest.raises(ApiError) as caught:
-        check(DEPLOYMENTS, obj)
+        check(DEPLOYMENTS, type_of(DEPLOYMENTS), obj)
     finding = "Invalid value: -1: must be greater than or equal to 0"
     assert caught.value.message == f'Deployment.apps "web" is invalid: spec.replicas: {finding}'
     cause = {"reason": "FieldValueInvalid", "field": "spec.replicas", "message": finding}
@@ -64,14 +64,14 @@ def test_the_refusal_names_kind_group_name_and_field() -> None:
 
 def test_several_findings_are_listed() -> None:
     obj = deployment(replicas=-1, minReadySeconds=-1)
-    default(DEPLOYMENTS, obj)
+    default(type_of(DEPLOYMENTS), obj)
     with pytest.raises(ApiError, match=r'"web" is invalid: \[spec\.replicas: .*, spec\.minReadySeconds: .*\]'):
-        check(DEPLOYMENTS, obj)
+        check(DEPLOYMENTS, type_of(DEPLOYMENTS), obj)
 
 
 def test_a_pod_that_was_changed_is_told_where() -> None:
     new, old = pod(restartPolicy="Never"), pod()
     for each in (new, old):
-        default(RESOURCES["pods"], each)
+        default(type_of(PODS), each)
     with pytest.raises(ApiError, match=r"changed: spec\.restartPolicy"):
-        check(RESOURCES["pods"], new, old)
+        check(PODS, type_of(PODS), new, old)
