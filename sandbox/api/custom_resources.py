@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.api.deletion import Deletion, delete
-from sandbox.api.tables import json_path
+from sandbox.api.kubectl_tables import json_path
 from sandbox.api.writer import CRD_CLEANUP, Writer
 from sandbox.core.cluster import Admission, Object, Resource
 from sandbox.core.constants import CRDS

@@ -21,7 +21,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from sandbox.api import api_errors as errors
-from sandbox.api import tables
+from sandbox.api import kubectl_tables as tables
 from sandbox.api.kinds import Registry
 from sandbox.api.requests import Form, Target, flag, number
 from sandbox.api.store import Record, Store

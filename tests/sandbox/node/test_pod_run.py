@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import yaml
 
-from sandbox.api import tables
+from sandbox.api import kubectl_tables as tables
 from sandbox.api.kinds import Registry
 from sandbox.core.cluster import Object
 from sandbox.images import TAGS, missing

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.api import tables
+from sandbox.api import kubectl_tables as tables
 from sandbox.api.kinds import Registry
 from sandbox.core.cluster import Object, Resource
 from sandbox.core.objects import timestamp
