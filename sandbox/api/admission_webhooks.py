@@ -37,7 +37,7 @@ def hook(cluster: Cluster, kind: Literal["mutating", "validating"], services: Se
             return
         for configuration in cluster.list(configurations):
             for webhook in configuration.get("webhooks") or ():
-                if not _fits(cluster, webhook, admission):
+                if not _applies(cluster, webhook, admission):
                     continue
                 try:
                     answer = _answering(cluster, webhook, services)
@@ -54,10 +54,10 @@ def denied(webhook: str, why: str) -> ApiError:
     return ApiError(400, "BadRequest", f'admission webhook "{webhook}" denied the request: {why}')
 
 
-def _fits(cluster: Cluster, webhook: Object, admission: Admission) -> bool:
+def _applies(cluster: Cluster, webhook: Object, admission: Admission) -> bool:
     return (
-        any(_rule_fits(cluster, webhook, rule, admission) for rule in webhook.get("rules") or ())
-        and _home_fits(cluster, webhook.get("namespaceSelector") or _NOTHING, admission)
+        any(_rule_matches(cluster, webhook, rule, admission) for rule in webhook.get("rules") or ())
+        and _namespace_matches(cluster, webhook.get("namespaceSelector") or _NOTHING, admission)
         and any(
             matches(webhook.get("objectSelector") or _NOTHING, obj["metadata"].get("labels"))
             for obj in (admission.object, admission.old)
@@ -66,38 +66,38 @@ def _fits(cluster: Cluster, webhook: Object, admission: Admission) -> bool:
     )
 
 
-def _rule_fits(cluster: Cluster, webhook: Object, rule: Object, admission: Admission) -> bool:
+def _rule_matches(cluster: Cluster, webhook: Object, rule: Object, admission: Admission) -> bool:
     resource = admission.resource
     scope = "Namespaced" if resource.namespaced else "Cluster"
     return (
-        _named(rule.get("operations"), admission.operation)
-        and _named(rule.get("apiGroups"), resource.group)
-        and (_named(rule.get("resources"), resource.plural) or "*/*" in rule["resources"])
+        _includes(rule.get("operations"), admission.operation)
+        and _includes(rule.get("apiGroups"), resource.group)
+        and (_includes(rule.get("resources"), resource.plural) or "*/*" in rule["resources"])
         and rule.get("scope", "*") in ("*", scope)
-        and _version_fits(cluster, webhook, rule, resource)
+        and _version_matches(cluster, webhook, rule, resource)
     )
 
 
-def _version_fits(cluster: Cluster, webhook: Object, rule: Object, resource: Resource) -> bool:
+def _version_matches(cluster: Cluster, webhook: Object, rule: Object, resource: Resource) -> bool:
     """Equivalent, as opposed to Exact: a rule for another version of the kind gets the object in that one."""
     versions = rule.get("apiVersions")
-    if _named(versions, resource.version) or webhook.get("matchPolicy") == "Exact":
-        return _named(versions, resource.version)
-    return any(_named(versions, one.version) for one in cluster.resources() if one.key == resource.key)
+    if _includes(versions, resource.version) or webhook.get("matchPolicy") == "Exact":
+        return _includes(versions, resource.version)
+    return any(_includes(versions, one.version) for one in cluster.resources() if one.key == resource.key)
 
 
-def _named(names: list[str] | None, name: str) -> bool:
+def _includes(names: list[str] | None, name: str) -> bool:
     return names is not None and ("*" in names or name in names)
 
 
-def _home_fits(cluster: Cluster, selector: Mapping[str, Any], admission: Admission) -> bool:
+def _namespace_matches(cluster: Cluster, selector: Mapping[str, Any], admission: Admission) -> bool:
     """By the labels of the object's namespace; a namespace by its own; what is in none always."""
     if admission.resource.key == "namespaces":
         return matches(selector, admission.object["metadata"].get("labels"))
     if not admission.resource.namespaced:
         return True
-    home = cluster.find("namespaces", None, admission.object["metadata"]["namespace"])
-    return home is not None and matches(selector, home["metadata"].get("labels"))
+    namespace = cluster.find("namespaces", None, admission.object["metadata"]["namespace"])
+    return namespace is not None and matches(selector, namespace["metadata"].get("labels"))
 
 
 def _answering(cluster: Cluster, webhook: Object, services: Services) -> Service:
@@ -116,7 +116,7 @@ def _answering(cluster: Cluster, webhook: Object, services: Services) -> Service
     if port is None:
         raise _no_answer(webhook, f'no service port {number} found for service "{name}"')
     slices = cluster.list("endpointslices.discovery.k8s.io", namespace, {"kubernetes.io/service-name": name})
-    if not any(_leads_on(one, port.get("name") or "") for one in slices):
+    if not any(_has_ready_endpoint(one, port.get("name") or "") for one in slices):
         raise _no_answer(webhook, f'no endpoints available for service "{name}"')
     answer = services.get((namespace, name, reference.get("path", "/")))
     if answer is None:
@@ -124,9 +124,9 @@ def _answering(cluster: Cluster, webhook: Object, services: Services) -> Service
     return answer
 
 
-def _leads_on(piece: Object, port: str) -> bool:
-    return any((one.get("name") or "") == port for one in piece.get("ports") or ()) and any(
-        (one.get("conditions") or {}).get("ready", True) for one in piece.get("endpoints") or ()
+def _has_ready_endpoint(endpoint_slice: Object, port: str) -> bool:
+    return any((one.get("name") or "") == port for one in endpoint_slice.get("ports") or ()) and any(
+        (one.get("conditions") or {}).get("ready", True) for one in endpoint_slice.get("endpoints") or ()
     )
 
 

@@ -59,12 +59,4 @@ def media_type_refused(got: str, known: Iterable[str]) -> ApiError:
 
 def namespace_terminating(resource: Resource, name: str, namespace: str) -> ApiError:
     why = f"unable to create new content in namespace {namespace} because it is being terminated"
-    refusal = forbidden(resource, name, why)
-    refusal.details["causes"] = [
-        {
-            "reason": "NamespaceTerminating",
-            "message": f"namespace {namespace} is being terminated",
-            "field": "metadata.namespace",
-        }
-    ]
-    return refusal
+    return forbidden(resource, name, why)

@@ -58,7 +58,7 @@ class CustomResources:
 
     def _release(self, key: str) -> None:
         crd = self._writer.store.get(CRDS, None, key)
-        if crd is None or not terminating(crd) or self._writer.store.count(key):
+        if crd is None or not terminating(crd) or self._writer.store.list(key):
             return
         if CRD_CLEANUP not in crd["metadata"].get("finalizers", ()):
             return

@@ -68,10 +68,6 @@ class Store:
         kind = self._kinds.get(key)
         return kind.objects.get((namespace, name)) if kind else None
 
-    def count(self, key: str) -> int:
-        kind = self._kinds.get(key)
-        return len(kind.objects) if kind else 0
-
     def put(self, key: str, obj: Object) -> Object:
         """Store `obj` (the store's from now on) under the next revision."""
         kind = self._kind(key)

@@ -157,7 +157,7 @@ def server_side_apply(
         if conflicts:
             raise _conflict(conflicts)
     for _, entry in managed.others(owner):
-        entry.fields = fieldsets.without_below(fieldsets.difference(entry.fields, changed), removed)
+        entry.fields = fieldsets.difference(fieldsets.difference(entry.fields, changed), removed, below=True)
     annotations = merged.get("metadata", {}).get("annotations") or {}
     if manager == "kubectl" and not subresource and _LAST_APPLIED in annotations:
         # So that a later client-side apply goes on from here.
@@ -190,7 +190,7 @@ def _applied_before(live: Object, kind: Type) -> Fields:
         return {}
     changed, removed = fieldsets.compare(live, last, kind)
     fields = fieldsets.difference(fieldsets.of(last, kind), changed)
-    return fieldsets.without_below(fields, removed)
+    return fieldsets.difference(fields, removed, below=True)
 
 
 def _conflict(conflicts: Mapping[_Owner, Fields]) -> ApiError:
@@ -245,7 +245,7 @@ def track_update(
     owner = _owner(manager, "Update", resource.api_version, subresource)
     for _, entry in managed.others(owner):
         left = fieldsets.difference(entry.fields, changed) if changed else entry.fields
-        entry.fields = fieldsets.without_below(left, removed) if removed else left
-    mine = fieldsets.without_below(managed.fields(owner), removed)
+        entry.fields = fieldsets.difference(left, removed, below=True) if removed else left
+    mine = fieldsets.difference(managed.fields(owner), removed, below=True)
     managed.set(owner, fieldsets.union(mine, changed), now, resource.api_version)
     managed.write(new, now)

@@ -18,7 +18,6 @@ from sandbox.core.cluster import Object, Resource
 from sandbox.schema import names, types
 from sandbox.schema.findings import (
     Cause,
-    bad_type,
     bad_value,
     forbidden,
     required,
@@ -278,7 +277,8 @@ def findings(value: Any, schema: Schema, path: str = "") -> Iterator[Cause]:
 
 
 def _wrong_type(path: str, found: str, wanted: str) -> Cause:
-    return bad_type(path, found, f'{path} in body must be of type {wanted}: "{found}"')
+    message = f'Invalid value: "{found}": {path} in body must be of type {wanted}: "{found}"'
+    return Cause(path, "FieldValueTypeInvalid", message)
 
 
 def _body(path: str, value: Any, rule: str) -> Cause:

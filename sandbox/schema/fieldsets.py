@@ -125,15 +125,16 @@ def _union(one: Fields, other: Fields) -> Fields:
     return merged
 
 
-def difference(one: Fields, other: Fields) -> Fields:
-    """Members of `one` that are not members of `other`."""
+def difference(one: Fields, other: Fields, *, below: bool = False) -> Fields:
+    """Members of `one` that are not members of `other`, nor (with `below`) below one."""
     left: Fields = {}
     for key, node in one.items():
         theirs = other.get(key)
         if theirs is None:
             left[key] = node
-        elif key != ".":
-            kept = _node(has(node) and not has(theirs), difference(_inner(node), _inner(theirs)))
+        elif key != "." and not (below and has(theirs)):
+            rest = difference(_inner(node), _inner(theirs), below=below)
+            kept = _node(has(node) and not has(theirs), rest)
             if kept is not None:
                 left[key] = kept
     return left
@@ -148,20 +149,6 @@ def intersection(one: Fields, other: Fields) -> Fields:
             if kept is not None:
                 shared[key] = kept
     return shared
-
-
-def without_below(one: Fields, other: Fields) -> Fields:
-    """Members of `one` that are neither members of `other` nor below one."""
-    left: Fields = {}
-    for key, node in one.items():
-        theirs = other.get(key)
-        if theirs is None:
-            left[key] = node
-        elif key != "." and not has(theirs):
-            kept = _node(has(node), without_below(_inner(node), _inner(theirs)))
-            if kept is not None:
-                left[key] = kept
-    return left
 
 
 def paths(fields: Fields, prefix: str = "") -> Iterator[str]:

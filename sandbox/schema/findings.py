@@ -31,10 +31,6 @@ def bad_value(field: str, value: Any, detail: str) -> Cause:
     return Cause(field, "FieldValueInvalid", f"Invalid value: {show(value)}: {detail}")
 
 
-def bad_type(field: str, value: Any, detail: str) -> Cause:
-    return Cause(field, "FieldValueTypeInvalid", f"Invalid value: {show(value)}: {detail}")
-
-
 def required(field: str, detail: str = "") -> Cause:
     return Cause(field, "FieldValueRequired", "Required value" + (f": {detail}" if detail else ""))
 
