@@ -22,7 +22,7 @@ from sandbox.api.discovery import REVIEWS, Discovery, version_info
 from sandbox.api.kinds import POD_STREAMS
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.api.read_requests import Reader
-from sandbox.api.requests import Form, Target, flag, parse_accept, parse_path
+from sandbox.api.requests import Form, RequestInfo, flag, parse_accept, parse_path
 from sandbox.api.write_requests import Writes, read_body, scale_of
 from sandbox.core.cluster import ApiError, Object
 from sandbox.schema import openapi_documents as documents
@@ -116,45 +116,45 @@ class ApiServer:
             return _response(body, content_type=content_type)
         if path in _REVIEW_STATUS:
             return await _review(request, _REVIEW_STATUS[path])
-        target = parse_path(path, self.cluster.registry)
-        if target.subresource in POD_STREAMS:
-            return await self._stream(request, target)
+        info = parse_path(path, self.cluster.registry)
+        if info.subresource in POD_STREAMS:
+            return await self._stream(request, info)
         form = parse_accept(request.headers.get("Accept", "*/*"))
         if request.method in ("GET", "HEAD"):
-            return await self._read(request, target, form)
-        return await self._write(request, target, form)
+            return await self._read(request, info, form)
+        return await self._write(request, info, form)
 
-    async def _read(self, request: web.Request, target: Target, form: Form) -> web.StreamResponse:
-        if target.name is None:
+    async def _read(self, request: web.Request, info: RequestInfo, form: Form) -> web.StreamResponse:
+        if info.name is None:
             if flag(request.query, "watch"):
-                return await self._reader.watch(request, target, form)
-            return _response(self._reader.list(target, form, request.query))
-        live = self._reader.find(target)
-        if target.subresource == "scale":
+                return await self._reader.watch(request, info, form)
+            return _response(self._reader.list(info, form, request.query))
+        live = self._reader.find(info)
+        if info.subresource == "scale":
             return _response(scale_of(live))
-        if target.subresource not in (None, "status"):
+        if info.subresource not in (None, "status"):
             raise errors.method_not_allowed()
-        return _response(self._reader.shown(target, live, form, request.query))
+        return _response(self._reader.shown(info, live, form, request.query))
 
-    async def _write(self, request: web.Request, target: Target, form: Form) -> web.StreamResponse:
+    async def _write(self, request: web.Request, info: RequestInfo, form: Form) -> web.StreamResponse:
         writes, method = self._writes, request.method
         if method == "POST":
-            status, obj, warnings = await writes.post(request, target)
-        elif target.name is None or method not in ("DELETE", "PUT", "PATCH"):
+            status, obj, warnings = await writes.post(request, info)
+        elif info.name is None or method not in ("DELETE", "PUT", "PATCH"):
             raise errors.method_not_allowed()
         elif method == "DELETE":
-            status, obj, warnings = await writes.delete(request, target)
+            status, obj, warnings = await writes.delete(request, info)
         else:
-            status, obj, warnings = await (writes.put if method == "PUT" else writes.patch)(request, target)
-        if obj["kind"] == target.resource.kind:
-            obj = self._reader.shown(target, obj, form, request.query)
+            status, obj, warnings = await (writes.put if method == "PUT" else writes.patch)(request, info)
+        if obj["kind"] == info.resource.kind:
+            obj = self._reader.shown(info, obj, form, request.query)
         return _response(obj, status, warnings)
 
-    async def _stream(self, request: web.Request, target: Target) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, info: RequestInfo) -> web.StreamResponse:
         if self.streams is None:
             raise ApiError(503, "ServiceUnavailable", "no node serves this pod's streams")
-        pod = self._reader.find(target)
-        return await self.streams(request, pod, str(target.subresource))
+        pod = self._reader.find(info)
+        return await self.streams(request, pod, str(info.subresource))
 
     def _openapi(self, request: web.Request, path: str) -> web.StreamResponse:
         if path == "/openapi/v2":

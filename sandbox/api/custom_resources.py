@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sandbox.api.deletion import Deletion, delete
+from sandbox.api.deletion import DeleteOptions, delete
 from sandbox.api.kubectl_tables import json_path
 from sandbox.api.writer import CRD_CLEANUP, Writer
 from sandbox.core.cluster import Admission, Object, Resource
@@ -53,7 +53,7 @@ class CustomResources:
         kind = self._registry.by_key(key)
         for obj in self._writer.store.list(key):
             if not terminating(obj):
-                delete(self._writer, kind, obj, Deletion())
+                delete(self._writer, kind, obj, DeleteOptions())
         self._release(key)
 
     def _release(self, key: str) -> None:

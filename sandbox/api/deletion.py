@@ -20,7 +20,7 @@ _DEFAULT_GRACE = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class DeleteOptions:
     """How a DELETE is meant (metav1.DeleteOptions)."""
 
     propagation: str | None = None
@@ -31,31 +31,31 @@ class Deletion:
     dry_run: bool = False
 
 
-def delete(writer: Writer, resource: Resource, live: Object, how: Deletion) -> tuple[Object, bool]:
+def delete(writer: Writer, resource: Resource, live: Object, options: DeleteOptions) -> tuple[Object, bool]:
     """What is (or was last) there, and whether it is gone."""
     metadata = live["metadata"]
-    _check_preconditions(resource, metadata, how)
-    admission = Admission("DELETE", resource, live, live, how.dry_run)
+    _check_preconditions(resource, metadata, options)
+    admission = Admission("DELETE", resource, live, live, options.dry_run)
     for hook in [*writer.admission, *writer.validation]:
         hook(admission)
     resource = writer.registry.by_key(resource.key)
     marked = clone(live)
-    finalizers = _finalizers(marked, how.propagation)
-    grace = _grace(resource, live, how.grace_seconds)
+    finalizers = _finalizers(marked, options.propagation)
+    grace = _grace(resource, live, options.grace_seconds)
     held = bool(finalizers or grace or (resource.key == "namespaces" and at(live, "spec", "finalizers")))
     if not held:
-        return (live, True) if how.dry_run else (writer.remove(resource, live), True)
+        return (live, True) if options.dry_run else (writer.remove(resource, live), True)
     _mark(resource, marked, finalizers, grace)
-    if marked == live or how.dry_run:
+    if marked == live or options.dry_run:
         return marked, False
     stored = writer.put(resource, marked)
     return stored, writer.find(resource, metadata.get("namespace"), metadata["name"]) is None
 
 
-def _check_preconditions(resource: Resource, metadata: Object, how: Deletion) -> None:
+def _check_preconditions(resource: Resource, metadata: Object, options: DeleteOptions) -> None:
     for what, wanted, found in (
-        ("UID", how.uid, metadata["uid"]),
-        ("ResourceVersion", how.resource_version, metadata["resourceVersion"]),
+        ("UID", options.uid, metadata["uid"]),
+        ("ResourceVersion", options.resource_version, metadata["resourceVersion"]),
     ):
         if wanted and wanted != found:
             why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"

@@ -7,10 +7,10 @@ from typing import Literal
 
 from sandbox.api import api_errors as errors
 from sandbox.api.custom_resources import CustomResources
-from sandbox.api.deletion import Deletion, delete
+from sandbox.api.deletion import DeleteOptions, delete
 from sandbox.api.kinds import Registry
 from sandbox.api.store import Store, Subscription
-from sandbox.api.writer import Write, Writer
+from sandbox.api.writer import WriteOptions, Writer
 from sandbox.core.cluster import AdmissionHook, Object, Resource, WatchEvent
 from sandbox.core.objects import clone
 
@@ -61,7 +61,7 @@ class LocalCluster:
         new.setdefault("apiVersion", kind.api_version)
         new.setdefault("kind", kind.kind)
         namespace = (new.get("metadata") or {}).get("namespace")
-        return self.writer.create(kind, namespace, new, Write(manager))
+        return self.writer.create(kind, namespace, new, WriteOptions(manager))
 
     def edit(
         self,
@@ -81,7 +81,7 @@ class LocalCluster:
         if new == live:
             return live
         kind = self.registry.by_key(resource)
-        self.writer.replace(kind, live, new, Write(manager, subresource=subresource))
+        self.writer.replace(kind, live, new, WriteOptions(manager, subresource=subresource))
         return self.find(resource, namespace, name)
 
     def delete(
@@ -98,7 +98,7 @@ class LocalCluster:
         if live is None or (uid and live["metadata"]["uid"] != uid):
             return None
         kind = self.registry.by_key(resource)
-        last, _ = delete(self.writer, kind, live, Deletion(propagation, grace_seconds))
+        last, _ = delete(self.writer, kind, live, DeleteOptions(propagation, grace_seconds))
         return last
 
     def watch(self, *resources: str) -> AsyncIterator[WatchEvent]:

@@ -23,7 +23,7 @@ from aiohttp import web
 from sandbox.api import api_errors as errors
 from sandbox.api import kubectl_tables as tables
 from sandbox.api.kinds import Registry
-from sandbox.api.requests import Form, Target, flag, number
+from sandbox.api.requests import Form, RequestInfo, flag, number
 from sandbox.api.store import Record, Store
 from sandbox.core import label_selectors
 from sandbox.core.cluster import ApiError, Object, Resource
@@ -31,6 +31,8 @@ from sandbox.core.objects import at
 
 Match = Callable[[Object], bool]
 Encode = Callable[[str, Object], Object]
+Event = tuple[str, Object]
+"""ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and what it is about."""
 
 _LONGEST = 3600.0
 _FIELDS: Mapping[str, frozenset[str]] = {
@@ -61,23 +63,23 @@ class Reader:
         self._store = store
         self._registry = registry
 
-    def find(self, target: Target) -> Object:
+    def find(self, info: RequestInfo) -> Object:
         """The stored object. Raises ApiError NotFound."""
-        assert target.name is not None
-        found = self._store.get(target.resource.key, target.namespace, target.name)
+        assert info.name is not None
+        found = self._store.get(info.resource.key, info.namespace, info.name)
         if found is None:
-            raise errors.not_found(target.resource, target.name)
+            raise errors.not_found(info.resource, info.name)
         return found
 
-    def shown(self, target: Target, obj: Object, form: Form, query: Mapping[str, str]) -> Object:
+    def shown(self, info: RequestInfo, obj: Object, form: Form, query: Mapping[str, str]) -> Object:
         """One object in the form asked for."""
-        obj = target.resource.versioned(obj)
+        obj = info.resource.versioned(obj)
         if form == "object":
             return obj
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-        return tables.table(self._layout(target), [obj], _include(query), metadata=metadata)
+        return tables.table(self._layout(info), [obj], _include(query), metadata=metadata)
 
-    def list(self, target: Target, form: Form, query: Mapping[str, str]) -> Object:
+    def list(self, info: RequestInfo, form: Form, query: Mapping[str, str]) -> Object:
         number(query, "limit")
         if query.get("continue"):
             raise errors.bad_request("continue key is not valid: the sandbox gives lists whole")
@@ -86,22 +88,22 @@ class Reader:
             raise ApiError(504, "Timeout", f"Too large resource version: {wanted}, current: {revision}")
         if query.get("resourceVersionMatch") == "Exact" and wanted != revision:
             raise ApiError(410, "Expired", f"The resourceVersion for the provided list is too old: {wanted}")
-        match, resource = self._matcher(target, query), target.resource
-        found = self._store.list(resource.key, target.namespace)
+        match, resource = self._matcher(info, query), info.resource
+        found = self._store.list(resource.key, info.namespace)
         served = [resource.versioned(obj) for obj in found if match(obj)]
         metadata = {"resourceVersion": str(revision)}
         if form == "table":
-            return tables.table(self._layout(target), served, _include(query), metadata=metadata)
+            return tables.table(self._layout(info), served, _include(query), metadata=metadata)
         kind = at(self._registry.crds.get(resource.key), "spec", "names", "listKind") or f"{resource.kind}List"
         return {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": served}
 
-    async def watch(self, request: web.BaseRequest, target: Target, form: Form) -> web.StreamResponse:
+    async def watch(self, request: web.BaseRequest, info: RequestInfo, form: Form) -> web.StreamResponse:
         """Until the client leaves, its `timeoutSeconds` are over or the kind is withdrawn."""
         query = request.query
-        match, encode = self._matcher(target, query), self._encoder(target, form, query)
+        match, encode = self._matcher(info, query), self._encoder(info, form, query)
         # No await between these two: nothing can happen that is in neither or in both.
-        first = list(self._first_events(match, target, query))
-        changes = self._store.subscribe(target.resource.key)
+        first = list(self._first_events(match, info, query))
+        changes = self._store.subscribe(info.resource.key)
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -110,20 +112,22 @@ class Reader:
             async with asyncio.timeout(min(number(query, "timeoutSeconds") or _LONGEST, _LONGEST)):
                 while (record := await changes.next()) is not None:
                     for kind, obj in _seen(record, match):
-                        await response.write(_line(encode, kind, target.resource.versioned(obj)))
+                        await response.write(_line(encode, kind, info.resource.versioned(obj)))
         await response.write_eof()
         return response
 
-    def _first_events(self, match: Match, target: Target, query: Mapping[str, str]) -> Iterator[tuple[str, Object]]:
-        store, resource = self._store, target.resource
+    def _first_events(
+        self, match: Match, info: RequestInfo, query: Mapping[str, str]
+    ) -> Iterator[tuple[str, Object]]:
+        store, resource = self._store, info.resource
         revision = number(query, "resourceVersion") or 0
         initial = flag(query, "sendInitialEvents")
         if initial or revision == 0:
-            for obj in store.list(resource.key, target.namespace):
+            for obj in store.list(resource.key, info.namespace):
                 if match(obj):
                     yield "ADDED", resource.versioned(obj)
             if initial and flag(query, "allowWatchBookmarks"):
-                yield "BOOKMARK", _end_of_initial_events(target, store.revision)
+                yield "BOOKMARK", _end_of_initial_events(info, store.revision)
             return
         try:
             # A revision to come is one of an earlier sandbox in this place: the client must begin again.
@@ -135,25 +139,25 @@ class Reader:
             for kind, obj in _seen(record, match):
                 yield kind, resource.versioned(obj)
 
-    def _matcher(self, target: Target, query: Mapping[str, str]) -> Match:
+    def _matcher(self, info: RequestInfo, query: Mapping[str, str]) -> Match:
         """What of a kind's stored objects a list or watch is about."""
         tests: list[Match] = []
-        if target.namespace is not None:
-            tests.append(lambda obj: obj["metadata"].get("namespace") == target.namespace)
+        if info.namespace is not None:
+            tests.append(lambda obj: obj["metadata"].get("namespace") == info.namespace)
         if text := query.get("labelSelector"):
             selector = label_selectors.parse(text)
             tests.append(lambda obj: label_selectors.selects(selector, obj))
         if text := query.get("fieldSelector"):
-            tests.append(field_selector(target.resource, text))
+            tests.append(field_selector(info.resource, text))
         return lambda obj: all(test(obj) for test in tests)
 
-    def _layout(self, target: Target) -> tables.Layout:
-        return tables.layout_of(target.resource, self._registry.crds.get(target.resource.key))
+    def _layout(self, info: RequestInfo) -> tables.Layout:
+        return tables.layout_of(info.resource, self._registry.crds.get(info.resource.key))
 
-    def _encoder(self, target: Target, form: Form, query: Mapping[str, str]) -> Encode:
+    def _encoder(self, info: RequestInfo, form: Form, query: Mapping[str, str]) -> Encode:
         if form == "object":
             return lambda _, obj: obj
-        layout, wanted = self._layout(target), _include(query)
+        layout, wanted = self._layout(info), _include(query)
         blank = tables.Layout(layout.columns, lambda _: [""] * len(layout.columns))
         sent = False
 
@@ -172,7 +176,7 @@ class Reader:
         return as_table
 
 
-def _seen(record: Record, match: Match) -> Iterator[tuple[str, Object]]:
+def _seen(record: Record, match: Match) -> Iterator[Event]:
     """A change as a watch with a selector sees it."""
     was = record.old is not None and match(record.old)
     now = record.type != "DELETED" and match(record.object)
@@ -182,10 +186,10 @@ def _seen(record: Record, match: Match) -> Iterator[tuple[str, Object]]:
         yield "DELETED", record.object
 
 
-def _end_of_initial_events(target: Target, revision: int) -> Object:
+def _end_of_initial_events(info: RequestInfo, revision: int) -> Object:
     annotations = {"k8s.io/initial-events-end": "true"}
     metadata = {"resourceVersion": str(revision), "creationTimestamp": None, "annotations": annotations}
-    return {"kind": target.resource.kind, "apiVersion": target.resource.api_version, "metadata": metadata}
+    return {"kind": info.resource.kind, "apiVersion": info.resource.api_version, "metadata": metadata}
 
 
 def _line(encode: Encode, kind: str, obj: Object) -> bytes:

@@ -1,4 +1,4 @@
-"""What a request asks for: a target by its path, options by its query or DeleteOptions, a form by its Accept."""
+"""What a request says: in its path what it is about, in its query or DeleteOptions how, in its Accept which form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.api.api_errors import bad_request, not_served
-from sandbox.api.deletion import Deletion
+from sandbox.api.deletion import DeleteOptions
 from sandbox.api.kinds import Registry
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.objects import at
@@ -20,8 +20,8 @@ _DELETE_OPTIONS = {"apiVersion", "kind", "dryRun", "gracePeriodSeconds", "precon
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """An object (`name`), one of its subresources, or all objects of a kind."""
+class RequestInfo:
+    """What a path leads to: an object (`name`), one of its subresources, or all objects of a kind."""
 
     resource: Resource
     namespace: str | None
@@ -29,7 +29,7 @@ class Target:
     subresource: str | None = None
 
 
-def parse_path(path: str, registry: Registry) -> Target:
+def parse_path(path: str, registry: Registry) -> RequestInfo:
     """Raises ApiError NotFound for what is not served."""
     parts = [part for part in path.split("/") if part]
     if parts[:1] == ["api"] and len(parts) > 2:
@@ -52,7 +52,7 @@ def parse_path(path: str, registry: Registry) -> Target:
         raise not_served(f"{resource.plural}/{subresource}")
     if name is not None and resource.namespaced and namespace is None:
         raise not_served()
-    return Target(resource, namespace, name, subresource)
+    return RequestInfo(resource, namespace, name, subresource)
 
 
 def _what_is_missing(group: str, version: str, plural: str, registry: Registry) -> str:
@@ -75,7 +75,7 @@ def parse_accept(accept: str) -> Form:
     raise ApiError(406, "NotAcceptable", f"only the following media types are accepted: {known}")
 
 
-def deletion_of(options: Object, query: Mapping[str, str]) -> Deletion:
+def delete_options(options: Object, query: Mapping[str, str]) -> DeleteOptions:
     """From metav1.DeleteOptions and, for what they leave out, the query. Raises ApiError for what is not sound."""
     if unknown := sorted(options.keys() - _DELETE_OPTIONS):
         raise bad_request(f"DeleteOptions: {unknown[0]} is not supported by the sandbox")
@@ -90,7 +90,7 @@ def deletion_of(options: Object, query: Mapping[str, str]) -> Deletion:
     asked = options.get("dryRun") or []
     if not isinstance(asked, list):
         raise bad_request("dryRun: it is not a list")
-    return Deletion(
+    return DeleteOptions(
         propagation=policy,
         grace_seconds=grace,
         uid=at(options, "preconditions", "uid"),

@@ -12,10 +12,10 @@ from aiohttp import web
 
 from sandbox.api import api_errors as errors
 from sandbox.api import kubernetes_protobuf as protobuf
-from sandbox.api.deletion import Deletion, delete
+from sandbox.api.deletion import DeleteOptions, delete
 from sandbox.api.read_requests import Reader
-from sandbox.api.requests import Target, deletion_of, dry_run, flag, manager
-from sandbox.api.writer import Write, Writer
+from sandbox.api.requests import RequestInfo, delete_options, dry_run, flag, manager
+from sandbox.api.writer import WriteOptions, Writer
 from sandbox.core import label_selectors
 from sandbox.core.cluster import Object
 from sandbox.core.objects import at, clone, timestamp
@@ -39,93 +39,93 @@ class Writes:
         self._writer = writer
         self._reader = reader
 
-    async def post(self, request: web.BaseRequest, target: Target) -> Result:
-        obj, write = await _read(request)
-        if target.name is not None:
+    async def post(self, request: web.BaseRequest, info: RequestInfo) -> Result:
+        obj, options = await _read(request)
+        if info.name is not None:
             raise errors.method_not_allowed()
-        _check_kind(target, obj)
-        _check_names(target, obj)
-        stored = self._writer.create(target.resource, target.namespace, obj, write)
-        return 201, stored, write.warnings
+        _check_kind(info, obj)
+        _check_names(info, obj)
+        stored = self._writer.create(info.resource, info.namespace, obj, options)
+        return 201, stored, options.warnings
 
-    async def put(self, request: web.BaseRequest, target: Target) -> Result:
-        obj, write = await _read(request)
-        write.subresource = target.subresource
-        live = self._reader.find(target)
-        if target.subresource == "scale":
-            return self._set_scale(target, live, obj, write)
-        _check_kind(target, obj)
-        _check_names(target, obj)
-        stored = self._writer.replace(target.resource, live, obj, write)
-        return 200, stored, write.warnings
+    async def put(self, request: web.BaseRequest, info: RequestInfo) -> Result:
+        obj, options = await _read(request)
+        options.subresource = info.subresource
+        live = self._reader.find(info)
+        if info.subresource == "scale":
+            return self._set_scale(info, live, obj, options)
+        _check_kind(info, obj)
+        _check_names(info, obj)
+        stored = self._writer.replace(info.resource, live, obj, options)
+        return 200, stored, options.warnings
 
-    async def patch(self, request: web.BaseRequest, target: Target) -> Result:
-        kind = request.content_type
-        body, write = await _read(request)
-        write.subresource = target.subresource
-        if kind == APPLY:
-            return self._apply(request, target, body, write)
-        live = self._reader.find(target)
-        scale = target.subresource == "scale"
-        shown = scale_of(live) if scale else target.resource.versioned(live)
-        if kind in _PATCHES:
-            new = _PATCHES[kind](shown, body)
-        elif kind == patches.STRATEGIC:
-            new = patches.strategic_merge(self._writer.registry.type_of(target.resource), shown, body)
+    async def patch(self, request: web.BaseRequest, info: RequestInfo) -> Result:
+        media_type = request.content_type
+        body, options = await _read(request)
+        options.subresource = info.subresource
+        if media_type == APPLY:
+            return self._apply(request, info, body, options)
+        live = self._reader.find(info)
+        scale = info.subresource == "scale"
+        shown = scale_of(live) if scale else info.resource.versioned(live)
+        if media_type in _PATCHES:
+            new = _PATCHES[media_type](shown, body)
+        elif media_type == patches.STRATEGIC:
+            new = patches.strategic_merge(self._writer.registry.type_of(info.resource), shown, body)
         else:
-            raise errors.media_type_refused(kind, [*_PATCHES, APPLY])
-        write.patch = body
+            raise errors.media_type_refused(media_type, [*_PATCHES, APPLY])
+        options.patch = body
         if scale:
-            return self._set_scale(target, live, new, write)
-        _check_names(target, new)
-        stored = self._writer.replace(target.resource, live, new, write)
-        return 200, stored, write.warnings
+            return self._set_scale(info, live, new, options)
+        _check_names(info, new)
+        stored = self._writer.replace(info.resource, live, new, options)
+        return 200, stored, options.warnings
 
-    def _apply(self, request: web.BaseRequest, target: Target, applied: Object, write: Write) -> Result:
+    def _apply(self, request: web.BaseRequest, info: RequestInfo, applied: Object, options: WriteOptions) -> Result:
         """Server-side apply: also creates."""
         if not request.query.get("fieldManager"):
             raise invalid(None, "", [required("fieldManager", "is required for apply patch")])
-        if target.subresource == "scale":
+        if info.subresource == "scale":
             raise errors.media_type_refused(APPLY, _PATCHES)
-        resource, name = target.resource, cast(str, target.name)
-        _check_kind(target, applied)
+        resource, name = info.resource, cast(str, info.name)
+        _check_kind(info, applied)
         schema = self._writer.registry.type_of(resource)
-        write.warnings += decode(resource, schema, applied, write.strictness, write.duplicates)
+        options.warnings += decode(resource, schema, applied, options.strictness, options.duplicates)
         applied.setdefault("metadata", {}).setdefault("name", name)
         if resource.namespaced:
-            applied["metadata"].setdefault("namespace", target.namespace)
-        _check_names(target, applied)
-        live = self._writer.find(resource, target.namespace, name)
+            applied["metadata"].setdefault("namespace", info.namespace)
+        _check_names(info, applied)
+        live = self._writer.find(resource, info.namespace, name)
         merged = server_side_apply(
             resource,
             schema,
             None if live is None else resource.versioned(live),
             applied,
-            write.manager,
+            options.manager,
             flag(request.query, "force"),
             timestamp(),
-            target.subresource or "",
+            info.subresource or "",
         )
-        write.tracked, write.duplicates = True, ()
+        options.tracked, options.duplicates = True, ()
         if live is not None:
-            return 200, self._writer.replace(resource, live, merged, write), write.warnings
-        if target.subresource is not None:
+            return 200, self._writer.replace(resource, live, merged, options), options.warnings
+        if info.subresource is not None:
             raise errors.not_found(resource, name)
-        return 201, self._writer.create(resource, target.namespace, merged, write), write.warnings
+        return 201, self._writer.create(resource, info.namespace, merged, options), options.warnings
 
-    async def delete(self, request: web.BaseRequest, target: Target) -> Result:
-        if target.subresource is not None:
+    async def delete(self, request: web.BaseRequest, info: RequestInfo) -> Result:
+        if info.subresource is not None:
             raise errors.method_not_allowed()
-        how = await _deletion(request)
-        last, gone = delete(self._writer, target.resource, self._reader.find(target), how)
+        options = await _delete_options(request)
+        last, gone = delete(self._writer, info.resource, self._reader.find(info), options)
         if not gone:
             return 200, last, []
-        details = {**errors.details(target.resource, last["metadata"]["name"]), "uid": last["metadata"]["uid"]}
+        details = {**errors.details(info.resource, last["metadata"]["name"]), "uid": last["metadata"]["uid"]}
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
         return 200, status, []
 
-    def _set_scale(self, target: Target, live: Object, scale: Object, write: Write) -> Result:
-        resource, name = target.resource, live["metadata"]["name"]
+    def _set_scale(self, info: RequestInfo, live: Object, scale: Object, options: WriteOptions) -> Result:
+        resource, name = info.resource, live["metadata"]["name"]
         wanted: Any = at(scale, "spec", "replicas") or 0
         if not isinstance(wanted, int) or wanted < 0:
             detail = "must be greater than or equal to 0"
@@ -135,8 +135,8 @@ class Writes:
             raise errors.modified(resource, name)
         new = clone(live)
         new["spec"]["replicas"] = wanted
-        write.patch = None
-        return 200, scale_of(self._writer.replace(resource, live, new, write)), write.warnings
+        options.patch = None
+        return 200, scale_of(self._writer.replace(resource, live, new, options)), options.warnings
 
 
 def scale_of(live: Object) -> Object:
@@ -155,25 +155,25 @@ def scale_of(live: Object) -> Object:
 async def read_body(request: web.BaseRequest) -> tuple[Any, list[str]]:
     """The body's value (an object, unless it is a patch), and what is there twice in it."""
     # kubectl scale says nothing about its body, which is JSON.
-    kind = request.content_type if "Content-Type" in request.headers else "application/json"
-    if kind == protobuf.MEDIA_TYPE:
+    media_type = request.content_type if "Content-Type" in request.headers else "application/json"
+    if media_type == protobuf.MEDIA_TYPE:
         return protobuf.decode(await request.read()), []
-    yaml = kind in (APPLY, "application/yaml")
-    if not yaml and "json" not in kind and request.method != "PATCH":
-        raise errors.media_type_refused(kind, ["application/json", "application/yaml", protobuf.MEDIA_TYPE])
+    yaml = media_type in (APPLY, "application/yaml")
+    if not yaml and "json" not in media_type and request.method != "PATCH":
+        raise errors.media_type_refused(media_type, ["application/json", "application/yaml", protobuf.MEDIA_TYPE])
     value, duplicates = parse_strict(await request.read(), yaml=yaml)
-    if not isinstance(value, dict) and "-patch+json" not in kind:
+    if not isinstance(value, dict) and "-patch+json" not in media_type:
         raise errors.bad_request("the object provided is unrecognized: it is not an object")
     return value, duplicates
 
 
-async def _read(request: web.BaseRequest) -> tuple[Any, Write]:
-    """The body's value, and how the write is meant."""
+async def _read(request: web.BaseRequest) -> tuple[Any, WriteOptions]:
+    """The body's value, and the query's options."""
     value, duplicates = await read_body(request)
     strictness = request.query.get("fieldValidation") or "Warn"
     if strictness not in ("Strict", "Warn", "Ignore"):
         raise errors.bad_request(f'fieldValidation: Unsupported value: "{strictness}"')
-    return value, Write(
+    return value, WriteOptions(
         manager(request.query, request.headers.get("User-Agent", "")),
         dry_run(request.query),
         strictness=cast(Strictness, strictness),
@@ -181,8 +181,8 @@ async def _read(request: web.BaseRequest) -> tuple[Any, Write]:
     )
 
 
-def _check_kind(target: Target, obj: Object) -> None:
-    resource = target.resource
+def _check_kind(info: RequestInfo, obj: Object) -> None:
+    resource = info.resource
     version = obj.setdefault("apiVersion", resource.api_version)
     kind = obj.setdefault("kind", resource.kind)
     for what, got, expected in (("API version", version, resource.api_version), ("kind", kind, resource.kind)):
@@ -191,20 +191,20 @@ def _check_kind(target: Target, obj: Object) -> None:
             raise errors.bad_request(why)
 
 
-def _check_names(target: Target, obj: Object) -> None:
+def _check_names(info: RequestInfo, obj: Object) -> None:
     """What an object says about where it is must agree with the URL."""
     namespace, name = at(obj, "metadata", "namespace"), at(obj, "metadata", "name")
-    if target.resource.namespaced and namespace not in (None, "", target.namespace):
+    if info.resource.namespaced and namespace not in (None, "", info.namespace):
         raise errors.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    if target.name is not None and name != target.name:
+    if info.name is not None and name != info.name:
         raise errors.bad_request(
-            f"the name of the object ({name or ''}) does not match the name on the URL ({target.name})"
+            f"the name of the object ({name or ''}) does not match the name on the URL ({info.name})"
         )
 
 
-async def _deletion(request: web.BaseRequest) -> Deletion:
+async def _delete_options(request: web.BaseRequest) -> DeleteOptions:
     """From the body (metav1.DeleteOptions) or, without one, the query."""
     options = (await read_body(request))[0] if request.body_exists and await request.read() else {}
-    return deletion_of(options, request.query)
+    return delete_options(options, request.query)

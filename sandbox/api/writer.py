@@ -51,8 +51,8 @@ Notice = Callable[[Resource, Object], None]
 
 
 @dataclass(slots=True)
-class Write:
-    """How a write is meant."""
+class WriteOptions:
+    """Who writes, and how it is meant."""
 
     manager: str
     dry_run: bool = False
@@ -78,9 +78,9 @@ class Writer:
         """Called with what was stored; how the API notices CRDs."""
         self.after_removal: list[Notice] = []
 
-    def create(self, resource: Resource, namespace: str | None, obj: Object, write: Write) -> Object:
+    def create(self, resource: Resource, namespace: str | None, obj: Object, options: WriteOptions) -> Object:
         """Store a new object of `resource`; `obj` becomes the store's."""
-        obj = self._decoded(resource, obj, write)
+        obj = self._decoded(resource, obj, options)
         resource = self.registry.by_key(resource.key)
         metadata = _new_metadata(resource, namespace, obj, lambda name: self.find(resource, namespace, name))
         _prepare_create(resource, obj)
@@ -89,40 +89,40 @@ class Writer:
             raise errors.already_exists(resource, metadata["name"])
         kind = self.registry.type_of(resource)
         default(kind, obj)
-        _ask(self.admission, Admission("CREATE", resource, obj, None, write.dry_run), write)
+        _ask(self.admission, Admission("CREATE", resource, obj, None, options.dry_run), options)
         default(kind, obj)
         check(resource, kind, obj)
-        _ask(self.validation, Admission("CREATE", resource, obj, None, write.dry_run), write)
+        _ask(self.validation, Admission("CREATE", resource, obj, None, options.dry_run), options)
         if resource.key == "pods":  # only now: admission may have put containers into it
             obj["status"]["qosClass"] = quality_of_service(obj["spec"])
         if self._counts_generations(resource):
             metadata["generation"] = 1
-        if not write.tracked:
-            track_update(resource, kind, None, obj, write.manager, timestamp())
-        return obj if write.dry_run else self.put(resource, obj)
+        if not options.tracked:
+            track_update(resource, kind, None, obj, options.manager, timestamp())
+        return obj if options.dry_run else self.put(resource, obj)
 
-    def replace(self, resource: Resource, old: Object, new: Object, write: Write) -> Object:
+    def replace(self, resource: Resource, old: Object, new: Object, options: WriteOptions) -> Object:
         """Store `new` in place of `old`, the live object. Storing what is there already changes nothing."""
-        new = self._decoded(resource, new, write)
+        new = self._decoded(resource, new, options)
         resource, custom = self.registry.by_key(resource.key), self.registry.is_custom(resource.key)
         _keep_identity(resource, old, new, custom=custom)
-        _prepare_update(resource, new, old, write.subresource)
+        _prepare_update(resource, new, old, options.subresource)
         kind = self.registry.type_of(resource)
         default(kind, new)
-        if write.subresource is None:
-            _ask(self.admission, Admission("UPDATE", resource, new, old, write.dry_run), write)
+        if options.subresource is None:
+            _ask(self.admission, Admission("UPDATE", resource, new, old, options.dry_run), options)
             default(kind, new)
-        if write.subresource is None or custom:
+        if options.subresource is None or custom:
             check(resource, kind, new, old)
-        if write.subresource is None:
-            _ask(self.validation, Admission("UPDATE", resource, new, old, write.dry_run), write)
+        if options.subresource is None:
+            _ask(self.validation, Admission("UPDATE", resource, new, old, options.dry_run), options)
         if self._counts_generations(resource) and _generation_changed(resource, old, new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
-        if not write.tracked and new != old:
-            track_update(resource, kind, old, new, write.manager, timestamp(), write.subresource or "")
+        if not options.tracked and new != old:
+            track_update(resource, kind, old, new, options.manager, timestamp(), options.subresource or "")
         if _same(old, new):
             return old
-        if write.dry_run:
+        if options.dry_run:
             return new
         stored = self.put(resource, new)
         self.remove_if_done(resource, stored)
@@ -153,11 +153,11 @@ class Writer:
         if terminating(obj) and not held and self.find(resource, namespace_of(obj), name_of(obj)) is obj:
             self.remove(resource, obj)
 
-    def _decoded(self, resource: Resource, obj: Object, write: Write) -> Object:
+    def _decoded(self, resource: Resource, obj: Object, options: WriteOptions) -> Object:
         """`obj` in the version that is stored, with only the fields it knows."""
         kind = self.registry.type_of(resource)
-        found = decode(resource, kind, obj, write.strictness, write.duplicates, patch=write.patch)
-        write.warnings.extend(found)
+        found = decode(resource, kind, obj, options.strictness, options.duplicates, patch=options.patch)
+        options.warnings.extend(found)
         return self.registry.by_key(resource.key).versioned(obj)
 
     def _counts_generations(self, resource: Resource) -> bool:
@@ -180,10 +180,10 @@ class Writer:
             raise errors.namespace_terminating(resource, name, namespace)
 
 
-def _ask(hooks: Sequence[AdmissionHook], admission: Admission, write: Write) -> None:
+def _ask(hooks: Sequence[AdmissionHook], admission: Admission, options: WriteOptions) -> None:
     for hook in list(hooks):
         hook(admission)
-    write.warnings.extend(admission.warnings)
+    options.warnings.extend(admission.warnings)
 
 
 def _differ(old: Object, new: Object, but: set[str]) -> bool:

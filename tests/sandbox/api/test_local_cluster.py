@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.api.local_cluster import LocalCluster
-from sandbox.api.writer import Write
+from sandbox.api.writer import WriteOptions
 from sandbox.core.cluster import Admission, ApiError, Cluster, Object, WatchEvent
 from sandbox.core.objects import clone
 
@@ -105,7 +105,7 @@ def test_an_older_resource_version_is_a_conflict(cluster: LocalCluster) -> None:
     late["data"] = {"key": "y"}
     resource = cluster.registry.by_key("configmaps")
     with pytest.raises(ApiError, match="the object has been modified") as refusal:
-        cluster.writer.replace(resource, cluster.get("configmaps", "default", "one"), late, Write("test"))
+        cluster.writer.replace(resource, cluster.get("configmaps", "default", "one"), late, WriteOptions("test"))
     assert (refusal.value.code, refusal.value.reason) == (409, "Conflict")
 
 
