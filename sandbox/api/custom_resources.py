@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sandbox.api.deletion import DeleteOptions, delete
 from sandbox.api.kubectl_tables import json_path
-from sandbox.api.writer import CRD_CLEANUP, Writer
+from sandbox.api.writer import CRD_CLEANUP, DeleteOptions, Writer, delete
 from sandbox.core.cluster import Admission, Object, Resource
 from sandbox.core.constants import CRDS
 from sandbox.core.objects import at, clone, terminating

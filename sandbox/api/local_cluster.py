@@ -7,10 +7,9 @@ from typing import Literal
 
 from sandbox.api import api_errors as errors
 from sandbox.api.custom_resources import CustomResources
-from sandbox.api.deletion import DeleteOptions, delete
 from sandbox.api.kinds import Registry
 from sandbox.api.store import Store, Subscription
-from sandbox.api.writer import WriteOptions, Writer
+from sandbox.api.writer import DeleteOptions, WriteOptions, Writer, delete
 from sandbox.core.cluster import AdmissionHook, Object, Resource, WatchEvent
 from sandbox.core.objects import clone
 

@@ -1,4 +1,4 @@
-"""What a request says: in its path what it is about, in its query or DeleteOptions how, in its Accept which form."""
+"""What a request says: what it is about (its path), how (its query, DeleteOptions) and in which form (its Accept)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.api.api_errors import bad_request, not_served
-from sandbox.api.deletion import DeleteOptions
 from sandbox.api.kinds import Registry
+from sandbox.api.writer import DeleteOptions
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.objects import at
 

@@ -12,10 +12,9 @@ from aiohttp import web
 
 from sandbox.api import api_errors as errors
 from sandbox.api import kubernetes_protobuf as protobuf
-from sandbox.api.deletion import DeleteOptions, delete
 from sandbox.api.read_requests import Reader
 from sandbox.api.requests import RequestInfo, delete_options, dry_run, flag, manager
-from sandbox.api.writer import WriteOptions, Writer
+from sandbox.api.writer import DeleteOptions, WriteOptions, Writer, delete
 from sandbox.core import label_selectors
 from sandbox.core.cluster import Object
 from sandbox.core.objects import at, clone, timestamp

@@ -3,7 +3,11 @@
 A request over HTTP and a call of a controller in this process both end here. Everything is synchronous, so a
 write never interleaves with another; the optimistic lock is about clients that read earlier.
 
-Behind `Writer` is what the API itself fills in, keeps or protects: names and identity, and what Kubernetes calls
+DELETE removes an object at once unless something holds it: a finalizer, a pod's grace period, a namespace's
+content. Then it is only marked, and the write that releases the last hold removes it. `Foreground` and `Orphan` are
+finalizers too; the garbage collector acts on them.
+
+Behind that is what the API itself fills in, keeps or protects: names and identity, and what Kubernetes calls
 the strategies of kinds (a status cannot be written with the spec, nor a spec with the status; some kinds get fields
 that no client sends).
 """
@@ -15,6 +19,7 @@ import random
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.api import api_errors as errors
@@ -32,6 +37,8 @@ from sandbox.schema.validate import check
 CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 """The finalizer that keeps a CRD until its objects are gone."""
 
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+_DEFAULT_GRACE = 30
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels and nothing that looks alike, so that a generated name is never a word."""
 _LONGEST_PREFIX = 58
@@ -66,6 +73,18 @@ class WriteOptions:
     """managedFields are up to date already (server-side apply keeps them itself)."""
     warnings: list[str] = field(default_factory=list)
     """What the client is told beside the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """How a DELETE is meant (metav1.DeleteOptions)."""
+
+    propagation: str | None = None
+    """None: what the object's finalizers say already, else Background."""
+    grace_seconds: int | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    dry_run: bool = False
 
 
 class Writer:
@@ -209,6 +228,9 @@ def _timeless(metadata: Object) -> Object:
     return {**metadata, "managedFields": managers}
 
 
+# Identity
+
+
 def _new_metadata(
     resource: Resource, namespace: str | None, obj: Object, find: Callable[[str], Object | None]
 ) -> Object:
@@ -265,6 +287,9 @@ def _keep_identity(resource: Resource, old: Object, new: Object, *, custom: bool
             f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
         )
         raise invalid(resource, name, [forbidden("metadata.finalizers", detail)])
+
+
+# Strategies
 
 
 def _prepare_create(resource: Resource, obj: Object) -> None:
@@ -351,3 +376,74 @@ def quality_of_service(spec: dict[str, Any]) -> str:
         if any(name not in limits or requests[name] != limits[name] for name in ("cpu", "memory")):
             return "Burstable"
     return "Guaranteed"
+
+
+# DELETE
+
+
+def delete(writer: Writer, resource: Resource, live: Object, options: DeleteOptions) -> tuple[Object, bool]:
+    """What is (or was last) there, and whether it is gone."""
+    metadata = live["metadata"]
+    _check_preconditions(resource, metadata, options)
+    admission = Admission("DELETE", resource, live, live, options.dry_run)
+    for hook in [*writer.admission, *writer.validation]:
+        hook(admission)
+    resource = writer.registry.by_key(resource.key)
+    marked = clone(live)
+    finalizers = _finalizers(marked, options.propagation)
+    grace = _grace(resource, live, options.grace_seconds)
+    held = bool(finalizers or grace or (resource.key == "namespaces" and at(live, "spec", "finalizers")))
+    if not held:
+        return (live, True) if options.dry_run else (writer.remove(resource, live), True)
+    _mark(resource, marked, finalizers, grace)
+    if marked == live or options.dry_run:
+        return marked, False
+    stored = writer.put(resource, marked)
+    return stored, writer.find(resource, metadata.get("namespace"), metadata["name"]) is None
+
+
+def _check_preconditions(resource: Resource, metadata: Object, options: DeleteOptions) -> None:
+    for what, wanted, found in (
+        ("UID", options.uid, metadata["uid"]),
+        ("ResourceVersion", options.resource_version, metadata["resourceVersion"]),
+    ):
+        if wanted and wanted != found:
+            why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            raise errors.conflict(resource, metadata["name"], why)
+
+
+def _finalizers(obj: Object, propagation: str | None) -> list[str]:
+    present: list[str] = obj["metadata"].get("finalizers") or []
+    if propagation is None:
+        return present
+    others = [name for name in present if name not in (FOREGROUND, ORPHAN)]
+    wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
+    return others + wanted
+
+
+def _grace(resource: Resource, live: Object, asked: int | None) -> int:
+    """Seconds an object may still take. Only pods that run somewhere have any."""
+    if resource.key != "pods":
+        return 0
+    spec, status = live["spec"], live.get("status") or {}
+    if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+        return 0
+    default: int = spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE)
+    wanted = default if asked is None else max(asked, 0)
+    already = live["metadata"].get("deletionGracePeriodSeconds")
+    return wanted if already is None else min(already, wanted)
+
+
+def _mark(resource: Resource, obj: Object, finalizers: list[str], grace: int) -> None:
+    metadata = obj["metadata"]
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    else:
+        metadata.pop("finalizers", None)
+    if not terminating(obj) or grace != metadata.get("deletionGracePeriodSeconds"):
+        metadata["deletionTimestamp"] = timestamp(datetime.now(UTC) + timedelta(seconds=grace))
+        metadata["deletionGracePeriodSeconds"] = grace
+        if "generation" in metadata:
+            metadata["generation"] += 1
+    if resource.key == "namespaces":
+        obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}

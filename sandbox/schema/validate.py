@@ -2,8 +2,8 @@
 
 First the shape: required fields and enumerations of built-in kinds, the schema of custom ones. Then, of a good
 shape with its defaults filled in, what the values mean to each other: names, selectors, ports, what may not
-change. Every object's metadata is checked here; each kind has its rules in `workload_rules`, `kind_rules` or
-`custom_kinds`. A status is the cluster's own and not checked.
+change. Every object's metadata is checked here; each kind has its rules in `kind_rules` or `custom_kinds`. A status
+is the cluster's own and not checked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sandbox.core.cluster import Object, Resource
 from sandbox.core.constants import CRDS
-from sandbox.schema import custom_kinds, kind_rules, names, types, workload_rules
+from sandbox.schema import custom_kinds, kind_rules, names, types
 from sandbox.schema.findings import Cause, invalid, required, too_long, unsupported, well_formed
 from sandbox.schema.types import LIST, MAP, OBJECT, Type
 
@@ -25,12 +25,12 @@ _RULES: dict[str, Rule] = {
     CRDS: custom_kinds.definition,
     "clusterrolebindings.rbac.authorization.k8s.io": kind_rules.binding,
     "clusterroles.rbac.authorization.k8s.io": kind_rules.role,
-    "deployments.apps": workload_rules.deployment,
-    "horizontalpodautoscalers.autoscaling": workload_rules.autoscaler,
+    "deployments.apps": kind_rules.deployment,
+    "horizontalpodautoscalers.autoscaling": kind_rules.autoscaler,
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": kind_rules.webhooks,
-    "poddisruptionbudgets.policy": workload_rules.disruption_budget,
-    "pods": workload_rules.pod,
-    "replicasets.apps": workload_rules.replica_set,
+    "poddisruptionbudgets.policy": kind_rules.disruption_budget,
+    "pods": kind_rules.pod,
+    "replicasets.apps": kind_rules.replica_set,
     "rolebindings.rbac.authorization.k8s.io": kind_rules.binding,
     "roles.rbac.authorization.k8s.io": kind_rules.role,
     "secrets": kind_rules.secret,
