@@ -1,4 +1,4 @@
-"""What a request says: what it is about (its path), how (its query, DeleteOptions) and in which form (its Accept)."""
+"""What a request says: what it is about (its path), how (query, DeleteOptions) and in which form (Accept)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.images import gofmt
+from sandbox.core.durations import nanoseconds
 from sandbox.images.commands.terminal import terminal
 from sandbox.images.fortio_load import (
     ERROR,
@@ -78,8 +78,8 @@ _FLAGS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "p": ("percentiles", _percentiles),
     "qps": ("qps", float),
     "quiet": ("quiet", _boolean),
-    "t": ("duration", gofmt.duration),
-    "timeout": ("timeout", gofmt.duration),
+    "t": ("duration", nanoseconds),
+    "timeout": ("timeout", nanoseconds),
 }
 """By name: the field of Options, and what reads the value."""
 

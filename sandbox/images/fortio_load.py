@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from sandbox.images import gofmt
+from sandbox.core.durations import to_go
 from sandbox.images.program import Container
 from sandbox.network.http_client import Connection, Reply
 
@@ -395,7 +395,7 @@ class Run:
         if options.calls:
             result.requested = f"exactly {options.calls} calls"
         elif options.duration > 0:
-            result.requested = gofmt.written(options.duration)
+            result.requested = to_go(options.duration)
         if paced and result.requested != "until stop":
             total = max(options.calls or int(options.qps * options.duration / 1e9), 2)
             result.threads = min(result.threads, total // 2)
@@ -469,7 +469,7 @@ def text(result: Result, logger: Logger) -> str:
         else:
             lines += [histogram.summary(title), histogram.targets(options.percentiles)]
     if whole:
-        ended = f"Ended after {gofmt.written(result.elapsed)} : {total} calls. qps={result.qps:.5g}\n"
+        ended = f"Ended after {to_go(result.elapsed)} : {total} calls. qps={result.qps:.5g}\n"
         lines.insert(0, ended)
     lines.append("# Socket and IP used for each connection:\n")
     for number, (client, sockets) in enumerate(zip(result.clients, result.sockets, strict=False)):

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from sandbox.core import nesting
-from sandbox.images import gofmt
+from sandbox.core.durations import nanoseconds, to_go
 from sandbox.images.program import Factory, ProgramError, parse_flags
 from sandbox.images.web import JSON, TEXT, WebProgram
 
@@ -173,9 +173,9 @@ def _delay(text: str) -> int:
     try:
         delay = int(float(text) * 1000) * 10**6
     except ValueError:
-        delay = gofmt.duration(text)
+        delay = nanoseconds(text)
     if not 0 <= delay <= LONGEST_DELAY:
-        raise ValueError(f"invalid duration: {text} is not from 0s to {gofmt.written(LONGEST_DELAY)}")
+        raise ValueError(f"invalid duration: {text} is not from 0s to {to_go(LONGEST_DELAY)}")
     return delay
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from sandbox.core.addresses import Network
 from sandbox.core.cluster import Cluster, Object
+from sandbox.core.constants import SANDBOX_VERSION
 from sandbox.core.node_pool import NodePool
 from sandbox.core.objects import micro_timestamp, timestamp
 from sandbox.images.program import Factory
@@ -21,7 +22,6 @@ from sandbox.node.pod_run import PodRun
 from sandbox.node.pod_support import PodSupport
 from sandbox.node.streams import StreamServer
 
-KUBELET_VERSION = "v1.36.1-sandbox"
 RENEW_SECONDS = 10
 _LEASE = "leases.coordination.k8s.io"
 _LEASES = "kube-node-lease"
@@ -121,8 +121,8 @@ def _node(node: str, address: str, pool: NodePool) -> Object:
                 "bootID": str(uuid.uuid4()),
                 "containerRuntimeVersion": "sandbox://1",
                 "kernelVersion": "sandbox",
-                "kubeProxyVersion": KUBELET_VERSION,
-                "kubeletVersion": KUBELET_VERSION,
+                "kubeProxyVersion": SANDBOX_VERSION,
+                "kubeletVersion": SANDBOX_VERSION,
                 "machineID": uuid.uuid4().hex,
                 "operatingSystem": "linux",
                 "osImage": "Mesh Workshop Sandbox",

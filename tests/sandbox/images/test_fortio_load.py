@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.images import gofmt
 from sandbox.images.fortio import FlagError, parse
 from sandbox.images.fortio_load import BOUNDS, Histogram, Options
 
@@ -34,24 +33,6 @@ def test_percentiles_are_linear_within_a_bucket() -> None:
     assert histogram.percentile(50) == pytest.approx(18 + 2 * (50 - 100 / 3) / (100 / 3))
     assert histogram.percentile(100) == 30
     assert histogram.deviation == pytest.approx((200 / 3) ** 0.5)
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "text"),
-    [
-        (0, "0s"),
-        (1, "1ns"),
-        (1_500, "1.5µs"),
-        (104_470_781, "104.470781ms"),
-        (5 * 10**9, "5s"),
-        (90 * 10**9, "1m30s"),
-        (3600 * 10**9, "1h0m0s"),
-        (-1_500_000_000, "-1.5s"),
-    ],
-)
-def test_durations_as_go_writes_them(nanoseconds: int, text: str) -> None:
-    assert gofmt.written(nanoseconds) == text
-    assert gofmt.duration(text) == nanoseconds
 
 
 def test_flags_as_go_reads_them() -> None:
