@@ -35,25 +35,17 @@ Event = tuple[str, Object]
 """ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and what it is about."""
 
 _LONGEST = 3600.0
-_FIELDS: Mapping[str, frozenset[str]] = {
-    "pods": frozenset(
-        {
-            *("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"),
-            *("spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"),
-        }
-    ),
-    "events": frozenset(
-        {
-            *(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion")),
-            *("involvedObject.resourceVersion", "involvedObject.fieldPath"),
-            *("reason", "reportingComponent", "source", "type"),
-        }
-    ),
-    "namespaces": frozenset({"status.phase"}),
-    "nodes": frozenset({"spec.unschedulable"}),
-    "secrets": frozenset({"type"}),
-    "services": frozenset({"spec.clusterIP", "spec.type"}),
-    "replicasets.apps": frozenset({"status.replicas"}),
+_FIELDS: Mapping[str, str] = {
+    "pods": "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
+    "status.phase status.podIP status.nominatedNodeName",
+    "events": "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid "
+    "involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath "
+    "reason reportingComponent source type",
+    "namespaces": "status.phase",
+    "nodes": "spec.unschedulable",
+    "secrets": "type",
+    "services": "spec.clusterIP spec.type",
+    "replicasets.apps": "status.replicas",
 }
 """What field selectors may ask of kinds, besides their name and namespace."""
 
@@ -206,7 +198,7 @@ def _include(query: Mapping[str, str]) -> tables.IncludeObject:
 
 def field_selector(resource: Resource, text: str) -> Match:
     """Of a `--field-selector`. Raises ApiError for a field that objects of the kind are not selected by."""
-    known = _FIELDS.get(resource.key, frozenset()) | {"metadata.name", "metadata.namespace"}
+    known = {"metadata.name", "metadata.namespace", *_FIELDS.get(resource.key, "").split()}
     tests: list[tuple[list[str], str, bool]] = []
     for term in filter(None, text.split(",")):
         match = re.fullmatch(r"([^=!]+)(==|!=|=)(.*)", term)
