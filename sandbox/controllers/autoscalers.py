@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sandbox.controllers import conditions
+from sandbox.controllers import readiness
 from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, write_status
 from sandbox.controllers.events import record
 from sandbox.core.cluster import Object, WatchEvent
@@ -80,7 +80,7 @@ class Autoscalers(Controller[Name]):
         before = autoscaler.get("status") or {}
         entries = before.get("conditions")
         for one in told:
-            entries = conditions.merge(entries, *one)
+            entries = readiness.with_condition(entries, *one)
         status = {**before, "currentReplicas": current, "desiredReplicas": desired, "conditions": entries}
         if any(reason == "SucceededRescale" for _, _, reason, _ in told):
             status["lastScaleTime"] = timestamp()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from sandbox.api import label_selectors as selectors
-from sandbox.controllers import conditions, owners, pods
+from sandbox.controllers import ownership, readiness
 from sandbox.controllers.controller import Controller, Name, name_of, write_status
 from sandbox.core.cluster import Object, WatchEvent
 from sandbox.core.objects import terminating
@@ -34,8 +34,8 @@ class DisruptionBudgets(Controller[Name]):
             return None
         selector = budget["spec"].get("selector")
         mine = [pod for pod in self.cluster.list("pods", key[0]) if selectors.selects(selector, pod)]
-        mine = [pod for pod in mine if pods.phase(pod) not in ("Succeeded", "Failed")]
-        healthy = sum(pods.is_ready(pod) and not terminating(pod) for pod in mine)
+        mine = [pod for pod in mine if not readiness.has_ended(pod)]
+        healthy = sum(readiness.is_ready(pod) and not terminating(pod) for pod in mine)
         expected, desired = self._amounts(budget["spec"], mine)
         allowed = max(0, healthy - desired) if mine else 0
         enough = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
@@ -46,7 +46,7 @@ class DisruptionBudgets(Controller[Name]):
             "desiredHealthy": desired,
             "currentHealthy": healthy,
             "disruptionsAllowed": allowed,
-            "conditions": conditions.merge(told, "DisruptionAllowed", *enough, ""),
+            "conditions": readiness.with_condition(told, "DisruptionAllowed", *enough, ""),
         }
         write_status(self.cluster, RESOURCE, budget, status)
         return None
@@ -78,7 +78,7 @@ class DisruptionBudgets(Controller[Name]):
         """The deployment of a pod, or its replica set where there is none above."""
         found = None
         obj: Object | None = pod
-        while obj is not None and (manager := owners.controller_of(obj)) is not None:
+        while obj is not None and (manager := ownership.controller_of(obj)) is not None:
             kind = _SCALED.get(manager["kind"])
             obj = self.cluster.find(kind, pod["metadata"]["namespace"], manager["name"]) if kind else None
             found = obj or found

@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from typing import Literal
 from weakref import WeakKeyDictionary
 
-from sandbox.controllers.clock import seconds_since
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of
+from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, seconds_since
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
 from sandbox.core.objects import timestamp
 

@@ -53,24 +53,6 @@ async def test_a_namespace_says_what_it_waits_for(world: World) -> None:
     # The texts are those of kubernetes, pkg/controller/namespace/deletion/status_condition_utils.go.
     assert told == [
         (
-            "NamespaceDeletionDiscoveryFailure",
-            "False",
-            "ResourcesDiscovered",
-            "All resources successfully discovered",
-        ),
-        (
-            "NamespaceDeletionGroupVersionParsingFailure",
-            "False",
-            "ParsedGroupVersions",
-            "All legacy kube types successfully parsed",
-        ),
-        (
-            "NamespaceDeletionContentFailure",
-            "False",
-            "ContentDeleted",
-            "All content successfully deleted, may be waiting on finalization",
-        ),
-        (
             "NamespaceContentRemaining",
             "True",
             "SomeResourcesRemain",

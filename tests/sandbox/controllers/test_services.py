@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.controllers import load_balancers
+from sandbox.controllers import service_addresses
 from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
@@ -121,7 +121,7 @@ async def test_a_taken_load_balancer_address_is_told(world: World) -> None:
 
 
 async def test_a_port_that_cannot_be_listened_on_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_balancers, "may_listen", lambda port: port >= 1024)
+    monkeypatch.setattr(service_addresses, "may_listen", lambda port: port >= 1024)
     ports = [{"name": "low", "port": 80}, {"name": "high", "port": 8080}]
     world.create("services", service(type="LoadBalancer", ports=ports))
     await world.until(lambda: ingress(world))

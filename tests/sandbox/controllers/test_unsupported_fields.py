@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.core.cluster import ApiError
+from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
 from .test_services import service
 
-TERM = {"topologyKey": "zone", "labelSelector": {}, "namespaceSelector": {}}
-REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": [TERM]}
+REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone", "labelSelector": {}}]}
+NODE_TERM = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-0"]}]}
+NODES = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [NODE_TERM]}}
 SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
 
 
@@ -36,10 +37,18 @@ async def test_what_services_cannot_do_is_refused(world: World, spec: dict[str, 
     ("spec", "path"),
     [
         (
-            {"affinity": {"podAntiAffinity": REQUIRED}},
-            "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector",
+            {"affinity": {"nodeAffinity": NODES}},
+            "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution",
         ),
-        ({"topologySpreadConstraints": [{**SPREAD, "minDomains": 2}]}, "topologySpreadConstraints[0].minDomains"),
+        (
+            {"affinity": {"podAffinity": REQUIRED}},
+            "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+        ),
+        (
+            {"affinity": {"podAntiAffinity": REQUIRED}},
+            "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+        ),
+        ({"topologySpreadConstraints": [SPREAD]}, "topologySpreadConstraints[0].whenUnsatisfiable: DoNotSchedule"),
     ],
 )
 async def test_what_the_scheduler_cannot_do_is_refused(world: World, spec: dict[str, Any], path: str) -> None:
@@ -50,3 +59,21 @@ async def test_what_the_scheduler_cannot_do_is_refused(world: World, spec: dict[
     with pytest.raises(ApiError, match="not supported by the sandbox") as caught:
         world.deploy(template=template)
     assert f"spec.template.spec.{path}:" in caught.value.message
+
+
+async def test_a_taint_that_evicts_is_refused(world: World) -> None:
+    taint = {"key": "team", "effect": "NoExecute"}
+
+    def spoil(node: Object) -> None:
+        node["spec"] = {"taints": [taint]}
+
+    with pytest.raises(ApiError) as caught:
+        world.cluster.edit("nodes", None, "node-0", spoil, manager="test")
+    assert "spec.taints[0].effect: NoExecute: not supported by the sandbox" in caught.value.message
+
+
+async def test_endpoints_written_by_hand_are_refused(world: World) -> None:
+    world.create("services", service(selector=None))
+    subset = {"addresses": [{"ip": "127.64.16.99"}], "ports": [{"name": "http", "port": 8080}]}
+    with pytest.raises(ApiError, match="an EndpointSlice can say them"):
+        world.create("endpoints", {"metadata": {"name": "web", "namespace": "default"}, "subsets": [subset]})
