@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from sandbox.arm.cloud import Body, Cloud, Resource
-from sandbox.arm.errors import ArmError, invalid
-from sandbox.arm.fields import NOT_SUPPORTED
+from sandbox.arm.catalog import KUBERNETES, NETWORK_WRITERS, ROLES, SIZES
+from sandbox.arm.cloud import Cloud, Resource
 from sandbox.arm.networks import subnet_range
-from sandbox.arm.places import KUBERNETES, NETWORK_WRITERS, ROLES, SIZES
-from sandbox.arm.quotas import cores_used
-from sandbox.arm.resources import immutable
+from sandbox.arm.protocol import NOT_SUPPORTED, ArmError, Body, invalid
+from sandbox.arm.resource_api import immutable
+from sandbox.arm.subscriptions import cores_used
 from sandbox.core.addresses import NODES
 
 LARGEST_POOL = 1000

@@ -1,23 +1,29 @@
-"""Virtual networks and their subnets, which are part of the network's own body and have paths of their own."""
+"""Virtual networks, with their subnets as part of the network's own body; no paths of their own."""
 
 from __future__ import annotations
 
-import copy
 import ipaddress
 import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.arm.cloud import Body, Cloud, Resource
-from sandbox.arm.errors import ArmError
-from sandbox.arm.fields import CIDR_TEXT, READ_ONLY, TRACKED, Fields, Flag, Items, Text
-from sandbox.arm.resources import Kind, ResourceApi, check_preconditions
-from sandbox.arm.routes import Answer, Call, Router
+from sandbox.arm.cloud import Cloud, Resource
+from sandbox.arm.protocol import (
+    CIDR_TEXT,
+    READ_ONLY,
+    TRACKED,
+    ArmError,
+    Body,
+    Fields,
+    Flag,
+    Items,
+    Text,
+)
+from sandbox.arm.resource_api import Kind
 
 _NAMES = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
 _NAMING = "up to 80 letters, digits, '_', '.' and '-', beginning with a letter or digit, ending with one or '_'"
-_RESERVED_ADDRESSES = 5
 
 _SUBNET = Fields(
     {
@@ -102,66 +108,6 @@ class Networks(Kind):
             "subnets": [{**each, "etag": body["etag"]} for each in resource.properties["subnets"]],
         }
         return body
-
-
-class Subnets:
-    """The requests for subnets: each changes its network, and is what is under way with it."""
-
-    def __init__(self, networks: ResourceApi, kind: Networks, cloud: Cloud) -> None:
-        self._networks, self._kind, self._cloud = networks, kind, cloud
-
-    def routes(self, router: Router) -> None:
-        network = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + self._kind.type + "/{name}"
-        router.add("GET", network + "/subnets", self.list)
-        one = network + "/subnets/{subnet}"
-        router.add("GET", one, self.get)
-        router.add("PUT", one, self.put)
-        router.add("DELETE", one, self.delete)
-
-    async def list(self, call: Call) -> Answer:
-        network = self._networks.require(call)
-        return Answer(200, {"value": self._kind.shown(network)["properties"]["subnets"]})
-
-    async def get(self, call: Call) -> Answer:
-        network = self._networks.require(call)
-        for subnet in self._kind.shown(network)["properties"]["subnets"]:
-            if subnet["name"].lower() == call.names["subnet"].lower():
-                return Answer(200, subnet, {"ETag": subnet["etag"]})
-        raise ArmError(404, "NotFound", f"Resource {network.id}/subnets/{call.names['subnet']} not found.")
-
-    async def put(self, call: Call) -> Answer:
-        network, properties = self._to_change(call)
-        if not re.fullmatch(_NAMES, call.names["subnet"]):
-            name = call.names["subnet"]
-            raise ArmError(400, "InvalidResourceName", f"Resource name {name} is invalid: {_NAMING}.", target=name)
-        checked = _SUBNET.check(call.body, "")
-        wanted = completed_subnet(network.id, {**checked, "name": call.names["subnet"]})
-        others = [each for each in properties["subnets"] if each["id"].lower() != wanted["id"].lower()]
-        before = [each for each in properties["subnets"] if each not in others]
-        if before and before[0]["properties"]["addressPrefix"] != wanted["properties"]["addressPrefix"]:
-            require_unused(self._cloud, wanted["id"])
-        properties["subnets"] = [*others, wanted]
-        check_subnets(properties)
-        answer = self._networks.write(call, network.id, {**network.body, "properties": properties}, network)
-        return Answer(200 if before else 201, wanted, answer.headers)
-
-    async def delete(self, call: Call) -> Answer:
-        network, properties = self._to_change(call)
-        others = [each for each in properties["subnets"] if each["name"].lower() != call.names["subnet"].lower()]
-        if len(others) == len(properties["subnets"]):
-            return Answer(204)
-        require_unused(self._cloud, f"{network.id}/subnets/{call.names['subnet']}")
-        properties["subnets"] = others
-        answer = self._networks.write(call, network.id, {**network.body, "properties": properties}, network)
-        return Answer(202, None, answer.headers)
-
-    def _to_change(self, call: Call) -> tuple[Resource, Body]:
-        self._cloud.require_provider(self._kind.namespace)
-        self._cloud.group_to_write(call.names["group"])
-        network = self._networks.require(call)
-        check_preconditions(call, network.revision)
-        self._networks.require_idle(network)
-        return network, copy.deepcopy(network.properties)
 
 
 def completed_subnet(network: str, subnet: Body) -> Body:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from datetime import UTC, datetime
 
-from sandbox.arm.cloud import Body, Cloud, Resource
-from sandbox.arm.errors import ArmError, invalid
-from sandbox.arm.fields import READ_ONLY, TAGS, TRACKED, Fields, Flag, Items, Text
-from sandbox.arm.resources import Kind, ResourceApi, check_preconditions
-from sandbox.arm.routes import Answer, Call, Router
+from sandbox.arm.cloud import Cloud, Resource
+from sandbox.arm.protocol import (
+    READ_ONLY,
+    TRACKED,
+    Answer,
+    ArmError,
+    Body,
+    Call,
+    Fields,
+    Flag,
+    Items,
+    Router,
+    Text,
+    invalid,
+)
+from sandbox.arm.resource_api import Kind, ResourceApi
 
 _SETTABLE = {
     "adminUserEnabled": Flag(only=False),
@@ -25,7 +35,6 @@ _READ = dict.fromkeys(
     ("provisioningState", "loginServer", "creationDate", "status", "privateEndpointConnections"), READ_ONLY
 )
 _SKU = Fields({"name": Text("Basic", "Standard", "Premium"), "tier": READ_ONLY}, required=("name",))
-_CHANGE = Fields({"tags": TAGS, "sku": _SKU, "properties": Fields(_SETTABLE)})
 _IMAGE = r"^[a-z0-9]+([._/-][a-z0-9]+)*(:[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})$"
 _IMPORT = Fields(
     {
@@ -121,21 +130,6 @@ class RegistryApi(ResourceApi):
         router.add("POST", namespace + "/checkNameAvailability", self.check_name)
         one = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + self._kind.type + "/{name}"
         router.add("POST", one + "/importImage", self.import_image)
-        router.add("POST", one + "/listCredentials", self.credentials)
-
-    async def patch(self, call: Call) -> Answer:
-        """More than tags: a change is a PUT of what is there with the change in it."""
-        self._cloud.require_provider(self._kind.namespace)
-        self._cloud.group_to_write(call.names["group"])
-        registry = self.require(call)
-        check_preconditions(call, registry.revision)
-        change = _CHANGE.check(call.body, "")
-        self.require_idle(registry)
-        new = copy.deepcopy(registry.body)
-        properties = {**new["properties"], **change.pop("properties", {})}
-        merged = {**new, **change, "properties": properties}
-        answer = self.write(call, registry.id, self._kind.completed(registry.id, merged, registry), registry)
-        return Answer(200, answer.body, answer.headers)
 
     async def check_name(self, call: Call) -> Answer:
         self._cloud.require_provider(self._kind.namespace)
@@ -171,13 +165,3 @@ class RegistryApi(ResourceApi):
         operation = self.operation(registry, "Importing", lambda: None)
         self._cloud.operations.begin(operation, work, lambda error: None)
         return Answer(202, None, {"Location": self.result_url(operation, call)})
-
-    async def credentials(self, call: Call) -> Answer:
-        registry = self.require(call)
-        raise ArmError(
-            400,
-            "UnAuthorizedForCredentialOperations",
-            f"Cannot perform credential operations for {registry.id} as admin user is disabled. "
-            "Kindly enable admin user as per docs: https://docs.microsoft.com/en-us/azure/container-registry/"
-            "container-registry-authentication#admin-account",
-        )

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import uvloop
 
-from sandbox.arm import settings as azure_settings
+from sandbox.arm import azure_settings
+from sandbox.arm.arm_server import ArmServer
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.server import ArmServer
 from sandbox.core.addresses import ARM_PORT, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.server import commands_on_path as tools

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
+from sandbox.arm.arm_server import ArmServer
+from sandbox.arm.azure_settings import Settings
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.server import ArmServer
-from sandbox.arm.settings import Settings
 from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import server_context
 from sandbox.server.stack import listen

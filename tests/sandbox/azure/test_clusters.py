@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.arm.settings import QUOTAS
+from sandbox.arm.azure_settings import QUOTAS
 
 from .world import NETWORK_CONTRIBUTOR, Arm, cluster_body, refused
 
@@ -131,13 +131,6 @@ def test_an_unchanged_put_keeps_it_and_a_changed_count_scales_it(
     clusters.kubectl("one", "create", "deployment", "web", "--image=traefik/whoami", "--replicas=3")
     clusters.put("one", pool(count=1))
     eventually(lambda: len(clusters.kubectl("one", *NODES).split()) == 1)
-
-
-def test_tags_change_by_an_operation(arm: Arm, group: str, clusters: Clusters) -> None:
-    clusters.put("one", cluster_body())
-    assert clusters.all.begin_update_tags(group, "one", {"tags": {"c": "d"}}).result().tags == {"c": "d"}
-    (one,) = arm.clusters.agent_pools.list(group, "one")
-    assert (one.name, one.properties.count) == ("pool", 2)
 
 
 @pytest.mark.parametrize(

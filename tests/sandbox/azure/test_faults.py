@@ -99,8 +99,8 @@ def test_without_retries_the_client_gets_the_answer_as_scripted(arm: Arm, group:
 
 
 def test_faults_pass_some_and_hit_several(arm: Arm) -> None:
-    arm.set(faults=[{"method": "GET", "path": "^/tenants", "skip": 1, "times": 2, "status": 503}])
-    got = [arm.ask("GET", "/tenants?api-version=1")[0] for _ in range(4)]
+    arm.set(faults=[{"method": "GET", "path": "^/subscriptions", "skip": 1, "times": 2, "status": 503}])
+    got = [arm.ask("GET", "/subscriptions?api-version=1")[0] for _ in range(4)]
     assert got == [200, 503, 503, 200]
 
 
@@ -113,7 +113,7 @@ def test_a_connection_that_is_reset_before_or_after_the_request_took_effect(
         put(network_client(arm, retry_total=0), group)
     _, log, _ = arm.ask("GET", "/sandbox/requests")
     assert log["value"][0]["status"] is None
-    found = [each.name for each in arm.network.virtual_networks.list(group)]
+    found = [each.name for each in arm.resources.resources.list_by_resource_group(group)]
     assert found == (["net"] if acts else [])
 
 

@@ -61,26 +61,6 @@ def test_a_new_principal_takes_a_while_to_be_known(arm: Arm, group: str) -> None
     assert (error.status_code, error.error.code) == (400, "PrincipalNotFound")
 
 
-def test_lists(arm: Arm, group: str) -> None:
-    principal = arm.make_identity(group).properties["principalId"]
-    network = arm.make_network(group).id
-    of_group = f"/subscriptions/{arm.subscription}/resourceGroups/{group}"
-    for scope in (network, of_group):
-        arm.assign(scope, principal, NETWORK_CONTRIBUTOR, str(uuid.uuid4()))
-
-    def scopes(scope: str, wanted: str = "") -> list[str]:
-        path = f"{scope}/providers/Microsoft.Authorization/roleAssignments"
-        more = f"&$filter={wanted}" if wanted else ""
-        return sorted(each["properties"]["scope"] for each in arm.get(path, "2022-04-01", more)["value"])
-
-    assert scopes(of_group) == [of_group, network]
-    assert scopes(of_group, "atScope()") == [of_group]
-    assert scopes(network, f"principalId%20eq%20'{principal}'") == [of_group, network]
-    definitions = f"/subscriptions/{arm.subscription}/providers/Microsoft.Authorization/roleDefinitions"
-    (pull,) = arm.get(definitions, "2022-04-01", "&$filter=roleName%20eq%20'AcrPull'")["value"]
-    assert pull["name"] == ACR_PULL
-
-
 def test_roles_go_with_what_they_were_given_on(arm: Arm, group: str) -> None:
     network, name = arm.make_network(group).id, str(uuid.uuid4())
     principal = arm.make_identity(group).properties["principalId"]

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
-from sandbox.arm.cloud import Body, Cloud, Group, Resource
-from sandbox.arm.errors import ArmError, resource_not_found
-from sandbox.arm.fields import READ_ONLY, TAGS, TRACKED, Fields, Text
-from sandbox.arm.operations import Operation
-from sandbox.arm.resources import ResourceApi
-from sandbox.arm.routes import Answer, Call, Router, not_served
+from sandbox.arm.cloud import Cloud, Group, Operation, Resource
+from sandbox.arm.protocol import (
+    NOT_SUPPORTED,
+    READ_ONLY,
+    TRACKED,
+    Answer,
+    ArmError,
+    Body,
+    Call,
+    Fields,
+    Router,
+    not_served,
+    resource_not_found,
+)
+from sandbox.arm.resource_api import ResourceApi
 
 _NAME = r"[-\w.()]{0,89}[-\w()]"
 _BODY = Fields(
     {**TRACKED, "managedBy": READ_ONLY, "properties": Fields({"provisioningState": READ_ONLY})},
     required=("location",),
 )
-_CHANGE = Fields({"tags": TAGS, "name": Text(), "properties": Fields({"provisioningState": READ_ONLY})})
-_TERM = re.compile(r"(resourceType|tagName|tagValue|name) eq '([^']*)'")
-
-
-_EXPANDED: dict[str, Callable[[Resource], str]] = {"createdTime": lambda resource: resource.created.isoformat()}
 
 
 class Groups:
@@ -35,20 +39,17 @@ class Groups:
         """The last of all: what is in a group and has no path of its own is found here."""
         subscription = "/subscriptions/{subscription}"
         router.add("GET", subscription + "/resourceGroups", self.list)
-        router.add("GET", subscription + "/resources", self.list_resources)
         one = subscription + "/resourceGroups/{group}"
         router.add("GET HEAD", one, self.get)
         router.add("PUT", one, self.put)
-        router.add("PATCH", one, self.patch)
         router.add("DELETE", one, self.delete)
         router.add("GET", one + "/resources", self.list_in)
         router.add("GET", subscription + "/operationresults/{operation}", self.result)
         router.add("GET HEAD DELETE", one + "/providers/{resource*}", self.other)
 
     async def list(self, call: Call) -> Answer:
-        terms = _terms(call)
-        groups = (each for each in self._cloud.groups.values() if _tagged(each.tags, terms))
-        return Answer(200, {"value": [self._show(each) for each in groups]})
+        _refuse(call, "$filter", "$top")
+        return Answer(200, {"value": [self._show(each) for each in self._cloud.groups.values()]})
 
     async def get(self, call: Call) -> Answer:
         if call.method == "HEAD":
@@ -82,11 +83,6 @@ class Groups:
             )
         there.tags = body.get("tags", {})
         return Answer(200, self._show(there))
-
-    async def patch(self, call: Call) -> Answer:
-        group = self._cloud.group_to_write(call.names["group"])
-        group.tags = _CHANGE.check(call.body, "").get("tags", group.tags)
-        return Answer(200, self._show(group))
 
     async def delete(self, call: Call) -> Answer:
         group = self._cloud.group_to_write(call.names["group"])
@@ -143,28 +139,23 @@ class Groups:
     # What is in a group.
 
     async def list_in(self, call: Call) -> Answer:
-        return self._listed(call, self._cloud.members(self._cloud.group(call.names["group"])))
-
-    async def list_resources(self, call: Call) -> Answer:
-        return self._listed(call, self._cloud.resources.values())
-
-    def _listed(self, call: Call, resources: Iterable[Resource]) -> Answer:
-        terms, expanded = _terms(call), _expanded(call)
-        found = []
-        for each in resources:
-            if terms.get("resourceType", each.type).lower() != each.type.lower():
-                continue
-            if terms.get("name", each.name).lower() == each.name.lower() and _tagged(each.body.get("tags"), terms):
-                found.append(_brief(each) | {name: tell(each) for name, tell in expanded.items()})
-        return Answer(200, {"value": found})
+        """What was created when is told on request only, as Azure does."""
+        _refuse(call, "$filter", "$top")
+        if (expand := call.query.get("$expand")) not in (None, "createdTime"):
+            raise ArmError(400, "InvalidExpandInQueryString", f"$expand={expand} is {NOT_SUPPORTED}.")
+        members = self._cloud.members(self._cloud.group(call.names["group"]))
+        shown = [
+            {**_brief(each), **({"createdTime": each.created.isoformat()} if expand else {})} for each in members
+        ]
+        return Answer(200, {"value": shown})
 
     async def other(self, call: Call) -> Answer:
         group = self._cloud.group(call.names["group"])
         id_ = f"{self._cloud.group_id(group.name)}/providers/{call.names['resource']}"
         found = self._cloud.find(id_)
         if found is None or found.type.lower() in self._apis:
-            if any(each.type.lower() in call.path.lower() for each in self._cloud.resources.values()):
-                kind, _, name = call.names["resource"].rpartition("/")
+            kind, _, name = call.names["resource"].rpartition("/")
+            if any(each.type.lower() == kind.lower() for each in self._cloud.resources.values()):
                 raise resource_not_found(kind, name, group.name)
             raise not_served(call.path)
         if call.method == "DELETE":
@@ -177,11 +168,11 @@ class Groups:
     def place_foreign(self) -> None:
         """Put the resources of the settings where their groups are."""
         for said in self._cloud.settings.foreign:
-            group = self._cloud.groups.get(said["group"].lower())
+            group = self._cloud.groups.get(said.group.lower())
             if group is not None:
-                id_ = f"{self._cloud.group_id(group.name)}/providers/{said['type']}/{said['name']}"
-                body: Body = {"location": group.location, "tags": dict(said.get("tags", {})), "properties": {}}
-                self._cloud.resources.setdefault(id_.lower(), Resource(id_, said["type"], group.name.lower(), body))
+                id_ = f"{self._cloud.group_id(group.name)}/providers/{said.type}/{said.name}"
+                body: Body = {"location": group.location, "tags": dict(said.tags), "properties": {}}
+                self._cloud.resources.setdefault(id_.lower(), Resource(id_, said.type, group.name.lower(), body))
 
     def _show(self, group: Group) -> Body:
         shown: Body = {
@@ -203,27 +194,7 @@ def _brief(resource: Resource) -> Body:
     return {"id": resource.id, "name": resource.name, "type": resource.type, **kept}
 
 
-def _terms(call: Call) -> dict[str, str]:
-    """The equalities of `$filter`. Raises ArmError for any other filter, and for what is not served."""
-    wanted = call.query.get("$filter", "")
-    terms = dict(_TERM.findall(wanted))
-    if wanted and not re.fullmatch(rf"{_TERM.pattern}( and {_TERM.pattern})*", wanted):
-        raise ArmError(400, "InvalidFilterInQueryString", f"The filter '{wanted}' is not supported by the sandbox.")
-    if "$top" in call.query or "$skiptoken" in call.query:
-        raise ArmError(400, "InvalidQueryParameter", "$top is not supported by the sandbox: answers have one page.")
-    return terms
-
-
-def _expanded(call: Call) -> dict[str, Callable[[Resource], str]]:
-    """What `$expand` asks for besides. Raises ArmError for what is not served."""
-    wanted = [each for each in call.query.get("$expand", "").split(",") if each]
-    if unknown := [each for each in wanted if each not in _EXPANDED]:
-        raise ArmError(400, "InvalidExpandInQueryString", f"$expand={unknown[0]} is not supported by the sandbox.")
-    return {each: _EXPANDED[each] for each in wanted}
-
-
-def _tagged(tags: Mapping[str, str] | None, terms: Mapping[str, str]) -> bool:
-    own = {name.lower(): value for name, value in (tags or {}).items()}
-    if "tagName" in terms and terms["tagName"].lower() not in own:
-        return False
-    return "tagValue" not in terms or own.get(terms.get("tagName", "").lower()) == terms["tagValue"]
+def _refuse(call: Call, *parameters: str) -> None:
+    for name in parameters:
+        if name in call.query:
+            raise ArmError(400, "InvalidQueryParameter", f"{name} is {NOT_SUPPORTED}: answers have all there is.")

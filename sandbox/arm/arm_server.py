@@ -1,4 +1,11 @@
-"""The ARM endpoint: HTTPS in front of the cloud, with a token, a log of what was asked, and scripted faults."""
+"""The ARM endpoint: HTTPS in front of the cloud, with a token; and for tests how this Azure behaves, what was
+asked of it, and the answers that go wrong (azure_settings.py).
+
+GET    /sandbox/settings     how it behaves
+POST   /sandbox/settings     change that: what is named is replaced
+GET    /sandbox/requests     the requests since the log was cleared, in the order they came
+DELETE /sandbox/requests     clear the log; the next request is number 1
+"""
 
 from __future__ import annotations
 
@@ -10,30 +17,126 @@ import socket
 import ssl
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from sandbox.arm.azure_settings import Fault
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.cluster_api import ClusterApi
-from sandbox.arm.clusters import Clusters
-from sandbox.arm.control import Control
-from sandbox.arm.errors import ArmError
-from sandbox.arm.groups import Groups
-from sandbox.arm.identities import Identities
-from sandbox.arm.networks import Networks, Subnets
-from sandbox.arm.permissions import Permissions
-from sandbox.arm.quotas import Quotas
+from sandbox.arm.identities import Identities, Roles
+from sandbox.arm.managed_clusters import ClusterApi, Clusters
+from sandbox.arm.networks import Networks
+from sandbox.arm.protocol import Answer, ArmError, Call, Router
 from sandbox.arm.registries import Registries, RegistryApi
-from sandbox.arm.resources import ResourceApi
-from sandbox.arm.roles import Roles
-from sandbox.arm.routes import Answer, Call, Router
-from sandbox.arm.subscriptions import Subscriptions
+from sandbox.arm.resource_api import ResourceApi
+from sandbox.arm.resource_groups import Groups
+from sandbox.arm.subscriptions import Permissions, Quotas, Subscriptions
 from sandbox.core.nesting import DEEPEST, too_deep
 
 log = logging.getLogger(__name__)
 
+_MOST_LOGGED = 20_000
 _LARGEST_BODY = 1 << 20
+
+
+@dataclass(slots=True)
+class Logged:
+    number: int
+    method: str
+    path: str
+    query: str
+    when: float
+    """Seconds since the epoch."""
+    status: int | None = None
+    """None while it is answered, and for a connection that was reset."""
+    seconds: float | None = None
+    fault: bool = False
+    accepted: bool = False
+    """It took effect, whatever the answer that a fault put in the place of its own."""
+
+
+class Control:
+    """`changed` is called when the settings were."""
+
+    def __init__(self, cloud: Cloud, changed: Callable[[], None]) -> None:
+        self._cloud, self._changed = cloud, changed
+        self._log: list[Logged] = []
+        self._asked = 0
+        self._faults = _scripted(cloud.settings.faults)
+
+    async def answer(self, method: str, path: str, body: Any) -> Answer:
+        settings = self._cloud.settings
+        match method, path:
+            case "GET", "/sandbox/settings":
+                return Answer(200, settings.show())
+            case "POST", "/sandbox/settings":
+                self._set(body)
+                return Answer(200, self._cloud.settings.show())
+            case "GET", "/sandbox/requests":
+                return Answer(200, {"value": [asdict(each) for each in self._log]})
+            case "DELETE", "/sandbox/requests":
+                self._log.clear()
+                self._asked = 0
+                return Answer(204)
+        raise ArmError(404, "NotFound", f"{method} {path} is not served.")
+
+    def _set(self, said: Any) -> None:
+        try:
+            new = self._cloud.settings.changed(said)
+        except ValueError as error:
+            raise ArmError(400, "InvalidSettings", str(error)) from None
+        self._cloud.apply(new, providers="providers" in said, failures="failures" in said)
+        if "faults" in said:
+            self._faults = _scripted(new.faults)
+        self._changed()
+
+    async def watched(
+        self, request: web.Request, answer: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> web.StreamResponse:
+        """Answer and log it, or do what a fault says instead."""
+        self._asked += 1
+        logged = Logged(self._asked, request.method, request.path, request.query_string, time.time())
+        self._log.append(logged)
+        del self._log[:-_MOST_LOGGED]
+        started = time.monotonic()
+        fault = next((each for each in self._faults if each.hits(logged.number, request)), None)
+
+        async def act() -> web.Response:
+            response = await answer(request)
+            logged.accepted = response.status < 300
+            return response
+
+        try:
+            if fault is None:
+                response = await act()
+            else:
+                logged.fault = True
+                response = await self._faulty(fault, request, act)
+            logged.status = None if fault is not None and fault.reset else response.status
+            return response
+        finally:
+            logged.seconds = round(time.monotonic() - started, 4)
+
+    async def _faulty(
+        self, fault: Fault, request: web.Request, act: Callable[[], Awaitable[web.Response]]
+    ) -> web.Response:
+        done = await act() if fault.acts or not fault.answers else None
+        await asyncio.sleep(fault.delay)
+        if fault.reset:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        if done is not None and not fault.answers:
+            return done
+        return fault.response()
+
+
+def _scripted(faults: Iterable[Fault]) -> list[Fault]:
+    """Each counts by itself what is still to come of it; the settings stay as they were said."""
+    return [msgspec.structs.replace(fault) for fault in faults]
 
 
 class ArmServer:
@@ -41,9 +144,8 @@ class ArmServer:
         self._cloud, self._token = cloud, token.encode()
         self._router = Router()
         networks, registries, clusters = Networks(cloud), Registries(cloud), Clusters(cloud)
-        network_api = ResourceApi(networks, cloud)
         apis = {
-            networks.type.lower(): network_api,
+            networks.type.lower(): ResourceApi(networks, cloud),
             Identities.type.lower(): ResourceApi(Identities(cloud), cloud),
             registries.type.lower(): RegistryApi(registries, cloud),
             clusters.type.lower(): ClusterApi(clusters, cloud),
@@ -51,8 +153,7 @@ class ArmServer:
         groups, self._permissions = Groups(cloud, apis), Permissions(cloud)
         for api in apis.values():
             api.routes(self._router)
-        subnets = Subnets(network_api, networks, cloud)
-        for part in (Subscriptions(cloud), Quotas(cloud), subnets, Roles(cloud), self._permissions):
+        for part in (Subscriptions(cloud), Quotas(cloud), Roles(cloud), self._permissions):
             part.routes(self._router)
         groups.routes(self._router)
         self._control = Control(cloud, groups.place_foreign)

@@ -1,17 +1,149 @@
-"""What a request's body may hold: every property is known and checked, or refused by its path.
+"""Requests, answers and refusals as Azure Resource Manager has them, and what a request's body may hold.
 
-Names are matched exactly (Azure ignores their case; no client sends another). Properties that only Azure writes
-are accepted, since clients send back what they have read, and dropped.
+ARM's paths ignore case; names keep theirs. Every property of a body is known and checked, or refused by its path.
+Names of properties are matched exactly (Azure ignores their case; no client sends another). Properties that only
+Azure writes are accepted, since clients send back what they have read, and dropped.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.arm.errors import invalid
+
+class ArmError(Exception):
+    """`{"error": {"code", "message", "target", "details"}}` with an HTTP status, as ARM words refusals."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        target: str | None = None,
+        details: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status, self.code, self.message = status, code, message
+        self.target, self.details, self.headers = target, list(details), dict(headers or {})
+
+    def content(self) -> dict[str, Any]:
+        said: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.target is not None:
+            said["target"] = self.target
+        if self.details:
+            said["details"] = self.details
+        return said
+
+
+def invalid(path: str, message: str) -> ArmError:
+    """A property of the body that cannot be so."""
+    return ArmError(
+        400, "InvalidRequestContent", f"The request content was invalid: '{path}': {message}", target=path
+    )
+
+
+def resource_not_found(kind: str, name: str, group: str) -> ArmError:
+    return ArmError(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{kind}/{name}' under resource group '{group}' was not found. "
+        "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+    )
+
+
+def group_not_found(group: str) -> ArmError:
+    return ArmError(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    method: str
+    path: str
+    names: Mapping[str, str]
+    """What stands in the path's places."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any
+    """None when there was none."""
+
+    @property
+    def version(self) -> str:
+        return self.query["api-version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+Body = dict[str, Any]
+
+_PLACE = re.compile(r"\{(\w+)(\*?)\}")
+
+
+class Router:
+    def __init__(self) -> None:
+        self._routes: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
+        self._known: dict[str, dict[str, Handler]] = {}
+
+    def add(self, methods: str, template: str, handler: Handler) -> None:
+        """`methods` have blanks between them; `{name}` in the template is one part of a path, `{name*}` several."""
+        if template not in self._known:
+            found = self._known[template] = {}
+            self._routes.append((_pattern(template), found))
+        self._known[template].update(dict.fromkeys(methods.split(), handler))
+
+    def find(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
+        """Raises ArmError for what is not served."""
+        allowed: set[str] = set()
+        for pattern, handlers in self._routes:
+            if match := pattern.fullmatch(path):
+                if method in handlers:
+                    return handlers[method], match.groupdict()
+                allowed.update(handlers)
+        if allowed:
+            raise ArmError(
+                405,
+                "MethodNotAllowed",
+                f"The http method '{method}' is not supported for this resource by the sandbox "
+                f"(supported: {', '.join(sorted(allowed))}).",
+                headers={"Allow": ", ".join(sorted(allowed))},
+            )
+        raise not_served(path)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts, last = [], 0
+    for place in _PLACE.finditer(template):
+        parts += [re.escape(template[last : place.start()])]
+        parts.append(f"(?P<{place[1]}>{'.+?' if place[2] else '[^/]+'})")
+        last = place.end()
+    return re.compile("".join(parts) + re.escape(template[last:]), re.IGNORECASE)
+
+
+def not_served(path: str) -> ArmError:
+    """Azure's words for a kind it does not know, with what the sandbox adds."""
+    _, found, after = path.partition("/providers/")
+    if not found:
+        return ArmError(404, "InvalidResourceType", f"'{path}' is not served by the sandbox.")
+    namespace, *rest = after.split("/")
+    kind = "/".join(rest[::2])
+    return ArmError(
+        404,
+        "InvalidResourceType",
+        f"The resource type '{kind}' could not be found in the namespace '{namespace}': "
+        "the sandbox serves a subset of Azure.",
+    )
+
 
 NOT_SUPPORTED = "not supported by the sandbox"
 

@@ -1,4 +1,4 @@
-"""What all kinds of resources have in common: PUT, PATCH, GET, LIST and DELETE with everything around them.
+"""What all kinds of resources have in common: PUT, GET, LIST and DELETE with everything around them.
 
 A kind (`Kind`) says what its body may hold, completes it, and does what has to be done; here are the order of the
 checks, the preconditions (ETags), conflicts, long-running operations and their headers.
@@ -12,11 +12,9 @@ import re
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from sandbox.arm.cloud import Body, Cloud, Group, Resource
-from sandbox.arm.errors import ArmError, resource_not_found
-from sandbox.arm.fields import TAGS, Fields
-from sandbox.arm.operations import Operation
-from sandbox.arm.routes import Answer, Call, Router
+from sandbox.arm.azure_settings import Duration
+from sandbox.arm.cloud import Cloud, Group, Operation, Resource
+from sandbox.arm.protocol import Answer, ArmError, Body, Call, Fields, Router, resource_not_found
 
 
 class Kind(ABC):
@@ -27,8 +25,8 @@ class Kind(ABC):
     names: ClassVar[str]
     """The pattern of a name, and in words what it must be."""
     naming: ClassVar[str]
-    lasts: ClassVar[str] = ""
-    """The duration's name; empty when everything is done at once."""
+    lasts: ClassVar[Duration | None] = None
+    """The duration's name; None when everything is done at once."""
     creating: ClassVar[str] = "Creating"
     updating: ClassVar[str] = "Updating"
     busy_code: ClassVar[str] = "AnotherOperationInProgress"
@@ -44,10 +42,6 @@ class Kind(ABC):
     @property
     def namespace(self) -> str:
         return self.type.partition("/")[0]
-
-    @property
-    def short(self) -> str:
-        return self.type.partition("/")[2]
 
     @abstractmethod
     def completed(self, id_: str, body: Body, old: Resource | None) -> Body:
@@ -88,11 +82,9 @@ class ResourceApi:
         everywhere = "/subscriptions/{subscription}"
         group = everywhere + "/resourceGroups/{group}"
         router.add("GET", everywhere + provider, self.list_all)
-        router.add("GET", group + provider, self.list_group)
         one = group + provider + "/{name}"
         router.add("GET HEAD", one, self.get)
         router.add("PUT", one, self.put)
-        router.add("PATCH", one, self.patch)
         router.add("DELETE", one, self.delete)
 
     def id_of(self, call: Call, group: Group) -> str:
@@ -113,11 +105,6 @@ class ResourceApi:
 
     async def list_all(self, call: Call) -> Answer:
         found = self._cloud.of_type(self._kind.type)
-        return Answer(200, {"value": [self._kind.shown(each) for each in found]})
-
-    async def list_group(self, call: Call) -> Answer:
-        group = self._cloud.group(call.names["group"])
-        found = (each for each in self._cloud.members(group) if each.type == self._kind.type)
         return Answer(200, {"value": [self._kind.shown(each) for each in found]})
 
     async def put(self, call: Call) -> Answer:
@@ -142,18 +129,6 @@ class ResourceApi:
             self.require_idle(old)
             _same_location(old, body["location"], group)
         return self.write(call, id_, kind.completed(id_, copy.deepcopy(body), old), old)
-
-    async def patch(self, call: Call) -> Answer:
-        """Tags and, for kinds that say so, more: an object over what is there."""
-        self._cloud.require_provider(self._kind.namespace)
-        resource = self.require(call)
-        self._cloud.group_to_write(call.names["group"])
-        check_preconditions(call, resource.revision)
-        body = Fields({"tags": TAGS}).check(call.body, "")
-        self.require_idle(resource)
-        resource.body["tags"] = body.get("tags", {})
-        resource.touch()
-        return Answer(200, self._kind.shown(resource), {"ETag": f'W/"{resource.revision}"'})
 
     def write(self, call: Call, id_: str, new: Body, old: Resource | None) -> Answer:
         """Have `new` from now on, and bring it about."""
