@@ -29,7 +29,7 @@ from sandbox.arm.cloud import Cloud
 from sandbox.arm.identities import Identities, Roles
 from sandbox.arm.managed_clusters import ClusterApi, Clusters
 from sandbox.arm.networks import Networks
-from sandbox.arm.protocol import Answer, ArmError, Call, Router
+from sandbox.arm.protocol import NOT_SUPPORTED, Answer, ArmError, Call, Router
 from sandbox.arm.registries import Registries, RegistryApi
 from sandbox.arm.resource_api import ResourceApi
 from sandbox.arm.resource_groups import Groups
@@ -220,6 +220,9 @@ class ArmServer:
                 "MissingApiVersionParameter",
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
+        for header in ("If-Match", "If-None-Match"):
+            if header in request.headers:
+                raise ArmError(400, "InvalidHeader", f"{header} is {NOT_SUPPORTED}: nothing has an etag.")
         self._check_subscription(path)
         self._permissions.check(request.method, path)
         handler, names = self._router.find(request.method, path)

@@ -174,8 +174,7 @@ class Resource:
     group: str
     """In lower case."""
     body: Body
-    """All of it as a GET shows it, but for id, name, type and etag."""
-    revision: str = field(default_factory=lambda: str(uuid.uuid4()))
+    """All of it as a GET shows it, but for id, name and type."""
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     operation: Operation | None = None
     """What is under way with it."""
@@ -188,9 +187,6 @@ class Resource:
     def properties(self) -> Body:
         properties: Body = self.body["properties"]
         return properties
-
-    def touch(self) -> None:
-        self.revision = str(uuid.uuid4())
 
 
 class Cloud:

@@ -21,7 +21,7 @@ _MORE = (
 )
 _FIXED = ("dnsPrefix", "enableRBAC", "nodeResourceGroup")
 _FIXED_IN_NETWORK = ("networkPlugin", "podCidr", "serviceCidr", "dnsServiceIP", "outboundType", "loadBalancerSku")
-_FIXED_IN_POOL = ("vmSize", "maxPods", "vnetSubnetID", "osType", "osDiskSizeGB", "osDiskType", "type")
+_FIXED_IN_POOL = ("vmSize", "maxPods", "vnetSubnetID", "osType", "type")
 
 
 def check_change(old: Resource, new: Body) -> None:

@@ -53,11 +53,6 @@ class Identities(Kind):
     async def destroy(self, resource: Resource) -> None:
         self.cloud.remove_principal(resource.properties["principalId"])
 
-    def shown(self, resource: Resource) -> Body:
-        body = super().shown(resource)
-        del body[self.etag_field]
-        return body
-
 
 def new_identity(tenant: str) -> Body:
     return {"tenantId": tenant, "principalId": str(uuid.uuid4()), "clientId": str(uuid.uuid4())}

@@ -26,7 +26,6 @@ from sandbox.arm.identities import IDENTITY, new_identity
 from sandbox.arm.protocol import (
     CIDR_TEXT,
     READ_ONLY,
-    TAGS,
     TRACKED,
     Answer,
     ArmError,
@@ -51,17 +50,13 @@ def _read(*names: str) -> dict[str, ReadOnly]:
     return dict.fromkeys(names, READ_ONLY)
 
 
-_ENABLED = Fields({"enabled": Flag()}, required=("enabled",))
-_OFF = Fields({"enabled": Flag(only=False)})
 POOL_NAME = Text(
     pattern=r"^[a-z][a-z0-9]{0,11}$", meaning="1 to 12 lower-case letters and digits, beginning with a letter"
 )
 
 AGENT_POOL = Fields(
     {
-        **_read(
-            "provisioningState", "powerState", "currentOrchestratorVersion", "nodeImageVersion", "eTag", "status"
-        ),
+        **_read("provisioningState", "powerState", "currentOrchestratorVersion", "nodeImageVersion"),
         "name": POOL_NAME,
         "count": Number(0, 1_000_000),
         "vmSize": Text(),
@@ -69,22 +64,8 @@ AGENT_POOL = Fields(
         "mode": Text("System"),
         "type": Text("VirtualMachineScaleSets"),
         "osType": Text("Linux"),
-        "osSKU": Text("Ubuntu", "Ubuntu2204", "Ubuntu2404", "AzureLinux", "AzureLinux3"),
-        "osDiskSizeGB": Number(0, 2048),
-        "osDiskType": Text("Managed", "Ephemeral"),
-        "kubeletDiskType": Text("OS"),
         "vnetSubnetID": Text(),
         "orchestratorVersion": Text(),
-        "enableAutoScaling": Flag(only=False),
-        "enableNodePublicIP": Flag(only=False),
-        "enableEncryptionAtHost": Flag(),
-        "enableFIPS": Flag(only=False),
-        "enableUltraSSD": Flag(only=False),
-        "scaleDownMode": Text("Delete"),
-        "availabilityZones": Items(Text("1", "2", "3")),
-        "tags": TAGS,
-        "upgradeSettings": Fields({"maxSurge": Text(), "drainTimeoutInMinutes": Number(1, 1440)}),
-        "securityProfile": Fields({"enableVTPM": Flag(only=False), "enableSecureBoot": Flag(only=False)}),
     },
     required=("name", "count", "vmSize"),
 )
@@ -101,23 +82,13 @@ NETWORK_PROFILE = Fields(
         "serviceCidrs": Items(CIDR_TEXT, most=1),
         "dnsServiceIP": Text(pattern=r"^\d+\.\d+\.\d+\.\d+$", meaning="an IPv4 address"),
         "loadBalancerSku": Text("standard"),
-        "loadBalancerProfile": Fields(
-            {
-                **_read(
-                    "effectiveOutboundIPs", "backendPoolType", "allocatedOutboundPorts", "idleTimeoutInMinutes"
-                ),
-                "managedOutboundIPs": Fields({"count": Number(1, 1), "countIPv6": Number(0, 0)}),
-            }
-        ),
         "outboundType": Text("loadBalancer"),
-        "ipFamilies": Items(Text("IPv4"), most=1),
     }
 )
 
 CLUSTER = Fields(
     {
         **TRACKED,
-        "eTag": READ_ONLY,
         "kind": Text("Base"),
         "sku": Fields({"name": Text("Base"), "tier": Text("Free", "Standard")}),
         "identity": Fields(
@@ -131,10 +102,7 @@ CLUSTER = Fields(
         "properties": Fields(
             {
                 **_read("provisioningState", "powerState", "fqdn", "azurePortalFQDN", "currentKubernetesVersion"),
-                **_read("maxAgentPools", "identityProfile", "resourceUID", "windowsProfile", "storageProfile"),
-                **_read(
-                    "workloadAutoScalerProfile", "metricsProfile", "bootstrapProfile", "nodeProvisioningProfile"
-                ),
+                **_read("maxAgentPools", "identityProfile", "resourceUID"),
                 "kubernetesVersion": Text(pattern=r"^\d+\.\d+(\.\d+)?$", meaning="a version (1.36 or 1.36.1)"),
                 "dnsPrefix": Text(
                     pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,52}[A-Za-z0-9])?$",
@@ -142,27 +110,15 @@ CLUSTER = Fields(
                 ),
                 "enableRBAC": Flag(only=True),
                 "disableLocalAccounts": Flag(only=False),
-                "supportPlan": Text("KubernetesOfficial"),
                 "nodeResourceGroup": Text(pattern=r"^[-\w.()]{1,80}$", meaning="a resource group's name"),
                 "servicePrincipalProfile": Fields({"clientId": Text("msi")}),
                 "agentPoolProfiles": Items(AGENT_POOL, most=1),
                 "networkProfile": NETWORK_PROFILE,
-                "oidcIssuerProfile": Fields({**_read("issuerURL"), "enabled": Flag(only=False)}),
-                "autoUpgradeProfile": Fields(
-                    {
-                        "upgradeChannel": Text("none", "patch", "stable", "rapid", "node-image"),
-                        "nodeOSUpgradeChannel": Text("None", "Unmanaged", "SecurityPatch", "NodeImage"),
-                    }
-                ),
                 "addonProfiles": Names(
                     Fields(
                         {"enabled": Flag(), "config": Names(Text()), "identity": READ_ONLY}, required=("enabled",)
                     )
                 ),
-                "azureMonitorProfile": Fields({"metrics": _ENABLED}),
-                "serviceMeshProfile": Fields({"mode": Text("Disabled")}),
-                "securityProfile": Fields({"imageCleaner": _OFF, "workloadIdentity": _OFF}),
-                "apiServerAccessProfile": Fields({"enablePrivateCluster": Flag(only=False)}),
             },
             required=("dnsPrefix", "agentPoolProfiles"),
         ),
@@ -178,13 +134,6 @@ _POOL = {
     "mode": "System",
     "type": "VirtualMachineScaleSets",
     "osType": "Linux",
-    "osSKU": "Ubuntu",
-    "osDiskSizeGB": 128,
-    "osDiskType": "Managed",
-    "kubeletDiskType": "OS",
-    "enableAutoScaling": False,
-    "scaleDownMode": "Delete",
-    "upgradeSettings": {"maxSurge": "10%"},
 }
 _NETWORK = {
     "networkPlugin": "azure",
@@ -194,7 +143,6 @@ _NETWORK = {
     "dnsServiceIP": "10.0.0.10",
     "loadBalancerSku": "standard",
     "outboundType": "loadBalancer",
-    "ipFamilies": ["IPv4"],
 }
 _OVERLAY_PODS = "10.244.0.0/16"
 _NODE_RESOURCE = "Microsoft.Compute/virtualMachineScaleSets"
@@ -206,7 +154,6 @@ class Clusters(Kind):
     naming = "1 to 63 letters, digits, '_' and '-', beginning and ending with a letter or digit"
     lasts = "managedClusters"
     busy_code = "OperationNotAllowed"
-    etag_field = "eTag"
     fields = CLUSTER
 
     def __init__(self, cloud: Cloud) -> None:
@@ -232,9 +179,7 @@ class Clusters(Kind):
                 "kubernetesVersion": DEFAULT_KUBERNETES,
                 "enableRBAC": True,
                 "disableLocalAccounts": False,
-                "supportPlan": "KubernetesOfficial",
                 "nodeResourceGroup": _node_group(id_, location),
-                "autoUpgradeProfile": {"nodeOSUpgradeChannel": "NodeImage"},
                 **there,
                 **properties,
                 "servicePrincipalProfile": {"clientId": "msi"},

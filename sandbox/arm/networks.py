@@ -16,7 +16,6 @@ from sandbox.arm.protocol import (
     ArmError,
     Body,
     Fields,
-    Flag,
     Items,
     Text,
 )
@@ -30,18 +29,11 @@ _SUBNET = Fields(
         "id": READ_ONLY,
         "name": Text(),
         "type": READ_ONLY,
-        "etag": READ_ONLY,
         "properties": Fields(
             {
                 "provisioningState": READ_ONLY,
-                "purpose": READ_ONLY,
-                "ipConfigurations": READ_ONLY,
                 "addressPrefix": CIDR_TEXT,
                 "addressPrefixes": Items(CIDR_TEXT, most=1),
-                "privateEndpointNetworkPolicies": Text("Disabled", "Enabled"),
-                "privateLinkServiceNetworkPolicies": Text("Disabled", "Enabled"),
-                "defaultOutboundAccess": Flag(),
-                "delegations": Items(Fields({}), most=0),
             }
         ),
     }
@@ -56,16 +48,12 @@ class Networks(Kind):
     fields = Fields(
         {
             **TRACKED,
-            "etag": READ_ONLY,
             "properties": Fields(
                 {
                     "provisioningState": READ_ONLY,
                     "resourceGuid": READ_ONLY,
-                    "virtualNetworkPeerings": Items(Fields({}), most=0),
                     "addressSpace": Fields({"addressPrefixes": Items(CIDR_TEXT)}, required=("addressPrefixes",)),
                     "subnets": Items(_SUBNET),
-                    "enableDdosProtection": Flag(only=False),
-                    "privateEndpointVNetPolicies": Text("Disabled"),
                 },
                 required=("addressSpace",),
             ),
@@ -81,8 +69,6 @@ class Networks(Kind):
         check_subnets(properties)
         if old is not None:
             self._keep_used(old, properties["subnets"])
-        properties["enableDdosProtection"] = False
-        properties["virtualNetworkPeerings"] = []
         properties["resourceGuid"] = old.properties["resourceGuid"] if old else str(uuid.uuid4())
         return body
 
@@ -101,14 +87,6 @@ class Networks(Kind):
         for subnet in resource.properties["subnets"]:
             require_unused(self.cloud, subnet["id"])
 
-    def shown(self, resource: Resource) -> Body:
-        body = super().shown(resource)
-        body["properties"] = {
-            **resource.properties,
-            "subnets": [{**each, "etag": body["etag"]} for each in resource.properties["subnets"]],
-        }
-        return body
-
 
 def completed_subnet(network: str, subnet: Body) -> Body:
     name = subnet.get("name", "")
@@ -125,9 +103,6 @@ def completed_subnet(network: str, subnet: Body) -> Body:
     added = {
         "addressPrefix": prefix,
         "provisioningState": "Updating",
-        "delegations": [],
-        "privateEndpointNetworkPolicies": properties.get("privateEndpointNetworkPolicies", "Disabled"),
-        "privateLinkServiceNetworkPolicies": properties.get("privateLinkServiceNetworkPolicies", "Enabled"),
     }
     return {
         "id": f"{network}/subnets/{name}",

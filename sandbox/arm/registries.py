@@ -24,16 +24,9 @@ from sandbox.arm.resource_api import Kind, ResourceApi
 
 _SETTABLE = {
     "adminUserEnabled": Flag(only=False),
-    "anonymousPullEnabled": Flag(),
-    "publicNetworkAccess": Text("Enabled"),
-    "networkRuleBypassOptions": Text("AzureServices", "None"),
-    "zoneRedundancy": Text("Disabled"),
-    "dataEndpointEnabled": Flag(only=False),
     "roleAssignmentMode": Text("LegacyRegistryPermissions", "AbacRepositoryPermissions"),
 }
-_READ = dict.fromkeys(
-    ("provisioningState", "loginServer", "creationDate", "status", "privateEndpointConnections"), READ_ONLY
-)
+_READ = dict.fromkeys(("provisioningState", "loginServer", "creationDate"), READ_ONLY)
 _SKU = Fields({"name": Text("Basic", "Standard", "Premium"), "tier": READ_ONLY}, required=("name",))
 _IMAGE = r"^[a-z0-9]+([._/-][a-z0-9]+)*(:[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})$"
 _IMPORT = Fields(
@@ -64,7 +57,6 @@ class Registries(Kind):
     fields = Fields(
         {
             **TRACKED,
-            "etag": READ_ONLY,
             "sku": _SKU,
             "properties": Fields({**_SETTABLE, **_READ}),
         },
@@ -95,11 +87,6 @@ class Registries(Kind):
         kept = old.properties if old else {"creationDate": datetime.now(UTC).isoformat()}
         properties = {
             "adminUserEnabled": False,
-            "anonymousPullEnabled": False,
-            "publicNetworkAccess": "Enabled",
-            "networkRuleBypassOptions": "AzureServices",
-            "zoneRedundancy": "Disabled",
-            "dataEndpointEnabled": False,
             "roleAssignmentMode": "AbacRepositoryPermissions",
             **kept,
             **body.get("properties", {}),
@@ -110,11 +97,6 @@ class Registries(Kind):
 
     async def destroy(self, resource: Resource) -> None:
         self.images.pop(resource.id.lower(), None)
-
-    def shown(self, resource: Resource) -> Body:
-        body = super().shown(resource)
-        del body[self.etag_field]
-        return body
 
 
 class RegistryApi(ResourceApi):

@@ -1,7 +1,7 @@
 """What all kinds of resources have in common: PUT, GET, LIST and DELETE with everything around them.
 
 A kind (`Kind`) says what its body may hold, completes it, and does what has to be done; here are the order of the
-checks, the preconditions (ETags), conflicts, long-running operations and their headers.
+checks, conflicts, long-running operations and their headers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class Kind(ABC):
     creating: ClassVar[str] = "Creating"
     updating: ClassVar[str] = "Updating"
     busy_code: ClassVar[str] = "AnotherOperationInProgress"
-    etag_field: ClassVar[str] = "etag"
     has_system_data: ClassVar[bool] = False
     """Whether it tells who made it, and when. Not all kinds do: managed clusters, for one, answer null."""
     location_only: ClassVar[bool] = False
@@ -68,7 +67,7 @@ class Kind(ABC):
         if self.has_system_data:
             when = resource.created.isoformat()
             head["systemData"] = {"createdBy": "sandbox", "createdByType": "User", "createdAt": when}
-        return {**head, self.etag_field: f'W/"{resource.revision}"', **resource.body}
+        return {**head, **resource.body}
 
 
 class ResourceApi:
@@ -101,7 +100,7 @@ class ResourceApi:
         resource = self.require(call)
         if call.method == "HEAD":
             return Answer(204)
-        return Answer(200, self._kind.shown(resource), {"ETag": f'W/"{resource.revision}"'})
+        return Answer(200, self._kind.shown(resource))
 
     async def list_all(self, call: Call) -> Answer:
         found = self._cloud.of_type(self._kind.type)
@@ -120,7 +119,6 @@ class ResourceApi:
             )
         id_ = self.id_of(call, group)
         old = self._cloud.find(id_)
-        check_preconditions(call, old.revision if old else None)
         body = kind.fields.check(call.body, "")
         if "location" not in body:
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
@@ -137,12 +135,11 @@ class ResourceApi:
         resource = old or Resource(id_, kind.type, group, new)
         before = copy.deepcopy(old.body) if old else None
         resource.body = new
-        resource.touch()
         cloud.resources[id_.lower()] = resource
         status = 200 if old else 201
         if not kind.lasts:
             kind.provisioned(resource)
-            return Answer(status, kind.shown(resource), {"ETag": f'W/"{resource.revision}"'})
+            return Answer(status, kind.shown(resource))
         doing = kind.updating if old else kind.creating
         resource.properties["provisioningState"] = doing
 
@@ -154,7 +151,6 @@ class ResourceApi:
         def done(error: ArmError | None) -> None:
             resource.operation = None
             resource.properties["provisioningState"] = "Failed" if error else "Succeeded"
-            resource.touch()
             if error is None:
                 kind.provisioned(resource)
 
@@ -168,7 +164,6 @@ class ResourceApi:
         resource = cloud.find(self.id_of(call, group))
         if resource is None:
             return Answer(204)
-        check_preconditions(call, resource.revision)
         if resource.operation is not None and resource.operation.doing == "Deleting":
             return self._deleting(call, resource.operation)
         self.require_idle(resource)
@@ -182,7 +177,6 @@ class ResourceApi:
     def begin_deletion(self, resource: Resource) -> Operation:
         kind, cloud = self._kind, self._cloud
         resource.properties["provisioningState"] = "Deleting"
-        resource.touch()
 
         async def work() -> None:
             await asyncio.gather(cloud.last(kind.lasts, deleting=True), kind.destroy(resource))
@@ -225,20 +219,6 @@ class ResourceApi:
 
     def result_url(self, operation: Operation, call: Call) -> str:
         return f"{self._cloud.url}{operation.path}/operationResults/{operation.id}?api-version={call.version}"
-
-
-def check_preconditions(call: Call, revision: str | None) -> None:
-    """`If-Match` and `If-None-Match`."""
-    wanted, unwanted = call.headers.get("If-Match"), call.headers.get("If-None-Match")
-    current = None if revision is None else {"*", f'W/"{revision}"', f'"{revision}"', revision}
-    if wanted is not None and (current is None or not current & _listed(wanted)):
-        raise ArmError(412, "PreconditionFailed", f"The resource does not match the etag {wanted}.")
-    if unwanted is not None and current is not None and current & _listed(unwanted):
-        raise ArmError(412, "PreconditionFailed", f"The resource matches the etag {unwanted}.")
-
-
-def _listed(header: str) -> set[str]:
-    return {each.strip() for each in header.split(",")}
 
 
 def _same_location(old: Resource, location: str, group: Group) -> None:
