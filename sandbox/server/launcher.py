@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sandbox.server.client_files import verify
 from sandbox.server.state import DamagedError, State
 
 IDLE_SECONDS = 3600
@@ -67,8 +68,6 @@ def status(folder: Path) -> Running | None:
 
 def whole(folder: Path) -> Running | None:
     """As `status`. Raises SandboxError also for what only the sandbox's clients need, and NoAnswer."""
-    from sandbox.server.damage import verify
-
     state = State(folder.absolute())
     running = _running(state) if state.locked() else None
     if running is not None:
@@ -117,7 +116,7 @@ def stop(folder: Path) -> bool:
     asked: int | None = None
     while state.locked():
         late = time.monotonic() > deadline
-        if (asked is None or late) and (pid := state.holder() or _told(state)):
+        if (asked is None or late) and (pid := state.process() or _told(state)):
             _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
             asked = pid
         if time.monotonic() > deadline + _STOP_SECONDS:

@@ -23,7 +23,7 @@ from sandbox.arm.azure_settings import Settings
 from sandbox.arm.cloud import Cloud
 from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import server_context
-from sandbox.server.stack import listen
+from sandbox.server.stacks import listen
 from tests.runbook.world import FakeGate, FakeGuard
 from workshop import settings
 from workshop.azure import steps

@@ -16,7 +16,7 @@ from sandbox.images import PROGRAMS
 from sandbox.images.program import Streams
 from sandbox.node import Node
 from sandbox.node.pod_run import PodRun
-from sandbox.server.stack import claim_block
+from sandbox.server.stacks import claim_block
 
 ME = "test"
 PATIENCE = 60.0

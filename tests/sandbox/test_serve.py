@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.server.idleness import until_idle
-from sandbox.server.kubeconfig import Entry, kubeconfig
-from sandbox.server.managed_stacks import ManagedStacks
-from sandbox.server.stack import claim
+from sandbox.server.client_files import Entry, kubeconfig
+from sandbox.server.serve import until_idle
+from sandbox.server.stacks import ManagedStacks, claim
 
 SECONDS = 0.12
 

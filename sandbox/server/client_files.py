@@ -1,4 +1,5 @@
-"""Whether the files that a running sandbox wrote for its clients can still be used.
+"""What a sandbox writes for its clients: a kubeconfig whose users are known by tokens, where Azure is (azure.json),
+and the commands for their PATH; and whether a running sandbox's can still be used.
 
 Its clients may write some of them as well, as `kubectl config use-context` does; so what is looked at is what the
 labs, kubectl and the Azure SDK need of them. `server.json` is the state's own.
@@ -9,12 +10,60 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.server.kubeconfig import PRIMARY, SECONDARY
 from sandbox.server.state import State, reading, text
 
+PRIMARY, SECONDARY = "primary", "secondary"
+"""The contexts of the clusters that are always there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What it takes to talk to a cluster. `authority` is a PEM certificate."""
+
+    url: str
+    authority: bytes
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    context: str
+    user: str
+    access: Access
+
+
+def kubeconfig(*entries: Entry) -> bytes:
+    """As JSON, which is YAML too. The first one's context is the current one."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": entry.context,
+                "cluster": {
+                    "server": entry.access.url,
+                    "certificate-authority-data": base64.b64encode(entry.access.authority).decode(),
+                },
+            }
+            for entry in entries
+        ],
+        "users": [{"name": entry.user, "user": {"token": entry.access.token}} for entry in entries],
+        "contexts": [
+            {"name": entry.context, "context": {"cluster": entry.context, "user": entry.user}} for entry in entries
+        ],
+        "current-context": entries[0].context,
+    }
+    return json.dumps(config, indent=2).encode() + b"\n"
+
+
+_ROOT = Path(__file__).resolve().parents[2]
 _AZURE = ("url", "ca", "token", "subscription", "tenant")
 
 
@@ -76,3 +125,27 @@ def _content(kubeconfig: Path) -> Any:
             return yaml.safe_load(text)  # libyaml's follows any depth, until the process ends
         except yaml.YAMLError as error:
             raise ValueError("it is neither JSON nor YAML") from error
+
+
+def install_commands(folder: Path) -> None:
+    """Put the real kubectl and the sandbox's own istioctl into `folder`, in place of what is there."""
+    folder.mkdir(exist_ok=True)
+    kubectl = folder / "kubectl"
+    kubectl.unlink(missing_ok=True)
+    if (found := _kubectl()) is not None:
+        kubectl.symlink_to(found)
+    istioctl = folder / "istioctl"
+    python = shlex.quote(sys.executable)
+    istioctl.write_text(
+        "#!/bin/sh\n"
+        f'PYTHONPATH={shlex.quote(str(_ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}" '
+        f'exec {python} -m sandbox.istioctl "$@"\n',
+        encoding="utf-8",
+    )
+    istioctl.chmod(0o755)
+
+
+def _kubectl() -> str | None:
+    """Beside this Python (where its package puts it), else on the PATH."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which("kubectl", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))

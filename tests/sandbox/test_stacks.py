@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from sandbox.server import launcher
-from sandbox.server.kubeconfig import Access
-from sandbox.server.managed_stacks import ManagedStacks
-from sandbox.server.stack import claim
+from sandbox.server.client_files import Access
+from sandbox.server.stacks import ManagedStacks, claim
 from tests.sandbox.conftest import Kubectl
 
 
