@@ -73,10 +73,7 @@ class Operations:
         return 0.0 if self._tasks else time.monotonic() - self._last_ended
 
     def begin(
-        self,
-        operation: Operation,
-        work: Callable[[], Awaitable[None]],
-        done: Callable[[ArmError | None], None],
+        self, operation: Operation, work: Callable[[], Awaitable[None]], done: Callable[[ArmError | None], None]
     ) -> Operation:
         """Do `work`, then `done` with what went wrong, if anything."""
         self._all[operation.id] = operation

@@ -19,16 +19,7 @@ class Identities(Kind):
     naming = "3 to 128 letters, digits, '_' and '-', beginning with a letter or digit"
     has_system_data = True
     fields = Fields(
-        {
-            **TRACKED,
-            "properties": Fields(
-                {
-                    "tenantId": READ_ONLY,
-                    "principalId": READ_ONLY,
-                    "clientId": READ_ONLY,
-                }
-            ),
-        }
+        {**TRACKED, "properties": Fields({"tenantId": READ_ONLY, "principalId": READ_ONLY, "clientId": READ_ONLY})}
     )
 
     def completed(self, id_: str, body: Body, old: Resource | None) -> Body:

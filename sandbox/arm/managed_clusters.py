@@ -129,12 +129,7 @@ ADDONS = ("omsagent", "azurepolicy")
 """Add-ons that would change nothing a lab sees; others are refused."""
 
 
-_POOL = {
-    "maxPods": 250,
-    "mode": "System",
-    "type": "VirtualMachineScaleSets",
-    "osType": "Linux",
-}
+_POOL = {"maxPods": 250, "mode": "System", "type": "VirtualMachineScaleSets", "osType": "Linux"}
 _NETWORK = {
     "networkPlugin": "azure",
     "networkPolicy": "none",
@@ -289,11 +284,7 @@ class Clusters(Kind):
         own = cloud.resources[kubelets.lower()].properties
         cloud.add_principal(own["principalId"])
         resource.properties["identityProfile"] = {
-            "kubeletidentity": {
-                "resourceId": kubelets,
-                "clientId": own["clientId"],
-                "objectId": own["principalId"],
-            }
+            "kubeletidentity": {"resourceId": kubelets, "clientId": own["clientId"], "objectId": own["principalId"]}
         }
 
     async def destroy(self, resource: Resource) -> None:

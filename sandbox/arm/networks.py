@@ -9,16 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.arm.cloud import Cloud, Resource
-from sandbox.arm.protocol import (
-    CIDR_TEXT,
-    READ_ONLY,
-    TRACKED,
-    ArmError,
-    Body,
-    Fields,
-    Items,
-    Text,
-)
+from sandbox.arm.protocol import CIDR_TEXT, READ_ONLY, TRACKED, ArmError, Body, Fields, Items, Text
 from sandbox.arm.resource_api import Kind
 
 _NAMES = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
@@ -100,10 +91,7 @@ def completed_subnet(network: str, subnet: Body) -> Body:
             400, "NetcfgInvalidSubnet", f"Subnet '{name}' is not valid: it has no address prefix.", target=name
         )
     _network(prefix, f"subnets.{name}.addressPrefix")
-    added = {
-        "addressPrefix": prefix,
-        "provisioningState": "Updating",
-    }
+    added = {"addressPrefix": prefix, "provisioningState": "Updating"}
     return {
         "id": f"{network}/subnets/{name}",
         "name": name,

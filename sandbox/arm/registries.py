@@ -54,14 +54,7 @@ class Registries(Kind):
     busy_code = "RegistryOperationInProgress"
     location_only = True
     has_system_data = True
-    fields = Fields(
-        {
-            **TRACKED,
-            "sku": _SKU,
-            "properties": Fields({**_SETTABLE, **_READ}),
-        },
-        required=("sku",),
-    )
+    fields = Fields({**TRACKED, "sku": _SKU, "properties": Fields({**_SETTABLE, **_READ})}, required=("sku",))
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)

@@ -236,9 +236,4 @@ def _same_location(old: Resource, location: str, group: Group) -> None:
 def immutable(path: str, old: object, new: object) -> None:
     """Raises ArmError when a property that stays as it was made would change."""
     if old != new:
-        raise ArmError(
-            400,
-            "PropertyChangeNotAllowed",
-            f"Changing property '{path}' is not allowed.",
-            target=path,
-        )
+        raise ArmError(400, "PropertyChangeNotAllowed", f"Changing property '{path}' is not allowed.", target=path)

@@ -47,22 +47,19 @@ class Autoscalers(Controller[Name]):
             return None
         spec = autoscaler["spec"]
         current = target["spec"].get("replicas", 1)
-        least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
-        desired = min(max(current, least), most) if current else 0
-        told = [
-            ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's scale")
-        ]
+        desired = min(max(current, spec.get("minReplicas", 1)), spec["maxReplicas"]) if current else 0
+        able, said = "SucceededGetScale", "the HPA controller was able to get the target's scale"
+        inactive = []
         if not current:
             why = "scaling is disabled since the replica count of the target is zero"
-            told.append(("ScalingActive", "False", "ScalingDisabled", why))
+            inactive = [("ScalingActive", "False", "ScalingDisabled", why)]
         elif desired != current:
             assert kind is not None
             self._rescale(autoscaler, kind, name, current, desired)
-            told = [
-                ("AbleToScale", "True", "SucceededRescale", f"the HPA controller set the target size to {desired}")
-            ]
+            able, said = "SucceededRescale", f"the HPA controller set the target size to {desired}"
         else:
-            told.append(("ScalingActive", "False", "FailedGetResourceMetric", _why_inactive(spec)))
+            inactive = [("ScalingActive", "False", "FailedGetResourceMetric", _why_inactive(spec))]
+        told = [("AbleToScale", "True", able, said), *inactive]
         self._write(autoscaler, (target.get("status") or {}).get("replicas", 0), desired, told)
         return None
 

@@ -6,17 +6,16 @@ import math
 from collections.abc import Iterable
 
 from sandbox.api import label_selectors as selectors
-from sandbox.controllers import ownership, readiness
+from sandbox.controllers import readiness
 from sandbox.controllers.controller import Controller, Name, name_of, write_status
 from sandbox.core.cluster import Object, WatchEvent
 from sandbox.core.objects import terminating
 
 RESOURCE = "poddisruptionbudgets.policy"
-_SCALED = {"ReplicaSet": "replicasets.apps", "Deployment": "deployments.apps"}
 
 
 class DisruptionBudgets(Controller[Name]):
-    watches = (RESOURCE, "pods", "replicasets.apps", "deployments.apps")
+    watches = (RESOURCE, "pods")
 
     def keys(self, event: WatchEvent) -> Iterable[Name]:
         namespace, _ = name_of(event.object)
@@ -25,7 +24,7 @@ class DisruptionBudgets(Controller[Name]):
         return [
             name_of(budget)
             for budget in self.cluster.list(RESOURCE, namespace)
-            if event.resource != "pods" or selectors.selects(budget["spec"].get("selector"), event.object)
+            if selectors.selects(budget["spec"].get("selector"), event.object)
         ]
 
     def reconcile(self, key: Name) -> float | None:
@@ -51,35 +50,15 @@ class DisruptionBudgets(Controller[Name]):
         write_status(self.cluster, RESOURCE, budget, status)
         return None
 
-    def _amounts(self, spec: Object, mine: list[Object]) -> tuple[int, int]:
-        """How many pods are expected, and how many of them must be healthy."""
+    @staticmethod
+    def _amounts(spec: Object, mine: list[Object]) -> tuple[int, int]:
+        """How many pods are expected (those there are), and how many of them must be healthy."""
         least, most_gone = spec.get("minAvailable"), spec.get("maxUnavailable")
         if isinstance(least, int):
             return len(mine), least
-        expected = self._expected(mine)
+        expected = len(mine)
         if isinstance(least, str):
             return expected, math.ceil(int(least.rstrip("%")) * expected / 100)
         if isinstance(most_gone, str):
             most_gone = math.ceil(int(most_gone.rstrip("%")) * expected / 100)
         return expected, max(0, expected - (most_gone or 0))
-
-    def _expected(self, mine: list[Object]) -> int:
-        """The sum of what the pods' managers want; a pod of nobody's counts for itself."""
-        wanted: dict[str, int] = {}
-        for pod in mine:
-            scaled = self._scaled(pod)
-            if scaled is None:
-                wanted[pod["metadata"]["uid"]] = 1
-            else:
-                wanted[scaled["metadata"]["uid"]] = scaled["spec"].get("replicas", 1)
-        return sum(wanted.values())
-
-    def _scaled(self, pod: Object) -> Object | None:
-        """The deployment of a pod, or its replica set where there is none above."""
-        found = None
-        obj: Object | None = pod
-        while obj is not None and (manager := ownership.controller_of(obj)) is not None:
-            kind = _SCALED.get(manager["kind"])
-            obj = self.cluster.find(kind, pod["metadata"]["namespace"], manager["name"]) if kind else None
-            found = obj or found
-        return found

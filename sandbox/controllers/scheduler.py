@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from sandbox.controllers import ownership, readiness
 from sandbox.controllers.controller import Controller, Name, name_of
@@ -157,30 +156,7 @@ def _ready(pod: Object, candidate: Candidate) -> str | None:
 
 
 def _schedulable(pod: Object, candidate: Candidate) -> str | None:
-    taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-    if not (candidate.node.get("spec") or {}).get("unschedulable") or _tolerated(pod, taint):
-        return None
-    return "node(s) were unschedulable"
-
-
-def _taints(pod: Object, candidate: Candidate) -> str | None:
-    for taint in (candidate.node.get("spec") or {}).get("taints") or ():
-        if taint["effect"] == "NoSchedule" and not _tolerated(pod, taint):
-            return "node(s) had untolerated taint(s)"
-    return None
-
-
-def _tolerated(pod: Object, taint: Mapping[str, Any]) -> bool:
-    return any(_fits(one, taint) for one in pod["spec"].get("tolerations") or ())
-
-
-def _fits(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
-    if toleration.get("effect") not in (None, "", taint["effect"]):
-        return False
-    if toleration.get("operator", "Equal") == "Exists":
-        return toleration.get("key") in (None, "", taint["key"])
-    mine, its = (toleration.get("key"), toleration.get("value", "")), (taint["key"], taint.get("value", ""))
-    return bool(mine == its)
+    return "node(s) were unschedulable" if (candidate.node.get("spec") or {}).get("unschedulable") else None
 
 
 def _node_selector(pod: Object, candidate: Candidate) -> str | None:
@@ -227,7 +203,6 @@ def _requests_of(container: Object) -> dict[str, Fraction]:
 _RULES: tuple[Callable[[Object, Candidate], str | None], ...] = (
     _ready,
     _schedulable,
-    _taints,
     _node_selector,
     _room,
 )

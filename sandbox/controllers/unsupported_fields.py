@@ -1,7 +1,7 @@
 """What of services, of placing pods and of hand-written endpoints is not there, refused when it is written.
 
 A service is a TCP address in front of pods, the same for every client; a pod's place follows its own nodeSelector
-and its node's taints and room. What asks for more would be a lie to accept.
+and its node's room. What asks for more would be a lie to accept.
 """
 
 from __future__ import annotations
@@ -63,9 +63,8 @@ def _template(owner: Object) -> Iterator[str]:
 
 
 def _node(node: Object) -> Iterator[str]:
-    for index, taint in enumerate(at(node, "spec", "taints") or ()):
-        if taint.get("effect") == "NoExecute":
-            yield f"spec.taints[{index}].effect: NoExecute"
+    if at(node, "spec", "taints"):
+        yield "spec.taints (cordon does what a taint would)"
 
 
 def _endpoints(endpoints: Object) -> Iterator[str]:

@@ -177,13 +177,7 @@ def _running(state: State) -> Running | None:
         raise SandboxError(str(error)) from error
     if said is None:
         return None
-    return Running(
-        pid=said.pid,
-        url=said.url,
-        kubeconfig=state.kubeconfig,
-        bin=state.bin,
-        started=said.started,
-    )
+    return Running(pid=said.pid, url=said.url, kubeconfig=state.kubeconfig, bin=state.bin, started=said.started)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
