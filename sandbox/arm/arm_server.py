@@ -225,7 +225,7 @@ class ArmServer:
                 raise ArmError(400, "InvalidHeader", f"{header} is {NOT_SUPPORTED}: nothing has an etag.")
         self._check_subscription(path)
         self._permissions.check(request.method, path)
-        handler, names = self._router.find(request.method, path)
+        handler, names = self._router.match(request.method, path)
         body = await _body(request)
         return await handler(Call(request.method, path, names, request.query, request.headers, body))
 

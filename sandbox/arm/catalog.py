@@ -24,34 +24,42 @@ LOCATIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    family: str
-    family_name: str
+class MachineSize:
+    series: str
+    """As it is called: DSv3."""
     cores: int
     memory_gb: int
 
+    @property
+    def family(self) -> str:
+        return f"standard{self.series}Family"
 
-def _sizes(family: str, family_name: str, pattern: str, memory_per_core: int, *cores: int) -> dict[str, Size]:
-    return {pattern.format(count): Size(family, family_name, count, count * memory_per_core) for count in cores}
+    @property
+    def family_name(self) -> str:
+        return f"Standard {self.series} Family vCPUs"
+
+
+def _sizes(series: str, pattern: str, memory_per_core: int, *cores: int) -> dict[str, MachineSize]:
+    return {pattern.format(count): MachineSize(series, count, count * memory_per_core) for count in cores}
 
 
 _CORES = (2, 4, 8, 16, 32, 48, 64)
-SIZES: Mapping[str, Size] = {
+SIZES: Mapping[str, MachineSize] = {
     **{
-        f"Standard_DS{number}_v2": Size("standardDSv2Family", "Standard DSv2 Family vCPUs", cores, cores * 7 // 2)
+        f"Standard_DS{number}_v2": MachineSize("DSv2", cores, cores * 7 // 2)
         for number, cores in ((2, 2), (3, 4), (4, 8), (5, 16))
     },
-    **_sizes("standardDSv3Family", "Standard DSv3 Family vCPUs", "Standard_D{}s_v3", 4, *_CORES),
-    **_sizes("standardDSv4Family", "Standard DSv4 Family vCPUs", "Standard_D{}s_v4", 4, *_CORES),
-    **_sizes("standardDSv5Family", "Standard DSv5 Family vCPUs", "Standard_D{}s_v5", 4, *_CORES, 96),
-    **_sizes("standardDDSv5Family", "Standard DDSv5 Family vCPUs", "Standard_D{}ds_v5", 4, *_CORES, 96),
-    **_sizes("standardDASv4Family", "Standard DASv4 Family vCPUs", "Standard_D{}as_v4", 4, *_CORES, 96),
-    **_sizes("standardDASv5Family", "Standard DASv5 Family vCPUs", "Standard_D{}as_v5", 4, *_CORES, 96),
-    **_sizes("standardDADSv5Family", "Standard DADSv5 Family vCPUs", "Standard_D{}ads_v5", 4, *_CORES, 96),
-    **_sizes("standardESv3Family", "Standard ESv3 Family vCPUs", "Standard_E{}s_v3", 8, *_CORES),
-    **_sizes("standardESv5Family", "Standard ESv5 Family vCPUs", "Standard_E{}s_v5", 8, *_CORES),
-    **_sizes("standardFSv2Family", "Standard FSv2 Family vCPUs", "Standard_F{}s_v2", 2, *_CORES, 72),
-    **_sizes("standardBsv2Family", "Standard Bsv2 Family vCPUs", "Standard_B{}s_v2", 4, 2, 4, 8, 16, 32),
+    **_sizes("DSv3", "Standard_D{}s_v3", 4, *_CORES),
+    **_sizes("DSv4", "Standard_D{}s_v4", 4, *_CORES),
+    **_sizes("DSv5", "Standard_D{}s_v5", 4, *_CORES, 96),
+    **_sizes("DDSv5", "Standard_D{}ds_v5", 4, *_CORES, 96),
+    **_sizes("DASv4", "Standard_D{}as_v4", 4, *_CORES, 96),
+    **_sizes("DASv5", "Standard_D{}as_v5", 4, *_CORES, 96),
+    **_sizes("DADSv5", "Standard_D{}ads_v5", 4, *_CORES, 96),
+    **_sizes("ESv3", "Standard_E{}s_v3", 8, *_CORES),
+    **_sizes("ESv5", "Standard_E{}s_v5", 8, *_CORES),
+    **_sizes("FSv2", "Standard_F{}s_v2", 2, *_CORES, 72),
+    **_sizes("Bsv2", "Standard_B{}s_v2", 4, 2, 4, 8, 16, 32),
 }
 """Of the general ones that AKS takes for a system pool. Azure has hundreds; another one is refused as Azure refuses
 what it does not offer to a subscription, with the names of these."""

@@ -86,7 +86,7 @@ class Operations:
         self._tasks.discard(task)
         self._last_ended = time.monotonic()
 
-    def find(self, name: str) -> Operation:
+    def get(self, name: str) -> Operation:
         """Raises ArmError when there is none, or none any more."""
         operation = self._all.get(name)
         if operation is not None and operation.ended is not None:
@@ -222,9 +222,9 @@ class Cloud:
                 return ArmError(400, failure.error.code, failure.error.message, details=failure.error.details)
         return None
 
-    async def last(self, what: Duration | None, *, deleting: bool = False) -> None:
-        """As long as that takes by the settings; when they change meanwhile, by the new ones. What is done at once
-        has no name."""
+    async def elapse(self, what: Duration | None, *, deleting: bool = False) -> None:
+        """Wait as long as that takes by the settings; when they change meanwhile, by the new ones. What is done at
+        once has no name."""
         began = asyncio.get_running_loop().time()
         while what:
             seconds = self.settings.durations[what] / (2 if deleting else 1)
@@ -262,7 +262,7 @@ class Cloud:
     def of_type(self, type_: str) -> Iterator[Resource]:
         return (each for each in list(self.resources.values()) if each.type == type_)
 
-    def find(self, id_: str) -> Resource | None:
+    def resource(self, id_: str) -> Resource | None:
         return self.resources.get(id_.lower())
 
     def forget(self, resource: Resource) -> None:

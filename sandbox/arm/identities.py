@@ -161,7 +161,7 @@ class Roles:
             return scope
         if len(parts) >= 5 and parts[3].lower() == "resourcegroups":
             cloud.group(parts[4])
-            if len(parts) == 5 or cloud.find(scope) or cloud.find(scope.lower().partition("/subnets/")[0]):
+            if len(parts) == 5 or cloud.resource(scope) or cloud.resource(scope.lower().partition("/subnets/")[0]):
                 return scope
         raise ArmError(404, "ResourceNotFound", f"The scope '{scope}' was not found.")
 

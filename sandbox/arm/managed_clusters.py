@@ -147,7 +147,7 @@ class Clusters(Kind):
     type = "Microsoft.ContainerService/managedClusters"
     names = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
     naming = "1 to 63 letters, digits, '_' and '-', beginning and ending with a letter or digit"
-    lasts = "managedClusters"
+    duration = "managedClusters"
     busy_code = "OperationNotAllowed"
     fields = CLUSTER
 
@@ -233,7 +233,7 @@ class Clusters(Kind):
         if len(wanted) != 1:
             raise invalid("identity.userAssignedIdentities", "must name one identity")
         (id_,) = wanted
-        found = self.cloud.find(id_)
+        found = self.cloud.resource(id_)
         if found is None or found.type != IDENTITY:
             raise ArmError(
                 400, "InvalidUserAssignedIdentity", f"The identity {id_} does not exist.", target="identity"

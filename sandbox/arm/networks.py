@@ -34,7 +34,7 @@ _SUBNET = Fields(
 class Networks(Kind):
     type = "Microsoft.Network/virtualNetworks"
     names, naming = _NAMES, _NAMING
-    lasts = "virtualNetworks"
+    duration = "virtualNetworks"
     creating = updating = "Updating"
     fields = Fields(
         {
@@ -149,7 +149,7 @@ def subnets_of_clusters(cloud: Cloud) -> Iterator[tuple[Resource, str]]:
 
 def subnet_range(cloud: Cloud, id_: str) -> ipaddress.IPv4Network | None:
     """Of a subnet that is there."""
-    network = cloud.find(id_.rpartition("/subnets/")[0])
+    network = cloud.resource(id_.rpartition("/subnets/")[0])
     for subnet in network.properties["subnets"] if network else ():
         if subnet["id"].lower() == id_.lower():
             return ipaddress.IPv4Network(subnet["properties"]["addressPrefix"])

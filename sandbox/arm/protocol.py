@@ -102,7 +102,7 @@ class Router:
             self._routes.append((_pattern(template), found))
         self._known[template].update(dict.fromkeys(methods.split(), handler))
 
-    def find(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
+    def match(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
         """Raises ArmError for what is not served."""
         allowed: set[str] = set()
         for pattern, handlers in self._routes:

@@ -50,7 +50,7 @@ class Registries(Kind):
     type = "Microsoft.ContainerRegistry/registries"
     names = r"[A-Za-z0-9]{5,50}"
     naming = "5 to 50 letters and digits"
-    lasts = "registries"
+    duration = "registries"
     busy_code = "RegistryOperationInProgress"
     location_only = True
     has_system_data = True
@@ -134,7 +134,7 @@ class RegistryApi(ResourceApi):
             )
 
         async def work() -> None:
-            await self._cloud.last("importImage")
+            await self._cloud.elapse("importImage")
             images.update(wanted)
 
         operation = self.operation(registry, "Importing", lambda: None)

@@ -25,7 +25,7 @@ class Kind(ABC):
     names: ClassVar[str]
     """The pattern of a name, and in words what it must be."""
     naming: ClassVar[str]
-    lasts: ClassVar[Duration | None] = None
+    duration: ClassVar[Duration | None] = None
     """The duration's name; None when everything is done at once."""
     creating: ClassVar[str] = "Creating"
     updating: ClassVar[str] = "Updating"
@@ -91,7 +91,7 @@ class ResourceApi:
 
     def require(self, call: Call) -> Resource:
         group = self._cloud.group(call.names["group"])
-        found = self._cloud.find(self.id_of(call, group))
+        found = self._cloud.resource(self.id_of(call, group))
         if found is None:
             raise resource_not_found(self._kind.type, call.names["name"], group.name)
         return found
@@ -118,7 +118,7 @@ class ResourceApi:
                 target=call.names["name"],
             )
         id_ = self.id_of(call, group)
-        old = self._cloud.find(id_)
+        old = self._cloud.resource(id_)
         body = kind.fields.check(call.body, "")
         if "location" not in body:
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
@@ -137,14 +137,14 @@ class ResourceApi:
         resource.body = new
         cloud.resources[id_.lower()] = resource
         status = 200 if old else 201
-        if not kind.lasts:
+        if not kind.duration:
             kind.provisioned(resource)
             return Answer(status, kind.shown(resource))
         doing = kind.updating if old else kind.creating
         resource.properties["provisioningState"] = doing
 
         async def work() -> None:
-            await asyncio.gather(cloud.last(kind.lasts), kind.provision(resource, before))
+            await asyncio.gather(cloud.elapse(kind.duration), kind.provision(resource, before))
             if (failure := cloud.failure(kind.type)) is not None:
                 raise failure
 
@@ -161,14 +161,14 @@ class ResourceApi:
     async def delete(self, call: Call) -> Answer:
         kind, cloud = self._kind, self._cloud
         group = cloud.group(call.names["group"])
-        resource = cloud.find(self.id_of(call, group))
+        resource = cloud.resource(self.id_of(call, group))
         if resource is None:
             return Answer(204)
         if resource.operation is not None and resource.operation.doing == "Deleting":
             return self._deleting(call, resource.operation)
         self.require_idle(resource)
         kind.check_deletion(resource)
-        if not kind.lasts:
+        if not kind.duration:
             await kind.destroy(resource)
             cloud.forget(resource)
             return Answer(200)
@@ -179,7 +179,7 @@ class ResourceApi:
         resource.properties["provisioningState"] = "Deleting"
 
         async def work() -> None:
-            await asyncio.gather(cloud.last(kind.lasts, deleting=True), kind.destroy(resource))
+            await asyncio.gather(cloud.elapse(kind.duration, deleting=True), kind.destroy(resource))
 
         def done(error: ArmError | None) -> None:
             resource.operation = None

@@ -108,13 +108,13 @@ class Groups:
 
     async def _empty(self, group: Group) -> None:
         members = list(self._cloud.members(group))
-        lasts = self._cloud.last("group", deleting=True)
-        await asyncio.gather(lasts, *(self._remove(each) for each in members))
+        elapsing = self._cloud.elapse("group", deleting=True)
+        await asyncio.gather(elapsing, *(self._remove(each) for each in members))
 
     async def _remove(self, resource: Resource) -> None:
         while resource.operation is not None:
             await resource.operation.finished.wait()
-        if self._cloud.find(resource.id) is None:
+        if self._cloud.resource(resource.id) is None:
             return
         api = self._apis.get(resource.type.lower())
         if api is None:
@@ -126,7 +126,7 @@ class Groups:
             raise operation.error
 
     async def result(self, call: Call) -> Answer:
-        operation = self._cloud.operations.find(call.names["operation"])
+        operation = self._cloud.operations.get(call.names["operation"])
         if operation.ended is None:
             return Answer(202, None, {"Location": self._result_url(operation, call)})
         if operation.error is not None:
@@ -152,7 +152,7 @@ class Groups:
     async def other(self, call: Call) -> Answer:
         group = self._cloud.group(call.names["group"])
         id_ = f"{self._cloud.group_id(group.name)}/providers/{call.names['resource']}"
-        found = self._cloud.find(id_)
+        found = self._cloud.resource(id_)
         if found is None or found.type.lower() in self._apis:
             kind, _, name = call.names["resource"].rpartition("/")
             if any(each.type.lower() == kind.lower() for each in self._cloud.resources.values()):

@@ -53,18 +53,18 @@ class Subscriptions:
             cloud.set_registration(namespace, "Registering")
 
             async def work() -> None:
-                await cloud.last("provider")
+                await cloud.elapse("provider")
 
             operation = Operation(f"/subscriptions/{cloud.subscription}", "Registering", lambda: None)
             cloud.operations.begin(operation, work, lambda error: cloud.set_registration(namespace, "Registered"))
         return Answer(200, self._show_provider(namespace))
 
     async def status(self, call: Call) -> Answer:
-        return Answer(200, self._cloud.operations.find(call.names["operation"]).show())
+        return Answer(200, self._cloud.operations.get(call.names["operation"]).show())
 
     async def result(self, call: Call) -> Answer:
         """What `Location` leads to: 202 while it goes on, then the outcome."""
-        operation = self._cloud.operations.find(call.names["operation"])
+        operation = self._cloud.operations.get(call.names["operation"])
         if operation.ended is None:
             return Answer(202, None, {"Location": f"{self._cloud.url}{call.path}?api-version={call.version}"})
         if operation.error is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sandbox.controllers import readiness
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, write_status
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, write_status
 from sandbox.controllers.events import record
 from sandbox.core.cluster import Object, WatchEvent
 from sandbox.core.objects import timestamp
@@ -21,10 +21,10 @@ _TARGETS = {("apps", "Deployment"): "deployments.apps", ("apps", "ReplicaSet"): 
 _NO_METRICS = "unable to get metrics for resource {}: the sandbox has no metrics API (metrics.k8s.io)"
 
 
-class Autoscalers(Controller[Name]):
+class Autoscalers(Controller[NamespacedName]):
     watches = (RESOURCE, *_TARGETS.values())
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == RESOURCE:
             return (name_of(event.object),)
         namespace, name = name_of(event.object)
@@ -34,7 +34,7 @@ class Autoscalers(Controller[Name]):
             if (_target(autoscaler), autoscaler["spec"]["scaleTargetRef"]["name"]) == (event.resource, name)
         ]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         autoscaler = self.cluster.find(RESOURCE, *key)
         if autoscaler is None:
             return None

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 MANAGER = "kube-controller-manager"
 
-Name = tuple[str, str]
+NamespacedName = tuple[str, str]
 """Namespace (empty for kinds without) and name."""
 
 K = TypeVar("K", bound=tuple[str, ...])
@@ -32,7 +32,7 @@ _FIRST_RETRY, _LAST_RETRY = 0.005, 10.0
 """Seconds until a failed key is tried again; they double from one to the other."""
 
 
-def name_of(obj: Object) -> Name:
+def name_of(obj: Object) -> NamespacedName:
     metadata = obj["metadata"]
     return metadata.get("namespace") or "", metadata["name"]
 

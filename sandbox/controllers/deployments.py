@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sandbox.controllers import ownership, readiness
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, seconds_since, write_status
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, seconds_since, write_status
 from sandbox.controllers.events import record
 from sandbox.controllers.rollout import Limits, Size, limits_of, new_size, old_sizes, proportional
 from sandbox.core.cluster import Object, WatchEvent
@@ -40,7 +40,7 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 @dataclass(slots=True)
-class State:
+class DeploymentState:
     """All there is of a deployment. `new` is the replica set of its present template, `old` the others,
     the oldest first; `sizes` is by name. Pods on their way out do not count.
     """
@@ -64,10 +64,10 @@ class State:
         return self.sizes[replica_set["metadata"]["name"]] if replica_set else Size(0, 0)
 
 
-class Deployments(Controller[Name]):
+class Deployments(Controller[NamespacedName]):
     watches = (RESOURCE, _REPLICA_SETS, "pods")
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         obj = event.object
         namespace = obj["metadata"].get("namespace", "")
         if event.resource == RESOURCE:
@@ -84,7 +84,7 @@ class Deployments(Controller[Name]):
         # A replica set of nobody's: whose selector finds it adopts it.
         return [name_of(deployment) for deployment in self.cluster.list(RESOURCE, namespace)]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         deployment = self.cluster.find(RESOURCE, *key)
         if deployment is None:
             return None
@@ -99,7 +99,7 @@ class Deployments(Controller[Name]):
                 self._roll(state)
         return self._report(state)
 
-    def _look(self, deployment: Object, replica_sets: list[Object]) -> State:
+    def _look(self, deployment: Object, replica_sets: list[Object]) -> DeploymentState:
         seconds = deployment["spec"].get("minReadySeconds", 0)
         uids = {one["metadata"]["uid"] for one in replica_sets}
         there: Counter[str] = Counter()
@@ -120,15 +120,15 @@ class Deployments(Controller[Name]):
             for uid in (one["metadata"]["uid"],)
         }
         ready, next_available = sum(wait is not None for wait in waits), min(filter(None, waits), default=None)
-        return State(deployment, limits_of(deployment), new, old, sizes, ready, next_available)
+        return DeploymentState(deployment, limits_of(deployment), new, old, sizes, ready, next_available)
 
-    def _was_scaled(self, state: State) -> bool:
+    def _was_scaled(self, state: DeploymentState) -> bool:
         """Whether the deployment's own size changed since its replica sets were last sized."""
         desired = str(state.limits.desired)
         annotations = [one["metadata"].get("annotations") or {} for one in state.all if state.size(one).wanted]
         return any(noted.get(_DESIRED, desired) != desired for noted in annotations)
 
-    def _keep_shares(self, state: State) -> None:
+    def _keep_shares(self, state: DeploymentState) -> None:
         """Scale without rolling on: the one replica set that has pods, or all of them in proportion."""
         running = [one for one in state.all if state.size(one).wanted]
         if len(running) > 1:
@@ -143,7 +143,7 @@ class Deployments(Controller[Name]):
         elif only := [*running, *([state.new] if state.new else []), *reversed(state.old)]:
             self._resize(state, only[0], state.limits.desired)
 
-    def _recreate(self, state: State) -> None:
+    def _recreate(self, state: DeploymentState) -> None:
         for one in state.old:
             self._resize(state, one, 0)
         olds = {one["metadata"]["uid"] for one in state.old}
@@ -153,14 +153,14 @@ class Deployments(Controller[Name]):
                 return
         self._advance(state, state.limits.desired)
 
-    def _roll(self, state: State) -> None:
+    def _roll(self, state: DeploymentState) -> None:
         size = new_size(state.limits, state.size(state.new), [state.size(one) for one in state.old])
         self._advance(state, size)
         sizes = old_sizes(state.limits, state.size(state.new), [state.size(one) for one in state.old])
         for one, size in zip(list(state.old), sizes, strict=True):
             self._resize(state, one, size)
 
-    def _advance(self, state: State, size: int) -> None:
+    def _advance(self, state: DeploymentState, size: int) -> None:
         """Have the replica set of the present template, of this size, as the newest revision."""
         revision = max(map(revision_of, state.old), default=0) + 1
         if state.new is None:
@@ -171,7 +171,7 @@ class Deployments(Controller[Name]):
         if state.new is not None:
             self._show_revision(state)
 
-    def _make(self, state: State, size: int, revision: int) -> None:
+    def _make(self, state: DeploymentState, size: int, revision: int) -> None:
         made = make_replica_set(state.deployment, size, revision, state.limits)
         name = made["metadata"]["name"]
         state.new = self.cluster.create(_REPLICA_SETS, made, manager=MANAGER)
@@ -180,7 +180,7 @@ class Deployments(Controller[Name]):
         if size:
             record(self.cluster, state.deployment, "ScalingReplicaSet", _scaled(name, 0, size), source=_SOURCE)
 
-    def _describe(self, state: State, revision: int) -> None:
+    def _describe(self, state: DeploymentState, revision: int) -> None:
         new, deployment = state.new, state.deployment
         assert new is not None
 
@@ -193,7 +193,7 @@ class Deployments(Controller[Name]):
 
         state.new = self.cluster.edit(_REPLICA_SETS, *name_of(new), change, manager=MANAGER) or new
 
-    def _show_revision(self, state: State) -> None:
+    def _show_revision(self, state: DeploymentState) -> None:
         revision = str(revision_of(state.new or {}))
         if (state.deployment["metadata"].get("annotations") or {}).get(REVISION) == revision:
             return
@@ -203,7 +203,7 @@ class Deployments(Controller[Name]):
 
         state.deployment = self._edit(state.deployment, change, None)
 
-    def _resize(self, state: State, replica_set: Object, size: int) -> None:
+    def _resize(self, state: DeploymentState, replica_set: Object, size: int) -> None:
         name, before = replica_set["metadata"]["name"], state.size(replica_set)
         if before.wanted == size and has_noted(replica_set, state.limits):
             return
@@ -220,7 +220,7 @@ class Deployments(Controller[Name]):
             self.cluster, state.deployment, "ScalingReplicaSet", _scaled(name, before.wanted, size), source=_SOURCE
         )
 
-    def _report(self, state: State) -> float | None:
+    def _report(self, state: DeploymentState) -> float | None:
         live = self.cluster.find(RESOURCE, *name_of(state.deployment))
         if live is None:
             return None
@@ -230,7 +230,7 @@ class Deployments(Controller[Name]):
             self._forget_revisions(state)
         return again
 
-    def _forget_revisions(self, state: State) -> None:
+    def _forget_revisions(self, state: DeploymentState) -> None:
         limit = state.deployment["spec"].get("revisionHistoryLimit", 10)
         idle = [one for one in state.old if not terminating(one) and not state.size(one).most]
         for one in sorted(idle, key=revision_of)[: max(0, len(idle) - limit)]:
@@ -252,7 +252,7 @@ def is_complete(deployment: Object, status: Object) -> bool:
     return all(count == desired for count in counts)
 
 
-def status_of(deployment: Object, state: State) -> tuple[Object, float | None]:
+def status_of(deployment: Object, state: DeploymentState) -> tuple[Object, float | None]:
     """The status, and in how many seconds it may change without anything else changing."""
     before = deployment.get("status") or {}
     sizes = [state.size(one) for one in state.all]
@@ -284,7 +284,7 @@ def _availability(told: list[Object] | None, enough: bool) -> list[Object]:
 
 
 def _progress(
-    deployment: Object, told: list[Object], status: Object, state: State
+    deployment: Object, told: list[Object], status: Object, state: DeploymentState
 ) -> tuple[list[Object], float | None]:
     spec, before = deployment["spec"], deployment.get("status") or {}
     reason = next((one["reason"] for one in told if one["type"] == "Progressing"), "")
@@ -331,7 +331,7 @@ def _moved(before: Object, status: Object) -> bool:
     return old_pods(status) < old_pods(before) or any(status.get(name, 0) > before.get(name, 0) for name in more)
 
 
-def _failure(state: State) -> Object | None:
+def _failure(state: DeploymentState) -> Object | None:
     for replica_set in [state.new, *state.old]:
         condition = readiness.condition(replica_set, "ReplicaFailure") if replica_set else None
         if condition is not None:

@@ -7,17 +7,17 @@ from collections.abc import Iterable
 
 from sandbox.api import label_selectors as selectors
 from sandbox.controllers import readiness
-from sandbox.controllers.controller import Controller, Name, name_of, write_status
+from sandbox.controllers.controller import Controller, NamespacedName, name_of, write_status
 from sandbox.core.cluster import Object, WatchEvent
 from sandbox.core.objects import terminating
 
 RESOURCE = "poddisruptionbudgets.policy"
 
 
-class DisruptionBudgets(Controller[Name]):
+class DisruptionBudgets(Controller[NamespacedName]):
     watches = (RESOURCE, "pods")
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         namespace, _ = name_of(event.object)
         if event.resource == RESOURCE:
             return (name_of(event.object),)
@@ -27,7 +27,7 @@ class DisruptionBudgets(Controller[Name]):
             if selectors.selects(budget["spec"].get("selector"), event.object)
         ]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         budget = self.cluster.find(RESOURCE, *key)
         if budget is None:
             return None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sandbox.controllers import ownership, readiness
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.objects import terminating
 
@@ -42,19 +42,19 @@ class Backend:
     terminating: bool
 
 
-Groups = dict[tuple[Port, ...], list[Backend]]
+BackendsByPorts = dict[tuple[Port, ...], list[Backend]]
 """Backends by the ports they serve."""
 
 
-class EndpointsOfServices(Controller[Name]):
+class EndpointsOfServices(Controller[NamespacedName]):
     watches = ("services", "pods", "endpoints", SLICES)
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
-        self._labels: dict[Name, dict[str, str]] = {}
+        self._labels: dict[NamespacedName, dict[str, str]] = {}
         """Labels of pods when last seen: a pod whose labels change leaves services, too."""
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         obj, (namespace, name) = event.object, name_of(event.object)
         if event.resource in ("services", "endpoints"):
             return ((namespace, name),)
@@ -64,7 +64,7 @@ class EndpointsOfServices(Controller[Name]):
         service = labels.get(SERVICE_NAME)
         return ((namespace, service),) if service and labels.get(_MANAGED_BY) == _SLICES_MANAGER else ()
 
-    def _services_of(self, event: WatchEvent, namespace: str, name: str) -> list[Name]:
+    def _services_of(self, event: WatchEvent, namespace: str, name: str) -> list[NamespacedName]:
         now: dict[str, str] = event.object["metadata"].get("labels") or {}
         before = self._labels.get((namespace, name), now)
         if event.type == "DELETED":
@@ -77,7 +77,7 @@ class EndpointsOfServices(Controller[Name]):
             if _selects(service, now) or _selects(service, before)
         ]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         namespace, name = key
         service = self.cluster.find("services", namespace, name)
         if service is None:
@@ -100,7 +100,7 @@ class EndpointsOfServices(Controller[Name]):
         if endpoints and (endpoints["metadata"].get("labels") or {}).get(ENDPOINTS_MANAGED_BY):
             self.cluster.delete("endpoints", namespace, name)
 
-    def _write_endpoints(self, service: Object, groups: Groups) -> None:
+    def _write_endpoints(self, service: Object, groups: BackendsByPorts) -> None:
         namespace, name = name_of(service)
         subsets = [subset for ports, group in groups.items() if (subset := _subset(ports, group))]
         labels = _labels(service, {ENDPOINTS_MANAGED_BY: _ENDPOINTS_MANAGER})
@@ -157,12 +157,12 @@ def _labels(service: Object, own: Mapping[str, str]) -> dict[str, str]:
     return labels
 
 
-def _backends(service: Object, candidates: Iterable[Object]) -> Groups:
+def _backends(service: Object, candidates: Iterable[Object]) -> BackendsByPorts:
     """Backends by the ports they serve, the eldest pod first. A port with a name may be another number in each
     pod, or not be there.
     """
     always = bool(service["spec"].get("publishNotReadyAddresses"))
-    found: Groups = {}
+    found: BackendsByPorts = {}
     mine = [pod for pod in candidates if _selects(service, pod["metadata"].get("labels") or {})]
     for pod in sorted(mine, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
         address = (pod.get("status") or {}).get("podIP")
@@ -202,7 +202,7 @@ def _number(port: Object, pod: Object) -> int | None:
     return None
 
 
-def _write_slices(cluster: Cluster, service: Object, groups: Groups) -> None:
+def _write_slices(cluster: Cluster, service: Object, groups: BackendsByPorts) -> None:
     """Have the slices of this service tell `groups`, with as few changes as that needs."""
     present: dict[tuple[Port, ...], list[Object]] = {}
     for piece in _slices(cluster, service):

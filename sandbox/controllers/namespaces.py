@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from sandbox.controllers import readiness
-from sandbox.controllers.controller import MANAGER, Controller, FollowsEverything, Name, kinds, name_of
+from sandbox.controllers.controller import MANAGER, Controller, FollowsEverything, NamespacedName, kinds, name_of
 from sandbox.controllers.endpoints import SERVICE_NAME, SKIP_MIRROR, SLICES
 from sandbox.core.addresses import API_PORT, Network
 from sandbox.core.cluster import Admission, AdmissionHook, ApiError, Cluster, Object, WatchEvent
@@ -25,8 +25,8 @@ _ACCOUNT = "default"
 _CERTIFICATES = "kube-root-ca.crt"
 
 
-class Namespaces(FollowsEverything[Name]):
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+class Namespaces(FollowsEverything[NamespacedName]):
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         namespace, name = name_of(event.object)
         if event.resource == "namespaces":
             return (("", name),)
@@ -34,7 +34,7 @@ class Namespaces(FollowsEverything[Name]):
         home = self.cluster.find("namespaces", None, namespace) if namespace else None
         return (("", namespace),) if home is not None and terminating(home) else ()
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         name = key[1]
         namespace = self.cluster.find("namespaces", None, name)
         if namespace is None or not terminating(namespace):
@@ -101,7 +101,7 @@ def _finalize(namespace: Object) -> None:
     namespace["spec"]["finalizers"] = [one for one in namespace["spec"]["finalizers"] if one != _FINALIZER]
 
 
-class NamespaceContent(Controller[Name]):
+class NamespaceContent(Controller[NamespacedName]):
     """The `default` service account and the ConfigMap `kube-root-ca.crt`."""
 
     watches = ("namespaces", "serviceaccounts", "configmaps")
@@ -110,13 +110,13 @@ class NamespaceContent(Controller[Name]):
         super().__init__(cluster)
         self._certificates = certificates
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         namespace, name = name_of(event.object)
         if event.resource == "namespaces":
             return (("", name),)
         return (("", namespace),) if name in (_ACCOUNT, _CERTIFICATES) else ()
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         name = key[1]
         namespace = self.cluster.find("namespaces", None, name)
         if namespace is None or terminating(namespace):
@@ -161,7 +161,7 @@ def require_service_account(cluster: Cluster) -> AdmissionHook:
     return hook
 
 
-class ApiServerService(Controller[Name]):
+class ApiServerService(Controller[NamespacedName]):
     """Service `default/kubernetes` and where it leads, put back by whoever takes it away."""
 
     watches = ("services", "endpoints", SLICES)
@@ -171,11 +171,11 @@ class ApiServerService(Controller[Name]):
         self._server, self._address = network.api_address, address
         self.queue.add(("default", "kubernetes"))
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         name = name_of(event.object)
         return (name,) if name == ("default", "kubernetes") else ()
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         port = {"name": "https", "port": API_PORT, "protocol": "TCP"}
         service = {
             "type": "ClusterIP",
@@ -191,7 +191,7 @@ class ApiServerService(Controller[Name]):
         self._ensure(SLICES, key, {SERVICE_NAME: "kubernetes"}, piece)
         return None
 
-    def _ensure(self, kind: str, key: Name, labels: dict[str, str], content: Object) -> None:
+    def _ensure(self, kind: str, key: NamespacedName, labels: dict[str, str], content: Object) -> None:
         if self.cluster.find(kind, *key) is None:
             metadata = {"namespace": key[0], "name": key[1], "labels": labels}
             self.cluster.create(kind, {"metadata": metadata, **content}, manager="kube-apiserver")

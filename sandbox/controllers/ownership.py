@@ -19,7 +19,7 @@ from sandbox.core.objects import terminating
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
-Place = tuple[str, str, str]
+ObjectKey = tuple[str, str, str]
 """Kind, namespace (empty for kinds without) and name."""
 
 
@@ -108,14 +108,14 @@ def _release(cluster: Cluster, resource: str, obj: Object, uid: str) -> None:
     )
 
 
-class GarbageCollector(FollowsEverything[Place]):
+class GarbageCollector(FollowsEverything[ObjectKey]):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
-        self._dependents: dict[str, dict[Place, None]] = {}
+        self._dependents: dict[str, dict[ObjectKey, None]] = {}
         """By the owner's uid."""
-        self._owners: dict[Place, tuple[str, ...]] = {}
+        self._owners: dict[ObjectKey, tuple[str, ...]] = {}
 
-    def keys(self, event: WatchEvent) -> Iterable[Place]:
+    def keys(self, event: WatchEvent) -> Iterable[ObjectKey]:
         obj = event.object
         metadata = obj["metadata"]
         place = (event.resource, metadata.get("namespace") or "", metadata["name"])
@@ -131,7 +131,7 @@ class GarbageCollector(FollowsEverything[Place]):
             return ()
         return (place,) if now or terminating(obj) else ()
 
-    def _index(self, place: Place, former: tuple[str, ...], now: tuple[str, ...]) -> None:
+    def _index(self, place: ObjectKey, former: tuple[str, ...], now: tuple[str, ...]) -> None:
         for uid in former:
             of_owner = self._dependents.get(uid, {})
             of_owner.pop(place, None)
@@ -144,7 +144,7 @@ class GarbageCollector(FollowsEverything[Place]):
         else:
             self._owners.pop(place, None)
 
-    def _waiting(self, event: WatchEvent) -> Iterable[Place]:
+    def _waiting(self, event: WatchEvent) -> Iterable[ObjectKey]:
         namespace = event.object["metadata"].get("namespace") or ""
         for reference in event.object["metadata"].get("ownerReferences") or ():
             kind = self._kind(reference)
@@ -159,7 +159,7 @@ class GarbageCollector(FollowsEverything[Place]):
                 return resource.key, resource.namespaced
         return None
 
-    def reconcile(self, key: Place) -> float | None:
+    def reconcile(self, key: ObjectKey) -> float | None:
         kind, namespace, name = key
         obj = self.cluster.find(kind, namespace or None, name)
         if obj is None:
@@ -173,13 +173,13 @@ class GarbageCollector(FollowsEverything[Place]):
             self._judge(key, obj)
         return None
 
-    def _orphan(self, place: Place, owner: Object) -> None:
+    def _orphan(self, place: ObjectKey, owner: Object) -> None:
         uid = owner["metadata"]["uid"]
         for dependent in list(self._dependents.get(uid, ())):
             self._edit(dependent, lambda changed: remove_references(changed, {uid}))
         self._release(place, ORPHAN)
 
-    def _foreground(self, place: Place, owner: Object) -> None:
+    def _foreground(self, place: ObjectKey, owner: Object) -> None:
         uid = owner["metadata"]["uid"]
         blocked = False
         for dependent in list(self._dependents.get(uid, ())):
@@ -193,7 +193,7 @@ class GarbageCollector(FollowsEverything[Place]):
         if not blocked:
             self._release(place, FOREGROUND)
 
-    def _judge(self, place: Place, obj: Object) -> None:
+    def _judge(self, place: ObjectKey, obj: Object) -> None:
         """Delete what has no owner left; forget owners that are gone of what still has one."""
         solid, leaving, absent = False, set(), set()
         for reference in obj["metadata"]["ownerReferences"]:
@@ -213,7 +213,7 @@ class GarbageCollector(FollowsEverything[Place]):
             has_dependents = bool(self._dependents.get(obj["metadata"]["uid"]))
             self._delete(place, obj, "Foreground" if leaving and has_dependents else "Background")
 
-    def _owner(self, place: Place, reference: Object) -> Object | Literal["unknown"] | None:
+    def _owner(self, place: ObjectKey, reference: Object) -> Object | Literal["unknown"] | None:
         kind = self._kind(reference)
         if kind is None or (kind[1] and not place[1]):
             # Nobody can tell: a kind that is not served, or an owner in a namespace that is not said.
@@ -221,11 +221,11 @@ class GarbageCollector(FollowsEverything[Place]):
         owner = self.cluster.find(kind[0], place[1] if kind[1] else None, reference["name"])
         return owner if owner is not None and owner["metadata"]["uid"] == reference["uid"] else None
 
-    def _delete(self, place: Place, obj: Object, how: Literal["Foreground", "Background"]) -> None:
+    def _delete(self, place: ObjectKey, obj: Object, how: Literal["Foreground", "Background"]) -> None:
         kind, namespace, name = place
         self.cluster.delete(kind, namespace or None, name, propagation=how, uid=obj["metadata"]["uid"])
 
-    def _release(self, place: Place, finalizer: str) -> None:
+    def _release(self, place: ObjectKey, finalizer: str) -> None:
         def change(changed: Object) -> None:
             metadata = changed["metadata"]
             metadata["finalizers"] = [one for one in metadata.get("finalizers") or () if one != finalizer]
@@ -234,8 +234,8 @@ class GarbageCollector(FollowsEverything[Place]):
 
         self._edit(place, change)
 
-    def _find(self, place: Place) -> Object | None:
+    def _find(self, place: ObjectKey) -> Object | None:
         return self.cluster.find(place[0], place[1] or None, place[2])
 
-    def _edit(self, place: Place, change: Callable[[Object], None]) -> None:
+    def _edit(self, place: ObjectKey, change: Callable[[Object], None]) -> None:
         self.cluster.edit(place[0], place[1] or None, place[2], change, manager=MANAGER)

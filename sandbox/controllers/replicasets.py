@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sandbox.controllers import ownership, readiness
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, write_status
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, write_status
 from sandbox.controllers.events import record
 from sandbox.core.cluster import ApiError, Object, WatchEvent
 from sandbox.core.objects import clone, terminating
@@ -23,10 +23,10 @@ _AT_ONCE = 16
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
-class ReplicaSets(Controller[Name]):
+class ReplicaSets(Controller[NamespacedName]):
     watches = (RESOURCE, "pods")
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == RESOURCE:
             return (name_of(event.object),)
         namespace = event.object["metadata"]["namespace"]
@@ -36,7 +36,7 @@ class ReplicaSets(Controller[Name]):
         # Nobody's pod: one that a selector finds may be adopted, one that was released has to be replaced.
         return [name_of(replica_set) for replica_set in self.cluster.list(RESOURCE, namespace)]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         replica_set = self.cluster.find(RESOURCE, *key)
         if replica_set is None:
             return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from sandbox.controllers import ownership, readiness
-from sandbox.controllers.controller import Controller, Name, name_of
+from sandbox.controllers.controller import Controller, NamespacedName, name_of
 from sandbox.controllers.events import record
 from sandbox.core import quantities
 from sandbox.core.cluster import Object, WatchEvent
@@ -42,15 +42,15 @@ class Candidate:
         return {_HOST: self.name, **(self.node["metadata"].get("labels") or {})}
 
 
-class Scheduler(Controller[Name]):
+class Scheduler(Controller[NamespacedName]):
     watches = ("nodes", "pods")
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == "pods" and event.type != "DELETED":
             return (name_of(event.object),) if _is_waiting(event.object) else ()
         return [name_of(pod) for pod in self.cluster.list("pods") if _is_waiting(pod)]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         pod = self.cluster.find("pods", *key)
         if pod is None or not _is_waiting(pod):
             return None
@@ -106,12 +106,12 @@ class Scheduler(Controller[Name]):
         record(self.cluster, pod, "FailedScheduling", message, "Warning", _NAME)
 
 
-class LostPods(Controller[Name]):
+class LostPods(Controller[NamespacedName]):
     """Pods whose node was deleted: nobody runs them any more, so they go and their owners make others."""
 
     watches = ("nodes", "pods")
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == "pods":
             return () if event.type == "DELETED" else (name_of(event.object),)
         if event.type != "DELETED":
@@ -119,7 +119,7 @@ class LostPods(Controller[Name]):
         node = event.object["metadata"]["name"]
         return [name_of(pod) for pod in self.cluster.list("pods") if pod["spec"].get("nodeName") == node]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         pod = self.cluster.find("pods", *key)
         node = pod["spec"].get("nodeName") if pod else None
         if pod and node and self.cluster.find("nodes", None, node) is None:

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of
 from sandbox.controllers.events import record
 from sandbox.core.addresses import Network, may_listen
 from sandbox.core.cluster import Admission, ApiError, Cluster, Object, WatchEvent
@@ -154,7 +154,7 @@ def _refusal(admission: Admission, cause: Cause) -> ApiError:
     return invalid(admission.resource, admission.object["metadata"]["name"], [cause])
 
 
-class LoadBalancers(Controller[Name]):
+class LoadBalancers(Controller[NamespacedName]):
     watches = ("services",)
 
     def __init__(self, cluster: Cluster, network: Network) -> None:
@@ -162,12 +162,12 @@ class LoadBalancers(Controller[Name]):
         self._pool = network.load_balancers
         self._given: dict[str, str] = {}
         """Addresses by the uid of the service that has them."""
-        self._uids: dict[Name, str] = {}
+        self._uids: dict[NamespacedName, str] = {}
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         return (name_of(event.object),)
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         service = self.cluster.find("services", *key)
         uid = service["metadata"]["uid"] if service else None
         if (before := self._uids.get(key)) and before != uid:
@@ -186,7 +186,7 @@ class LoadBalancers(Controller[Name]):
             self._write(service, _ingress(spec, address))
         return None
 
-    def _address(self, key: Name, service: Object) -> str | None:
+    def _address(self, key: NamespacedName, service: Object) -> str | None:
         uid, wanted = service["metadata"]["uid"], service["spec"].get("loadBalancerIP")
         address = self._given.get(uid)
         if address is not None and wanted in (None, "", address):
@@ -212,7 +212,7 @@ class LoadBalancers(Controller[Name]):
             record(self.cluster, service, "PortNotAllowed", said, "Warning", _SOURCE)
         return address
 
-    def _release(self, key: Name) -> None:
+    def _release(self, key: NamespacedName) -> None:
         address = self._given.pop(self._uids.pop(key), None)
         if address is not None:
             self._pool.give_back(address)

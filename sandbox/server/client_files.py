@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.server.state import State, reading, text
+from sandbox.server.state import StateFolder, reading, text
 
 PRIMARY, SECONDARY = "primary", "secondary"
 """The contexts of the clusters that are always there."""
@@ -67,7 +67,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _AZURE = ("url", "ca", "token", "subscription", "tenant")
 
 
-def verify(state: State, url: str) -> None:
+def verify(state: StateFolder, url: str) -> None:
     """Raises DamagedError for the first one that cannot be used. `url` is where the primary cluster is."""
     authority = _authority_in(state.kubeconfig, url)
     with reading(state.authority):

@@ -36,8 +36,8 @@ from sandbox.core.addresses import ARM_PORT, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import write_private
 from sandbox.server.client_files import PRIMARY, SECONDARY, Entry, install_commands, kubeconfig
-from sandbox.server.stacks import Claim, KubernetesStack, ManagedStacks, claim, listen
-from sandbox.server.state import State
+from sandbox.server.stacks import KubernetesStack, ManagedStacks, Reservation, listen, reserve
+from sandbox.server.state import StateFolder
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _LOOKS = 6
 def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
     """Run until stopped. `lock` is the folder's lock, if the parent process has taken it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    state = State(folder.absolute())
+    state = StateFolder(folder.absolute())
     held = state.lock() if lock is None else lock
     if held is None:
         log.error("another sandbox has %s", state.folder)
@@ -65,12 +65,12 @@ def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
     return 0
 
 
-async def serve(state: State, lock: int, idle_seconds: float, settings: azure_settings.Settings) -> None:
+async def serve(state: StateFolder, lock: int, idle_seconds: float, settings: azure_settings.Settings) -> None:
     """Until stopped. `lock` is the folder's, which this process has."""
     for earlier in (state.clusters, state.secondary):
         shutil.rmtree(earlier, ignore_errors=True)
     state.secondary.mkdir(mode=0o700)
-    primary, secondary = claim(state.folder), claim(state.secondary)
+    primary, secondary = reserve(state.folder), reserve(state.secondary)
     stack = KubernetesStack(state.folder, NodePool(), primary)
     state.authority.write_bytes(primary.access.authority)
     entries = (Entry(PRIMARY, PRIMARY, primary.access), Entry(SECONDARY, SECONDARY, secondary.access))
@@ -108,7 +108,7 @@ async def serve(state: State, lock: int, idle_seconds: float, settings: azure_se
 
 
 async def _start_arm(
-    state: State, primary: Claim, managed: ManagedStacks, settings: azure_settings.Settings
+    state: StateFolder, primary: Reservation, managed: ManagedStacks, settings: azure_settings.Settings
 ) -> ArmServer:
     """Azure, beside the ready-made cluster and with its certificate. A folder keeps its subscription."""
     listener = _arm_listener(primary.network)
@@ -133,7 +133,7 @@ def _arm_listener(network: Network) -> socket.socket:
         return listen(network.arm_address, 0)
 
 
-def _announce(state: State, primary: Claim) -> None:
+def _announce(state: StateFolder, primary: Reservation) -> None:
     url, address = primary.access.url, primary.network.api_address
     said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time()}
     write_private(state.server, json.dumps(said).encode())

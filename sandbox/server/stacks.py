@@ -41,7 +41,7 @@ _TRAFFIC = "/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*upstream_cx_rx_b
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Reservation:
     """Addresses that are a stack's, also of one that does not run yet: its API's is listened on, and `access` is
     what clients will need."""
 
@@ -55,13 +55,13 @@ class KubernetesStack:
     """Runs while `run` does. `folder` is for its files. A `lazy` one starts Envoy when there is traffic to
     carry."""
 
-    def __init__(self, folder: Path, pool: NodePool, claim: Claim, *, lazy: bool = False) -> None:
-        self._claim = claim
+    def __init__(self, folder: Path, pool: NodePool, reservation: Reservation, *, lazy: bool = False) -> None:
+        self._reservation = reservation
         # Above what an earlier sandbox of this folder has handed out: its clients are told to list again.
         self._cluster = LocalCluster(first_revision=int(time.time()) - _REVISION_EPOCH)
-        self.api = ApiServer(self._cluster, claim.access.token)
+        self.api = ApiServer(self._cluster, reservation.access.token)
         self._mesh = Mesh(self._cluster, folder / "envoy", lazy=lazy)
-        self._node = Node(self._cluster, claim.network, {**PROGRAMS, **self._mesh.programs}, pool)
+        self._node = Node(self._cluster, reservation.network, {**PROGRAMS, **self._mesh.programs}, pool)
         self.api.streams = self._node.streams.handle
         self.ready = asyncio.Event()
 
@@ -83,13 +83,15 @@ class KubernetesStack:
         there is held by the kernel until they are."""
         try:
             async with asyncio.TaskGroup() as parts:
-                trusted = self._claim.access.authority.decode()
-                parts.create_task(controllers.run(self._cluster, self._claim.network, trusted), name="controllers")
+                trusted = self._reservation.access.authority.decode()
+                parts.create_task(
+                    controllers.run(self._cluster, self._reservation.network, trusted), name="controllers"
+                )
                 parts.create_task(self._node.run(), name="node")
                 parts.create_task(self._mesh.run(), name="mesh")
                 await self._first_objects()
                 self.api.ready = True
-                await self.api.start(self._claim.listener, self._claim.context)
+                await self.api.start(self._reservation.listener, self._reservation.context)
                 self.ready.set()
         finally:
             await self._node.stop()
@@ -102,15 +104,15 @@ class KubernetesStack:
                 return
 
 
-def claim(folder: Path) -> Claim:
+def reserve(folder: Path) -> Reservation:
     """Addresses for a stack with its files in `folder`, which is there."""
-    listener, network = claim_block(folder)
+    listener, network = reserve_block(folder)
     context, authority = server_context((network.api_address, network.arm_address), folder)
     access = Access(f"https://{network.api_address}:{API_PORT}", authority, secrets.token_urlsafe(32))
-    return Claim(network, listener, context, access)
+    return Reservation(network, listener, context, access)
 
 
-def claim_block(folder: Path) -> tuple[socket.socket, Network]:
+def reserve_block(folder: Path) -> tuple[socket.socket, Network]:
     """A block of addresses nobody has, by binding its API address; the same for a folder when it can be."""
     first = zlib.crc32(str(folder).encode()) % len(BLOCKS)
     for offset in range(len(BLOCKS)):
@@ -157,15 +159,15 @@ class ManagedStacks:
         """A new one, ready for kubectl."""
         folder = self._folder / f"{next(self._numbers)}-{re.sub(r'[^A-Za-z0-9]', '-', name)[:20]}"
         folder.mkdir(mode=0o700, parents=True)
-        claimed = claim(folder)
-        stack = KubernetesStack(folder, pool, claimed, lazy=True)
+        reserved = reserve(folder)
+        stack = KubernetesStack(folder, pool, reserved, lazy=True)
         task = self._keep(name, self._run(stack))
         await stack.ready.wait()
-        return ManagedStack(self, stack, task, claimed, folder)
+        return ManagedStack(self, stack, task, reserved, folder)
 
-    def on_demand(self, name: str, folder: Path, claimed: Claim) -> None:
-        """Have one from the first connection on to the address that was claimed for it."""
-        self._keep(name, self._when_called(name, folder, claimed))
+    def on_demand(self, name: str, folder: Path, reserved: Reservation) -> None:
+        """Have one from the first connection on to the address that was reserved for it."""
+        self._keep(name, self._when_called(name, folder, reserved))
 
     def cancel(self) -> None:
         """End all of them."""
@@ -183,15 +185,15 @@ class ManagedStacks:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _when_called(self, name: str, folder: Path, claimed: Claim) -> None:
+    async def _when_called(self, name: str, folder: Path, reserved: Reservation) -> None:
         loop, called = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(claimed.listener, called.set)
+        loop.add_reader(reserved.listener, called.set)
         try:
             await called.wait()
         finally:
-            loop.remove_reader(claimed.listener)
+            loop.remove_reader(reserved.listener)
         log.info("the cluster %s is called", name)
-        await self._run(KubernetesStack(folder, NodePool(), claimed, lazy=True))
+        await self._run(KubernetesStack(folder, NodePool(), reserved, lazy=True))
 
     async def _run(self, stack: KubernetesStack) -> None:
         self._running.add(stack)
@@ -208,15 +210,15 @@ class ManagedStack:
     stacks: ManagedStacks
     stack: KubernetesStack
     task: asyncio.Task[None]
-    claim: Claim
+    reservation: Reservation
     folder: Path
 
     @property
     def host(self) -> str:
-        return self.claim.network.api_address
+        return self.reservation.network.api_address
 
     def kubeconfig(self, context: str, user: str) -> bytes:
-        return kubeconfig(Entry(context, user, self.claim.access))
+        return kubeconfig(Entry(context, user, self.reservation.access))
 
     def scale(self, pool: NodePool) -> None:
         self.stack.scale(pool)

@@ -56,7 +56,7 @@ class ServerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateFolder:
     folder: Path
 
     @property

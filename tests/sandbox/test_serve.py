@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.server.client_files import Entry, kubeconfig
 from sandbox.server.serve import until_idle
-from sandbox.server.stacks import ManagedStacks, claim
+from sandbox.server.stacks import ManagedStacks, reserve
 
 SECONDS = 0.12
 
@@ -73,9 +73,9 @@ spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8080}]}
 
 
 async def test_what_passes_a_load_balancer_is_traffic(tmp_path: Path) -> None:
-    claimed = claim(tmp_path)
+    reserved = reserve(tmp_path)
     path = tmp_path / "kubeconfig"
-    path.write_bytes(kubeconfig(Entry("c", "u", claimed.access)))
+    path.write_bytes(kubeconfig(Entry("c", "u", reserved.access)))
 
     def kubectl(*words: str, stdin: str = "") -> str:
         command = [str(Path(sys.executable).parent / "kubectl"), f"--kubeconfig={path}"]
@@ -105,7 +105,7 @@ async def test_what_passes_a_load_balancer_is_traffic(tmp_path: Path) -> None:
 
     async with asyncio.TaskGroup() as group:
         stacks = ManagedStacks(tmp_path, group)
-        stacks.on_demand("c", tmp_path, claimed)
+        stacks.on_demand("c", tmp_path, reserved)
         await asyncio.to_thread(kubectl, "get", "nodes")
         (stack,) = stacks.running
         assert await stack.traffic() == 0

@@ -16,7 +16,7 @@ import pytest
 
 from sandbox.server import launcher
 from sandbox.server.client_files import Access
-from sandbox.server.stacks import ManagedStacks, claim
+from sandbox.server.stacks import ManagedStacks, reserve
 from tests.sandbox.conftest import Kubectl
 
 
@@ -30,13 +30,13 @@ def ask(access: Access, path: str) -> Any:
 
 
 async def test_it_runs_from_the_first_connection_on(tmp_path: Path) -> None:
-    claimed = claim(tmp_path)
+    reserved = reserve(tmp_path)
     async with asyncio.TaskGroup() as group:
         stacks = ManagedStacks(tmp_path, group)
-        stacks.on_demand("secondary", tmp_path, claimed)
+        stacks.on_demand("secondary", tmp_path, reserved)
         await asyncio.sleep(0)
         assert stacks.running == (), "nobody has called it"
-        asked = [asyncio.to_thread(ask, claimed.access, path) for path in ("/api/v1/nodes", "/api/v1/namespaces")]
+        asked = [asyncio.to_thread(ask, reserved.access, path) for path in ("/api/v1/nodes", "/api/v1/namespaces")]
         nodes, namespaces = await asyncio.gather(*asked)
         assert len(nodes["items"]) == 3, "who came first was answered as anybody later"
         assert "default" in {item["metadata"]["name"] for item in namespaces["items"]}
@@ -48,7 +48,7 @@ async def test_it_runs_from_the_first_connection_on(tmp_path: Path) -> None:
 async def test_it_ends_uncalled(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
         stacks = ManagedStacks(tmp_path, group)
-        stacks.on_demand("secondary", tmp_path, claim(tmp_path))
+        stacks.on_demand("secondary", tmp_path, reserve(tmp_path))
         await asyncio.sleep(0)
         stacks.cancel()
     assert not (tmp_path / "envoy").exists()
