@@ -8,7 +8,6 @@ from typing import Any
 from sandbox.controllers.autoscalers import Autoscalers
 from sandbox.controllers.controller import Controller
 from sandbox.controllers.deployments import Deployments
-from sandbox.controllers.disruption_budgets import DisruptionBudgets
 from sandbox.controllers.endpoints import EndpointsOfServices
 from sandbox.controllers.events import EventExpiry
 from sandbox.controllers.namespaces import (
@@ -51,7 +50,6 @@ async def run(cluster: Cluster, network: Network, certificates: str = "") -> Non
         GarbageCollector(cluster),
         Namespaces(cluster),
         Autoscalers(cluster),
-        DisruptionBudgets(cluster),
         EventExpiry(cluster),
     ]
     cluster.admission.extend(hooks)
