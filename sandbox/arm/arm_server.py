@@ -215,11 +215,8 @@ class ArmServer:
         self._authenticate(request)
         path = request.path.rstrip("/").replace("//", "/")
         if not request.query.get("api-version"):
-            raise ArmError(
-                400,
-                "MissingApiVersionParameter",
-                "The api-version query parameter (?api-version=) is required for all requests.",
-            )
+            message = "The api-version query parameter (?api-version=) is required for all requests."
+            raise ArmError(400, "MissingApiVersionParameter", message)
         for header in ("If-Match", "If-None-Match"):
             if header in request.headers:
                 raise ArmError(400, "InvalidHeader", f"{header} is {NOT_SUPPORTED}: nothing has an etag.")
@@ -248,11 +245,8 @@ class ArmServer:
         try:
             uuid.UUID(given)
         except ValueError:
-            raise ArmError(
-                400,
-                "InvalidSubscriptionId",
-                f"The provided subscription identifier '{given}' is malformed or invalid.",
-            ) from None
+            message = f"The provided subscription identifier '{given}' is malformed or invalid."
+            raise ArmError(400, "InvalidSubscriptionId", message) from None
         raise ArmError(404, "SubscriptionNotFound", f"The subscription '{given}' could not be found.")
 
 

@@ -249,11 +249,8 @@ class Cloud:
     def group_to_write(self, name: str) -> Group:
         found = self.group(name)
         if found.deleting:
-            raise ArmError(
-                409,
-                "ResourceGroupBeingDeleted",
-                f"The resource group '{name}' is in deprovisioning state and cannot perform this operation.",
-            )
+            message = f"The resource group '{name}' is in deprovisioning state and cannot perform this operation."
+            raise ArmError(409, "ResourceGroupBeingDeleted", message)
         return found
 
     def members(self, group: Group) -> Iterator[Resource]:
@@ -299,20 +296,17 @@ class Cloud:
         """The location as Azure spells it, for something new of `type_`."""
         location = given.replace(" ", "").lower()
         if location not in LOCATIONS:
-            raise ArmError(
-                400,
-                "LocationNotAvailableForResourceType",
+            message = (
                 f"The provided location '{given}' is not available for resource type '{type_}'. "
-                f"List of available regions for the resource type is '{','.join(LOCATIONS)}'.",
+                f"List of available regions for the resource type is '{','.join(LOCATIONS)}'."
             )
+            raise ArmError(400, "LocationNotAvailableForResourceType", message)
         if location in self.settings.denied_locations:
-            raise ArmError(
-                403,
-                "RequestDisallowedByAzure",
+            message = (
                 f"Resource '{name}' was disallowed by Azure: This policy maintains a set of best available "
-                f"regions where your subscription can deploy resources. Location '{location}' is not one of them.",
-                target=name,
+                f"regions where your subscription can deploy resources. Location '{location}' is not one of them."
             )
+            raise ArmError(403, "RequestDisallowedByAzure", message, target=name)
         return location
 
     # Identities.

@@ -34,12 +34,8 @@ class Identities(Kind):
         for cluster in self.cloud.of_type("Microsoft.ContainerService/managedClusters"):
             used = cluster.body.get("identity", {}).get("userAssignedIdentities", {})
             if resource.id.lower() in {each.lower() for each in used}:
-                raise ArmError(
-                    409,
-                    "Conflict",
-                    f"The identity '{resource.name}' is in use by {cluster.id}: delete that first.",
-                    target=resource.name,
-                )
+                message = f"The identity '{resource.name}' is in use by {cluster.id}: delete that first."
+                raise ArmError(409, "Conflict", message, target=resource.name)
 
     async def destroy(self, resource: Resource) -> None:
         self.cloud.remove_principal(resource.properties["principalId"])
@@ -105,21 +101,19 @@ class Roles:
         given = _ASSIGNMENT.check(call.body, "")["properties"]
         role = given["roleDefinitionId"].rpartition("/")[2].lower()
         if role not in ROLES or _DEFINITION.lower() not in given["roleDefinitionId"].lower():
-            raise ArmError(
-                400,
-                "RoleDefinitionDoesNotExist",
+            message = (
                 f"The specified role definition with ID '{role}' does not exist (the sandbox has "
-                f"{', '.join(ROLES.values())}).",
+                f"{', '.join(ROLES.values())})."
             )
+            raise ArmError(400, "RoleDefinitionDoesNotExist", message)
         if not self._cloud.knows_principal(given["principalId"]):
-            raise ArmError(
-                400,
-                "PrincipalNotFound",
+            message = (
                 f"Principal {given['principalId']} does not exist in the directory {self._cloud.tenant}. Check "
                 "that you have the correct principal ID. If you are creating this principal and then immediately "
                 "assigning a role, this error might be related to a replication delay. In this case, set the role "
-                "assignment principalType property to a value, such as ServicePrincipal, User, or Group.",
+                "assignment principalType property to a value, such as ServicePrincipal, User, or Group."
             )
+            raise ArmError(400, "PrincipalNotFound", message)
         return self._keep(call, scope, {**given, "roleDefinitionId": self._definition_id(role)})
 
     def _keep(self, call: Call, scope: str, given: Body) -> Answer:
@@ -131,18 +125,14 @@ class Roles:
             if there == id_.lower():
                 if equal:
                     return Answer(200, assignment)
-                raise ArmError(
-                    400,
-                    "RoleAssignmentUpdateNotPermitted",
-                    "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
-                )
+                message = "Tenant ID, application ID, principal ID, and scope are not allowed to be updated."
+                raise ArmError(400, "RoleAssignmentUpdateNotPermitted", message)
             if equal:
-                raise ArmError(
-                    409,
-                    "RoleAssignmentExists",
+                message = (
                     "The role assignment already exists. The ID of the existing role assignment is "
-                    f"{uuid.UUID(assignment['name']).hex}.",
+                    f"{uuid.UUID(assignment['name']).hex}."
                 )
+                raise ArmError(409, "RoleAssignmentExists", message)
         now = datetime.now(UTC).isoformat()
         properties = {"principalType": "ServicePrincipal", **wanted, "createdOn": now, "updatedOn": now}
         made = {"id": id_, "name": call.names["assignment"], "type": _ASSIGNMENTS, "properties": properties}

@@ -215,12 +215,8 @@ class Clusters(Kind):
         if "identity" not in body:
             if old is not None:
                 return dict(old.body["identity"])
-            raise ArmError(
-                400,
-                "ServicePrincipalValidationClientError",
-                "A cluster needs an identity: the sandbox has no service principals with passwords.",
-                target="identity",
-            )
+            message = "A cluster needs an identity: the sandbox has no service principals with passwords."
+            raise ArmError(400, "ServicePrincipalValidationClientError", message, target="identity")
         identity = body["identity"]
         wanted = identity.get("userAssignedIdentities", {})
         if identity["type"] == "SystemAssigned":
@@ -248,12 +244,8 @@ class Clusters(Kind):
 
     def _check_node_group(self, name: str) -> None:
         if name.lower() in self.cloud.groups:
-            raise ArmError(
-                409,
-                "NodeResourceGroupAlreadyExists",
-                f"The node resource group {name} already exists: it must be the cluster's own.",
-                target="properties.nodeResourceGroup",
-            )
+            message = f"The node resource group {name} already exists: it must be the cluster's own."
+            raise ArmError(409, "NodeResourceGroupAlreadyExists", message, target="properties.nodeResourceGroup")
 
     async def provision(self, resource: Resource, old: Body | None) -> None:
         properties = resource.properties
@@ -345,12 +337,8 @@ class ClusterApi(ResourceApi):
         cluster = self.require(call)
         stack = self._clusters.stacks.get(cluster.id.lower())
         if stack is None or cluster.properties["provisioningState"] == "Creating":
-            raise ArmError(
-                409,
-                "OperationNotAllowed",
-                f"The cluster '{cluster.name}' is {cluster.properties['provisioningState']}: no credentials.",
-                target=cluster.name,
-            )
+            message = f"The cluster '{cluster.name}' is {cluster.properties['provisioningState']}: no credentials."
+            raise ArmError(409, "OperationNotAllowed", message, target=cluster.name)
         if call.query.get("format", "azure") not in ("azure", "exec"):
             raise invalid("format", "not supported by the sandbox")
         content = stack.kubeconfig(cluster.name, f"clusterUser_{cluster.group}_{cluster.name}")

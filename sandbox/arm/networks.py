@@ -107,37 +107,31 @@ def check_subnets(properties: Body) -> None:
     for subnet in properties["subnets"]:
         name, own = subnet["name"], ipaddress.ip_network(subnet["properties"]["addressPrefix"])
         if not any(own.subnet_of(each) for each in space):  # type: ignore[arg-type]
-            raise ArmError(
-                400,
-                "NetcfgInvalidSubnet",
+            message = (
                 f"Subnet '{name}' is not valid because its IP address range is outside the IP address range "
-                "of virtual network.",
-                target=subnet["id"],
+                "of virtual network."
             )
+            raise ArmError(400, "NetcfgInvalidSubnet", message, target=subnet["id"])
         for other, its in seen:
             if other.lower() == name.lower():
                 raise ArmError(400, "DuplicateResourceName", f"Resource has two children named '{name}'.")
             if own.overlaps(its):
-                raise ArmError(
-                    400,
-                    "NetcfgSubnetRangesOverlap",
+                message = (
                     f"Subnet '{name}' is not valid because its IP address range overlaps with that of an existing "
-                    f"subnet in virtual network ('{other}').",
-                    target=subnet["id"],
+                    f"subnet in virtual network ('{other}')."
                 )
+                raise ArmError(400, "NetcfgSubnetRangesOverlap", message, target=subnet["id"])
         seen.append((name, own))
 
 
 def require_unused(cloud: Cloud, subnet: str) -> None:
     for cluster, used in subnets_of_clusters(cloud):
         if used.lower() == subnet.lower():
-            raise ArmError(
-                400,
-                "InUseSubnetCannotBeDeleted",
+            message = (
                 f"Subnet {subnet.rpartition('/')[2]} is in use by {cluster.id} and cannot be deleted. In order to "
-                "delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.",
-                target=subnet,
+                "delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet."
             )
+            raise ArmError(400, "InUseSubnetCannotBeDeleted", message, target=subnet)
 
 
 def subnets_of_clusters(cloud: Cloud) -> Iterator[tuple[Resource, str]]:

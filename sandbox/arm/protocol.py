@@ -111,13 +111,11 @@ class Router:
                     return handlers[method], match.groupdict()
                 allowed.update(handlers)
         if allowed:
-            raise ArmError(
-                405,
-                "MethodNotAllowed",
+            message = (
                 f"The http method '{method}' is not supported for this resource by the sandbox "
-                f"(supported: {', '.join(sorted(allowed))}).",
-                headers={"Allow": ", ".join(sorted(allowed))},
+                f"(supported: {', '.join(sorted(allowed))})."
             )
+            raise ArmError(405, "MethodNotAllowed", message, headers={"Allow": ", ".join(sorted(allowed))})
         raise not_served(path)
 
 

@@ -70,13 +70,12 @@ class Registries(Kind):
     def completed(self, id_: str, body: Body, old: Resource | None) -> Body:
         name = id_.rpartition("/")[2]
         if self.taken(name, except_id=id_):
-            raise ArmError(
-                409,
-                "AlreadyInUse",
+            message = (
                 f"The registry DNS name {name.lower()}.azurecr.io is already in use. You can check if the name is "
                 "already claimed using following API: "
-                "https://docs.microsoft.com/en-us/rest/api/containerregistry/registries/checknameavailability",
+                "https://docs.microsoft.com/en-us/rest/api/containerregistry/registries/checknameavailability"
             )
+            raise ArmError(409, "AlreadyInUse", message)
         kept = old.properties if old else {"creationDate": datetime.now(UTC).isoformat()}
         properties = {
             "adminUserEnabled": False,
@@ -127,11 +126,8 @@ class RegistryApi(ResourceApi):
             raise invalid("targetTags", "a target is a repository with a tag")
         images = self._registries.images.setdefault(registry.id.lower(), set())
         if body.get("mode", "NoForce") == "NoForce" and (there := wanted & images):
-            raise ArmError(
-                409,
-                "Conflict",
-                f"Tag {min(there)} already exists in target registry {registry.properties['loginServer']}.",
-            )
+            message = f"Tag {min(there)} already exists in target registry {registry.properties['loginServer']}."
+            raise ArmError(409, "Conflict", message)
 
         async def work() -> None:
             await self._cloud.elapse("importImage")

@@ -111,12 +111,8 @@ class ResourceApi:
         self._cloud.require_provider(kind.namespace)
         group = self._cloud.group_to_write(call.names["group"])
         if not re.fullmatch(kind.names, call.names["name"]):
-            raise ArmError(
-                400,
-                "InvalidResourceName",
-                f"Resource name {call.names['name']} is invalid. The name must be {kind.naming}.",
-                target=call.names["name"],
-            )
+            message = f"Resource name {call.names['name']} is invalid. The name must be {kind.naming}."
+            raise ArmError(400, "InvalidResourceName", message, target=call.names["name"])
         id_ = self.id_of(call, group)
         old = self._cloud.resource(id_)
         body = kind.fields.check(call.body, "")
@@ -200,13 +196,11 @@ class ResourceApi:
 
     def require_idle(self, resource: Resource) -> None:
         if resource.operation is not None:
-            raise ArmError(
-                409,
-                self._kind.busy_code,
+            message = (
                 f"Operation is not allowed: Another operation ({resource.operation.doing}) is in progress, "
-                f"please wait for it to finish before starting a new operation on '{resource.name}'.",
-                target=resource.name,
+                f"please wait for it to finish before starting a new operation on '{resource.name}'."
             )
+            raise ArmError(409, self._kind.busy_code, message, target=resource.name)
 
     def operation(self, resource: Resource, doing: str, result: Any) -> Operation:
         location = resource.body["location"]
@@ -224,13 +218,12 @@ class ResourceApi:
 def _same_location(old: Resource, location: str, group: Group) -> None:
     there = old.body["location"]
     if there != location:
-        raise ArmError(
-            409,
-            "InvalidResourceLocation",
+        message = (
             f"The resource '{old.name}' already exists in location '{there}' in resource group '{group.name}'. "
             f"A resource with the same name cannot be created in location '{location}'. "
-            "Please select a new resource name.",
+            "Please select a new resource name."
         )
+        raise ArmError(409, "InvalidResourceLocation", message)
 
 
 def immutable(path: str, old: object, new: object) -> None:

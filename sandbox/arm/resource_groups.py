@@ -59,13 +59,11 @@ class Groups:
     async def put(self, call: Call) -> Answer:
         name = call.names["group"]
         if not re.fullmatch(_NAME, name):
-            raise ArmError(
-                400,
-                "InvalidParameter",
+            message = (
                 f"The resource group name '{name}' is invalid: 1 to 90 letters, digits, '_', '-', '.' and "
-                "parentheses, not ending with a '.'.",
-                target="resourceGroupName",
+                "parentheses, not ending with a '.'."
             )
+            raise ArmError(400, "InvalidParameter", message, target="resourceGroupName")
         body = _BODY.check(call.body, "")
         location = self._cloud.require_location(body["location"], "Microsoft.Resources/resourceGroups", name)
         there = self._cloud.groups.get(name.lower())
@@ -75,23 +73,19 @@ class Groups:
             return Answer(201, self._show(made))
         self._cloud.group_to_write(name)
         if there.location != location:
-            raise ArmError(
-                409,
-                "InvalidResourceGroupLocation",
+            message = (
                 f"Invalid resource group location '{location}'. The Resource group already exists in location "
-                f"'{there.location}'.",
+                f"'{there.location}'."
             )
+            raise ArmError(409, "InvalidResourceGroupLocation", message)
         there.tags = body.get("tags", {})
         return Answer(200, self._show(there))
 
     async def delete(self, call: Call) -> Answer:
         group = self._cloud.group_to_write(call.names["group"])
         if group.managed_by:
-            raise ArmError(
-                403,
-                "DenyAssignmentAuthorizationFailed",
-                f"The resource group '{group.name}' is managed by {group.managed_by}: delete that instead.",
-            )
+            message = f"The resource group '{group.name}' is managed by {group.managed_by}: delete that instead."
+            raise ArmError(403, "DenyAssignmentAuthorizationFailed", message)
         group.deleting = True
 
         def done(error: ArmError | None) -> None:

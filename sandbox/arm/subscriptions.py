@@ -105,12 +105,10 @@ class Subscriptions:
         for namespace in (*PROVIDERS, *there):
             if namespace.lower() == call.names["provider"].lower():
                 return namespace
-        raise ArmError(
-            404,
-            "InvalidResourceNamespace",
-            f"The resource namespace '{call.names['provider']}' is invalid: "
-            f"the sandbox has {', '.join(PROVIDERS)}.",
+        message = (
+            f"The resource namespace '{call.names['provider']}' is invalid: the sandbox has {', '.join(PROVIDERS)}."
         )
+        raise ArmError(404, "InvalidResourceNamespace", message)
 
 
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
@@ -138,21 +136,19 @@ class Permissions:
         """Raises ArmError for what may not be done."""
         settings, action = self._cloud.settings, action_of(method, path)
         if settings.state == "Disabled" and not action.endswith("/read"):
-            raise ArmError(
-                409,
-                "ReadOnlyDisabledSubscription",
+            message = (
                 f"The subscription '{self._cloud.subscription}' is disabled and therefore marked as read only. You "
-                "cannot perform any write actions on this subscription until it is re-enabled.",
+                "cannot perform any write actions on this subscription until it is re-enabled."
             )
+            raise ArmError(409, "ReadOnlyDisabledSubscription", message)
         if matches(settings.actions, action) and not matches(settings.not_actions, action):
             return
-        raise ArmError(
-            403,
-            "AuthorizationFailed",
+        message = (
             f"The client 'sandbox' with object id '{_CLIENT}' does not have authorization to perform action "
             f"'{action}' over scope '{path}' or the scope is invalid. If access was recently granted, please "
-            "refresh your credentials.",
+            "refresh your credentials."
         )
+        raise ArmError(403, "AuthorizationFailed", message)
 
 
 def action_of(method: str, path: str) -> str:
