@@ -48,7 +48,7 @@ class Groups:
         router.add("GET HEAD DELETE", one + "/providers/{resource*}", self.other)
 
     async def list(self, call: Call) -> Answer:
-        _refuse(call, "$filter", "$top")
+        _refuse(call, "$filter", "$top", "$skiptoken")
         return Answer(200, {"value": [self._show(each) for each in self._cloud.groups.values()]})
 
     async def get(self, call: Call) -> Answer:
@@ -134,7 +134,7 @@ class Groups:
 
     async def list_in(self, call: Call) -> Answer:
         """What was created when is told on request only, as Azure does."""
-        _refuse(call, "$filter", "$top")
+        _refuse(call, "$filter", "$top", "$skiptoken")
         if (expand := call.query.get("$expand")) not in (None, "createdTime"):
             raise ArmError(400, "InvalidExpandInQueryString", f"$expand={expand} is {NOT_SUPPORTED}.")
         members = self._cloud.members(self._cloud.group(call.names["group"]))

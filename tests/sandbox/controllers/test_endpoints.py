@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.core.cluster import Object
 
 from .conftest import World
-from .test_services import service
+from .test_service_addresses import service
 
 SLICES = "endpointslices.discovery.k8s.io"
 

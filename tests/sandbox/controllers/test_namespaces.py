@@ -5,8 +5,8 @@ import pytest
 from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
-from .test_garbage import CRD
-from .test_services import service
+from .test_ownership import CRD
+from .test_service_addresses import service
 
 
 def gone(world: World, name: str = "shop") -> bool:

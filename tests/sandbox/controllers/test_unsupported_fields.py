@@ -7,7 +7,7 @@ import pytest
 from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
-from .test_services import service
+from .test_service_addresses import service
 
 REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone", "labelSelector": {}}]}
 NODE_TERM = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-0"]}]}
