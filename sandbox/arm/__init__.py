@@ -2,15 +2,15 @@
 
 Served, on one subscription and in memory only:
 
-    subscriptions, tenants, locations       read
-    resource groups                         create, change tags, list (also what is in them), delete with all in it
+    subscription, locations                 read
+    resource groups                         create, list (also what is in them), delete with all in it
     resource providers                      read, register (takes time)
-    virtual networks, subnets               create, change, read, delete
-    user-assigned identities                create, change tags, read, delete
+    virtual networks with their subnets     create, change, read, delete
+    user-assigned identities                create, read, delete
     container registries                    create, change, read, delete; name availability; importImage
-    managed clusters                        create, change, read, delete; credentials; agent pools read;
+    managed clusters                        create, change, read, delete; a user's credentials;
                                             Kubernetes versions of a location
-    role assignments, role definitions      create, read, list, delete (definitions: read)
+    role assignments                        create, read, delete
     permissions                             read on any scope, and enforced
     usages and sizes                        vCPUs and managed clusters per location, sizes of machines
 

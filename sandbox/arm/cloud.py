@@ -1,22 +1,147 @@
-"""What is there: groups, resources, registrations, principals. In memory, and gone with the sandbox."""
+"""What is there: groups, resources, registrations, principals, and the long-running operations under way with them.
+
+In memory, and gone with the sandbox. What a managed cluster leads to (`Stack`) is a Kubernetes of the sandbox's
+own, made by whoever composes the sandbox.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
-from sandbox.arm.errors import ArmError, group_not_found
-from sandbox.arm.operations import Operation, Operations
-from sandbox.arm.places import LOCATIONS
-from sandbox.arm.settings import Settings
-from sandbox.arm.stacks import Stacks
+from sandbox.arm.azure_settings import Duration, Settings
+from sandbox.arm.catalog import LOCATIONS
+from sandbox.arm.protocol import ArmError, Body, group_not_found
+from sandbox.core.node_pool import NodePool
 
-Body = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Operation:
+    path: str
+    """Where it is asked for, up to /operations."""
+    doing: str
+    """The provisioning state meanwhile: Creating, Updating, Deleting."""
+    result: Callable[[], Any]
+    """What a GET of `Location` answers at the end; None for no content."""
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended: datetime | None = None
+    ended_at: float = 0.0
+    error: ArmError | None = None
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def status(self) -> str:
+        if self.ended is None:
+            return "InProgress"
+        return "Failed" if self.error else "Succeeded"
+
+    def show(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "id": f"{self.path}/operations/{self.id}",
+            "name": self.id,
+            "status": self.status,
+            "startTime": self.started.isoformat(),
+        }
+        if self.ended is not None:
+            said["endTime"] = self.ended.isoformat()
+        if self.error is not None:
+            said["error"] = self.error.content()
+        return said
+
+
+class Operations:
+    """All operations. Each runs by itself, whether or not anybody asks."""
+
+    def __init__(self, kept_seconds: Callable[[], float]) -> None:
+        self._kept_seconds = kept_seconds
+        self._all: dict[str, Operation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_ended = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since when nothing has been under way."""
+        return 0.0 if self._tasks else time.monotonic() - self._last_ended
+
+    def begin(
+        self, operation: Operation, work: Callable[[], Awaitable[None]], done: Callable[[ArmError | None], None]
+    ) -> Operation:
+        """Do `work`, then `done` with what went wrong, if anything."""
+        self._all[operation.id] = operation
+        task = asyncio.get_running_loop().create_task(_run(operation, work, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return operation
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._last_ended = time.monotonic()
+
+    def get(self, name: str) -> Operation:
+        """Raises ArmError when there is none, or none any more."""
+        operation = self._all.get(name)
+        if operation is not None and operation.ended is not None:
+            if time.monotonic() - operation.ended_at <= self._kept_seconds():
+                return operation
+            del self._all[name]
+            operation = None
+        if operation is None:
+            raise ArmError(404, "NotFound", f"The entity was not found: no operation '{name}'.")
+        return operation
+
+    async def stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run(
+    operation: Operation, work: Callable[[], Awaitable[None]], done: Callable[[ArmError | None], None]
+) -> None:
+    try:
+        await work()
+    except ArmError as error:
+        operation.error = error
+    except Exception as error:
+        log.exception("%s at %s", operation.doing, operation.path)
+        operation.error = ArmError(500, "InternalServerError", f"the sandbox failed: {error!r}")
+    done(operation.error)
+    operation.ended, operation.ended_at = datetime.now(UTC), time.monotonic()
+    operation.finished.set()
+
+
+class Stack(Protocol):
+    """One running Kubernetes."""
+
+    @property
+    def host(self) -> str:
+        """Where its API is."""
+        ...
+
+    def kubeconfig(self, context: str, user: str) -> bytes: ...
+
+    def scale(self, pool: NodePool) -> None:
+        """Have this many nodes from now on."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
+class Stacks(Protocol):
+    async def start(self, name: str, pool: NodePool) -> Stack:
+        """A new one, ready for kubectl."""
+        ...
+
 
 PROVIDERS = (
     "Microsoft.Authorization",
@@ -46,8 +171,7 @@ class Resource:
     group: str
     """In lower case."""
     body: Body
-    """All of it as a GET shows it, but for id, name, type and etag."""
-    revision: str = field(default_factory=lambda: str(uuid.uuid4()))
+    """All of it as a GET shows it, but for id, name and type."""
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     operation: Operation | None = None
     """What is under way with it."""
@@ -60,9 +184,6 @@ class Resource:
     def properties(self) -> Body:
         properties: Body = self.body["properties"]
         return properties
-
-    def touch(self) -> None:
-        self.revision = str(uuid.uuid4())
 
 
 class Cloud:
@@ -79,7 +200,8 @@ class Cloud:
         self.operations = Operations(lambda: self.settings.operation_seconds)
         self._registered: dict[str, str] = {}
         self._principals: dict[str, float] = {}
-        self._failures = [dict(each) for each in settings.failures]
+        self._left = [each.times for each in settings.failures]
+        """How often each of the settings' failures is still to come."""
         self._changed = asyncio.Event()
 
     def apply(self, settings: Settings, *, providers: bool, failures: bool) -> None:
@@ -90,21 +212,19 @@ class Cloud:
         if providers:
             self._registered.clear()
         if failures:
-            self._failures = [dict(each) for each in settings.failures]
+            self._left = [each.times for each in settings.failures]
 
     def failure(self, type_: str) -> ArmError | None:
         """What the settings let the next operation on this type end with."""
-        for failure in self._failures:
-            left = failure.get("times", 1)
-            if failure.get("type", type_) == type_ and left > 0:
-                failure["times"] = left - 1
-                error = failure["error"]
-                return ArmError(400, error["code"], error["message"], details=error.get("details", ()))
+        for index, failure in enumerate(self.settings.failures):
+            if failure.type in ("", type_) and self._left[index] > 0:
+                self._left[index] -= 1
+                return ArmError(400, failure.error.code, failure.error.message, details=failure.error.details)
         return None
 
-    async def last(self, what: str, *, deleting: bool = False) -> None:
-        """As long as that takes by the settings; when they change meanwhile, by the new ones. What is done at once
-        has no name."""
+    async def elapse(self, what: Duration | None, *, deleting: bool = False) -> None:
+        """Wait as long as that takes by the settings; when they change meanwhile, by the new ones. What is done at
+        once has no name."""
         began = asyncio.get_running_loop().time()
         while what:
             seconds = self.settings.durations[what] / (2 if deleting else 1)
@@ -129,11 +249,8 @@ class Cloud:
     def group_to_write(self, name: str) -> Group:
         found = self.group(name)
         if found.deleting:
-            raise ArmError(
-                409,
-                "ResourceGroupBeingDeleted",
-                f"The resource group '{name}' is in deprovisioning state and cannot perform this operation.",
-            )
+            message = f"The resource group '{name}' is in deprovisioning state and cannot perform this operation."
+            raise ArmError(409, "ResourceGroupBeingDeleted", message)
         return found
 
     def members(self, group: Group) -> Iterator[Resource]:
@@ -142,7 +259,7 @@ class Cloud:
     def of_type(self, type_: str) -> Iterator[Resource]:
         return (each for each in list(self.resources.values()) if each.type == type_)
 
-    def find(self, id_: str) -> Resource | None:
+    def resource(self, id_: str) -> Resource | None:
         return self.resources.get(id_.lower())
 
     def forget(self, resource: Resource) -> None:
@@ -179,20 +296,17 @@ class Cloud:
         """The location as Azure spells it, for something new of `type_`."""
         location = given.replace(" ", "").lower()
         if location not in LOCATIONS:
-            raise ArmError(
-                400,
-                "LocationNotAvailableForResourceType",
+            message = (
                 f"The provided location '{given}' is not available for resource type '{type_}'. "
-                f"List of available regions for the resource type is '{','.join(LOCATIONS)}'.",
+                f"List of available regions for the resource type is '{','.join(LOCATIONS)}'."
             )
+            raise ArmError(400, "LocationNotAvailableForResourceType", message)
         if location in self.settings.denied_locations:
-            raise ArmError(
-                403,
-                "RequestDisallowedByAzure",
+            message = (
                 f"Resource '{name}' was disallowed by Azure: This policy maintains a set of best available "
-                f"regions where your subscription can deploy resources. Location '{location}' is not one of them.",
-                target=name,
+                f"regions where your subscription can deploy resources. Location '{location}' is not one of them."
             )
+            raise ArmError(403, "RequestDisallowedByAzure", message, target=name)
         return location
 
     # Identities.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from sandbox.arm.cloud import Body, Cloud, Resource
-from sandbox.arm.errors import ArmError, invalid
-from sandbox.arm.fields import NOT_SUPPORTED
+from sandbox.arm.catalog import KUBERNETES, NETWORK_WRITERS, ROLES, SIZES
+from sandbox.arm.cloud import Cloud, Resource
 from sandbox.arm.networks import subnet_range
-from sandbox.arm.places import KUBERNETES, NETWORK_WRITERS, ROLES, SIZES
-from sandbox.arm.quotas import cores_used
-from sandbox.arm.resources import immutable
+from sandbox.arm.protocol import NOT_SUPPORTED, ArmError, Body, invalid
+from sandbox.arm.resource_api import immutable
+from sandbox.arm.subscriptions import cores_used
 from sandbox.core.addresses import NODES
 
 LARGEST_POOL = 1000
@@ -22,7 +21,7 @@ _MORE = (
 )
 _FIXED = ("dnsPrefix", "enableRBAC", "nodeResourceGroup")
 _FIXED_IN_NETWORK = ("networkPlugin", "podCidr", "serviceCidr", "dnsServiceIP", "outboundType", "loadBalancerSku")
-_FIXED_IN_POOL = ("vmSize", "maxPods", "vnetSubnetID", "osType", "osDiskSizeGB", "osDiskType", "type")
+_FIXED_IN_POOL = ("vmSize", "maxPods", "vnetSubnetID", "osType", "type")
 
 
 def check_change(old: Resource, new: Body) -> None:
@@ -49,51 +48,42 @@ def newest(version: str, location: str) -> str:
     patches = KUBERNETES.get(".".join(version.split(".")[:2]), ())
     if version in patches or (patches and version.count(".") == 1):
         return version if version in patches else patches[-1]
-    raise ArmError(
-        400,
-        "K8sVersionNotSupported",
+    message = (
         f"Managed cluster is on version {version} which is not supported in this region {location}. Please use "
         f"[az aks get-versions] command to get the supported version list in this region "
-        f"({', '.join(KUBERNETES)}).",
-        target="properties.kubernetesVersion",
+        f"({', '.join(KUBERNETES)})."
     )
+    raise ArmError(400, "K8sVersionNotSupported", message, target="properties.kubernetesVersion")
 
 
 def check_pool(pool: Body) -> None:
     """A system pool's own limits; how large it gets in a location is a matter of quotas."""
     count = pool["count"]
     if not 1 <= count <= LARGEST_POOL:
-        raise ArmError(
-            400,
-            "InvalidParameter",
+        message = (
             f"agentPoolProfile.count was {count}. It must be greater or equal to minCount:1 and less than or equal "
-            f"to maxCount:{LARGEST_POOL}",
-            target="agentPoolProfile.count",
+            f"to maxCount:{LARGEST_POOL}"
         )
+        raise ArmError(400, "InvalidParameter", message, target="agentPoolProfile.count")
 
 
 def check_quota(cloud: Cloud, location: str, pool: Body, before: int) -> None:
     """`before` is how many nodes there are already."""
     size = SIZES.get(pool["vmSize"])
     if size is None:
-        raise ArmError(
-            400,
-            "BadRequest",
+        message = (
             f"The VM size of {pool['vmSize']} is not allowed in your subscription in location '{location}'. "
-            f"The available VM sizes are '{', '.join(SIZES)}'.",
-            target="properties.agentPoolProfiles.vmSize",
+            f"The available VM sizes are '{', '.join(SIZES)}'."
         )
+        raise ArmError(400, "BadRequest", message, target="properties.agentPoolProfiles.vmSize")
     requested = size.cores * (pool["count"] - before)
     used = cores_used(cloud, location)
     family = cloud.settings.quotas["family"] - used.get(size.family, 0)
     region = cloud.settings.quotas["cores"] - sum(used.values())
     if requested > 0 and requested > region:
         said = f"left regional vcpu quota {region}, requested quota {requested}"
-        raise ArmError(
-            400,
-            "ErrCode_InsufficientVCPUQuota",
-            f"Insufficient regional vcpu quota left for location {location}. {said}. {_MORE}",
-        )
+        message = f"Insufficient regional vcpu quota left for location {location}. {said}. {_MORE}"
+        raise ArmError(400, "ErrCode_InsufficientVCPUQuota", message)
     if requested > 0 and requested > family:
         said = f"requested {requested}, remaining {family} for family {size.family} for region {location}"
         raise ArmError(400, "ErrCode_InsufficientVCPUQuota", f"Insufficient vcpu quota {said}. {_MORE}")
@@ -105,13 +95,12 @@ def check_quota(cloud: Cloud, location: str, pool: Body, before: int) -> None:
 def check_count(cloud: Cloud, location: str, there: int) -> None:
     limit = cloud.settings.quotas["managedClusters"]
     if there >= limit:
-        raise ArmError(
-            400,
-            "ManagedClusterCountExceedsQuotaLimit",
+        message = (
             "Operation results in exceeding quota limits for managed clusters. "
             f"Maximum allowed: {limit}, Current usage: {there}, Additional requested: 1. "
-            "Consider deleting unused clusters or requesting a quota increase.",
+            "Consider deleting unused clusters or requesting a quota increase."
         )
+        raise ArmError(400, "ManagedClusterCountExceedsQuotaLimit", message)
 
 
 def check_network(cloud: Cloud, profile: Body, pool: Body) -> None:
@@ -119,34 +108,22 @@ def check_network(cloud: Cloud, profile: Body, pool: Body) -> None:
     pods = _range(profile, "podCidr") if "podCidr" in profile else None
     dns = ipaddress.IPv4Address(profile["dnsServiceIP"])
     if dns not in service or dns in (service.network_address, service[1], service.broadcast_address):
-        raise ArmError(
-            400,
-            "DnsServiceIpOutOfServiceCidr",
-            f"The DNS service IP {dns} must be inside the service CIDR {service}, and not its first address.",
-            target="networkProfile.dnsServiceIP",
-        )
+        message = f"The DNS service IP {dns} must be inside the service CIDR {service}, and not its first address."
+        raise ArmError(400, "DnsServiceIpOutOfServiceCidr", message, target="networkProfile.dnsServiceIP")
     if profile.get("networkDataplane") == "cilium" and profile.get("networkPolicy", "cilium") != "cilium":
         raise invalid("properties.networkProfile.networkPolicy", "dataplane cilium needs policy cilium")
     if profile.get("networkPluginMode") == "overlay" and profile["networkPlugin"] != "azure":
         raise invalid("properties.networkProfile.networkPluginMode", "overlay needs plugin azure")
     ranges = [("service CIDR", service)] + ([("pod CIDR", pods)] if pods else [])
     if pods and pods.overlaps(service):
-        raise ArmError(
-            400,
-            "ServiceCidrOverlapPodCidr",
-            f"The specified service CIDR {service} is conflicted with the pod CIDR {pods}.",
-            target="networkProfile.serviceCIDR",
-        )
+        message = f"The specified service CIDR {service} is conflicted with the pod CIDR {pods}."
+        raise ArmError(400, "ServiceCidrOverlapPodCidr", message, target="networkProfile.serviceCIDR")
     if "vnetSubnetID" not in pool:
         return
     subnet = subnet_range(cloud, pool["vnetSubnetID"])
     if subnet is None:
-        raise ArmError(
-            400,
-            "SubnetNotFound",
-            f"The subnet {pool['vnetSubnetID']} of agent pool {pool['name']} was not found.",
-            target="agentPoolProfile.vnetSubnetID",
-        )
+        message = f"The subnet {pool['vnetSubnetID']} of agent pool {pool['name']} was not found."
+        raise ArmError(400, "SubnetNotFound", message, target="agentPoolProfile.vnetSubnetID")
     for name, own in ranges:
         if own.overlaps(subnet):
             raise ArmError(

@@ -1,33 +1,25 @@
-"""User-assigned managed identities."""
+"""User-assigned identities, and roles given to them: assignments of a few roles, on any scope that is there."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
-from sandbox.arm.cloud import Body, Resource
-from sandbox.arm.errors import ArmError
-from sandbox.arm.fields import READ_ONLY, TRACKED, Fields
-from sandbox.arm.resources import Kind
+from sandbox.arm.catalog import ROLES
+from sandbox.arm.cloud import Cloud, Resource
+from sandbox.arm.protocol import READ_ONLY, TRACKED, Answer, ArmError, Body, Call, Fields, Router, Text
+from sandbox.arm.resource_api import Kind
 
-TYPE = "Microsoft.ManagedIdentity/userAssignedIdentities"
+IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 
 
 class Identities(Kind):
-    type = TYPE
+    type = IDENTITY
     names = r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}"
     naming = "3 to 128 letters, digits, '_' and '-', beginning with a letter or digit"
     has_system_data = True
     fields = Fields(
-        {
-            **TRACKED,
-            "properties": Fields(
-                {
-                    "tenantId": READ_ONLY,
-                    "principalId": READ_ONLY,
-                    "clientId": READ_ONLY,
-                }
-            ),
-        }
+        {**TRACKED, "properties": Fields({"tenantId": READ_ONLY, "principalId": READ_ONLY, "clientId": READ_ONLY})}
     )
 
     def completed(self, id_: str, body: Body, old: Resource | None) -> Body:
@@ -42,21 +34,130 @@ class Identities(Kind):
         for cluster in self.cloud.of_type("Microsoft.ContainerService/managedClusters"):
             used = cluster.body.get("identity", {}).get("userAssignedIdentities", {})
             if resource.id.lower() in {each.lower() for each in used}:
-                raise ArmError(
-                    409,
-                    "Conflict",
-                    f"The identity '{resource.name}' is in use by {cluster.id}: delete that first.",
-                    target=resource.name,
-                )
+                message = f"The identity '{resource.name}' is in use by {cluster.id}: delete that first."
+                raise ArmError(409, "Conflict", message, target=resource.name)
 
     async def destroy(self, resource: Resource) -> None:
         self.cloud.remove_principal(resource.properties["principalId"])
 
-    def shown(self, resource: Resource) -> Body:
-        body = super().shown(resource)
-        del body[self.etag_field]
-        return body
-
 
 def new_identity(tenant: str) -> Body:
     return {"tenantId": tenant, "principalId": str(uuid.uuid4()), "clientId": str(uuid.uuid4())}
+
+
+_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
+_DEFINITION = "/providers/Microsoft.Authorization/roleDefinitions/"
+_ASSIGNMENT = Fields(
+    {
+        "id": READ_ONLY,
+        "name": READ_ONLY,
+        "type": READ_ONLY,
+        "properties": Fields(
+            {
+                "scope": READ_ONLY,
+                "createdOn": READ_ONLY,
+                "updatedOn": READ_ONLY,
+                "createdBy": READ_ONLY,
+                "updatedBy": READ_ONLY,
+                "roleDefinitionId": Text(),
+                "principalId": Text(),
+                "principalType": Text("ServicePrincipal", "User", "Group"),
+                "description": Text(),
+            },
+            required=("roleDefinitionId", "principalId"),
+        ),
+    },
+    required=("properties",),
+)
+
+
+class Roles:
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def routes(self, router: Router) -> None:
+        one = f"/{{scope*}}/providers/{_ASSIGNMENTS}/{{assignment}}"
+        router.add("GET", one, self.get)
+        router.add("PUT", one, self.put)
+        router.add("DELETE", one, self.delete)
+
+    async def get(self, call: Call) -> Answer:
+        found = self._cloud.assignments.get(_id(call).lower())
+        if found is None:
+            raise ArmError(
+                404, "RoleAssignmentNotFound", f"The role assignment '{call.names['assignment']}' is not found."
+            )
+        return Answer(200, found)
+
+    async def put(self, call: Call) -> Answer:
+        scope = self._scope(call)
+        name = call.names["assignment"]
+        try:
+            uuid.UUID(name)
+        except ValueError:
+            raise ArmError(
+                400, "InvalidRoleAssignmentId", f"The role assignment ID '{name}' is not valid: it must be a GUID."
+            ) from None
+        given = _ASSIGNMENT.check(call.body, "")["properties"]
+        role = given["roleDefinitionId"].rpartition("/")[2].lower()
+        if role not in ROLES or _DEFINITION.lower() not in given["roleDefinitionId"].lower():
+            message = (
+                f"The specified role definition with ID '{role}' does not exist (the sandbox has "
+                f"{', '.join(ROLES.values())})."
+            )
+            raise ArmError(400, "RoleDefinitionDoesNotExist", message)
+        if not self._cloud.knows_principal(given["principalId"]):
+            message = (
+                f"Principal {given['principalId']} does not exist in the directory {self._cloud.tenant}. Check "
+                "that you have the correct principal ID. If you are creating this principal and then immediately "
+                "assigning a role, this error might be related to a replication delay. In this case, set the role "
+                "assignment principalType property to a value, such as ServicePrincipal, User, or Group."
+            )
+            raise ArmError(400, "PrincipalNotFound", message)
+        return self._keep(call, scope, {**given, "roleDefinitionId": self._definition_id(role)})
+
+    def _keep(self, call: Call, scope: str, given: Body) -> Answer:
+        id_ = _id(call)
+        same = ("roleDefinitionId", "principalId", "scope")
+        wanted = {**given, "scope": scope}
+        for there, assignment in self._cloud.assignments.items():
+            equal = all(assignment["properties"][key].lower() == wanted[key].lower() for key in same)
+            if there == id_.lower():
+                if equal:
+                    return Answer(200, assignment)
+                message = "Tenant ID, application ID, principal ID, and scope are not allowed to be updated."
+                raise ArmError(400, "RoleAssignmentUpdateNotPermitted", message)
+            if equal:
+                message = (
+                    "The role assignment already exists. The ID of the existing role assignment is "
+                    f"{uuid.UUID(assignment['name']).hex}."
+                )
+                raise ArmError(409, "RoleAssignmentExists", message)
+        now = datetime.now(UTC).isoformat()
+        properties = {"principalType": "ServicePrincipal", **wanted, "createdOn": now, "updatedOn": now}
+        made = {"id": id_, "name": call.names["assignment"], "type": _ASSIGNMENTS, "properties": properties}
+        self._cloud.assignments[id_.lower()] = made
+        return Answer(201, made)
+
+    async def delete(self, call: Call) -> Answer:
+        gone = self._cloud.assignments.pop(_id(call).lower(), None)
+        return Answer(204) if gone is None else Answer(200, gone)
+
+    def _scope(self, call: Call) -> str:
+        """The path's scope, which must be there."""
+        scope = "/" + call.names["scope"]
+        cloud, parts = self._cloud, scope.split("/")
+        if parts[1].lower() == "subscriptions" and len(parts) == 3:
+            return scope
+        if len(parts) >= 5 and parts[3].lower() == "resourcegroups":
+            cloud.group(parts[4])
+            if len(parts) == 5 or cloud.resource(scope) or cloud.resource(scope.lower().partition("/subnets/")[0]):
+                return scope
+        raise ArmError(404, "ResourceNotFound", f"The scope '{scope}' was not found.")
+
+    def _definition_id(self, role: str) -> str:
+        return f"/subscriptions/{self._cloud.subscription}{_DEFINITION}{role}"
+
+
+def _id(call: Call) -> str:
+    return f"/{call.names['scope']}/providers/{_ASSIGNMENTS}/{call.names['assignment']}"

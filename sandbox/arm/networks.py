@@ -1,41 +1,30 @@
-"""Virtual networks and their subnets, which are part of the network's own body and have paths of their own."""
+"""Virtual networks, with their subnets as part of the network's own body; no paths of their own."""
 
 from __future__ import annotations
 
-import copy
 import ipaddress
 import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.arm.cloud import Body, Cloud, Resource
-from sandbox.arm.errors import ArmError
-from sandbox.arm.fields import CIDR_TEXT, READ_ONLY, TRACKED, Fields, Flag, Items, Text
-from sandbox.arm.resources import Kind, ResourceApi, check_preconditions
-from sandbox.arm.routes import Answer, Call, Router
+from sandbox.arm.cloud import Cloud, Resource
+from sandbox.arm.protocol import CIDR_TEXT, READ_ONLY, TRACKED, ArmError, Body, Fields, Items, Text
+from sandbox.arm.resource_api import Kind
 
 _NAMES = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
 _NAMING = "up to 80 letters, digits, '_', '.' and '-', beginning with a letter or digit, ending with one or '_'"
-_RESERVED_ADDRESSES = 5
 
 _SUBNET = Fields(
     {
         "id": READ_ONLY,
         "name": Text(),
         "type": READ_ONLY,
-        "etag": READ_ONLY,
         "properties": Fields(
             {
                 "provisioningState": READ_ONLY,
-                "purpose": READ_ONLY,
-                "ipConfigurations": READ_ONLY,
                 "addressPrefix": CIDR_TEXT,
                 "addressPrefixes": Items(CIDR_TEXT, most=1),
-                "privateEndpointNetworkPolicies": Text("Disabled", "Enabled"),
-                "privateLinkServiceNetworkPolicies": Text("Disabled", "Enabled"),
-                "defaultOutboundAccess": Flag(),
-                "delegations": Items(Fields({}), most=0),
             }
         ),
     }
@@ -45,21 +34,17 @@ _SUBNET = Fields(
 class Networks(Kind):
     type = "Microsoft.Network/virtualNetworks"
     names, naming = _NAMES, _NAMING
-    lasts = "virtualNetworks"
+    duration = "virtualNetworks"
     creating = updating = "Updating"
     fields = Fields(
         {
             **TRACKED,
-            "etag": READ_ONLY,
             "properties": Fields(
                 {
                     "provisioningState": READ_ONLY,
                     "resourceGuid": READ_ONLY,
-                    "virtualNetworkPeerings": Items(Fields({}), most=0),
                     "addressSpace": Fields({"addressPrefixes": Items(CIDR_TEXT)}, required=("addressPrefixes",)),
                     "subnets": Items(_SUBNET),
-                    "enableDdosProtection": Flag(only=False),
-                    "privateEndpointVNetPolicies": Text("Disabled"),
                 },
                 required=("addressSpace",),
             ),
@@ -75,8 +60,6 @@ class Networks(Kind):
         check_subnets(properties)
         if old is not None:
             self._keep_used(old, properties["subnets"])
-        properties["enableDdosProtection"] = False
-        properties["virtualNetworkPeerings"] = []
         properties["resourceGuid"] = old.properties["resourceGuid"] if old else str(uuid.uuid4())
         return body
 
@@ -95,74 +78,6 @@ class Networks(Kind):
         for subnet in resource.properties["subnets"]:
             require_unused(self.cloud, subnet["id"])
 
-    def shown(self, resource: Resource) -> Body:
-        body = super().shown(resource)
-        body["properties"] = {
-            **resource.properties,
-            "subnets": [{**each, "etag": body["etag"]} for each in resource.properties["subnets"]],
-        }
-        return body
-
-
-class Subnets:
-    """The requests for subnets: each changes its network, and is what is under way with it."""
-
-    def __init__(self, networks: ResourceApi, kind: Networks, cloud: Cloud) -> None:
-        self._networks, self._kind, self._cloud = networks, kind, cloud
-
-    def routes(self, router: Router) -> None:
-        network = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + self._kind.type + "/{name}"
-        router.add("GET", network + "/subnets", self.list)
-        one = network + "/subnets/{subnet}"
-        router.add("GET", one, self.get)
-        router.add("PUT", one, self.put)
-        router.add("DELETE", one, self.delete)
-
-    async def list(self, call: Call) -> Answer:
-        network = self._networks.require(call)
-        return Answer(200, {"value": self._kind.shown(network)["properties"]["subnets"]})
-
-    async def get(self, call: Call) -> Answer:
-        network = self._networks.require(call)
-        for subnet in self._kind.shown(network)["properties"]["subnets"]:
-            if subnet["name"].lower() == call.names["subnet"].lower():
-                return Answer(200, subnet, {"ETag": subnet["etag"]})
-        raise ArmError(404, "NotFound", f"Resource {network.id}/subnets/{call.names['subnet']} not found.")
-
-    async def put(self, call: Call) -> Answer:
-        network, properties = self._to_change(call)
-        if not re.fullmatch(_NAMES, call.names["subnet"]):
-            name = call.names["subnet"]
-            raise ArmError(400, "InvalidResourceName", f"Resource name {name} is invalid: {_NAMING}.", target=name)
-        checked = _SUBNET.check(call.body, "")
-        wanted = completed_subnet(network.id, {**checked, "name": call.names["subnet"]})
-        others = [each for each in properties["subnets"] if each["id"].lower() != wanted["id"].lower()]
-        before = [each for each in properties["subnets"] if each not in others]
-        if before and before[0]["properties"]["addressPrefix"] != wanted["properties"]["addressPrefix"]:
-            require_unused(self._cloud, wanted["id"])
-        properties["subnets"] = [*others, wanted]
-        check_subnets(properties)
-        answer = self._networks.write(call, network.id, {**network.body, "properties": properties}, network)
-        return Answer(200 if before else 201, wanted, answer.headers)
-
-    async def delete(self, call: Call) -> Answer:
-        network, properties = self._to_change(call)
-        others = [each for each in properties["subnets"] if each["name"].lower() != call.names["subnet"].lower()]
-        if len(others) == len(properties["subnets"]):
-            return Answer(204)
-        require_unused(self._cloud, f"{network.id}/subnets/{call.names['subnet']}")
-        properties["subnets"] = others
-        answer = self._networks.write(call, network.id, {**network.body, "properties": properties}, network)
-        return Answer(202, None, answer.headers)
-
-    def _to_change(self, call: Call) -> tuple[Resource, Body]:
-        self._cloud.require_provider(self._kind.namespace)
-        self._cloud.group_to_write(call.names["group"])
-        network = self._networks.require(call)
-        check_preconditions(call, network.revision)
-        self._networks.require_idle(network)
-        return network, copy.deepcopy(network.properties)
-
 
 def completed_subnet(network: str, subnet: Body) -> Body:
     name = subnet.get("name", "")
@@ -176,13 +91,7 @@ def completed_subnet(network: str, subnet: Body) -> Body:
             400, "NetcfgInvalidSubnet", f"Subnet '{name}' is not valid: it has no address prefix.", target=name
         )
     _network(prefix, f"subnets.{name}.addressPrefix")
-    added = {
-        "addressPrefix": prefix,
-        "provisioningState": "Updating",
-        "delegations": [],
-        "privateEndpointNetworkPolicies": properties.get("privateEndpointNetworkPolicies", "Disabled"),
-        "privateLinkServiceNetworkPolicies": properties.get("privateLinkServiceNetworkPolicies", "Enabled"),
-    }
+    added = {"addressPrefix": prefix, "provisioningState": "Updating"}
     return {
         "id": f"{network}/subnets/{name}",
         "name": name,
@@ -198,37 +107,31 @@ def check_subnets(properties: Body) -> None:
     for subnet in properties["subnets"]:
         name, own = subnet["name"], ipaddress.ip_network(subnet["properties"]["addressPrefix"])
         if not any(own.subnet_of(each) for each in space):  # type: ignore[arg-type]
-            raise ArmError(
-                400,
-                "NetcfgInvalidSubnet",
+            message = (
                 f"Subnet '{name}' is not valid because its IP address range is outside the IP address range "
-                "of virtual network.",
-                target=subnet["id"],
+                "of virtual network."
             )
+            raise ArmError(400, "NetcfgInvalidSubnet", message, target=subnet["id"])
         for other, its in seen:
             if other.lower() == name.lower():
                 raise ArmError(400, "DuplicateResourceName", f"Resource has two children named '{name}'.")
             if own.overlaps(its):
-                raise ArmError(
-                    400,
-                    "NetcfgSubnetRangesOverlap",
+                message = (
                     f"Subnet '{name}' is not valid because its IP address range overlaps with that of an existing "
-                    f"subnet in virtual network ('{other}').",
-                    target=subnet["id"],
+                    f"subnet in virtual network ('{other}')."
                 )
+                raise ArmError(400, "NetcfgSubnetRangesOverlap", message, target=subnet["id"])
         seen.append((name, own))
 
 
 def require_unused(cloud: Cloud, subnet: str) -> None:
     for cluster, used in subnets_of_clusters(cloud):
         if used.lower() == subnet.lower():
-            raise ArmError(
-                400,
-                "InUseSubnetCannotBeDeleted",
+            message = (
                 f"Subnet {subnet.rpartition('/')[2]} is in use by {cluster.id} and cannot be deleted. In order to "
-                "delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.",
-                target=subnet,
+                "delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet."
             )
+            raise ArmError(400, "InUseSubnetCannotBeDeleted", message, target=subnet)
 
 
 def subnets_of_clusters(cloud: Cloud) -> Iterator[tuple[Resource, str]]:
@@ -240,7 +143,7 @@ def subnets_of_clusters(cloud: Cloud) -> Iterator[tuple[Resource, str]]:
 
 def subnet_range(cloud: Cloud, id_: str) -> ipaddress.IPv4Network | None:
     """Of a subnet that is there."""
-    network = cloud.find(id_.rpartition("/subnets/")[0])
+    network = cloud.resource(id_.rpartition("/subnets/")[0])
     for subnet in network.properties["subnets"] if network else ():
         if subnet["id"].lower() == id_.lower():
             return ipaddress.IPv4Network(subnet["properties"]["addressPrefix"])

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sandbox.controllers import conditions
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, write_status
+from sandbox.controllers import readiness
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, write_status
 from sandbox.controllers.events import record
 from sandbox.core.cluster import Object, WatchEvent
 from sandbox.core.objects import timestamp
@@ -21,10 +21,10 @@ _TARGETS = {("apps", "Deployment"): "deployments.apps", ("apps", "ReplicaSet"): 
 _NO_METRICS = "unable to get metrics for resource {}: the sandbox has no metrics API (metrics.k8s.io)"
 
 
-class Autoscalers(Controller[Name]):
+class Autoscalers(Controller[NamespacedName]):
     watches = (RESOURCE, *_TARGETS.values())
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == RESOURCE:
             return (name_of(event.object),)
         namespace, name = name_of(event.object)
@@ -34,7 +34,7 @@ class Autoscalers(Controller[Name]):
             if (_target(autoscaler), autoscaler["spec"]["scaleTargetRef"]["name"]) == (event.resource, name)
         ]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         autoscaler = self.cluster.find(RESOURCE, *key)
         if autoscaler is None:
             return None
@@ -47,22 +47,19 @@ class Autoscalers(Controller[Name]):
             return None
         spec = autoscaler["spec"]
         current = target["spec"].get("replicas", 1)
-        least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
-        desired = min(max(current, least), most) if current else 0
-        told = [
-            ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's scale")
-        ]
+        desired = min(max(current, spec.get("minReplicas", 1)), spec["maxReplicas"]) if current else 0
+        able, said = "SucceededGetScale", "the HPA controller was able to get the target's scale"
+        inactive = []
         if not current:
             why = "scaling is disabled since the replica count of the target is zero"
-            told.append(("ScalingActive", "False", "ScalingDisabled", why))
+            inactive = [("ScalingActive", "False", "ScalingDisabled", why)]
         elif desired != current:
             assert kind is not None
             self._rescale(autoscaler, kind, name, current, desired)
-            told = [
-                ("AbleToScale", "True", "SucceededRescale", f"the HPA controller set the target size to {desired}")
-            ]
+            able, said = "SucceededRescale", f"the HPA controller set the target size to {desired}"
         else:
-            told.append(("ScalingActive", "False", "FailedGetResourceMetric", _why_inactive(spec)))
+            inactive = [("ScalingActive", "False", "FailedGetResourceMetric", _why_inactive(spec))]
+        told = [("AbleToScale", "True", able, said), *inactive]
         self._write(autoscaler, (target.get("status") or {}).get("replicas", 0), desired, told)
         return None
 
@@ -80,7 +77,7 @@ class Autoscalers(Controller[Name]):
         before = autoscaler.get("status") or {}
         entries = before.get("conditions")
         for one in told:
-            entries = conditions.merge(entries, *one)
+            entries = readiness.with_condition(entries, *one)
         status = {**before, "currentReplicas": current, "desiredReplicas": desired, "conditions": entries}
         if any(reason == "SucceededRescale" for _, _, reason, _ in told):
             status["lastScaleTime"] = timestamp()

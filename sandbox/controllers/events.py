@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from typing import Literal
 from weakref import WeakKeyDictionary
 
-from sandbox.controllers.clock import seconds_since
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, seconds_since
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
 from sandbox.core.objects import timestamp
 
@@ -89,15 +88,15 @@ def _reference(obj: Object, field_path: str | None) -> Object:
     return reference
 
 
-class EventExpiry(Controller[Name]):
+class EventExpiry(Controller[NamespacedName]):
     """Forgets events an hour after they last happened, as an API server does."""
 
     watches = ("events",)
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         return () if event.type == "DELETED" else (name_of(event.object),)
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         event = self.cluster.find("events", *key)
         if event is None:
             return None

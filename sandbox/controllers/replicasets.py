@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 
-from sandbox.controllers import conditions, owners, pods
-from sandbox.controllers.controller import MANAGER, Controller, Name, name_of, write_status
+from sandbox.controllers import ownership, readiness
+from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, write_status
 from sandbox.controllers.events import record
 from sandbox.core.cluster import ApiError, Object, WatchEvent
 from sandbox.core.objects import clone, terminating
@@ -22,25 +23,27 @@ _AT_ONCE = 16
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
-class ReplicaSets(Controller[Name]):
+class ReplicaSets(Controller[NamespacedName]):
     watches = (RESOURCE, "pods")
 
-    def keys(self, event: WatchEvent) -> Iterable[Name]:
+    def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == RESOURCE:
             return (name_of(event.object),)
         namespace = event.object["metadata"]["namespace"]
-        manager = owners.controller_of(event.object)
+        manager = ownership.controller_of(event.object)
         if manager is not None:
             return ((namespace, manager["name"]),) if manager["kind"] == "ReplicaSet" else ()
         # Nobody's pod: one that a selector finds may be adopted, one that was released has to be replaced.
         return [name_of(replica_set) for replica_set in self.cluster.list(RESOURCE, namespace)]
 
-    def reconcile(self, key: Name) -> float | None:
+    def reconcile(self, key: NamespacedName) -> float | None:
         replica_set = self.cluster.find(RESOURCE, *key)
         if replica_set is None:
             return None
-        mine = owners.claim(self.cluster, replica_set, "pods", replica_set["spec"]["selector"], pods.is_active)
-        active = [pod for pod in mine if pods.is_active(pod)]
+        mine = ownership.claim(
+            self.cluster, replica_set, "pods", replica_set["spec"]["selector"], readiness.is_active
+        )
+        active = [pod for pod in mine if readiness.is_active(pod)]
         failure: ApiError | None = None
         missing = 0
         if not terminating(replica_set):
@@ -79,9 +82,9 @@ class ReplicaSets(Controller[Name]):
         active = [
             pod
             for pod in self.cluster.list("pods", replica_set["metadata"]["namespace"])
-            if owners.is_controlled_by(pod, replica_set) and pods.is_active(pod)
+            if ownership.is_controlled_by(pod, replica_set) and readiness.is_active(pod)
         ]
-        waits = [pods.seconds_to_available(pod, spec.get("minReadySeconds", 0)) for pod in active]
+        waits = [readiness.seconds_to_available(pod, spec.get("minReadySeconds", 0)) for pod in active]
         wanted_labels = ((spec["template"].get("metadata") or {}).get("labels") or {}).items()
         labelled = sum(wanted_labels <= (pod["metadata"].get("labels") or {}).items() for pod in active)
         counts = {
@@ -93,7 +96,7 @@ class ReplicaSets(Controller[Name]):
         status["observedGeneration"] = replica_set["metadata"].get("generation", 1)
         told = (replica_set.get("status") or {}).get("conditions")
         if failure is not None:
-            told = conditions.merge(told, "ReplicaFailure", "True", "FailedCreate", failure.message)
+            told = readiness.with_condition(told, "ReplicaFailure", "True", "FailedCreate", failure.message)
         elif told:
             told = [one for one in told if one["type"] != "ReplicaFailure"]
         if told:
@@ -110,28 +113,28 @@ def pod_from_template(replica_set: Object) -> Object:
     }
     made["generateName"] = f"{metadata['name']}-"
     made["namespace"] = metadata["namespace"]
-    made["ownerReferences"] = [owners.reference_to(replica_set)]
+    made["ownerReferences"] = [ownership.reference_to(replica_set)]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": clone(template["spec"])}
 
 
 def by_usefulness(active: list[Object]) -> list[Object]:
     """Least useful first: not placed, not running, not ready, cheap to delete, crowded on its node, youngest."""
-    crowd = Counter(pod["spec"].get("nodeName") for pod in active if pods.is_ready(pod))
+    crowd = Counter(pod["spec"].get("nodeName") for pod in active if readiness.is_ready(pod))
 
     def usefulness(pod: Object) -> tuple[object, ...]:
         node = pod["spec"].get("nodeName")
-        ready = pods.is_ready(pod)
-        ready_since = (conditions.find(pod, "Ready") or {}).get("lastTransitionTime", "") if ready else ""
+        ready = readiness.is_ready(pod)
+        ready_since = (readiness.condition(pod, "Ready") or {}).get("lastTransitionTime", "") if ready else ""
         statuses = (pod.get("status") or {}).get("containerStatuses") or ()
         return (
             bool(node),
-            {"Pending": 0, "Unknown": 1}.get(pods.phase(pod), 2),
+            {"Pending": 0, "Unknown": 1}.get(readiness.phase(pod), 2),
             ready,
             _deletion_cost(pod),
             -crowd[node] if ready else 0,
-            _Younger(ready_since),
+            -_seconds(ready_since) if ready_since else 0.0,
             -max((status.get("restartCount", 0) for status in statuses), default=0),
-            _Younger(pod["metadata"]["creationTimestamp"]),
+            -_seconds(pod["metadata"]["creationTimestamp"]),
             pod["metadata"]["name"],
         )
 
@@ -145,13 +148,5 @@ def _deletion_cost(pod: Object) -> int:
         return 0
 
 
-class _Younger(str):
-    """Timestamps that sort the later one first."""
-
-    __slots__ = ()
-
-    def __lt__(self, other: str) -> bool:
-        return str.__gt__(self, other)
-
-    def __gt__(self, other: str) -> bool:
-        return str.__lt__(self, other)
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.server.state import DamagedError, State
+from sandbox.server.client_files import verify
+from sandbox.server.state import DamagedError, StateFolder
 
 IDLE_SECONDS = 3600
 _START_SECONDS = 30.0
@@ -61,15 +62,13 @@ class Running:
 
 def status(folder: Path) -> Running | None:
     """The folder's sandbox, if it is ready. Raises SandboxError for one whose files have been damaged."""
-    state = State(folder.absolute())
+    state = StateFolder(folder.absolute())
     return _running(state) if state.locked() else None
 
 
 def whole(folder: Path) -> Running | None:
     """As `status`. Raises SandboxError also for what only the sandbox's clients need, and NoAnswer."""
-    from sandbox.server.damage import verify
-
-    state = State(folder.absolute())
+    state = StateFolder(folder.absolute())
     running = _running(state) if state.locked() else None
     if running is not None:
         try:
@@ -87,7 +86,7 @@ def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
     `idle_seconds` without a request from outside end it. Raises SandboxError when it does not get ready, or when
     one is there whose files have been damaged.
     """
-    state = State(folder.absolute())
+    state = StateFolder(folder.absolute())
     started: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
@@ -106,18 +105,18 @@ def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
 
 def is_there(folder: Path) -> bool:
     """Whether the folder has a sandbox, ready or not, whatever has become of its files."""
-    return State(folder.absolute()).locked()
+    return StateFolder(folder.absolute()).locked()
 
 
 def stop(folder: Path) -> bool:
     """End the folder's sandbox and wait until it is gone; False when there was none. One whose files have been
     damaged is ended as well."""
-    state = State(folder.absolute())
+    state = StateFolder(folder.absolute())
     deadline = time.monotonic() + _STOP_SECONDS
     asked: int | None = None
     while state.locked():
         late = time.monotonic() > deadline
-        if (asked is None or late) and (pid := state.holder() or _told(state)):
+        if (asked is None or late) and (pid := state.process() or _told(state)):
             _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
             asked = pid
         if time.monotonic() > deadline + _STOP_SECONDS:
@@ -141,14 +140,14 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _told(state: State) -> int | None:
+def _told(state: StateFolder) -> int | None:
     """The process as server.json has it: a sandbox of an earlier version does not name itself in the lock."""
     with contextlib.suppress(DamagedError):
         return said.pid if (said := state.read_server()) else None
     return None
 
 
-def _start(state: State, descriptor: int, idle_seconds: int) -> subprocess.Popen[bytes]:
+def _start(state: StateFolder, descriptor: int, idle_seconds: int) -> subprocess.Popen[bytes]:
     """Start a server that takes over the lock."""
     state.clear()
     # -P: nothing in the folder it runs in may be taken for a module.
@@ -171,20 +170,14 @@ def _start(state: State, descriptor: int, idle_seconds: int) -> subprocess.Popen
         os.close(descriptor)
 
 
-def _running(state: State) -> Running | None:
+def _running(state: StateFolder) -> Running | None:
     try:
         said = state.read_server()
     except DamagedError as error:
         raise SandboxError(str(error)) from error
     if said is None:
         return None
-    return Running(
-        pid=said.pid,
-        url=said.url,
-        kubeconfig=state.kubeconfig,
-        bin=state.bin,
-        started=said.started,
-    )
+    return Running(pid=said.pid, url=said.url, kubeconfig=state.kubeconfig, bin=state.bin, started=said.started)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

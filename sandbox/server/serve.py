@@ -3,6 +3,10 @@ which makes more of them, on one event loop.
 
 The sandbox ends by SIGTERM, when it was idle for long, or when a part of it fails: then all of it goes, with the
 reason in the log, since a sandbox that half works would be worse than none.
+
+Idle is when nobody uses it any more: no request to an API, and no traffic into its clusters, for long. Requests are
+known as they come. Traffic passes Envoy, which has to be asked, so that is done only when the APIs have been idle
+for a while: never as long as somebody works, and every ten minutes of an idle hour.
 """
 
 from __future__ import annotations
@@ -25,49 +29,53 @@ from pathlib import Path
 
 import uvloop
 
-from sandbox.arm import settings as azure_settings
+from sandbox.arm import azure_settings
+from sandbox.arm.arm_server import ArmServer
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.server import ArmServer
 from sandbox.core.addresses import ARM_PORT, Network
 from sandbox.core.node_pool import NodePool
-from sandbox.server import commands_on_path as tools
 from sandbox.server.certificates import write_private
-from sandbox.server.idleness import until_idle
-from sandbox.server.kubeconfig import PRIMARY, SECONDARY, Entry, kubeconfig
-from sandbox.server.managed_stacks import ManagedStacks
-from sandbox.server.stack import Claim, KubernetesStack, claim, listen
-from sandbox.server.state import State
+from sandbox.server.client_files import PRIMARY, SECONDARY, Entry, install_commands, kubeconfig
+from sandbox.server.stacks import KubernetesStack, ManagedStacks, Reservation, listen, reserve
+from sandbox.server.state import StateFolder
 
 log = logging.getLogger(__name__)
+
+_LOOKS = 6
+"""At traffic, in the time that counts as long."""
 
 
 def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
     """Run until stopped. `lock` is the folder's lock, if the parent process has taken it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    state = State(folder.absolute())
+    state = StateFolder(folder.absolute())
     held = state.lock() if lock is None else lock
     if held is None:
         log.error("another sandbox has %s", state.folder)
         return 1
     os.set_inheritable(held, False)
     state.sign(held, ready=False)
+    try:
+        settings = azure_settings.from_environment(os.environ.get(azure_settings.VARIABLE))
+    except ValueError as error:
+        log.error("%s: %s", azure_settings.VARIABLE, error)
+        return 1
     _raise_file_limit()
-    uvloop.run(serve(state, held, idle_seconds))
+    uvloop.run(serve(state, held, idle_seconds, settings))
     return 0
 
 
-async def serve(state: State, lock: int, idle_seconds: float) -> None:
+async def serve(state: StateFolder, lock: int, idle_seconds: float, settings: azure_settings.Settings) -> None:
     """Until stopped. `lock` is the folder's, which this process has."""
-    settings = azure_settings.from_environment(os.environ.get(azure_settings.VARIABLE))
     for earlier in (state.clusters, state.secondary):
         shutil.rmtree(earlier, ignore_errors=True)
     state.secondary.mkdir(mode=0o700)
-    primary, secondary = claim(state.folder), claim(state.secondary)
+    primary, secondary = reserve(state.folder), reserve(state.secondary)
     stack = KubernetesStack(state.folder, NodePool(), primary)
     state.authority.write_bytes(primary.access.authority)
     entries = (Entry(PRIMARY, PRIMARY, primary.access), Entry(SECONDARY, SECONDARY, secondary.access))
     write_private(state.kubeconfig, kubeconfig(*entries))
-    tools.install(state.bin)
+    install_commands(state.bin)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -100,7 +108,7 @@ async def serve(state: State, lock: int, idle_seconds: float) -> None:
 
 
 async def _start_arm(
-    state: State, primary: Claim, managed: ManagedStacks, settings: azure_settings.Settings
+    state: StateFolder, primary: Reservation, managed: ManagedStacks, settings: azure_settings.Settings
 ) -> ArmServer:
     """Azure, beside the ready-made cluster and with its certificate. A folder keeps its subscription."""
     listener = _arm_listener(primary.network)
@@ -125,7 +133,7 @@ def _arm_listener(network: Network) -> socket.socket:
         return listen(network.arm_address, 0)
 
 
-def _announce(state: State, primary: Claim) -> None:
+def _announce(state: StateFolder, primary: Reservation) -> None:
     url, address = primary.access.url, primary.network.api_address
     said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time()}
     write_private(state.server, json.dumps(said).encode())
@@ -145,3 +153,17 @@ def _raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def until_idle(idle: Callable[[], float], traffic: Callable[[], Awaitable[int]], seconds: float) -> None:
+    """Return when it was idle for `seconds`. `idle` says since how many there was no request, `traffic` how much
+    there was so far."""
+    every = seconds / _LOOKS
+    seen, at = 0, time.monotonic()
+    while True:
+        if idle() >= every and (now := await traffic()) != seen:
+            seen, at = now, time.monotonic()
+        left = seconds - min(idle(), time.monotonic() - at)
+        if left <= 0:
+            return
+        await asyncio.sleep(min(every, left))

@@ -47,7 +47,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ServerRecord:
     """What a sandbox that is ready says about itself."""
 
     pid: int
@@ -56,7 +56,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateFolder:
     folder: Path
 
     @property
@@ -103,7 +103,7 @@ class State:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        os.ftruncate(descriptor, 0)  # an earlier holder's name
+        os.ftruncate(descriptor, 0)  # an earlier process' name
         return descriptor
 
     @staticmethod
@@ -122,7 +122,7 @@ class State:
         os.close(descriptor)
         return False
 
-    def holder(self) -> int | None:
+    def process(self) -> int | None:
         """The process that has the folder: the one that the lock's file names or, where Linux tells that this one
         has no such lock, the one that has."""
         signed, _ = self._signature()
@@ -140,12 +140,12 @@ class State:
                 shutil.rmtree(path)
         self.server.unlink(missing_ok=True)
 
-    def read_server(self) -> Said | None:
+    def read_server(self) -> ServerRecord | None:
         """None until it is ready. Raises DamagedError."""
         try:
             with reading(self.server):
                 said = json.loads(self.server.read_text(encoding="utf-8"))
-                return Said(int(said["pid"]), text(said["url"]), float(said["started"]))
+                return ServerRecord(int(said["pid"]), text(said["url"]), float(said["started"]))
         except DamagedError as damaged:
             if isinstance(damaged.__cause__, FileNotFoundError) and not self._lost_server():
                 return None

@@ -3,6 +3,7 @@ plan sends only GET. The labs are those that people run."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -60,7 +61,7 @@ async def test_a_plan_sends_only_get(
 ) -> None:
     await state(arm, session)
     book, arm_was_asked = Runbook(LABS), 0
-    before = {id_: resource.revision for id_, resource in arm.cloud.resources.items()}
+    before = copy.deepcopy({id_: resource.body for id_, resource in arm.cloud.resources.items()})
     for name in (*LAB_NAMES, "azure.cleanup"):
         session.runbook, taking_back = (book, name) if name == "azure.cleanup" else undoing(book, name)
         for lab in {name, taking_back}:
@@ -72,4 +73,4 @@ async def test_a_plan_sends_only_get(
     arm.clear()
     await session.plan(*LAB_NAMES)
     assert {each["method"] for each in arm.requests()} == {"GET"}
-    assert {id_: resource.revision for id_, resource in arm.cloud.resources.items()} == before
+    assert {id_: resource.body for id_, resource in arm.cloud.resources.items()} == before

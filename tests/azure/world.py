@@ -18,12 +18,12 @@ from typing import Any
 
 import msgspec
 
+from sandbox.arm.arm_server import ArmServer
+from sandbox.arm.azure_settings import Settings
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.server import ArmServer
-from sandbox.arm.settings import Settings
 from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import server_context
-from sandbox.server.stack import listen
+from sandbox.server.stacks import listen
 from tests.runbook.world import FakeGate, FakeGuard
 from workshop import settings
 from workshop.azure import steps

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from labs import RUNBOOK
-from sandbox.arm.settings import QUOTAS
+from sandbox.arm.azure_settings import QUOTAS
 from tests.azure.world import HELD
 from tests.labs.conftest import HANGS, Workshop
 from tests.runbook.world import FakeGate

@@ -22,7 +22,7 @@ import pytest
 from invoke.config import merge_dicts
 from invoke.main import program
 
-from sandbox.arm.settings import QUOTAS
+from sandbox.arm.azure_settings import QUOTAS
 from tests.labs.conftest import BIN, HANGS, Ran, Workshop
 from workshop import console, doctor
 from workshop.settings import DEFAULT_PROFILE, ROOT, from_config, read_profile

@@ -13,7 +13,6 @@ def test_who_and_where(arm: Arm) -> None:
     shown = arm.get(f"/subscriptions/{arm.subscription}")
     assert (shown["tenantId"], shown["state"]) == (arm.tenant, "Enabled")
     assert [each["subscriptionId"] for each in arm.get("/subscriptions")["value"]] == [arm.subscription]
-    assert [each["tenantId"] for each in arm.get("/tenants")["value"]] == [arm.tenant]
     locations = arm.get(f"/subscriptions/{arm.subscription}/locations")["value"]
     assert LOCATION in [each["name"] for each in locations]
 
@@ -76,10 +75,44 @@ def test_a_body_that_is_no_object(arm: Arm, body: Any) -> None:
     assert (status, said["error"]["code"]) == (400, "InvalidRequestContent")
 
 
-def test_a_method_that_is_not_served(arm: Arm) -> None:
-    status, said, headers = arm.ask("POST", f"/subscriptions/{arm.subscription}/resourceGroups/g?api-version=1", {})
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "resourceGroups/{group}"),
+        ("PATCH", "resourceGroups/{group}"),
+        ("PATCH", "resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/c"),
+        ("POST", "resourceGroups/{group}/providers/Microsoft.ContainerRegistry/registries/r/listCredentials"),
+        (
+            "POST",
+            "resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/c/listClusterAdminCredential",
+        ),
+    ],
+)
+def test_a_method_that_is_not_served(arm: Arm, group: str, method: str, path: str) -> None:
+    where = path.format(group=group)
+    status, said, headers = arm.ask(method, f"/subscriptions/{arm.subscription}/{where}?api-version=1", {})
     assert (status, said["error"]["code"]) == (405, "MethodNotAllowed")
-    assert "PUT" in headers["Allow"]
+    assert "by the sandbox" in said["error"]["message"]
+    assert "GET" in headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tenants",
+        "/subscriptions/{own}/providers",
+        "/subscriptions/{own}/providers/Microsoft.Authorization/roleAssignments",
+        "/subscriptions/{own}/providers/Microsoft.Authorization/roleDefinitions",
+        "/subscriptions/{own}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks",
+        "/subscriptions/{own}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/c/agentPools",
+        "/subscriptions/{own}/resources",
+    ],
+)
+def test_a_path_that_is_not_served(arm: Arm, group: str, path: str) -> None:
+    where = path.format(own=arm.subscription, group=group)
+    status, said, _ = arm.ask("GET", f"{where}?api-version=1")
+    assert (status, said["error"]["code"]) == (404, "InvalidResourceType")
+    assert "the sandbox" in said["error"]["message"]
 
 
 def test_usages_and_sizes(arm: Arm) -> None:

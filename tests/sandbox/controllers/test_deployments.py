@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.controllers.pods import is_ready
+from sandbox.controllers.readiness import is_ready
 from sandbox.core.cluster import Object
 
 from .conftest import World

@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.core.cluster import Object
 
 from .conftest import World
-from .test_services import service
+from .test_service_addresses import service
 
 SLICES = "endpointslices.discovery.k8s.io"
 
@@ -156,21 +156,6 @@ async def test_unready_pods_are_published_where_asked(world: World) -> None:
     assert list(told(world).values()) == [(True, False, False)]
     assert slices(world)[0]["metadata"]["labels"]["service.kubernetes.io/headless"] == ""
     assert len(ready(world)) == 1
-
-
-async def test_endpoints_written_by_hand_are_mirrored(world: World) -> None:
-    world.create("services", service(selector=None))
-    subset = {"addresses": [{"ip": "127.64.16.99"}], "ports": [{"name": "http", "port": 8080}]}
-    world.create("endpoints", {"metadata": {"name": "web", "namespace": "default"}, "subsets": [subset]})
-    (piece,) = await world.until(lambda: slices(world))
-    assert piece["endpoints"][0]["addresses"] == ["127.64.16.99"]
-    assert piece["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
-    world.edit(
-        "endpoints", "web", lambda changed: changed["subsets"][0]["addresses"].append({"ip": "127.64.16.98"})
-    )
-    await world.until(lambda: len(slices(world)[0]["endpoints"]) == 2)
-    world.cluster.delete("endpoints", "default", "web")
-    await world.until(lambda: not slices(world))
 
 
 async def test_a_service_that_is_being_deleted_gets_no_new_slices(world: World) -> None:

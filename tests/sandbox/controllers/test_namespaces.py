@@ -5,8 +5,8 @@ import pytest
 from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
-from .test_garbage import CRD
-from .test_services import service
+from .test_ownership import CRD
+from .test_service_addresses import service
 
 
 def gone(world: World, name: str = "shop") -> bool:
@@ -52,24 +52,6 @@ async def test_a_namespace_says_what_it_waits_for(world: World) -> None:
     told = [(one["type"], one["status"], one["reason"], one["message"]) for one in conditions]
     # The texts are those of kubernetes, pkg/controller/namespace/deletion/status_condition_utils.go.
     assert told == [
-        (
-            "NamespaceDeletionDiscoveryFailure",
-            "False",
-            "ResourcesDiscovered",
-            "All resources successfully discovered",
-        ),
-        (
-            "NamespaceDeletionGroupVersionParsingFailure",
-            "False",
-            "ParsedGroupVersions",
-            "All legacy kube types successfully parsed",
-        ),
-        (
-            "NamespaceDeletionContentFailure",
-            "False",
-            "ContentDeleted",
-            "All content successfully deleted, may be waiting on finalization",
-        ),
         (
             "NamespaceContentRemaining",
             "True",

@@ -243,6 +243,6 @@ class World:
 
 def free_block() -> tuple[socket.socket, Network]:
     """Addresses that no sandbox has, for as long as the socket is open."""
-    from sandbox.server.stack import claim_block
+    from sandbox.server.stacks import reserve_block
 
-    return claim_block(Path("/the mesh's tests"))
+    return reserve_block(Path("/the mesh's tests"))

@@ -16,7 +16,7 @@ from sandbox.images import PROGRAMS
 from sandbox.images.program import Streams
 from sandbox.node import Node
 from sandbox.node.pod_run import PodRun
-from sandbox.server.stack import claim_block
+from sandbox.server.stacks import reserve_block
 
 ME = "test"
 PATIENCE = 60.0
@@ -27,7 +27,7 @@ class Place:
     """What a test sees: a cluster in which pods really run."""
 
     def __init__(self, folder: Path) -> None:
-        self.claim, self.network = claim_block(folder)
+        self.claim, self.network = reserve_block(folder)
         self.cluster = LocalCluster()
         self.programs = dict(PROGRAMS)
         self.node = Node(self.cluster, self.network, self.programs)

@@ -1,0 +1,227 @@
+"""The Kubernetes of a sandbox (it has several): addresses, API, controllers, nodes and mesh of each, and what
+starts the others beside the primary one.
+
+All parts of one talk through the cluster's API only, so the order here is about start-up alone. The others are one
+for every managed cluster that Azure's part makes, ended with the cluster; and the secondary one, which is there
+from the first connection to it on. That costs nothing until then: the kernel listens at its address, and holds who
+connects until it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import logging
+import re
+import secrets
+import shutil
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import controllers
+from sandbox.api.local_cluster import LocalCluster
+from sandbox.api.api_server import ApiServer
+from sandbox.core.addresses import API_PORT, BLOCKS, Network
+from sandbox.core.node_pool import NodePool
+from sandbox.images import PROGRAMS
+from sandbox.mesh.cluster_mesh import Mesh
+from sandbox.node import Node
+from sandbox.server.certificates import server_context
+from sandbox.server.client_files import Access, Entry, kubeconfig
+
+_REVISION_EPOCH = 1_700_000_000
+_LOOK_SECONDS = 5.0
+_TRAFFIC = "/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*upstream_cx_rx_bytes_total%24"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Addresses that are a stack's, also of one that does not run yet: its API's is listened on, and `access` is
+    what clients will need."""
+
+    network: Network
+    listener: socket.socket
+    context: ssl.SSLContext
+    access: Access
+
+
+class KubernetesStack:
+    """Runs while `run` does. `folder` is for its files. A `lazy` one starts Envoy when there is traffic to
+    carry."""
+
+    def __init__(self, folder: Path, pool: NodePool, reservation: Reservation, *, lazy: bool = False) -> None:
+        self._reservation = reservation
+        # Above what an earlier sandbox of this folder has handed out: its clients are told to list again.
+        self._cluster = LocalCluster(first_revision=int(time.time()) - _REVISION_EPOCH)
+        self.api = ApiServer(self._cluster, reservation.access.token)
+        self._mesh = Mesh(self._cluster, folder / "envoy", lazy=lazy)
+        self._node = Node(self._cluster, reservation.network, {**PROGRAMS, **self._mesh.programs}, pool)
+        self.api.streams = self._node.streams.handle
+        self.ready = asyncio.Event()
+
+    def scale(self, pool: NodePool) -> None:
+        """Have this many nodes from now on."""
+        self._node.scale(pool)
+
+    async def traffic(self) -> int:
+        """How many bytes have come out of the cluster by load balancers and node ports."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                said = await self._mesh.data_plane.admin(_TRAFFIC)
+        except (OSError, TimeoutError):
+            return 0
+        return sum(int(line.rpartition(":")[2]) for line in said.splitlines())
+
+    async def run(self) -> None:
+        """Until cancelled. Ends with the failure of a part, if one fails. Who connects before the first objects are
+        there is held by the kernel until they are."""
+        try:
+            async with asyncio.TaskGroup() as parts:
+                trusted = self._reservation.access.authority.decode()
+                parts.create_task(
+                    controllers.run(self._cluster, self._reservation.network, trusted), name="controllers"
+                )
+                parts.create_task(self._node.run(), name="node")
+                parts.create_task(self._mesh.run(), name="mesh")
+                await self._first_objects()
+                self.api.ready = True
+                await self.api.start(self._reservation.listener, self._reservation.context)
+                self.ready.set()
+        finally:
+            await self._node.stop()
+            await self.api.stop()
+
+    async def _first_objects(self) -> None:
+        """Wait until a pod can be made and run: what every client takes for granted."""
+        async for _ in self._cluster.watch("serviceaccounts"):
+            if self._cluster.find("serviceaccounts", "default", "default") is not None:
+                return
+
+
+def reserve(folder: Path) -> Reservation:
+    """Addresses for a stack with its files in `folder`, which is there."""
+    listener, network = reserve_block(folder)
+    context, authority = server_context((network.api_address, network.arm_address), folder)
+    access = Access(f"https://{network.api_address}:{API_PORT}", authority, secrets.token_urlsafe(32))
+    return Reservation(network, listener, context, access)
+
+
+def reserve_block(folder: Path) -> tuple[socket.socket, Network]:
+    """A block of addresses nobody has, by binding its API address; the same for a folder when it can be."""
+    first = zlib.crc32(str(folder).encode()) % len(BLOCKS)
+    for offset in range(len(BLOCKS)):
+        network = Network(BLOCKS[(first + offset) % len(BLOCKS)])
+        try:
+            return listen(network.api_address, API_PORT), network
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRNOTAVAIL, "every block of addresses is taken by another sandbox")
+
+
+def listen(address: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+        # Only listening claims it: two sockets may be bound to one address until one of them listens.
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+log = logging.getLogger(__name__)
+
+
+class ManagedStacks:
+    """Stacks run in `group`: should one fail, the sandbox ends. Their files are in folders of their own."""
+
+    def __init__(self, folder: Path, group: asyncio.TaskGroup) -> None:
+        self._folder, self._group = folder, group
+        self._numbers = itertools.count(1)
+        self._running: set[KubernetesStack] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> tuple[KubernetesStack, ...]:
+        return tuple(self._running)
+
+    async def start(self, name: str, pool: NodePool) -> ManagedStack:
+        """A new one, ready for kubectl."""
+        folder = self._folder / f"{next(self._numbers)}-{re.sub(r'[^A-Za-z0-9]', '-', name)[:20]}"
+        folder.mkdir(mode=0o700, parents=True)
+        reserved = reserve(folder)
+        stack = KubernetesStack(folder, pool, reserved, lazy=True)
+        task = self._keep(name, self._run(stack))
+        await stack.ready.wait()
+        return ManagedStack(self, stack, task, reserved, folder)
+
+    def on_demand(self, name: str, folder: Path, reserved: Reservation) -> None:
+        """Have one from the first connection on to the address that was reserved for it."""
+        self._keep(name, self._when_called(name, folder, reserved))
+
+    def cancel(self) -> None:
+        """End all of them."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def end(self, task: asyncio.Task[None], folder: Path) -> None:
+        task.cancel()
+        await asyncio.wait([task])
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _keep(self, name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(work, name=f"cluster {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _when_called(self, name: str, folder: Path, reserved: Reservation) -> None:
+        loop, called = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(reserved.listener, called.set)
+        try:
+            await called.wait()
+        finally:
+            loop.remove_reader(reserved.listener)
+        log.info("the cluster %s is called", name)
+        await self._run(KubernetesStack(folder, NodePool(), reserved, lazy=True))
+
+    async def _run(self, stack: KubernetesStack) -> None:
+        self._running.add(stack)
+        try:
+            await stack.run()
+        finally:
+            self._running.discard(stack)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedStack:
+    """One of them, for the one who asked for it."""
+
+    stacks: ManagedStacks
+    stack: KubernetesStack
+    task: asyncio.Task[None]
+    reservation: Reservation
+    folder: Path
+
+    @property
+    def host(self) -> str:
+        return self.reservation.network.api_address
+
+    def kubeconfig(self, context: str, user: str) -> bytes:
+        return kubeconfig(Entry(context, user, self.reservation.access))
+
+    def scale(self, pool: NodePool) -> None:
+        self.stack.scale(pool)
+
+    async def stop(self) -> None:
+        await self.stacks.end(self.task, self.folder)
