@@ -34,6 +34,12 @@ def refuse(error: WorkshopError) -> NoReturn:
 
 
 class Config(invoke.config.Config):
+    @staticmethod
+    def global_defaults() -> dict[str, Any]:
+        defaults = invoke.config.Config.global_defaults()
+        defaults["tasks"]["executor_class"] = "workshop.cli.executor.LabExecutor"  # imported when tasks run
+        return defaults
+
     def merge(self) -> None:
         try:
             super().merge()

@@ -11,7 +11,7 @@ from invoke.parser.parser import Parser
 import tasks
 from tests.cli.conftest import Type
 from tests.labs.conftest import Workshop, workshop
-from workshop.cli.together import Typed, together
+from workshop.cli.executor import Typed, together
 from workshop.runbook.request import Request
 
 __all__ = ["workshop"]

@@ -5,15 +5,16 @@ Every lab becomes a task `lab.<name>`, every group of labs (`lab.istio`) a task 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
 from invoke.tasks import Task
 
-from workshop.cli.program import end
 from workshop.runbook.model import Lab, Option, Runbook, Timeline
 
 _COMMON = (
@@ -43,34 +44,54 @@ _STAGES = (
 MODES = tuple(option.name for option in (*_COMMON, _UNDO))
 """The flags about a call, which hold for all labs of it. The others are about the lab they are typed after."""
 
+_IDLE = (
+    *("pty", "warn-only", "hide", "prompt-for-sudo-password", "command-timeout"),
+    *("list-depth", "list-format", "no-dedupe"),
+)
+"""Flags of Invoke's own that are about shell commands of tasks, or about `--list`."""
 
-class Harmless(Task[Any]):
+
+class WorkshopTask(Task[Any]):
+    """A task whose function returns an exit status."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        if status := super().__call__(*args, **kwargs):
+            raise Exit(code=status)
+
+
+class HarmlessTask(WorkshopTask):
     """A task that changes nothing, or nothing with Invoke's --dry: it may stand in a call that only looks."""
 
 
-class LabTask(Task[Any]):
+class LabTask(WorkshopTask):
     """Runs labs of the runbook, by name."""
 
     about_flags = f"{', '.join(f'--{mode}' for mode in MODES)}: each holds for all labs of a call."
 
     def __init__(
-        self, runbook: Runbook, labs: tuple[str, ...], name: str, text: str, options: list[Option]
+        self, runbook: Runbook, labs: tuple[str, ...], name: str, text: str, options: Sequence[Option]
     ) -> None:
-        def body(context: Context, **given: Any) -> None:
+        def run(context: Context, **given: Any) -> int:
             from workshop import command
 
-            end(command.run_labs(context.config, runbook, **given))  # as LabExecutor has put them together
+            return command.run_labs(context.config, runbook, **given)  # as LabExecutor has put them together
 
-        parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)]
-        parameters += [
-            inspect.Parameter(parameter(option), inspect.Parameter.KEYWORD_ONLY, default=option.default)
-            for option in options
+        run.__doc__, run.__name__ = text, name
+        super().__init__(run, name=name, positional=())
+        self.runbook, self.labs, self._options = runbook, labs, options
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Those of the labs' options, and no short ones: -e, -R and -f are Invoke's own."""
+        return [
+            Argument(
+                name=option.name,
+                attr_name=parameter(option) if "-" in option.name else None,
+                kind=bool if option.default is False else str,
+                default=option.default,
+                help=option.help,
+            )
+            for option in self._options
         ]
-        body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        body.__doc__, body.__name__ = text, name
-        helps = {parameter(option): option.help for option in options}
-        super().__init__(body, name=name, auto_shortflags=False, help=helps)  # -e, -R and -f are Invoke's own
-        self.runbook, self.labs = runbook, labs
 
     def __eq__(self, other: object) -> bool:
         """Invoke compares the name and the code, and of `lab.azure lab.istio` ran the first one only."""
@@ -84,29 +105,17 @@ class LabTask(Task[Any]):
         return any(self.runbook.lab(name).undoes for name in self.labs)
 
 
-class _Chapter(str):
-    """A task's name that sorts by its place in the runbook: `--list` sorts, a table of contents has an order."""
-
-    place = 0
-
-    def __lt__(self, other: str) -> bool:
-        return self.place < other.place if isinstance(other, _Chapter) else str(self) < other
-
-
-def contents(runbook: Runbook) -> Collection:
-    """`lab.istio.install`, ... from the runbook; a lab's name before the dot is its collection."""
+def collection(runbook: Runbook) -> Collection:
+    """`lab.istio.install`, ... in the order of the runbook; a lab's name before the dot is its collection."""
     root = Collection("lab")
     root.add_task(_group_task(runbook, "", runbook.labs), default=True)
     for group in dict.fromkeys(lab.name.partition(".")[0] for lab in runbook.labs):
         labs = [lab for lab in runbook.labs if lab.name.startswith(f"{group}.")]
-        collection = Collection(group)
-        collection.add_task(_group_task(runbook, group, labs), default=True)
+        inner = Collection(group)
+        inner.add_task(_group_task(runbook, group, labs), default=True)
         for lab in labs:
-            collection.add_task(_lab_task(runbook, lab))
-        places = {"all": -1, **{lab.name.rpartition(".")[2]: place for place, lab in enumerate(labs)}}
-        for name in list(collection.tasks):
-            collection.tasks[_chapter(name, places[name])] = collection.tasks.pop(name)
-        root.add_collection(collection)
+            inner.add_task(_lab_task(runbook, lab))
+        root.add_collection(inner)
     return root
 
 
@@ -122,7 +131,7 @@ def _lab_task(runbook: Runbook, lab: Lab) -> LabTask:
 def _group_task(runbook: Runbook, name: str, labs: Iterable[Lab]) -> LabTask:
     names = tuple(lab.name for lab in labs if not lab.undoes)
     which = f"{name.capitalize()} labs" if name else "labs"
-    return LabTask(runbook, names, "all", f"All {which} in order, without the clean-up.", list(_COMMON))
+    return LabTask(runbook, names, "all", f"All {which} in order, without the clean-up.", _COMMON)
 
 
 def _ungiven(option: Option) -> Option:
@@ -130,12 +139,31 @@ def _ungiven(option: Option) -> Option:
     return Option(option.name, option.help, False if option.default is False else None)
 
 
-def _chapter(name: str, place: int) -> _Chapter:
-    chapter = _Chapter(name)
-    chapter.place = place
-    return chapter
-
-
 def parameter(option: Option) -> str:
     """Invoke makes the dashes of a flag out of underscores."""
     return option.name.replace("-", "_")
+
+
+class WordsAfterDashes(ParseError):
+    """Invoke takes what stands after --, and drops it."""
+
+    def __init__(self) -> None:
+        super().__init__("no task takes words after --")
+
+
+class IdleFlag(ParseError):
+    """A flag of Invoke's own that means nothing to labs: a run is not what was meant."""
+
+    why = "it is Invoke's own, and means nothing to labs"
+
+    def __init__(self, argument: Argument) -> None:
+        super().__init__(f"{argument.name}: {self.why}")
+        self.argument = argument
+
+
+def refuse_idle(core: ParserContext, tasks: Sequence[ParserContext], among: Collection) -> None:
+    """Raises IdleFlag for the first one that was given, where some of the tasks are labs."""
+    if any(isinstance(among[task.name], LabTask) for task in tasks):
+        for argument in (core.args[name] for name in _IDLE if name in core.args):
+            if argument.got_value:
+                raise IdleFlag(argument)

@@ -1,7 +1,7 @@
 """Several labs in one call: one run where that is possible, and the flags about a call hold for all of them.
 
 Invoke runs one task after the other, each with the flags that are typed after it. `lab.azure.group lab.azure.vnet
---plan` made the group, and planned the network. Here the modes (contents.MODES) hold for all labs of the call,
+--plan` made the group, and planned the network. Here the modes (lab_tasks.MODES) hold for all labs of the call,
 wherever they stand. Labs in the runbook's order are one run, whose plan knows what the labs before will have
 changed. A clean-up, a lab with flags of its own (`--to v1`) and labs in another order are runs one after the other:
 no plan of the second one could be true, so it is refused before anything is looked at.
@@ -20,7 +20,7 @@ from invoke.parser.context import ParserContext
 
 from workshop import invocation
 from workshop.cli.config import refuse
-from workshop.cli.contents import MODES, Harmless, LabTask, parameter
+from workshop.cli.lab_tasks import MODES, HarmlessTask, LabTask, parameter
 from workshop.runbook.errors import UsageError
 from workshop.runbook.request import Request
 
@@ -168,7 +168,7 @@ def _refuse_what_is_not_for_all(line: Sequence[Typed], modes: Sequence[str], ins
 
 
 def _refuse_others(line: Sequence[Typed], looks: str, instead: Sequence[str]) -> None:
-    others = [typed for typed in line if not typed.is_lab and not isinstance(typed.task, Harmless)]
+    others = [typed for typed in line if not typed.is_lab and not isinstance(typed.task, HarmlessTask)]
     if others:
         left = [typed for typed in line if typed not in others]
         raise UsageError(
