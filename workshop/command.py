@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workshop import invocation, output, shell
-from workshop.account import for_labs, log_in, told_cost
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
@@ -81,7 +80,7 @@ def run_labs(
         return next((status for status in (130, 2, 1, 3) if status in statuses), 0)
 
     mode = "--plan" if plan or config.run.dry else "--explain" if explain else "--check" if check else ""
-    return invocation.worded(lambda: _looking_on(act, requests, mode))
+    return invocation.ended(lambda: _looking_on(act, requests, mode))
 
 
 def _looking_on(act: Callable[[], int], requests: Sequence[Request], mode: str) -> int:
@@ -166,7 +165,7 @@ def _validate(settings: Settings, *, account: bool) -> None:
     """Raises UsageError for a setting that Azure would refuse: once, before anything is shown, looked at or
     changed. Where nothing is made with Azure's settings, they may be anything."""
     if settings.target == "azure" or (settings.target == "sandbox" and account):
-        from workshop.azure import rules
+        from workshop.azure import rules  # which few runs need
 
         rules.validate(settings.azure)
 
@@ -194,15 +193,17 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
         target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
         toolbox = target.toolbox
         if use.account:
-            toolbox = for_labs(toolbox, request.taking_part(runbook))
-            log_in(toolbox)
+            from workshop import account  # as in Target.account
+
+            toolbox = account.for_labs(toolbox, request.taking_part(runbook))
+            account.log_in(toolbox)
         if look:
             from workshop.runbook.plan import plan
 
             found = run_cuttable(plan(runbook, request, toolbox, screen.listen, target=target.name))
             screen.show_plan(found, commands=config.run.dry)
             if use.account and not config.run.dry:
-                for line in told_cost(toolbox, request.taking_part(runbook)):
+                for line in account.told_cost(toolbox, request.taking_part(runbook)):
                     screen.listen(events.Told("", line))
             try:
                 run_cuttable(_refuse_at_once(target, found))
@@ -242,7 +243,9 @@ def _check(config: Config, runbook: Runbook, request: Request, target: Target, u
         target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
         toolbox = target.toolbox
         if use.account:
-            log_in(toolbox)
+            from workshop import account  # as in Target.account
+
+            account.log_in(toolbox)
         listen = screen.for_a_check().listen
         return asyncio.run(check(runbook, request, toolbox, listen, target=target.name, guard=target.guard))
 
@@ -285,7 +288,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
             screen.show_findings(name, findings)
         return int(any(finding.state == "fail" for finding in findings))
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _cluster_of(settings: Settings) -> Target | None:
@@ -307,7 +310,7 @@ def adopt(config: Config, *, yes: bool) -> int:
             _adopt(cluster, yes=yes)
         return 0
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _adopt(cluster: ClusterGuard, *, yes: bool) -> None:

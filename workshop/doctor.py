@@ -14,9 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from workshop.account import azure_of
+from workshop.azure import own_kubeconfig, preflight
 from workshop.kubernetes import process
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.mesh import health, wanted
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import WorkshopError
@@ -39,7 +42,7 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
-        *(account(tools) for tools in (target.account(),) if tools),
+        *(preflight.examine(azure_of(tools)) for tools in (target.account(),) if tools),
         *(_one("kubeconfig", _kubeconfig(target, cluster, command)) for it in (target,) if it.account()),
         *(_one("cluster", _the_cluster(it)) for it in (cluster,) if it and not it.kubectl.absent),
         *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
@@ -60,8 +63,6 @@ async def _awaited(look: Awaitable[list[Finding]]) -> list[Finding]:
 def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iterator[Awaitable[list[Finding]]]:
     """On each cluster: whether Istio is whole there, and whether there is room for the labs. A cluster that labs on
     the account are yet to make need not answer."""
-    from workshop.mesh import health, wanted
-
     here = Run("doctor", cluster.toolbox, facts, {}, lambda event: None)
     others = cluster.others.clusters
     for name, run in {"": here, **{name: here.elsewhere(name, others[name].tools) for name in others}}.items():
@@ -71,22 +72,10 @@ def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iter
             yield _one(room, wanted.look(room, runbook, run, name), "warn")
 
 
-async def account(tools: dict[type, object]) -> list[Finding]:
-    """What Azure offers, to the login there is."""
-    from workshop.azure import doctor
-    from workshop.azure.connection import Azure
-
-    azure = tools[Azure]
-    assert isinstance(azure, Azure)
-    return await doctor.examine(azure)
-
-
 async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> Finding:
     """The workshop's own, with the clusters that labs on the account make, and whether `cluster` is one of them."""
-    from workshop.azure import kubeconfig
-
     path = target.kubectl.kubeconfig
-    content = kubeconfig.read(path)
+    content = own_kubeconfig.read(path)
     if content is None:
         said = f"{path} is damaged: no lab finds the clusters in it until it is written anew"
         return Finding("kubeconfig", "warn", said, f"{command} lab.azure.credentials")

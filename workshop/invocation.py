@@ -39,7 +39,7 @@ def settings(config: Config) -> Settings:
     return load(config)
 
 
-def worded(act: Callable[[], int]) -> int:
+def ended(act: Callable[[], int]) -> int:
     """The exit status of `act`, an error of it being shown: also one that nobody had thought of."""
     try:
         return act()
@@ -60,14 +60,14 @@ def worded(act: Callable[[], int]) -> int:
 
 def _unusable_folder(error: OSError) -> UsageError:
     said = error.strerror or str(error)
-    worded = UsageError(
+    unusable = UsageError(
         "write the workshop's own files",
         f"{error.filename}: {said}" if error.filename else said,
         cause="the folder that the setting state (or INVOKE_STATE) names cannot be used, or its disk is full",
         next_command=ANOTHER,
     )
-    worded.__cause__ = error
-    return worded
+    unusable.__cause__ = error
+    return unusable
 
 
 def show(error: BaseException) -> None:

@@ -66,7 +66,7 @@ def no_text(name: object, key: str = "") -> Mistake:
     return Mistake(named, f"there is no setting {named}", cause="names of settings are text")
 
 
-def worded(error: ValidationError, content: Mapping[Any, Any], kind: type[Struct]) -> Mistake:
+def of_validation(error: ValidationError, content: Mapping[Any, Any], kind: type[Struct]) -> Mistake:
     """msgspec says `Expected ..., got ... - at `$.a.b[0]``, `Object contains unknown field `x` - at `$.a`` or
     `Expected `str` - at `key` in `$.a``. In a mapping of free names it says `[...]`, and not which."""
     problem, _, at = str(error).partition(" - at ")

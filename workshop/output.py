@@ -103,10 +103,10 @@ def lost() -> OSError | None:
 def refuse_if_lost() -> None:
     """Raises UsageError, for a run that has not begun: nobody would see what it does."""
     if error := lost():
-        raise _worded(error)
+        raise _write_error(error)
 
 
-def _worded(error: OSError) -> Exception:
+def _write_error(error: OSError) -> Exception:
     from workshop.invocation import typed
     from workshop.runbook.errors import UsageError
 
@@ -127,7 +127,7 @@ def settled(status: int) -> int:
         if error := lost():
             from workshop.invocation import show
 
-            show(_worded(error))
+            show(_write_error(error))
             status = status or 2
     except BrokenPipeError:
         forsake(sys.stdout.fileno())

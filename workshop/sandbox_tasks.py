@@ -24,7 +24,7 @@ def up(config: Config) -> int:
         _sandbox(config).make_ready(print)
         return status(config)
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def down(config: Config, *, yes: bool = False) -> int:
@@ -48,7 +48,7 @@ def down(config: Config, *, yes: bool = False) -> int:
         print("the sandbox is stopped" if stopped else "the sandbox was not running")
         return 0
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _may_end(lock: FolderLock) -> bool:
@@ -93,7 +93,7 @@ def status(config: Config) -> int:
         print(f"KUBECONFIG={shlex.quote(str(kubeconfig))}")
         return 0
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def shell(config: Config) -> int:
@@ -103,7 +103,7 @@ def shell(config: Config) -> int:
         _sandbox(config)
         return open_shell(config)
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _sandbox(config: Config) -> Target:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from invoke.config import Config
 from msgspec import Struct, ValidationError, convert
 
-from workshop.mistakes import Misfit, Mistake, no_mapping, no_text, no_variable, variable_of, worded
+from workshop.mistakes import Misfit, Mistake, no_mapping, no_text, no_variable, of_validation, variable_of
 from workshop.runbook.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -291,7 +291,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     try:
         settings = convert(content, Settings, strict=False)
     except ValidationError as error:
-        raise worded(error, content, Settings) from error
+        raise of_validation(error, content, Settings) from error
     for section, pins in (("images", settings.images), ("sandbox.images", settings.sandbox.images)):
         for name, image in pins.items():
             if not image.strip():

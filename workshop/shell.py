@@ -48,7 +48,7 @@ def shell(config: Config) -> int:
             sys.stdout.flush()
             return _wait_for([program, *start.arguments], {**session.environment, **start.variables})
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _greet(target: Target, session: Session, untold: str) -> None:

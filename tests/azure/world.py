@@ -26,7 +26,7 @@ from sandbox.server.certificates import server_context
 from sandbox.server.stack import listen
 from tests.runbook.world import FakeGate, FakeGuard
 from workshop import settings
-from workshop.azure import steps
+from workshop.azure import azure_steps as steps
 from workshop.azure.connection import Azure
 from workshop.runbook import Lab, Runbook, Step, Together
 from workshop.runbook.events import Event, RunFinished, StepFinished, Told, Waiting

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workshop.azure import kubeconfig
+from workshop.azure import own_kubeconfig as kubeconfig
 from workshop.kubernetes.contexts import secondary
 from workshop.kubernetes.errors import KubectlError
 from workshop.kubernetes.kubectl import Kubectl

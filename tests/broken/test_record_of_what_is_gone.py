@@ -13,10 +13,10 @@ import pytest
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop, workshop
 from workshop.account import log_in
-from workshop.azure.connection import Azure
-from workshop.azure.facts import PLACES, find_role
+from workshop.azure.connection import PLACES, Azure
 from workshop.azure.group import Group
-from workshop.azure.stray import named
+from workshop.azure.live_resources import find_role
+from workshop.azure.orphans import named
 from workshop.kubernetes.facts import cluster_of
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Check, Lab, Position, Step, Timeline, Together

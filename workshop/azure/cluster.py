@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.identity import Identity
 from workshop.azure.network import Network
 from workshop.azure.resource import Resource

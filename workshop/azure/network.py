@@ -10,7 +10,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Any
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.resource import Resource
 from workshop.runbook.model import Difference
 

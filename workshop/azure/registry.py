@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.resource import Resource
 
 IMAGES_TAG = "workshop-images"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workshop.azure.cluster import Cluster, kubelet_of
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.identity import Identity, principal_of
 from workshop.azure.network import Network
 from workshop.azure.registry import Registry
@@ -39,12 +39,12 @@ class Role(Resource):
     fixed = ()
 
     @property
-    def holder(self) -> Resource:
+    def assignee(self) -> Resource:
         """The resource whose identity gets the role."""
         return (Identity if self.purpose == "network" else Cluster)(self.azure, self.place)
 
-    def principal_of(self, holder: Object | None) -> str:
-        return principal_of(holder) if self.purpose == "network" else kubelet_of(holder)
+    def principal_of(self, assignee: Object | None) -> str:
+        return principal_of(assignee) if self.purpose == "network" else kubelet_of(assignee)
 
     @property
     def scope(self) -> Resource:
@@ -72,7 +72,7 @@ class Role(Resource):
 
     @property
     def title(self) -> str:
-        return f"role {self.role[0]} of {self.holder.title} on {self.scope.title}"
+        return f"role {self.role[0]} of {self.assignee.title} on {self.scope.title}"
 
     def wanted(self) -> Object:
         definitions = f"/subscriptions/{self.azure.subscription}/providers/Microsoft.Authorization/roleDefinitions"
@@ -110,4 +110,4 @@ class Role(Resource):
     @property
     def _find_principal(self) -> str:
         query = "principalId" if self.purpose == "network" else "identityProfile.kubeletidentity.objectId"
-        return f"principal=$(az resource show --ids {self.holder.id} --query properties.{query} --output tsv)"
+        return f"principal=$(az resource show --ids {self.assignee.id} --query properties.{query} --output tsv)"

@@ -45,7 +45,7 @@ class Mistake:
     shown: Words = ("--list",)
 
 
-def worded(program: Program, error: Exception) -> UsageError:
+def usage_error(program: Program, error: Exception) -> UsageError:
     """Of the line that the program was called with."""
     reader = Reader(program)
     words = tuple(program.argv[1:])

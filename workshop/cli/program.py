@@ -43,7 +43,7 @@ def take_over() -> None:
 
 class Program(invoke.program.Program):
     def parse_tasks(self) -> None:
-        with self._wording():
+        with self._reading():
             try:
                 super().parse_tasks()
             except ValueError as error:  # invalid literal for int() with base 10: 'abc'
@@ -54,7 +54,7 @@ class Program(invoke.program.Program):
 
     def parse_cleanup(self) -> None:
         """What only shows something ends here."""
-        with self._wording():
+        with self._reading():
             if self.args["list-format"].value not in _FORMATS:
                 raise ParseError("--list-format is flat, nested or json")
             super().parse_cleanup()
@@ -99,7 +99,7 @@ class Program(invoke.program.Program):
         return [*(tasks[name] for name in coll.tasks), *pairs[len(tasks) :]]
 
     @contextlib.contextmanager
-    def _wording(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
         """What was mistyped, in words."""
         try:
             yield
@@ -108,9 +108,9 @@ class Program(invoke.program.Program):
         except (ParseError, Exit) as error:
             if isinstance(error, Exit) and not error.message:  # all is well
                 raise Exit(code=_ended(error.code)) from None
-            from workshop.cli.mistyped import worded
+            from workshop.cli.mistyped import usage_error
 
-            refuse(worded(self, error))
+            refuse(usage_error(self, error))
 
 
 def _ended(status: int) -> int:

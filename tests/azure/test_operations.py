@@ -8,7 +8,8 @@ import pytest
 
 from tests.azure.world import HELD, QUICK, Arm, Session, twice
 from workshop.azure.cluster import Cluster
-from workshop.azure.facts import PLACES
+from workshop.azure.connection import PLACES
+from workshop.azure.operations import Accepted
 from workshop.azure.registry import Registry
 from workshop.runbook.events import Waiting
 
@@ -36,7 +37,19 @@ async def test_the_very_operation_is_waited_for(arm: Arm, session: Session) -> N
     assert not session.journal.under_way()
 
 
-@pytest.mark.parametrize("token", ["", "not a token", "https://elsewhere abc"])
+async def test_a_record_of_version_0_1_is_read(arm: Arm, session: Session) -> None:
+    """Endpoint and token with a blank between."""
+    await cut_off(arm, session)
+    for known in session.journal.under_way():
+        accepted = Accepted.read(known.token)
+        session.journal.begin(known.resource_id, known.kind, f"{accepted.endpoint} {accepted.token}")
+    await session.converge()
+    assert any("waiting for that very operation" in text for text in session.told)
+    assert not any("of no use any more" in text for text in session.told)
+    assert not twice(arm.sent("PUT"))
+
+
+@pytest.mark.parametrize("token", ["", "not a token", "https://elsewhere abc", '{"endpoint": "https://elsewhere"}'])
 async def test_without_a_token_the_resource_tells(token: str, arm: Arm, session: Session) -> None:
     await cut_off(arm, session)
     identifier = Cluster(session.azure).id

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workshop.azure import kubeconfig
+from workshop.azure import own_kubeconfig as kubeconfig
 from workshop.runbook.errors import UsageError
 
 SENT = yaml.safe_dump(

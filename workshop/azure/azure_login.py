@@ -11,7 +11,6 @@ one whose login is refused are different things.
 from __future__ import annotations
 
 import functools
-import re
 import subprocess
 import threading
 import time
@@ -19,8 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workshop.azure.unreached import Unreached
-from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.azure.faults import Login, LoginFailed
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
@@ -31,49 +29,17 @@ _EARLY = 300.0
 _NETWORK = {"connection_timeout": 10.0, "read_timeout": 10.0, "retry_total": 1}
 """How Entra ID is asked; by default for up to five minutes an attempt, ten times."""
 
-_LONGEST = 200
-"""Letters of what a login says that are repeated."""
-
 
 @dataclass
 class Way:
-    """One way to a token; `cause` and `next_command` are for when its login is refused."""
+    """One way to a token."""
 
-    name: str
+    login: Login
     make: Callable[[], TokenCredential]
-    cause: str
-    next_command: str
 
     @functools.cached_property
     def credential(self) -> TokenCredential:
         return self.make()
-
-
-class LoginFailed(Exception):
-    """There is no token: the login of `way` was refused, or, without one, no way is set up. `said` is what came
-    back."""
-
-    def __init__(self, said: str, way: Way | None = None) -> None:
-        super().__init__(said)
-        self._said, self._way = said, way
-
-    def worded(self, tried: str) -> WorkshopError:
-        if unreached := Unreached.read(self._said):
-            return unreached.worded(tried)
-        if self._way is None:
-            return UsageError(
-                tried,
-                "there is no credential for Azure" + (f": {self._said}" if self._said else ""),
-                cause="log in with `az login` or `azd auth login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and "
-                "AZURE_CLIENT_SECRET for a service principal",
-                next_command="az account get-access-token" if self._said else "az login",
-            )
-        return UsageError(
-            tried,
-            f"{self._way.name} gives no token: {_sentence(self._said)}",
-            cause=self._way.cause,
-            next_command=self._way.next_command,
-        )
 
 
 class Chain:
@@ -92,9 +58,9 @@ class Chain:
                 return way.credential.get_token(*scopes, **options)
             except CredentialUnavailableError as error:
                 if isinstance(error.__cause__, subprocess.TimeoutExpired):
-                    said = f"{way.name} did not answer within {error.__cause__.timeout:g} s"
+                    said = f"{way.login.name} did not answer within {error.__cause__.timeout:g} s"
             except Exception as error:  # also a tenant's id that is none, or what MSAL raises
-                raise LoginFailed(str(error), way) from error
+                raise LoginFailed(str(error), way.login) from error
         raise LoginFailed(said)
 
 
@@ -143,30 +109,20 @@ def chain(tenant: str) -> Chain:
     expired = "the login has expired or was taken back, or is for another tenant"
     return Chain(
         Way(
-            "the service principal of AZURE_CLIENT_ID",
+            Login(
+                "the service principal of AZURE_CLIENT_ID",
+                "one of AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET is wrong or has expired; no other "
+                "login is asked while they are set",
+                "unset AZURE_CLIENT_SECRET && az login",
+            ),
             lambda: EnvironmentCredential(**_NETWORK),
-            "one of AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET is wrong or has expired; no other "
-            "login is asked while they are set",
-            "unset AZURE_CLIENT_SECRET && az login",
         ),
         Way(
-            "`az`",
+            Login("`az`", expired, f"az login --tenant {tenant}" if tenant else "az login"),
             lambda: AzureCliCredential(tenant_id=tenant),
-            expired,
-            f"az login --tenant {tenant}" if tenant else "az login",
         ),
         Way(
-            "`azd`",
+            Login("`azd`", expired, f"azd auth login --tenant-id {tenant}" if tenant else "azd auth login"),
             lambda: AzureDeveloperCliCredential(tenant_id=tenant),
-            expired,
-            f"azd auth login --tenant-id {tenant}" if tenant else "azd auth login",
         ),
     )
-
-
-def _sentence(said: str) -> str:
-    """The first sentence that says something: of Entra ID's own error when there is one, else of the first line
-    that a tool marks as an error."""
-    found = re.search(r"AADSTS\d+.*", said) or re.search(r"(?<=ERROR: ).+", said) or re.search(r"\S.*", said)
-    first = re.split(r"\.(?:\s|$)| Trace ID:", found[0])[0] if found else "it does not say why"
-    return first if len(first) <= _LONGEST else f"{first[:_LONGEST]} ..."

@@ -8,23 +8,21 @@ wanted. Once something was applied, only what is asked for is looked at again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from workshop.azure import waits
 from workshop.azure.cluster import Cluster
-from workshop.azure.compare import Object
-from workshop.azure.connection import Azure, together
+from workshop.azure.connection import PLACES, Azure, NotFound, Object, Place, shown_in, together
 from workshop.azure.group import Group
 from workshop.azure.identity import Identity
 from workshop.azure.network import Network
 from workshop.azure.registry import Registry
-from workshop.azure.resource import Place, Resource
+from workshop.azure.resource import TAG, Resource
 from workshop.azure.role import Purpose, Role
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
-PLACES: tuple[Place, ...] = ("primary", "secondary")
 PURPOSES: tuple[Purpose, ...] = ("network", "pull")
 
 
@@ -35,8 +33,50 @@ class Live:
     resource: Resource
 
     async def observe(self, run: Run) -> Object | None:
-        with waits.shown_in(run):
+        with shown_in(run):
             return await self.resource.look()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One resource in a group, as the list of the group has it. `ours`: it carries this very workshop's tag."""
+
+    id: str
+    type: str
+    name: str
+    ours: bool
+    created: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The source of what is in a group, whoever made it: deleting the group would delete it."""
+
+    group_id: str
+
+    async def observe(self, run: Run) -> tuple[Member, ...]:
+        azure = run.use(Azure)
+        name = self.group_id.rpartition("/")[2]
+
+        def list_all() -> list[Member]:
+            listed = azure.resources().resources.list_by_resource_group(name, expand="createdTime")
+            return [
+                Member(
+                    str(item.id),
+                    str(item.type),
+                    str(item.name),
+                    (item.tags or {}).get(TAG) == azure.settings.tag,
+                    item.created_time,
+                )
+                for item in listed
+            ]
+
+        try:
+            with shown_in(run):
+                found = await azure.call(f"list what is in the group {name}", list_all)
+        except NotFound:
+            return ()
+        return tuple(sorted(found, key=lambda member: (member.type, member.name)))
 
 
 async def find(run: Run, resource: Resource) -> Object | None:
@@ -48,7 +88,7 @@ async def find(run: Run, resource: Resource) -> Object | None:
 async def find_role(run: Run, place: Place, purpose: Purpose) -> tuple[Role, Object | None]:
     """The assignment that belongs to the identity that is there now; its principal is empty when there is none."""
     role = Role(run.use(Azure), place, purpose)
-    role = Role(role.azure, place, purpose, role.principal_of(await find(run, role.holder)))
+    role = Role(role.azure, place, purpose, role.principal_of(await find(run, role.assignee)))
     there = role.principal and await find(run, role.scope)
     return role, await find(run, role) if there else None
 
@@ -57,7 +97,7 @@ async def _first_look(run: Run) -> None:
     azure = run.use(Azure)
     if azure.looked:
         return
-    azure.looked.append(True)
+    azure.looked = True
     resources: list[Resource] = [Registry(azure)]
     for place in PLACES:
         resources += [kind(azure, place) for kind in (Group, Network, Identity, Cluster)]

@@ -1,6 +1,6 @@
-"""What carries the workshop's tag in a group although the profile does not name it.
+"""Orphans: what carries the workshop's tag in a group although the profile does not name it.
 
-It was made under another profile (a cluster that had another name), or by hand. Only the list of what is in the
+One was made under another profile (a cluster that had another name), or by hand. Only the list of what is in the
 group and the tag tell of it, so there is nothing it should be like: it can only be deleted. Clusters go first, for
 they keep networks and identities in use. How the rest hangs together nobody here knows, so what cannot be deleted
 is tried again once something else is gone.
@@ -14,17 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop.azure import since
 from workshop.azure.cluster import Cluster
-from workshop.azure.compare import Object
-from workshop.azure.connection import Azure, as_error, together
-from workshop.azure.facts import PLACES, find
-from workshop.azure.group import Contents, Group, Member
+from workshop.azure.connection import PLACES, Azure, Object, Place, as_error, together
+from workshop.azure.cost import there_since
+from workshop.azure.group import Group
 from workshop.azure.identity import Identity
+from workshop.azure.live_resources import Contents, Member, find
 from workshop.azure.network import Network
 from workshop.azure.operations import Operations
 from workshop.azure.registry import Registry
-from workshop.azure.resource import TAG, Place, Resource
+from workshop.azure.resource import TAG, Resource
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import ABSENT, Difference
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stray(Resource):
+class Orphan(Resource):
     """`kind` in words where the workshop makes such things, else Azure's type."""
 
     id: str = ""
@@ -63,7 +62,7 @@ def named(azure: Azure) -> tuple[Resource, ...]:
 
 
 def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
-    """What a person would type: the names of the strays come from Azure's list."""
+    """What a person would type: the names of the orphans come from Azure's list."""
     group = Group(azure, place)
     known = ", ".join(f"'{each.name}'" for each in named(azure) if each.group == group.name)
     tag = azure.settings.tag.replace("\\", r"\\").replace("'", r"\'")
@@ -77,11 +76,11 @@ async def differences(run: Run, place: Place) -> tuple[Difference, ...]:
     azure, found = run.use(Azure), await _members(run, place)
     return tuple(
         Difference(
-            Stray(azure, place, member.id, _kind(azure, member)).title,
+            Orphan(azure, place, member.id, _kind(azure, member)).title,
             "",
             ABSENT,
             "present, not in the profile",
-            since.worded(azure, member.created),
+            there_since(azure, member.created),
         )
         for member in found
     )
@@ -93,7 +92,7 @@ async def settle(run: Run, place: Place) -> None:
     group = f"{Group(azure, place).id}/providers/".lower()
     begun = [each.resource_id for each in journal.under_way() if each.resource_id.startswith(group)]
     lost = [id_ for id_ in begun if not _among(id_, named(azure))]
-    found = [Stray(azure, place, member.id) for member in await _members(run, place)] if lost else []
+    found = [Orphan(azure, place, member.id) for member in await _members(run, place)] if lost else []
     for id_ in lost:
         if not _among(id_, found):
             journal.end(id_, succeeded=False)
@@ -105,16 +104,16 @@ def _among(id_: str, resources: Sequence[Resource]) -> bool:
 
 
 async def remove(run: Run, place: Place, cluster: Resource | None) -> None:
-    """Delete all strays of that place's group, and with the clusters among them the place's own, if there is one.
+    """Delete all orphans of that place's group, and with the clusters among them the place's own, if there is one.
     Raises WorkshopError for what cannot be deleted, once all that can be is."""
-    strays = await together(*(_stray(run, place, member) for member in await _members(run, place)))
-    clusters = [stray for stray in strays if stray.kind == Cluster.kind]
+    orphans = await together(*(_orphan(run, place, member) for member in await _members(run, place)))
+    clusters = [orphan for orphan in orphans if orphan.kind == Cluster.kind]
     await _in_rounds(run, [*clusters, cluster] if cluster else clusters)
-    await _in_rounds(run, [stray for stray in strays if stray not in clusters])
+    await _in_rounds(run, [orphan for orphan in orphans if orphan not in clusters])
 
 
 async def _members(run: Run, place: Place) -> tuple[Member, ...]:
-    """The strays, as the group's list has them."""
+    """The orphans, as the group's list has them."""
     azure = run.use(Azure)
     group = Group(azure, place)
     if await find(run, group) is None:
@@ -137,11 +136,11 @@ async def _in_rounds(run: Run, doomed: Sequence[Resource]) -> None:
         left = [each for each, _ in failed]
 
 
-async def _stray(run: Run, place: Place, member: Member) -> Stray:
+async def _orphan(run: Run, place: Place, member: Member) -> Orphan:
     azure = run.use(Azure)
     made = _made(azure, member)
     version = made.api_version if made else await _version(azure, member.type)
-    return Stray(azure, place, member.id, _kind(azure, member), version)
+    return Orphan(azure, place, member.id, _kind(azure, member), version)
 
 
 def _kind(azure: Azure, member: Member) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workshop.azure.compare import differences, merged
+from workshop.azure.resource import differences, merged
 
 LIVE: dict[str, Any] = {
     "id": "/subscriptions/x",

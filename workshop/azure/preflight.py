@@ -1,33 +1,48 @@
-"""What Azure would refuse, found by looking: a location, rights, versions, sizes, quotas, names.
+"""What Azure would refuse, found by looking: a login, a location, rights, versions, sizes, quotas, names.
 
-Doctor shows all of it. The check of a step that is to make something refuses with what concerns the step, so that a
-plan says what its run would meet once Azure has made half of what it asks for. Only what is certain is foreseen:
-where Azure does not tell, for it takes a right to ask as well, the answer is left to the request itself. And all of
-it is read: asking whether a registry's name is free would be a POST, which no plan sends.
+Doctor shows all of it (`examine`). The check of a step that is to make something refuses with what concerns that
+step (`refuse`), so that a plan says what its run would meet once Azure has made half of what it asks for. Only what
+is certain is foreseen: where Azure does not tell, for it takes a right to ask as well, the answer is left to the
+request itself. And all that a plan asks is read: asking whether a registry's name is free would be a POST.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import difflib
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from workshop.azure import waits
+from workshop.azure import cost
 from workshop.azure.cluster import Cluster
-from workshop.azure.compare import Object
-from workshop.azure.connection import Azure, NotFound, together
-from workshop.azure.facts import find
+from workshop.azure.connection import (
+    PLACES,
+    Azure,
+    NotFound,
+    Object,
+    Place,
+    as_error,
+    in_thread,
+    shown_in,
+    together,
+)
+from workshop.azure.faults import RIGHTS, ProviderNotRegistered
 from workshop.azure.group import Group
-from workshop.azure.providers import NEEDED, state_of
+from workshop.azure.identity import Identity
+from workshop.azure.live_resources import find
+from workshop.azure.network import Network
+from workshop.azure.operations import NEEDED, registration
 from workshop.azure.registry import Registry
-from workshop.azure.resource import Place, Resource
+from workshop.azure.resource import Resource
 from workshop.azure.role import Role
-from workshop.azure.wording import RIGHTS
+from workshop.azure.rules import validate
 from workshop.runbook.diagnosis import Finding
-from workshop.runbook.errors import WorkshopError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Difference
 
 if TYPE_CHECKING:
@@ -36,11 +51,15 @@ if TYPE_CHECKING:
 _SUBSCRIPTION_API, _COMPUTE_API, _SKUS_API = "2022-12-01", "2024-07-01", "2021-07-01"
 _PERMISSIONS_API = "2022-04-01"
 
+_PRICES = "https://azure.microsoft.com/pricing/details/virtual-machines/linux/"
+_PATIENCE = 10.0
+"""Seconds that one answer may take doctor: each look is one short attempt, as somebody waits for the table."""
+
 Judge = Callable[..., Awaitable[Finding]]
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class Looked:
     """The source of one finding: it serves all checks until something was applied. None where Azure does not
     tell."""
 
@@ -49,14 +68,14 @@ class Foreseen:
 
     async def observe(self, run: Run) -> Finding | None:
         try:
-            with waits.shown_in(run):
+            with shown_in(run):
                 return await self.judge(run.use(Azure), *self.arguments)
         except (WorkshopError, NotFound):
             return None
 
 
 @dataclass(frozen=True)
-class ForeseenMachines:
+class LookedAtMachines:
     """The same of the vCPUs for the clusters that the run is about, as they are."""
 
     async def observe(self, run: Run) -> Finding | None:
@@ -66,27 +85,27 @@ class ForeseenMachines:
         async def judge(azure: Azure) -> Finding:
             return await machines(azure, there)
 
-        return await Foreseen(judge).observe(run)
+        return await Looked(judge).observe(run)
 
 
 async def refuse(run: Run, resource: Resource, live: Object | None, found: tuple[Difference, ...]) -> str:
     """Raises WorkshopError when Azure would not make or change the resource as it is `found` to need. What else the
     run does for it, in words."""
-    looks: list[Any] = [Foreseen(rights, (await _scope(run, resource), writing(resource)))]
+    looks: list[Any] = [Looked(rights, (await _scope(run, resource), writing(resource)))]
     if isinstance(resource, Group) and live is None:
-        looks.append(Foreseen(location))
+        looks.append(Looked(location))
     elif isinstance(resource, Registry) and live is None:
-        looks.append(Foreseen(registry_elsewhere))
+        looks.append(Looked(registry_elsewhere))
     elif isinstance(resource, Cluster):
         if live is None:
-            looks.append(Foreseen(room_for_clusters, (len(await _missing(run)),)))
+            looks.append(Looked(room_for_clusters, (len(await _missing(run)),)))
         if live is None or any(each.path.endswith(("count", "Version")) for each in found):
-            looks += [Foreseen(version), ForeseenMachines()]
+            looks += [Looked(version), LookedAtMachines()]
     await _refuse_failing(run, resource, looks)
     if live is not None or resource.namespace not in NEEDED:
         return ""
-    registration = await run.observe(Foreseen(provider, (resource.namespace,)))
-    return f"registers {resource.namespace} first" if registration and registration.state != "ok" else ""
+    registered = await run.observe(Looked(provider, (resource.namespace,)))
+    return f"registers {resource.namespace} first" if registered and registered.state != "ok" else ""
 
 
 async def refuse_unknown(run: Run, resource: Resource, found: tuple[Difference, ...]) -> None:
@@ -94,9 +113,9 @@ async def refuse_unknown(run: Run, resource: Resource, found: tuple[Difference, 
     not: to delete the resource would be of no use."""
     looks: list[Any] = []
     if any(each.path == "location" for each in found):
-        looks.append(Foreseen(location))
+        looks.append(Looked(location))
     if any(each.path.endswith("vmSize") for each in found):
-        looks.append(Foreseen(size))
+        looks.append(Looked(size))
     await _refuse_failing(run, resource, looks)
 
 
@@ -169,7 +188,7 @@ async def location(azure: Azure) -> Finding:
 
 
 async def provider(azure: Azure, namespace: str) -> Finding:
-    state = await state_of(azure, namespace)
+    state = await registration(azure, namespace)
     name = f"provider {namespace.partition('.')[2]}"
     if state == "Registered":
         return Finding(name, "ok", state)
@@ -313,7 +332,7 @@ async def registry_elsewhere(azure: Azure) -> Finding:
             return _taken(f"the name {registry.name} is that of a registry in the group {group}")
     host = f"{registry.name.lower()}.azurecr.io"
     if azure.is_host:
-        known = await waits.in_thread(partial(azure.is_host, host))
+        known = await in_thread(partial(azure.is_host, host))
         if known:
             return _taken(f"the name {registry.name} is taken: there is a host {host}")
     return Finding("registry", "ok", f"no registry {registry.name} is known")
@@ -348,3 +367,140 @@ async def tell(azure: Azure, path: str, api_version: str, query: dict[str, str] 
     """A list that belongs to no resource; empty where Azure has none."""
     found = await azure.get(path, api_version, query)
     return found or {}
+
+
+# What doctor shows of it.
+
+
+async def examine(azure: Azure) -> list[Finding]:
+    """In the order in which a run would meet them, looked at all at the same time. Whether there is a login and
+    whether Azure is reached is asked first, and then for the subscription: without those, everything else would
+    fail for the same reason."""
+    try:
+        validate(azure.settings)
+    except UsageError as error:
+        return [_failed("settings", error)]
+    azure = replace(azure, timeout=_PATIENCE, attempts=1)
+    account: list[Finding] = await together(_look("login", _login(azure)), _look("network", _network(azure)))
+    if not _failing(account):
+        account.append(await _look("subscription", subscription(azure)))
+    if _failing(account):
+        return [*account, await _look("cost", _cost(replace(azure, prices="")))]
+    found = await together(
+        _look("location", location(azure)),
+        _look("rights", _rights(azure)),
+        *(_look(f"provider {namespace.partition('.')[2]}", provider(azure, namespace)) for namespace in NEEDED),
+        _look("Kubernetes version", version(azure)),
+        _look("vCPUs", _machines(azure)),
+        _look("clusters", _clusters(azure)),
+        _look("registry", _registry(azure)),
+        _look("cost", _cost(azure)),
+    )
+    return [*account, *found]
+
+
+async def _look(name: str, look: Awaitable[Finding]) -> Finding:
+    try:
+        return await look
+    except ProviderNotRegistered:
+        return Finding(name, "warn", "Azure tells only when its provider is registered")
+    except WorkshopError as error:
+        return _failed(name, error)
+    except NotFound as error:
+        return Finding(name, "warn", f"Azure does not tell: {error}")
+
+
+def _failing(findings: list[Finding]) -> bool:
+    return any(finding.state == "fail" for finding in findings)
+
+
+def _failed(name: str, error: WorkshopError) -> Finding:
+    said = error.came_back or error.tried
+    return Finding(name, "fail", f"{said} ({error.cause})" if error.cause else said, error.next_command)
+
+
+async def _login(azure: Azure) -> Finding:
+    """Who: from the token itself, which is not shown."""
+    claims = _claims(await azure.log_in())
+    who = claims.get("upn") or claims.get("unique_name") or claims.get("appid") or claims.get("oid") or "logged in"
+    tenant = str(claims.get("tid") or "")
+    if tenant and azure.tenant and tenant.lower() != azure.tenant.lower():
+        return Finding(
+            "login",
+            "fail",
+            f"{who}, in the tenant {tenant}; azure.tenant is {azure.tenant}",
+            f"az login --tenant {azure.tenant}",
+        )
+    return Finding("login", "ok", f"{who}{f', tenant {tenant}' if tenant else ''}")
+
+
+async def _network(azure: Azure) -> Finding:
+    return Finding("network", "ok", f"{azure.endpoint} answers in {await azure.reach() * 1000:.0f} ms")
+
+
+async def _rights(azure: Azure) -> Finding:
+    """On each group, or on the subscription while the group is yet to be made."""
+    for place in PLACES:
+        group = Group(azure, place)
+        kinds: list[Resource] = [Network(azure, place), Identity(azure, place), Cluster(azure, place)]
+        kinds += [Registry(azure), Role(azure, place)] if place == "primary" else [Role(azure, place)]
+        there = await group.look() is not None
+        scope = group.id if there else f"/subscriptions/{azure.subscription}"
+        found = await rights(azure, scope, *map(writing, kinds if there else [group, *kinds]))
+        if found.state == "fail":
+            break
+    return found
+
+
+async def _machines(azure: Azure) -> Finding:
+    return await machines(azure, dict(zip(PLACES, await _live(azure), strict=True)))
+
+
+async def _clusters(azure: Azure) -> Finding:
+    return await room_for_clusters(azure, sum(each is None for each in await _live(azure)))
+
+
+async def _registry(azure: Azure) -> Finding:
+    registry = Registry(azure)
+    live = await registry.look()
+    if live is not None:
+        if registry.is_tagged(live):
+            return Finding("registry", "ok", f"{registry.name} is there already")
+        return Finding(
+            "registry",
+            "fail",
+            f"{registry.name} is in {registry.group}, and not the workshop's: set azure.registry to another name",
+        )
+
+    def ask() -> Any:
+        wanted = {"name": registry.name, "type": "Microsoft.ContainerRegistry/registries"}
+        return azure.registries().registries.check_name_availability(wanted)
+
+    with as_error(azure):
+        answer = await azure.call(f"ask whether the name {registry.name} is free", ask)
+    if answer.name_available:
+        return Finding("registry", "ok", f"the name {registry.name} is free")
+    return Finding("registry", "fail", f"{answer.message} (set azure.registry to another name)")
+
+
+async def _cost(azure: Azure) -> Finding:
+    found = await cost.estimate(azure.settings, PLACES, registry=True, url=azure.prices)
+    if azure.free:
+        return Finding("cost", "ok", f"nothing here; at Azure {found.sum}: an estimate, from the {found.source}")
+    what = f"{found.sum}, from when it is made until lab.azure.cleanup: an estimate, from the {found.source}"
+    return Finding("cost", "warn" if found.unknown else "ok", what, _PRICES if found.unknown else "")
+
+
+async def _live(azure: Azure) -> list[Object | None]:
+    found: list[Object | None] = await together(*(Cluster(azure, place).look() for place in PLACES))
+    return found
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """Of a JWT; none of any other token."""
+    try:
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (IndexError, ValueError, binascii.Error):
+        return {}
+    return claims if isinstance(claims, dict) else {}

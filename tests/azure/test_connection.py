@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.azure.world import Arm, Session
-from workshop.azure import connection, doctor, waits
+from workshop.azure import connection, preflight
 from workshop.azure.connection import ATTEMPTS
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import Waiting
@@ -52,7 +52,7 @@ def waits_of(session: Session) -> list[Waiting]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits are shown soon."""
-    monkeypatch.setattr(waits, "EVERY", 0.05)
+    monkeypatch.setattr(connection, "SHOWN_EVERY", 0.05)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -80,8 +80,8 @@ async def test_silence_ends_the_attempts_before_they_are_used_up(
 
 
 async def test_doctor_asks_once(silent: Silence, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_PATIENCE", 0.2)
-    found = await doctor.examine(session.azure)
+    monkeypatch.setattr(preflight, "_PATIENCE", 0.2)
+    found = await preflight.examine(session.azure)
     states = [(finding.name, finding.state) for finding in found]
     assert states == [("login", "ok"), ("network", "fail"), ("cost", "ok")], "prices are in a table"
     assert len(silent.taken) == 1
@@ -107,7 +107,7 @@ async def test_nobody_waits_for_a_call_when_the_run_has_ended() -> None:
         loop.call_soon_threadsafe(begun.set)
         return end.wait(60)
 
-    task = asyncio.create_task(waits.in_thread(call))
+    task = asyncio.create_task(connection.in_thread(call))
     await begun.wait()
     (thread,) = (thread for thread in threading.enumerate() if thread.name == "azure")
     assert thread.daemon
@@ -123,4 +123,4 @@ async def test_what_a_call_raises_is_raised() -> None:
         raise ValueError("this")
 
     with pytest.raises(ValueError, match="this"):
-        await waits.in_thread(call)
+        await connection.in_thread(call)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.azure.world import TENANT, TOKEN, Arm, Session
-from workshop.azure.login import Chain, LoginFailed, Shared, Way, chain
+from workshop.azure.azure_login import Chain, Shared, Way, chain
+from workshop.azure.faults import Login, LoginFailed
 from workshop.runbook.errors import WorkshopError
 
 EXPIRED = """\
@@ -97,7 +98,7 @@ async def test_a_tool_that_hangs_is_named_and_asked_once(tools: Path, session: S
     from azure.identity import AzureCliCredential
 
     calls = put(tools, "az", "exec /bin/sleep 60")
-    az = Way("`az`", lambda: AzureCliCredential(process_timeout=1), "", "")
+    az = Way(Login("`az`", "", ""), lambda: AzureCliCredential(process_timeout=1))
     error = await refused(session, Chain(az), 2)
     assert error.came_back == "there is no credential for Azure: `az` did not answer within 1 s"
     assert calls.read_text().count("\n") == 1
@@ -125,8 +126,7 @@ async def test_a_login_that_is_not_reached_is_told_as_that(
     ],
 )
 def test_what_a_login_says_is_one_sentence(said: str, came_back: str) -> None:
-    way = Way("one way", lambda: None, "", "")  # type: ignore[arg-type, return-value]
-    assert LoginFailed(said, way).worded("log in").came_back == came_back
+    assert LoginFailed(said, Login("one way", "", "")).error("log in").came_back == came_back
 
 
 def test_a_token_is_kept_until_shortly_before_its_end() -> None:

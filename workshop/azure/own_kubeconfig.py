@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.kubernetes.kubeconfigs import content_of
 from workshop.runbook.errors import UsageError
 
