@@ -61,9 +61,9 @@ def for_labs(tools: Mapping[type, object], labs: Iterable[Lab]) -> dict[type, ob
     return {**tools, Azure: replace(azure_of(tools), clusters_asked=clusters_of(labs))}
 
 
-def told_cost(tools: Mapping[type, object], labs: Iterable[Lab]) -> tuple[str, ...]:
+def cost_summary(tools: Mapping[type, object], labs: Iterable[Lab]) -> tuple[str, ...]:
     """What is to be said of what these labs make; nothing of those that make nothing that costs."""
-    return run_cuttable(cost.told(azure_of(tools), registry=makes_registry(labs)))
+    return run_cuttable(cost.summary(azure_of(tools), registry=makes_registry(labs)))
 
 
 def log_in(tools: Mapping[type, object]) -> None:

@@ -89,7 +89,7 @@ async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> F
 
 
 def state_folder(folder: Path) -> Finding:
-    """Looked at before anything that needs it."""
+    """FindingSource at before anything that needs it."""
     try:
         refuse_unusable(folder)
     except OSError as error:

@@ -16,6 +16,8 @@ import os
 import sys
 from typing import TextIO
 
+from workshop.runbook.errors import UsageError
+
 _CAUSES = {
     errno.EBADF: "it was closed before the workshop began (>&-)",
     errno.ENOSPC: "the disk that it is written to is full",
@@ -108,7 +110,6 @@ def refuse_if_lost() -> None:
 
 def _write_error(error: OSError) -> Exception:
     from workshop.invocation import typed
-    from workshop.runbook.errors import UsageError
 
     return UsageError(
         "write to the standard output",

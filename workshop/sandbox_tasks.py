@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from sandbox.server import launcher
 from workshop import invocation
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubeconfigs import current_context
@@ -31,8 +32,6 @@ def down(config: Config, *, yes: bool = False) -> int:
     """Without `yes`, not while a run is on, unless a person says so."""
 
     def act() -> int:
-        from sandbox.server import launcher
-
         settings = invocation.settings(config)
         lock = FolderLock(settings.state_folder, str(Holder.me()))
         if launcher.is_there(settings.sandbox_folder) and not (yes or _may_end(lock)):

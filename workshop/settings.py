@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from invoke.config import Config
 from msgspec import Struct, ValidationError, convert
 
@@ -52,7 +53,7 @@ class Istio(Struct, frozen=True, forbid_unknown_fields=True):
     download: str
 
 
-class Place(Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterNames(Struct, frozen=True, forbid_unknown_fields=True):
     """A cluster and its resource group."""
 
     group: str
@@ -96,8 +97,8 @@ class Azure(Struct, frozen=True, forbid_unknown_fields=True):
     tenant: str
     location: str
     tag: str
-    primary: Place
-    secondary: Place
+    primary: ClusterNames
+    secondary: ClusterNames
     registry: str
     network: Network
     service: Service
@@ -145,8 +146,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_profile(path: Path) -> dict[str, Any]:
     """A profile's content. Raises UsageError for a file that is missing, broken, or no mapping."""
-    import yaml
-
     try:
         text = path.read_text(encoding="utf-8")
         _refuse_excess(path, text)
@@ -171,8 +170,6 @@ def read_profile(path: Path) -> dict[str, Any]:
 
 def refuse_excess(path: Path) -> None:
     """Raises UsageError for a file that stands for too much to be read; none for one that is broken otherwise."""
-    import yaml
-
     with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
         _refuse_excess(path, path.read_text(encoding="utf-8"))
 
@@ -181,8 +178,6 @@ def _refuse_excess(path: Path, text: str) -> None:
     """A few lines of YAML can stand for more than fits into any memory, as anchors are used in what other anchors
     name; or be nested deeper than a program can follow. So it is measured by its events, of which there are no more
     than it has signs. Raises UsageError, and YAMLError where it is broken."""
-    import yaml
-
     named: dict[str, tuple[int, int]] = {}
     open_ones: list[tuple[str, int, int]] = []
     for event in yaml.parse(text, yaml.CSafeLoader):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.azure.world import TENANT, TOKEN, Arm, Session
-from workshop.azure.azure_login import Chain, Shared, Way, chain
+from workshop.azure.azure_login import CachedCredential, Chain, LoginMethod, chain
 from workshop.azure.faults import Login, LoginFailed
 from workshop.runbook.errors import WorkshopError
 
@@ -98,7 +98,7 @@ async def test_a_tool_that_hangs_is_named_and_asked_once(tools: Path, session: S
     from azure.identity import AzureCliCredential
 
     calls = put(tools, "az", "exec /bin/sleep 60")
-    az = Way(Login("`az`", "", ""), lambda: AzureCliCredential(process_timeout=1))
+    az = LoginMethod(Login("`az`", "", ""), lambda: AzureCliCredential(process_timeout=1))
     error = await refused(session, Chain(az), 2)
     assert error.came_back == "there is no credential for Azure: `az` did not answer within 1 s"
     assert calls.read_text().count("\n") == 1
@@ -138,7 +138,7 @@ def test_a_token_is_kept_until_shortly_before_its_end() -> None:
             return type("Token", (), {"token": "t", "expires_on": time.time() + 100})
 
     made = Short()
-    shared = Shared(lambda: made)  # type: ignore[arg-type, return-value]
+    shared = CachedCredential(lambda: made)  # type: ignore[arg-type, return-value]
     shared.get_token("a")
     shared.get_token("a")
     assert made.asked == 2

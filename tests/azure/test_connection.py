@@ -80,7 +80,7 @@ async def test_silence_ends_the_attempts_before_they_are_used_up(
 
 
 async def test_doctor_asks_once(silent: Silence, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "_PATIENCE", 0.2)
+    monkeypatch.setattr(preflight, "_DOCTOR_TIMEOUT", 0.2)
     found = await preflight.examine(session.azure)
     states = [(finding.name, finding.state) for finding in found]
     assert states == [("login", "ok"), ("network", "fail"), ("cost", "ok")], "prices are in a table"

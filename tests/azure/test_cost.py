@@ -190,7 +190,7 @@ async def test_an_answer_that_is_none_leaves_the_table(retail: Retail, answer: b
 
 async def test_nobody_waits_for_prices_that_do_not_come(retail: Retail, monkeypatch: pytest.MonkeyPatch) -> None:
     retail.delay = 5.0
-    monkeypatch.setattr(cost, "PATIENCE", 0.05)
+    monkeypatch.setattr(cost, "PRICES_TIMEOUT", 0.05)
     assert await estimated(retail.url) == await estimated()
     retail.server_close()
     assert await estimated(retail.url) == await estimated(), "refused"
@@ -214,12 +214,12 @@ async def test_a_plan_says_what_its_labs_cost_with_those_they_need(
     labs = Request((lab,)).taking_part(Runbook(LABS))
     assert (clusters_of(labs), makes_registry(labs)) == (clusters, registry)
     azure = replace(Azure("s", "t", profile(), Path()), clusters_asked=clusters)  # type: ignore[arg-type]
-    said = await cost.told(azure, registry=registry)
+    said = await cost.summary(azure, registry=registry)
     assert bool(said) == bool(clusters or registry)
     text = "\n".join(said)
     assert ("x load balancer" in text) == bool(clusters)
     assert ("registry, Standard" in text) == registry
-    free = await cost.told(replace(azure, free=True), registry=registry)
+    free = await cost.summary(replace(azure, free=True), registry=registry)
     assert [line.partition(":")[0] for line in free if line][:1] == (
         ["Here it costs nothing. At Azure"] if said else []
     )

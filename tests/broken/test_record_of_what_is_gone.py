@@ -15,8 +15,8 @@ from tests.labs.conftest import Workshop, workshop
 from workshop.account import log_in
 from workshop.azure.connection import PLACES, Azure
 from workshop.azure.group import Group
-from workshop.azure.live_resources import find_role
-from workshop.azure.orphans import named
+from workshop.azure.live_resources import live_role
+from workshop.azure.orphans import labs_resources
 from workshop.kubernetes.facts import cluster_of
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Check, Lab, Position, Step, Timeline, Together
@@ -53,9 +53,9 @@ def journal(workshop: Workshop) -> Path:
     azure = on_account[Azure]
     assert isinstance(azure, Azure)
     groups = [Group(azure, place) for place in PLACES]
-    role, there = asyncio.run(find_role(looking(on_account), "primary", "network"))
+    role, there = asyncio.run(live_role(looking(on_account), "primary", "network"))
     assert there
-    for resource in (*named(azure), *groups, role):
+    for resource in (*labs_resources(azure), *groups, role):
         journal.begin(resource.id, f"create {resource.kind}", f"{azure.endpoint} token")
     for group in groups:
         journal.begin(f"{group.id}/providers/{GONE}", "delete AKS cluster", f"{azure.endpoint} token")

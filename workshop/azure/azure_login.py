@@ -31,7 +31,7 @@ _NETWORK = {"connection_timeout": 10.0, "read_timeout": 10.0, "retry_total": 1}
 
 
 @dataclass
-class Way:
+class LoginMethod:
     """One way to a token."""
 
     login: Login
@@ -46,14 +46,14 @@ class Chain:
     """The first way that is set up. One whose login is refused ends the search, as in the SDK: a person who has
     set it up means it. Raises LoginFailed."""
 
-    def __init__(self, *ways: Way) -> None:
-        self.ways = ways
+    def __init__(self, *methods: LoginMethod) -> None:
+        self.methods = methods
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         from azure.identity import CredentialUnavailableError
 
         said = ""
-        for way in self.ways:
+        for way in self.methods:
             try:
                 return way.credential.get_token(*scopes, **options)
             except CredentialUnavailableError as error:
@@ -64,7 +64,7 @@ class Chain:
         raise LoginFailed(said)
 
 
-class Shared:
+class CachedCredential:
     """A credential that keeps each token until shortly before it expires. `make` is called when the first token is
     needed; used from any thread.
 
@@ -108,7 +108,7 @@ def chain(tenant: str) -> Chain:
 
     expired = "the login has expired or was taken back, or is for another tenant"
     return Chain(
-        Way(
+        LoginMethod(
             Login(
                 "the service principal of AZURE_CLIENT_ID",
                 "one of AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET is wrong or has expired; no other "
@@ -117,11 +117,11 @@ def chain(tenant: str) -> Chain:
             ),
             lambda: EnvironmentCredential(**_NETWORK),
         ),
-        Way(
+        LoginMethod(
             Login("`az`", expired, f"az login --tenant {tenant}" if tenant else "az login"),
             lambda: AzureCliCredential(tenant_id=tenant),
         ),
-        Way(
+        LoginMethod(
             Login("`azd`", expired, f"azd auth login --tenant-id {tenant}" if tenant else "azd auth login"),
             lambda: AzureDeveloperCliCredential(tenant_id=tenant),
         ),

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -103,9 +104,9 @@ class Azure:
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     @functools.cached_property
-    def shared_credential(self) -> azure_login.Shared:
+    def shared_credential(self) -> azure_login.CachedCredential:
         _quieten()  # before the first token: the credentials log what they fail for
-        return azure_login.Shared(self.credential or (lambda: azure_login.chain(self.tenant)))
+        return azure_login.CachedCredential(self.credential or (lambda: azure_login.chain(self.tenant)))
 
     def resources(self) -> ResourceManagementClient:
         def make() -> ResourceManagementClient:
@@ -204,7 +205,7 @@ class Azure:
 
         def look() -> Object:
             found: Any = self.resources().resources.get_by_id(
-                resource_id, api_version=api_version, params=dict(query or {}), cls=as_sent
+                resource_id, api_version=api_version, params=dict(query or {}), cls=raw_json
             )
             return dict(found)
 
@@ -230,7 +231,7 @@ class Azure:
     async def call(self, tried: str, function: Callable[[], T], *, looks: bool = True) -> T:
         """What `function` returns, run in a thread; `tried` is for errors: "look at aks-vnet".
 
-        What only `looks` is tried again when the fault may pass. Raises NotFound, Unsettled (a fault that may
+        What only `looks` is tried again when the fault may pass. Raises NotFound, Unconfirmed (a fault that may
         pass: of what changes something at once, of what looks after several attempts) and WorkshopError.
         """
         # A token may have been fetched after the request began, and is then kept the first time; and another
@@ -257,15 +258,13 @@ class Azure:
                 if delay is None or (looks and (silent or attempt >= self.attempts)):
                     raise self.error(tried, fault) from error
                 if not looks:
-                    raise Unsettled(tried, fault, delay) from error
+                    raise Unconfirmed(tried, fault, delay) from error
                 attempt += 1
                 await pause(delay, fault.summary)
 
 
 def _quieten() -> None:
     """What the SDK logs about errors that are told anyway is not to be printed for want of a handler."""
-    import logging
-
     for name in ("azure", "msal", "urllib3"):
         logger = logging.getLogger(name)
         if not logger.handlers:
@@ -280,7 +279,7 @@ class NotFound(Exception):
         self.tried, self.fault = tried, fault
 
 
-class Unsettled(Exception):
+class Unconfirmed(Exception):
     """A change that Azure did not take, or whose answer was lost: whether it was accepted has to be looked at, not
     before `delay` seconds have passed."""
 
@@ -289,13 +288,13 @@ class Unsettled(Exception):
         self.tried, self.fault, self.delay = tried, fault, delay
 
 
-def as_sent(response: Any, model: object, headers: object) -> Object:
+def raw_json(response: Any, model: object, headers: object) -> Object:
     """For the clients' `cls=`: the body itself, with the fields their models do not know."""
     body: Object = response.http_response.json()
     return body
 
 
-async def together(*looking: Any) -> list[Any]:
+async def gather(*looking: Any) -> list[Any]:
     """All of them, at the same time; the first error when there is one."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -310,10 +309,10 @@ async def together(*looking: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def as_error(azure: Azure) -> Any:
-    """An Unsettled or NotFound that nobody waits for any more becomes the error it stands for."""
+    """An Unconfirmed or NotFound that nobody waits for any more becomes the error it stands for."""
     try:
         yield
-    except (Unsettled, NotFound) as error:
+    except (Unconfirmed, NotFound) as error:
         raise azure.error(error.tried, error.fault) from error
 
 

@@ -20,11 +20,13 @@ from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from urllib.request import urlopen
 
 from msgspec import Struct, convert
 
 from workshop.azure.connection import Azure, Object, Place, in_thread
-from workshop.azure.live_resources import Contents
+from workshop.azure.live_resources import GroupContents
 from workshop.azure.resource import Resource
 from workshop.settings import ROOT, read_profile
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 TABLE = ROOT / "config" / "prices.yaml"
 
-PATIENCE = 2.0
+PRICES_TIMEOUT = 2.0
 """Seconds for all that is asked: somebody waits for a plan."""
 
 _HOURS_A_DAY, _HOURS_A_MONTH = 24.0, 730.0
@@ -147,7 +149,7 @@ def _hourly(items: Iterable[Mapping[str, Any]]) -> float | None:
 async def _ask(url: str, what: str) -> list[Mapping[str, Any]]:
     """The prices of that filter; none when they do not come soon, or are not what was expected."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PRICES_TIMEOUT):
             said = await in_thread(partial(_get, url, what))
         items = said["Items"]
         return [each for each in items if isinstance(each, dict)]
@@ -156,10 +158,7 @@ async def _ask(url: str, what: str) -> list[Mapping[str, Any]]:
 
 
 def _get(url: str, what: str) -> Any:
-    from urllib.parse import quote
-    from urllib.request import urlopen
-
-    with urlopen(f"{url}?$filter={quote(what)}", timeout=PATIENCE) as answer:  # noqa: S310 - as the profile has it
+    with urlopen(f"{url}?$filter={quote(what)}", timeout=PRICES_TIMEOUT) as answer:  # noqa: S310 - as the profile has it
         return json.loads(answer.read(1 << 20))
 
 
@@ -220,7 +219,7 @@ def _of_clusters(known: Prices, size: str, count: int, clusters: int) -> list[It
     ]
 
 
-async def told(azure: Azure, *, registry: bool) -> tuple[str, ...]:
+async def summary(azure: Azure, *, registry: bool) -> tuple[str, ...]:
     """What is to be said of a run that makes these; nothing when none of it costs."""
     clusters = azure.clusters_asked
     if not (clusters or registry):
@@ -274,7 +273,7 @@ def _told(live: Object) -> datetime | None:
 
 
 async def _listed(run: Run, resource: Resource) -> datetime | None:
-    members = await run.observe(Contents(resource.group_id))
+    members = await run.observe(GroupContents(resource.group_id))
     return next((member.created for member in members if member.id.lower() == resource.id.lower()), None)
 
 

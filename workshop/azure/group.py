@@ -30,7 +30,7 @@ class Group(Resource):
     def wanted(self) -> Object:
         return {"location": self.settings.location, "tags": self.tags}
 
-    def seen(self, live: Object) -> str:
+    def in_words(self, live: Object) -> str:
         return f"{self.title} in {live.get('location')}, tagged {TAG}={self.settings.tag}"
 
     def put(self, body: Any, **options: Any) -> None:

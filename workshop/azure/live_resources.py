@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from workshop.azure.cluster import Cluster
-from workshop.azure.connection import PLACES, Azure, NotFound, Object, Place, shown_in, together
+from workshop.azure.connection import PLACES, Azure, NotFound, Object, Place, gather, shown_in
 from workshop.azure.group import Group
 from workshop.azure.identity import Identity
 from workshop.azure.network import Network
@@ -27,7 +27,7 @@ PURPOSES: tuple[Purpose, ...] = ("network", "pull")
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveSource:
     """The source of one resource as it is; equal resources are looked at once."""
 
     resource: Resource
@@ -38,7 +38,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GroupMember:
     """One resource in a group, as the list of the group has it. `ours`: it carries this very workshop's tag."""
 
     id: str
@@ -49,19 +49,19 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class GroupContents:
     """The source of what is in a group, whoever made it: deleting the group would delete it."""
 
     group_id: str
 
-    async def observe(self, run: Run) -> tuple[Member, ...]:
+    async def observe(self, run: Run) -> tuple[GroupMember, ...]:
         azure = run.use(Azure)
         name = self.group_id.rpartition("/")[2]
 
-        def list_all() -> list[Member]:
+        def list_all() -> list[GroupMember]:
             listed = azure.resources().resources.list_by_resource_group(name, expand="createdTime")
             return [
-                Member(
+                GroupMember(
                     str(item.id),
                     str(item.type),
                     str(item.name),
@@ -79,18 +79,18 @@ class Contents:
         return tuple(sorted(found, key=lambda member: (member.type, member.name)))
 
 
-async def find(run: Run, resource: Resource) -> Object | None:
+async def live_resource(run: Run, resource: Resource) -> Object | None:
     """The resource as it is, None when it is not there."""
     await _first_look(run)
-    return await run.observe(Live(resource))
+    return await run.observe(LiveSource(resource))
 
 
-async def find_role(run: Run, place: Place, purpose: Purpose) -> tuple[Role, Object | None]:
+async def live_role(run: Run, place: Place, purpose: Purpose) -> tuple[Role, Object | None]:
     """The assignment that belongs to the identity that is there now; its principal is empty when there is none."""
     role = Role(run.use(Azure), place, purpose)
-    role = Role(role.azure, place, purpose, role.principal_of(await find(run, role.assignee)))
-    there = role.principal and await find(run, role.scope)
-    return role, await find(run, role) if there else None
+    role = Role(role.azure, place, purpose, role.principal_of(await live_resource(run, role.assignee)))
+    there = role.principal and await live_resource(run, role.scope)
+    return role, await live_resource(run, role) if there else None
 
 
 async def _first_look(run: Run) -> None:
@@ -101,5 +101,5 @@ async def _first_look(run: Run) -> None:
     resources: list[Resource] = [Registry(azure)]
     for place in PLACES:
         resources += [kind(azure, place) for kind in (Group, Network, Identity, Cluster)]
-    await together(*(run.observe(Live(resource)) for resource in resources))
-    await together(*(find_role(run, place, purpose) for place in PLACES for purpose in PURPOSES))
+    await gather(*(run.observe(LiveSource(resource)) for resource in resources))
+    await gather(*(live_role(run, place, purpose) for place in PLACES for purpose in PURPOSES))

@@ -28,10 +28,10 @@ from workshop.azure.connection import (
     Azure,
     NotFound,
     Object,
-    Unsettled,
+    Unconfirmed,
     as_error,
-    as_sent,
     pause,
+    raw_json,
     shown_in,
 )
 from workshop.azure.faults import Fault, Kind, ProviderNotRegistered
@@ -42,7 +42,7 @@ from workshop.runbook.journal import Journal, Operation
 from workshop.runbook.stop import Stopped
 
 if TYPE_CHECKING:
-    from workshop.azure.polling import Patient
+    from workshop.azure.polling import LroPolling
     from workshop.runbook.run import Run
 
 NEEDED = (
@@ -58,7 +58,7 @@ async def registration(azure: Azure, namespace: str) -> str:
     """ "Registered", "Registering", "NotRegistered", ..."""
 
     def look() -> Object:
-        found: Any = azure.resources().providers.get(namespace, cls=as_sent)
+        found: Any = azure.resources().providers.get(namespace, cls=raw_json)
         return dict(found)
 
     return str((await azure.call(f"look at the provider {namespace}", look)).get("registrationState", ""))
@@ -146,7 +146,7 @@ class Operations:
     async def converge(self, resource: Resource) -> None:
         """Make it as wanted. Raises UsageError for what is not the workshop's or cannot be changed, WorkshopError
         with what Azure says."""
-        patience = _Patience(self._azure, f"make the {resource.title}", resource.id)
+        retries = _Retries(self._azure, f"make the {resource.title}", resource.id)
         registered = False
         while True:
             live = await self._settled(resource)
@@ -155,12 +155,12 @@ class Operations:
                 found = resource.differences(live)
                 if not found:
                     return
-                resource.refuse_fixed(found, self._run.program, self._run.lab)
+                resource.refuse_immutable(found, self._run.program, self._run.lab)
             body = merged(resource.wanted(), live or {})
             try:
                 await self._write(resource, "create" if live is None else "change", partial(resource.put, body))
-            except (Unsettled, Failed) as error:
-                await self._pause(patience, error)
+            except (Unconfirmed, Failed) as error:
+                await self._pause(retries, error)
             except ProviderNotRegistered:
                 if registered:
                     raise
@@ -169,7 +169,7 @@ class Operations:
 
     async def remove(self, resource: Resource) -> None:
         """Remove it when it is this workshop's; one that is not there is no error."""
-        patience = _Patience(self._azure, f"delete the {resource.title}", resource.id)
+        retries = _Retries(self._azure, f"delete the {resource.title}", resource.id)
         while True:
             live = await self._settled(resource, wanted=False)
             if live is None:
@@ -184,24 +184,24 @@ class Operations:
                 await self._write(resource, "delete", resource.remove)
             except NotFound:
                 return
-            except (Unsettled, Failed) as error:
-                await self._pause(patience, error)
+            except (Unconfirmed, Failed) as error:
+                await self._pause(retries, error)
 
     async def act(
         self, resource_id: str, doing: str, change: Change, start: Callable[..., Any], resource: Resource
     ) -> None:
         """An operation that leaves no resource of its own (the import of an image): resumed, or begun."""
-        patience = _Patience(self._azure, doing, resource.id)
+        retries = _Retries(self._azure, doing, resource.id)
         while True:
             try:
                 if known := self._journal.operation(resource_id):
-                    if await self._resumed(known, resource):
+                    if await self._resume(known, resource):
                         return
                     continue
                 await self._begin(resource_id, doing, change, start, resource)
                 return
-            except (Unsettled, Failed) as error:
-                await self._pause(patience, error)
+            except (Unconfirmed, Failed) as error:
+                await self._pause(retries, error)
 
     async def _settled(self, resource: Resource, *, wanted: bool = True) -> Object | None:
         """The resource as it is once nothing is under way on it: an operation that was begun by an earlier run, or
@@ -209,12 +209,12 @@ class Operations:
         known = self._journal.operation(resource.id)
         if known is not None:
             try:
-                await self._resumed(known, resource)
+                await self._resume(known, resource)
             except Failed as error:
                 self._tell(f"what an earlier run had begun did not succeed: {error.fault.message}")
         live = await self._look(resource)
         if is_busy(live):
-            live = await self._watched(resource, live)
+            live = await self._wait_for_state(resource, live)
         return live
 
     async def _look(self, resource: Resource) -> Object | None:
@@ -227,53 +227,53 @@ class Operations:
         self, resource_id: str, doing: str, change: Change, send: Callable[..., Any], resource: Resource
     ) -> None:
         """Send it, write its token down in the same breath, and wait for it."""
-        from workshop.azure.polling import Patient
+        from workshop.azure.polling import LroPolling
 
         started = time.time()
-        patient = Patient(
+        polling = LroPolling(
             self._azure.polling,
             lambda token: self._journal.begin(resource_id, str(change), str(Accepted(self._azure.endpoint, token))),
         )
-        poller = await self._shown(self._azure.call(doing, lambda: send(polling=patient), looks=False))
+        poller = await self._shown(self._azure.call(doing, lambda: send(polling=polling), looks=False))
         if poller is not None:
-            await self._followed(resource_id, change, patient, started, resource)
+            await self._poll_until_over(resource_id, change, polling, started, resource)
 
-    async def _resumed(self, known: Operation, resource: Resource) -> bool:
+    async def _resume(self, known: Operation, resource: Resource) -> bool:
         """Wait for the operation of an earlier run. False when nothing is known of it any more."""
-        from workshop.azure.polling import Patient
+        from workshop.azure.polling import LroPolling
 
-        change, patient = Change.read(known.kind), Patient(self._azure.polling)
+        change, polling = Change.read(known.kind), LroPolling(self._azure.polling)
         client = self._azure.resources().resources
         try:
             accepted = Accepted.read(known.token)
             if accepted.endpoint != self._azure.endpoint:
                 raise ValueError(f"it is of {accepted.endpoint}")
             client.begin_delete_by_id(  # resumes any operation: a token says itself what it is of
-                resource.id, api_version=resource.api_version, polling=patient, continuation_token=accepted.token
+                resource.id, api_version=resource.api_version, polling=polling, continuation_token=accepted.token
             )
         except Exception as error:  # written by another version of the SDK, or damaged: whatever it raises
             self._tell(f"what an earlier run had written down is of no use any more ({error})")
             self._journal.end(known.resource_id, succeeded=False)
             return False
         self._tell(f"an earlier run has begun to {change.verb} it; waiting for that very operation")
-        return await self._followed(known.resource_id, change, patient, known.started, resource)
+        return await self._poll_until_over(known.resource_id, change, polling, known.started, resource)
 
-    async def _followed(
-        self, resource_id: str, change: Change, patient: Patient, started: float, resource: Resource
+    async def _poll_until_over(
+        self, resource_id: str, change: Change, polling: LroPolling, started: float, resource: Resource
     ) -> bool:
         """Poll until it is over. False when Azure has forgotten the operation: then the resource tells. Raises
         Failed."""
         limit, usual = time.monotonic() + resource.limit, self._usual(change, resource)
         seen = False
         try:
-            while not patient.finished():
-                self._waiting(resource, change.verb, patient.state, started, usual)
-                asking = self._azure.call(f"ask how far it is: {change}", patient.ask)
+            while not polling.finished():
+                self._waiting(resource, change.verb, polling.state, started, usual)
+                asking = self._azure.call(f"ask how far it is: {change}", polling.poll)
                 await self._shown(self._run.cuttable(asking))
-                self._refuse_endless(limit, resource, patient.state)
-                if not patient.finished():
+                self._refuse_endless(limit, resource, polling.state)
+                if not polling.finished():
                     seen = True
-                    await self._sleep(patient.delay)
+                    await self._sleep(polling.delay)
         except (asyncio.CancelledError, Stopped):
             self._tell(
                 f"Azure goes on with it ({change} {resource.name}); the same command waits for that operation"
@@ -282,13 +282,13 @@ class Operations:
         except NotFound:
             self._journal.end(resource_id, succeeded=False)
             return False
-        if patient.failed:
+        if polling.failed:
             self._journal.end(resource_id, succeeded=False)
-            raise Failed(Fault.failed(patient.outcome))
+            raise Failed(Fault.failed(polling.outcome))
         self._journal.end(resource_id, succeeded=seen)  # else it had ended, nobody knows when
         return True
 
-    async def _watched(self, resource: Resource, live: Object | None) -> Object | None:
+    async def _wait_for_state(self, resource: Resource, live: Object | None) -> Object | None:
         """Wait for an operation of which only the resource tells."""
         started, limit = time.time(), time.monotonic() + resource.limit
         verb = "delete" if state_of(live) == "Deleting" else "create"
@@ -304,9 +304,9 @@ class Operations:
             raise
         return live
 
-    async def _pause(self, patience: _Patience, error: Unsettled | Failed) -> None:
+    async def _pause(self, retries: _Retries, error: Unconfirmed | Failed) -> None:
         """Before looking again. Raises WorkshopError for a fault that does not pass, or has not in that time."""
-        delay = patience.next(error)
+        delay = retries.next(error)
         await self._shown(self._run.cuttable(pause(delay, error.fault.summary)))
 
     async def _shown(self, work: Awaitable[T]) -> T:
@@ -338,14 +338,14 @@ class Operations:
             )
 
 
-class _Patience:
+class _Retries:
     """How long one change is tried: a few times for faults, for minutes while something else is under way."""
 
     def __init__(self, azure: Azure, tried: str, resource_id: str) -> None:
         self._azure, self._tried, self._resource_id = azure, tried, resource_id
         self._attempt, self._busy_since = 0, time.monotonic()
 
-    def next(self, error: Unsettled | Failed) -> float:
+    def next(self, error: Unconfirmed | Failed) -> float:
         """Seconds to the next attempt. Raises WorkshopError when there is none."""
         fault = error.fault
         if fault.kind in (Kind.BUSY, Kind.PRINCIPAL):

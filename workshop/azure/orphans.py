@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workshop.azure.cluster import Cluster
-from workshop.azure.connection import PLACES, Azure, Object, Place, as_error, together
+from workshop.azure.connection import PLACES, Azure, Object, Place, as_error, gather
 from workshop.azure.cost import there_since
 from workshop.azure.group import Group
 from workshop.azure.identity import Identity
-from workshop.azure.live_resources import Contents, Member, find
+from workshop.azure.live_resources import GroupContents, GroupMember, live_resource
 from workshop.azure.network import Network
 from workshop.azure.operations import Operations
 from workshop.azure.registry import Registry
@@ -56,7 +56,7 @@ class Orphan(Resource):
         return ()
 
 
-def named(azure: Azure) -> tuple[Resource, ...]:
+def labs_resources(azure: Azure) -> tuple[Resource, ...]:
     """What the labs' steps make, and delete themselves."""
     return (Registry(azure), *(kind(azure, place) for place in PLACES for kind in (Cluster, Identity, Network)))
 
@@ -64,7 +64,7 @@ def named(azure: Azure) -> tuple[Resource, ...]:
 def remove_commands(azure: Azure, place: Place) -> tuple[str, ...]:
     """What a person would type: the names of the orphans come from Azure's list."""
     group = Group(azure, place)
-    known = ", ".join(f"'{each.name}'" for each in named(azure) if each.group == group.name)
+    known = ", ".join(f"'{each.name}'" for each in labs_resources(azure) if each.group == group.name)
     tag = azure.settings.tag.replace("\\", r"\\").replace("'", r"\'")
     query = f"[?tags.{TAG}=='{tag}' && !contains([{known}], name)].id"
     typed = shlex.quote(query) if set(tag) & set('"$`\\!') else f'"{query}"'
@@ -91,7 +91,7 @@ async def settle(run: Run, place: Place) -> None:
     azure, journal = run.use(Azure), run.use(Journal)
     group = f"{Group(azure, place).id}/providers/".lower()
     begun = [each.resource_id for each in journal.under_way() if each.resource_id.startswith(group)]
-    lost = [id_ for id_ in begun if not _among(id_, named(azure))]
+    lost = [id_ for id_ in begun if not _among(id_, labs_resources(azure))]
     found = [Orphan(azure, place, member.id) for member in await _members(run, place)] if lost else []
     for id_ in lost:
         if not _among(id_, found):
@@ -106,20 +106,20 @@ def _among(id_: str, resources: Sequence[Resource]) -> bool:
 async def remove(run: Run, place: Place, cluster: Resource | None) -> None:
     """Delete all orphans of that place's group, and with the clusters among them the place's own, if there is one.
     Raises WorkshopError for what cannot be deleted, once all that can be is."""
-    orphans = await together(*(_orphan(run, place, member) for member in await _members(run, place)))
+    orphans = await gather(*(_orphan(run, place, member) for member in await _members(run, place)))
     clusters = [orphan for orphan in orphans if orphan.kind == Cluster.kind]
     await _in_rounds(run, [*clusters, cluster] if cluster else clusters)
     await _in_rounds(run, [orphan for orphan in orphans if orphan not in clusters])
 
 
-async def _members(run: Run, place: Place) -> tuple[Member, ...]:
+async def _members(run: Run, place: Place) -> tuple[GroupMember, ...]:
     """The orphans, as the group's list has them."""
     azure = run.use(Azure)
     group = Group(azure, place)
-    if await find(run, group) is None:
+    if await live_resource(run, group) is None:
         return ()
-    known = {resource.id.lower() for resource in named(azure)}
-    members = await run.observe(Contents(group.id))
+    known = {resource.id.lower() for resource in labs_resources(azure)}
+    members = await run.observe(GroupContents(group.id))
     return tuple(member for member in members if member.ours and member.id.lower() not in known)
 
 
@@ -136,22 +136,22 @@ async def _in_rounds(run: Run, doomed: Sequence[Resource]) -> None:
         left = [each for each, _ in failed]
 
 
-async def _orphan(run: Run, place: Place, member: Member) -> Orphan:
+async def _orphan(run: Run, place: Place, member: GroupMember) -> Orphan:
     azure = run.use(Azure)
     made = _made(azure, member)
     version = made.api_version if made else await _version(azure, member.type)
     return Orphan(azure, place, member.id, _kind(azure, member), version)
 
 
-def _kind(azure: Azure, member: Member) -> str:
+def _kind(azure: Azure, member: GroupMember) -> str:
     made = _made(azure, member)
     return made.kind if made else member.type
 
 
-def _made(azure: Azure, member: Member) -> Resource | None:
+def _made(azure: Azure, member: GroupMember) -> Resource | None:
     """A resource of that type that the labs make."""
     provider = f"/providers/{member.type}/".lower()
-    return next((resource for resource in named(azure) if provider in resource.id.lower()), None)
+    return next((resource for resource in labs_resources(azure) if provider in resource.id.lower()), None)
 
 
 async def _version(azure: Azure, type_: str) -> str:

@@ -27,14 +27,14 @@ from workshop.azure.connection import (
     Object,
     Place,
     as_error,
+    gather,
     in_thread,
     shown_in,
-    together,
 )
 from workshop.azure.faults import RIGHTS, ProviderNotRegistered
 from workshop.azure.group import Group
 from workshop.azure.identity import Identity
-from workshop.azure.live_resources import find
+from workshop.azure.live_resources import live_resource
 from workshop.azure.network import Network
 from workshop.azure.operations import NEEDED, registration
 from workshop.azure.registry import Registry
@@ -52,14 +52,14 @@ _SUBSCRIPTION_API, _COMPUTE_API, _SKUS_API = "2022-12-01", "2024-07-01", "2021-0
 _PERMISSIONS_API = "2022-04-01"
 
 _PRICES = "https://azure.microsoft.com/pricing/details/virtual-machines/linux/"
-_PATIENCE = 10.0
+_DOCTOR_TIMEOUT = 10.0
 """Seconds that one answer may take doctor: each look is one short attempt, as somebody waits for the table."""
 
 Judge = Callable[..., Awaitable[Finding]]
 
 
 @dataclass(frozen=True)
-class Looked:
+class FindingSource:
     """The source of one finding: it serves all checks until something was applied. None where Azure does not
     tell."""
 
@@ -75,36 +75,36 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class LookedAtMachines:
+class MachinesSource:
     """The same of the vCPUs for the clusters that the run is about, as they are."""
 
     async def observe(self, run: Run) -> Finding | None:
         azure = run.use(Azure)
-        there = {place: await find(run, Cluster(azure, place)) for place in azure.clusters_asked}
+        there = {place: await live_resource(run, Cluster(azure, place)) for place in azure.clusters_asked}
 
         async def judge(azure: Azure) -> Finding:
             return await machines(azure, there)
 
-        return await Looked(judge).observe(run)
+        return await FindingSource(judge).observe(run)
 
 
 async def refuse(run: Run, resource: Resource, live: Object | None, found: tuple[Difference, ...]) -> str:
     """Raises WorkshopError when Azure would not make or change the resource as it is `found` to need. What else the
     run does for it, in words."""
-    looks: list[Any] = [Looked(rights, (await _scope(run, resource), writing(resource)))]
+    looks: list[Any] = [FindingSource(rights, (await _scope(run, resource), writing(resource)))]
     if isinstance(resource, Group) and live is None:
-        looks.append(Looked(location))
+        looks.append(FindingSource(location))
     elif isinstance(resource, Registry) and live is None:
-        looks.append(Looked(registry_elsewhere))
+        looks.append(FindingSource(registry_elsewhere))
     elif isinstance(resource, Cluster):
         if live is None:
-            looks.append(Looked(room_for_clusters, (len(await _missing(run)),)))
+            looks.append(FindingSource(room_for_clusters, (len(await _missing(run)),)))
         if live is None or any(each.path.endswith(("count", "Version")) for each in found):
-            looks += [Looked(version), LookedAtMachines()]
+            looks += [FindingSource(version), MachinesSource()]
     await _refuse_failing(run, resource, looks)
     if live is not None or resource.namespace not in NEEDED:
         return ""
-    registered = await run.observe(Looked(provider, (resource.namespace,)))
+    registered = await run.observe(FindingSource(provider, (resource.namespace,)))
     return f"registers {resource.namespace} first" if registered and registered.state != "ok" else ""
 
 
@@ -113,14 +113,14 @@ async def refuse_unknown(run: Run, resource: Resource, found: tuple[Difference, 
     not: to delete the resource would be of no use."""
     looks: list[Any] = []
     if any(each.path == "location" for each in found):
-        looks.append(Looked(location))
+        looks.append(FindingSource(location))
     if any(each.path.endswith("vmSize") for each in found):
-        looks.append(Looked(size))
+        looks.append(FindingSource(size))
     await _refuse_failing(run, resource, looks)
 
 
 async def _refuse_failing(run: Run, resource: Resource, looks: list[Any]) -> None:
-    for finding in await together(*(run.observe(look) for look in looks)):
+    for finding in await gather(*(run.observe(look) for look in looks)):
         if finding and finding.state == "fail":
             raise WorkshopError(
                 f"make the {resource.title}",
@@ -132,17 +132,17 @@ async def _refuse_failing(run: Run, resource: Resource, looks: list[Any]) -> Non
 
 async def _missing(run: Run) -> list[Place]:
     azure = run.use(Azure)
-    return [place for place in azure.clusters_asked if await find(run, Cluster(azure, place)) is None]
+    return [place for place in azure.clusters_asked if await live_resource(run, Cluster(azure, place)) is None]
 
 
 async def _scope(run: Run, resource: Resource) -> str:
     """The nearest thing there is, whose rights are those on what is to be made in it."""
     group = Group(resource.azure, resource.place)
     if isinstance(resource, Role):
-        if await find(run, resource.scope) is not None:
+        if await live_resource(run, resource.scope) is not None:
             return resource.scope.id
         group = Group(resource.azure, resource.scope.place)
-    if await find(run, group) is not None:
+    if await live_resource(run, group) is not None:
         return group.id
     return f"/subscriptions/{resource.azure.subscription}"
 
@@ -176,7 +176,7 @@ async def subscription(azure: Azure) -> Finding:
 
 
 async def location(azure: Azure) -> Finding:
-    found = await tell(azure, f"/subscriptions/{azure.subscription}/locations", _SUBSCRIPTION_API)
+    found = await listing(azure, f"/subscriptions/{azure.subscription}/locations", _SUBSCRIPTION_API)
     offered, wanted = [each["name"] for each in found.get("value", [])], azure.settings.location
     if wanted in offered or not offered:
         return Finding("location", "ok", wanted)
@@ -204,7 +204,7 @@ async def provider(azure: Azure, namespace: str) -> Finding:
 async def rights(azure: Azure, scope: str, *actions: str) -> Finding:
     """Whether the login has a role that allows these on `scope`, a subscription, group or resource."""
     path = f"{scope}/providers/Microsoft.Authorization/permissions"
-    found = await tell(azure, path, _PERMISSIONS_API)
+    found = await listing(azure, path, _PERMISSIONS_API)
     roles = found.get("value", [])
     missing = [action for action in actions if not any(_allows(role, action) for role in roles)]
     where = scope.rpartition("/")[2] if "/resourceGroups/" in scope else "the subscription"
@@ -237,7 +237,7 @@ async def version(azure: Azure) -> Finding:
     )
     offered = {
         version["version"]: list(version.get("patchVersions") or {})
-        for version in (await tell(azure, path, Cluster.api_version)).get("values", [])
+        for version in (await listing(azure, path, Cluster.api_version)).get("values", [])
     }
     wanted = settings.kubernetes
     if not offered:
@@ -255,8 +255,8 @@ async def version(azure: Azure) -> Finding:
 async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Finding:
     """Whether the location offers the nodes' size, and has vCPUs left for those of `clusters` that are missing."""
     settings, base = azure.settings, f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
-    usages, sizes = await together(
-        tell(azure, f"{base}/locations/{settings.location}/usages", _COMPUTE_API),
+    usages, sizes = await gather(
+        listing(azure, f"{base}/locations/{settings.location}/usages", _COMPUTE_API),
         _sizes(azure, f"{base}/skus"),
     )
     found = sizes.get(settings.nodes.size.lower())
@@ -307,7 +307,7 @@ def _judged(azure: Azure, sizes: Mapping[str, Object]) -> Finding:
 async def room_for_clusters(azure: Azure, missing: int) -> Finding:
     location = azure.settings.location
     path = f"/subscriptions/{azure.subscription}/providers/Microsoft.ContainerService/locations/{location}/usages"
-    usages = await tell(azure, path, Cluster.api_version)
+    usages = await listing(azure, path, Cluster.api_version)
     for usage in usages.get("value", []):
         if usage["name"]["value"].lower() != "managedclusters":
             continue
@@ -325,7 +325,7 @@ async def registry_elsewhere(azure: Azure) -> Finding:
     a host of its name."""
     registry = Registry(azure)
     path = f"/subscriptions/{azure.subscription}/providers/Microsoft.ContainerRegistry/registries"
-    found = await tell(azure, path, Registry.api_version)
+    found = await listing(azure, path, Registry.api_version)
     for each in found.get("value", []):
         if each["name"].lower() == registry.name.lower() and each["id"].lower() != registry.id.lower():
             group = each["id"].split("/")[4]
@@ -345,7 +345,7 @@ def _taken(said: str) -> Finding:
 async def _sizes(azure: Azure, path: str) -> dict[str, Object]:
     """The sizes of machines that the region offers without a restriction, by name in lower case."""
     location = azure.settings.location
-    found = await tell(azure, path, _SKUS_API, {"$filter": f"location eq '{location}'"})
+    found = await listing(azure, path, _SKUS_API, {"$filter": f"location eq '{location}'"})
     return {
         sku["name"].lower(): sku
         for sku in found.get("value", [])
@@ -363,7 +363,7 @@ def _cores_of(cluster: Object, sizes: dict[str, Object]) -> int:
     return sum(pool.get("count", 0) * _vcpus(sizes.get(pool.get("vmSize", "").lower(), {})) for pool in pools)
 
 
-async def tell(azure: Azure, path: str, api_version: str, query: dict[str, str] | None = None) -> Object:
+async def listing(azure: Azure, path: str, api_version: str, query: dict[str, str] | None = None) -> Object:
     """A list that belongs to no resource; empty where Azure has none."""
     found = await azure.get(path, api_version, query)
     return found or {}
@@ -380,13 +380,13 @@ async def examine(azure: Azure) -> list[Finding]:
         validate(azure.settings)
     except UsageError as error:
         return [_failed("settings", error)]
-    azure = replace(azure, timeout=_PATIENCE, attempts=1)
-    account: list[Finding] = await together(_look("login", _login(azure)), _look("network", _network(azure)))
+    azure = replace(azure, timeout=_DOCTOR_TIMEOUT, attempts=1)
+    account: list[Finding] = await gather(_look("login", _login(azure)), _look("network", _network(azure)))
     if not _failing(account):
         account.append(await _look("subscription", subscription(azure)))
     if _failing(account):
         return [*account, await _look("cost", _cost(replace(azure, prices="")))]
-    found = await together(
+    found = await gather(
         _look("location", location(azure)),
         _look("rights", _rights(azure)),
         *(_look(f"provider {namespace.partition('.')[2]}", provider(azure, namespace)) for namespace in NEEDED),
@@ -492,7 +492,7 @@ async def _cost(azure: Azure) -> Finding:
 
 
 async def _live(azure: Azure) -> list[Object | None]:
-    found: list[Object | None] = await together(*(Cluster(azure, place).look() for place in PLACES))
+    found: list[Object | None] = await gather(*(Cluster(azure, place).look() for place in PLACES))
     return found
 
 

@@ -26,7 +26,7 @@ from workshop.runbook.model import ABSENT, Difference
 if TYPE_CHECKING:
     from workshop import settings
 
-_TOLD: Mapping[str, tuple[str, ...]] = {
+_READ_ONLY: Mapping[str, tuple[str, ...]] = {
     "": ("id", "name", "type", "systemData", "etag", "eTag", "managedBy"),
     "identity": ("principalId", "tenantId"),
     "identity.userAssignedIdentities.*": ("principalId", "clientId"),
@@ -76,7 +76,7 @@ _OVER = ("Succeeded", "Failed", "Canceled")
 @dataclass(frozen=True)
 class Resource(ABC):
     """`namespace` is its provider, `usual` how many seconds making one takes at Azure (until the journal knows
-    better), `limit` how many it may take, `fixed` the paths (or their beginnings) that cannot be changed in place.
+    better), `limit` how many it may take, `immutable` the paths (or their beginnings) that Azure cannot change.
     """
 
     azure: Azure
@@ -85,7 +85,7 @@ class Resource(ABC):
     namespace: ClassVar[str]
     usual: ClassVar[float] = 5.0
     limit: ClassVar[float] = 900.0
-    fixed: ClassVar[tuple[str, ...]] = ("location",)
+    immutable: ClassVar[tuple[str, ...]] = ("location",)
     costs: ClassVar[bool] = False
     """Whether it is paid for by the hour, be it used or not."""
 
@@ -161,7 +161,7 @@ class Resource(ABC):
         """For people: "virtual network mesh-workshop/aks-vnet"."""
         return f"{self.kind} {self.group}/{self.name}"
 
-    def seen(self, live: Object) -> str:
+    def in_words(self, live: Object) -> str:
         """What is worth knowing of one that is there."""
         return f"{self.title} is there"
 
@@ -198,11 +198,11 @@ class Resource(ABC):
                 ),
             )
 
-    def refuse_fixed(self, found: tuple[Difference, ...], program: str, lab: str) -> None:
+    def refuse_immutable(self, found: tuple[Difference, ...], program: str, lab: str) -> None:
         """Raises UsageError for a difference that only making it anew would remove. `program` and `lab`:
         see `discard_command`."""
         for difference in found:
-            if difference.found is not ABSENT and self.is_fixed(difference):
+            if difference.found is not ABSENT and self.is_immutable(difference):
                 raise UsageError(
                     f"change {difference.path} of the {self.title}",
                     f"it is {difference.found!r}, wanted is {difference.wanted!r}: Azure cannot change it in place",
@@ -211,9 +211,9 @@ class Resource(ABC):
                     next_command=self.discard_command(program, lab),
                 )
 
-    def is_fixed(self, difference: Difference) -> bool:
+    def is_immutable(self, difference: Difference) -> bool:
         plain = difference.path.partition("[")[0] + difference.path.partition("]")[2]
-        return plain.startswith(self.fixed)
+        return plain.startswith(self.immutable)
 
     def is_tagged(self, live: Object) -> bool:
         return TAG in (live.get("tags") or {})
@@ -315,7 +315,7 @@ def _merge(live: Any, wanted: Any) -> Any:
 def _writable(value: Any, path: tuple[str, ...] = ()) -> Any:
     """Without what Azure only tells."""
     if isinstance(value, Mapping):
-        told = next((names for where, names in _TOLD.items() if _is_at(path, where)), ())
+        told = next((names for where, names in _READ_ONLY.items() if _is_at(path, where)), ())
         return {key: _writable(inner, (*path, key)) for key, inner in value.items() if key not in told}
     if isinstance(value, list):
         return [_writable(inner, path) for inner in value]

@@ -8,6 +8,7 @@ saying that the principal is a service principal mostly avoids it.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,7 +37,7 @@ class Role(Resource):
     namespace = "Microsoft.Authorization"
     api_version = "2022-04-01"
     usual = 3.0
-    fixed = ()
+    immutable = ()
 
     @property
     def assignee(self) -> Resource:
@@ -61,8 +62,6 @@ class Role(Resource):
 
     @property
     def name(self) -> str:
-        import uuid
-
         _, role = self.role
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.scope.id}|{role}|{self.principal}".lower()))
 

@@ -14,11 +14,11 @@ import yaml
 
 from workshop.azure import orphans, own_kubeconfig, preflight
 from workshop.azure.cluster import Cluster
-from workshop.azure.connection import Azure, Object, Place, as_error, together
+from workshop.azure.connection import Azure, Object, Place, as_error, gather
 from workshop.azure.cost import paid_since
 from workshop.azure.group import Group
 from workshop.azure.identity import Identity
-from workshop.azure.live_resources import Contents, find, find_role
+from workshop.azure.live_resources import GroupContents, live_resource, live_role
 from workshop.azure.network import Network
 from workshop.azure.operations import NEEDED, Change, Operations
 from workshop.azure.registry import IMAGES_TAG, Image, ImportedRegistry, Registry, digest_of
@@ -90,14 +90,14 @@ class ResourceWork(Work):
     resource: Resource
 
     async def check(self) -> Check:
-        live = await find(self.run, self.resource)
+        live = await live_resource(self.run, self.resource)
         found = self.resource.differences(live)
         if not found:
             return Check()
         if live is not None:
             self.resource.refuse_foreign(live)
             await preflight.refuse_unknown(self.run, self.resource, found)
-            self.resource.refuse_fixed(found, self.run.program, self.run.lab)
+            self.resource.refuse_immutable(found, self.run.program, self.run.lab)
         return Check(found, await preflight.refuse(self.run, self.resource, live, found))
 
     async def apply(self) -> None:
@@ -105,17 +105,17 @@ class ResourceWork(Work):
 
     async def verify(self) -> Verdict | None:
         """Shows what came of it; shared with the next step's check."""
-        live = await find(self.run, self.resource)
+        live = await live_resource(self.run, self.resource)
         if found := self.resource.differences(live):
             subject = found[0].path or self.resource.title
             return Verdict("fail", f"{subject} is {found[0].found!r}, although Azure said it succeeded")
-        return Verdict("pass", self.resource.seen(live or {}))
+        return Verdict("pass", self.resource.in_words(live or {}))
 
     async def settle(self) -> None:
         self._over(self.resource)
 
     async def check_undo(self) -> Check:
-        live = await find(self.run, self.resource)
+        live = await live_resource(self.run, self.resource)
         if live is None:
             return Check()
         if not self.resource.is_ours(live):
@@ -163,7 +163,7 @@ class GroupWork(ResourceWork):
         check = await super().check_undo()
         if check.converged:
             return check
-        members = await self.run.observe(Contents(self.resource.id))
+        members = await self.run.observe(GroupContents(self.resource.id))
         foreign = [f"{member.type} {member.name}" for member in members if not member.ours]
         if foreign:
             some = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
@@ -238,7 +238,7 @@ class RoleWork(Work):
         return Explanation(commands=Role(self.azure, self.place, self.purpose).remove_commands)
 
     async def _find(self) -> tuple[Role, Object | None]:
-        return await find_role(self.run, self.place, self.purpose)
+        return await live_role(self.run, self.place, self.purpose)
 
 
 class ImagesWork(Work):
@@ -252,7 +252,7 @@ class ImagesWork(Work):
         registry, images = self.registry, self.azure.settings.import_images
         if not images:
             return Check(note="none asked for (azure.import_images)")
-        live = await find(self.run, registry)
+        live = await live_resource(self.run, registry)
         if ((live or {}).get("tags") or {}).get(IMAGES_TAG) == digest_of(images):
             return Check()
         return Check(tuple(Difference(f"image {image}", "", f"in {registry.name}", ABSENT) for image in images))
@@ -274,7 +274,7 @@ class ImagesWork(Work):
                     registry,
                 )
 
-        await together(*(copy(Image(source)) for source in self.azure.settings.import_images))
+        await gather(*(copy(Image(source)) for source in self.azure.settings.import_images))
         await operations.converge(registry)
 
     def explain(self) -> Explanation:
@@ -316,7 +316,7 @@ class CredentialsWork(Work):
         found = {}
         for place in self.places:
             cluster = Cluster(self.azure, place)
-            wanted = own_kubeconfig.origin_of(await find(self.run, cluster))
+            wanted = own_kubeconfig.origin_of(await live_resource(self.run, cluster))
             live = own_kubeconfig.origin_in(there, place)
             if live is None or live != wanted:
                 missing = ABSENT if live is None else live
@@ -326,7 +326,7 @@ class CredentialsWork(Work):
     async def apply(self) -> None:
         """Fetches what is missing, and writes the whole file, which gives it its mode back."""
         missing = await self._missing(own_kubeconfig.read(self.azure.kubeconfig) or {})
-        contents = await together(*map(self._fetch, missing))
+        contents = await gather(*map(self._fetch, missing))
         await asyncio.to_thread(self._write, dict(zip(missing, contents, strict=True)))
 
     async def _fetch(self, place: Place) -> Object:
@@ -347,7 +347,7 @@ class CredentialsWork(Work):
         own_kubeconfig.write(self.azure.kubeconfig, content)
 
     async def verify(self) -> Verdict | None:
-        printed = await together(
+        printed = await gather(
             *(self._kubectl(place, self.azure.kubeconfig).call("get", "nodes") for place in self.places)
         )
         for place, nodes in zip(self.places, printed, strict=True):
