@@ -116,7 +116,7 @@ class Target:
         )
         return Others({SECONDARY: Other(self.second.context, tools, guard)})
 
-    @property
+    @functools.cached_property
     def guard(self) -> Guard:
         """Of what a run works on."""
         lock = FolderLock(self.settings.state_folder, str(Holder.me()))

@@ -145,7 +145,7 @@ def test_a_token_is_kept_until_shortly_before_its_end() -> None:
 
 
 def test_the_chain_is_environment_then_az_then_azd() -> None:
-    names = [type(way.credential).__name__ for way in chain("").ways]
+    names = [type(way.credential).__name__ for way in chain("").methods]
     assert names == ["EnvironmentCredential", "AzureCliCredential", "AzureDeveloperCliCredential"]
 
 

@@ -11,7 +11,7 @@ from invoke.parser.parser import Parser
 import tasks
 from tests.cli.conftest import Type
 from tests.labs.conftest import Workshop, workshop
-from workshop.cli.executor import Typed, together
+from workshop.cli.executor import TypedTask, calls_of
 from workshop.runbook.request import Request
 
 __all__ = ["workshop"]
@@ -22,8 +22,8 @@ LABS = [lab.name for lab in tasks.RUNBOOK.labs]
 def runs(line: str) -> list[Request]:
     """What is going to be run, in order."""
     contexts = Parser(tasks.ns.to_contexts()).parse_argv(line.split())
-    typed = [Typed(context, tasks.ns[context.name]) for context in contexts]
-    calls = [call for call in together(typed, dry=False) if isinstance(call, tuple)]
+    typed = [TypedTask(context, tasks.ns[context.name]) for context in contexts]
+    calls = [call for call in calls_of(typed, dry=False) if isinstance(call, tuple)]
     return [request for _, arguments in calls for request in arguments["requests"]]
 
 

@@ -31,7 +31,7 @@ _OF_A_REQUEST = {field.name for field in fields(Request)}
 
 
 @dataclass(frozen=True)
-class Typed:
+class TypedTask:
     """A task as it stands in the line, with the flags that were typed after it."""
 
     context: ParserContext
@@ -61,7 +61,7 @@ class Typed:
         flags = [(f"--{name.replace('_', '-')}", value) for name, value in self.own.items()]
         return [self.name, *(word for flag in flags for word in flag if word is not True)]
 
-    def goes_with(self, before: Typed) -> bool:
+    def goes_with(self, before: TypedTask) -> bool:
         """In one run."""
         if any(typed.own or typed.task.undoes for typed in (before, self)):
             return False
@@ -73,21 +73,22 @@ class LabExecutor(Executor):
     def execute(self, *tasks: Any) -> Any:
         """Raises Exit for a line that is refused."""
         self.config.load_shell_env()
-        line = [Typed(context, self.collection[context.name]) for context in tasks]
+        line = [TypedTask(context, self.collection[context.name]) for context in tasks]
         try:
-            calls = list(together(line, dry=self.config.run.dry))
+            calls = list(calls_of(line, dry=self.config.run.dry))
         except UsageError as error:
             refuse(error)
         return super().execute(*calls)
 
 
-Run = list[Typed]
+Batch = list[TypedTask]
+"""Labs that go in one run."""
 
 
-def together(line: Sequence[Typed], *, dry: bool) -> Iterator[ParserContext | tuple[str, dict[str, Any]]]:
+def calls_of(line: Sequence[TypedTask], *, dry: bool) -> Iterator[ParserContext | tuple[str, dict[str, Any]]]:
     """What Invoke is to execute: lab tasks that stand beside each other are one. Raises UsageError."""
     stretches = [(is_lab, list(stretch)) for is_lab, stretch in groupby(line, lambda typed: typed.is_lab)]
-    runs = [list(_runs(stretch)) for is_lab, stretch in stretches if is_lab]
+    runs = [list(_batches(stretch)) for is_lab, stretch in stretches if is_lab]
     modes = [mode for mode in MODES if any(mode in typed.flags for typed in line if typed.is_lab)]
     instead = ["plan", *modes] if dry and "plan" not in modes else modes
     _refuse_what_is_not_for_all(line, modes, instead)
@@ -97,7 +98,7 @@ def together(line: Sequence[Typed], *, dry: bool) -> Iterator[ParserContext | tu
         raise UsageError(
             "take back labs with another task between them",
             "they go together, last first",
-            next_command=_typed([typed for typed in line if typed.is_lab], instead),
+            next_command=_command([typed for typed in line if typed.is_lab], instead),
         )
     if "undo" not in modes and (dry or "plan" in modes) and sum(map(len, runs)) > 1:
         _refuse_plan(line, instead)
@@ -106,13 +107,13 @@ def together(line: Sequence[Typed], *, dry: bool) -> Iterator[ParserContext | tu
         if not is_lab:
             yield from (typed.context for typed in stretch)
         else:
-            yield stretch[0].name, {"requests": [_request(run, modes) for run in _runs(stretch)], **asked}
+            yield stretch[0].name, {"requests": [_request(run, modes) for run in _batches(stretch)], **asked}
 
 
-def _runs(labs: Iterable[Typed]) -> Iterator[Run]:
+def _batches(labs: Iterable[TypedTask]) -> Iterator[Batch]:
     """Without what is there twice, which Invoke leaves out as well."""
-    run: Run = []
-    seen: list[Typed] = []
+    run: Batch = []
+    seen: list[TypedTask] = []
     for typed in labs:
         if any((typed.task, typed.own) == (other.task, other.own) for other in seen):
             continue
@@ -125,7 +126,7 @@ def _runs(labs: Iterable[Typed]) -> Iterator[Run]:
         yield run
 
 
-def _request(run: Run, modes: Sequence[str]) -> Request:
+def _request(run: Batch, modes: Sequence[str]) -> Request:
     names = tuple(name for typed in run for name in typed.task.labs)
     own = run[0].own
     step, to, restart = own.get("step"), own.get("to"), own.get("restart", False)
@@ -154,7 +155,7 @@ def _number(step: str, listing: str) -> int:
     return int(step)
 
 
-def _refuse_what_is_not_for_all(line: Sequence[Typed], modes: Sequence[str], instead: Sequence[str]) -> None:
+def _refuse_what_is_not_for_all(line: Sequence[TypedTask], modes: Sequence[str], instead: Sequence[str]) -> None:
     labs = [typed for typed in line if typed.is_lab]
     for mode in modes:
         if without := [typed.name for typed in labs if mode not in typed.context.args]:
@@ -163,37 +164,37 @@ def _refuse_what_is_not_for_all(line: Sequence[Typed], modes: Sequence[str], ins
                 f"use --{mode} for all labs of this call",
                 f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no --{mode}",
                 cause=f"--{mode} holds for all labs of a call, wherever it stands",
-                next_command=_typed(able, instead),
+                next_command=_command(able, instead),
             )
 
 
-def _refuse_others(line: Sequence[Typed], looks: str, instead: Sequence[str]) -> None:
+def _refuse_others(line: Sequence[TypedTask], looks: str, instead: Sequence[str]) -> None:
     others = [typed for typed in line if not typed.is_lab and not isinstance(typed.task, HarmlessTask)]
     if others:
         left = [typed for typed in line if typed not in others]
         raise UsageError(
             f"use {looks} with other tasks than labs",
             f"{others[0].name} is no lab, and would be done all the same",
-            next_command=_typed(left, instead) if any(typed.is_lab for typed in left) else "",
+            next_command=_command(left, instead) if any(typed.is_lab for typed in left) else "",
         )
 
 
-def _refuse_plan(line: Sequence[Typed], instead: Sequence[str]) -> None:
+def _refuse_plan(line: Sequence[TypedTask], instead: Sequence[str]) -> None:
     """Of several runs, in the order that would be one, if there is such a one."""
     labs = [typed for typed in line if typed.is_lab]
     ordered = sorted(labs, key=lambda typed: typed.task.runbook.position(typed.task.labs[0]))
-    in_order = len(list(_runs(ordered))) == 1
+    in_order = len(list(_batches(ordered))) == 1
     raise UsageError(
         f"plan {', then '.join(shlex.join(typed.words) for typed in labs)}",
         "they are runs one after the other, and the plan of one cannot know what those before it will have changed",
         cause="in the runbook's order, and beside each other, they would be one run"
         if in_order
         else "a clean-up, a lab with flags of its own, and one that a group before it has, are runs by themselves",
-        next_command=_typed(ordered if in_order else labs[:1], instead),
+        next_command=_command(ordered if in_order else labs[:1], instead),
     )
 
 
-def _typed(line: Sequence[Typed], modes: Iterable[str]) -> str:
+def _command(line: Sequence[TypedTask], modes: Iterable[str]) -> str:
     """The command, with the modes after its last lab."""
     last = max(place for place, typed in enumerate(line) if typed.is_lab)
     before = [word for typed in line[: last + 1] for word in typed.words]
