@@ -24,7 +24,7 @@ from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
 from workshop.runbook.stop import run_cuttable
 from workshop.runbook.undoing import refuse_where_to_go, undoing
-from workshop.settings import Settings
+from workshop.settings import Settings, load
 from workshop.target import ACCOUNT, MAKES, Target, Use, describe
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run_labs(
             if check:
                 checking.refuse_contradictions(request, plan=plan, explain=explain, undo=undo)
             request.validate(runbook)
-        settings = invocation.settings(config)
+        settings = load(config)
         parts = _numbered(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
         _validate(settings, account=any(part.use.account for part in parts))
         if len(parts) > 1:
@@ -267,9 +267,10 @@ def doctor(config: Config, runbook: Runbook) -> int:
     """Look for what would make a run fail; 1 when something would."""
 
     def act() -> int:
-        from workshop.doctor import examine, from_error, state_folder
+        from workshop.azure.preflight import finding_of  # as in Target.account
+        from workshop.doctor import examine, state_folder
 
-        settings = invocation.settings(config)
+        settings = load(config)
         with invocation.open_screen(config) as screen:
             folder = state_folder(settings.state_folder)
             try:
@@ -279,7 +280,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
                 findings = run_cuttable(examine(target, runbook, _cluster_of(settings), invocation.invoke()))
                 name = target.name
             except WorkshopError as error:  # without it, nothing else can be looked at
-                name, findings = settings.target, [from_error("target", error)]
+                name, findings = settings.target, [finding_of("target", error)]
             except OSError:  # about that folder, where everything of the workshop's own is
                 if folder.state == "ok":
                     raise
@@ -303,7 +304,7 @@ def adopt(config: Config, *, yes: bool) -> int:
     """Mark the cluster, and a secondary one that is not the workshop's anyway, once a person typed its name."""
 
     def act() -> int:
-        target = describe(invocation.settings(config), Use(command=invocation.invoke()))
+        target = describe(load(config), Use(command=invocation.invoke()))
         target.make_ready(print)
         others = [other.guard for other in target.others.clusters.values()]
         for cluster in (target.cluster, *(guard for guard in others if not guard.disposable)):

@@ -16,6 +16,7 @@ from typing import Literal
 
 from workshop.account import azure_of
 from workshop.azure import own_kubeconfig, preflight
+from workshop.azure.preflight import finding_of
 from workshop.kubernetes import process
 from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
@@ -37,17 +38,19 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
     """In the order in which a run would meet them. `cluster` is where labs of `runbook` run that are not on the
     account, where there is such a place; `command` how Invoke was called."""
     facts = Facts()
-    looks = (
+    looks: list[Awaitable[list[Finding]]] = [
         _one("Python", _python()),
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
-        *(preflight.examine(azure_of(tools)) for tools in (target.account(),) if tools),
-        *(_one("kubeconfig", _kubeconfig(target, cluster, command)) for it in (target,) if it.account()),
-        *(_one("cluster", _the_cluster(it)) for it in (cluster,) if it and not it.kubectl.absent),
-        *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
-        *(_mesh(cluster, runbook, command, facts) if cluster else ()),
-    )
+    ]
+    if tools := target.account():
+        looks += [preflight.examine(azure_of(tools)), _one("kubeconfig", _kubeconfig(target, cluster, command))]
+    if cluster and not cluster.kubectl.absent:
+        looks.append(_one("cluster", _the_cluster(cluster)))
+    looks += [_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()]
+    if cluster:
+        looks += _mesh(cluster, runbook, command, facts)
     try:
         async with asyncio.TaskGroup() as group:  # which also ends with none of them still under way
             found = [group.create_task(_awaited(look)) for look in looks]
@@ -106,12 +109,7 @@ async def _one(name: str, look: Awaitable[Finding], state: _State = "fail") -> l
     try:
         return [await look]
     except WorkshopError as error:
-        return [from_error(name, error, state)]
-
-
-def from_error(name: str, error: WorkshopError, state: _State = "fail") -> Finding:
-    said = error.came_back or error.tried
-    return Finding(name, state, f"{said} ({error.cause})" if error.cause else said, error.next_command)
+        return [finding_of(name, error, state)]
 
 
 async def _python() -> Finding:

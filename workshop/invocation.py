@@ -18,7 +18,6 @@ from workshop import console
 from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.folder import ANOTHER
-from workshop.settings import Settings, load
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -33,10 +32,6 @@ _NO_PLACE = frozenset(
     }
 )
 """Why a file could not be written. The workshop writes its own files only, and all of them in one folder."""
-
-
-def settings(config: Config) -> Settings:
-    return load(config)
 
 
 def ended(act: Callable[[], int]) -> int:

@@ -13,6 +13,7 @@ from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubeconfigs import current_context
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.folder import FolderLock
+from workshop.settings import load
 from workshop.shell import shell as open_shell
 from workshop.target import Target, Use, describe, running_sandbox
 
@@ -32,7 +33,7 @@ def down(config: Config, *, yes: bool = False) -> int:
     """Without `yes`, not while a run is on, unless a person says so."""
 
     def act() -> int:
-        settings = invocation.settings(config)
+        settings = load(config)
         lock = FolderLock(settings.state_folder, str(Holder.me()))
         if launcher.is_there(settings.sandbox_folder) and not (yes or _may_end(lock)):
             print("the sandbox goes on")
@@ -74,7 +75,7 @@ def status(config: Config) -> int:
     """1 when it does not run."""
 
     def act() -> int:
-        settings, target = invocation.settings(config), _sandbox(config)
+        settings, target = load(config), _sandbox(config)
         running = running_sandbox(settings.sandbox_folder, invocation.invoke())
         if running is None:
             print(f"the sandbox is not running ({invocation.invoke()} sandbox.up starts it)")
@@ -106,7 +107,7 @@ def shell(config: Config) -> int:
 
 
 def _sandbox(config: Config) -> Target:
-    settings = invocation.settings(config)
+    settings = load(config)
     if settings.target != "sandbox":
         raise UsageError(
             "use the sandbox", f"the target is {settings.target}", cause="the profile or INVOKE_TARGET says so"

@@ -20,7 +20,7 @@ from workshop.kubernetes import kubeconfigs
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import UsageError
 from workshop.runbook.stop import run_cuttable
-from workshop.settings import Settings
+from workshop.settings import Settings, load
 from workshop.startup_files import Session
 from workshop.target import SECONDARY, Target, Use, describe
 
@@ -32,7 +32,7 @@ def shell(config: Config) -> int:
     """The shell's exit status. With commands from a file or a pipe it is a plain one, without startup files."""
 
     def act() -> int:
-        settings = invocation.settings(config)
+        settings = load(config)
         target = describe(settings, Use(command=invocation.invoke()))
         target.make_ready(print)
         program = os.environ.get("SHELL") or "/bin/sh"

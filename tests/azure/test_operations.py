@@ -43,7 +43,7 @@ async def test_a_record_of_version_0_1_is_read(arm: Arm, session: Session) -> No
     for known in session.journal.under_way():
         accepted = Accepted.read(known.token)
         session.journal.begin(known.resource_id, known.kind, f"{accepted.endpoint} {accepted.token}")
-    await session.converge()
+    await session.converge_held("AKS cluster")
     assert any("waiting for that very operation" in text for text in session.told)
     assert not any("of no use any more" in text for text in session.told)
     assert not twice(arm.sent("PUT"))

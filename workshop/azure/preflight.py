@@ -16,7 +16,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from workshop.azure import cost
 from workshop.azure.cluster import Cluster
@@ -379,7 +379,7 @@ async def examine(azure: Azure) -> list[Finding]:
     try:
         validate(azure.settings)
     except UsageError as error:
-        return [_failed("settings", error)]
+        return [finding_of("settings", error)]
     azure = replace(azure, timeout=_DOCTOR_TIMEOUT, attempts=1)
     account: list[Finding] = await gather(_look("login", _login(azure)), _look("network", _network(azure)))
     if not _failing(account):
@@ -405,7 +405,7 @@ async def _look(name: str, look: Awaitable[Finding]) -> Finding:
     except ProviderNotRegistered:
         return Finding(name, "warn", "Azure tells only when its provider is registered")
     except WorkshopError as error:
-        return _failed(name, error)
+        return finding_of(name, error)
     except NotFound as error:
         return Finding(name, "warn", f"Azure does not tell: {error}")
 
@@ -414,9 +414,9 @@ def _failing(findings: list[Finding]) -> bool:
     return any(finding.state == "fail" for finding in findings)
 
 
-def _failed(name: str, error: WorkshopError) -> Finding:
+def finding_of(name: str, error: WorkshopError, state: Literal["warn", "fail"] = "fail") -> Finding:
     said = error.came_back or error.tried
-    return Finding(name, "fail", f"{said} ({error.cause})" if error.cause else said, error.next_command)
+    return Finding(name, state, f"{said} ({error.cause})" if error.cause else said, error.next_command)
 
 
 async def _login(azure: Azure) -> Finding:
