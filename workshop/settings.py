@@ -38,7 +38,7 @@ _INVOKES_VARIABLES = {"INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG"}
 """Beside those of its settings."""
 
 
-class Cluster(Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`secondary` is empty where there is one cluster only."""
 
     context: str
@@ -46,7 +46,7 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True):
     kubeconfig: str
 
 
-class Istio(Struct, frozen=True, forbid_unknown_fields=True):
+class IstioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     profile: str
     ingress: Literal["public", "private"]
@@ -60,26 +60,26 @@ class ClusterNames(Struct, frozen=True, forbid_unknown_fields=True):
     cluster: str
 
 
-class Network(Struct, frozen=True, forbid_unknown_fields=True):
+class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     prefix: str
     subnet: str
     subnet_prefix: str
 
 
-class Service(Struct, frozen=True, forbid_unknown_fields=True):
+class ServiceSettings(Struct, frozen=True, forbid_unknown_fields=True):
     prefix: str
     dns_ip: str
 
 
-class Nodes(Struct, frozen=True, forbid_unknown_fields=True):
+class NodeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     size: str
     count: int
     max_pods: int
     pool: str
 
 
-class Pods(Struct, frozen=True, forbid_unknown_fields=True):
+class PodSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How pods get their addresses and who enforces policies: AKS's networkPlugin and what goes with it. `prefix`
     is for the overlay."""
 
@@ -90,7 +90,7 @@ class Pods(Struct, frozen=True, forbid_unknown_fields=True):
     prefix: str
 
 
-class Azure(Struct, frozen=True, forbid_unknown_fields=True):
+class AzureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What the azure labs make. Types only: the rules are in workshop.azure.rules."""
 
     subscription: str
@@ -100,29 +100,29 @@ class Azure(Struct, frozen=True, forbid_unknown_fields=True):
     primary: ClusterNames
     secondary: ClusterNames
     registry: str
-    network: Network
-    service: Service
+    network: NetworkSettings
+    service: ServiceSettings
     kubernetes: str
-    nodes: Nodes
-    pods: Pods
+    nodes: NodeSettings
+    pods: PodSettings
     monitoring: bool
     workspace: str
     import_images: tuple[str, ...]
     prices: str
 
 
-class Sandbox(Struct, frozen=True, forbid_unknown_fields=True):
+class SandboxSettings(Struct, frozen=True, forbid_unknown_fields=True):
     images: dict[str, str]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     target: Literal["sandbox", "azure", "cluster"]
     state: str
-    cluster: Cluster
-    azure: Azure
-    istio: Istio
+    cluster: ClusterSettings
+    azure: AzureSettings
+    istio: IstioSettings
     images: dict[str, str]
-    sandbox: Sandbox
+    sandbox: SandboxSettings
 
     @property
     def pins(self) -> dict[str, str]:

@@ -7,13 +7,13 @@ import asyncio
 import msgspec
 
 from tests.azure.world import HELD, QUICK, Arm, Session
-from workshop import settings
 from workshop.azure.cluster import Cluster
+from workshop.settings import AzureSettings
 
 GROUP = "mesh-workshop"
 
 
-def blue(settings: settings.Azure) -> settings.Azure:
+def blue(settings: AzureSettings) -> AzureSettings:
     """A profile with another name for the primary cluster."""
     return msgspec.structs.replace(settings, primary=msgspec.structs.replace(settings.primary, cluster="blue"))
 

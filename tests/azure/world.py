@@ -34,6 +34,7 @@ from workshop.runbook.journal import Journal
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
+from workshop.settings import AzureSettings
 
 SUBSCRIPTION = "0ba4e8a4-4a5c-4f3e-9a0e-5d6c3c1f8e11"
 TENANT = "5f9d1e37-86a3-4c5f-8b35-1d6a9e0c7b22"
@@ -202,7 +203,7 @@ class Credential:
         return _Token(int(time.time()) + 3600, token)
 
 
-def profile(**changed: Any) -> settings.Azure:
+def profile(**changed: Any) -> AzureSettings:
     """The default profile's, with what is changed."""
     everything = settings.from_config(settings.read_profile(settings.DEFAULT_PROFILE))
     return msgspec.structs.replace(everything.azure, **changed)
@@ -251,7 +252,7 @@ class Session:
     arm: Arm
     folder: Path
     runbook: Runbook = field(default_factory=runbook)
-    settings: settings.Azure = field(default_factory=profile)
+    settings: AzureSettings = field(default_factory=profile)
     credential: Credential = field(default_factory=Credential)
     events: list[Event] = field(default_factory=list)
     clusters_asked: tuple[Any, ...] = ("primary", "secondary")

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from azure.mgmt.network import NetworkManagementClient
     from azure.mgmt.resource.resources import ResourceManagementClient
 
-    from workshop import settings
     from workshop.runbook.run import Run
+    from workshop.settings import AzureSettings
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -85,7 +85,7 @@ class Azure:
 
     subscription: str
     tenant: str
-    settings: settings.Azure
+    settings: AzureSettings
     kubeconfig: Path
     endpoint: str = "https://management.azure.com"
     ca: Path | None = None

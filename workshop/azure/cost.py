@@ -31,8 +31,8 @@ from workshop.azure.resource import Resource
 from workshop.settings import ROOT, read_profile
 
 if TYPE_CHECKING:
-    from workshop import settings
     from workshop.runbook.run import Run
+    from workshop.settings import AzureSettings
 
 TABLE = ROOT / "config" / "prices.yaml"
 
@@ -195,7 +195,7 @@ class Estimate:
         return f"about USD {self.hour:.2f} an hour, {self.hour * 24:.2f} a day{least}"
 
 
-async def estimate(azure: settings.Azure, clusters: Sequence[Place], *, registry: bool, url: str = "") -> Estimate:
+async def estimate(azure: AzureSettings, clusters: Sequence[Place], *, registry: bool, url: str = "") -> Estimate:
     """Of what is made of a profile: the clusters of these places, and the registry. `url` is where today's prices
     are asked for, if at all."""
     size, region = azure.nodes.size, azure.location
@@ -284,7 +284,7 @@ def _age(made: datetime) -> str:
     return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 60 / 24:.0f} days"
 
 
-def _so_far(azure: settings.Azure, live: Object, made: datetime) -> float | None:
+def _so_far(azure: AzureSettings, live: Object, made: datetime) -> float | None:
     """USD by the table, as it is now: nobody knows how many nodes it had before. None where the table has not its
     nodes' size."""
     hours = (datetime.now(UTC) - made).total_seconds() / 3600

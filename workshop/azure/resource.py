@@ -24,7 +24,7 @@ from workshop.runbook.errors import UsageError
 from workshop.runbook.model import ABSENT, Difference
 
 if TYPE_CHECKING:
-    from workshop import settings
+    from workshop.settings import AzureSettings
 
 _READ_ONLY: Mapping[str, tuple[str, ...]] = {
     "": ("id", "name", "type", "systemData", "etag", "eTag", "managedBy"),
@@ -140,7 +140,7 @@ class Resource(ABC):
         return f"{program} lab.{lab} --undo" if self.azure.free else self.remove_commands[0]
 
     @property
-    def settings(self) -> settings.Azure:
+    def settings(self) -> AzureSettings:
         return self.azure.settings
 
     @property
