@@ -19,6 +19,7 @@ from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
+from workshop.runbook.schedule import Job
 from workshop.runbook.stop import run_cuttable
 from workshop.settings import Settings
 from workshop.target import ACCOUNT, MAKES, Target, Use, describe
@@ -54,9 +55,9 @@ def run_labs(
             )
         for request in requests:
             if check:
-                from workshop.runbook.checking import refuse_contradictions
+                from workshop.runbook.request import refuse_with_check
 
-                refuse_contradictions(request, plan=plan, explain=explain, undo=undo)
+                refuse_with_check(request, plan=plan, explain=explain, undo=undo)
             request.validate(runbook)
         settings = invocation.settings(config)
         look = plan or config.run.dry
@@ -118,14 +119,14 @@ def _parts(settings: Settings, runbook: Runbook, requests: Sequence[Request]) ->
 
 def _undoing(runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
     """What was made last goes first: what labs on a cluster made, then what those on the account did."""
-    from workshop.runbook.undoing import refuse_where_to_go, undoing
+    from workshop.runbook.request import clean_up_of, refuse_with_undo
 
     whole, labs = requests[0], tuple(name for request in requests for name in request.labs)
     for request in requests:
-        refuse_where_to_go(request, labs)
+        refuse_with_undo(request, labs)
     account, cluster = _by_ground(labs)
     for names in filter(None, (cluster, account)):
-        book, name = undoing(runbook, *names)
+        book, name = clean_up_of(runbook, *names)
         yield book, replace(whole, labs=(name,)), _use(whole, account=names is account)
 
 
@@ -172,7 +173,7 @@ def _validate(settings: Settings, *, account: bool) -> None:
 
 
 def _explain(config: Config, runbook: Runbook, request: Request, target: Target) -> None:
-    from workshop.runbook.explain import explain
+    from workshop.runbook.plan import explain
 
     with invocation.open_screen(config) as screen:
         labs = explain(runbook, request, target.toolbox)
@@ -199,7 +200,7 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
         if look:
             from workshop.runbook.plan import plan
 
-            found = run_cuttable(plan(runbook, request, toolbox, screen.listen, target=target.name))
+            found = run_cuttable(plan(Job(runbook, request, toolbox, screen.listen, target.name)))
             screen.show_plan(found, commands=config.run.dry)
             if use.account and not config.run.dry:
                 for line in told_cost(toolbox, request.taking_part(runbook)):
@@ -219,17 +220,8 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
             if isinstance(event, events.RunStarted):  # later, a run is brought to its end
                 output.refuse_if_lost()
 
-        status = asyncio.run(
-            execute(
-                runbook,
-                request,
-                toolbox,
-                listen,
-                target=target.name,
-                guard=target.guard,
-                gate=screen.gate,
-            )
-        )
+        job = Job(runbook, request, toolbox, listen, target.name)
+        status = asyncio.run(execute(job, target.guard, screen.gate))
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
@@ -243,8 +235,8 @@ def _check(config: Config, runbook: Runbook, request: Request, target: Target, u
         toolbox = target.toolbox
         if use.account:
             log_in(toolbox)
-        listen = screen.for_a_check().listen
-        return asyncio.run(check(runbook, request, toolbox, listen, target=target.name, guard=target.guard))
+        job = Job(runbook, request, toolbox, screen.for_a_check().listen, target.name)
+        return asyncio.run(check(job, target.guard))
 
 
 async def _refuse_at_once(target: Target, found: Plan) -> None:

@@ -34,10 +34,9 @@ from workshop.mesh.istioctl import Istioctl
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.folder import FolderLock, refuse_unusable
-from workshop.runbook.guard import Guard
-from workshop.runbook.journal import Journal
+from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
+from workshop.runbook.protection import Guard
 from workshop.runbook.run import Run
-from workshop.runbook.unproved import Remembered, Unproved
 from workshop.settings import PLACEHOLDER_CONTEXT, ROOT, Settings, listing_contexts
 
 ACCOUNT = "azure."
@@ -86,7 +85,7 @@ class Target:
             Manifests: self.manifests,
             Journal: self.journal,
             Others: self.others,
-            Unproved: Remembered(self.journal, self.ground),
+            ProofRecord: JournalProofRecord(self.journal, self.ground),
             **self.account(),
         }
 

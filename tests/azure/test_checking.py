@@ -24,14 +24,7 @@ async def checked(session: Session, arm: Arm, *labs: str) -> tuple[int, set[str]
     """The exit status, and what is missing or left."""
     session.events.clear()
     arm.clear()
-    status = await check(
-        session.runbook,
-        Request(labs),
-        session.toolbox,
-        session.events.append,
-        target="sandbox",
-        guard=FakeGuard(disposable=True),
-    )
+    status = await check(session.job(Request(labs)), FakeGuard(disposable=True))
     assert {each["method"] for each in arm.requests()} == {"GET"}
     found = [it.check.differences for it in session.steps if it.check and it.outcome in ("missing", "left")]
     return status, {item.subject for differences in found for item in differences}

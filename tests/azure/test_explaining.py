@@ -8,7 +8,7 @@ import msgspec
 
 from tests.azure.world import SUBSCRIPTION, Session, lab_of
 from workshop.azure import steps
-from workshop.runbook.explain import explain
+from workshop.runbook.plan import explain
 from workshop.runbook.request import Request
 
 

@@ -20,7 +20,8 @@ from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import Command
-from workshop.runbook.model import Lab, Runbook, Verdict
+from workshop.runbook.model import Lab, Runbook
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Run
 
 __all__ = ["istioctl", "kubectl", "namespace", "sandbox"]

@@ -21,11 +21,12 @@ from workshop.kubernetes.steps import apply, label_namespaces
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import chain
-from workshop.runbook.chain import Undo
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import Waiting
-from workshop.runbook.model import Step, Verdict
+from workshop.runbook.model import Step
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.schedule import Undo
 
 __all__ = ["istioctl", "kubectl", "namespace", "sandbox"]
 

@@ -35,7 +35,8 @@ from workshop.mesh.analysis import puts_right
 from workshop.mesh.fortio import Fortio
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Check, Difference, Explanation, Step
+from workshop.runbook.model import Step
+from workshop.runbook.results import Check, Difference, Explanation
 from workshop.runbook.run import Run
 from workshop.settings import ROOT
 
@@ -206,7 +207,7 @@ async def test_a_step_on_the_other_cluster_suggests_a_command_for_that_one(run: 
 
     second = replace(run.use(Kubectl), context="secondary")
     other = Other("secondary", {Kubectl: second}, ClusterGuard(second, "secondary", disposable=True))
-    there = Recorded(*run._toolbox.values(), Others({"secondary": other}))
+    there = Recorded(*run.toolbox.values(), Others({"secondary": other}))
     others = there.use(Others)
     async with others.hold():
         await other.guard.adopt()

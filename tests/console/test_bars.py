@@ -9,7 +9,7 @@ from tests.console.performance import PASS, measured
 from tests.console.rendering import bare, rendered
 from workshop.console.bars import bar, measurement_lines, verdict_lines
 from workshop.console.words import ASCII, UNICODE
-from workshop.runbook.model import Bar, Measurement, Verdict
+from workshop.runbook.results import Bar, Measurement, Verdict
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from workshop.console.plain import PlainScreen
 from workshop.console.words import ASCII
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import ABSENT, Bar, Check, Difference, Measurement, Verdict
+from workshop.runbook.results import ABSENT, Bar, Check, Difference, Measurement, Verdict
 
 LAB, GATEWAY = "istio.canary", "istio.gateway"
 REVIEWS = "Deployment bookinfo/reviews-v1"

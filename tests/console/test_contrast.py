@@ -14,8 +14,8 @@ from workshop.console.contrast import Contrast, contrast, flow, shortened
 from workshop.console.lines import INDENT, Lines
 from workshop.console.plain import PlainScreen
 from workshop.console.words import ASCII, UNICODE
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation
 from workshop.runbook.plan import LabPlan, Plan, StepPlan
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 
 IMAGE = "docker.io/istio/examples-bookinfo-reviews-v1:1.20."
 

@@ -9,7 +9,7 @@ from workshop.console.doctor_view import doctor_lines
 from workshop.console.lines import Lines
 from workshop.console.plain import PlainScreen
 from workshop.console.words import ASCII, UNICODE
-from workshop.runbook.diagnosis import Finding
+from workshop.runbook.results import Finding
 
 WELL = Finding("kubectl", "ok", "1.37.1", "never shown")
 TIGHT = Finding("region's versions", "warn", "1.36 is a preview in westeurope", "invoke lab.azure --plan")

@@ -16,8 +16,9 @@ from tests.runbook.world import lab
 from workshop.console.explain_markdown import markdown
 from workshop.console.plain import PlainScreen
 from workshop.console.words import UNICODE
-from workshop.runbook.explain import LabExplanation, StepExplanation
-from workshop.runbook.model import Explanation, Option
+from workshop.runbook.options import Option
+from workshop.runbook.plan import LabExplanation, StepExplanation
+from workshop.runbook.results import Explanation
 
 ALL = [LabExplanation(one, ()) for one in RUNBOOK.labs]
 

@@ -31,7 +31,7 @@ from workshop.runbook.events import (
     Told,
     Waiting,
 )
-from workshop.runbook.model import Hint, Outcome
+from workshop.runbook.results import Hint, Outcome
 
 NEEDS = ("istio.install", "istio.inject", "istio.bookinfo", "istio.gateway")
 CANARY = "istio.canary"

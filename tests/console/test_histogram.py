@@ -12,7 +12,7 @@ from tests.console.rendering import bare, coloured, rendered
 from workshop.console.bars import measurement_lines, verdict_lines
 from workshop.console.histogram import histogram_lines
 from workshop.console.words import ASCII, UNICODE, Glyphs, latency
-from workshop.runbook.model import Bar, Latencies, Measurement, Verdict
+from workshop.runbook.results import Bar, Latencies, Measurement, Verdict
 
 SLOW = Latencies((0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0), (50, 0, 0, 0, 0, 0, 0, 50), 0.02, 3.1)
 FAST = Latencies((0.01, 0.02, 0.05), (75, 25), 0.012, 0.045)

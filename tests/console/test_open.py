@@ -25,7 +25,7 @@ from workshop.console.live import LiveScreen
 from workshop.console.plain import PlainScreen
 from workshop.console.words import UNICODE
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Check, Difference
+from workshop.runbook.results import Check, Difference
 
 
 def test_importing_the_console_imports_no_rich() -> None:

@@ -13,7 +13,8 @@ from tests.console.performance import finished
 from tests.console.rendering import bare, live, live_screen, plain, region, written
 from tests.runbook.world import Put, bench, lab
 from workshop.runbook.events import Event, LabFinished, LabStarted, Measured, RunStarted, StepStarted
-from workshop.runbook.model import Outcome, Together, Verdict
+from workshop.runbook.model import Together
+from workshop.runbook.results import Outcome, Verdict
 
 _NUMBER = re.compile(r"^ *\S? *(?:changed|unchanged|failed|inconclusive|skipped|measured) +(\d+) ", re.M)
 

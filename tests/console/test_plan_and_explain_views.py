@@ -16,10 +16,11 @@ from workshop.console.plain import PlainScreen
 from workshop.console.plan_view import plan_lines
 from workshop.console.words import UNICODE
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.explain import LabExplanation, StepExplanation, explain
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Option, Runbook
-from workshop.runbook.plan import LabPlan, Plan, StepPlan
+from workshop.runbook.model import Runbook
+from workshop.runbook.options import Option
+from workshop.runbook.plan import LabExplanation, LabPlan, Plan, StepExplanation, StepPlan, explain
 from workshop.runbook.request import Request
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 
 LINES = Lines(80, UNICODE)
 

@@ -24,7 +24,7 @@ from workshop.runbook.events import (
     Told,
     Waiting,
 )
-from workshop.runbook.model import ABSENT, Check, Difference, Verdict
+from workshop.runbook.results import ABSENT, Check, Difference, Verdict
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from workshop.kubernetes.compare import appended, differences
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 
 def deployment(**container: Any) -> dict[str, Any]:

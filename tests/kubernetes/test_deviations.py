@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from workshop.kubernetes.deviations import worded
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 LIMIT = "spec.trafficPolicy.connectionPool.tcp.maxConnections"
 

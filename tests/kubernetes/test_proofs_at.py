@@ -7,7 +7,7 @@ import pytest
 from tests.runbook.world import Moves, Object, World
 from workshop.kubernetes.proofs import prove_all
 from workshop.kubernetes.proofs_at import proofs_at
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
 
 

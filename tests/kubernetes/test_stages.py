@@ -14,8 +14,9 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.stages import Stage, Stages, stage
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Measurement, Position, Verdict
+from workshop.runbook.model import Position
 from workshop.runbook.options import Word
+from workshop.runbook.results import Measurement, Verdict
 from workshop.runbook.run import Facts, Run
 
 MAP = """

@@ -14,7 +14,8 @@ from workshop.kubernetes.manifests import Manifests, parse
 from workshop.kubernetes.proofs import exec_check, shows
 from workshop.kubernetes.steps import apply, choice, label_namespaces, restart
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.model import ABSENT, Step
+from workshop.runbook.model import Step
+from workshop.runbook.results import ABSENT
 
 WORKLOAD = """
 apiVersion: v1

@@ -19,7 +19,8 @@ from workshop import command
 from workshop.kubernetes.elsewhere import Others
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook import events
-from workshop.runbook.model import Lab, Options, Step, Timeline, Together
+from workshop.runbook.model import Lab, Step, Timeline, Together
+from workshop.runbook.options import Options
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile

@@ -34,6 +34,7 @@ from workshop.runbook.checking import check
 from workshop.runbook.model import Lab
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.schedule import Job
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import Target, describe
 
@@ -163,15 +164,8 @@ class Walk:
 
     async def check(self, lab: Lab) -> Checked:
         seen: list[events.Event] = []
-        status = await check(
-            RUNBOOK,
-            Request((lab.name,)),
-            self.target.toolbox,
-            seen.append,
-            target="sandbox",
-            guard=self.target.guard,
-            patience=0.5,
-        )
+        job = Job(RUNBOOK, Request((lab.name,)), self.target.toolbox, seen.append, "sandbox")
+        status = await check(job, self.target.guard, patience=0.5)
         assert not self.target.journal.path.exists()
         return Checked(status, seen)
 

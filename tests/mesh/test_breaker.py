@@ -22,7 +22,7 @@ from workshop.mesh.download import Release
 from workshop.mesh.fortio import Fortio, Load
 from workshop.mesh.istioctl import Istioctl
 from workshop.mesh.proxy_stats import Destination
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Run
 
 

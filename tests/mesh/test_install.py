@@ -18,7 +18,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import leftovers
 from workshop.mesh.install import INTERNAL, Install, _tag
 from workshop.mesh.istioctl import Istioctl
-from workshop.runbook.model import ABSENT
+from workshop.runbook.results import ABSENT
 
 (STEP,) = LAB.parts
 assert isinstance(STEP, Install)

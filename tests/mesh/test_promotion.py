@@ -17,7 +17,8 @@ from workshop.kubernetes.manifests import Manifests
 from workshop.mesh import proxy_stats
 from workshop.mesh.promotion import Promote
 from workshop.runbook.errors import UsageError, WrongFlags
-from workshop.runbook.model import Option, Runbook
+from workshop.runbook.model import Runbook
+from workshop.runbook.options import Option
 from workshop.runbook.request import Request
 from workshop.runbook.run import Run
 from workshop.settings import ROOT
@@ -28,17 +29,16 @@ LABS = Manifests(ROOT / "labs", IMAGES)
 
 def asking(*live: dict[str, object], **options: str) -> Run:
     run = there(*live, **options)
-    run._toolbox = {Manifests: LABS}
+    run.toolbox = {Manifests: LABS}
     return run
 
 
 def asked(**options: str) -> Promote:
     run = asking(**options)
-    stage = REVIEWS.asked(run)
-    assert stage
-    step = REVIEWS.step(stage, run)
-    assert isinstance(step, Promote)
-    return step
+    stage = REVIEWS.custom_stage(run)
+    assert stage is not None
+    assert isinstance(stage.step, Promote)
+    return stage.step
 
 
 def live(**weights: int) -> dict[str, object]:
@@ -49,8 +49,10 @@ def live(**weights: int) -> dict[str, object]:
 
 
 def test_nothing_is_promoted_unasked() -> None:
-    assert REVIEWS.asked(asking()) is None
-    assert REVIEWS.asked(asking(weights="80,20,0")) == "80,20,0"
+    assert REVIEWS.custom_stage(asking()) is None
+    stage = REVIEWS.custom_stage(asking(weights="80,20,0"))
+    assert stage is not None
+    assert stage.name == "80,20,0"
     assert REVIEWS.step("v1", asking()).title == "All requests to v1"
 
 
@@ -77,7 +79,7 @@ def test_what_contradicts_itself_is_refused(
     options: dict[str, str], tried: str, came_back: str, instead: dict[str, str | None]
 ) -> None:
     with pytest.raises(WrongFlags) as refused:
-        REVIEWS.asked(asking(**options))
+        REVIEWS.custom_stage(asking(**options))
     assert (refused.value.tried, refused.value.came_back) == (tried, came_back)
     assert refused.value.instead == instead
 

@@ -9,7 +9,7 @@ import pytest
 
 from workshop.mesh.promotion_verdict import Counted, Figures, Limits, Stage
 from workshop.mesh.proxy_stats import Buckets, Destination
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 
 BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, math.inf)
 LIMITS = Limits(errors=0.05, latency=2.0)

@@ -10,7 +10,8 @@ from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.facts import ClusterFacts, Snapshot
 from workshop.mesh.timeline import Route, WeightedRoute, split
 from workshop.runbook.errors import WrongFlags
-from workshop.runbook.model import ABSENT, Position, Verdict
+from workshop.runbook.model import Position
+from workshop.runbook.results import ABSENT, Verdict
 from workshop.runbook.run import Facts
 
 
@@ -154,10 +155,12 @@ async def test_the_holder_is_the_lab_that_moved_it_last() -> None:
 
 
 def test_weights_asked_for() -> None:
-    assert REVIEWS.asked(there()) is None
-    assert REVIEWS.asked(there(weights="80, 20,0")) == "80,20,0"
-    run = there(weights="80,20,0")
-    step = REVIEWS.step("80,20,0", run)
+    assert REVIEWS.custom_stage(there()) is None
+    run = there(weights="80, 20,0")
+    stage = REVIEWS.custom_stage(run)
+    assert stage is not None
+    assert stage.name == "80,20,0"
+    step = stage.step
     assert step.title == "Route reviews: v1 80 %, v2 20 %, v3 0 %"
     explained = step.explain(run)
     assert "weight: 80" in explained.commands[0]
@@ -177,7 +180,7 @@ def test_weights_asked_for() -> None:
 )
 def test_weights_that_make_no_split(weights: str, problem: str) -> None:
     with pytest.raises(WrongFlags) as refused:
-        REVIEWS.asked(there(weights=weights))
+        REVIEWS.custom_stage(there(weights=weights))
     assert refused.value.exit_status == 2
     assert problem in refused.value.came_back
     assert "v1, v2, v3" in refused.value.cause

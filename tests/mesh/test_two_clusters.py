@@ -31,13 +31,14 @@ from workshop.kubernetes.steps import apply
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import events
-from workshop.runbook.explain import explain
 from workshop.runbook.folder import FolderLock
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Lab, Runbook, Step
-from workshop.runbook.plan import Plan, plan
+from workshop.runbook.model import Lab, Runbook, Step
+from workshop.runbook.plan import Plan, explain, plan
 from workshop.runbook.request import Request
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 from workshop.runbook.run import Listener, Run, unheard
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
 
 HELLO = """
 apiVersion: v1
@@ -109,18 +110,11 @@ class Workbench:
         """The exit status of running the last one."""
         self.events.clear()
         request = Request((labs[-1].name,), yes=True, **asked)
-        return await execute(
-            Runbook(labs),
-            request,
-            self.toolbox,
-            self.events.append,
-            target="primary",
-            guard=self.guard,
-            gate=FakeGate(),
-        )
+        job = Job(Runbook(labs), request, self.toolbox, self.events.append, "primary")
+        return await execute(job, self.guard, FakeGate())
 
     async def plan(self) -> Plan:
-        return await plan(Runbook((SPAN,)), Request((SPAN.name,)), self.toolbox, self.events.append, target="")
+        return await plan(Job(Runbook((SPAN,)), Request((SPAN.name,)), self.toolbox, self.events.append))
 
     def all(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -250,7 +244,7 @@ async def test_a_stage_for_a_secondary_that_is_not_there_is_left_out_by_the_plan
     )
     lab = Lab("istio.move", "Move hello", "", (moved,))
     runbook, request = Runbook((lab,)), Request((lab.name,), **words)
-    planned = await plan(runbook, request, alone.toolbox, alone.events.append, target="primary")
+    planned = await plan(Job(runbook, request, alone.toolbox, alone.events.append, "primary"))
     assert await alone.run(lab, **words) == 0
     ended = alone.all(events.StepFinished)
     assert [(step.number, step.changes, step.check.note) for step in planned.steps] == [

@@ -61,7 +61,7 @@ async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: s
     assert (await run.converge(reviews.step("v1", run)))[0] == "changed"
     assert await reviews.position(run) == Position("v1", holder="istio.canary")
 
-    await run.converge(reviews.step("25,75", run))
+    await run.converge(reviews.to((25, 75)))
     assert (await reviews.position(run)).off_path.endswith("has the weights v1 25 %, v3 75 %")
     assert await run.take_back(reviews) == "changed"
     assert await reviews.position(run) == Position(None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.runbook.world import Bench, Moves, bench, lab
-from workshop.runbook.model import Check, Difference, Step
+from workshop.runbook.model import Step
+from workshop.runbook.results import Check, Difference
 from workshop.runbook.run import Run
 
 WHY = "left out: there is no other cluster"

@@ -11,19 +11,9 @@ import pytest
 
 from tests.runbook.world import Bench, Everything, Moves, Object, Put, Remove, bench, failing, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import (
-    ABSENT,
-    Check,
-    Difference,
-    Explanation,
-    Lab,
-    Part,
-    Position,
-    Runbook,
-    Step,
-    Together,
-)
+from workshop.runbook.model import Lab, Part, Position, Runbook, Step, Together
 from workshop.runbook.request import Request
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 from workshop.runbook.run import Run
 
 

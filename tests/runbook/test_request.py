@@ -8,9 +8,11 @@ import pytest
 
 from tests.runbook.world import Moves, Put, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.explain import explain
-from workshop.runbook.model import Explanation, Option, Runbook, Together
+from workshop.runbook.model import Runbook, Together
+from workshop.runbook.options import Option
+from workshop.runbook.plan import explain
 from workshop.runbook.request import Request, step_count
+from workshop.runbook.results import Explanation
 
 RUNBOOK = Runbook(
     (

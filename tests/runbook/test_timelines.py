@@ -6,7 +6,7 @@ import pytest
 
 from tests.runbook.world import Bench, Moves, Object, Put, bench, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import Check, Difference
+from workshop.runbook.results import Check, Difference
 
 
 def canary(at: str = "", holder: str = "canary") -> Bench:

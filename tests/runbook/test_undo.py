@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from tests.runbook.world import Bench, Moves, Object, Put, bench, lab
-from workshop.runbook.chain import unfold
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import LabStarted, StepPhase, Told
 from workshop.runbook.model import Runbook, Together
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.schedule import unfold
 
 CONVERGED: dict[str, Object] = {
     "a1": (1, "a"),

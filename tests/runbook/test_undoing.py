@@ -9,8 +9,7 @@ import pytest
 from tests.runbook.world import Moves, Put, bench, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Runbook
-from workshop.runbook.request import Request
-from workshop.runbook.undoing import refuse_where_to_go, undoing
+from workshop.runbook.request import Request, clean_up_of, refuse_with_undo
 
 LABS = (
     lab("a", Put("a1")),
@@ -22,7 +21,7 @@ LABS = (
 
 
 async def test_a_lab_and_what_needs_it_go_and_the_rest_stays() -> None:
-    runbook, name = undoing(Runbook(LABS), "b")
+    runbook, name = clean_up_of(Runbook(LABS), "b")
     world = bench(*runbook.labs, objects={})
     await world.run("a", "b", "c", "d")
     assert name == "b --undo"
@@ -32,7 +31,7 @@ async def test_a_lab_and_what_needs_it_go_and_the_rest_stays() -> None:
 
 
 async def test_labs_are_taken_back_together_last_first() -> None:
-    runbook, name = undoing(Runbook(LABS), "b", "d")
+    runbook, name = clean_up_of(Runbook(LABS), "b", "d")
     world = bench(*runbook.labs, objects={})
     await world.run("a", "b", "c", "d")
     assert name == "b d --undo"
@@ -42,7 +41,7 @@ async def test_labs_are_taken_back_together_last_first() -> None:
 
 
 async def test_it_is_asked_for_before_anything_goes() -> None:
-    runbook, name = undoing(Runbook(LABS), "d")
+    runbook, name = clean_up_of(Runbook(LABS), "d")
     world = bench(*runbook.labs, objects={"d1": (1, "d")})
     world.gate.interactive = False
     assert await world.run(name) == 2
@@ -62,6 +61,6 @@ async def test_it_is_asked_for_before_anything_goes() -> None:
 )
 def test_nothing_else_says_where_to_go(asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
-        refuse_where_to_go(Request(("c",), **asked), ("b", "c"))
+        refuse_with_undo(Request(("c",), **asked), ("b", "c"))
     assert caught.value.next_command == "invoke lab.b lab.c --undo"
-    refuse_where_to_go(Request(("c",), pause=True, yes=True), ("c",))
+    refuse_with_undo(Request(("c",), pause=True, yes=True), ("c",))

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import pytest
 
 from tests.runbook.world import Bench, Measured, Moves, Put, bench, failing, lab
-from workshop.runbook.journal import Journal
-from workshop.runbook.model import Lab, Verdict
+from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
+from workshop.runbook.model import Lab
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Run
-from workshop.runbook.unproved import Remembered, Unproved
 
 Remembering = Callable[..., Bench]
 
@@ -31,7 +31,7 @@ def remembering(tmp_path: Path) -> Remembering:
             return ground
 
         made = bench(*labs)
-        made.tools[Unproved] = Remembered(Journal(tmp_path / "journal.sqlite"), here)
+        made.tools[ProofRecord] = JournalProofRecord(Journal(tmp_path / "journal.sqlite"), here)
         return made
 
     return make
@@ -115,8 +115,7 @@ _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from tests.runbook.world import Measured, bench, lab
-from workshop.runbook.journal import Journal
-from workshop.runbook.unproved import Remembered, Unproved
+from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 
 async def here(run):
     return "one"
@@ -125,7 +124,7 @@ async def die(name):
     os.kill(os.getpid(), signal.SIGKILL)
 
 world = bench(lab("a", Measured("a1")))
-world.tools[Unproved] = Remembered(Journal(Path(sys.argv[1])), here)
+world.tools[ProofRecord] = JournalProofRecord(Journal(Path(sys.argv[1])), here)
 setattr(world.world, sys.argv[2], die)
 asyncio.run(world.run("a"))
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.traffic.binomial import probability
 from workshop.traffic.claims import accepted, judge_all, judge_count, judge_least, judge_some
 from workshop.traffic.verdict import ERROR, plan

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.traffic.servers import Handler, serving
 from workshop.runbook import events
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
 from workshop.traffic import measuring
 from workshop.traffic.login import Login

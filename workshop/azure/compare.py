@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 Object = dict[str, Any]
 

@@ -11,7 +11,8 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Step, Verdict
+from workshop.runbook.model import Step
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

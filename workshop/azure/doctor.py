@@ -26,8 +26,8 @@ from workshop.azure.registry import Registry
 from workshop.azure.resource import Resource
 from workshop.azure.role import Role
 from workshop.azure.rules import validate
-from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.results import Finding
 
 _PRICES = "https://azure.microsoft.com/pricing/details/virtual-machines/linux/"
 _PATIENCE = 10.0

@@ -26,9 +26,8 @@ from workshop.azure.registry import Registry
 from workshop.azure.resource import Place, Resource
 from workshop.azure.role import Role
 from workshop.azure.wording import RIGHTS
-from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Difference
+from workshop.runbook.results import Difference, Finding
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run

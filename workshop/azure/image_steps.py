@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Step
+from workshop.runbook.model import Step
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 
 if TYPE_CHECKING:
     from workshop.azure.connection import Azure

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from workshop.azure.compare import Object, differences
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 if TYPE_CHECKING:
     from workshop import settings

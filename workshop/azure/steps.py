@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Lab, Step, Together, Verdict
+from workshop.runbook.model import Lab, Step, Together
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Verdict
 
 if TYPE_CHECKING:
     from workshop.azure.connection import Azure

@@ -14,7 +14,8 @@ from invoke.context import Context
 from invoke.tasks import Task
 
 from workshop.cli.program import end
-from workshop.runbook.model import Lab, Option, Runbook, Timeline
+from workshop.runbook.model import Lab, Runbook, Timeline
+from workshop.runbook.options import Option
 
 _COMMON = (
     Option("plan", "Show what would change; change nothing.", False),

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from workshop.console.histogram import NARROWEST, columns, histogram_lines
 from workshop.console.words import Glyphs, count, duration, latency, percent
-from workshop.runbook.model import Bar, Measurement, Verdict
+from workshop.runbook.results import Bar, Measurement, Verdict
 
 _COLOURS = {"none": "white", "black": "bright_black", "": "cyan"}
 """Of things that have no colour, or one that a terminal's background may have."""

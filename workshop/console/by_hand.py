@@ -11,7 +11,7 @@ from rich.text import Text
 from workshop.console import words
 from workshop.console.contrast import flow
 from workshop.console.lines import Lines
-from workshop.runbook.model import Difference
+from workshop.runbook.results import Difference
 
 
 def added_lines(added: Sequence[Difference], lines: Lines) -> Iterator[RenderableType]:

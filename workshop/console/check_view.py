@@ -16,7 +16,7 @@ from workshop.console.errors import error_lines
 from workshop.console.lines import INDENT, Lines
 from workshop.console.told import told_blocks
 from workshop.runbook import events
-from workshop.runbook.model import Outcome
+from workshop.runbook.results import Outcome
 
 _STYLES: dict[Outcome, tuple[str, str]] = {
     "missing": ("failed", "bold red"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from workshop.runbook.model import ABSENT
+from workshop.runbook.results import ABSENT
 
 _CONTEXT = 12
 """Columns that are kept of what both have in front of the first difference."""

@@ -12,7 +12,7 @@ from rich.text import Text
 from workshop.console import words
 from workshop.console.commands import unbroken
 from workshop.console.lines import Lines
-from workshop.runbook.diagnosis import Finding
+from workshop.runbook.results import Finding
 
 _SIGN, _STATE, _GAP = 3, 4, 2
 """Columns of a finding's sign, of its state, and between all of them."""

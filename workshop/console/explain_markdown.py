@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from workshop.console import words
 from workshop.console.commands import PAGE, Commands
 from workshop.console.explain_view import FIRST
-from workshop.runbook.explain import LabExplanation
+from workshop.runbook.plan import LabExplanation
 
 _CODE = re.compile(r"(`[^`\n]+`)")
 _MORE_THAN_ITSELF = re.compile(

@@ -11,7 +11,7 @@ from rich.text import Text
 from workshop.console import words
 from workshop.console.commands import PAGE, Commands, highlighted
 from workshop.console.lines import Lines
-from workshop.runbook.explain import LabExplanation, StepExplanation
+from workshop.runbook.plan import LabExplanation, StepExplanation
 
 FIRST = "In a shell of your own, type this first; it makes the tools talk to this cluster."
 

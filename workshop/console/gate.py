@@ -17,7 +17,7 @@ from rich.text import Text
 
 from workshop.console import words
 from workshop.console.lines import Lines
-from workshop.runbook.model import Check
+from workshop.runbook.results import Check
 
 _MOST_DOOMED = 20
 

@@ -17,7 +17,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from workshop.console.words import Glyphs
-from workshop.runbook.model import Latencies
+from workshop.runbook.results import Latencies
 
 _TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _LABELS = ("1ms", "2", "5", "10", "20", "50", "100", "200", "500", "1s", "2", "5", "10s")

@@ -25,7 +25,7 @@ from workshop.console.errors import error_lines
 from workshop.console.told import told_blocks
 from workshop.console.words import Glyphs
 from workshop.runbook import events
-from workshop.runbook.model import Difference, Hint, Outcome
+from workshop.runbook.results import Difference, Hint, Outcome
 
 _LONGEST = 110
 """Columns of a step's line at most: its time should not be an eye's journey away."""

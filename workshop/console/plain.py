@@ -22,7 +22,7 @@ from workshop.console.story import Story
 from workshop.runbook import events
 
 if TYPE_CHECKING:
-    from workshop.runbook.explain import LabExplanation
+    from workshop.runbook.plan import LabExplanation
 
 WIDTH = 100
 """Of a step's line. Tables a step tells may be wider; a log has no edge."""

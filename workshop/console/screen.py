@@ -17,12 +17,11 @@ from workshop.console.errors import error_lines
 from workshop.console.lines import Lines
 from workshop.console.story import Story
 from workshop.runbook import events
-from workshop.runbook.guard import Gate
+from workshop.runbook.protection import Gate
 
 if TYPE_CHECKING:
-    from workshop.runbook.diagnosis import Finding
-    from workshop.runbook.explain import LabExplanation
-    from workshop.runbook.plan import Plan
+    from workshop.runbook.plan import LabExplanation, Plan
+    from workshop.runbook.results import Finding
 
 
 class Screen(ABC):

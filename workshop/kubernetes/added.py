@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.compare import appended, by_key, child
 from workshop.kubernetes.manifests import is_ours, name_of
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot

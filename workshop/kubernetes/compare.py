@@ -18,7 +18,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 Object = dict[str, Any]
 

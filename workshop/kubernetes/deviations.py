@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 _MOST = 3
 """Fields of one object; the differences themselves are shown field by field."""

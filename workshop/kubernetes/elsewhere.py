@@ -18,11 +18,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Check, Difference, Explanation, HeldUp, Hint, Step, Together, Verdict
+from workshop.runbook.model import Step, Together, WrappedStep
+from workshop.runbook.results import Check, Difference, Explanation
 
 if TYPE_CHECKING:
     from workshop.kubernetes.guard import ClusterGuard
-    from workshop.runbook.hold import Hold
+    from workshop.runbook.protection import RunLock
     from workshop.runbook.run import Listener, Run
 
 
@@ -54,17 +55,17 @@ class Others:
     """The other clusters of a target, by name, and their locks."""
 
     clusters: Mapping[str, Other]
-    _holds: dict[str, Hold] = field(default_factory=dict, repr=False, compare=False)
+    _holds: dict[str, RunLock] = field(default_factory=dict, repr=False, compare=False)
 
     @contextlib.asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """Locks can be taken in the body, and are released after it. When one is lost, the body is cancelled and
         the error comes out."""
         from workshop.kubernetes.guard import endable
-        from workshop.runbook.hold import Hold
+        from workshop.runbook.protection import RunLock
 
         async with endable() as end:
-            self._holds.update({name: Hold(other.guard, end) for name, other in self.clusters.items()})
+            self._holds.update({name: RunLock(other.guard, end) for name, other in self.clusters.items()})
             try:
                 yield
             finally:
@@ -96,75 +97,27 @@ def typed_for(run: Run, cluster: str, command: str) -> str:
     return with_context(command, other.context) if other else command
 
 
-class Given(Step):
+class Given(WrappedStep):
     def __init__(self, cluster: str, step: Step) -> None:
-        self.cluster, self._step, self.inner = cluster, step, step
-        self.title, self.undo_title = step.title, step.undo_title
+        super().__init__(step)
+        self.cluster = cluster
 
-    def _there(self, run: Run) -> Run | None:
-        """The step's own run; None where it is left out."""
+    def inner_run(self, run: Run) -> Run | None:
         return run if self.cluster in run.use(Others).clusters else None
 
-    async def check(self, run: Run) -> Check:
-        there = self._there(run)
-        if there is None:
-            return Check(note=f"left out: this target has no {self.cluster} cluster", left_out=True)
-        return await self._step.check(there)
-
-    async def check_standing(self, run: Run) -> Check:
-        there = self._there(run)
-        return await self._step.check_standing(there) if there else Check()
-
-    async def apply(self, run: Run) -> None:
-        if there := self._there(run):
-            await self._step.apply(there)
-
-    async def verify(self, run: Run) -> Verdict | None:
-        there = self._there(run)
-        return await self._step.verify(there) if there else None
-
-    def has_proof(self, run: Run) -> bool:
-        there = self._there(run)
-        return there is not None and self._step.has_proof(there)
-
-    async def look_at(self, run: Run) -> tuple[Hint, ...]:
-        there = self._there(run)
-        return await self._step.look_at(there) if there else ()
-
-    async def settle(self, run: Run) -> None:
-        if there := self._there(run):
-            await self._step.settle(there)
-
-    async def check_undo(self, run: Run) -> Check:
-        there = self._there(run)
-        return await self._step.check_undo(there) if there else Check()
-
-    async def undo(self, run: Run) -> None:
-        if there := self._there(run):
-            await self._step.undo(there)
-
-    async def held_up(self, run: Run) -> HeldUp:
-        there = self._there(run)
-        return await self._step.held_up(there) if there else HeldUp()
-
-    def explain(self, run: Run) -> Explanation:
-        there = self._there(run)
-        return self._step.explain(there) if there else Explanation()
-
-    def explain_undo(self, run: Run) -> Explanation:
-        there = self._there(run)
-        return self._step.explain_undo(there) if there else Explanation()
+    def left_out(self) -> str:
+        return f"left out: this target has no {self.cluster} cluster"
 
 
 class On(Given):
-    def _there(self, run: Run) -> Run | None:
+    def inner_run(self, run: Run) -> Run | None:
         return elsewhere(run, self.cluster)
 
     async def check(self, run: Run) -> Check:
         return self._told(await super().check(run))
 
-    async def check_standing(self, run: Run) -> Check:
-        return self._told(await super().check_standing(run))
+    async def check_readiness(self, run: Run) -> Check:
+        return self._told(await super().check_readiness(run))
 
     async def apply(self, run: Run) -> None:
         if await self._lock(run, destroys=False) and (await super().check(run)).converged:

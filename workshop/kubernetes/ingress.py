@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from workshop.runbook.model import Hint, Verdict
+from workshop.runbook.results import Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.errors import KubectlError, command_line
 from workshop.kubernetes.manifests import bare, name_of
-from workshop.runbook.model import HeldUp
+from workshop.runbook.results import HeldUp
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl

@@ -14,7 +14,7 @@ from workshop.runbook.errors import WorkshopError
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
-    from workshop.runbook.model import Difference
+    from workshop.runbook.results import Difference
     from workshop.runbook.run import Run
 
 Object = dict[str, Any]
@@ -49,7 +49,7 @@ async def refuse_if_changed(run: Run, objects: Sequence[Object], said: str) -> N
             cause=f"somebody else works on this cluster, and what was measured means nothing ({said})",
             next_command=f"{run.program} lab.{run.lab}",
         )
-    if run.standing and (unlike := await run.standing.unlike()):
+    if unlike := await run.deviations():
         raise _without_its_ground(run, unlike, said)
 
 
@@ -87,7 +87,7 @@ def _typed(run: Run, subject: str, command: str) -> str:
 def _ground(unlike: Sequence[tuple[str, Difference]]) -> Iterator[str]:
     """Each in words, without what went with its namespace."""
     from workshop.kubernetes.deviations import worded
-    from workshop.runbook.model import ABSENT
+    from workshop.runbook.results import ABSENT
 
     def is_gone(difference: Difference) -> bool:
         whole = not difference.path and difference.found is ABSENT

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Hint, Verdict
+from workshop.runbook.results import Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from workshop.kubernetes.proofs import Proof, Proofs, look_at_all
 
 if TYPE_CHECKING:
-    from workshop.runbook.model import Hint, Timeline, Verdict
+    from workshop.runbook.model import Timeline
+    from workshop.runbook.results import Hint, Verdict
     from workshop.runbook.run import Run
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workshop.kubernetes.compare import differences
 from workshop.kubernetes.leaving import delete, is_leaving
 from workshop.kubernetes.manifests import LAB, PART_OF, is_ours, name_of
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workshop.kubernetes.injectors import not_injected
 from workshop.kubernetes.manifests import name_of
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Difference
+from workshop.runbook.results import Difference
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl

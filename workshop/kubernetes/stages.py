@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, look_at_all, prove_all
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Position, Step, Timeline, Verdict
+from workshop.runbook.model import Position, Step, Timeline
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, look_at_all, prove_all
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Hint, Step, Verdict
+from workshop.runbook.model import Step
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, HeldUp, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot
@@ -125,7 +126,7 @@ class Apply(Step):
             more += added(obj, snapshot)
         return Check(tuple(found), added=tuple(more))
 
-    async def check_standing(self, run: Run) -> Check:
+    async def check_readiness(self, run: Run) -> Check:
         from workshop.kubernetes import rollout
 
         snapshot, found = await _snapshot(run), await self.check(run)

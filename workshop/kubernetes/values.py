@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from workshop.runbook.model import Option
+from workshop.runbook.options import Option
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run

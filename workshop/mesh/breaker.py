@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from workshop.mesh.fortio import Fortio, Load
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Bar, Hint, Measurement, Verdict
+from workshop.runbook.results import Bar, Hint, Measurement, Verdict
 
 if TYPE_CHECKING:
     from workshop.mesh.proxy_stats import Destination

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Latencies
+from workshop.runbook.results import Latencies
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run

@@ -6,7 +6,7 @@ from workshop.kubernetes.facts import ClusterFacts
 from workshop.mesh.install import unlike
 from workshop.mesh.inventory import NAMESPACE, Owner, marked, owner
 from workshop.mesh.istioctl import Istioctl
-from workshop.runbook.diagnosis import Finding
+from workshop.runbook.results import Finding
 from workshop.runbook.run import Run
 
 _SHOWN = 4

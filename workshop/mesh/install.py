@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof, all_commands, look_at_all, prove_all
 from workshop.mesh.inventory import CONTROL_PLANE, INGRESS, NAMESPACE, Owner, differences, marked, owner
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, HeldUp, Hint, Step, Verdict
+from workshop.runbook.model import Step
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, HeldUp, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.facts import Snapshot

@@ -18,14 +18,15 @@ from workshop.kubernetes.proofs import Proof, look_at_all, prove_all
 from workshop.kubernetes.stages import Reference
 from workshop.mesh.promotion_options import LIMITS, MAX_ERRORS, MAX_LATENCY, PROMOTE, STAGES
 from workshop.mesh.timeline import Split, WeightedRoute
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Option, Step, Verdict
+from workshop.runbook.model import CustomStage, Step
+from workshop.runbook.options import Option
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.mesh.promotion_verdict import Limits
     from workshop.runbook.run import Run
 
 Object = dict[str, Any]
-_ASKED = "promotion of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,12 @@ class GuardedRoute(WeightedRoute):
         super().__init__(title, *splits, clears=(*clears, *self._tried), **others)
         self.promotion = promotion
 
-    def asked(self, run: Run) -> str | None:
+    def custom_stage(self, run: Run) -> CustomStage | None:
         import shlex
 
         from workshop.runbook.errors import WrongFlags
 
-        given, weights = run.options.get(PROMOTE), super().asked(run)
+        given, weights = run.options.get(PROMOTE), super().custom_stage(run)
         if given is None:
             return weights
         if weights:
@@ -86,18 +87,15 @@ class GuardedRoute(WeightedRoute):
                 "each says where to go",
                 {f"--{self._option}": None},
             )
-        if self.promotion.candidate(str(given)) is None:
+        candidate = self.promotion.candidate(str(given))
+        if candidate is None:
             names = [one.subset for one in self.promotion.candidates]
             raise WrongFlags(
                 f"use --promote {shlex.quote(str(given))}",
                 f"it is one of {', '.join(names)}",
                 {f"--{PROMOTE}": names[0]},
             )
-        return f"{_ASKED}{given}"
-
-    def step(self, stage: str, run: Run) -> Step:
-        candidate = self.promotion.candidate(stage.removeprefix(_ASKED)) if stage.startswith(_ASKED) else None
-        return Promote(self, candidate, STAGES.of(run.options)) if candidate else super().step(stage, run)
+        return CustomStage(f"promotion of {given}", Promote(self, candidate, STAGES.of(run.options)))
 
     def left_out(self, wanted: list[Object], run: Run) -> list[Reference]:
         """For a person to delete, who has tried no candidate."""

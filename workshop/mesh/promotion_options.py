@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from workshop.runbook.model import Option, Options
-from workshop.runbook.options import Number
+from workshop.runbook.options import Number, Option, Options
 
 _FACTOR = re.compile(r"\d+(?:\.\d+)?")
 

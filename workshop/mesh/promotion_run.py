@@ -25,7 +25,7 @@ from workshop.mesh.promotion_verdict import Counted, Figures, Stage
 from workshop.mesh.proxy_stats import Stats
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.runbook.stop import Stopped
 from workshop.traffic.load import Result, send
 from workshop.traffic.verdict import implausible, sample_size

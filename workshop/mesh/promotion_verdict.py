@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from workshop.mesh.proxy_stats import Buckets, Destination
-from workshop.runbook.model import Bar, Latencies, Measurement, Verdict
+from workshop.runbook.results import Bar, Latencies, Measurement, Verdict
 from workshop.traffic.binomial import at_least, at_most
 from workshop.traffic.compare import no_worse, requests_needed
 from workshop.traffic.latency import of_buckets

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from workshop.kubernetes.ingress import Ingress
 from workshop.mesh.breaker import joined
-from workshop.runbook.model import Bar, Hint, Measurement, Verdict
+from workshop.runbook.results import Bar, Hint, Measurement, Verdict
 from workshop.traffic.probe import Category, called
 
 if TYPE_CHECKING:

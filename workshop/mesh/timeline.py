@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.proofs import Proof
 from workshop.kubernetes.stages import Reference, Sight, Stage, Stages
-from workshop.runbook.model import Difference, Step
+from workshop.runbook.model import CustomStage
+from workshop.runbook.results import Difference
 
 if TYPE_CHECKING:
     from workshop.kubernetes.stages import Move
@@ -123,11 +124,6 @@ class WeightedRoute(Stages):
             clears=clears,
         )
 
-    def step(self, stage: str, run: Run) -> Step:
-        if stage == self.start or stage in self.stages:
-            return super().step(stage, run)
-        return self.to(self._parse(stage))
-
     def to(self, weights: Weights) -> Move:
         """The step to any weights."""
         from workshop.kubernetes.stages import Move
@@ -135,11 +131,12 @@ class WeightedRoute(Stages):
         title = f"Route {self.route.host}: {self.route.worded(weights)}"
         return Move(self, self._stage("", title, weights))
 
-    def asked(self, run: Run) -> str | None:
+    def custom_stage(self, run: Run) -> CustomStage | None:
         given = run.options.get(self._option)
         if given is None or given is False:
             return None
-        return ",".join(map(str, self._parse(str(given))))
+        weights = self._parse(str(given))
+        return CustomStage(",".join(map(str, weights)), self.to(weights))
 
     def normal(self, live: Object) -> Object:
         if (live["kind"], live["metadata"].get("namespace", ""), live["metadata"]["name"]) != self.route.reference:

@@ -16,8 +16,8 @@ from workshop.kubernetes.rollout import containers_wanted
 from workshop.kubernetes.steps import Apply
 from workshop.mesh.install import Install
 from workshop.mesh.inventory import NAMESPACE
-from workshop.runbook.diagnosis import Finding
 from workshop.runbook.model import Runbook, Step, Together
+from workshop.runbook.results import Finding
 from workshop.runbook.run import Run
 
 ISTIOD, PROXY = Amount(0.5, 2 * 1024**3), Amount(0.1, 128 * 1024**2)

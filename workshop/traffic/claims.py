@@ -13,7 +13,7 @@ count outside of it fails when that says something: when a right share gets ther
 
 from __future__ import annotations
 
-from workshop.runbook.model import Bar, Measurement, Verdict
+from workshop.runbook.results import Bar, Measurement, Verdict
 from workshop.traffic.binomial import at_least, at_most
 from workshop.traffic.verdict import ERROR, FALSE_ALARM
 

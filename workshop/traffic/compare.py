@@ -41,7 +41,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.traffic.binomial import at_least, at_most
 from workshop.traffic.verdict import ERROR, MOST_REQUESTS
 

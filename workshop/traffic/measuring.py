@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 
 from workshop.runbook import events
-from workshop.runbook.model import Bar, Measurement, Verdict
+from workshop.runbook.results import Bar, Measurement, Verdict
 from workshop.runbook.run import Run
 from workshop.traffic import controlled
 from workshop.traffic.client import LoginError

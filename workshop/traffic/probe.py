@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Hint
+from workshop.runbook.results import Hint
 
 if TYPE_CHECKING:
-    from workshop.runbook.model import Verdict
+    from workshop.runbook.results import Verdict
     from workshop.runbook.run import Run
     from workshop.traffic.login import Login
     from workshop.traffic.verdict import Plan

@@ -64,7 +64,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.traffic.binomial import UpperTail, at_least, at_most
 
 ERROR = 0.001

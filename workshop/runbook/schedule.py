@@ -1,39 +1,32 @@
-"""A lab as the chain of steps a run goes through: numbered, with timelines unfolded to one step for each stage.
+"""A lab as the schedule of steps a run goes through: numbered, with timelines unfolded to one step for each stage.
 
-Runner, plan and explain all walk this same chain, which is why a plan is truthful. A timeline's steps share a
-`Course`, which reads once where the object is and from that decides which stages are behind it.
+Runner, plan, check and explain all walk this same schedule, which is why a plan is truthful. A timeline's steps
+share a `TimelineRun`, which reads once where the object is and from that decides which stages are behind it. What
+all four need to know of the command they serve is their `Job`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from workshop.runbook.errors import UsageError, WorkshopError, WrongFlags
-from workshop.runbook.model import (
-    ABSENT,
-    Check,
-    Difference,
-    Explanation,
-    Lab,
-    Position,
-    Runbook,
-    Step,
-    Timeline,
-    Together,
-)
+from workshop.runbook.journal import ProofRecord
+from workshop.runbook.model import CustomStage, Lab, Part, Position, Runbook, Step, Timeline, Together
 from workshop.runbook.request import Request
-from workshop.runbook.run import Run
-from workshop.runbook.unproved import Unproved
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
+from workshop.runbook.run import Facts, Listener, Prerequisites, Run
+from workshop.runbook.stop import Stop
 
 UNDO_LIMIT = 120.0
 """Seconds until something that was deleted must be gone; a namespace with finalizers takes tens of seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StepState:
     """What a step's check came to. `verifiable`: the object is at this step, so its effect can be measured.
     `unproved`: it is as wanted, and an earlier run that applied it has not seen it proved."""
 
@@ -47,16 +40,16 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Unit:
-    """One step of a chain. `lab` is whose options and labels it runs with (a clean-up's steps are other labs').
-    `part` is the title of the lab's part that it is of, `after` are labs it waits for that its own lab has not
-    waited for."""
+class ScheduledStep:
+    """One step of a schedule. `lab` is whose options and labels it runs with (a clean-up's steps are other labs').
+    `part` is the title of the lab's part that it is of; where that is a timeline, `timeline` is its way in this run
+    and `stage` the number of this step's. `after` are labs it waits for that its own lab has not waited for."""
 
     number: int
     step: Step
     lab: Lab
     part: str
-    course: Course | None = None
+    timeline: TimelineRun | None = None
     stage: int = 0
     after: tuple[str, ...] = ()
 
@@ -68,22 +61,23 @@ class Unit:
     def undoes(self) -> bool:
         return isinstance(self.step, Undo)
 
-    async def look(self, run: Run) -> Look:
-        if self.course is None:
+    async def state(self, run: Run, *, moved: bool = False) -> StepState:
+        """`moved` is for plans: as it will be once something before has moved the timeline's object."""
+        if self.timeline is None:
             check = await self.step.check(run)
-            look = Look(check, not check.left_out)
+            state = StepState(check, not check.left_out)
         else:
-            look = await self.course.look(self.stage, self.step, run)
-        if look.check.converged and look.verifiable and self.step.has_proof(run):
-            return replace(look, unproved=await run.use(Unproved).has(run, self.part))
-        return look
+            state = await self.timeline.state(self.stage, self.step, run, moved=moved)
+        if state.check.converged and state.verifiable and self.step.has_proof(run):
+            return replace(state, unproved=await run.use(ProofRecord).unproved(run, self.part))
+        return state
 
 
-Chain = tuple[tuple[Unit, ...], ...]
+Schedule = tuple[tuple[ScheduledStep, ...], ...]
 """Groups in order; the steps in a group run at the same time."""
 
 
-class Course:
+class TimelineRun:
     """A timeline's way through its stages in one run.
 
     `later` are the labs after this one: when one of them moved the object last, its position stands, unless
@@ -92,8 +86,6 @@ class Course:
 
     def __init__(self, timeline: Timeline, *, later: frozenset[str], again: bool, by_name: bool) -> None:
         self.timeline = timeline
-        self.moved = False
-        """Set by a plan when something before will have moved the object: where it is now decides no more."""
         self._later, self._again, self._by_name = later, again, by_name
         self._position: Position | None = None
         self._subjects: tuple[str, ...] = (timeline.title,)
@@ -114,29 +106,32 @@ class Course:
         """Whether a later lab has moved the object last."""
         return position.holder in self._later
 
-    async def look(self, stage: int, step: Step, run: Run) -> Look:
+    async def state(self, stage: int, step: Step, run: Run, *, moved: bool = False) -> StepState:
+        """Of the step to that stage. Where the object will have been `moved` before, where it is now decides no
+        more."""
         position = await self.position(run)
         stages = self.timeline.stages
-        again = self._again or self.moved
+        again = self._again or moved
         if self.superseded(position) and not again:
             if not self._by_name:
-                return Look(Check(note=f"superseded by {position.holder}"), verifiable=False)
+                return StepState(Check(note=f"superseded by {position.holder}"), verifiable=False)
             again = True
         behind = stages.index(position.stage) if position.stage in stages and not again else -1
         if stage < behind:
-            return Look(Check(), verifiable=False)
+            return StepState(Check(), verifiable=False)
         check = await step.check(run)
         if check.left_out:
             self._left_out.add(stage)
-            return Look(check, verifiable=False)
+            return StepState(check, verifiable=False)
         if stage == behind:
-            return Look(Check(note="the cluster is here" if behind < len(stages) - 1 else "", added=check.added))
+            note = "the cluster is here" if behind < len(stages) - 1 else ""
+            return StepState(Check(note=note, added=check.added))
         self._learn(check)
-        if self.moved:
+        if moved:
             check = self._from_before(stage, check)
         if position.off_path and stage == 0:
             check = replace(check, note=f"off the path: {position.off_path}")
-        return Look(check)
+        return StepState(check)
 
     def _learn(self, check: Check) -> None:
         """Subjects from a stage's check, but for what neither this stage nor the one before has: that is gone by
@@ -203,15 +198,63 @@ def _reason(left: Difference) -> str:
     return f" ({left.found})" if isinstance(left.found, str) and " " in left.found else ""
 
 
-def unfold(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Chain:
-    """The lab's chain for this request. `run` gives the options; nothing is looked at.
+@dataclass(frozen=True)
+class Job:
+    """What one command asks of the engine, and with which means: the labs of `runbook` that `request` names, at the
+    target of that name, whose tools are in `toolbox`. Events go to `listener`. All of it shares the `facts`, and
+    ends when `stop` is asked to. `patience` and `only_looks` are those of its runs."""
+
+    runbook: Runbook
+    request: Request
+    toolbox: Mapping[type, object]
+    listener: Listener
+    target: str = ""
+    facts: Facts = field(default_factory=Facts)
+    stop: Stop = field(default_factory=Stop)
+    patience: float = math.inf
+    only_looks: bool = False
+
+    def run(self, owner: Lab, shown_as: Lab, number: int = 0, *, prerequisites: Prerequisites | None = None) -> Run:
+        """For the step of that number of the lab it is shown as. `owner` is whose step it is."""
+        return Run(
+            owner.name,
+            {ProofRecord: ProofRecord(), **self.toolbox},
+            self.facts,
+            self.request.options_of(owner),
+            self.listener,
+            step=number,
+            shown_as=shown_as.name,
+            stop=self.stop,
+            undoing=shown_as.undoes,
+            program=self.request.program,
+            patience=self.patience,
+            only_looks=self.only_looks,
+            prerequisites=prerequisites,
+        )
+
+    def run_of(self, step: ScheduledStep, lab: Lab) -> Run:
+        """For a look at the step."""
+        return self.run(step.lab, lab, step.number)
+
+    def schedule(self, lab: Lab) -> Schedule:
+        """Raises UsageError as `unfold` does."""
+        return unfold(self.runbook, lab, self.request, self.run(lab, lab))
+
+    def taking_part(self, schedule: Schedule) -> tuple[ScheduledStep, ...]:
+        """All steps, or the one that was asked for."""
+        wanted = self.request.step
+        return tuple(step for group in schedule for step in group if wanted in (None, step.number))
+
+
+def unfold(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Schedule:
+    """The lab's schedule for this request. `run` gives the options; nothing is looked at.
 
     Raises UsageError for options that make no stage, or that contradict the request.
     """
     return tuple(_undo_groups(runbook, lab) if lab.undoes else _groups(runbook, lab, request, run))
 
 
-def _undo_groups(runbook: Runbook, lab: Lab) -> Iterator[tuple[Unit, ...]]:
+def _undo_groups(runbook: Runbook, lab: Lab) -> Iterator[tuple[ScheduledStep, ...]]:
     """Last first. Labs beside each other, of which none needs another, are undone at the same time."""
     number = 0
     for together in _beside(runbook, sorted(lab.undoes, key=runbook.position, reverse=True)):
@@ -224,7 +267,7 @@ def _undo_groups(runbook: Runbook, lab: Lab) -> Iterator[tuple[Unit, ...]]:
                 for step in (part.steps if isinstance(part, Together) else (part,))
             ]
             yield tuple(
-                Unit(number + place, Undo(step), undone, step.title)
+                ScheduledStep(number + place, Undo(step), undone, step.title)
                 for place, (step, undone) in enumerate(steps, 1)
             )
             number += len(steps)
@@ -251,49 +294,103 @@ def _before(runbook: Runbook, lab: Lab) -> set[str]:
     return {other.name for other in runbook.with_needs((*lab.needs, *after))}
 
 
-def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[tuple[Unit, ...]]:
+def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[tuple[ScheduledStep, ...]]:
     asked_for = lab.name in request.labs
     by_name = request.labs == (lab.name,)
     number = 1
     for part in lab.parts:
         if isinstance(part, Step):
-            yield (Unit(number, part, lab, part.title),)
+            yield (ScheduledStep(number, part, lab, part.title),)
             number += 1
         elif isinstance(part, Together):
             yield tuple(
-                Unit(number + place, step, lab, step.title, after=part.after)
+                ScheduledStep(number + place, step, lab, step.title, after=part.after)
                 for place, step in enumerate(part.steps)
             )
             number += len(part.steps)
         else:
-            if asked_for and (stage := _stage_asked(part, request, run)) is not None:
-                yield (Unit(number, part.step(stage, run), lab, part.title),)
-                if stage == request.to:
-                    return  # what comes after the stage asked for is not touched
+            if asked_for and (custom := _custom_stage(part, request, run)):
+                yield (ScheduledStep(number, custom.step, lab, part.title),)
+            elif asked_for and request.to in (part.start, *part.stages):
+                yield (ScheduledStep(number, part.step(request.to, run), lab, part.title),)
+                return  # what comes after the stage asked for is not touched
             else:
-                way = course(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
+                way = _timeline_run(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
                 for index, stage in enumerate(part.stages):
-                    yield (Unit(number + index, part.step(stage, run), lab, part.title, way, index),)
+                    yield (ScheduledStep(number + index, part.step(stage, run), lab, part.title, way, index),)
             number += len(part.stages)
 
 
-def course(runbook: Runbook, lab: Lab, timeline: Timeline, *, again: bool, by_name: bool) -> Course:
+def _timeline_run(runbook: Runbook, lab: Lab, timeline: Timeline, *, again: bool, by_name: bool) -> TimelineRun:
     later = frozenset(other.name for other in runbook.labs[runbook.position(lab.name) + 1 :])
-    return Course(timeline, later=later, again=again, by_name=by_name)
+    return TimelineRun(timeline, later=later, again=again, by_name=by_name)
 
 
-def _stage_asked(timeline: Timeline, request: Request, run: Run) -> str | None:
+def _custom_stage(timeline: Timeline, request: Request, run: Run) -> CustomStage | None:
     try:
-        asked = timeline.asked(run)
+        custom = timeline.custom_stage(run)
     except WrongFlags as error:
         error.next_command = request.retyped(error.instead, run.lab)
         raise
-    if asked is None:
-        return request.to if request.to in (timeline.start, *timeline.stages) else None
+    if custom is None:
+        return None
     for flag in (given := request.beginnings()):
         raise UsageError(
-            f"use {flag} with a stage of your own ({asked})",
+            f"use {flag} with a stage of your own ({custom.name})",
             "each says where to go",
             next_command=request.retyped(dict.fromkeys(given), run.lab),
         )
-    return asked
+    return custom
+
+
+@dataclass(frozen=True, slots=True)
+class StepPrerequisites:
+    """What a step stands on: what the labs that its lab needs, and its lab's earlier steps, have made.
+
+    It was converged when the step began, and somebody may delete a piece of it while a proof runs. What is then
+    measured says nothing about the step; so it is looked at when a proof does not pass, by the checks of those
+    steps.
+    """
+
+    runbook: Runbook
+    step: ScheduledStep
+
+    async def deviations(self, run: Run) -> tuple[tuple[str, Difference], ...]:
+        """See `Prerequisites`. The step itself counts as well, but not the timeline that it moves: how far that is
+        decides a step for itself. What cannot be looked at is left out."""
+        found: dict[str, tuple[str, Difference]] = {}
+        for lab, part in self._parts(run):
+            there = run if lab is self.step.lab else run.of_lab(lab.name)
+            for step in _steps(part):
+                for difference in (await self._check(lab, step, there)).differences:
+                    found.setdefault(f"{difference.subject} {difference.path}", (lab.name, difference))
+        return tuple(found.values())
+
+    async def _check(self, lab: Lab, step: Step | Timeline, run: Run) -> Check:
+        try:
+            if isinstance(step, Step):
+                return await step.check_readiness(run)
+            last = len(step.stages) - 1
+            way = _timeline_run(self.runbook, lab, step, again=False, by_name=False)
+            return (await way.state(last, step.step(step.stages[last], run), run)).check
+        except WorkshopError:
+            return Check()
+
+    def _parts(self, run: Run) -> Iterator[tuple[Lab, Part]]:
+        own = self.step.lab
+        for lab in self.runbook.with_needs(own.all_needs):
+            yield from ((lab, part) for part in lab.parts)
+        for part in own.parts:
+            if isinstance(part, Timeline):
+                if part.title == self.step.part:
+                    return
+            elif self.step.step in _steps(part):
+                if not run.undone:
+                    yield own, self.step.step
+                return
+            else:
+                yield own, part
+
+
+def _steps(part: Part) -> tuple[Step | Timeline, ...]:
+    return part.steps if isinstance(part, Together) else (part,)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from workshop.runbook.model import Hint, Lab, Runbook, Timeline
+from workshop.runbook.model import Lab, Runbook, Timeline
 from workshop.runbook.request import Request, step_count
-from workshop.runbook.undoing import undone
+from workshop.runbook.results import Hint
 
 
 def worth_doing(runbook: Runbook, request: Request, look_at: Sequence[Hint]) -> tuple[Hint, ...]:
@@ -87,7 +87,8 @@ def _these(runbook: Runbook, request: Request, names: Sequence[str]) -> Hint:
 
 
 def _again(runbook: Runbook, request: Request, taken_back: Lab) -> Hint:
-    if name := undone(taken_back):
+    if len(taken_back.named) == 1:
+        (name,) = taken_back.named
         return Hint("next", f"{request.program} lab.{name}", f"{runbook.lab(name).title}, again")
     return Hint("next", f"{request.program} lab.{_group(taken_back)}", "all of it again")
 

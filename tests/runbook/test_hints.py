@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.runbook.world import Measured, Moves, Put, bench, failing, lab
-from workshop.runbook.ending import worth_doing
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import StepFinished
-from workshop.runbook.model import Hint, Lab, Runbook, Timeline
-from workshop.runbook.request import Request
+from workshop.runbook.hints import worth_doing
+from workshop.runbook.model import Lab, Runbook, Timeline
+from workshop.runbook.request import Request, clean_up_of
+from workshop.runbook.results import Hint
 from workshop.runbook.run import Run
-from workshop.runbook.undoing import undoing
 
 BOOK = Runbook(
     (
@@ -105,7 +105,7 @@ def test_where_to_go_on(request_: Request, commands: list[str]) -> None:
 
 
 def test_what_was_taken_back_can_be_made_again() -> None:
-    book, name = undoing(BOOK, "istio.canary")
+    book, name = clean_up_of(BOOK, "istio.canary")
     (hint,) = worth_doing(book, Request((name,), program=MINE), ())
     assert (hint.kind, hint.what) == ("next", f"{MINE} lab.istio.canary")
 
