@@ -10,9 +10,9 @@ import pytest
 from rich.cells import cell_len
 
 from tests.console.rendering import bare, rendered
-from workshop.console.contrast import Contrast, contrast, flow, shortened
+from workshop.console.differences import Contrast, contrast, flow, shortened
 from workshop.console.lines import INDENT, Lines
-from workshop.console.plain import PlainScreen
+from workshop.console.screen import PlainScreen
 from workshop.console.words import ASCII, UNICODE
 from workshop.runbook.plan import LabPlan, Plan, StepPlan
 from workshop.runbook.results import ABSENT, Check, Difference, Explanation

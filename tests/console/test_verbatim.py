@@ -1,15 +1,17 @@
-"""What a step told fits a terminal, and no word of it is torn apart."""
+"""Commands on the screen do in a shell what they are; what a step told fits a terminal, and no word of it is torn apart."""
 
 # ruff: noqa: E501 - tables as they are
 
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 from rich.cells import cell_len
 
-from workshop.console.told import told_lines
+from tests.console.rendering import bare, rendered
+from workshop.console.verbatim import Commands, told_lines
 
 ROOM = 74
 """Of 80 columns, what is left beside a step's indentation."""
@@ -128,3 +130,27 @@ def test_a_column_somebody_asked_for_by_that_name_stays() -> None:
 def test_lines_that_are_not_in_a_header_s_columns_are_text() -> None:
     text = f"NOTE   THIS{' ' * 70}\nis no table of any columns at all, {'and goes on ' * 5}"
     assert told(text)[-1] == "    goes on and goes on"
+
+
+def test_a_long_comment_stays_a_comment_when_it_is_pasted() -> None:
+    """A backslash at a comment's end is a part of it: the next line would be a command."""
+    comment = "# " + "expected: 25% " * 12
+    shown = bare(rendered(Commands().lines([comment.strip(), "echo done"])))
+    assert len(shown.splitlines()) > 2
+    done = subprocess.run(["sh", "-ec", shown], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kubectl get pods",
+        "echo '<<' " + "word " * 30,
+        "kubectl apply -f - <<'EOF'\n---\na:  1\n\nb: |\n  two   \n  three\nEOF",
+        f"kubectl apply {'--option=value ' * 8}-f - <<EOF\na: $A\nEOF",
+    ],
+)
+def test_colours_change_nothing_in_what_is_typed(command: str) -> None:
+    typed = list(Commands().typed([command]))
+    assert bare(rendered(Commands().lines([command]))) == f"{typed[0]}\n"
+    assert max(len(line) for line in typed[0].splitlines()) <= 80

@@ -1,4 +1,4 @@
-"""Two values side by side, so that what differs is seen.
+"""Values that differ, side by side so that it is seen how, and what somebody has added by hand.
 
 Values stand as in YAML's flow style. Different values are different texts (the number 1 and the text "1", one blank
 and two), so what is shown of them can differ as well. Where both do not fit they are cut: from the left up to a few
@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
-from workshop.runbook.results import ABSENT
+from workshop.console import words
+from workshop.console.words import Glyphs
+from workshop.runbook.results import ABSENT, Difference
 
 _CONTEXT = 12
 """Columns that are kept of what both have in front of the first difference."""
@@ -126,3 +132,13 @@ def _escaped(text: str) -> str:
     """In quotes, and without what would not be seen or would move what follows."""
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in quoted)
+
+
+def added_lines(added: Sequence[Difference], glyphs: Glyphs) -> Iterator[RenderableType]:
+    """Object by object, and field by field with the whole value that is there: nothing else shows it."""
+    for subject, group in words.by_subject(added).items():
+        yield Text.assemble((f"{glyphs.dot} {subject}", "cyan"), ("  by hand, left alone", "dim"))
+        for item in group:
+            if item.path:
+                value = Text.assemble(item.path, "  ", (flow(item.found), "cyan"))
+                yield Padding(value, (0, 0, 0, 4), expand=False)

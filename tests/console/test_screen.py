@@ -19,10 +19,9 @@ from tests.console.performance import whole_run
 from tests.console.rendering import bare, rendered
 from tests.runbook.world import Measured, Put, bench, lab
 from workshop import console
-from workshop.console.gate import TerminalGate
 from workshop.console.lines import Lines
 from workshop.console.live import LiveScreen
-from workshop.console.plain import PlainScreen
+from workshop.console.screen import PlainScreen, TerminalGate
 from workshop.console.words import UNICODE
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.results import Check, Difference

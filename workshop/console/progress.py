@@ -19,7 +19,7 @@ from workshop.runbook import events
 
 
 @dataclass(slots=True)
-class StepStory:
+class StepProgress:
     """A step that runs. `at` is when the phase began."""
 
     number: int
@@ -31,13 +31,13 @@ class StepStory:
 
 
 @dataclass(slots=True)
-class LabStory:
+class LabProgress:
     name: str
     title: str
     needed_by: tuple[str, ...]
     steps: int
     text: str = ""
-    running: dict[int, StepStory] = field(default_factory=dict)
+    running: dict[int, StepProgress] = field(default_factory=dict)
     told: dict[int, list[str]] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
     ended: list[events.StepFinished | events.Measured] = field(default_factory=list)
@@ -64,7 +64,7 @@ Line = tuple[str, RenderableType]
 """A finished line and the lab that it belongs under; "" for the run as a whole."""
 
 
-class Story:
+class RunProgress:
     """Labs that run at the same time are kept apart, and come in the order of the runbook whichever is faster: the
     finished lines of the others wait their turn. So do those of a lab's steps that run at the same time: numbers
     ascend, whichever step ends first.
@@ -74,32 +74,32 @@ class Story:
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
-        self.labs: dict[str, LabStory] = {}
+        self.labs: dict[str, LabProgress] = {}
         self.total = self.done = 0
         self._part, self._of_one = (1, 1), True
         self.began = time.monotonic()
         self.interrupted = self.over = False
-        self.under: LabStory | None = None
+        self.under: LabProgress | None = None
         """The lab under whose heading lines are being printed."""
         self._order: list[str] = []
         self._passed = 0
         """How many labs of that order have had their turn."""
-        self._folded: list[LabStory] = []
-        self._not_begun: list[LabStory] = []
+        self._folded: list[LabProgress] = []
+        self._not_begun: list[LabProgress] = []
         """When the run was stopped: one line says so."""
 
     @property
-    def turn(self) -> LabStory | None:
+    def turn(self) -> LabProgress | None:
         """The lab whose lines are printed as they come; None while it has not begun."""
         return self.labs.get(self._order[self._passed]) if self._passed < len(self._order) else None
 
     @property
-    def early(self) -> list[LabStory]:
+    def early(self) -> list[LabProgress]:
         """Those that have finished, and whose lines wait for their turn."""
         later = [self.labs[name] for name in self._order[self._passed + 1 :] if name in self.labs]
         return [lab for lab in later if lab.finished and lab.lines]
 
-    def running(self) -> list[LabStory]:
+    def running(self) -> list[LabProgress]:
         """The labs that are at something: the one whose turn it is first."""
         return sorted((lab for lab in self.labs.values() if lab.running), key=lambda lab: lab is not self.turn)
 
@@ -127,7 +127,7 @@ class Story:
             self.under = None
             self._passed += 1
 
-    def _lines_of(self, lab: LabStory) -> Iterator[RenderableType]:
+    def _lines_of(self, lab: LabProgress) -> Iterator[RenderableType]:
         if (lab.lines or lab.asks) and self.under is not lab:
             self.under = lab
             if not lab.needed_by:
@@ -154,7 +154,7 @@ class Story:
             case events.NeedsConverged():
                 yield "", self.lines.folded(len(event.labs), event.steps, of_one=self._of_one)
             case events.LabStarted():
-                self.labs[event.lab] = LabStory(event.lab, event.title, event.needed_by, event.steps, event.text)
+                self.labs[event.lab] = LabProgress(event.lab, event.title, event.needed_by, event.steps, event.text)
                 self.labs[event.lab].begun = event.begun
                 if event.lab not in self._order:
                     self._order.append(event.lab)
@@ -171,10 +171,10 @@ class Story:
             case events.Told():
                 yield "", event.text
 
-    def _of_lab(self, lab: LabStory, event: events.Event) -> Iterator[RenderableType]:
+    def _of_lab(self, lab: LabProgress, event: events.Event) -> Iterator[RenderableType]:
         match event:
             case events.StepStarted():
-                lab.running[event.step] = StepStory(event.step, event.title, time.monotonic())
+                lab.running[event.step] = StepProgress(event.step, event.title, time.monotonic())
             case events.StepPhase() if event.step in lab.running:
                 step = lab.running[event.step]
                 step.phase, step.waiting, step.progress = event.phase, None, None
@@ -198,14 +198,14 @@ class Story:
                 lab.converged = event.converged
                 yield from self._finish_lab(lab)
 
-    def _finish(self, lab: LabStory, event: events.StepFinished) -> Iterator[RenderableType]:
+    def _finish(self, lab: LabProgress, event: events.StepFinished) -> Iterator[RenderableType]:
         lab.running.pop(event.step, None)
         lab.done += 1
         self.done += 1
         lab.ended.append(event)
         yield from self._turn_of_steps(lab)
 
-    def _finish_lab(self, lab: LabStory) -> Iterator[RenderableType]:
+    def _finish_lab(self, lab: LabProgress) -> Iterator[RenderableType]:
         skipped = [event for event in lab.ended if _is_skipped(event)]
         if not lab.begun:
             self._not_begun.append(lab)
@@ -215,7 +215,7 @@ class Story:
             yield from self._print(lab, lab.ended)
         lab.printed = lab.finished = True
 
-    def _turn_of_steps(self, lab: LabStory) -> Iterator[RenderableType]:
+    def _turn_of_steps(self, lab: LabProgress) -> Iterator[RenderableType]:
         """What no step before it is still running for. When all of a lab's steps are skipped, one line will say so,
         in the end."""
         first = min(lab.running, default=math.inf)
@@ -224,7 +224,9 @@ class Story:
             lab.ended = [event for event in lab.ended if event.step > first]
             yield from self._print(lab, turn)
 
-    def _print(self, lab: LabStory, ended: list[events.StepFinished | events.Measured]) -> Iterator[RenderableType]:
+    def _print(
+        self, lab: LabProgress, ended: list[events.StepFinished | events.Measured]
+    ) -> Iterator[RenderableType]:
         for event in sorted(ended, key=lambda event: event.step):
             lab.printed = True
             if isinstance(event, events.Measured):
@@ -239,13 +241,13 @@ class Story:
                 yield from self._differs(lab)
                 yield line
 
-    def _differs(self, lab: LabStory) -> Iterator[RenderableType]:
+    def _differs(self, lab: LabProgress) -> Iterator[RenderableType]:
         """Something of a need does: so all of it is shown."""
         lab.differs = True
         yield from lab.quiet
         lab.quiet = []
 
-    def _told(self, lab: LabStory, step: int) -> list[str]:
+    def _told(self, lab: LabProgress, step: int) -> list[str]:
         """What a step told, without what a step of this lab has told before (an address that each one finds)."""
         new = [text for text in dict.fromkeys(lab.told.pop(step, ())) if text not in lab.said]
         lab.said.update(new)
