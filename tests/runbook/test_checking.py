@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.runbook.test_plan import Chance
 from tests.runbook.world import Bench, Measured, Moves, Object, Put, bench, failing, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.events import NeedsConverged, RunStarted, Told
+from workshop.runbook.events import NeedsConverged, Told
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 from workshop.runbook.model import Step, Together
 from workshop.runbook.request import Request, refuse_with_check
@@ -280,19 +279,3 @@ async def test_what_was_added_by_hand_is_named_once_and_fails_nothing() -> None:
         ("b", "proved", 0),
     ]
     assert await world.check("a") == 0
-
-
-@pytest.mark.parametrize("seed", range(100))
-async def test_after_a_run_it_finds_nothing_missing_and_never_changes_anything(seed: int) -> None:
-    world = Chance(seed).bench()
-    names = [item.name for item in world.runbook.labs if not item.undoes]
-    before = dict(world.world.objects)
-    await world.check(*names)
-    await world.check("cleanup")
-    assert (world.world.objects, world.world.changes, world.guard.asked) == (before, [], [])
-    assert await world.run(*names) == 0
-    assert await world.check(*names) == 0
-    for name in names:
-        assert await world.check(name) == 0, name
-        (started,) = [event for event in world.events if isinstance(event, RunStarted)]
-        assert started.steps == len(world.steps())

@@ -68,6 +68,9 @@ class Put(Step):
     def __init__(self, name: str, value: Any = 1) -> None:
         self.title, self.name, self.value = f"Put {name}", name, value
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.value!r})"
+
     async def check(self, run: Run) -> Check:
         await run.use(World).before_look(self.name)
         found = (await run.observe(Everything())).get(self.name)
@@ -117,6 +120,9 @@ class Moves(Timeline):
     def __init__(self, name: str, stages: Sequence[str], start: str = "none", start_value: str = "") -> None:
         self.title, self.name, self.stages = f"Move {name}", name, tuple(stages)
         self.start, self._start_value = start, start_value
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.stages!r}, {self.start!r})"
 
     async def position(self, run: Run) -> Position:
         value, holder = (await run.observe(Everything())).get(self.name, ("", ""))
