@@ -72,7 +72,7 @@ async def test_on_its_way_out_is_the_start() -> None:
 
 @pytest.mark.parametrize(("weights", "name"), [((100, 0, 0), "v1"), ((33, 33, 34), "thirds"), ((0, 0, 100), "v3")])
 async def test_weights_are_a_split(weights: tuple[int, ...], name: str) -> None:
-    assert await REVIEWS.position(there(live(*weights))) == Position(name, holder="istio.canary")
+    assert await REVIEWS.position(there(live(*weights))) == Position(name, moved_by="istio.canary")
 
 
 async def test_order_zeros_and_a_sole_destination_mean_the_same() -> None:
@@ -128,7 +128,7 @@ async def test_anything_else_changed_is_off_the_path_and_named(spec: dict[str, A
     assert position.stage is None
     assert path in [difference.path for difference in position.differences]
     assert position.off_path.startswith("VirtualService bookinfo/reviews has ")
-    assert position.holder == "istio.canary"
+    assert position.moved_by == "istio.canary"
 
 
 async def test_only_what_was_changed_is_named() -> None:
@@ -149,9 +149,9 @@ async def test_something_else_altogether_is_off_the_path(spec: dict[str, Any]) -
 async def test_the_holder_is_the_lab_that_moved_it_last() -> None:
     other = live(0, 0, 100)
     other["metadata"]["labels"]["workshop/lab"] = "istio.identity"
-    assert (await REVIEWS.position(there(other))).holder == "istio.identity"
+    assert (await REVIEWS.position(there(other))).moved_by == "istio.identity"
     other["metadata"]["labels"] = {}
-    assert (await REVIEWS.position(there(other))).holder == ""
+    assert (await REVIEWS.position(there(other))).moved_by == ""
 
 
 def test_weights_asked_for() -> None:

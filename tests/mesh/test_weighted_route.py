@@ -47,7 +47,7 @@ async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: s
         assert outcome == "changed"
         assert verdict
         assert verdict.reason == str(shares)
-        assert await reviews.position(run) == Position(name, holder="istio.canary")
+        assert await reviews.position(run) == Position(name, moved_by="istio.canary")
     assert (await run.converge(reviews.step("half", run)))[0] == "unchanged"
 
     # A hand edit that server-side apply repairs (in an atomic list), and one that it leaves alone (beside it).
@@ -59,7 +59,7 @@ async def test_stages_there_and_back(istio: None, kubectl: Kubectl, namespace: s
     assert moved.stage is None
     assert {"spec.http[0].timeout", "spec.gateways"} <= {difference.path for difference in moved.differences}
     assert (await run.converge(reviews.step("v1", run)))[0] == "changed"
-    assert await reviews.position(run) == Position("v1", holder="istio.canary")
+    assert await reviews.position(run) == Position("v1", moved_by="istio.canary")
 
     await run.converge(reviews.to((25, 75)))
     assert (await reviews.position(run)).off_path.endswith("has the weights v1 25 %, v3 75 %")

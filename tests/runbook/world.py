@@ -127,7 +127,7 @@ class Moves(Timeline):
     async def position(self, run: Run) -> Position:
         value, holder = (await run.observe(Everything())).get(self.name, ("", ""))
         if value in self.stages:
-            return Position(value, holder=holder)
+            return Position(value, moved_by=holder)
         return Position(None, "" if value == self._start_value else str(value), holder)
 
     def step(self, stage: str, run: Run) -> Step:

@@ -90,9 +90,9 @@ class Stages(Timeline):
         alike = [name for name, found in unlike.items() if not found]
         if alike:
             name = min(alike, key=lambda name: sight.more(sight.objects[name]))
-            return Position(name if name in self._stages else None, holder=holder)
+            return Position(name if name in self._stages else None, moved_by=holder)
         if holder not in ("", run.lab) or not sight.surplus([]):
-            return Position(None, holder=holder)
+            return Position(None, moved_by=holder)
         closest = min((unlike[name] for name in self._stages), key=len)
         return Position(None, self.off_path(sight, closest), holder, closest)
 

@@ -238,7 +238,7 @@ class _Checking:
         """The step for where the timeline's object is. With --step, whether it has come to that one."""
         timeline, position = way.timeline, await way.position(self._job.run_of(first, lab))
         if way.superseded(position):
-            state = StepState(Check(note=f"superseded by {position.holder}"), verifiable=False)
+            state = StepState(Check(note=f"superseded by {position.moved_by}"), verifiable=False)
             return _Row(first, timeline.title, state, state.check.note)
         if position.off_path:
             check = await first.step.check(self._job.run_of(first, lab))

@@ -165,12 +165,12 @@ class Position:
     """Where a timeline's object is, read from the cluster.
 
     `stage` is the name of the stage it is at, None before the first one or off the path. `off_path` says what it
-    is instead, in words. `holder` is the lab that moved the object last, empty when unknown.
+    is instead, in words. `moved_by` is the lab that moved the object last, empty when unknown.
     """
 
     stage: str | None
     off_path: str = ""
-    holder: str = ""
+    moved_by: str = ""
     differences: tuple[Difference, ...] = ()
 
 
@@ -215,7 +215,7 @@ class Timeline(ABC):
         of these stages, or off the path with this lab the last to have moved it. An object elsewhere is another
         lab's."""
         position = await self.position(run)
-        if position.stage is None and not (position.off_path and position.holder == run.lab):
+        if position.stage is None and not (position.off_path and position.moved_by == run.lab):
             return Check()
         return await self.step(self.start, run).check(run)
 

@@ -88,8 +88,8 @@ class Planner:
     def __init__(self, job: Job) -> None:
         self._job, self._runbook, self._request = job, job.runbook, job.request
         self._moved: dict[str, str] = {}
-        """Where the plan will have moved a timeline's object, by the lab that holds it now: that tells labs which
-        move the same object."""
+        """Where the plan will have moved a timeline's object, by the lab that has moved it last: that tells labs
+        which move the same object."""
         self._on_their_way: set[TimelineRun] = set()
         """Those of which the plan will have moved the object."""
         self._named: set[tuple[str, str]] = set()
@@ -134,17 +134,17 @@ class Planner:
         timeline = way.timeline if way else step.step.part if isinstance(step.step, Undo) else None
         if not isinstance(timeline, Timeline):
             return await step.state(run)
-        holder = (await timeline.position(run)).holder
-        if way and holder in self._moved:
+        mover = (await timeline.position(run)).moved_by
+        if way and mover in self._moved:
             self._on_their_way.add(way)
         state = await step.state(run, moved=way in self._on_their_way)
-        if not way and state.check.converged and self._moved.get(holder) in timeline.stages:
-            state = StepState(Check((Difference(timeline.title, "", timeline.start, self._moved[holder]),)))
+        if not way and state.check.converged and self._moved.get(mover) in timeline.stages:
+            state = StepState(Check((Difference(timeline.title, "", timeline.start, self._moved[mover]),)))
         if not state.check.converged:
             if way:
                 self._on_their_way.add(way)
-            if holder:
-                self._moved[holder] = timeline.stages[step.stage] if way else timeline.start
+            if mover:
+                self._moved[mover] = timeline.stages[step.stage] if way else timeline.start
         return state
 
     async def refuse_unless_ready(self, schedules: Mapping[str, Schedule]) -> None:

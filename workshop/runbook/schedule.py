@@ -104,7 +104,7 @@ class TimelineRun:
 
     def superseded(self, position: Position) -> bool:
         """Whether a later lab has moved the object last."""
-        return position.holder in self._later
+        return position.moved_by in self._later
 
     async def state(self, stage: int, step: Step, run: Run, *, moved: bool = False) -> StepState:
         """Of the step to that stage. Where the object will have been `moved` before, where it is now decides no
@@ -114,7 +114,7 @@ class TimelineRun:
         again = self._again or moved
         if self.superseded(position) and not again:
             if not self._by_name:
-                return StepState(Check(note=f"superseded by {position.holder}"), verifiable=False)
+                return StepState(Check(note=f"superseded by {position.moved_by}"), verifiable=False)
             again = True
         behind = stages.index(position.stage) if position.stage in stages and not again else -1
         if stage < behind:
