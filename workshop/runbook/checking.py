@@ -172,11 +172,11 @@ class _Checking:
         seen: list[TimelineRun] = []
         for group in schedule:
             steps = self._job.taking_part((group,))
-            way = steps[0].timeline if steps else None
-            if steps and way not in seen:
+            timeline_run = steps[0].timeline_run if steps else None
+            if steps and timeline_run not in seen:
                 yield steps
-            if way:
-                seen.append(way)
+            if timeline_run:
+                seen.append(timeline_run)
 
     async def _lab(self, lab: Lab, schedule: Schedule) -> None:
         started = time.monotonic()
@@ -221,9 +221,9 @@ class _Checking:
 
     async def _row(self, lab: Lab, schedule: Schedule, step: ScheduledStep) -> _Row:
         run = self._job.run_of(step, lab)
-        if step.timeline:
-            stages = {it.stage: it for group in schedule for it in group if it.timeline is step.timeline}
-            return await self._on_timeline(lab, step.timeline, stages, step)
+        if step.timeline_run:
+            stages = {it.stage: it for group in schedule for it in group if it.timeline_run is step.timeline_run}
+            return await self._on_timeline(lab, step.timeline_run, stages, step)
         state = await step.state(run)
         timeline = next((it for it in lab.parts if isinstance(it, Timeline) and it.title == step.part), None)
         if timeline and self._request.to in timeline.stages and not state.check.converged:
@@ -233,11 +233,11 @@ class _Checking:
         return _Row(step, step.title, state, state.check.note)
 
     async def _on_timeline(
-        self, lab: Lab, way: TimelineRun, stages: Mapping[int, ScheduledStep], first: ScheduledStep
+        self, lab: Lab, timeline_run: TimelineRun, stages: Mapping[int, ScheduledStep], first: ScheduledStep
     ) -> _Row:
         """The step for where the timeline's object is. With --step, whether it has come to that one."""
-        timeline, position = way.timeline, await way.position(self._job.run_of(first, lab))
-        if way.superseded(position):
+        timeline, position = timeline_run.timeline, await timeline_run.position(self._job.run_of(first, lab))
+        if timeline_run.superseded(position):
             state = StepState(Check(note=f"superseded by {position.moved_by}"), verifiable=False)
             return _Row(first, timeline.title, state, state.check.note)
         if position.off_path:

@@ -90,8 +90,8 @@ class Planner:
         self._moved: dict[str, str] = {}
         """Where the plan will have moved a timeline's object, by the lab that has moved it last: that tells labs
         which move the same object."""
-        self._on_their_way: set[TimelineRun] = set()
-        """Those of which the plan will have moved the object."""
+        self._moved_runs: set[TimelineRun] = set()
+        """Those whose object the plan will have moved before."""
         self._named: set[tuple[str, str]] = set()
         """What was added by hand, as far as it has been told: several steps may be about an object."""
         self.answered = False
@@ -130,21 +130,23 @@ class Planner:
 
     async def _state(self, step: ScheduledStep, run: Run) -> StepState:
         """What the check says now, or will say after what the plan has before it."""
-        way = step.timeline
-        timeline = way.timeline if way else step.step.part if isinstance(step.step, Undo) else None
+        timeline_run = step.timeline_run
+        timeline = (
+            timeline_run.timeline if timeline_run else step.step.part if isinstance(step.step, Undo) else None
+        )
         if not isinstance(timeline, Timeline):
             return await step.state(run)
         mover = (await timeline.position(run)).moved_by
-        if way and mover in self._moved:
-            self._on_their_way.add(way)
-        state = await step.state(run, moved=way in self._on_their_way)
-        if not way and state.check.converged and self._moved.get(mover) in timeline.stages:
+        if timeline_run and mover in self._moved:
+            self._moved_runs.add(timeline_run)
+        state = await step.state(run, moved=timeline_run in self._moved_runs)
+        if not timeline_run and state.check.converged and self._moved.get(mover) in timeline.stages:
             state = StepState(Check((Difference(timeline.title, "", timeline.start, self._moved[mover]),)))
         if not state.check.converged:
-            if way:
-                self._on_their_way.add(way)
+            if timeline_run:
+                self._moved_runs.add(timeline_run)
             if mover:
-                self._moved[mover] = timeline.stages[step.stage] if way else timeline.start
+                self._moved[mover] = timeline.stages[step.stage] if timeline_run else timeline.start
         return state
 
     async def refuse_unless_ready(self, schedules: Mapping[str, Schedule]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import copy
 import math
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +26,13 @@ Listener = Callable[[events.Event], None]
 
 def unheard(event: events.Event) -> None:
     """A listener to nothing."""
+
+
+def pauses(first: float, longest: float = 2.0) -> Iterator[float]:
+    """Seconds between two looks at the same thing, for ever: each pause is half as long again as the one before."""
+    while True:
+        yield first
+        first = min(first * 1.5, longest)
 
 
 class Source(Hashable, Protocol[T]):  # type: ignore[misc]
@@ -182,27 +189,19 @@ class Run:
         It returns in words what is still missing (or otherwise not as wanted: `found`), which is shown. Raises
         WorkshopError after `seconds`. Ctrl-C cuts the wait short.
         """
-        await self.cuttable(self._wait(what, missing, seconds, every, next_command, found))
 
-    async def _wait(
-        self,
-        what: str,
-        missing: Callable[[], Awaitable[str]],
-        seconds: float,
-        every: float,
-        next_command: str,
-        found: str,
-    ) -> None:
-        started = time.monotonic()
-        while True:
-            still = await missing()
-            waited = time.monotonic() - started
-            if not still:
-                return
-            if waited >= seconds:
-                raise WorkshopError(
-                    f"waited {seconds:g} s for {what}", f"{found}: {still}", next_command=next_command
-                )
-            self.emit(events.Waiting(self.lab, what, still, waited, seconds))
-            await asyncio.sleep(min(every, seconds - waited))
-            every = min(every * 1.5, 2.0)
+        async def until_nothing_is_missing() -> None:
+            started = time.monotonic()
+            for pause in pauses(every):
+                still = await missing()
+                waited = time.monotonic() - started
+                if not still:
+                    return
+                if waited >= seconds:
+                    raise WorkshopError(
+                        f"waited {seconds:g} s for {what}", f"{found}: {still}", next_command=next_command
+                    )
+                self.emit(events.Waiting(self.lab, what, still, waited, seconds))
+                await asyncio.sleep(min(pause, seconds - waited))
+
+        await self.cuttable(until_nothing_is_missing())

@@ -221,7 +221,7 @@ class _Runner:
                 self._pass_over(lab, step, note)
 
     def _pass_over(self, lab: Lab, step: ScheduledStep, note: str) -> None:
-        self._outcomes.add(lab.name, step.number, "skipped", None)
+        self._outcomes.skip(lab.name, step.number)
         self._listener(events.StepFinished(lab.name, step.number, step.title, "skipped", 0.0, note=note))
 
     def _skip_the_rest(self) -> None:

@@ -42,14 +42,14 @@ class StepState:
 @dataclass(frozen=True, slots=True, eq=False)
 class ScheduledStep:
     """One step of a schedule. `lab` is whose options and labels it runs with (a clean-up's steps are other labs').
-    `part` is the title of the lab's part that it is of; where that is a timeline, `timeline` is its way in this run
-    and `stage` the number of this step's. `after` are labs it waits for that its own lab has not waited for."""
+    `part` is the title of the lab's part that it is of; where that is a timeline, `timeline_run` is its way in this
+    run and `stage` the number of this step's. `after` are labs it waits for that its own lab has not waited for."""
 
     number: int
     step: Step
     lab: Lab
     part: str
-    timeline: TimelineRun | None = None
+    timeline_run: TimelineRun | None = None
     stage: int = 0
     after: tuple[str, ...] = ()
 
@@ -63,11 +63,11 @@ class ScheduledStep:
 
     async def state(self, run: Run, *, moved: bool = False) -> StepState:
         """`moved` is for plans: as it will be once something before has moved the timeline's object."""
-        if self.timeline is None:
+        if self.timeline_run is None:
             check = await self.step.check(run)
             state = StepState(check, not check.left_out)
         else:
-            state = await self.timeline.state(self.stage, self.step, run, moved=moved)
+            state = await self.timeline_run.state(self.stage, self.step, run, moved=moved)
         if state.check.converged and state.verifiable and self.step.has_proof(run):
             return replace(state, unproved=await run.use(ProofRecord).unproved(run, self.part))
         return state
@@ -315,9 +315,9 @@ def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[
                 yield (ScheduledStep(number, part.step(request.to, run), lab, part.title),)
                 return  # what comes after the stage asked for is not touched
             else:
-                way = _timeline_run(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
+                moving = _timeline_run(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
                 for index, stage in enumerate(part.stages):
-                    yield (ScheduledStep(number + index, part.step(stage, run), lab, part.title, way, index),)
+                    yield (ScheduledStep(number + index, part.step(stage, run), lab, part.title, moving, index),)
             number += len(part.stages)
 
 
@@ -371,8 +371,8 @@ class StepPrerequisites:
             if isinstance(step, Step):
                 return await step.check_readiness(run)
             last = len(step.stages) - 1
-            way = _timeline_run(self.runbook, lab, step, again=False, by_name=False)
-            return (await way.state(last, step.step(step.stages[last], run), run)).check
+            moving = _timeline_run(self.runbook, lab, step, again=False, by_name=False)
+            return (await moving.state(last, step.step(step.stages[last], run), run)).check
         except WorkshopError:
             return Check()
 

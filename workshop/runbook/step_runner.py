@@ -35,19 +35,36 @@ class Outcomes:
         self._request = request
         self._outcomes: dict[tuple[str, int], Outcome] = {}
         self._errors: list[Exception] = []
-        self.moved = False
+        self._moved = False
         """A stage was reached, so that beginning again would lose it."""
-        self.met = False
+        self._answered = False
         """What the run works on has answered once: that it cannot be reached any more is no wrong configuration."""
-        self.touched = False
+        self._changing = False
         """Something was begun to be changed: whatever fails then is no wrong usage any more."""
         self.refusal: Exception | None = None
         """Why the run as a whole could not go on."""
 
-    def add(self, lab: str, step: int, outcome: Outcome, error: Exception | None) -> None:
+    def skip(self, lab: str, step: int) -> None:
+        self._outcomes[lab, step] = "skipped"
+
+    def add(
+        self,
+        lab: str,
+        step: int,
+        outcome: Outcome,
+        error: Exception | None,
+        *,
+        answered: bool,
+        changing: bool,
+        moved: bool,
+    ) -> None:
+        """Whether it was `answered` by what it works on, began `changing` something, and `moved` a stage on."""
         self._outcomes[lab, step] = outcome
         if error:
             self._errors.append(error)
+        self._answered |= answered
+        self._changing |= changing
+        self._moved |= moved
 
     def has(self, lab: str, step: int) -> bool:
         return (lab, step) in self._outcomes
@@ -71,7 +88,7 @@ class Outcomes:
             return UsageError.exit_status if self._is_usage(self.refusal) else 1
         if "failed" in self._outcomes.values():
             usage = self._errors and all(self._is_usage(error) for error in self._errors)
-            return UsageError.exit_status if usage and not self.touched else WorkshopError.exit_status
+            return UsageError.exit_status if usage and not self._changing else WorkshopError.exit_status
         return 3 if "inconclusive" in self._outcomes.values() else 0
 
     def resume(self, exit_status: int) -> str:
@@ -79,14 +96,14 @@ class Outcomes:
         if exit_status in (0, UsageError.exit_status) or not self._request.command:
             return ""
         words = self._request.command.split(" ")
-        if self.moved:
+        if self._moved:
             words = [word for word in words if word != "--restart"]
         return " ".join(words)
 
     def _is_usage(self, error: Exception) -> bool:
         """Also what is no UsageError, and says so: something that was not there from the beginning."""
         wrong = isinstance(error, WorkshopError) and error.exit_status == UsageError.exit_status
-        return wrong and (isinstance(error, UsageError) or not self.met)
+        return wrong and (isinstance(error, UsageError) or not self._answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +188,15 @@ class StepRunner:
             else:
                 outcome, error = "failed", cause
         finally:
-            self._outcomes.add(self._lab.name, step.number, outcome, error)
-            self._outcomes.met |= progress.check is not None
-            self._outcomes.touched |= progress.changing and not isinstance(error, UsageError)
-            self._outcomes.moved |= progress.changing and step.timeline is not None
+            self._outcomes.add(
+                self._lab.name,
+                step.number,
+                outcome,
+                error,
+                answered=progress.check is not None,
+                changing=progress.changing and not isinstance(error, UsageError),
+                moved=progress.changing and step.timeline_run is not None,
+            )
             self._listener(
                 events.StepFinished(
                     self._lab.name,
@@ -182,12 +204,12 @@ class StepRunner:
                     step.title,
                     outcome,
                     time.monotonic() - started - progress.thinking,
-                    progress.check,
-                    progress.verdict,
-                    error,
-                    note,
-                    self._runs[step].undone,
-                    look_at,
+                    check=progress.check,
+                    verdict=progress.verdict,
+                    error=error,
+                    note=note,
+                    undone=self._runs[step].undone,
+                    look_at=look_at,
                 )
             )
 
@@ -223,8 +245,8 @@ class StepRunner:
         if not held:
             # Somebody else may have changed the target until the lock was ours.
             run.facts.forget()
-            if step.timeline:
-                step.timeline.forget()
+            if step.timeline_run:
+                step.timeline_run.forget()
             state = await self._state(step, progress)
             if state.check.converged:
                 return await self._unchanged(step, state, progress)
