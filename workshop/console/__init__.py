@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from workshop.console import words
+
 if TYPE_CHECKING:
     from workshop.console.screen import Screen
 
@@ -31,8 +33,6 @@ def open(stdout: TextIO, *, debug: bool = False, echo: bool = False) -> Screen:
 
 
 def _screen(stdout: TextIO, debug: bool, echo: bool) -> Screen:
-    from workshop.console import words
-
     glyphs = words.UNICODE
     if (stdout.encoding or "utf-8").lower().replace("-", "") != "utf8" and isinstance(stdout, io.TextIOWrapper):
         glyphs = words.ASCII

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.text import Text
 
@@ -59,8 +60,6 @@ def _step(step: StepExplanation, commands: Commands) -> Iterator[RenderableType]
 
 def _page(text: Text) -> RenderableType:
     """Text broken to the page, not to the terminal."""
-    from rich.constrain import Constrain
-
     return Constrain(text, PAGE)
 
 

@@ -7,8 +7,11 @@ three say the same.
 
 from __future__ import annotations
 
+import shlex
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -230,9 +233,6 @@ class Lines:
 
     def command(self, event: events.Command, lab: str = "") -> RenderableType:
         """As a person would type it; what only says which cluster is there, but does not stand out."""
-        import shlex
-        from pathlib import PurePath
-
         program, *arguments = event.argv
         line = Text.assemble((f"{lab}  " if lab else "", "cyan"), ("$ ", "dim"), (PurePath(program).name, "blue"))
         for argument in arguments:
@@ -417,6 +417,4 @@ def _error_rows(error: BaseException) -> list[tuple[str, str, str]]:
 
 
 def _trace(error: BaseException) -> str:
-    import traceback
-
     return "".join(traceback.format_exception(error)).rstrip()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +28,6 @@ _GLANCE = 0.3
 def refuse_unusable(folder: Path) -> None:
     """Raises OSError when the folder, or what there is of its path, has no room or cannot be written. What is tried
     leaves nothing there."""
-    import tempfile
-
     there = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=there) as file:
