@@ -15,7 +15,7 @@ from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Lease
 from workshop.runbook.errors import UsageError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
 
 __all__ = ["kubectl", "sandbox"]
 

@@ -19,11 +19,11 @@ from workshop.kubernetes.guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.folder import ANOTHER, refuse_unusable
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Runbook
 from workshop.runbook.results import Finding
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.state_folder import ANOTHER, refuse_unusable
 from workshop.target import Target
 
 _OLDEST_KUBECTL = (1, 32)

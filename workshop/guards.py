@@ -20,8 +20,8 @@ from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Lease, Lost
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.folder import FolderLock
 from workshop.runbook.run import Listener, unheard
+from workshop.runbook.state_folder import FolderLock
 
 _NO_OTHERS = Others({})
 

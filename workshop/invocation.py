@@ -17,7 +17,7 @@ from invoke.main import program
 from workshop import console
 from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import ANOTHER
+from workshop.runbook.state_folder import ANOTHER
 from workshop.settings import Settings, load
 
 if TYPE_CHECKING:

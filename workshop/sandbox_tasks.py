@@ -11,7 +11,7 @@ from workshop import invocation
 from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubeconfigs import current_context
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
 from workshop.shell import shell as open_shell
 from workshop.target import Target, Use, describe, running_sandbox
 

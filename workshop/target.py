@@ -33,10 +33,10 @@ from workshop.mesh.download import Release
 from workshop.mesh.istioctl import Istioctl
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock, refuse_unusable
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 from workshop.runbook.protection import Guard
 from workshop.runbook.run import Run
+from workshop.runbook.state_folder import FolderLock, refuse_unusable
 from workshop.settings import PLACEHOLDER_CONTEXT, ROOT, Settings, listing_contexts
 
 ACCOUNT = "azure."

@@ -25,7 +25,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Lease, Lost
 from workshop.kubernetes.meanwhile import namespace, refuse_if_changed
 from workshop.mesh.istioctl import Istioctl, IstioctlError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
 from workshop.settings import ROOT
 
 __all__ = ["istioctl", "kubectl", "sandbox", "workshop"]

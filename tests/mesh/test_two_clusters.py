@@ -31,7 +31,6 @@ from workshop.kubernetes.steps import apply
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import events
-from workshop.runbook.folder import FolderLock
 from workshop.runbook.model import Lab, Runbook, Step
 from workshop.runbook.plan import Plan, explain, plan
 from workshop.runbook.request import Request
@@ -39,6 +38,7 @@ from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 from workshop.runbook.run import Listener, Run, unheard
 from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
+from workshop.runbook.state_folder import FolderLock
 
 HELLO = """
 apiVersion: v1

@@ -8,13 +8,13 @@ Its modules stand on each other in this order, which import-linter enforces; rea
     request, journal, protection            what was asked for; what is written down; lock, mark and questions
     model                                   Lab, Step, Timeline, Runbook: what labs are made of
     run                                     what a step is given: tools, facts, options, waiting, telling
-    events, stop, folder                    what happens; ending early; the state folder's lock
+    events, stop, state_folder              what happens; ending early; the state folder's lock
     results, options, errors                values that pass between all of them
 
 This package's own names are for labs.
 """
 
-from workshop.runbook.model import Lab, Position, Runbook, Step, Timeline, Together
+from workshop.runbook.model import CustomStage, Lab, Position, Runbook, Step, Timeline, Together, WrappedStep
 from workshop.runbook.options import Option
 from workshop.runbook.results import (
     ABSENT,
@@ -31,6 +31,7 @@ __all__ = [
     "ABSENT",
     "Bar",
     "Check",
+    "CustomStage",
     "Difference",
     "Explanation",
     "Lab",
@@ -43,4 +44,5 @@ __all__ = [
     "Timeline",
     "Together",
     "Verdict",
+    "WrappedStep",
 ]

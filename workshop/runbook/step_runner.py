@@ -58,7 +58,8 @@ class Outcomes:
         changing: bool,
         moved: bool,
     ) -> None:
-        """Whether it was `answered` by what it works on, began `changing` something, and `moved` a stage on."""
+        """How a step has ended; with it whether anything `answered`, whether it was `changing` something, and
+        whether it may have `moved` an object to a stage."""
         self._outcomes[lab, step] = outcome
         if error:
             self._errors.append(error)
@@ -160,7 +161,7 @@ class StepRunner:
         """What a verdict has undone."""
 
     async def run_step(self, step: ScheduledStep) -> None:
-        """Every end but a cancelled run is an outcome, told to the outcomes and the listener."""
+        """Every end but a cancelled run is an outcome, written down and told to the listener."""
         started = time.monotonic()
         self._listener(events.StepStarted(self._lab.name, step.number, step.title))
         progress = _Progress()

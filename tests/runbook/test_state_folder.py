@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from workshop.runbook.errors import UsageError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
 
 HOLD = (
-    "import sys; from pathlib import Path; from workshop.runbook.folder import FolderLock\n"
+    "import sys; from pathlib import Path; from workshop.runbook.state_folder import FolderLock\n"
     "with FolderLock(Path(sys.argv[1]), 'ada on lovelace (process 7)').held():\n"
     "    print('held', flush=True); sys.stdin.read()"
 )

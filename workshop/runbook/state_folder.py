@@ -1,7 +1,7 @@
-"""The lock of a state folder: one run at a time changes something from it.
+"""The state folder: whether it can be used, and its lock, with which one run at a time changes something from it.
 
-It is the kernel's (flock), so it ends with the process that holds it, however that ends. It keeps apart the runs of
-one folder, also while there is no cluster yet whose Lease could; runs from other folders meet at the Lease.
+The lock is the kernel's (flock), so it ends with the process that holds it, however that ends. It keeps apart the
+runs of one folder, also while there is no cluster yet whose Lease could; runs from other folders meet at the Lease.
 """
 
 from __future__ import annotations
