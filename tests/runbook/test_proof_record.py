@@ -24,11 +24,11 @@ Remembering = Callable[..., Bench]
 
 @pytest.fixture
 def remembering(tmp_path: Path) -> Remembering:
-    """A bench of these labs whose target remembers, in one journal, on the ground named."""
+    """A bench of these labs whose target remembers, in one journal, on the place named."""
 
-    def make(*labs: Lab, ground: str = "one") -> Bench:
+    def make(*labs: Lab, place: str = "one") -> Bench:
         async def here(run: Run) -> str:
-            return ground
+            return place
 
         made = bench(*labs)
         made.tools[ProofRecord] = JournalProofRecord(Journal(tmp_path / "journal.sqlite"), here)
@@ -37,9 +37,9 @@ def remembering(tmp_path: Path) -> Remembering:
     return make
 
 
-def again(world: Bench, remembering: Remembering, ground: str = "one") -> Bench:
+def again(world: Bench, remembering: Remembering, place: str = "one") -> Bench:
     """The same world, as a later process finds it."""
-    later = remembering(*world.runbook.labs, ground=ground)
+    later = remembering(*world.runbook.labs, place=place)
     later.world.objects = dict(world.world.objects)
     return later
 
@@ -289,7 +289,7 @@ async def test_what_the_step_itself_took_back_is_as_it_was(remembering: Remember
 async def test_a_record_of_another_ground_says_nothing_about_this_one(remembering: Remembering) -> None:
     """The sandbox was started again, or the context leads to another cluster now."""
     world = await stuck(remembering, "v1")
-    other = again(world, remembering, ground="two")
+    other = again(world, remembering, place="two")
     assert await unproved(other, "canary") == []
     assert await other.run("canary", to="v1") == 0
     assert other.world.verified == []
@@ -299,7 +299,7 @@ async def test_a_record_of_another_ground_says_nothing_about_this_one(rememberin
 async def test_where_there_is_no_ground_nothing_is_remembered(remembering: Remembering) -> None:
     """A cluster that is yet to be made."""
     world = await stuck(remembering, "v1")
-    assert await unproved(again(world, remembering, ground=""), "canary") == []
+    assert await unproved(again(world, remembering, place=""), "canary") == []
 
 
 async def test_steps_without_a_proof_are_never_written_down(remembering: Remembering, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Labs and steps converge in order, from shared facts; what fails ends its chain and nothing else."""
+"""Labs and steps converge in order, from shared facts; what fails ends its lab and nothing else."""
 
 from __future__ import annotations
 

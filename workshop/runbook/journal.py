@@ -62,7 +62,7 @@ create table unproved (
 ) strict, without rowid;
 """,
 )
-"""What each version has more than the one before."""
+"""What each version has more than the one before. `ground` is the place of an AppliedPart."""
 
 _RECENT = 15
 """How many past operations of a kind say how long one usually takes."""

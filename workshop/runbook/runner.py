@@ -1,4 +1,4 @@
-"""A run: labs in the order of their needs, each a chain of steps; check, apply when needed, verify.
+"""A run: labs in the order of their needs, each a schedule of steps; check, apply when needed, verify.
 
 Labs that do not depend on each other run at the same time, and share the facts: one observation serves all checks
 until something was applied. A run that finds everything converged observes once, takes no lock and changes nothing;
