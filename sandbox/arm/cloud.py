@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -79,10 +80,13 @@ class Cloud:
         self._registered: dict[str, str] = {}
         self._principals: dict[str, float] = {}
         self._failures = [dict(each) for each in settings.failures]
+        self._changed = asyncio.Event()
 
     def apply(self, settings: Settings, *, providers: bool, failures: bool) -> None:
         """Behave like this from now on; `providers` and `failures` begin again where they were named."""
         self.settings = settings
+        self._changed.set()
+        self._changed = asyncio.Event()
         if providers:
             self._registered.clear()
         if failures:
@@ -98,9 +102,17 @@ class Cloud:
                 return ArmError(400, error["code"], error["message"], details=error.get("details", ()))
         return None
 
-    def seconds(self, what: str, *, deleting: bool = False) -> float:
-        """How long it lasts; nothing for what is done at once."""
-        return self.settings.durations[what] / (2 if deleting else 1) if what else 0.0
+    async def last(self, what: str, *, deleting: bool = False) -> None:
+        """As long as that takes by the settings; when they change meanwhile, by the new ones. What is done at once
+        has no name."""
+        began = asyncio.get_running_loop().time()
+        while what:
+            seconds = self.settings.durations[what] / (2 if deleting else 1)
+            try:
+                async with asyncio.timeout_at(began + seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
 
     # Groups and what is in them.
 

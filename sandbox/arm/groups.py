@@ -112,7 +112,7 @@ class Groups:
 
     async def _empty(self, group: Group) -> None:
         members = list(self._cloud.members(group))
-        lasts = asyncio.sleep(self._cloud.seconds("group", deleting=True))
+        lasts = self._cloud.last("group", deleting=True)
         await asyncio.gather(lasts, *(self._remove(each) for each in members))
 
     async def _remove(self, resource: Resource) -> None:

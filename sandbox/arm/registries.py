@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import re
 from datetime import UTC, datetime
@@ -166,7 +165,7 @@ class RegistryApi(ResourceApi):
             )
 
         async def work() -> None:
-            await asyncio.sleep(self._cloud.seconds("importImage"))
+            await self._cloud.last("importImage")
             images.update(wanted)
 
         operation = self.operation(registry, "Importing", lambda: None)

@@ -172,7 +172,7 @@ class ResourceApi:
         resource.properties["provisioningState"] = doing
 
         async def work() -> None:
-            await asyncio.gather(asyncio.sleep(cloud.seconds(kind.lasts)), kind.provision(resource, before))
+            await asyncio.gather(cloud.last(kind.lasts), kind.provision(resource, before))
             if (failure := cloud.failure(kind.type)) is not None:
                 raise failure
 
@@ -210,7 +210,7 @@ class ResourceApi:
         resource.touch()
 
         async def work() -> None:
-            await asyncio.gather(asyncio.sleep(cloud.seconds(kind.lasts, deleting=True)), kind.destroy(resource))
+            await asyncio.gather(cloud.last(kind.lasts, deleting=True), kind.destroy(resource))
 
         def done(error: ArmError | None) -> None:
             resource.operation = None

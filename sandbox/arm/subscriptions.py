@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from sandbox.arm.cloud import PROVIDERS, Body, Cloud
 from sandbox.arm.errors import ArmError
 from sandbox.arm.operations import Operation
@@ -67,7 +65,7 @@ class Subscriptions:
             cloud.set_registration(namespace, "Registering")
 
             async def work() -> None:
-                await asyncio.sleep(cloud.seconds("provider"))
+                await cloud.last("provider")
 
             operation = Operation(f"/subscriptions/{cloud.subscription}", "Registering", lambda: None)
             cloud.operations.begin(operation, work, lambda error: cloud.set_registration(namespace, "Registered"))

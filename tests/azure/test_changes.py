@@ -83,7 +83,7 @@ async def test_monitoring_goes_on_and_off_with_one_put_each(arm: Arm, session: S
 
 async def test_what_is_being_deleted_is_planned_as_made_anew(arm: Arm, session: Session) -> None:
     await session.converge()
-    arm.set(durations={"managedClusters": 5.0})
+    arm.set(durations={"managedClusters": 600.0})
     azure = session.azure
     azure.clusters().managed_clusters.begin_delete("mesh-workshop", "primary")
     planned = await session.plan("azure.aks")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.azure.world import QUICK, Arm, Session, twice
+from tests.azure.world import HELD, QUICK, Arm, Session, twice
 from workshop.azure.cluster import Cluster
 from workshop.azure.facts import PLACES
 from workshop.azure.registry import Registry
@@ -17,7 +17,7 @@ CLUSTER = "PUT mesh-workshop/primary"
 
 async def cut_off(arm: Arm, session: Session) -> None:
     """A run that is cancelled while both clusters are made, as SIGTERM does."""
-    arm.set(durations={**QUICK, "managedClusters": 0.6})
+    arm.set(durations={**QUICK, "managedClusters": HELD})
     run = asyncio.create_task(session.run())
     clusters = [Cluster(session.azure, place).id for place in PLACES]
     begun = False
@@ -30,7 +30,7 @@ async def cut_off(arm: Arm, session: Session) -> None:
 
 async def test_the_very_operation_is_waited_for(arm: Arm, session: Session) -> None:
     await cut_off(arm, session)
-    await session.converge()
+    await session.converge_held("AKS cluster")
     assert any("waiting for that very operation" in text for text in session.told)
     assert not twice(arm.sent("PUT"))
     assert not session.journal.under_way()
@@ -44,7 +44,7 @@ async def test_without_a_token_the_resource_tells(token: str, arm: Arm, session:
         session.journal.begin(identifier, "create AKS cluster", token)
     else:
         session.forget()
-    await session.converge()
+    await session.converge_held("AKS cluster")
     assert not twice(arm.sent("PUT"))
 
 
@@ -54,7 +54,7 @@ async def test_an_operation_that_azure_has_forgotten_is_looked_up_by_its_resourc
     await cut_off(arm, session)
     lost = {"status": 404, "body": {"error": {"code": "NotFound", "message": "The operation was not found"}}}
     arm.set(faults=[{"method": "GET", "path": "/operations/", "times": 2, **lost}])
-    await session.converge()
+    await session.converge_held("AKS cluster")
     assert not twice(arm.sent("PUT"))
 
 
@@ -62,7 +62,7 @@ async def test_one_that_has_failed_meanwhile_is_begun_again(arm: Arm, session: S
     error = {"code": "InternalServerError", "message": "the control plane did not come up"}
     arm.set(failures=[{"type": Cluster.namespace + "/managedClusters", "times": 2, "error": error}])
     await cut_off(arm, session)
-    await session.converge()
+    await session.converge_held("AKS cluster")
     assert any("did not come up" in text for text in session.told)
     assert arm.sent("PUT").count(CLUSTER) == 2
 
@@ -70,7 +70,7 @@ async def test_one_that_has_failed_meanwhile_is_begun_again(arm: Arm, session: S
 @pytest.mark.parametrize("known", [True, False], ids=["by its token", "by its state"])
 async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm, session: Session) -> None:
     await session.converge("azure.acr")
-    arm.set(durations={**QUICK, "registries": 2.0})
+    arm.set(durations={**QUICK, "registries": HELD})
     registry = Registry(session.azure)
     run = asyncio.create_task(session.run("azure.cleanup"))
     begun = False
@@ -79,10 +79,9 @@ async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm
         begun = session.journal.operation(registry.id) is not None
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
-    arm.set(durations=QUICK)
     if not known:
         session.forget()
-    await session.converge("azure.acr")
+    await session.converge_held("registry", "azure.acr")
     begun = [text for text in session.told if "an earlier run has begun" in text]
     assert begun == ["an earlier run has begun to delete it; waiting for that very operation"] * known
     waits = [each.what for each in session.events if isinstance(each, Waiting) and "registry" in each.what]

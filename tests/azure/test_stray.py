@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from tests.azure.world import QUICK, Arm, Session
+from tests.azure.world import HELD, QUICK, Arm, Session
 from workshop import settings
 from workshop.azure.cluster import Cluster
 
@@ -43,7 +43,7 @@ async def test_the_clean_up_cut_off_in_a_stray_cluster_goes_on_with_that_deletio
     await session.converge()
     session.settings = blue(session.settings)
     stray = Cluster(Session(arm, session.folder).azure).id
-    arm.set(durations={**QUICK, "managedClusters": 4.0})
+    arm.set(durations={**QUICK, "managedClusters": HELD})
     run = asyncio.create_task(session.run("azure.cleanup"))
     begun = False
     while not begun and not run.done():
@@ -51,7 +51,7 @@ async def test_the_clean_up_cut_off_in_a_stray_cluster_goes_on_with_that_deletio
         begun = session.journal.operation(stray) is not None
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
-    await session.converge("azure.cleanup")
+    await session.converge_held("cluster", "azure.cleanup")
     assert any("waiting for that very operation" in text for text in session.told)
     assert arm.sent("DELETE").count(f"DELETE {GROUP}/primary") == 1
     assert not session.journal.under_way()

@@ -29,7 +29,7 @@ from workshop import settings
 from workshop.azure import steps
 from workshop.azure.connection import Azure
 from workshop.runbook import Lab, Runbook, Step, Together
-from workshop.runbook.events import Event, RunFinished, StepFinished, Told
+from workshop.runbook.events import Event, RunFinished, StepFinished, Told, Waiting
 from workshop.runbook.journal import Journal
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
@@ -47,6 +47,8 @@ QUICK = {
     "managedClusters": 0.05,
     "provider": 0.05,
 }
+HELD = 600.0
+"""As long as a test holds an operation: `Session.converge_held` lets it go on."""
 
 
 class _Stack:
@@ -307,6 +309,21 @@ class Session:
         status = await self.run(*labs, **asked)
         assert status == 0, self.errors
         return self.outcomes
+
+    async def converge_held(self, held: str, *labs: str) -> None:
+        """That, while Azure works on what has `held` in its title, and ends it when the run waits for it."""
+
+        async def let_go() -> None:
+            while not any(isinstance(each, Waiting) and held in each.what for each in self.events):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            self.arm.set(durations=QUICK)
+
+        self.events.clear()
+        async with asyncio.TaskGroup() as both:
+            running = both.create_task(self.converge(*labs))
+            waiting = both.create_task(let_go())
+            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+            assert waiting.done(), "it did not wait"
 
     async def plan(self, *labs: str) -> Plan:
         names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)

@@ -16,6 +16,7 @@ import pytest
 
 from labs import RUNBOOK
 from sandbox.arm.settings import QUOTAS
+from tests.azure.world import HELD
 from tests.labs.conftest import HANGS, Workshop
 from tests.runbook.world import FakeGate
 from workshop.runbook.events import Event, StepFinished
@@ -61,11 +62,11 @@ def up(workshop: Workshop) -> Workshop:
 
 @pytest.fixture
 def empty(up: Workshop) -> Iterator[Workshop]:
-    """An empty subscription where making a cluster takes far longer than starting the workshop."""
+    """An empty subscription where a cluster is made for as long as the test wants."""
     workshop = up
     workshop.azure.behave(foreign=[])
     quietly(workshop, "azure.cleanup")
-    workshop.azure.behave(durations={"managedClusters": 8.0})
+    workshop.azure.behave(durations={"managedClusters": HELD})
     workshop.azure.clear()
     yield workshop
     workshop.azure.behave(durations=DEFAULTS, foreign=[])
@@ -86,15 +87,31 @@ def until_clusters_are_made(workshop: Workshop) -> None:
     raise AssertionError(workshop.azure.requests())
 
 
+def until_asked_for(workshop: Workshop, *, operations: int) -> None:
+    deadline = time.monotonic() + HANGS
+    while time.monotonic() < deadline:
+        if len({path for path in workshop.azure.sent("GET") if "/operations/" in path}) == operations:
+            return
+        time.sleep(0.05)
+    raise AssertionError(workshop.azure.requests())
+
+
 def test_killed_while_clusters_are_made_the_same_command_waits_for_those_very_operations(empty: Workshop) -> None:
     process = empty.start("lab.azure")
     until_clusters_are_made(empty)
     process.kill()
     process.communicate()
-    ran = empty.converge("lab.azure")
-    assert ran.said.count("waiting for that very operation") == 2
-    assert len(puts(empty, "managedClusters")) == 2
-    assert len(empty.azure.sent("PUT")) == len(set(empty.azure.sent("PUT")))
+    sent = empty.azure.sent("PUT")
+    empty.azure.clear()
+    process = empty.start("lab.azure")
+    until_asked_for(empty, operations=2)
+    empty.azure.behave(durations=DEFAULTS)
+    said = process.communicate(timeout=HANGS)[0]
+    assert process.returncode == 0, said
+    assert said.count("waiting for that very operation") == 2
+    sent += empty.azure.sent("PUT")
+    assert len([each for each in sent if re.search("/managedClusters/[^/]+$", each)]) == 2
+    assert len(sent) == len(set(sent))
     assert outcomes(quietly(empty)) == {"unchanged"}
 
 
@@ -106,6 +123,7 @@ def test_ctrl_c_says_what_goes_on_at_azure(empty: Workshop) -> None:
     assert process.returncode == 130, said
     assert "Azure goes on with it" in said
     assert "go on with  invoke lab.azure" in said
+    empty.azure.behave(durations=DEFAULTS)
     quietly(empty)
     assert len(puts(empty, "managedClusters")) == 2
 
