@@ -20,7 +20,7 @@ from workshop.kubernetes.stages import Stages, stage
 from workshop.kubernetes.steps import apply, label_namespaces
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
-from workshop.runbook import chain
+from workshop.runbook import schedule
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import Waiting
 from workshop.runbook.model import Step
@@ -178,7 +178,7 @@ def release(kubectl: Kubectl, name: str) -> str:
 async def test_a_finalizer_keeps_a_namespace_terminating_when_it_is_taken_back(
     run: Recorded, kubectl: Kubectl, held: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "UNDO_LIMIT", 1.5)
+    monkeypatch.setattr(schedule, "UNDO_LIMIT", 1.5)
     with pytest.raises(WorkshopError) as failed:
         await Undo(apply("Make it", "own.yaml")).apply(run)
     error = failed.value
