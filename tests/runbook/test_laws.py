@@ -24,7 +24,7 @@ async def planned(world: Bench, *labs: str, **asked: Any) -> set[tuple[str, int]
     return {(lab.name, step.number) for lab in plan.labs for step in lab.steps if step.changes}
 
 
-@settings(LAW, max_examples=300)
+@settings(LAW, max_examples=200)
 @given(cases())
 async def test_a_run_does_what_its_plan_said_and_a_second_one_nothing(case: Case) -> None:
     world, labs, asked = case.bench(), case.labs, dict(case.asked)
