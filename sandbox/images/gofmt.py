@@ -1,4 +1,4 @@
-"""Numbers and durations as Go writes and reads them: in the flags, queries and output of programs written in it."""
+"""Durations as Go writes and reads them: in the flags, queries and output of programs written in it."""
 
 from __future__ import annotations
 
@@ -39,15 +39,3 @@ def written(nanoseconds: int) -> str:
 def _plain(nanoseconds: int, unit: int) -> str:
     text = format(Decimal(nanoseconds) / unit, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def shortest(number: float) -> str:
-    """`%g`: the fewest digits that read back as the same number."""
-    if number == 0:
-        return "0"
-    sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
-    assert isinstance(exponent, int)
-    power = len(digits) + exponent - 1
-    if -4 <= power < 6:
-        return format(Decimal((sign, digits, exponent)), "f")
-    return f"{number:.{len(digits) - 1}e}"

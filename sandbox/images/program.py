@@ -11,17 +11,16 @@ otherwise), `wait` returns when it ends by itself, `stop` lets requests in fligh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sandbox.core.cluster import Cluster, Object
-from sandbox.images.files import Files
-
-if TYPE_CHECKING:
-    from sandbox.network.pod_network import PodNetwork
+from sandbox.core.cluster import Object
+from sandbox.images.container_files import Files
+from sandbox.network.pod_network import PodNetwork
 
 
 class ProgramError(Exception):
@@ -61,7 +60,6 @@ class Container:
     env: Mapping[str, str]
     files: Files
     network: PodNetwork
-    cluster: Cluster
     streams: Streams
     """Of the container's main process: output is its log, and what `kubectl attach` connects to."""
 
@@ -124,7 +122,7 @@ class Program(ABC):
         return None
 
 
-class Done(Program):
+class NoOp(Program):
     """Ends at once and well: init containers with nothing to do here, such as setting up packet filters."""
 
     async def start(self) -> None:
@@ -134,7 +132,56 @@ class Done(Program):
         return 0
 
 
+class TaskProgram(Program):
+    """A container that is one command: it ends when the command does."""
+
+    def __init__(self, container: Container, command: Callable[[], Coroutine[Any, Any, int]]) -> None:
+        super().__init__(container)
+        self._command = command
+        self._task: asyncio.Task[int] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._command())
+
+    async def wait(self) -> int:
+        assert self._task is not None
+        return await self._task
+
+    async def stop(self, grace: float) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+
 Factory = Callable[[Container], Program]
+"""Raises ProgramError for a command line that the image would not start with."""
+
+
+def parse_flags(
+    words: Sequence[str], valued: Collection[str], plain: Collection[str] = (), *, program: str
+) -> tuple[dict[str, str], list[str]]:
+    """`--name VALUE`, `--name=VALUE`, and those of `plain` without: values by name as given, and operands.
+
+    Raises ProgramError, with status 2, for a flag that is not there.
+    """
+    found: dict[str, str] = {}
+    operands: list[str] = []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            operands.append(word)
+        elif name not in (*valued, *plain) or (equals and name in plain):
+            known = " ".join((*valued, *plain))
+            raise ProgramError(f"flag not supported by the sandbox's {program}: {word} (it has {known})", 2)
+        elif name in valued and not equals and not waiting:
+            raise ProgramError(f"flag needs an argument: {name}", 2)
+        else:
+            found[name] = waiting.pop(0) if name in valued and not equals else value
+    return found, operands
+
 
 _REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_.-][A-Za-z0-9_.-]*)\))")
 

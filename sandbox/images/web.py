@@ -84,12 +84,21 @@ class WebProgram(Program):
                 f"unknown arguments for the sandbox's {self.container.image}: {' '.join(arguments)}", 2
             )
 
+    def without_name(self, arguments: list[str]) -> list[str]:
+        """Of an image without an entry point: without `command` the first of `args` is the program."""
+        if self.container.spec.get("command") or not arguments:
+            return arguments
+        self._check_name(arguments[0])
+        return arguments[1:]
+
+    def _check_name(self, name: str) -> None:
+        if name.rsplit("/", 1)[-1] not in self.binaries:
+            raise ProgramError(f'exec: "{name}": executable file not found in $PATH', 127)
+
     async def start(self) -> None:
         command = self.container.command
         if self.container.spec.get("command"):
-            name = command.pop(0)
-            if name.rsplit("/", 1)[-1] not in self.binaries:
-                raise ProgramError(f'exec: "{name}": executable file not found in $PATH', 127)
+            self._check_name(command.pop(0))
         self.configure(command)
         loop = asyncio.get_running_loop()
         self._server = web.Server(self._handle, access_log=None, keepalive_timeout=_KEPT)
@@ -99,10 +108,6 @@ class WebProgram(Program):
             )
         except OSError as error:
             raise ProgramError(f"listen tcp {self.container.ip}:{self.port}: {error.strerror}") from error
-        self.greet()
-
-    def greet(self) -> None:
-        """Log that it serves."""
         self.container.log(f"listening on port {self.port}")
 
     def record(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
@@ -147,7 +152,7 @@ class WebProgram(Program):
         return any(request.transport is not None for request in self._answering.values())
 
 
-def propagated(request: web.BaseRequest) -> dict[str, str]:
+def propagated_headers(request: web.BaseRequest) -> dict[str, str]:
     """The headers of `request` that the calls it causes carry on."""
     headers = request.headers
     return {name: headers[name] for name in PROPAGATED if name in headers}

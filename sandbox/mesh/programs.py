@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sandbox.images.program import Container, Done, Factory, Program, ProgramError
+from sandbox.images.program import Container, Factory, NoOp, Program, ProgramError
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istiod import Istiod
@@ -22,7 +22,7 @@ def programs(control_plane: ControlPlane, data_plane: DataPlane) -> Mapping[str,
 def _proxy(container: Container, data_plane: DataPlane) -> Program:
     role = container.command[:2]
     if role and role[0] == "istio-iptables":
-        return Done(container)
+        return NoOp(container)
     if role == ["proxy", "sidecar"] or role == ["proxy", "router"]:
         return ProxyAgent(container, data_plane, role[1])
     raise ProgramError(f"proxyv2 does not know what to do with {' '.join(container.command) or 'no arguments'}")

@@ -100,10 +100,10 @@ class Directory:
         """Ready endpoints (address and target port) behind a cluster address and port."""
         found = self._ready.get((address, port))
         if found is None:
-            found = self._ready[address, port] = self._find(address, port)
+            found = self._ready[address, port] = self._endpoints(address, port)
         return found
 
-    def _find(self, address: str, port: int) -> list[Endpoint]:
+    def _endpoints(self, address: str, port: int) -> list[Endpoint]:
         service = self._by_address.get(address)
         if service is None:
             return []

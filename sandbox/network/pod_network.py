@@ -24,8 +24,7 @@ import aiohttp
 
 from sandbox.core.addresses import SIDECAR_PORT, Network, is_load_balancer, listen_port
 from sandbox.network.directory import Directory
-from sandbox.network.http_client import PodHttpClient
-from sandbox.network.sessions import new_session
+from sandbox.network.http_client import PodHttpClient, new_session
 
 _PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
 
@@ -121,9 +120,9 @@ class PodNetwork:
             return None
         return address, listen_port(port) if address in self._pods else port
 
-    def new_session(self, *, decompress: bool = False) -> aiohttp.ClientSession:
+    def new_session(self) -> aiohttp.ClientSession:
         """aiohttp's client over this network, with connections of its own; the caller closes it."""
-        return new_session(self, decompress=decompress)
+        return new_session(self)
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """A connected non-blocking socket. Raises OSError (gaierror, ConnectionRefusedError, ...)."""

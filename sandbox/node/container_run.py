@@ -7,24 +7,21 @@ import contextlib
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from sandbox.core.cluster import Object
 from sandbox.core.objects import timestamp
-from sandbox.images import commands, tags
+from sandbox.images import TAGS, commands, missing
 from sandbox.images.program import Container, Factory, Program, ProgramError, Streams, repository
+from sandbox.node.container_log import ContainerLog
 from sandbox.node.environment import NotConfigured
-from sandbox.node.health import Health
-from sandbox.node.logs import ContainerLog
-from sandbox.node.probes import Prober
+from sandbox.node.probes import Health, Prober
 
 FIRST_BACKOFF, LONGEST_BACKOFF, FORGIVEN_AFTER = 10.0, 300.0, 600.0
 """Seconds, as a kubelet's: a crash is restarted at once, the next one 10 s later, then twice as long each time."""
 
 KILLED = 137
-
-Tell = Callable[[str, str, Literal["Normal", "Warning"]], None]
 
 
 class Pod(Protocol):
@@ -36,13 +33,17 @@ class Pod(Protocol):
 
     def changed(self) -> None: ...
 
-    def tell(
+    def record_event(
         self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal", *, container: str = ""
     ) -> None: ...
 
 
 class Stopped(Exception):
     """The container was asked to stop while it was not running."""
+
+
+def _longer(backoff: float) -> float:
+    return min(max(backoff * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
 
 
 class ContainerRun:
@@ -107,16 +108,17 @@ class ContainerRun:
             if backoff:
                 self._crash_loop(backoff)
                 await asyncio.sleep(backoff)
-            backoff = min(max(backoff * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
+            backoff = _longer(backoff)
             self.restarts += 1
 
     def _crash_loop(self, seconds: float) -> None:
         self.last_state = self.state
         message = f"back-off {seconds:.0f}s restarting failed container={self.name}"
         self._wait("CrashLoopBackOff", message)
-        self._pod.tell(
-            "BackOff", f"Back-off restarting failed container {self.name}", "Warning", container=self.name
-        )
+        self._event("BackOff", f"Back-off restarting failed container {self.name}", "Warning")
+
+    def _event(self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal") -> None:
+        self._pod.record_event(reason, message, kind, container=self.name)
 
     def _wait(self, reason: str, message: str = "") -> None:
         self.state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
@@ -135,8 +137,8 @@ class ContainerRun:
         )
         self._id = uuid.uuid4().hex * 2
         began = timestamp()
-        self._pod.tell("Created", f"Container created: {self.name}", container=self.name)
-        self._pod.tell("Started", f"Container started: {self.name}", container=self.name)
+        self._event("Created", f"Container created: {self.name}")
+        self._event("Started", f"Container started: {self.name}")
         self.state = {"running": {"startedAt": began}}
         self._kill = asyncio.get_running_loop().create_future()
         reason, code = "Error", 1
@@ -171,25 +173,25 @@ class ContainerRun:
     async def _image(self) -> Factory:
         """The image's program. While it is unknown, wait for the pod to name another one."""
         pause = FIRST_BACKOFF
-        while why := tags.missing(self.spec["image"], self._programs):
+        while why := missing(self.spec["image"], self._programs):
             image = self.spec["image"]
             message = f"{why}; {self._instead(repository(image))}"
-            self._pod.tell("Failed", f'Failed to pull image "{image}": {message}', "Warning", container=self.name)
-            self._pod.tell("Failed", "Error: ErrImagePull", "Warning", container=self.name)
+            self._event("Failed", f'Failed to pull image "{image}": {message}', "Warning")
+            self._event("Failed", "Error: ErrImagePull", "Warning")
             self._wait("ErrImagePull", message)
             await self._image_changes(image, 1.0)
             if self.spec["image"] == image:
                 self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {message}')
-                self._pod.tell("BackOff", f'Back-off pulling image "{image}"', "Warning", container=self.name)
+                self._event("BackOff", f'Back-off pulling image "{image}"', "Warning")
                 await self._image_changes(image, pause)
-                pause = min(pause * 2, LONGEST_BACKOFF)
+                pause = _longer(pause)
         image = self.spec["image"]
-        self._pod.tell("Pulled", f'Container image "{image}" already present on machine', container=self.name)
+        self._event("Pulled", f'Container image "{image}" already present on machine')
         return self._programs[repository(image)]
 
     def _instead(self, name: str) -> str:
         if name in self._programs:
-            return f"the tags of it that the sandbox has are {', '.join(tags.TAGS[name])}"
+            return f"the tags of it that the sandbox has are {', '.join(TAGS[name])}"
         return f"the images it knows are {', '.join(sorted(self._programs))}"
 
     async def _image_changes(self, image: str, seconds: float) -> None:
@@ -206,9 +208,7 @@ class ContainerRun:
         if changed:
             self._changed.set()
             if self.program is not None:
-                self._pod.tell(
-                    "Killing", f"Container {self.name} definition changed, will be restarted", container=self.name
-                )
+                self._event("Killing", f"Container {self.name} definition changed, will be restarted")
                 self._restart()
 
     async def _configured(self, streams: Streams) -> Container:
@@ -216,7 +216,7 @@ class ContainerRun:
             try:
                 return self._pod.container(self.spec, streams)
             except NotConfigured as error:
-                self._pod.tell("Failed", f"Error: {error}", "Warning", container=self.name)
+                self._event("Failed", f"Error: {error}", "Warning")
                 self._wait("CreateContainerConfigError", str(error))
                 await asyncio.sleep(1)
 
@@ -254,10 +254,10 @@ class ContainerRun:
         if self._stopping:
             return
         if failed:
-            self._pod.tell("Unhealthy", f"{failed} probe failed: {message}", "Warning", container=self.name)
+            self._event("Unhealthy", f"{failed} probe failed: {message}", "Warning")
         if failed == "Liveness":
             why = f"Container {self.name} failed liveness probe, will be restarted"
-            self._pod.tell("Killing", why, container=self.name)
+            self._event("Killing", why)
             self._restart()
         if self.started and health.ready != self._probed_ready:
             self._probed_ready = health.ready

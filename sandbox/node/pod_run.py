@@ -14,19 +14,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from sandbox.controllers import events
 from sandbox.core.addresses import Network
 from sandbox.core.cluster import Cluster, Object
 from sandbox.core.objects import timestamp
-from sandbox.images.files import Content
+from sandbox.images.container_files import Content
 from sandbox.images.program import Container, Factory, Streams
 from sandbox.network.directory import Directory
 from sandbox.network.pod_network import PodNetwork
-from sandbox.node import environment
 from sandbox.node.container_run import ContainerRun
-from sandbox.node.pod_status import pod_status
+from sandbox.node.environment import Environment, NotConfigured
 
 MANAGER = "kubelet"
 _ADDRESS_REST = 5.0
@@ -39,7 +38,7 @@ _REDIRECTION = "istio-init"
 log = logging.getLogger(__name__)
 
 
-def _tell_failure(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     """A pod that fails here, rather than in its program, must not go unnoticed."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("%s failed", task.get_name(), exc_info=error)
@@ -74,24 +73,27 @@ class PodRun:
         self._sidecars: list[asyncio.Task[None]] = []
         self._status_due = False
         self._task = asyncio.create_task(self._live(), name=f"pod {pod['metadata']['name']}")
-        self._task.add_done_callback(_tell_failure)
+        self._task.add_done_callback(_log_failure)
         self._ending: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         return str(self.pod["metadata"]["name"])
 
-    def find(self, container: str) -> ContainerRun | None:
-        return next((run for run in (*self.containers, *self.init) if run.name == container), None)
+    def container_run(self, name: str) -> ContainerRun | None:
+        return next((run for run in (*self.containers, *self.init) if run.name == name), None)
 
     # What containers ask.
 
     def container(self, spec: Object, streams: Streams) -> Container:
-        env = environment.environment(self._cluster, self.pod, spec, self.ip, self.host_ip)
-        files = environment.files(self.pod, spec, self._volumes, self.ip)
-        return Container(self.pod, spec, env, files, self.network, self._cluster, streams)
+        environment = self._environment()
+        files = environment.files(spec, self._volumes)
+        return Container(self.pod, spec, environment.variables(spec), files, self.network, streams)
 
-    def tell(
+    def _environment(self) -> Environment:
+        return Environment(self._cluster, self.pod, self.ip, self.host_ip)
+
+    def record_event(
         self, reason: str, message: str, kind: Literal["Normal", "Warning"] = "Normal", *, container: str = ""
     ) -> None:
         path = None
@@ -112,7 +114,7 @@ class PodRun:
 
         def change(live: Object) -> None:
             if live["metadata"]["uid"] == self.pod["metadata"]["uid"]:
-                live["status"] = pod_status(self, live)
+                live["status"] = _status(self, live)
 
         metadata = self.pod["metadata"]
         self._cluster.edit(
@@ -153,9 +155,9 @@ class PodRun:
     async def _mount(self) -> None:
         while True:
             try:
-                self._volumes = environment.volumes(self._cluster, self.pod, self.ip, self.host_ip)
-            except environment.NotConfigured as error:
-                self.tell("FailedMount", f"MountVolume.SetUp failed: {error}", "Warning")
+                self._volumes = self._environment().volumes()
+            except NotConfigured as error:
+                self.record_event("FailedMount", f"MountVolume.SetUp failed: {error}", "Warning")
                 await asyncio.sleep(1)
             else:
                 return
@@ -170,14 +172,14 @@ class PodRun:
         if pod["metadata"].get("deletionTimestamp") and self._ending is None:
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
             self._ending = asyncio.create_task(self._terminate(grace), name=f"end of pod {self.name}")
-            self._ending.add_done_callback(_tell_failure)
+            self._ending.add_done_callback(_log_failure)
 
     async def _terminate(self, grace: float) -> None:
         self.terminating = True
         self._write_status()
         for run in (*self.init, *self.containers):
             if run.running:
-                self.tell("Killing", f"Stopping container {run.name}", container=run.name)
+                self.record_event("Killing", f"Stopping container {run.name}", container=run.name)
         deadline = time.monotonic() + grace
         others = (run for run in (*self.init, *self.containers) if not run.is_sidecar)
         await asyncio.gather(*(run.stop(grace) for run in others))
@@ -209,3 +211,81 @@ class PodRun:
         await asyncio.gather(*pending, return_exceptions=True)
         self.network.http.close()
         asyncio.get_running_loop().call_later(_ADDRESS_REST, self._addresses.give_back, self.ip)
+
+
+def _status(run: PodRun, live: Object) -> dict[str, Any]:
+    """The status to write; what the API server and the scheduler said (qosClass, PodScheduled) stays."""
+    old = live.get("status") or {}
+    phase = _phase(run)
+    status = {
+        **old,
+        "phase": phase,
+        "hostIP": run.host_ip,
+        "hostIPs": [{"ip": run.host_ip}],
+        "podIP": run.ip,
+        "podIPs": [{"ip": run.ip}],
+        "startTime": run.started_at,
+        "conditions": _conditions(run, phase, old.get("conditions") or []),
+        "containerStatuses": [one.status() for one in run.containers],
+    }
+    if run.init:
+        status["initContainerStatuses"] = [
+            {**one.status(), "ready": one.ready or (one.exit_code == 0 and not one.is_sidecar)} for one in run.init
+        ]
+    return status
+
+
+def _phase(run: PodRun) -> str:
+    sidecars = [one for one in run.init if one.is_sidecar]
+    failed = any(one.exit_code for one in run.init if one not in sidecars)
+    if failed and run.pod["spec"].get("restartPolicy") == "Never":
+        return "Failed"
+    if not run.initialized or all("waiting" in one.state and not one.last_state for one in run.containers):
+        return "Pending"
+    policy = run.pod["spec"].get("restartPolicy", "Always")
+    codes = [one.exit_code for one in run.containers]
+    if any(one.running for one in sidecars):
+        return "Running"
+    if None in codes or (policy != "Never" and not run.terminating and (policy == "Always" or any(codes))):
+        return "Running"
+    return "Failed" if any(codes) else "Succeeded"
+
+
+def _conditions(run: PodRun, phase: str, old: list[Object]) -> list[Object]:
+    unready = [one.name for one in run.containers if not one.ready]
+    sidecars = [one.name for one in run.init if one.is_sidecar and not one.ready]
+    containers = (
+        _unready("ContainersNotReady", [*sidecars, *unready]) if unready or sidecars else {"status": "True"}
+    )
+    if phase in ("Succeeded", "Failed"):
+        containers = {"status": "False", "reason": "PodCompleted" if phase == "Succeeded" else "PodFailed"}
+    ready = {"status": "False", "reason": "PodTerminating"} if run.terminating else containers
+    unfinished = [one.name for one in run.init if one.exit_code != 0 and not one.serving.is_set()]
+    initialized = {"status": "True"}
+    if not run.initialized:
+        initialized = {
+            "status": "False",
+            "reason": "ContainersNotInitialized",
+            "message": f"containers with incomplete status: [{' '.join(unfinished)}]",
+        }
+    generation = run.pod["metadata"].get("generation")
+    wanted = {
+        "PodReadyToStartContainers": {"status": "True"},
+        "Initialized": initialized,
+        "Ready": ready,
+        "ContainersReady": containers,
+    }
+    known = {condition["type"]: condition for condition in old}
+    conditions = []
+    for kind, state in wanted.items():
+        before = known.pop(kind, {})
+        since = before.get("lastTransitionTime") if before.get("status") == state["status"] else None
+        condition = {"type": kind, **state, "lastProbeTime": None, "lastTransitionTime": since or timestamp()}
+        if generation:
+            condition["observedGeneration"] = generation
+        conditions.append(condition)
+    return [*conditions, *known.values()]
+
+
+def _unready(reason: str, names: list[str]) -> dict[str, str]:
+    return {"status": "False", "reason": reason, "message": f"containers with unready status: [{' '.join(names)}]"}

@@ -1,4 +1,4 @@
-"""startupProbe, readinessProbe and livenessProbe, really performed: over the network, or by a command."""
+"""startupProbe, readinessProbe and livenessProbe, really performed, and whether a container is well by them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sandbox.core.addresses import listen_port
 from sandbox.core.cluster import Object
+from sandbox.network.http_client import Connection, Reply
 
 Execute = Callable[[list[str]], Awaitable[tuple[int, str]]]
 """Runs a command in the container: exit status and output."""
@@ -77,11 +78,64 @@ class Prober:
         headers = {"Host": f"{self._ip}:{port}", "User-Agent": "kube-probe/1.36", "Accept": "*/*"}
         headers |= {header["name"]: header["value"] for header in get.get("httpHeaders") or ()}
         lines = [f"GET {get.get('path') or '/'} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
-        reader, writer = await asyncio.open_connection(get.get("host") or self._ip, listen_port(port))
+        message = ("\r\n".join([*lines, "Connection: close"]) + "\r\n\r\n").encode()
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(unread=lambda _: True), get.get("host") or self._ip, listen_port(port)
+        )
+        reply = Reply("GET")
         try:
-            writer.write(("\r\n".join([*lines, "Connection: close"]) + "\r\n\r\n").encode())
-            words = (await reader.readline()).split(b" ", 2)
+            await connection.exchange(message, reply)
         finally:
-            writer.close()
-        status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-        return Outcome(200 <= status < 400, f"HTTP probe failed with statuscode: {status}")
+            connection.close()
+        return Outcome(200 <= reply.status < 400, f"HTTP probe failed with statuscode: {reply.status}")
+
+
+Report = Callable[["Health", str, str], None]
+"""Gets the kind of probe that failed ("" when one succeeded) and what it said."""
+
+
+class Health:
+    """First `begun` (the startup probe), then `watch`: readiness and liveness until `stop`."""
+
+    def __init__(self, container: Object, prober: Prober, report: Report) -> None:
+        self._container, self._prober, self._report = container, prober, report
+        self._watches: list[asyncio.Task[None]] = []
+        self.ready = not container.get("readinessProbe")
+
+    async def begun(self) -> bool:
+        """Wait for the startup probe's verdict."""
+        probe = self._container.get("startupProbe")
+        if not probe:
+            return True
+        verdict: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
+
+        def decide(ok: bool, message: str) -> None:
+            if not verdict.done():
+                verdict.set_result((ok, message))
+
+        watch = asyncio.create_task(self._prober.watch(probe, decide))
+        try:
+            ok, message = await verdict
+        finally:
+            watch.cancel()
+        if not ok:
+            self._report(self, "Startup", message)
+        return ok
+
+    def watch(self) -> None:
+        for field, report in (("readinessProbe", self._on_readiness), ("livenessProbe", self._on_liveness)):
+            if probe := self._container.get(field):
+                self._watches.append(asyncio.create_task(self._prober.watch(probe, report)))
+
+    async def stop(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+
+    def _on_readiness(self, ok: bool, message: str) -> None:
+        self.ready = ok
+        self._report(self, "" if ok else "Readiness", message)
+
+    def _on_liveness(self, ok: bool, message: str) -> None:
+        if not ok:
+            self._report(self, "Liveness", message)

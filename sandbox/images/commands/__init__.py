@@ -6,17 +6,16 @@ Every image has them all. They see the container's environment, files and networ
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import posixpath
 from collections.abc import Awaitable
 
-from sandbox.images.commands import basics, curl, shell, text
-from sandbox.images.commands.process import CommandFunction, Process, Usage
+from sandbox.images.commands import coreutils, curl
+from sandbox.images.commands.process import CommandFunction, Process, UsageError
 from sandbox.images.commands.shell import INTERRUPT_LINE, Shell
-from sandbox.images.commands.terminal import Terminal
-from sandbox.images.program import Container, Program, ProgramError, Streams
+from sandbox.images.commands.terminal import terminal
+from sandbox.images.program import Container, Factory, Program, ProgramError, Streams, TaskProgram
 
-COMMANDS: dict[str, CommandFunction] = {**basics.COMMANDS, **text.COMMANDS, **curl.COMMANDS}
+COMMANDS: dict[str, CommandFunction] = {**coreutils.COMMANDS, **curl.COMMANDS}
 SHELLS = ("sh", "bash", "ash")
 INTERRUPTED = 130
 
@@ -49,16 +48,10 @@ async def run(command: list[str], container: Container, streams: Streams) -> int
         for task in foreground:
             task.cancel()
         if not foreground:
-            terminal.streams.stdin.feed_data(INTERRUPT_LINE)
+            seen.stdin.feed_data(INTERRUPT_LINE)
 
-    terminal = Terminal(streams, interrupt)
-    keys = asyncio.create_task(terminal.run())
-    try:
-        process = _process(container, terminal.streams)
-        return await _execute(command, process, foreground)
-    finally:
-        keys.cancel()
-        await asyncio.gather(keys, return_exceptions=True)
+    async with terminal(streams, interrupt) as seen:
+        return await _execute(command, _process(container, seen), foreground)
 
 
 def _process(container: Container, streams: Streams) -> Process:
@@ -94,7 +87,7 @@ async def _execute(command: list[str], process: Process, foreground: set[asyncio
 async def _guarded(function: CommandFunction, process: Process) -> int:
     try:
         return await function(process)
-    except Usage as usage:
+    except UsageError as usage:
         return process.complain(str(usage), 2)
     except OSError as error:
         return process.complain(f"{error.filename or ''}: {error.strerror}")
@@ -121,39 +114,50 @@ async def _shell(process: Process, foreground: set[asyncio.Task[int]] | None) ->
     return await Shell(process, execute, []).interact()
 
 
-class CommandProgram(Program):
-    """A container whose main process is one of these commands: `sleep`, a shell, `curl`."""
-
-    def __init__(self, container: Container, command: list[str]) -> None:
-        super().__init__(container)
-        self._command = command
-        self._task: asyncio.Task[int] | None = None
-
-    async def start(self) -> None:
-        if not knows(self._command[0]):
-            raise ProgramError(str(NotFound(self._command[0])), 127)
-        streams = self.container.streams
-        if not self.container.spec.get("stdin"):
-            streams = Streams(out=streams.out, err=streams.err)
-        self._task = asyncio.create_task(run(self._command, self.container, streams))
-
-    async def wait(self) -> int:
-        assert self._task is not None
-        return await self._task
-
-    async def stop(self, grace: float) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+def command_program(container: Container, command: list[str]) -> Program:
+    """A container whose main process is one of these commands: `sleep`, a shell, `curl`. Raises ProgramError."""
+    if not knows(command[0]):
+        raise ProgramError(str(NotFound(command[0])), 127)
+    streams = container.streams
+    if not container.spec.get("stdin"):
+        streams = Streams(out=streams.out, err=streams.err)
+    return TaskProgram(container, lambda: run(command, container, streams))
 
 
 def program(container: Container) -> Program | None:
     """What runs when a container's `command` is one of these; None leaves it to the image."""
     command = container.command
     if container.spec.get("command") and knows(command[0]):
-        return CommandProgram(container, command)
+        return command_program(container, command)
     return None
 
 
-__all__ = ["COMMANDS", "CommandProgram", "NotFound", "knows", "program", "run", "shell"]
+# Images people start to have a place to call from.
+
+
+def _any_command(container: Container) -> Program:
+    """Runs what it is told, a shell by default."""
+    return command_program(container, container.command or ["sh"])
+
+
+def _curl_image(container: Container) -> Program:
+    """As the image's entry point: arguments that name no command are curl's."""
+    command = container.command
+    if not container.spec.get("command") and not (command and knows(command[0])):
+        command = ["curl", *command]
+    return command_program(container, command)
+
+
+class Pause(Program):
+    """Does nothing until it is stopped."""
+
+    async def start(self) -> None:
+        self.container.log("paused")
+
+
+PROGRAMS: dict[str, Factory] = {
+    "alpine": _any_command,
+    "busybox": _any_command,
+    "curl": _curl_image,
+    "pause": Pause,
+}

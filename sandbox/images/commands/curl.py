@@ -3,53 +3,79 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
 from yarl import URL
 
-from sandbox.images.commands import curl_headers, curl_write_out, options
-from sandbox.images.commands.process import CommandFunction, Process, Usage
+from sandbox.images.commands.process import CommandFunction, Process, UsageError, options
 
 _FLAGS = {
-    **dict.fromkeys("sSiIvLfkgN46", ""),
+    **dict.fromkeys("sSiIvLfkgN", ""),
     **{"silent": "s", "show-error": "S", "include": "i", "head": "I", "verbose": "v", "location": "L", "fail": "f"},
-    **{"insecure": "k", "globoff": "g", "no-buffer": "N", "http1.1": "http1.1", "compressed": "compressed"},
-    **{"no-progress-meter": "s", "ipv4": "4", "ipv6": "6", "fail-with-body": "fail-with-body"},
+    **{"insecure": "k", "globoff": "g", "no-buffer": "N"},
 }
 _VALUED = {
-    **dict.fromkeys("oHXdbcwmAeu", ""),
-    **{
-        "output": "o",
-        "header": "H",
-        "request": "X",
-        "data": "d",
-        "data-raw": "data-raw",
-        "data-binary": "data-binary",
-    },
-    **{"cookie": "b", "cookie-jar": "c", "write-out": "w", "max-time": "m", "connect-timeout": "connect-timeout"},
-    **{"user-agent": "A", "referer": "e", "user": "u", "retry": "retry", "resolve": "resolve", "url": "url"},
-    **{"data-urlencode": "data-urlencode", "json": "json"},
+    **dict.fromkeys("oHXdbwmA", ""),
+    **{"output": "o", "header": "H", "request": "X", "data": "d", "cookie": "b", "write-out": "w"},
+    **{"max-time": "m", "user-agent": "A"},
 }
-_REFUSED = ("retry", "resolve", "data-urlencode", "6")
 _MOST_REDIRECTS = 50
+_VARIABLES: Mapping[str, str] = {
+    "http_code": "000",
+    "redirect_url": "",
+    "size_download": "0",
+    "time_total": "0.000000",
+    "url_effective": "",
+}
+"""What `-w` may ask of a transfer, as it is of one without an answer."""
+_VARIABLE = re.compile(r"%\{(\w+)\}")
+_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\r": "\r"}
+
+Headers = list[tuple[str, str]]
+"""In order; a name may come several times."""
 
 
 @dataclass(slots=True)
 class _Call:
-    found: dict[str, list[str]]
-    cookies: dict[str, str]
+    found: Mapping[str, list[str]]
     body: bytes | None
-    facts: dict[str, str] = field(default_factory=dict)
-    """What `-w` may ask of the transfer."""
+    variables: dict[str, str] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
         return name in self.found
 
     def last(self, name: str, default: str = "") -> str:
         return self.found.get(name, [default])[-1]
+
+    def headers(self) -> Headers:
+        """curl's own, and those of `-H`, each of which comes instead of its own."""
+        own = {"User-Agent": self.last("A", "curl/8.16.0"), "Accept": "*/*"}
+        if self.body is not None:
+            own["Content-Type"] = "application/x-www-form-urlencoded"
+        if self.has("b"):
+            own["Cookie"] = "; ".join(self.found["b"])
+        given = [line for text in self.found.get("H", ()) if (line := _line(text))]
+        named = {name.lower() for name, _ in given}
+        headers = [(name, value) for name, value in own.items() if name.lower() not in named]
+        # aiohttp keeps several values of a name, but not of two spellings of it.
+        spelled: dict[str, str] = {}
+        return headers + [
+            (spelled.setdefault(name.lower(), name), value) for name, value in given if value is not None
+        ]
+
+
+def _line(text: str) -> tuple[str, str | None] | None:
+    """`-H 'NAME: VALUE'`; `NAME:` only takes curl's own out (None); `NAME;` sends it empty; others say nothing."""
+    name, colon, value = text.partition(":")
+    if colon:
+        return name.strip(), value.strip() or None
+    name, semicolon, rest = text.partition(";")
+    return (name.strip(), "") if semicolon and not rest.strip() else None
 
 
 class _Failed(Exception):
@@ -60,60 +86,42 @@ class _Failed(Exception):
 
 async def curl(process: Process) -> int:
     try:
-        found, urls = options.parse(process.arguments, _FLAGS, _VALUED)
-    except Usage as usage:
-        return process.complain(f"{usage}\ncurl: the sandbox's curl knows {_known()}", 2)
-    urls += found.get("url", [])
-    for name in _REFUSED:
-        if name in found:
-            return process.complain(f"option {name} is not supported by the sandbox's curl", 2)
-    for name in curl_write_out.unknown(found.get("w", [""])[-1]):
-        return process.complain(f"variable {name} of -w is not supported by the sandbox's curl", 2)
+        found, urls = options(process.arguments, _FLAGS, _VALUED)
+    except UsageError as usage:
+        known = " ".join(sorted(f"-{name}" if len(name) == 1 else f"--{name}" for name in {**_FLAGS, **_VALUED}))
+        return process.complain(f"{usage}\ncurl: the sandbox's curl knows {known}", 2)
+    call = _Call(found, await _body(process, found.get("d", ())))
+    template = call.last("w")
+    if unknown := [name for name in _VARIABLE.findall(template) if name not in _VARIABLES]:
+        return process.complain(f"variable {unknown[0]} of -w is not supported by the sandbox's curl", 2)
+    if any("=" not in cookie for cookie in found.get("b", ())):
+        return process.complain("a file of cookies is not supported by the sandbox's curl: -b NAME=VALUE", 2)
     if not urls:
         return process.complain("(2) no URL specified", 2)
-    call = await _call(process, found)
+    for escape, character in _ESCAPES.items():
+        template = template.replace(escape, character)
     status = 0
-    async with process.container.network.new_session(decompress=call.has("compressed")) as session:
+    async with process.container.network.new_session() as session:
         for url in urls:
-            call.facts = dict(curl_write_out.NOTHING)
+            call.variables = dict(_VARIABLES)
             try:
                 status = await _transfer(process, session, call, url)
             except _Failed as failed:
                 status = failed.status
                 if not call.has("s") or call.has("S"):
                     process.err(f"curl: ({status}) {failed}\n".encode())
-            if call.has("w"):
-                process.out(curl_write_out.written(call.last("w"), call.facts).encode())
-    if call.has("c"):
-        jar = "".join(f"{name}\t{value}\n" for name, value in call.cookies.items())
-        process.container.files.write(process.path(call.last("c")), jar.encode())
+            if template:
+                process.out(_VARIABLE.sub(lambda variable: call.variables[variable[1]], template).encode())
     return status
 
 
-def _known() -> str:
-    return " ".join(sorted(f"-{name}" if len(name) == 1 else f"--{name}" for name in {**_FLAGS, **_VALUED}))
-
-
-async def _call(process: Process, found: dict[str, list[str]]) -> _Call:
-    cookies: dict[str, str] = {}
-    for given in found.get("b", ()):
-        if "=" in given:
-            cookies |= dict(pair.strip().partition("=")[::2] for pair in given.split(";") if pair.strip())
-        elif process.container.files.exists(process.path(given)):
-            jar = (await process.input(given)).decode()
-            cookies |= dict(line.split("\t", 1) for line in jar.splitlines())
-    return _Call(found, cookies, await _body(process, found))
-
-
-async def _body(process: Process, found: dict[str, list[str]]) -> bytes | None:
-    pieces = []
-    for name in ("d", "data-binary", "data-raw", "json"):
-        for text in found.get(name, ()):
-            if text.startswith("@") and name != "data-raw":
-                data = await process.input(text[1:])
-                pieces.append(data.replace(b"\r", b"").replace(b"\n", b"") if name == "d" else data)
-            else:
-                pieces.append(text.encode())
+async def _body(process: Process, given: Sequence[str]) -> bytes | None:
+    pieces = [
+        (await process.input(text[1:])).replace(b"\r", b"").replace(b"\n", b"")
+        if text.startswith("@")
+        else text.encode()
+        for text in given
+    ]
     return b"&".join(pieces) if pieces else None
 
 
@@ -143,11 +151,11 @@ async def _transfer(process: Process, session: aiohttp.ClientSession, call: _Cal
     except aiohttp.ClientPayloadError as error:
         raise _Failed(18, "transfer closed with outstanding read data remaining") from error
     finally:
-        call.facts |= {"time_total": f"{time.perf_counter() - began:.6f}", "url_effective": str(url)}
-    call.facts["size_download"] = str(size)
+        call.variables |= {"time_total": f"{time.perf_counter() - began:.6f}", "url_effective": str(url)}
+    call.variables["size_download"] = str(size)
     if call.has("f") and reply.status >= 400:
         raise _Failed(22, f"The requested URL returned error: {reply.status}")
-    return 22 if call.has("fail-with-body") and reply.status >= 400 else 0
+    return 0
 
 
 def _url(given: str) -> URL:
@@ -167,11 +175,10 @@ def _redirected(url: URL, reply: aiohttp.ClientResponse) -> URL | None:
 async def _request(
     process: Process, session: aiohttp.ClientSession, call: _Call, method: str, url: URL, body: bytes | None
 ) -> aiohttp.ClientResponse:
-    headers = curl_headers.sent(call.found, call.cookies, with_body=body is not None)
-    wait = aiohttp.ClientTimeout(total=None, sock_connect=float(call.last("connect-timeout", "0")) or None)
-    call.facts |= {"http_code": "000", "response_code": "000", "content_type": "", "redirect_url": ""}
+    headers = call.headers()
+    call.variables |= {"http_code": "000", "redirect_url": ""}
     try:
-        reply = await session.request(method, url, headers=headers, data=body, allow_redirects=False, timeout=wait)
+        reply = await session.request(method, url, headers=headers, data=body, allow_redirects=False)
     except aiohttp.ConnectionTimeoutError as error:
         raise _Failed(28, "Connection timed out") from error
     except aiohttp.ClientConnectorError as error:
@@ -183,35 +190,17 @@ async def _request(
         raise _Failed(52, "Empty reply from server") from error
     except aiohttp.ClientError as error:
         raise _Failed(56, f"Recv failure: {error}") from error
-    for cookie in reply.cookies.values():
-        call.cookies[cookie.key] = cookie.value
-    call.facts |= {
-        "http_code": str(reply.status),
-        "response_code": str(reply.status),
-        "http_version": "1.1",
-        "content_type": reply.headers.get("Content-Type", ""),
-        "redirect_url": str(_redirected(url, reply) or ""),
-    }
-    if call.has("v"):
-        _narrate(process, method, url, headers, reply)
-    if call.has("i") or call.has("I"):
-        process.out(_head(reply))
-    return reply
-
-
-def _narrate(
-    process: Process, method: str, url: URL, headers: curl_headers.Headers, reply: aiohttp.ClientResponse
-) -> None:
-    host = [] if any(name.lower() == "host" for name, _ in headers) else [("Host", url.authority)]
-    lines = [f"* Connected to {url.raw_host} port {url.port}"]
-    lines += [f"> {method} {url.raw_path_qs} HTTP/1.1", *(f"> {name}: {value}" for name, value in host + headers)]
-    lines += [">", *(f"< {line}" for line in _head(reply).decode(errors="replace").splitlines())]
-    process.err(("\n".join(lines) + "\n").encode())
-
-
-def _head(reply: aiohttp.ClientResponse) -> bytes:
+    call.variables |= {"http_code": str(reply.status), "redirect_url": str(_redirected(url, reply) or "")}
     lines = [f"HTTP/1.1 {reply.status} {reply.reason}".encode(), *(k + b": " + v for k, v in reply.raw_headers)]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    if call.has("v"):
+        host = [] if any(name.lower() == "host" for name, _ in headers) else [("Host", url.authority)]
+        sent = [f"> {method} {url.raw_path_qs} HTTP/1.1", *(f"> {name}: {value}" for name, value in host + headers)]
+        came = [f"< {line.decode(errors='replace')}" for line in lines]
+        told = [f"* Connected to {url.raw_host} port {url.port}", *sent, ">", *came, "<"]
+        process.err(("\n".join(told) + "\n").encode())
+    if call.has("i") or call.has("I"):
+        process.out(b"\r\n".join([*lines, b"", b""]))
+    return reply
 
 
 async def _receive(process: Process, call: _Call, reply: aiohttp.ClientResponse, method: str) -> int:
@@ -231,27 +220,20 @@ async def _receive(process: Process, call: _Call, reply: aiohttp.ClientResponse,
 
 
 async def wget(process: Process) -> int:
-    """busybox's: `-q -O- -S -T SECONDS`. Follows redirects; a status of 400 or more fails."""
-    found, urls = options.parse(
-        process.arguments,
-        {"q": "", "S": "", "spider": "spider", "no-check-certificate": "k"},
-        {"O": "", "T": "", "timeout": "T", "header": "header", "U": "", "post-data": "post-data"},
-    )
+    """busybox's: `-q -O- -T SECONDS`. Follows redirects; a status of 400 or more fails."""
+    found, urls = options(process.arguments, "q", "OT")
     if len(urls) != 1:
-        raise Usage("usage: wget [-q] [-S] [-O FILE] [-T SECONDS] [--header LINE] [--post-data TEXT] URL")
-    arguments = ["-sSfL", *(["-i"] if "S" in found else [])]
-    arguments += ["-o", "/dev/null"] if "spider" in found else []
+        raise UsageError("usage: wget [-q] [-O FILE] [-T SECONDS] URL")
     name = urls[0].rstrip("/").rsplit("/", 1)[-1]
-    arguments += ["-o", found["O"][-1] if "O" in found else name]
-    for option, of_curl in (("T", "-m"), ("U", "-A"), ("post-data", "-d"), ("header", "-H")):
-        arguments += [word for value in found.get(option, ()) for word in (of_curl, value)]
+    arguments = ["-sSfL", "-o", found["O"][-1] if "O" in found else name]
+    arguments += ["-m", found["T"][-1]] if "T" in found else []
     process.arguments = [*arguments, urls[0]]
     return int(await curl(process) != 0)
 
 
 async def nslookup(process: Process) -> int:
     if len(process.arguments) != 1:
-        raise Usage("usage: nslookup NAME")
+        raise UsageError("usage: nslookup NAME")
     name = process.arguments[0]
     try:
         address = process.container.network.resolve(name)

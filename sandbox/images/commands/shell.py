@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+import operator
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from sandbox.images.commands import syntax, tree
-from sandbox.images.commands.expansion import Expansion
+from sandbox.images.commands import syntax
 from sandbox.images.commands.process import Process
 
 Execute = Callable[[list[str], Process], Awaitable[int]]
@@ -16,6 +17,92 @@ Execute = Callable[[list[str], Process], Awaitable[int]]
 
 INTERRUPT_LINE = b"\x03\n"
 """Read by an interactive shell: forget what was typed so far."""
+
+
+# From the words of a script to the words a command is called with.
+
+_BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+
+
+def _evaluate(text: str, variables: Mapping[str, str]) -> int:
+    """Raises SyntaxRefused."""
+
+    def value(node: ast.AST) -> int:
+        match node:
+            case ast.Constant(value=int(number)):
+                return number
+            case ast.Name(id=name):
+                return int(variables.get(name) or 0)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -value(operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                return _BINARY[type(op)](value(left), value(right))
+        raise ValueError(text)
+
+    try:
+        return value(ast.parse(text.strip().replace("$", "").replace("/", "//"), mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError) as error:
+        raise syntax.SyntaxRefused(f"arithmetic not supported: {text}") from error
+
+
+@dataclass(slots=True)
+class _Expansion:
+    """What words mean at one moment in one shell. `output` runs a script and gives what it wrote."""
+
+    variables: Mapping[str, str]
+    arguments: Sequence[str]
+    status: int
+    output: Callable[[str], Awaitable[str]]
+
+    async def fields(self, word: syntax.Word) -> list[str]:
+        """A word's fields: what is not quoted is split at blanks."""
+        fields: list[str] = []
+        open_field = False
+        for part in word:
+            text = await self.text(part)
+            splits = not part.quoted and part.kind != "text"
+            if part.kind == "variable" and part.text == "@" and part.quoted:
+                pieces = list(self.arguments)
+            else:
+                pieces = text.split() if splits else [text]
+            open_field = open_field and not (splits and text[:1].isspace())
+            for index, piece in enumerate(pieces):
+                if open_field and index == 0:
+                    fields[-1] += piece
+                else:
+                    fields.append(piece)
+                open_field = True
+            open_field = open_field and not (splits and text[-1:].isspace())
+        return fields
+
+    async def joined(self, word: syntax.Word) -> str:
+        """A word where nothing is split: the value of an assignment."""
+        return "".join([await self.text(part) for part in word])
+
+    async def text(self, part: syntax.Part) -> str:
+        if part.kind == "text":
+            return part.text
+        if part.kind == "arithmetic":
+            return str(_evaluate(part.text, self.variables))
+        if part.kind == "command":
+            return (await self.output(part.text)).rstrip("\n")
+        special = {"?": str(self.status), "#": str(len(self.arguments)), "$": "1"}
+        if part.text in ("@", "*"):
+            value = " ".join(self.arguments)
+        elif part.text.isdigit():
+            value = (["sh", *self.arguments][int(part.text) : int(part.text) + 1] or [""])[0]
+        else:
+            value = special.get(part.text, self.variables.get(part.text, ""))
+        return value or (part.default or "")
+
+
+# The shell itself.
 
 
 class _Exit(Exception):
@@ -46,7 +133,7 @@ class Shell:
         """The status of the last command; `exit` included."""
         try:
             await self._sequence(syntax.parse(text), self.process)
-        except tree.SyntaxRefused as refusal:
+        except syntax.SyntaxRefused as refusal:
             self.status = self.process.complain(f"syntax error: {refusal}", 2)
         except _Exit as end:
             self.status = end.status
@@ -69,7 +156,7 @@ class Shell:
             pending += line.decode(errors="replace")
             try:
                 parsed = syntax.parse(pending)
-            except tree.SyntaxRefused as refusal:
+            except syntax.SyntaxRefused as refusal:
                 if "unterminated" in str(refusal) or "end of file" in str(refusal):
                     continue
                 pending = ""
@@ -83,7 +170,7 @@ class Shell:
             except (_Break, _Continue):
                 pass
 
-    async def _sequence(self, sequence: tree.Sequence, process: Process) -> int:
+    async def _sequence(self, sequence: syntax.Sequence, process: Process) -> int:
         for item in sequence.items:
             self.status = await self._pipeline(item.first, process)
             for word, pipeline in item.rest:
@@ -92,7 +179,7 @@ class Shell:
             await asyncio.sleep(0)  # a loop of built-ins must not keep everybody else waiting
         return self.status
 
-    async def _pipeline(self, pipeline: tree.Pipeline, process: Process) -> int:
+    async def _pipeline(self, pipeline: syntax.Pipeline, process: Process) -> int:
         *feeders, last = pipeline.commands
         if not feeders:
             status = await self._node(last, process)
@@ -100,7 +187,7 @@ class Shell:
             status = await self._piped(feeders, last, process)
         return int(not status) if pipeline.negated else status
 
-    async def _piped(self, feeders: list[tree.Node], last: tree.Node, process: Process) -> int:
+    async def _piped(self, feeders: list[syntax.Node], last: syntax.Node, process: Process) -> int:
         tasks: list[asyncio.Task[int]] = []
         stdin = process.stdin
         for node in feeders:
@@ -115,41 +202,41 @@ class Shell:
                 task.cancel()  # as SIGPIPE: nobody reads any more
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _feeding(self, node: tree.Node, process: Process, pipe: asyncio.StreamReader) -> int:
+    async def _feeding(self, node: syntax.Node, process: Process, pipe: asyncio.StreamReader) -> int:
         try:
             return await self._subshell(node, process)
         finally:
             pipe.feed_eof()
 
-    async def _subshell(self, node: tree.Node | tree.Sequence, process: Process) -> int:
+    async def _subshell(self, node: syntax.Node | syntax.Sequence, process: Process) -> int:
         child = Shell(process, self._execute, self.arguments)
         child.variables, child._exported, child.status = dict(self.variables), set(self._exported), self.status
         try:
-            if isinstance(node, tree.Sequence):
+            if isinstance(node, syntax.Sequence):
                 return await child._sequence(node, process)
             return await child._node(node, process)
         except _Exit as end:
             return end.status
 
-    async def _node(self, node: tree.Node, process: Process) -> int:
+    async def _node(self, node: syntax.Node, process: Process) -> int:
         try:
             process = await self._redirected(node.redirections, process)
         except OSError as error:
             return process.complain(f"can't open {error.filename}: {error.strerror}")
-        if isinstance(node, tree.Command):
+        if isinstance(node, syntax.Command):
             return await self._command(node, process)
         if node.subshell:
-            assert isinstance(node.body, tree.Sequence)
+            assert isinstance(node.body, syntax.Sequence)
             return await self._subshell(node.body, process)
         return await self._compound(node.body, process)
 
     async def _compound(self, body: object, process: Process) -> int:
-        if isinstance(body, tree.If):
+        if isinstance(body, syntax.If):
             for condition, then in body.branches:
                 if await self._sequence(condition, process) == 0:
                     return await self._sequence(then, process)
             return await self._sequence(body.otherwise, process) if body.otherwise else 0
-        if isinstance(body, tree.Loop):
+        if isinstance(body, syntax.Loop):
             while (await self._sequence(body.condition, process) == 0) != body.until:
                 try:
                     await self._sequence(body.body, process)
@@ -158,7 +245,7 @@ class Shell:
                 except _Break:
                     break
             return 0
-        if isinstance(body, tree.For):
+        if isinstance(body, syntax.For):
             for value in [field for word in body.words for field in await self._expansion(process).fields(word)]:
                 self.variables[body.name] = value
                 try:
@@ -168,10 +255,10 @@ class Shell:
                 except _Break:
                     break
             return self.status
-        assert isinstance(body, tree.Sequence)
+        assert isinstance(body, syntax.Sequence)
         return await self._sequence(body, process)
 
-    async def _redirected(self, redirections: list[tree.Redirection], process: Process) -> Process:
+    async def _redirected(self, redirections: list[syntax.Redirection], process: Process) -> Process:
         for one in redirections:
             target = "".join(await self._expansion(process).fields(one.target))
             if one.operator == "<":
@@ -192,7 +279,7 @@ class Shell:
         files.write(path, b"", append=append)
         return lambda data: files.write(path, data, append=True)
 
-    async def _command(self, command: tree.Command, process: Process) -> int:
+    async def _command(self, command: syntax.Command, process: Process) -> int:
         assigned = {name: await self._expansion(process).joined(word) for name, word in command.assignments}
         words = [field for word in command.words for field in await self._expansion(process).fields(word)]
         if not words:
@@ -206,13 +293,13 @@ class Shell:
         called = replace(process, env=env, directory=self.process.directory)
         return await self._execute(words, called)
 
-    def _expansion(self, process: Process) -> Expansion:
+    def _expansion(self, process: Process) -> _Expansion:
         async def output(script: str) -> str:
             written = bytearray()
             self.status = await self._subshell(syntax.parse(script), replace(process, out=written.extend))
             return written.decode(errors="replace")
 
-        return Expansion(self.variables, self.arguments, self.status, output)
+        return _Expansion(self.variables, self.arguments, self.status, output)
 
     # Built-in commands: those that change the shell itself.
 

@@ -6,7 +6,8 @@ With `-t`, kubectl sends every key as it is pressed and shows only what comes ba
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from sandbox.images.program import Streams
 
@@ -15,7 +16,19 @@ _ERASE = (8, 127)
 _RETURN = (10, 13)
 
 
-class Terminal:
+@asynccontextmanager
+async def terminal(raw: Streams, interrupt: Callable[[], None]) -> AsyncIterator[Streams]:
+    """The streams of a program that runs behind a terminal at `raw`. `interrupt` is called for Ctrl-C."""
+    discipline = _Terminal(raw, interrupt)
+    keys = asyncio.create_task(discipline.run())
+    try:
+        yield discipline.streams
+    finally:
+        keys.cancel()
+        await asyncio.gather(keys, return_exceptions=True)
+
+
+class _Terminal:
     """Cooks the keys of `raw` into lines on `streams.stdin`, echoes them, and ends lines with CR LF."""
 
     def __init__(self, raw: Streams, interrupt: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from sandbox.images.files import Files
+from sandbox.images.container_files import Files
 from sandbox.images.program import Container, Streams
 from sandbox.mesh.pilot_agent import ProxyAgent
 
@@ -40,7 +40,7 @@ class Loaded:
         obj["metadata"]["annotations"] = annotations
         network: Any = type("PodNetwork", (), {"ip": obj["status"]["podIP"]})()
         spec = {"name": "istio-proxy", "image": "proxyv2"}
-        container = Container(obj, spec, {}, Files(), network, self.world.cluster, Streams())
+        container = Container(obj, spec, {}, Files(), network, Streams())
         out, err = bytearray(), bytearray()
         agent = ProxyAgent(container, self.world.mesh.data_plane, "sidecar")
         status = await agent.exec(list(command), Streams(out=out.extend, err=err.extend))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.images.files import Files
+from sandbox.images.container_files import Files
 from sandbox.images.program import Container, Streams
 from sandbox.mesh.istiod import SYNC_STATUS, Istiod
 from sandbox.mesh.xds.ads import ROUTES
@@ -32,7 +32,7 @@ def istiod(world: World) -> tuple[Istiod, bytearray]:
     log = bytearray()
     pod: Any = {"metadata": {"name": "istiod", "namespace": "istio-system"}}
     network: Any = None
-    container = Container(pod, {}, {}, Files(), network, world.cluster, Streams(out=log.extend))
+    container = Container(pod, {}, {}, Files(), network, Streams(out=log.extend))
     return Istiod(container, world.mesh.control_plane, world.mesh.data_plane), log
 
 

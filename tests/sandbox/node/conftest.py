@@ -50,7 +50,7 @@ class Place:
         return self.cluster.get("pods", NAMESPACE, name)
 
     def run(self, name: str) -> PodRun:
-        run = self.node.find(self.pod(name))
+        run = self.node.run_of(self.pod(name))
         assert run is not None
         return run
 
@@ -95,7 +95,7 @@ class Place:
     async def exec(self, pod: str, *command: str, stdin: bytes = b"", container: str = "") -> tuple[int, str, str]:
         """Run a command in a container of a pod: status, output, errors."""
         run = self.run(pod)
-        target = run.find(container) if container else run.containers[0]
+        target = run.container_run(container) if container else run.containers[0]
         assert target is not None
         out, err = bytearray(), bytearray()
         streams = Streams(asyncio.StreamReader(), out.extend, err.extend)
@@ -104,6 +104,12 @@ class Place:
         async with asyncio.timeout(PATIENCE):
             status = await target.exec(list(command), streams)
         return status, out.decode(), err.decode()
+
+    async def curl(self, *arguments: str) -> str:
+        """What curl prints in pod `app`."""
+        status, out, err = await self.exec("app", "curl", "-s", *arguments)
+        assert status == 0, err
+        return out
 
     async def log(self, pod: str, container: int = 0) -> list[str]:
         return [line.text.decode() async for line in self.run(pod).containers[container].log.read()]

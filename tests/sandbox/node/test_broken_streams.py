@@ -25,7 +25,7 @@ from aiohttp import WSMsgType, web
 from sandbox.api.local import LocalCluster
 from sandbox.api.server import ApiServer
 from sandbox.core.cluster import Object
-from sandbox.node.streams.spdy import DICTIONARY
+from sandbox.node.port_forward import DICTIONARY
 from sandbox.server import launcher
 from sandbox.server.certificates import server_context
 from tests.sandbox.conftest import Kubectl

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.core.cluster import ApiError, Object
-
-from .conftest import NAMESPACE, Place, container
+from tests.sandbox.node.conftest import NAMESPACE, Place, container
 
 REFUSED: list[tuple[Object, Object, str]] = [
     ({"hostNetwork": True}, {}, "hostNetwork"),
