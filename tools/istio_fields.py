@@ -3,7 +3,7 @@
     python -m tools.istio_fields > docs/istio-fields.md
 
 The fields are those of the packaged schemas (see tools/extract_istio_schema.py), what is done of them is in
-`sandbox.mesh.support`. There is nothing between: what is not supported is refused.
+`sandbox.mesh.supported_fields`. There is nothing between: what is not supported is refused.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.istioctl.crds import crds
-from sandbox.mesh.policies import LOAD_BALANCERS
-from sandbox.mesh.support import SUPPORTED, VALUES
+from sandbox.istioctl.manifests import crds
+from sandbox.mesh.supported_fields import SUPPORTED, VALUES
+from sandbox.mesh.traffic_policies import LOAD_BALANCERS
 
 _HEAD = """\
 # Istio's rules, field by field

@@ -2,7 +2,7 @@
 
 import sys
 
-from sandbox.istioctl.cli import main
+from sandbox.istioctl.commands import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

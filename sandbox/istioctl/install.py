@@ -1,24 +1,22 @@
-"""`istioctl install`: apply the objects of a profile, component by component, and wait until each is ready."""
+"""`istioctl install` and `istioctl uninstall`.
+
+Installing applies the objects of a profile, component by component, and waits until each is ready; uninstalling
+removes everything that it has created, but not the namespace, as the real one.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
 
-from sandbox.istioctl.client import Client
-from sandbox.istioctl.errors import IstioctlError, UsageError
-from sandbox.istioctl.manifests import KINDS, components
-from sandbox.istioctl.manifests.common import COMPONENT_LABEL, Component
-from sandbox.istioctl.options import Options, options
-from sandbox.istioctl.pruning import installed, remove
-from sandbox.mesh.durations import seconds
-from sandbox.mesh.version import ISTIO_NAMESPACE, VERSION
-
-if TYPE_CHECKING:
-    from sandbox.istioctl.cli import Invocation
-
-Object = dict[str, Any]
+from sandbox.core.cluster import Object
+from sandbox.core.durations import seconds
+from sandbox.istioctl.api_client import Client, Invocation
+from sandbox.istioctl.command_line import IstioctlError, UsageError
+from sandbox.istioctl.install_options import Options, options
+from sandbox.istioctl.manifests import COMPONENT_LABEL, KINDS, Component, components
+from sandbox.mesh.istio import ISTIO_NAMESPACE, VERSION
 
 _TITLES = {
     Component.BASE: "Istio core",
@@ -27,9 +25,10 @@ _TITLES = {
     Component.INGRESS: "Ingress gateways",
 }
 _POLL_SECONDS = 0.05
+_GONE_SECONDS = 60.0
 
 
-def run(invocation: Invocation) -> int:
+def install(invocation: Invocation) -> int:
     arguments = invocation.arguments
     chosen = options(arguments.all("filename"), arguments.all("set"))
     if invocation.istio_namespace != ISTIO_NAMESPACE:
@@ -85,7 +84,7 @@ def _wait(client: Client, objects: list[Object], timeout: float) -> None:
             names = ", ".join(f"{obj['kind']}/{ISTIO_NAMESPACE}/{obj['metadata']['name']}" for obj in waiting)
             raise IstioctlError(
                 f"failed to wait for resource: resources not ready after {timeout:g}s: context deadline exceeded\n"
-                f"  {names} ({_reason(client, waiting[0])})"
+                f"  {names}"
             )
         time.sleep(_POLL_SECONDS)
 
@@ -106,14 +105,41 @@ def _ready(client: Client, obj: Object) -> bool:
     )
 
 
-def _reason(client: Client, deployment: Object) -> str:
-    """Why a Deployment is not ready, as far as its pods say."""
-    labels = ",".join(f"{k}={v}" for k, v in deployment["spec"].get("selector", {}).get("matchLabels", {}).items())
-    for pod in client.list("v1", "Pod", ISTIO_NAMESPACE, labels):
-        for status in (pod.get("status") or {}).get("containerStatuses") or []:
-            waiting = (status.get("state") or {}).get("waiting")
-            if waiting:
-                return f"container {status['name']}: {waiting.get('reason')}: {waiting.get('message', '')}".rstrip(
-                    ": "
-                )
-    return "not all pods are available"
+def uninstall(invocation: Invocation) -> int:
+    if not invocation.arguments.on("purge"):
+        raise UsageError("the sandbox has one revision of Istio only: --purge must be set")
+    client = invocation.client
+    if not invocation.confirmed("All Istio resources will be pruned from the cluster. Proceed?"):
+        return 1
+    for obj in list(installed(client, KINDS, COMPONENT_LABEL)):
+        remove(client, obj)
+    _wait_for_the_end(client)
+    print("✔ Uninstall complete")
+    return 0
+
+
+def _wait_for_the_end(client: Client) -> None:
+    """Until nothing is left: custom objects go before their kind does, in the background."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while left := next(installed(client, KINDS, COMPONENT_LABEL), None):
+        if time.monotonic() > deadline:
+            raise IstioctlError(
+                f"{left['kind']} {left['metadata']['name']} is still there after {_GONE_SECONDS:g}s"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def installed(client: Client, kinds: Iterable[tuple[str, str]], labels: str) -> Iterator[Object]:
+    """Objects of these kinds with these labels, in the order of the kinds."""
+    for api_version, kind in kinds:
+        yield from client.list(api_version, kind, labels=labels)
+
+
+def remove(client: Client, obj: Object) -> None:
+    """Delete it, and say so."""
+    if client.delete(obj):
+        metadata, (group, _, version) = obj["metadata"], obj["apiVersion"].rpartition("/")
+        kind = f"{group}/{version}" if group else version
+        print(
+            f"  Removed {kind}, Kind={obj['kind']}/{metadata['name']}.{metadata.get('namespace', '')}".rstrip(".")
+        )

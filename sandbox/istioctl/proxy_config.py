@@ -1,38 +1,23 @@
-"""`istioctl proxy-config`: what a pod's Envoy has been told, asked of Envoy itself by exec in its container."""
+"""`istioctl proxy-config`: what a pod's Envoy has been told, asked of Envoy itself by exec in its container.
+
+A sidecar of the sandbox has one listener with a chain for each destination, where a real one has a listener for
+each port: nobody redirects connections here, so they say themselves where they were going.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from sandbox.istioctl import (
-    proxy_config_clusters,
-    proxy_config_endpoints,
-    proxy_config_listeners,
-    proxy_config_routes,
-)
-from sandbox.istioctl.client import Client
-from sandbox.istioctl.config_dump import Object, Rows
-from sandbox.istioctl.errors import IstioctlError, UsageError
-from sandbox.istioctl.flags import Arguments
-from sandbox.istioctl.proxy_status import table
-from sandbox.istioctl.ready import has_proxy, is_ready
+from sandbox.core.cluster import Object
+from sandbox.istioctl.api_client import Client, Invocation
+from sandbox.istioctl.cluster_status import has_proxy, is_ready, table
+from sandbox.istioctl.command_line import Arguments, IstioctlError, UsageError, print_as
+from sandbox.mesh.envoy_clusters import PASSTHROUGH
+from sandbox.mesh.istio import CONTAINER
 
-if TYPE_CHECKING:
-    from sandbox.istioctl.cli import Invocation
-
-CONTAINER = "istio-proxy"
-_SHOWN: dict[
-    str, tuple[str, Callable[[Object, Arguments], list[Object]], Callable[[list[Object], Arguments], Rows]]
-] = {
-    "clusters": ("config_dump", proxy_config_clusters.found, proxy_config_clusters.rows),
-    "listeners": ("config_dump", proxy_config_listeners.found, proxy_config_listeners.rows),
-    "routes": ("config_dump", proxy_config_routes.found, proxy_config_routes.rows),
-    "endpoints": ("clusters?format=json", proxy_config_endpoints.found, proxy_config_endpoints.rows),
-}
-"""What to ask Envoy for, which of it was asked for, and how that looks."""
 _GAPS = {"listeners": 1}
 _SELECTING = {
     **dict.fromkeys(("deploy", "deployment", "deployments"), ("apps/v1", "Deployment")),
@@ -42,7 +27,7 @@ _SELECTING = {
 _PODS = ("po", "pod", "pods")
 
 
-def run(invocation: Invocation) -> int:
+def proxy_config(invocation: Invocation) -> int:
     arguments = invocation.arguments
     kind = arguments.command[-1]
     output = arguments.text("output")
@@ -50,29 +35,25 @@ def run(invocation: Invocation) -> int:
         raise UsageError(f'output format "{output}" not supported')
     if len(arguments.words) != 1:
         raise UsageError(f"{kind[:-1]} requires pod name or --file parameter; the sandbox's istioctl has no --file")
-    for flag in ("port",):
-        if flag in arguments.flags and arguments.text(flag) and not arguments.text(flag).isdigit():
-            raise UsageError(f'invalid argument "{arguments.text(flag)}" for "--{flag}" flag: it is a number')
+    if "port" in arguments.flags and (port := arguments.text("port")) and not port.isdigit():
+        raise UsageError(f'invalid argument "{port}" for "--port" flag: it is a number')
     pod, namespace = _pod(invocation.client, arguments.words[0], invocation.namespace)
     path, found, rows = _SHOWN[kind]
     shown = found(_ask(invocation.client, pod, namespace, path), arguments)
     if output == "short":
         print("\n".join(table(rows(shown, arguments), _GAPS.get(kind, 5))))
-    elif output == "json":
-        print(json.dumps(_camel(shown), indent=4))
     else:
-        import yaml
-
-        print(yaml.safe_dump(_camel(shown), sort_keys=False))
+        print_as(output, _camel(shown), indent=4)
     return 0
 
 
 def _ask(client: Client, pod: str, namespace: str, path: str) -> Object:
-    done = client.execute(namespace, pod, CONTAINER, ("pilot-agent", "request", "GET", path))
-    if done.problem:
-        why = done.err.strip() or done.problem
-        raise IstioctlError(f"failed to execute command on {pod}.{namespace} sidecar: {why}")
-    answer: Object = json.loads(done.out)
+    try:
+        answer: Object = json.loads(
+            client.execute(namespace, pod, CONTAINER, "pilot-agent", "request", "GET", path)
+        )
+    except IstioctlError as error:
+        raise IstioctlError(f"failed to execute command on {pod}.{namespace} sidecar: {error}") from error
     return answer
 
 
@@ -113,3 +94,195 @@ def _camel(value: Any, key: str = "") -> Any:
 
 
 _MAPS = ("filter_metadata", "typed_extension_protocol_options", "typed_per_filter_config")
+
+
+Rows = list[tuple[str, ...]]
+"""A table, its first row being the head."""
+
+
+def _resources(dump: Object, kind: str, dynamic: str, *way: str) -> Iterator[Object]:
+    """A section's resources, each at `way` below an entry of its list. Proxies here have no static ones."""
+    for config in dump["configs"]:
+        if config["@type"].endswith(f".{kind}"):
+            for one in config.get(dynamic) or ():
+                for step in way:
+                    one = one[step]
+                yield one
+
+
+def _asked_for(arguments: Arguments, **values: str) -> bool:
+    """Whether the flags of these names say so, or nothing."""
+    return all(arguments.text(flag).lower() in ("", value.lower()) for flag, value in values.items())
+
+
+def _rule(resource: Object) -> str:
+    """`NAME.NAMESPACE` of the rule that a route or a cluster comes from (`rules.origin`)."""
+    if "metadata" not in resource:
+        return ""
+    *_, namespace, _, name = resource["metadata"]["filter_metadata"]["istio"]["config"].split("/")
+    return f"{name}.{namespace}"
+
+
+def _match(route_match: Object) -> str:
+    """Of a route; headers are left out."""
+    if "prefix" in route_match:
+        return f"{route_match['prefix']}*"
+    return str(route_match["path"]) if "path" in route_match else f"regex {route_match['safe_regex']['regex']}"
+
+
+def _clusters(dump: Object, arguments: Arguments) -> list[Object]:
+    wanted = [arguments.text("fqdn"), arguments.text("direction"), arguments.text("subset")]
+    wanted.append(f"|{arguments.text('port')}|" if arguments.text("port") else "")
+    clusters = _resources(dump, "ClustersConfigDump", "dynamic_active_clusters", "cluster")
+    chosen = [one for one in clusters if all(word in one["name"] for word in wanted)]
+    return sorted(chosen, key=lambda one: _service(one)[::-1])
+
+
+def _service(cluster: Object) -> tuple[str, int, str, str]:
+    """Direction, port, subset and host; of one that is for no service only its name."""
+    words = cluster["name"].split("|")
+    return (words[0], int(words[1]), words[2], words[3]) if len(words) == 4 else ("-", 0, "", cluster["name"])
+
+
+def _cluster_rows(clusters: list[Object], arguments: Arguments) -> Rows:
+    made: Rows = [("SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE")]
+    for one in clusters:
+        direction, port, subset, host = _service(one)
+        made.append((host, str(port or "-"), subset or "-", direction, one["type"], _rule(one)))
+    return made
+
+
+def _endpoints(answer: Object, arguments: Arguments) -> list[Object]:
+    """Clusters with any host that was asked for."""
+    return [one for one in answer["cluster_statuses"] if any(_hosts(one, arguments))]
+
+
+def _hosts(cluster: Object, arguments: Arguments) -> Iterator[tuple[str, int, str, str]]:
+    """Address, port, health and outlier check of those that were asked for."""
+    for host in cluster.get("host_statuses") or ():
+        socket, health = host["address"]["socket_address"], host.get("health_status") or {}
+        address, port, status = socket["address"], socket["port_value"], health.get("eds_health_status", "UNKNOWN")
+        if _asked_for(arguments, address=address, port=str(port), status=status, cluster=cluster["name"]):
+            yield address, port, status, "FAILED" if health.get("failed_outlier_check") else "OK"
+
+
+def _endpoint_rows(clusters: list[Object], arguments: Arguments) -> Rows:
+    hosts = sorted((*host[:2], one["name"], *host[2:]) for one in clusters for host in _hosts(one, arguments))
+    rows = [(f"{address}:{port}", status, check, name) for address, port, name, status, check in hosts]
+    return [("ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"), *rows]
+
+
+_HTTP, _TCP = "HttpConnectionManager", "TcpProxy"
+
+
+def _listeners(dump: Object, arguments: Arguments) -> list[Object]:
+    def key(listener: Object) -> tuple[int, str, str]:
+        return _address(listener)[1], _address(listener)[0], _type(listener)
+
+    found = _resources(dump, "ListenersConfigDump", "dynamic_listeners", "active_state", "listener")
+    keyed = sorted(((key(one), one) for one in found), key=lambda pair: pair[0])
+    return [
+        one
+        for (port, address, type_), one in keyed
+        if _asked_for(arguments, address=address, port=str(port), type=type_)
+    ]
+
+
+def _listener_rows(listeners: list[Object], arguments: Arguments) -> Rows:
+    if not arguments.on("verbose"):
+        return [("ADDRESSES", "PORT", "TYPE"), *((*map(str, _address(one)), _type(one)) for one in listeners)]
+    made: Rows = [("ADDRESSES", "PORT", "MATCH", "DESTINATION")]
+    for one in listeners:
+        address, port = _address(one)
+        chains = [
+            (_destination(chain), _chain_match(chain.get("filter_chain_match") or {})) for chain in _chains(one)
+        ]
+        chains.sort(key=lambda chain: chain[0], reverse=True)
+        made += [(address, str(port), matched, destination) for destination, matched in chains]
+    return made
+
+
+def _chains(listener: Object) -> list[Object]:
+    default = listener.get("default_filter_chain")
+    return [*(listener.get("filter_chains") or ()), *([default] if default else ())]
+
+
+def _address(listener: Object) -> tuple[str, int]:
+    socket = listener["address"]["socket_address"]
+    return socket["address"], socket["port_value"]
+
+
+def _filter(chain: Object) -> tuple[str, Object]:
+    """The kind of a chain's one filter, and its settings."""
+    (only,) = chain["filters"]
+    return only["typed_config"]["@type"].rpartition(".")[2], only["typed_config"]
+
+
+def _type(listener: Object) -> str:
+    kinds = {_filter(chain)[0] for chain in _chains(listener)}
+    return "+".join(name for name, kind in (("HTTP", _HTTP), ("TCP", _TCP)) if kind in kinds)
+
+
+def _chain_match(chain_match: Object) -> str:
+    said = []
+    if names := chain_match.get("server_names"):
+        said.append(f"SNI: {','.join(names)}")
+    if "application_protocols" in chain_match:
+        said.append("App: HTTP")
+    if "destination_port" in chain_match:
+        prefixes = [
+            f"{one['address_prefix']}/{one['prefix_len']}" for one in chain_match.get("prefix_ranges") or ()
+        ]
+        said.append(f"Addr: {','.join(prefixes) or '*'}:{chain_match['destination_port']}")
+    return "; ".join(said) or "ALL"
+
+
+def _destination(chain: Object) -> str:
+    kind, settings = _filter(chain)
+    if kind == _TCP:
+        name: str = settings["cluster"]
+        return name if name == PASSTHROUGH else f"Cluster: {name}"
+    if "rds" in settings:
+        return f"Route: {settings['rds']['route_config_name']}"
+    routes = [
+        _match(route["match"]) for host in settings["route_config"]["virtual_hosts"] for route in host["routes"]
+    ]
+    return f"Inline Route: {', '.join(routes)}"
+
+
+def _routes(dump: Object, arguments: Arguments) -> list[Object]:
+    tables = _resources(dump, "RoutesConfigDump", "dynamic_route_configs", "route_config")
+    chosen = [one for one in tables if arguments.text("name") in ("", one["name"])]
+    return sorted(chosen, key=lambda one: (not one["name"].isdigit(), one["name"].zfill(5)))
+
+
+def _route_rows(tables: list[Object], arguments: Arguments) -> Rows:
+    if not arguments.on("verbose"):
+        counted = ((one["name"], str(len(one.get("virtual_hosts") or ()))) for one in tables)
+        return [("NAME", "VIRTUAL HOSTS"), *counted]
+    made: Rows = [("NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE")]
+    for one in tables:
+        for host in one.get("virtual_hosts") or ():
+            for route in host["routes"]:
+                if (route.get("route") or {}).get("cluster") != PASSTHROUGH:
+                    domains = _domains(host["domains"])
+                    made.append((one["name"], host["name"], domains, _match(route["match"]), _rule(route)))
+    return made
+
+
+def _domains(domains: list[str]) -> str:
+    """The two shortest of those that say the same, and how many more there are."""
+    longer = {f"{domain}.svc.cluster.local" for domain in domains} | {f"{domain}.svc" for domain in domains}
+    short = [domain for domain in domains if domain not in longer]
+    return ", ".join(short[:2]) + (f" + {len(short) - 2} more..." if len(short) > 2 else "")
+
+
+_SHOWN: dict[
+    str, tuple[str, Callable[[Object, Arguments], list[Object]], Callable[[list[Object], Arguments], Rows]]
+] = {
+    "clusters": ("config_dump", _clusters, _cluster_rows),
+    "listeners": ("config_dump", _listeners, _listener_rows),
+    "routes": ("config_dump", _routes, _route_rows),
+    "endpoints": ("clusters?format=json", _endpoints, _endpoint_rows),
+}
+"""What to ask Envoy for, which of it was asked for, and how that looks."""

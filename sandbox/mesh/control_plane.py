@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
-from sandbox.mesh import clusters, credentials, registry, rules, translation
-from sandbox.mesh.clusters import Target
-from sandbox.mesh.credentials import Credential
+from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, registry, route_tables, rules
 from sandbox.mesh.data_plane import DataPlane
-from sandbox.mesh.proxies import Proxy
-from sandbox.mesh.reaction import Reaction
-from sandbox.mesh.registry import Registry
-from sandbox.mesh.root_certificates import RootCertificates
+from sandbox.mesh.debounced_watch import DebouncedWatch
+from sandbox.mesh.envoy_clusters import Destination
+from sandbox.mesh.mesh_certificates import Credential, RootCertificates
+from sandbox.mesh.registry import SLICES, Proxy, Registry
+from sandbox.mesh.registry import from_entries as from_entries
 from sandbox.mesh.rules import Rules
-from sandbox.mesh.service_entries import services as from_entries
 from sandbox.mesh.validation import find_problems
 from sandbox.mesh.xds.ads import Configuration
 
@@ -33,22 +31,21 @@ log = logging.getLogger(__name__)
 GATEWAYS = "gateways.networking.istio.io"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
-_SLICES = "endpointslices.discovery.k8s.io"
 _RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, service_entries.RESOURCE)
-_WATCHED = ("services", _SLICES, "pods", "secrets", *_RULES)
+_WATCHED = ("services", SLICES, "pods", "secrets", *_RULES)
 
 
 @dataclass
-class _Kept:
+class _Cache:
     """Proxies' configuration made from `origin`; good for as long as that stays the same."""
 
     origin: object
     made: dict[str, tuple[Proxy, Configuration]] = field(default_factory=dict)
 
-    def still(self, origin: object) -> _Kept:
-        return self if self.origin == origin else _Kept(origin)
+    def valid_for(self, origin: object) -> _Cache:
+        return self if self.origin == origin else _Cache(origin)
 
-    def of(self, proxy: Proxy, make: Callable[[], Configuration]) -> Configuration:
+    def get(self, proxy: Proxy, make: Callable[[], Configuration]) -> Configuration:
         """A later pod may have the name of an earlier one, and then it has another address."""
         known = self.made.get(proxy.id)
         if known is None or known[0] is not proxy:
@@ -56,19 +53,19 @@ class _Kept:
         return known[1]
 
 
-_NOTHING = _Kept(None)
+_NOTHING = _Cache(None)
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class _NamespaceView:
     """The mesh as proxies of one namespace see it, and what they were made of it."""
 
     services: Registry
-    targets: list[Target]
-    localities: list[tuple[Target, list[dict[str, Any]]]]
+    destinations: list[Destination]
+    localities: list[tuple[Destination, list[dict[str, Any]]]]
     credentials: dict[str, Credential]
-    by_services: _Kept
-    by_rules: _Kept
+    by_services: _Cache
+    by_rules: _Cache
 
 
 class ControlPlane:
@@ -79,17 +76,17 @@ class ControlPlane:
         self._replicas = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._roots = RootCertificates(cluster)
-        self._reaction = Reaction(cluster, _WATCHED, self._translate, self._relevant)
+        self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
         self._labels: dict[str, Object] = {}
-        self._views: dict[str, _View] = {}
+        self._views: dict[str, _NamespaceView] = {}
         self._credentials: frozenset[str] = frozenset()
-        data_plane.changed.append(self._reaction.trigger)
+        data_plane.changed.append(self._watch.trigger)
 
     def start(self) -> None:
         self._replicas += 1
         if not self._tasks:
-            both = (self._reaction, self._roots.reaction)
-            self._tasks = [asyncio.create_task(reaction.run()) for reaction in both]
+            both = (self._watch, self._roots.watch)
+            self._tasks = [asyncio.create_task(watch.run()) for watch in both]
 
     async def stop(self) -> None:
         self._replicas -= 1
@@ -121,58 +118,101 @@ class ControlPlane:
         try:
             await self._publish(written)
         except Exception:
-            sensible = {kind: list(filter(_makes_sense, found)) for kind, found in written.items()}
-            if sensible == written:
+            valid = {kind: list(filter(_is_valid, found)) for kind, found in written.items()}
+            if valid == written:
                 raise
             self._views = {}
-            await self._publish(sensible)
+            await self._publish(valid)
 
     async def _publish(self, written: Mapping[str, list[Object]]) -> None:
         list_ = self._cluster.list
-        own = registry.build(list_("services"), list_(_SLICES), list_("pods"))
+        own = registry.build(list_("services"), list_(SLICES), list_("pods"))
         entries = list(service_entries.hosts(written[service_entries.RESOURCE]))
         in_force = rules.build(*(written[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
-        self._credentials = credentials.names(in_force.gateways)
-        views: dict[str, _View] = {}
-        parts = {"shared": translation.shared()}
+        self._credentials = mesh_certificates.credential_names(in_force.gateways)
+        views: dict[str, _NamespaceView] = {}
+        parts = {"shared": _shared()}
         for proxy in list(self._data_plane.proxies.values()):
             if proxy.namespace not in views:
                 views[proxy.namespace] = self._view(proxy.namespace, own, entries, in_force)
             view = views[proxy.namespace]
             by_services, by_rules = view.by_services, view.by_rules
             services, secrets = view.services, view.credentials
-            one = by_services.of(proxy, partial(translation.from_services, proxy, services, view.targets))
-            other = by_rules.of(proxy, partial(translation.from_rules, proxy, services, in_force, secrets))
+            one = by_services.get(proxy, partial(_from_services, proxy, services, view.destinations))
+            other = by_rules.get(proxy, partial(_from_rules, proxy, services, in_force, secrets))
             parts[proxy.id] = Configuration(
                 one.clusters,
-                translation.assignments(proxy, view.localities),
+                envoy_clusters.assignments(proxy.id, view.localities),
                 {**one.listeners, **other.listeners},
                 other.routes,
             )
         self._views = views
         await self._data_plane.publish(parts)
 
-    def _view(self, namespace: str, own: Registry, entries: list[service_entries.Host], in_force: Rules) -> _View:
+    def _view(
+        self, namespace: str, own: Registry, entries: list[service_entries.Host], in_force: Rules
+    ) -> _NamespaceView:
         """What a namespace sees, with what was made for its proxies before as far as it is still good."""
         seen = service_entries.preferred(entries, namespace).values()
         services = own.with_others(from_entries(seen)) if seen else own
         before = self._views.get(namespace)
         secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
-        usable = credentials.read(self._credentials, {secret["metadata"]["name"]: secret for secret in secrets})
-        targets = list(clusters.targets(services, in_force, namespace))
-        return _View(
+        usable = mesh_certificates.credentials(
+            self._credentials, {secret["metadata"]["name"]: secret for secret in secrets}
+        )
+        destinations = list(envoy_clusters.destinations(services, in_force, namespace))
+        return _NamespaceView(
             services,
-            targets,
-            translation.localities(targets),
+            destinations,
+            envoy_clusters.localities(destinations),
             usable,
-            (before.by_services if before else _NOTHING).still((services, in_force.destination_rules)),
-            (before.by_rules if before else _NOTHING).still((services, in_force, usable)),
+            (before.by_services if before else _NOTHING).valid_for((services, in_force.destination_rules)),
+            (before.by_rules if before else _NOTHING).valid_for((services, in_force, usable)),
         )
 
 
-def _makes_sense(rule: Object) -> bool:
+def _is_valid(rule: Object) -> bool:
     problems = list(find_problems(rule["kind"], rule))
     if problems:
         name = f"{rule['kind']} {rule['metadata']['namespace']}/{rule['metadata']['name']}"
         log.warning("%s is left out: %s", name, "; ".join(problems))
     return not problems
+
+
+# From services and rules to everything one proxy has in Envoy: pure functions
+
+
+def _shared() -> Configuration:
+    """What all proxies use together."""
+    return Configuration(clusters={envoy_clusters.PASSTHROUGH: envoy_clusters.passthrough()})
+
+
+def _from_services(proxy: Proxy, registry: Registry, destinations: Iterable[Destination]) -> Configuration:
+    """What changes with services and DestinationRules only: clusters, and a sidecar's listeners."""
+    destinations = list(destinations)
+    own = {
+        made["name"]: made
+        for made in (envoy_clusters.cluster(proxy.id, destination) for destination in destinations)
+    }
+    if proxy.kind == "gateway":
+        return Configuration(own)
+    traffic = {
+        (destination.service.host, destination.port.number): destination.traffic
+        for destination in destinations
+        if not destination.subset
+    }
+    opened = (listeners.sidecar(proxy, registry, traffic), listeners.health(proxy))
+    return Configuration(own, listeners={listener["name"]: listener for listener in opened})
+
+
+def _from_rules(
+    proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential]
+) -> Configuration:
+    """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
+    if proxy.kind == "gateway":
+        opened, own = gateways.translate(proxy, registry, rules, credentials)
+    else:
+        opened, own = [], list(route_tables.sidecar_tables(proxy, registry, rules))
+    return Configuration(
+        listeners={made["name"]: made for made in opened}, routes={made["name"]: made for made in own}
+    )

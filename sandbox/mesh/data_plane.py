@@ -18,11 +18,10 @@ import aiohttp
 from yarl import URL
 
 from sandbox.mesh.envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
-from sandbox.mesh.flushing import flush
-from sandbox.mesh.proxies import Proxy
-from sandbox.mesh.unix_sockets import short_path
+from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds import grpc_server
 from sandbox.mesh.xds.ads import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Ads, Configuration, Kind
+from sandbox.mesh.xds.grpc_server import short_path
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +109,12 @@ class DataPlane:
         self._parts.update(parts)
         if any(part.listeners for part in parts.values()):
             self._needed.set()
-        await self._bring_about()
+        await self._apply()
         async with self._progress:
             self._live.update(name for name in parts if name in self._parts)
             self._progress.notify_all()
 
-    async def _bring_about(self) -> None:
+    async def _apply(self) -> None:
         self._version += 1
         version = self._version
         async with self._publishing:
@@ -151,13 +150,13 @@ class DataPlane:
         if part is not None:
             draining = self._parts[proxy.id] = replace(part, listeners={})
             asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._forget, proxy.id, draining)
-            await self._bring_about()
+            await self._apply()
 
     def _forget(self, name: str, draining: Configuration) -> None:
         """The proxy has drained, unless one of the same name has come in its place."""
         if self._parts.get(name) is draining:
             del self._parts[name]
-            task = asyncio.get_running_loop().create_task(self._bring_about())
+            task = asyncio.get_running_loop().create_task(self._apply())
             self._forgetting.add(task)
             task.add_done_callback(self._forgetting.discard)
 
@@ -184,7 +183,7 @@ class DataPlane:
             async with aiohttp.ClientSession(connector=connector, base_url="http://envoy") as session:
                 if path.partition("?")[0].startswith("/stats"):
                     async with self._flushing:
-                        await flush(session)
+                        await _flush(session)
                 async with session.get(URL(path, encoded=True)) as got:
                     return await got.text()
 
@@ -196,3 +195,28 @@ async def _accepts(address: str, port: int) -> None:
             writer.close()
             return
         await asyncio.sleep(0.02)
+
+
+_DROPPED = URL("/stats?type=Counters&filter=^server%5C.dropped_stat_flushes$", encoded=True)
+
+
+async def _flush(session: aiohttp.ClientSession) -> None:
+    """Have Envoy put its histograms together; one call at a time. Raises OSError without Envoy.
+
+    Its worker threads collect values by themselves; a flush, which asking for statistics begins but does not wait
+    for (`stats_flush_on_admin`), brings them together. What tells is the count of flushes that were dropped because
+    one was under way: when it has not grown since the question before, the last question began a flush; when it has
+    not grown since that, that flush is done.
+    """
+    before, begun = await _dropped(session), False
+    while True:
+        after = await _dropped(session)
+        if after == before and begun:
+            return
+        begun = begun or after == before
+        before = after
+
+
+async def _dropped(session: aiohttp.ClientSession) -> int:
+    async with session.get(_DROPPED) as got:
+        return int((await got.text()).rpartition(":")[2])

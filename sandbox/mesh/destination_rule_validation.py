@@ -7,9 +7,9 @@ from math import isqrt
 from typing import Any
 
 from sandbox.core.cluster import Object
-from sandbox.mesh import checks, hosts
-from sandbox.mesh.durations import seconds
-from sandbox.mesh.policies import PARTS
+from sandbox.core.durations import seconds
+from sandbox.mesh import checks, rules
+from sandbox.mesh.traffic_policies import PARTS
 
 Policy = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
     if not spec.get("host"):
         yield "destination rule: host is required"
     else:
-        yield from checks.host(hosts.resolve(spec["host"], namespace))
+        yield from checks.host(rules.full_host(spec["host"], namespace))
     yield from checks.export_to(spec.get("exportTo") or [], namespace)
     yield from _traffic_policy(spec.get("trafficPolicy"))
     names: set[str] = set()

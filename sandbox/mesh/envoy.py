@@ -13,16 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sandbox.mesh.regular_expressions import LARGEST_PROGRAM
-from sandbox.mesh.xds.protobuf import TYPE_PREFIX
+from sandbox.mesh.istio import LARGEST_REGEX_PROGRAM, WORKER_THREADS
+from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
 log = logging.getLogger(__name__)
 
 XDS_SOCKET = "xds.sock"
 ADMIN_SOCKET = "admin.sock"
-WORKER_THREADS = 1
-"""Each may open a connection whatever a limit says. A real sidecar has two, unless its pod asks for another number
-(`proxy_settings`)."""
 DRAIN_SECONDS = 5
 """How long connections of a removed listener may go on; every answer meanwhile asks the client to close."""
 
@@ -35,7 +32,7 @@ def bootstrap() -> dict[str, Any]:
     Sockets are named relative to Envoy's working directory (a socket's path may have 107 bytes only).
     Statistics come into being with the first use: it halves what a cluster that never gets a request costs.
     Regular expressions may be as large as a real sidecar takes them; Envoy's own limit is a program of 100.
-    Histograms are brought together when somebody asks for them (see `flushing`), not every five seconds.
+    Histograms are brought together when somebody asks for them (`data_plane`), not every five seconds.
     """
     stream: dict[str, Any] = {"resource_api_version": "V3", "ads": {}, "initial_fetch_timeout": "0s"}
     return {
@@ -45,7 +42,7 @@ def bootstrap() -> dict[str, Any]:
         "stats_flush_on_admin": True,
         "layered_runtime": {
             "layers": [
-                {"name": "limits", "static_layer": {"re2.max_program_size.error_level": LARGEST_PROGRAM}},
+                {"name": "limits", "static_layer": {"re2.max_program_size.error_level": LARGEST_REGEX_PROGRAM}},
             ]
         },
         "stats_config": {"use_all_default_tags": False},

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.core.cluster import Object
-from sandbox.mesh import listeners, tables
-from sandbox.mesh.credentials import Credential
-from sandbox.mesh.proxies import Proxy
-from sandbox.mesh.registry import Registry
+from sandbox.mesh import listeners, route_tables
+from sandbox.mesh.istio import HEALTH_PORT
+from sandbox.mesh.mesh_certificates import Credential
+from sandbox.mesh.registry import Proxy, Registry
 from sandbox.mesh.rules import Rules
-from sandbox.mesh.xds.protobuf import TYPE_PREFIX
+from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
 PLAIN_PROTOCOLS = ("HTTP", "HTTP2", "GRPC")
 ENCRYPTED = "HTTPS"
@@ -57,12 +57,14 @@ def translate(proxy: Proxy, registry: Registry, rules: Rules, credentials: Mappi
                     table = _table_name(proxy, gateway, server)
                     chains.append(listeners.tls_chain(proxy, port, table, _server_names(server), context))
                     only = [(gateway, server)]
-                    own.append(tables.gateway_table(proxy, port, only, registry, rules, name=table))
+                    own.append(route_tables.gateway_table(proxy, port, only, registry, rules, name=table))
             if chains:
                 opened.append(listeners.gateway(proxy, port, chains))
         else:
             opened.append(listeners.gateway(proxy, port))
-            own.append(tables.gateway_table(proxy, port, found.servers, registry, rules, https_port=https_port))
+            own.append(
+                route_tables.gateway_table(proxy, port, found.servers, registry, rules, https_port=https_port)
+            )
     return opened, own
 
 
@@ -78,7 +80,7 @@ def _ports(proxy: Proxy, registry: Registry, gateways: Iterable[Object]) -> dict
                 if port.encrypted == encrypted and not (encrypted and names & port.hosts):
                     port.servers.append((gateway, server))
                     port.hosts |= names
-    found.pop(listeners.HEALTH_PORT, None)
+    found.pop(HEALTH_PORT, None)
     return found
 
 

@@ -6,16 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sandbox.core.addresses import SIDECAR_PORT, listen_port
-from sandbox.mesh import clusters, cors, faults, policies
-from sandbox.mesh.endpoints import socket_address
-from sandbox.mesh.proxies import Proxy
-from sandbox.mesh.registry import Port, Registry, Service
-from sandbox.mesh.tables import table_name
-from sandbox.mesh.xds.protobuf import TYPE_PREFIX
+from sandbox.mesh import envoy_clusters, http_routes, traffic_policies
+from sandbox.mesh.envoy_clusters import socket_address
+from sandbox.mesh.istio import HEALTH_PATH, HEALTH_PORT
+from sandbox.mesh.registry import Port, Proxy, Registry, Service
+from sandbox.mesh.route_tables import table_name
+from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
 _EXTENSIONS = "envoy.extensions.filters"
-HEALTH_PORT = 15021
-HEALTH_PATH = "/healthz/ready"
 
 Filter = dict[str, Any]
 
@@ -45,7 +43,7 @@ def sidecar(
                 spoken = {**match, "application_protocols": ["http/1.0", "http/1.1", "h2c"]}
                 chains.append(_chain(f"http_{service.host}_{number}", spoken, http))
             policy = (traffic or {}).get((service.host, number), _NO_POLICY)
-            tcp = _tcp(clusters.name(proxy.id, service.host, number), policy)
+            tcp = _tcp(envoy_clusters.name(proxy.id, service.host, number), policy)
             chains.append(_chain(f"tcp_{service.host}_{number}", match, tcp))
     return {
         "name": f"{proxy.id}/outbound",
@@ -53,7 +51,7 @@ def sidecar(
         "address": socket_address(proxy.address, SIDECAR_PORT),
         "listener_filters": [_listener_filter("proxy_protocol", "ProxyProtocol"), *_inspectors(guessed)],
         "filter_chains": chains,
-        "default_filter_chain": _chain("passthrough", {}, _tcp(clusters.PASSTHROUGH)),
+        "default_filter_chain": _chain("passthrough", {}, _tcp(envoy_clusters.PASSTHROUGH)),
         "continue_on_listener_filters_timeout": True,
         "listener_filters_timeout": "1s",
         "traffic_direction": "OUTBOUND",
@@ -164,12 +162,12 @@ def _inspectors(ports: list[int]) -> list[dict[str, Any]]:
 
 def _tcp(cluster: str, traffic: Mapping[str, Any] = _NO_POLICY) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
-    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **policies.tcp_proxy(traffic)}
+    return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **traffic_policies.tcp_proxy(traffic)}
 
 
 def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
     manager = _connection_manager(stat_prefix)
-    manager["rds"] = {"route_config_name": table, "config_source": clusters.XDS_SOURCE}
+    manager["rds"] = {"route_config_name": table, "config_source": envoy_clusters.XDS_SOURCE}
     manager["use_remote_address"] = edge
     return manager
 
@@ -190,8 +188,8 @@ def _connection_manager(stat_prefix: str) -> Filter:
 _HTTP_FILTERS = [
     {"name": name, "typed_config": {"@type": kind}}
     for name, kind in (
-        (faults.FILTER, faults.TYPE),
-        (cors.FILTER, cors.FILTER_TYPE),
+        (http_routes.FAULT_FILTER, http_routes.FAULT_TYPE),
+        (http_routes.CORS_FILTER, http_routes.CORS_TYPE),
         ("envoy.filters.http.router", f"{TYPE_PREFIX}{_EXTENSIONS}.http.router.v3.Router"),
     )
 ]

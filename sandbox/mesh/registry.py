@@ -1,4 +1,5 @@
-"""The services of a cluster as the mesh sees them: host names, ports with their protocol, ready endpoints.
+"""The services of a cluster as the mesh sees them: host names, ports with their protocol, ready endpoints; and the
+proxies that they are known to.
 
 Made anew from Kubernetes objects whenever one changes, and never changed: what is built from it can share it.
 """
@@ -11,8 +12,10 @@ from functools import cached_property
 from typing import Literal
 
 from sandbox.core.cluster import Object
+from sandbox.core.service_entry_hosts import Host
 
 DOMAIN = "svc.cluster.local"
+SLICES = "endpointslices.discovery.k8s.io"
 
 Protocol = Literal["http", "http2", "tcp", "auto"]
 
@@ -161,3 +164,62 @@ def _endpoints(
                 pod = (endpoint.get("targetRef") or {}).get("name", "")
                 for address in endpoint["addresses"]:
                     yield Endpoint(address, numbers[0], labels.get((namespace, pod), {}))
+
+
+# ServiceEntries: what is known to the mesh and is no Service of the cluster
+
+ENTRY_PROTOCOLS: Mapping[str, Protocol] = {
+    "HTTP": "http",
+    **dict.fromkeys(("HTTP2", "GRPC", "GRPC-WEB"), "http2"),
+    **dict.fromkeys(("TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"), "tcp"),
+}
+"""What a port may say it speaks, in capitals. What is encrypted is forwarded as it is."""
+
+
+def from_entries(found: Iterable[Host]) -> list[Service]:
+    """One for each host. Endpoints are addresses only, so all ways of resolving them but NONE come to the same."""
+    return [_from_entry(host) for host in found]
+
+
+def _from_entry(host: Host) -> Service:
+    spec, metadata = host.entry["spec"], host.entry["metadata"]
+    ports = spec.get("ports") or []
+    return Service(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        address=host.addresses[0] if host.addresses else "",
+        ports=tuple(Port(port["number"], port["name"], _protocol_of_entry(port)) for port in ports),
+        selector={},
+        target_ports={},
+        endpoints={port["number"]: tuple(_endpoints_of_entry(port, spec)) for port in ports},
+        hostname=host.name,
+        more_addresses=host.addresses[1:],
+        forwarded=spec.get("resolution", "NONE") == "NONE",
+    )
+
+
+def _protocol_of_entry(port: Object) -> Protocol:
+    declared = port.get("protocol")
+    return ENTRY_PROTOCOLS[declared.upper()] if declared else "auto"
+
+
+def _endpoints_of_entry(port: Object, spec: Object) -> Iterable[Endpoint]:
+    for endpoint in spec.get("endpoints") or []:
+        number = (endpoint.get("ports") or {}).get(port["name"]) or port.get("targetPort") or port["number"]
+        yield Endpoint(endpoint["address"], number, endpoint.get("labels") or {}, endpoint.get("weight") or 1)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A pod's proxy: a sidecar, or a gateway that takes connections from outside the mesh."""
+
+    kind: Literal["sidecar", "gateway"]
+    name: str
+    namespace: str
+    address: str
+    labels: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """As `istioctl proxy-status` writes it. It begins every name of what is this proxy's own in Envoy."""
+        return f"{self.name}.{self.namespace}"

@@ -1,20 +1,27 @@
 """The rules in force: Gateways, VirtualServices and DestinationRules, found by who asks and for which host.
 
 The order among rules for the same host is Istio's: the older wins.
+
+Of VirtualServices Istio asks first who may see a rule. Of those that may be seen, the ones exported to a namespace
+by name come before those for everybody, and among these the older comes first. For a sidecar one rule speaks for a
+host: the first with the very name that has anything to say to that sidecar, else the first with the narrowest
+wildcard. At a gateway all rules for a host do, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from sandbox.core.cluster import Object
-from sandbox.mesh import hosts, provenance, virtual_services
-from sandbox.mesh.virtual_services import MeshRules
+from sandbox.mesh.istio import ISTIO_NAMESPACE
+from sandbox.mesh.registry import DOMAIN, Registry
 
-ROOT_NAMESPACE = "istio-system"
+T = TypeVar("T")
+
+ROOT_NAMESPACE = ISTIO_NAMESPACE
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,12 @@ class Rules:
 
     def of_mesh(self, namespace: str) -> MeshRules:
         """VirtualServices for sidecars in `namespace`."""
-        return virtual_services.of_mesh(self.virtual_services, namespace)
+        return mesh_rules(self.virtual_services, namespace)
 
     def of_gateway(self, gateway: Object, namespace: str) -> list[Object]:
         """VirtualServices for `gateway` (a Gateway object), whose pods are in `namespace`."""
         name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
-        return virtual_services.of_gateway(self.virtual_services, name, namespace)
+        return gateway_rules(self.virtual_services, name, namespace)
 
     def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         """What clients in `client_namespace` are told of `host`.
@@ -74,8 +81,8 @@ class Rules:
         for rule in self.destination_rules:
             visible = _exports(rule) == {namespace} if private else _exported_to(rule, client_namespace)
             if visible and rule["metadata"]["namespace"] == namespace:
-                candidates.setdefault(hosts.resolve(rule["spec"]["host"], namespace), []).append(rule)
-        return hosts.most_specific(candidates.items(), host)
+                candidates.setdefault(full_host(rule["spec"]["host"], namespace), []).append(rule)
+        return most_specific(candidates.items(), host)
 
 
 def build(
@@ -120,4 +127,153 @@ def _merged(found: list[Object]) -> Policy:
     traffic: Mapping[str, Any] = next(
         (policy for rule in alike if (policy := rule["spec"].get("trafficPolicy"))), {}
     )
-    return Policy(traffic, subsets, provenance.metadata("destination-rule", alike[0]))
+    return Policy(traffic, subsets, origin("destination-rule", alike[0]))
+
+
+# VirtualServices
+
+EVERYBODY = "*"
+MESH = "mesh"
+"""What stands among a VirtualService's gateways for every sidecar."""
+
+_EXTERNAL_HOSTS_PORT = 80
+"""A rule that is for no service of the mesh counts on this port only, as with Istio."""
+
+
+@dataclass(frozen=True)
+class MeshRules:
+    """What sidecars of one namespace go by."""
+
+    rules: tuple[Object, ...]
+    exact: dict[str, list[Object]] = field(default_factory=dict)
+    wildcards: dict[str, Object] = field(default_factory=dict)
+    """By pattern; of several rules the first."""
+
+    def candidates(self, host: str) -> list[Object]:
+        """The rules that may speak for a service, in order: the first that has routes does."""
+        if host in self.exact:
+            return self.exact[host]
+        found = most_specific(self.wildcards.items(), host)
+        return [] if found is None else [found]
+
+    def others(self, registry: Registry) -> Iterator[tuple[Object, list[str], frozenset[int]]]:
+        """(rule, its hosts that are no service, the ports on which these count).
+
+        Those are the ports of the rule's services, if it has any.
+        """
+        found = [
+            (rule, [host for host in full_hosts(rule) if not _stands_for_some(host, registry)])
+            for rule in self.rules
+        ]
+        found = [(rule, names) for rule, names in found if names]
+        by_rule: dict[int, set[int]] = {}
+        for service in registry.services if found else ():
+            for rule in self.candidates(service.host):
+                by_rule.setdefault(id(rule), set()).update(p.number for p in service.ports if p.protocol != "tcp")
+        for rule, names in found:
+            yield rule, names, frozenset(by_rule.get(id(rule)) or {_EXTERNAL_HOSTS_PORT})
+
+
+def mesh_rules(rules: Iterable[Object], namespace: str) -> MeshRules:
+    """`rules` are all VirtualServices, the oldest first."""
+    found = MeshRules(tuple(rule for rule in visible(rules, namespace) if MESH in bound_gateways(rule)))
+    for rule in found.rules:
+        for host in full_hosts(rule):
+            if host.startswith("*"):
+                found.wildcards.setdefault(host, rule)
+            else:
+                found.exact.setdefault(host, []).append(rule)
+    return found
+
+
+def gateway_rules(rules: Iterable[Object], gateway: str, namespace: str) -> list[Object]:
+    """Those for a gateway (NAMESPACE/NAME) whose pods are in `namespace`."""
+    return [rule for rule in visible(rules, namespace) if gateway in bound_gateways(rule)]
+
+
+def visible(rules: Iterable[Object], namespace: str) -> list[Object]:
+    """What is exported to `namespace`: first what is for it by name, its own before that of others."""
+    ranked: tuple[list[Object], ...] = ([], [], [])
+    for rule in rules:
+        exported = rule["spec"].get("exportTo") or [EVERYBODY]
+        own = rule["metadata"]["namespace"]
+        if EVERYBODY in exported:
+            ranked[2].append(rule)
+        elif namespace in (own if name == "." else name for name in exported):
+            ranked[own != namespace].append(rule)
+    return [rule for group in ranked for rule in group]
+
+
+def full_hosts(virtual_service: Object) -> list[str]:
+    """A VirtualService's hosts in full."""
+    namespace = virtual_service["metadata"]["namespace"]
+    return [full_host(host, namespace) for host in virtual_service["spec"].get("hosts") or []]
+
+
+def bound_gateways(virtual_service: Object) -> list[str]:
+    """The gateways a VirtualService names, each as NAMESPACE/NAME or `mesh`."""
+    namespace = virtual_service["metadata"]["namespace"]
+    names = virtual_service["spec"].get("gateways") or [MESH]
+    return [gateway_key(name, namespace) for name in names]
+
+
+def gateway_key(gateway: str, namespace: str) -> str:
+    """A gateway's name as a VirtualService in `namespace` writes it, in full.
+
+    An older way to write it is NAME.NAMESPACE.svc.cluster.local.
+    """
+    if gateway == MESH:
+        return gateway
+    if "/" in gateway:
+        of, _, name = gateway.partition("/")
+        return f"{namespace if of == '.' else of}/{name}"
+    name, *more = gateway.split(".")
+    return f"{more[0] if more else namespace}/{name}"
+
+
+def _stands_for_some(host: str, registry: Registry) -> bool:
+    if not host.startswith("*"):
+        return host in registry.by_host
+    return any(covers(host, service) for service in registry.by_host)
+
+
+# Host names: short ones, wildcards, and which is meant
+
+
+def full_host(host: str, namespace: str) -> str:
+    """A short name means a service in the rule's own namespace; everything with a dot is taken as it is."""
+    if "." in host or host.startswith("*"):
+        return host
+    return f"{host}.{namespace}.{DOMAIN}"
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Whether `pattern`, which may begin with a wildcard, stands for `host` (which may, too)."""
+    if pattern.startswith("*"):
+        return host.endswith(pattern[1:])
+    return pattern == host
+
+
+def most_specific(candidates: Iterable[tuple[str, T]], host: str) -> T | None:
+    """Of (pattern, thing) the thing whose pattern covers `host` best: the exact one, else the longest."""
+    best: tuple[int, T] | None = None
+    for pattern, thing in candidates:
+        if pattern == host:
+            return thing
+        if covers(pattern, host) and (best is None or len(pattern) > best[0]):
+            best = (len(pattern), thing)
+    return best[1] if best else None
+
+
+def overlap(one: str, other: str) -> str | None:
+    """The narrower of two patterns if one covers the other, else None."""
+    if covers(one, other):
+        return other
+    return one if covers(other, one) else None
+
+
+def origin(kind: str, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what was made from `rule`; `kind` is `virtual-service` or `destination-rule`."""
+    named = rule["metadata"]
+    path = f"/apis/networking.istio.io/v1/namespaces/{named['namespace']}/{kind}/{named['name']}"
+    return {"filter_metadata": {"istio": {"config": path}}}

@@ -16,9 +16,9 @@ from sandbox.mesh import (
     gateway_validation,
     service_entry_validation,
     virtual_service_validation,
-    virtual_service_warnings,
 )
-from sandbox.mesh.support import SUPPORTED, unsupported
+from sandbox.mesh.supported_fields import SUPPORTED, unsupported
+from sandbox.mesh.unreachable_rules import find_unreachable
 
 GROUP = "networking.istio.io"
 
@@ -32,7 +32,8 @@ def validate(admission: Admission, webhook: str) -> None:
     if problems:
         raise refusal(webhook, problems)
     if kind == "VirtualService":
-        admission.warnings += virtual_service_warnings.find_warnings(admission.object["spec"])
+        found = find_unreachable(admission.object["spec"])
+        admission.warnings += [f"virtualService {what}" for _, what in found]
 
 
 def require_support(admission: Admission) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from typing import Any
 
-from sandbox.mesh import checks, hosts, regular_expressions
-from sandbox.mesh.durations import seconds
-from sandbox.mesh.faults import GRPC_STATUS
-from sandbox.mesh.header_changes import is_authority
-from sandbox.mesh.virtual_services import MESH
+from sandbox.core.durations import seconds
+from sandbox.mesh import checks, rules
+from sandbox.mesh.http_routes import GRPC_STATUS, STATUS_CODES, is_authority
+from sandbox.mesh.rules import MESH
 
 Part = Mapping[str, Any]
 
@@ -20,7 +18,7 @@ _RETRY_ON = frozenset(
         *("5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited"),
         *("retriable-4xx", "refused-stream", "retriable-status-codes", "retriable-headers"),
         *("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"),
-        *(str(status.value) for status in HTTPStatus),
+        *STATUS_CODES,
     )
 )
 _CORS_METHODS = frozenset(("*", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"))
@@ -45,7 +43,7 @@ def find_problems(spec: Part, namespace: str) -> Iterator[str]:
         yield from checks.host(name)
     for index, name in enumerate(names):
         for other in names[index + 1 :]:
-            if hosts.covers(name, other) or hosts.covers(other, name):
+            if rules.covers(name, other) or rules.covers(other, name):
                 yield f"duplicate hosts in virtual service: {name} & {other}"
     if not any(spec.get(kind) for kind in ("http", "tcp", "tls")):
         yield "http, tcp or tls must be provided in virtual service"
@@ -166,7 +164,7 @@ def _rewrite(rewrite: Part) -> Iterator[str]:
             yield "UriRegexRewrite requires both Rewrite and Match fields to be specified"
         else:
             yield from (problems := list(checks.regex("HTTPRewrite.UriRegexRewrite.Match", by_regex["match"])))
-            groups = 0 if problems else regular_expressions.groups(by_regex["match"])
+            groups = 0 if problems else checks.groups(by_regex["match"])
             if any(int(number) > groups for number in re.findall(r"\\(\d)", by_regex["rewrite"])):
                 yield f"UriRegexRewrite {by_regex['rewrite']} names a group that {by_regex['match']} does not have"
 

@@ -21,7 +21,7 @@ from sandbox.api.server import ApiServer
 from sandbox.core.addresses import API_PORT, BLOCKS, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.images import PROGRAMS
-from sandbox.mesh.everything import Mesh
+from sandbox.mesh.cluster_mesh import Mesh
 from sandbox.node import Node
 from sandbox.server.certificates import server_context
 from sandbox.server.kubeconfig import Access

@@ -23,7 +23,7 @@ from typing import Any
 from google.protobuf.json_format import ParseError
 from google.protobuf.message import Message
 
-from sandbox.mesh.xds import protobuf
+from sandbox.mesh.xds import envoy_messages
 from sandbox.mesh.xds.grpc_server import RESPONSE, Call
 
 log = logging.getLogger(__name__)
@@ -70,10 +70,6 @@ class Ads:
         self._stream: _Stream | None = None
         self._publishing = asyncio.Lock()
 
-    @property
-    def connected(self) -> bool:
-        return self._stream is not None
-
     async def publish(self, wanted: Configuration) -> None:
         """Bring Envoy to `wanted`; returns when that is in effect (or when there is no Envoy to tell)."""
         async with self._publishing:
@@ -112,7 +108,7 @@ class _Stream:
 
     def received(self, request: Any) -> None:
         """A DeltaDiscoveryRequest: a subscription, an acknowledgement, a refusal, or several of these in one."""
-        kind = request.type_url.removeprefix(protobuf.TYPE_PREFIX)
+        kind = request.type_url.removeprefix(envoy_messages.TYPE_PREFIX)
         if kind not in _KINDS:
             return
         nonce = request.response_nonce
@@ -198,21 +194,21 @@ class _Stream:
         try:
             message = _response(kind, nonce, resources, gone)
         except ParseError:
-            resources = self._without_unspeakable(kind, resources)
+            resources = self._encodable(kind, resources)
             message = _response(kind, nonce, resources, gone)
         self._unacknowledged[nonce] = resources
         self._call.send(message)
 
-    def _without_unspeakable(self, kind: Kind, resources: Mapping[str, Resource]) -> Mapping[str, Resource]:
+    def _encodable(self, kind: Kind, resources: Mapping[str, Resource]) -> Mapping[str, Resource]:
         """Those that there is a message for. The others count as refused: Envoy cannot even be asked."""
-        speakable = {}
+        found = {}
         for name, resource in resources.items():
             try:
                 _response(kind, "", {name: resource}, ())
-                speakable[name] = resource
+                found[name] = resource
             except ParseError as error:
                 self._refused(kind, name, str(error))
-        return speakable
+        return found
 
     def _refused(self, kind: Kind, name: str, why: str) -> None:
         log.warning("Envoy refused %s %s: %s", kind.rpartition(".")[2], name, why)
@@ -240,7 +236,7 @@ class _Stream:
 
 def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: Iterable[str]) -> Message:
     """Raises ParseError."""
-    url = protobuf.TYPE_PREFIX + kind
+    url = envoy_messages.TYPE_PREFIX + kind
     response = {
         "type_url": url,
         "nonce": nonce,
@@ -250,4 +246,4 @@ def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: I
         ],
         "removed_resources": list(gone),
     }
-    return protobuf.encode(RESPONSE, response)
+    return envoy_messages.encode(RESPONSE, response)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,7 @@ from grpclib.const import Cardinality
 from grpclib.const import Handler as Method
 from grpclib.server import Server, Stream
 
-from sandbox.mesh.unix_sockets import short_path
-from sandbox.mesh.xds import protobuf
+from sandbox.mesh.xds import envoy_messages
 
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
 RESPONSE = "envoy.service.discovery.v3.DeltaDiscoveryResponse"
@@ -48,7 +49,7 @@ class _Service:
         self._handler = handler
 
     def __mapping__(self) -> dict[str, Method]:
-        request, response = protobuf.message_class(REQUEST), protobuf.message_class(RESPONSE)
+        request, response = envoy_messages.message_class(REQUEST), envoy_messages.message_class(RESPONSE)
         return {_PATH: Method(self._answer, Cardinality.STREAM_STREAM, request, response)}
 
     async def _answer(self, stream: Stream[Any, Message]) -> None:
@@ -66,3 +67,14 @@ async def serve(path: Path, handler: Handler) -> Server:
     with short_path(path) as name:
         await server.start(path=name)
     return server
+
+
+@contextlib.contextmanager
+def short_path(socket: Path) -> Iterator[str]:
+    """A name for the socket to bind or connect by. A socket's name may have 107 bytes (unix(7)), which that of a
+    checkout need not keep to; the folder's file descriptor stands for the folder meanwhile."""
+    directory = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{socket.name}"
+    finally:
+        os.close(directory)

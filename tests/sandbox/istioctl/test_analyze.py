@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.istioctl.cli import main
+from sandbox.istioctl.commands import main
 
 SERVICE = """
 apiVersion: v1

@@ -238,7 +238,7 @@ spec:
 
 def test_what_envoy_refuses_shows(sandbox: Sandbox, eventually: Callable[[Callable[[], Any]], Any]) -> None:
     """Only without the webhook does it come to that."""
-    assert "error parsing regexp: invalid repeat count" in sandbox.fails(
+    assert "error parsing regexp: invalid repetition size" in sandbox.fails(
         1, "kubectl", "apply", "-f", "-", stdin=REFUSED
     )
 

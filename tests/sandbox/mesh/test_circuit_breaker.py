@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.registry import Proxy
 
 from .world import World, eventually
 

@@ -9,9 +9,9 @@ import socket
 import sys
 from pathlib import Path
 
-from sandbox.mesh import clusters
+from sandbox.mesh import envoy_clusters
 from sandbox.mesh.data_plane import DataPlane
-from sandbox.mesh.endpoints import assignment
+from sandbox.mesh.envoy_clusters import assignment
 from sandbox.mesh.listeners import forward
 from sandbox.mesh.xds.ads import CLUSTERS, LISTENERS, Configuration
 
@@ -22,7 +22,7 @@ from .world import World, eventually
 async def test_a_refusal_is_noticed_and_the_rest_takes_effect(world: World) -> None:
     client = await reviews(world)
     plane = world.mesh.data_plane
-    bad = {**clusters.eds("bad"), "type": "STATIC"}
+    bad = {**envoy_clusters.eds("bad"), "type": "STATIC"}
     await plane.publish({"test": Configuration({"bad": bad})})
     assert [(kind, name) for kind, name in plane.refused] == [(CLUSTERS, "bad")]
     world.apply("destinationrules", "reviews", DESTINATION_RULE)
@@ -32,14 +32,14 @@ async def test_a_refusal_is_noticed_and_the_rest_takes_effect(world: World) -> N
         return set(await versions(client)) == {"v2"}
 
     await eventually(all_to_v2)
-    await plane.publish({"test": Configuration({"bad": {**clusters.passthrough(), "name": "bad"}})})
+    await plane.publish({"test": Configuration({"bad": {**envoy_clusters.passthrough(), "name": "bad"}})})
     assert not plane.refused
 
 
 async def test_an_address_in_use_is_a_refusal(world: World) -> None:
     await world.sidecar("client")
     with socket.create_server((world.network.node_address(0), 0)) as other:
-        taken = forward("taken", [other.getsockname()], clusters.PASSTHROUGH)
+        taken = forward("taken", [other.getsockname()], envoy_clusters.PASSTHROUGH)
         await world.mesh.data_plane.publish({"test": Configuration(listeners={"taken": taken})})
     assert "Address already in use" in world.mesh.data_plane.refused[LISTENERS, "taken"]
 
@@ -47,7 +47,7 @@ async def test_an_address_in_use_is_a_refusal(world: World) -> None:
 async def test_a_large_configuration_passes_the_flow_control(world: World) -> None:
     await world.sidecar("client")
     names = [f"cluster-{number}-{'x' * 200}" for number in range(1000)]
-    made = {name: clusters.eds(name) for name in names}
+    made = {name: envoy_clusters.eds(name) for name in names}
     nowhere = {name: assignment(name, []) for name in names}
     await world.mesh.data_plane.publish({"test": Configuration(made, nowhere)})
     assert not world.mesh.data_plane.refused

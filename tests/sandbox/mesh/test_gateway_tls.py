@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from sandbox.mesh.proxies import Proxy
+from sandbox.mesh.registry import Proxy
 
 from .test_gateways import to
 from .world import Client, World, eventually

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.core.cluster import ApiError, Object
 from sandbox.mesh import injection
-from sandbox.mesh.annotations import unsupported
+from sandbox.mesh.istio_annotations import unsupported
 
 from .webhook_world import WebhookCluster
 

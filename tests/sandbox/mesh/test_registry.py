@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.mesh import clusters, gateways, hosts, registry, rules
-from sandbox.mesh.endpoints import selected
-from sandbox.mesh.proxies import Proxy
+from sandbox.mesh import envoy_clusters, gateways, registry, rules
+from sandbox.mesh.envoy_clusters import selected
+from sandbox.mesh.registry import Proxy
 
 
 def service(name: str = "one", namespace: str = "shop", **spec: object) -> dict:
@@ -80,12 +80,12 @@ def test_external_names_and_udp_are_not_the_meshs() -> None:
     [("one", "one.shop.svc.cluster.local"), ("one.other", "one.other"), ("*.example", "*.example")],
 )
 def test_short_names(host: str, expected: str) -> None:
-    assert hosts.resolve(host, "shop") == expected
+    assert rules.full_host(host, "shop") == expected
 
 
 def test_the_most_specific_host_wins() -> None:
     candidates = [("*", 1), ("*.example", 2), ("*.a.example", 3), ("b.a.example", 4)]
-    assert [hosts.most_specific(candidates, host) for host in ("b.a.example", "c.a.example", "x.example", "y")] == [
+    assert [rules.most_specific(candidates, host) for host in ("b.a.example", "c.a.example", "x.example", "y")] == [
         4,
         3,
         2,
@@ -125,7 +125,10 @@ def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_in_turn() -> 
         (with_rule, {"": "RANDOM", "v1": "RANDOM", "v2": "LEAST_REQUEST"}),
         (rules.Rules(), {"": "ROUND_ROBIN"}),
     ):
-        found = {t.subset: clusters.cluster("p", t) for t in clusters.targets(services, in_force, "shop")}
+        found = {
+            t.subset: envoy_clusters.cluster("p", t)
+            for t in envoy_clusters.destinations(services, in_force, "shop")
+        }
         assert {subset: made["lb_policy"] for subset, made in found.items()} == expected
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from sandbox.api.local import LocalCluster
 from sandbox.core.cluster import ApiError, Object
-from sandbox.mesh.support import SUPPORTED, _prefixes
+from sandbox.mesh.supported_fields import SUPPORTED, _prefixes
 
 from .field_examples import BASE
-from .test_support import PLURALS, put
+from .test_supported_fields import PLURALS, put
 from .webhook_world import WebhookCluster
 
 TYPES = {"null": None, "boolean": True, "integer": 5, "string": "x", "object": {"x": 1}}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sandbox.api import webhooks
 from sandbox.api.local import LocalCluster
 from sandbox.core.cluster import Object
-from sandbox.istioctl.crds import crds
-from sandbox.istioctl.manifests import webhooks as installed
+from sandbox.istioctl.install_options import Options
+from sandbox.istioctl.manifests import components, crds
 from sandbox.mesh import injection, validation
-from sandbox.mesh.version import ISTIO_NAMESPACE, ISTIOD
+from sandbox.mesh.istio import ISTIO_NAMESPACE, ISTIOD
 
 from .world import CRDS, SLICES
 
@@ -26,7 +26,8 @@ class WebhookCluster(LocalCluster):
 
     def configured(self) -> None:
         """The webhooks of an installation."""
-        for configuration in installed.objects():
+        installed = (obj for _, objects in components(Options()) for obj in objects)
+        for configuration in (obj for obj in installed if obj["kind"].endswith("WebhookConfiguration")):
             self.create(configurations(configuration), configuration, manager="test")
 
     def istiod_answers(self, *, ready: bool = True) -> None:

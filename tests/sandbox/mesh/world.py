@@ -13,9 +13,9 @@ from aiohttp import web
 from sandbox.api.local import LocalCluster
 from sandbox.core.addresses import SIDECAR_PORT, AddressPool, Network, listen_port
 from sandbox.core.cluster import Object
-from sandbox.istioctl.crds import crds
-from sandbox.mesh.everything import Mesh
-from sandbox.mesh.proxies import Proxy
+from sandbox.istioctl.manifests import crds
+from sandbox.mesh.cluster_mesh import Mesh
+from sandbox.mesh.registry import Proxy
 from sandbox.network.pod_network import proxy_header
 
 SLICES = "endpointslices.discovery.k8s.io"

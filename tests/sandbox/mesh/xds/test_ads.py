@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from sandbox.mesh.xds import protobuf
+from sandbox.mesh.xds import envoy_messages
 from sandbox.mesh.xds.ads import ROUTES, Ads, Configuration, _Stream
 
 
@@ -21,7 +21,7 @@ class Recorded:
 
 def request(nonce: str = "", error: str = "", subscribe: tuple[str, ...] = (), gone: tuple[str, ...] = ()) -> Any:
     return SimpleNamespace(
-        type_url=protobuf.TYPE_PREFIX + ROUTES,
+        type_url=envoy_messages.TYPE_PREFIX + ROUTES,
         response_nonce=nonce,
         error_detail=SimpleNamespace(message=error),
         resource_names_subscribe=subscribe,

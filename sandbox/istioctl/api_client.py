@@ -1,0 +1,222 @@
+"""The cluster for istioctl: its API over HTTPS with a kubeconfig's credentials; kubectl for commands in pods."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import yaml
+
+from sandbox.core.cluster import Object
+from sandbox.istioctl.command_line import Arguments, IstioctlError
+
+MANAGER = "istio-operator"
+_SECONDS = 60
+
+
+class NotFoundError(IstioctlError):
+    """The API has no such object, or does not serve the kind."""
+
+
+class Client:
+    """One connection. `namespace` is the kubeconfig context's, or `default`; `kubectl` are the words by which
+    kubectl talks to the same cluster."""
+
+    def __init__(self, connection: HTTPSConnection, token: str, namespace: str, kubectl: Sequence[str]) -> None:
+        self._connection, self._token, self.namespace, self._kubectl = connection, token, namespace, kubectl
+        self._served: dict[str, dict[str, Object]] = {}
+
+    def request(
+        self, method: str, path: str, body: Object | None = None, *, content: str = "application/json"
+    ) -> Object:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": content}
+        try:
+            self._connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = self._connection.getresponse()
+            answer = response.read()
+        except (OSError, HTTPException) as error:
+            server = f"{self._connection.host}:{self._connection.port}"
+            raise IstioctlError(f"the connection to the server {server} was refused or lost: {error}") from error
+        got = _object(answer)
+        if response.status == 404:
+            raise NotFoundError(got.get("message", "not found"))
+        if response.status >= 400:
+            raise IstioctlError(got.get("message") or f"the server answered {response.status}")
+        return got
+
+    def check_sandbox(self) -> None:
+        """Raises IstioctlError for any cluster that is not a sandbox."""
+        version = self.request("GET", "/version").get("gitVersion", "")
+        if "sandbox" not in version:
+            raise IstioctlError(
+                f"this istioctl is the sandbox's own, and the cluster (version {version}) is not a sandbox; "
+                "use the real istioctl"
+            )
+
+    def list(self, api_version: str, kind: str, namespace: str | None = None, labels: str = "") -> list[Object]:
+        """Objects of a kind, everywhere or in a namespace. None when the kind is not served."""
+        try:
+            path = self._path(api_version, kind, namespace)
+        except NotFoundError:
+            return []
+        items: list[Object] = self.request("GET", path + (f"?labelSelector={quote(labels)}" if labels else ""))[
+            "items"
+        ]
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
+
+    def find(self, api_version: str, kind: str, namespace: str | None, name: str) -> Object | None:
+        try:
+            return self.request("GET", f"{self._path(api_version, kind, namespace)}/{name}")
+        except NotFoundError:
+            return None
+
+    def apply(self, obj: Object) -> Object:
+        """Server-side apply: creates it, or brings what istioctl owns of it up to date."""
+        metadata = obj["metadata"]
+        path = f"{self._path(obj['apiVersion'], obj['kind'], metadata.get('namespace'))}/{metadata['name']}"
+        query = f"?fieldManager={MANAGER}&force=true"
+        return self.request("PATCH", path + query, obj, content="application/apply-patch+yaml")
+
+    def delete(self, obj: Object) -> bool:
+        """False when it was not there."""
+        metadata = obj["metadata"]
+        try:
+            path = self._path(obj["apiVersion"], obj["kind"], metadata.get("namespace"))
+            self.request("DELETE", f"{path}/{metadata['name']}", {"propagationPolicy": "Background"})
+        except NotFoundError:
+            return False
+        return True
+
+    def execute(self, namespace: str, pod: str, container: str, *command: str) -> str:
+        """What a command prints in a pod's container, without input. Raises IstioctlError when it fails."""
+        argv = [*self._kubectl, "exec", "-n", namespace, pod, "-c", container, "--", *command]
+        try:
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise IstioctlError(str(error)) from error
+        if done.returncode:
+            raise IstioctlError(done.stderr.decode(errors="replace").strip() or "the command failed")
+        return done.stdout.decode()
+
+    def _path(self, api_version: str, kind: str, namespace: str | None) -> str:
+        base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        if api_version not in self._served:
+            resources = self.request("GET", base)["resources"]
+            self._served[api_version] = {r["kind"]: r for r in resources if "/" not in r["name"]}
+        resource = self._served[api_version].get(kind)
+        if resource is None:
+            raise NotFoundError(f"no matches for kind {kind} in version {api_version}")
+        within = f"/namespaces/{namespace}" if namespace and resource["namespaced"] else ""
+        return f"{base}{within}/{resource['name']}"
+
+
+def _object(answer: bytes) -> Object:
+    try:
+        got = json.loads(answer)
+    except ValueError:
+        return {"message": answer.decode(errors="replace").strip()}
+    return got if isinstance(got, dict) else {}
+
+
+def connect(kubeconfig: str = "", context: str = "") -> Client:
+    """A client for a kubeconfig (else $KUBECONFIG, else ~/.kube/config) and context (else the current one)."""
+    path = kubeconfig or os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or str(Path.home() / ".kube/config")
+    config = _read(Path(path))
+    wanted = context or config.get("current-context", "")
+    chosen = _named(config, "contexts", wanted, "context")
+    cluster = _named(config, "clusters", chosen.get("cluster", ""), "cluster")
+    user = _named(config, "users", chosen.get("user", ""), "user")
+    if not user.get("token"):
+        raise IstioctlError(
+            f"context {wanted!r} of {path} has no token; the sandbox's istioctl knows no other login"
+        )
+    where = urlsplit(cluster["server"])
+    tls = _tls(cluster, path)
+    connection = HTTPSConnection(where.hostname or "", where.port, context=tls, timeout=_SECONDS)
+    kubectl = (_kubectl(), f"--kubeconfig={path}", f"--context={wanted}")
+    return Client(connection, user["token"], chosen.get("namespace") or "default", kubectl)
+
+
+def _kubectl() -> str:
+    """Beside this Python, where its package puts it, else on the PATH."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which("kubectl", path=os.pathsep.join([beside, os.environ.get("PATH", "")])) or "kubectl"
+
+
+def _tls(cluster: Mapping[str, Any], path: str) -> SSLContext:
+    if data := cluster.get("certificate-authority-data"):
+        return ssl.create_default_context(cadata=base64.b64decode(data).decode())
+    authority = cluster.get("certificate-authority")
+    return ssl.create_default_context(cafile=str(Path(path).parent / authority) if authority else None)
+
+
+def _read(path: Path) -> Object:
+    """A kubeconfig. The sandbox writes JSON, which needs no YAML reader."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise IstioctlError(f"invalid configuration: no kubeconfig at {path}: {error.strerror}") from error
+    try:
+        config = json.loads(text)
+    except ValueError:
+        config = yaml.safe_load(text)
+    return config if isinstance(config, dict) else {}
+
+
+def _named(config: Mapping[str, Any], section: str, name: str, key: str) -> Object:
+    for entry in config.get(section) or []:
+        if entry.get("name") == name:
+            found: Object = entry.get(key) or {}
+            return found
+    raise IstioctlError(
+        f'{key} "{name}" does not exist' if name else "invalid configuration: no configuration has been provided"
+    )
+
+
+@dataclass
+class Invocation:
+    """A command being run: its arguments, and the cluster when it is asked for."""
+
+    arguments: Arguments
+    _client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """Raises IstioctlError when there is no cluster, or not a sandbox."""
+        if self._client is None:
+            self._client = connect(self.arguments.text("kubeconfig"), self.arguments.text("context"))
+            self._client.check_sandbox()
+        return self._client
+
+    @property
+    def istio_namespace(self) -> str:
+        return self.arguments.text("istioNamespace")
+
+    @property
+    def namespace(self) -> str:
+        return self.arguments.text("namespace") or self.client.namespace
+
+    def confirmed(self, question: str) -> bool:
+        """Whether a person (or -y) agrees."""
+        if self.arguments.on("skip-confirmation") or self.arguments.on("yes"):
+            return True
+        print(f"{question} (y/N) ", end="", flush=True)
+        answer = sys.stdin.readline().strip().lower()
+        if answer not in ("y", "yes"):
+            print("Cancelled.")
+            return False
+        return True

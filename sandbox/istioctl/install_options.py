@@ -1,0 +1,125 @@
+"""What to install: a profile, and what `-f` and `--set` change of it.
+
+Everything that is not in these tables is refused, since an option without effect would be a lie.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.istioctl.command_line import FileError, UsageError
+from sandbox.mesh.istio import HUB, ISTIO_NAMESPACE, VERSION
+
+PROFILES = ("default", "demo", "minimal", "empty")
+_INGRESS, _EGRESS = "istio-ingressgateway", "istio-egressgateway"
+
+
+@dataclass(frozen=True)
+class Options:
+    profile: str = "default"
+    hub: str = HUB
+    tag: str = VERSION
+    pilot: bool = True
+    ingress: bool = True
+    egress: bool = False
+    ingress_type: str = "LoadBalancer"
+    ingress_address: str = ""
+    ingress_annotations: dict[str, str] = field(default_factory=dict)
+
+
+_SETS = {
+    **dict.fromkeys(("hub", "values.global.hub"), "hub"),
+    **dict.fromkeys(("tag", "values.global.tag"), "tag"),
+    f"values.gateways.{_INGRESS}.type": "ingress_type",
+    f"values.gateways.{_INGRESS}.loadBalancerIP": "ingress_address",
+    f"values.gateways.{_INGRESS}.serviceAnnotations.*": "ingress_annotations",
+    "components.ingressGateways.k8s.serviceAnnotations.*": "ingress_annotations",
+    "components.pilot.enabled": "pilot",
+    "components.ingressGateways.enabled": "ingress",
+    "components.egressGateways.enabled": "egress",
+}
+"""What each path below an IstioOperator's `spec` sets; a list's position is left out, `*` stands for any key."""
+
+_ALLOWED: dict[str, tuple[Any, ...]] = {
+    f"values.gateways.{_INGRESS}.type": ("ClusterIP", "NodePort", "LoadBalancer"),
+    "revision": ("default", ""),
+    "components.base.enabled": (True,),
+    "components.ingressGateways.name": (_INGRESS,),
+    "components.egressGateways.name": (_EGRESS,),
+    **dict.fromkeys(("namespace", "values.global.istioNamespace"), (ISTIO_NAMESPACE,)),
+    **dict.fromkeys((f"components.{kind}Gateways.namespace" for kind in ("ingress", "egress")), (ISTIO_NAMESPACE,)),
+}
+"""Values of those that take a few only, also of such as say what is so anyway."""
+
+
+def options(files: list[str], sets: list[str]) -> Options:
+    """Of `istioctl install`: files first, then `--set` in order. Raises UsageError and FileError."""
+    settings: list[tuple[str, str, Any]] = []
+    for file in files:
+        settings += _flattened("", "", _operator(Path(file)))
+    for setting in sets:
+        written, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: it is PATH=VALUE")
+        path = re.sub(r"\[\d+\]", "", written).replace("\\.", ".")
+        settings.append((path, written, {"true": True, "false": False}.get(value, value.strip("\"'"))))
+    profile = next((value for path, _, value in reversed(settings) if path == "profile"), "default")
+    if profile not in PROFILES:
+        raise UsageError(f'profile "{profile}" is not one of the sandbox\'s: {", ".join(PROFILES)}')
+    ingress = profile in ("default", "demo")
+    chosen = Options(profile, pilot=profile != "empty", ingress=ingress, egress=profile == "demo")
+    for path, written, value in settings:
+        if path != "profile":
+            chosen = replace(chosen, **_changed(chosen, path, written, value))
+    return chosen
+
+
+def _changed(chosen: Options, path: str, written: str, value: Any) -> dict[str, Any]:
+    before, annotations, key = path.partition(".serviceAnnotations.")
+    pattern = f"{before}{annotations}*" if key else path
+    if pattern in _ALLOWED and value not in _ALLOWED[pattern]:
+        known = ", ".join(repr(item) for item in _ALLOWED[pattern])
+        raise UsageError(f"{written}={value}: not supported by the sandbox's istioctl (supported: {known})")
+    field = _SETS.get(pattern)
+    if field is None and pattern not in _ALLOWED:
+        raise UsageError(f"{written}: not supported by the sandbox's istioctl")
+    switch = field in ("pilot", "ingress", "egress")
+    if switch and not isinstance(value, bool):
+        raise UsageError(f"{written}: {value!r} is not true or false")
+    if field == "ingress_annotations":
+        if not isinstance(value, str):
+            raise UsageError(
+                f"{written}: an annotation is text, {value!r} is not: put it into quotes in a file (-f)"
+            )
+        return {field: {**chosen.ingress_annotations, key: value}}
+    return {field: value if switch else str(value)} if field else {}
+
+
+def _operator(file: Path) -> dict[str, Any]:
+    """The `spec` of an IstioOperator in a file."""
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"open {file}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise FileError(f"{file} is not YAML: {error}") from error
+    if not isinstance(found, dict) or found.get("kind") != "IstioOperator":
+        raise FileError(f"{file} is not an IstioOperator")
+    return found.get("spec") or {}
+
+
+def _flattened(path: str, written: str, value: Any) -> list[tuple[str, str, Any]]:
+    if isinstance(value, dict):
+        below = []
+        for key, item in value.items():
+            joined = f"{path}.{key}" if path else key
+            below += _flattened(joined, f"{written}.{key}" if written else key, item)
+        return below
+    if isinstance(value, list):
+        return [found for i, item in enumerate(value) for found in _flattened(path, f"{written}[{i}]", item)]
+    return [(path, written, value)]

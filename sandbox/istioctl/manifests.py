@@ -1,0 +1,143 @@
+"""The objects that `install` creates, by component, in the order in which they are applied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from importlib import resources
+from string import Template
+from typing import Any
+
+import yaml
+
+from sandbox.core.cluster import Object
+from sandbox.istioctl.install_options import Options
+from sandbox.mesh.istio import HEALTH_PORT, VERSION
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, which is ten times as fast, where PyYAML was built with it."""
+
+COMPONENT_LABEL = "operator.istio.io/component"
+
+
+class Component(Enum):
+    BASE = "Base"
+    PILOT = "Pilot"
+    INGRESS = "IngressGateways"
+    EGRESS = "EgressGateways"
+
+
+def _owned(obj: Object, component: Component) -> Object:
+    """With the labels by which istioctl knows its own."""
+    labels = obj["metadata"].setdefault("labels", {})
+    labels.update(
+        {
+            COMPONENT_LABEL: component.value,
+            "operator.istio.io/managed": "Reconcile",
+            "operator.istio.io/version": VERSION,
+            "install.operator.istio.io/owning-resource": "unknown",
+            "release": "istio",
+        }
+    )
+    return obj
+
+
+KINDS = (
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("v1", "ServiceAccount"),
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+)
+"""Kinds of what is installed, in the order of removal: first the webhooks, which need a running istiod."""
+
+
+def components(chosen: Options) -> Iterator[tuple[Component, list[Object]]]:
+    """Components that are switched on, each with its objects."""
+    written = yaml.load(_data("install.yaml"), _Loader)  # noqa: S506 - both loaders are safe ones
+    named = {"hub": chosen.hub, "tag": chosen.tag}
+    if chosen.pilot:
+        yield Component.BASE, [_owned(obj, Component.BASE) for obj in (*crds(), *_filled(written["Base"], named))]
+        yield Component.PILOT, [_owned(obj, Component.PILOT) for obj in _filled(written["Pilot"], named)]
+    for component, role, switched_on in (
+        (Component.EGRESS, "egressgateway", chosen.egress),
+        (Component.INGRESS, "ingressgateway", chosen.ingress),
+    ):
+        if switched_on:
+            objects = _filled(written["Gateway"], {**named, "name": f"istio-{role}", "role": role})
+            _open(next(obj for obj in objects if obj["kind"] == "Service"), component, chosen)
+            yield component, [_owned(obj, component) for obj in objects]
+
+
+def _open(service: Object, component: Component, chosen: Options) -> None:
+    """Give a gateway's Service its type and ports.
+
+    The ingress gateway is entered from this machine at its load balancer's address, where nobody but root listens
+    on 80 or 443. So its service has `http2` and `https` on 8080 and 8443, and the commands by which tutorials find
+    address and port hold without root.
+    """
+    spec = service["spec"]
+    if component is Component.EGRESS:
+        spec |= {"type": "ClusterIP", "ports": [_port("http2", 80, 8080), _port("https", 443, 8443)]}
+        return
+    ports = [("status-port", HEALTH_PORT), ("http2", 8080), ("https", 8443)]
+    spec |= {"type": chosen.ingress_type, "ports": [_port(name, number, number) for name, number in ports]}
+    if chosen.ingress_address:
+        spec["loadBalancerIP"] = chosen.ingress_address
+    if chosen.ingress_annotations:
+        service["metadata"]["annotations"] = dict(chosen.ingress_annotations)
+
+
+def _port(name: str, port: int, target: int) -> Object:
+    return {"name": name, "port": port, "protocol": "TCP", "targetPort": target}
+
+
+def _filled(value: Any, named: Mapping[str, str]) -> Any:
+    """A copy in which texts have these names' values in place of `$NAME`."""
+    if isinstance(value, dict):
+        return {key: _filled(inner, named) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, named) for inner in value]
+    return Template(value).safe_substitute(named) if isinstance(value, str) else value
+
+
+def _data(name: str) -> str:
+    return (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")
+
+
+def crds() -> list[Object]:
+    """Those of the kinds the sandbox's mesh knows, from packaged data (see tools/extract_istio_schema.py)."""
+    return [_crd(packed) for packed in json.loads(_data("crds.json"))]
+
+
+def _crd(packed: Object) -> Object:
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{packed['names']['plural']}.{packed['group']}", "labels": packed["labels"]},
+        "spec": {
+            "group": packed["group"],
+            "names": packed["names"],
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": index == 0,
+                    "schema": {"openAPIV3Schema": packed["schema"]},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": packed["columns"],
+                }
+                for index, version in enumerate(packed["versions"])
+            ],
+        },
+    }

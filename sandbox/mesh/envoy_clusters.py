@@ -1,0 +1,167 @@
+"""Clusters for Envoy and their endpoints (CDS, EDS): a service's port, or a subset of it, as one proxy sees it.
+
+Each proxy has clusters of its own although they share one Envoy, so that limits and statistics are the proxy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.core.addresses import is_pod, listen_port
+from sandbox.mesh import traffic_policies
+from sandbox.mesh.registry import Endpoint, Port, Registry, Service
+from sandbox.mesh.rules import Rules
+from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
+
+PASSTHROUGH = "PassthroughCluster"
+"""Forwards to where the connection was going, for everything the mesh knows nothing about."""
+
+XDS_SOURCE: dict[str, Any] = {"resource_api_version": "V3", "ads": {}}
+
+_IDLE_SECONDS = 30
+"""After which an unused connection to an endpoint is closed. Programs keep theirs open for longer, so that it is
+Envoy who ends it and never a request that meets a connection being closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One cluster to be: a service's port, and the subset ("" for the whole service) with its labels."""
+
+    service: Service
+    port: Port
+    subset: str
+    labels: Mapping[str, str]
+    traffic: Mapping[str, Any]
+    origin: Mapping[str, Any]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return self.service.endpoints[self.port.number]
+
+
+def name(proxy_id: str, host: str, port: int, subset: str = "") -> str:
+    """A cluster's name: the proxy's, then as Istio writes it."""
+    return f"{proxy_id}/outbound|{port}|{subset}|{host}"
+
+
+def destinations(registry: Registry, rules: Rules, namespace: str) -> Iterator[Destination]:
+    """All that a proxy in `namespace` can be sent to."""
+    for service in registry.services:
+        policy = rules.policy(service.host, service.namespace, namespace)
+        for port in service.ports:
+            traffic = traffic_policies.of_port(policy.traffic, port.number)
+            yield Destination(service, port, "", {}, traffic, policy.origin)
+            for subset, chosen in policy.subsets.items():
+                own = traffic_policies.of_port(chosen.get("trafficPolicy") or {}, port.number, traffic)
+                yield Destination(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
+
+
+def cluster(proxy_id: str, destination: Destination) -> dict[str, Any]:
+    cluster_name = name(proxy_id, destination.service.host, destination.port.number, destination.subset)
+    pool = destination.traffic.get("connectionPool") or {}
+    if destination.service.forwarded:
+        made: dict[str, Any] = {**_named(cluster_name), "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
+    else:
+        made = {
+            **eds(cluster_name),
+            **traffic_policies.load_balancer(destination.traffic.get("loadBalancer") or {}),
+        }
+    if destination.origin:
+        made["metadata"] = destination.origin
+    made.update(traffic_policies.connection(pool))
+    made.update(traffic_policies.outlier_detection(destination.traffic.get("outlierDetection")))
+    if destination.port.protocol != "tcp":
+        made["typed_extension_protocol_options"] = _http_options(destination.port.protocol == "http2", pool)
+    return made
+
+
+def eds(cluster_name: str) -> dict[str, Any]:
+    """A cluster whose endpoints come over the stream."""
+    return {
+        **_named(cluster_name),
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": XDS_SOURCE},
+        **traffic_policies.connection({}),
+    }
+
+
+def _named(cluster_name: str) -> dict[str, Any]:
+    """As with Istio, statistics end the name by a semicolon, for dots do not."""
+    return {"name": cluster_name, "alt_stat_name": f"{cluster_name};"}
+
+
+def _http_options(http2: bool, pool: Mapping[str, Any]) -> dict[str, Any]:
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    version = (
+        {"http2_protocol_options": traffic_policies.http2_options(pool)} if http2 else {"http_protocol_options": {}}
+    )
+    return {
+        options: {
+            "@type": TYPE_PREFIX + options,
+            "common_http_protocol_options": {
+                "idle_timeout": f"{_IDLE_SECONDS}s",
+                **traffic_policies.http_options(pool),
+            },
+            "explicit_http_config": version,
+        }
+    }
+
+
+def passthrough() -> dict[str, Any]:
+    return {
+        "name": PASSTHROUGH,
+        "type": "ORIGINAL_DST",
+        "lb_policy": "CLUSTER_PROVIDED",
+        **traffic_policies.connection({}),
+        "typed_extension_protocol_options": _http_options(False, {}),
+    }
+
+
+# Endpoints
+
+
+def selected(endpoints: Iterable[Endpoint], labels: Mapping[str, str]) -> list[Endpoint]:
+    """Those whose pods have all of a subset's labels."""
+    return [endpoint for endpoint in endpoints if labels.items() <= endpoint.labels.items()]
+
+
+def localities(destinations: Iterable[Destination]) -> list[tuple[Destination, list[dict[str, Any]]]]:
+    """The ready endpoints of each destination; the same for all proxies, so they are made once and shared."""
+    return [
+        (destination, locality(selected(destination.endpoints, destination.labels)))
+        for destination in destinations
+        if not destination.service.forwarded
+    ]
+
+
+def assignments(
+    proxy_id: str, by_destination: Iterable[tuple[Destination, list[dict[str, Any]]]]
+) -> dict[str, dict[str, Any]]:
+    """A proxy's endpoints by cluster."""
+    names = {
+        name(proxy_id, to.service.host, to.port.number, to.subset): endpoints for to, endpoints in by_destination
+    }
+    return {cluster: assignment(cluster, endpoints) for cluster, endpoints in names.items()}
+
+
+def locality(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
+    """The `endpoints` of a ClusterLoadAssignment."""
+    ordered = sorted(endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
+    return [{"lb_endpoints": [_weighted(endpoint) for endpoint in ordered]}]
+
+
+def _weighted(endpoint: Endpoint) -> dict[str, Any]:
+    """What is no pod, such as another cluster's load balancer, listens where it says."""
+    port = listen_port(endpoint.port) if is_pod(endpoint.address) else endpoint.port
+    made: dict[str, Any] = {"endpoint": {"address": socket_address(endpoint.address, port)}}
+    return made if endpoint.weight == 1 else {**made, "load_balancing_weight": endpoint.weight}
+
+
+def assignment(cluster: str, endpoints: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"cluster_name": cluster, "endpoints": endpoints}
+
+
+def socket_address(address: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": address, "port_value": port}}

@@ -1,0 +1,30 @@
+"""The Istio release the sandbox stands in for, and the names its parts know each other by."""
+
+VERSION = "1.31.1"
+HUB = "docker.io/istio"
+ISTIO_NAMESPACE = "istio-system"
+
+KUBERNETES_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
+"""Those that are not a user's; nothing in them is in the mesh."""
+
+ISTIOD = (ISTIO_NAMESPACE, "istiod")
+"""The Service that Istio's webhooks name."""
+
+ROOT_CERTIFICATE, REVOCATIONS = "istio-ca-root-cert", "istio-ca-crl"
+"""The ConfigMaps that istiod writes into every namespace."""
+
+CONTAINER = "istio-proxy"
+"""The container of a proxy, of sidecars and gateways."""
+HEALTH_PORT, HEALTH_PATH = 15021, "/healthz/ready"
+
+INJECTOR = "istio-sidecar-injector"
+"""The injection webhook's configuration and its ConfigMap."""
+NAMESPACE_LABEL = "istio-injection"
+REVISION_LABEL = "istio.io/rev"
+POD_LABEL = "sidecar.istio.io/inject"
+
+WORKER_THREADS = 1
+"""Of Envoy: each may open a connection whatever a limit says. A real sidecar has two, unless its pod asks for
+another number (`proxy.istio.io/config`)."""
+LARGEST_REGEX_PROGRAM = 32768
+"""What an expression may compile to. istiod's own limit for sidecars; a webhook with Go's library cannot ask."""

@@ -1,0 +1,182 @@
+"""Annotations that change what proxies do: which Istio knows, and what of them the sandbox does.
+
+Those that only the real one would act on are refused, as nothing may be ignored that changes a proxy: a pod's when
+it is to get a sidecar, others' when they are written. A name that the real one does not know either is a note of
+somebody's, and left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from sandbox.core.cluster import Admission, ApiError
+from sandbox.mesh.istio import WORKER_THREADS
+
+_DOMAINS = {
+    "sidecar.istio.io": (
+        *("agentLogLevel", "bootstrapOverride", "capNetBindService", "componentLogLevel", "controlPlaneAuthPolicy"),
+        *("discoveryAddress", "enableCoreDump", "extraStatTags", "interceptionMode", "logLevel", "nativeSidecar"),
+        *("proxyCPU", "proxyCPULimit", "proxyImage", "proxyImageType", "proxyMemory", "proxyMemoryLimit"),
+        *("rewriteAppHTTPProbers", "statsCompression", "statsEvictionInterval", "statsFlushInterval"),
+        *("statsHistogramBuckets", "userVolume", "userVolumeMount"),
+    ),
+    "traffic.sidecar.istio.io": (
+        *("excludeInboundPorts", "excludeInterfaces", "excludeOutboundIPRanges", "excludeOutboundPorts"),
+        *("includeInboundPorts", "includeOutboundIPRanges", "includeOutboundPorts", "kubevirtInterfaces"),
+    ),
+    "status.sidecar.istio.io": ("port",),
+    "readiness.status.sidecar.istio.io": (
+        *("applicationPorts", "failureThreshold", "initialDelaySeconds", "periodSeconds"),
+    ),
+    "inject.istio.io": ("templates",),
+    "istio.io": ("reroute-virtual-interfaces",),
+    "prometheus.istio.io": ("merge-metrics",),
+    "proxy.istio.io": ("overrides",),
+}
+_REFUSED = frozenset(f"{domain}/{name}" for domain, names in _DOMAINS.items() for name in names)
+"""From Istio's API (annotation/annotations.yaml), its injection template and its injector."""
+
+_EXPORT_TO = "networking.istio.io/exportTo"
+_TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
+_OF_SERVICES = {
+    "services": (_EXPORT_TO, _TRAFFIC_DISTRIBUTION),
+    "namespaces": (_TRAFFIC_DISTRIBUTION,),
+    "serviceentries.networking.istio.io": (_TRAFFIC_DISTRIBUTION,),
+}
+
+
+def unsupported(annotations: Mapping[str, str]) -> str:
+    """Why a pod with these cannot have a sidecar, empty when it can."""
+    for name in sorted(annotations):
+        if name in _REFUSED:
+            return f"annotation {name}: not supported by the sandbox"
+    try:
+        stats_inclusion(annotations)
+    except ValueError as error:
+        return f"invalid value for annotation {error}"
+    return ""
+
+
+def require_support(admission: Admission) -> None:
+    """A validation hook. Raises ApiError Forbidden for what would decide who is sent where.
+
+    A service that is exported to everybody is what every service is. To others it would be an address that nobody
+    listens at: here istiod's knowledge of services is also what stands for kube-proxy.
+    """
+    if admission.operation == "DELETE":
+        return
+    metadata = admission.object["metadata"]
+    annotations = metadata.get("annotations") or {}
+    for name in _OF_SERVICES.get(admission.resource.key, ()):
+        value = annotations.get(name, "")
+        if value and not (name == _EXPORT_TO and "*" in (part.strip() for part in value.split(","))):
+            refused = f"metadata.annotations[{name}]: {value}: not supported by the sandbox"
+            message = f'{admission.resource.key} "{metadata["name"]}" is forbidden: {refused}'
+            raise ApiError(403, "Forbidden", message)
+
+
+# What a pod's annotations say of its proxy's statistics and worker threads
+
+_PROXY_CONFIG = "proxy.istio.io/config"
+_STATS_MATCHER = "proxyStatsMatcher"
+
+_STATS_INCLUSION = {
+    "inclusionPrefixes": "sidecar.istio.io/statsInclusionPrefixes",
+    "inclusionSuffixes": "sidecar.istio.io/statsInclusionSuffixes",
+    "inclusionRegexps": "sidecar.istio.io/statsInclusionRegexps",
+}
+"""Fields of a `proxyStatsMatcher`, and the annotations that say the same."""
+
+_ALWAYS = (
+    *(
+        "cluster_manager",
+        "listener_manager",
+        "server",
+        "cluster.xds-grpc",
+        "wasm",
+        "reporter=",
+        "component",
+        "istio",
+    ),
+)
+_ALWAYS_SUFFIXES = ("rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied")
+_ALWAYS_REGEXP = re.compile(r"vhost\..*\.route\..*")
+
+
+@dataclass(frozen=True, slots=True)
+class StatsInclusion:
+    """Which statistics a proxy has, as its pod's annotations say, beyond those that all have."""
+
+    prefixes: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    regexps: tuple[re.Pattern[str], ...] = ()
+
+    def includes(self, name: str) -> bool:
+        return (
+            name.startswith(_ALWAYS + self.prefixes)
+            or name.endswith(_ALWAYS_SUFFIXES + self.suffixes)
+            or any(regexp.fullmatch(name) for regexp in (_ALWAYS_REGEXP, *self.regexps))
+        )
+
+
+def stats_inclusion(annotations: Mapping[str, str]) -> StatsInclusion:
+    """What a pod's annotations ask for. An annotation of its own beats the same in `proxy.istio.io/config`.
+
+    Raises ValueError with a path for what is wrong or not supported.
+    """
+    matcher = _stats_matcher(_proxy_config(annotations))
+    prefixes, suffixes, regexps = (
+        annotations[annotation].split(",") if annotations.get(annotation) else matcher.get(field) or []
+        for field, annotation in _STATS_INCLUSION.items()
+    )
+    patterns = []
+    for regexp in regexps:
+        try:
+            patterns.append(re.compile(regexp))
+        except re.error as error:
+            annotation = _STATS_INCLUSION["inclusionRegexps"]
+            raise ValueError(f"{annotation}: {regexp!r} is not a regular expression: {error}") from error
+    return StatsInclusion(tuple(prefixes), tuple(suffixes), tuple(patterns))
+
+
+def _stats_matcher(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The `proxyStatsMatcher` of a ProxyConfig."""
+    matcher = config.get(_STATS_MATCHER) or {}
+    where = f"{_PROXY_CONFIG}: {_STATS_MATCHER}"
+    for field, values in matcher.items() if isinstance(matcher, dict) else [("", matcher)]:
+        if field not in _STATS_INCLUSION:
+            raise ValueError(f"{where}: unknown field {field!r}; it has {', '.join(_STATS_INCLUSION)}")
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise ValueError(f"{where}.{field}: not a list of strings")
+    return matcher
+
+
+def _proxy_config(annotations: Mapping[str, str]) -> Mapping[str, Any]:
+    """The ProxyConfig of the pod's own, empty when there is none.
+
+    `concurrency` is how many worker threads the proxy runs, and the sandbox's all run the same number.
+    """
+    text = annotations.get(_PROXY_CONFIG, "")
+    if not text.strip():
+        return {}
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{_PROXY_CONFIG}: not YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{_PROXY_CONFIG}: not a ProxyConfig")
+    for field, value in config.items():
+        if field == "concurrency" and value is not None:
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ValueError(f"{_PROXY_CONFIG}: concurrency: {value!r} is not a whole number")
+            if value != WORKER_THREADS:
+                why = f"not supported by the sandbox, whose proxies run {WORKER_THREADS} worker thread"
+                raise ValueError(f"{_PROXY_CONFIG}: concurrency: {value}: {why}")
+        elif field not in ("concurrency", _STATS_MATCHER):
+            raise ValueError(f"{_PROXY_CONFIG}: {field}: not supported by the sandbox")
+    return config

@@ -1,0 +1,155 @@
+"""The mesh's own images: `pilot` (istiod) and `proxyv2` (a sidecar, a gateway, or the init container)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from sandbox.images.program import Container, Factory, NoOp, Program, ProgramError, Streams
+from sandbox.mesh.control_plane import ControlPlane
+from sandbox.mesh.data_plane import TYPES, DataPlane
+from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion
+from sandbox.mesh.proxy_admin import AdminView
+from sandbox.mesh.registry import Proxy
+from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
+
+
+def programs(control_plane: ControlPlane, data_plane: DataPlane) -> Mapping[str, Factory]:
+    """Factories by image."""
+    return {
+        "pilot": lambda container: Istiod(container, control_plane, data_plane),
+        "proxyv2": lambda container: _proxy(container, data_plane),
+    }
+
+
+def _proxy(container: Container, data_plane: DataPlane) -> Program:
+    role = container.command[:2]
+    if role and role[0] == "istio-iptables":
+        return NoOp(container)
+    if role == ["proxy", "sidecar"] or role == ["proxy", "router"]:
+        return ProxyAgent(container, data_plane, role[1])
+    raise ProgramError(f"proxyv2 does not know what to do with {' '.join(container.command) or 'no arguments'}")
+
+
+# pilot
+
+SYNC_STATUS = ("pilot-discovery", "request", "GET", "/debug/syncz")
+
+
+class Istiod(Program):
+    """The control plane is the sandbox's; while one of these runs, it works."""
+
+    def __init__(self, container: Container, control_plane: ControlPlane, data_plane: DataPlane) -> None:
+        super().__init__(container)
+        self._control_plane, self._data_plane, self._runs = control_plane, data_plane, False
+
+    async def start(self) -> None:
+        self._control_plane.start()
+        self._data_plane.refusing.append(self._refused)
+        self._runs = True
+        self.container.log("info\tthe sandbox's stand-in for istiod is ready")
+
+    async def stop(self, grace: float) -> None:
+        if self._runs:
+            self._runs = False
+            self._data_plane.refusing.remove(self._refused)
+            await self._control_plane.stop()
+
+    async def exec(self, command: list[str], streams: Streams) -> int | None:
+        """`pilot-discovery request GET /debug/syncz`: what `istioctl proxy-status` asks for."""
+        if not command or command[0].rpartition("/")[2] != SYNC_STATUS[0]:
+            return None
+        if tuple(command[1:]) != SYNC_STATUS[1:]:
+            streams.err(f"Error: the sandbox's pilot-discovery only knows: {' '.join(SYNC_STATUS)}\n".encode())
+            return 1
+        known = [self._client_config(proxy) for _, proxy in sorted(self._data_plane.proxies.items())]
+        streams.out(json.dumps(known, indent=2).encode() + b"\n")
+        return 0
+
+    def _client_config(self, proxy: Proxy) -> dict[str, object]:
+        """As istiod writes it: envoy.service.status.v3.ClientConfig."""
+        found = [
+            {"typeUrl": TYPE_PREFIX + TYPES[service], "configStatus": status}
+            for service, status in self._data_plane.status(proxy).items()
+        ]
+        return {"node": {"id": proxy.id}, "genericXdsConfigs": found}
+
+    def _refused(self, proxy: Proxy, service: str, why: str) -> None:
+        self.container.log(f"warn\tads\tADS:{service}: ACK ERROR {proxy.id} Internal:{why}")
+
+
+# proxyv2
+
+ADMIN_PORT = 15000
+_LOCAL = ("localhost", "127.0.0.1")
+_CURL_FLAGS = ("-s", "-S", "-sS", "--silent", "--show-error")
+_CURL_FAIL_FLAGS = ("-f", "-fs", "-sf", "-fsS", "--fail")
+
+
+class ProxyAgent(Program):
+    """A proxy of the mesh. It is ready when Envoy takes connections for it."""
+
+    def __init__(self, container: Container, data_plane: DataPlane, role: str) -> None:
+        super().__init__(container)
+        self._data_plane = data_plane
+        self._proxy = Proxy(
+            "gateway" if role == "router" else "sidecar",
+            container.pod_name,
+            container.namespace,
+            container.ip,
+            dict(container.labels),
+        )
+        self._admin = AdminView(data_plane, self._proxy.id, _stats_inclusion(container))
+
+    async def start(self) -> None:
+        self.container.log(f"info\tproxy {self._proxy.id} ({self._proxy.kind}) at {self._proxy.address}")
+        self._data_plane.register(self._proxy)
+        await self._data_plane.live(self._proxy)
+        self.container.log("info\tEnvoy proxy is ready")
+
+    async def stop(self, grace: float) -> None:
+        await self._data_plane.unregister(self._proxy)
+
+    async def exec(self, command: list[str], streams: Streams) -> int | None:
+        """`pilot-agent request GET PATH`, and `curl` of the same path at localhost:15000."""
+        name = command[0].rpartition("/")[2] if command else ""
+        if name == "pilot-agent":
+            return await self._pilot_agent(command[1:], streams)
+        if name == "curl":
+            return await self._curl(command[1:], streams)
+        return None
+
+    async def _pilot_agent(self, arguments: list[str], streams: Streams) -> int:
+        words = [word for word in arguments if word != f"--debug-port={ADMIN_PORT}"]
+        if len(words) != 3 or words[:2] != ["request", "GET"]:
+            streams.err(b"Error: the sandbox's pilot-agent only knows: pilot-agent request GET PATH\n")
+            return 1
+        status, body = await self._admin.get(words[2])
+        if status >= 400 and status != 404:
+            streams.err(f"Error: received unsuccessful status code {status}: {body}\n".encode())
+            return 1
+        streams.out(f"{body}\n".encode())
+        return 0
+
+    async def _curl(self, arguments: list[str], streams: Streams) -> int | None:
+        """None when it is not for the proxy's own port, or asks for more than an answer."""
+        urls = [word for word in arguments if word not in (*_CURL_FLAGS, *_CURL_FAIL_FLAGS)]
+        if len(urls) != 1 or urls[0].startswith("-"):
+            return None
+        url = urlsplit(urls[0] if "://" in urls[0] else f"http://{urls[0]}")
+        if url.hostname not in _LOCAL or url.port != ADMIN_PORT:
+            return None
+        status, body = await self._admin.get(f"{url.path}?{url.query}")
+        if status >= 400 and any(word in _CURL_FAIL_FLAGS for word in arguments):
+            streams.err(f"curl: (22) The requested URL returned error: {status}\n".encode())
+            return 22
+        streams.out(body.encode())
+        return 0
+
+
+def _stats_inclusion(container: Container) -> StatsInclusion:
+    try:
+        return stats_inclusion(container.pod["metadata"].get("annotations") or {})
+    except ValueError as error:
+        raise ProgramError(f"Error: {error}") from error

@@ -1,0 +1,219 @@
+"""Envoy's administration interface as one proxy has it, though all proxies share one Envoy.
+
+Only what looks is there: nothing that changes or stops the Envoy of all the others. In Envoy every name of a
+proxy's own has the proxy's id in it (`cluster.POD.NAMESPACE/outbound|80||HOST;.…`); here it is taken out again. A
+real Envoy is told at its start which statistics to keep at all: a few of Istio's choice, and those that the pod's
+annotations name. Here that is decided when somebody looks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from sandbox.mesh import envoy_clusters
+from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.istio_annotations import StatsInclusion
+
+_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "clusters": ("format",),
+    "config_dump": (),
+    "ready": (),
+    "stats": ("filter", "format", "type", "usedonly"),
+    "stats/prometheus": ("filter", "type", "usedonly"),
+}
+"""What can be asked for, and how."""
+
+_FORMATS = {"clusters": ("text", "json"), "stats": ("text", "prometheus")}
+_SHARED = (envoy_clusters.PASSTHROUGH,)
+"""Clusters that all proxies have together."""
+
+_PROCESS = r"server\.(?:concurrency|live|state|uptime|version)|listener_manager\.workers_started"
+"""Statistics of the process that all proxies share, which are as true of each of them."""
+
+Answer = tuple[int, str]
+"""Status and body."""
+
+
+class AdminView:
+    """Raises OSError when Envoy does not run."""
+
+    def __init__(self, data_plane: DataPlane, proxy_id: str, inclusion: StatsInclusion) -> None:
+        self._data_plane, self._id, self._inclusion = data_plane, proxy_id, inclusion
+
+    async def get(self, target: str) -> Answer:
+        """What a GET of `target` (a path, with or without its slash and a query) answers."""
+        path, _, query = target.removeprefix("/").partition("?")
+        path = path.rstrip("/")
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        if path not in _PARAMETERS:
+            return (
+                404,
+                f"the sandbox's proxies answer these only: {', '.join(f'/{known}' for known in _PARAMETERS)}\n",
+            )
+        for key in parameters:
+            if key not in _PARAMETERS[path]:
+                return 400, f"parameter {key}: not supported by the sandbox\n"
+        wanted = parameters.get("format", "text")
+        if wanted not in _FORMATS.get(path, (wanted,)):
+            return 400, f"format {wanted}: not supported by the sandbox, which has {', '.join(_FORMATS[path])}\n"
+        if path == "clusters":
+            answer = await self._data_plane.admin("/clusters" + ("?format=json" if wanted == "json" else ""))
+            return 200, self._json_clusters(answer) if wanted == "json" else self._lines(answer)
+        if path == "config_dump":
+            return 200, await self._config_dump()
+        if path == "ready":
+            return 200, await self._data_plane.admin("/ready")
+        return await self._stats(parameters, prometheus="prometheus" in (wanted, path.rpartition("/")[2]))
+
+    async def _stats(self, parameters: Mapping[str, str], *, prometheus: bool) -> Answer:
+        try:
+            pattern = re.compile(parameters["filter"]) if parameters.get("filter") else None
+        except re.error as error:
+            return 400, f"Invalid re2 regex: {error}\n"
+        view = StatsView(self._id, self._inclusion, pattern)
+        passed = {key: value for key, value in parameters.items() if key not in ("filter", "format")}
+
+        async def ask(filter_: str, **more: str) -> str:
+            return await self._data_plane.admin(f"/stats?{urlencode({**passed, 'filter': filter_, **more})}")
+
+        if not prometheus:
+            return 200, view.text(await ask(view.envoy_filter))
+        exposition = await ask(view.envoy_filter, format="prometheus")
+        every = await self._data_plane.admin(f"/stats?{urlencode({'filter': view.envoy_filter})}")
+        distinct, ambiguous = distinguished(line.partition(": ")[0] for line in every.splitlines() if ": " in line)
+        apart = [(await ask(f"^{re.escape(name)}$", format="prometheus"), [name]) for name in ambiguous]
+        return 200, view.prometheus([(exposition, distinct), *apart])
+
+    async def _config_dump(self) -> str:
+        own = "|".join((rf"{re.escape(self._id)}/.*", *_SHARED))
+        query = urlencode({"name_regex": own}, quote_via=quote)
+        dump = json.loads(await self._data_plane.admin(f"/config_dump?{query}"))
+        dump["configs"] = [
+            self._own(config)
+            for config in dump.get("configs", ())
+            if not config.get("@type", "").endswith(".BootstrapConfigDump")
+        ]
+        return json.dumps(dump, indent=1) + "\n"
+
+    def _own(self, value: Any) -> Any:
+        """The configuration with the names that a proxy with an Envoy of its own has."""
+        if isinstance(value, str):
+            return value.removeprefix(f"{self._id}/")
+        if isinstance(value, list):
+            return [self._own(one) for one in value]
+        return {key: self._own(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    def _lines(self, answer: str) -> str:
+        mine = (f"{self._id}/", *(f"{name}::" for name in _SHARED))
+        lines = [line.replace(f"{self._id}/", "") for line in answer.splitlines() if line.startswith(mine)]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _json_clusters(self, answer: str) -> str:
+        statuses = json.loads(answer)["cluster_statuses"]
+        mine = [one for one in statuses if one["name"].startswith(f"{self._id}/") or one["name"] in _SHARED]
+        return json.dumps({"cluster_statuses": self._own(mine)}, indent=1) + "\n"
+
+
+# Statistics
+
+_TAGS = (
+    ("cluster_name", r"^cluster(\.(.+);)"),
+    ("http_conn_manager_prefix", r"^http\.((.+?);\.)"),
+    ("tcp_prefix", r"^tcp\.((.*?)\.)\w+?$"),
+    ("response_code", r"_rq(_(\d{3}))$"),
+    ("response_code_class", r"_rq(_(\dxx))$"),
+    ("listener_address", r"^listener\.(([_.\d]*)\.)"),
+)
+"""What is shown as a label for Prometheus: from the name the first group is removed, the second is the value. As in
+Istio's bootstrap (tools/packaging/common/envoy_bootstrap.json), of which these are the ones that can occur here."""
+
+_TYPE = re.compile(r"# TYPE (\S+) (\S+)")
+_SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\} (.*)')
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+Identity = tuple[str, tuple[tuple[str, str], ...]]
+"""A name for Prometheus and its labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatsView:
+    """What one proxy's statistics are: of `proxy_id`, included, and (when given) found by `pattern`."""
+
+    proxy_id: str
+    inclusion: StatsInclusion
+    pattern: re.Pattern[str] | None = None
+
+    @property
+    def envoy_filter(self) -> str:
+        """For Envoy: all that can be this proxy's."""
+        own = rf"(?:cluster|http|listener|tcp)\.{re.escape(self.proxy_id)}/"
+        return f"^(?:{own}|(?:{_PROCESS})$)"
+
+    def own_name(self, name: str) -> str:
+        """Without the proxy's id, as a proxy with an Envoy of its own says it."""
+        return name.replace(f"{self.proxy_id}/", "")
+
+    def shows(self, own_name: str) -> bool:
+        return self.inclusion.includes(own_name) and (
+            self.pattern is None or self.pattern.search(own_name) is not None
+        )
+
+    def text(self, answer: str) -> str:
+        """Envoy's `name: value` lines."""
+        found = []
+        for line in answer.splitlines():
+            name, colon, value = line.partition(": ")
+            own = self.own_name(name)
+            if colon and self.shows(own):
+                found.append(f"{own}: {value}\n")
+        return "".join(found)
+
+    def prometheus(self, answers: Iterable[tuple[str, Iterable[str]]]) -> str:
+        """Envoy's expositions for Prometheus, each with the names that Envoy has for what is to be taken from it.
+
+        Envoy makes no labels here, as looking for them costs time for every statistic that comes into being.
+        """
+        found: dict[str, list[str]] = {}
+        for answer, names in answers:
+            wanted = {_sanitized(name): _identity(own) for name in names if self.shows(own := self.own_name(name))}
+            base = kind = ""
+            for line in answer.splitlines():
+                if typed := _TYPE.fullmatch(line):
+                    base, kind = typed[1], typed[2]
+                elif (sample := _SAMPLE.fullmatch(line)) and base in wanted:
+                    shown, labels = wanted[base]
+                    written = ",".join(f'{key}="{value}"' for key, value in (*labels, *_LABEL.findall(sample[2])))
+                    lines = found.setdefault(shown, [f"# TYPE {shown} {kind}\n"])
+                    lines.append(f"{shown}{sample[1][len(base) :]}{{{written}}} {sample[3]}\n")
+        return "".join("".join(lines) for lines in found.values())
+
+
+def distinguished(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Those of Envoy's names that stay different for Prometheus, and those that do not, as it has letters, digits
+    and underscores only: of services `a-b` in `c` and `a` in `b-c`."""
+    by_shown: dict[str, list[str]] = {}
+    for name in names:
+        by_shown.setdefault(_sanitized(name), []).append(name)
+    distinct = [same[0] for same in by_shown.values() if len(same) == 1]
+    return distinct, [name for same in by_shown.values() if len(same) > 1 for name in same]
+
+
+def _sanitized(name: str) -> str:
+    return "envoy_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def _identity(name: str) -> Identity:
+    """As Envoy does: every tag is looked for in the whole name, then what they removed is gone from it."""
+    labels, removed = [], []
+    for tag, pattern in _TAGS:
+        if found := re.search(pattern, name):
+            labels.append((tag, found[2]))
+            removed.append(found.span(1))
+    for start, end in sorted(removed, reverse=True):
+        name = name[:start] + name[end:]
+    return _sanitized(name), tuple(sorted(labels))

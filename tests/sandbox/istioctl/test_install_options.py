@@ -1,0 +1,94 @@
+"""Settings and files in, what to install out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox.istioctl.command_line import FileError, UsageError
+from sandbox.istioctl.install_options import options
+from sandbox.istioctl.manifests import components
+
+INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
+
+
+def operator(tmp_path: Path, **spec: object) -> str:
+    file = tmp_path / "operator.yaml"
+    file.write_text(
+        yaml.safe_dump({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec})
+    )
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ("default", ["Base", "Pilot", "IngressGateways"]),
+        ("demo", ["Base", "Pilot", "EgressGateways", "IngressGateways"]),
+        ("minimal", ["Base", "Pilot"]),
+        ("empty", []),
+    ],
+)
+def test_profiles(profile: str, expected: list[str]) -> None:
+    assert [component.value for component, _ in components(options([], [f"profile={profile}"]))] == expected
+
+
+def test_settings_override_files_and_files_the_profile(tmp_path: Path) -> None:
+    file = operator(
+        tmp_path,
+        profile="demo",
+        hub="example.org/a",
+        components={"egressGateways": [{"name": "istio-egressgateway", "enabled": False}]},
+    )
+    chosen = options([file], ["hub=example.org/b", "values.global.tag=1.2.3"])
+    assert (chosen.profile, chosen.hub, chosen.tag, chosen.egress) == ("demo", "example.org/b", "1.2.3", False)
+
+
+@pytest.mark.parametrize("place", ["values", "components"])
+def test_an_internal_load_balancer(tmp_path: Path, place: str) -> None:
+    annotations = {"serviceAnnotations": {INTERNAL: "true"}}
+    spec = {
+        "values": {"gateways": {"istio-ingressgateway": annotations}},
+        "components": {"ingressGateways": [{"name": "istio-ingressgateway", "k8s": annotations}]},
+    }
+    chosen = options([operator(tmp_path, **{place: spec[place]})], [])
+    installed = {
+        obj["kind"]: obj
+        for component, objs in components(chosen)
+        for obj in objs
+        if component.value == "IngressGateways"
+    }
+    assert installed["Service"]["metadata"]["annotations"] == {INTERNAL: "true"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("values.pilot.traceSampling=1", "values.pilot.traceSampling: not supported by the sandbox"),
+        ("meshConfig.accessLogFile=/dev/stdout", "meshConfig.accessLogFile: not supported"),
+        ("profile=ambient", 'profile "ambient" is not one of'),
+        ("components.ingressGateways[0].enabled=perhaps", "not true or false"),
+        ("values.gateways.istio-ingressgateway.type=Mesh", "not supported"),
+        ("revision=canary", "not supported"),
+        ("profile", "PATH=VALUE"),
+        (
+            f"values.gateways.istio-ingressgateway.serviceAnnotations.{INTERNAL.replace('.', chr(92) + '.')}=true",
+            "text",
+        ),
+    ],
+)
+def test_what_is_refused(setting: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        options([], [setting])
+    assert words in str(refused.value)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="No such file"):
+        options([str(tmp_path / "nothing.yaml")], [])
+    other = tmp_path / "other.yaml"
+    other.write_text("kind: Service")
+    with pytest.raises(FileError, match="not an IstioOperator"):
+        options([str(other)], [])

@@ -1,0 +1,245 @@
+"""What `kubectl exec -c istio-proxy` shows of a proxy, of a load whose numbers are known."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from sandbox.images.container_files import Files
+from sandbox.images.program import Container, Streams
+from sandbox.mesh.mesh_programs import ProxyAgent
+
+from .world import World, free_block
+
+REQUESTS = 200
+OUTBOUND = {"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}
+CLUSTER = "cluster.outbound|9080||reviews.default.svc.cluster.local;"
+LABEL = 'cluster_name="outbound|9080||reviews.default.svc.cluster.local"'
+
+
+@dataclass
+class Loaded:
+    """Two proxies of which the first has sent REQUESTS requests to `reviews`, the other one."""
+
+    world: World
+
+    async def exec(
+        self, *command: str, pod: str = "client", annotations: Any = OUTBOUND
+    ) -> tuple[int | None, str, str]:
+        """Run a command in the pod's proxy: exit status, stdout, stderr."""
+        obj = self.world.cluster.get("pods", "default", pod)
+        obj["metadata"]["annotations"] = annotations
+        network: Any = type("PodNetwork", (), {"ip": obj["status"]["podIP"]})()
+        spec = {"name": "istio-proxy", "image": "proxyv2"}
+        container = Container(obj, spec, {}, Files(), network, Streams())
+        out, err = bytearray(), bytearray()
+        agent = ProxyAgent(container, self.world.mesh.data_plane, "sidecar")
+        status = await agent.exec(list(command), Streams(out=out.extend, err=err.extend))
+        return status, out.decode(), err.decode()
+
+    async def get(self, path: str, *, pod: str = "client", annotations: Any = OUTBOUND) -> str:
+        status, out, err = await self.exec("pilot-agent", "request", "GET", path, pod=pod, annotations=annotations)
+        assert (status, err) == (0, "")
+        return out
+
+
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[World]:
+    claim, network = free_block()
+    world = World(network, directory)
+    try:
+        await world.start()
+        yield world
+    finally:
+        await world.stop()
+        claim.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def loaded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Loaded]:
+    async with running(tmp_path_factory.mktemp("envoy")) as world:
+        address = world.service("reviews", {"http": 9080})["spec"]["clusterIP"]
+        await world.pod("reviews-v1", "reviews", "v1")
+        for name, requests in (("client", REQUESTS), ("client-2", 1)):
+            client = world.client(await world.sidecar(name), address, 9080)
+            for _ in range(requests):
+                assert (await client.get("/", "reviews"))[0] == 200
+        yield Loaded(world)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def value(text: str, name: str) -> int:
+    """Of the one line `name: value`."""
+    (found,) = re.findall(rf"^{re.escape(name)}: (\d+)$", text, re.MULTILINE)
+    return int(found)
+
+
+async def test_counters_have_all_of_the_load_under_the_names_of_a_real_sidecar(loaded: Loaded) -> None:
+    text = await loaded.get("stats")
+    assert value(text, f"{CLUSTER}.upstream_rq_200") == REQUESTS
+    assert value(text, f"{CLUSTER}.upstream_rq_total") == REQUESTS
+    assert value(text, f"{CLUSTER}.upstream_rq_pending_overflow") == 0
+    assert value(text, "server.live") == 1
+    assert "client" not in text
+    assert value(await loaded.get("stats", pod="client-2"), f"{CLUSTER}.upstream_rq_200") == 1
+
+
+async def test_without_an_annotation_there_is_only_what_istio_always_has(loaded: Loaded) -> None:
+    text = await loaded.get("stats", annotations={})
+    assert {line.split(".")[0] for line in text.split("\n") if line} == {"server", "listener_manager"}
+
+
+async def test_annotations_say_what_there_is(loaded: Loaded) -> None:
+    sample = 'proxyStatsMatcher:\n  inclusionPrefixes:\n  - "cluster.outbound"\n  - "cluster_manager"\n'
+    assert CLUSTER in await loaded.get("stats", annotations={"proxy.istio.io/config": sample})
+    by_regexp = {"sidecar.istio.io/statsInclusionRegexps": r".*reviews.*_200"}
+    assert (await loaded.get("stats?filter=reviews", annotations=by_regexp)).split("\n")[:2] == [
+        f"{CLUSTER}.external.upstream_rq_200: {REQUESTS}",
+        f"{CLUSTER}.upstream_rq_200: {REQUESTS}",
+    ]
+    listeners = await loaded.get(
+        "stats", annotations={"sidecar.istio.io/statsInclusionSuffixes": "downstream_rq_2xx,downstream_cx_total"}
+    )
+    assert value(listeners, "http.outbound_0.0.0.0_9080;.downstream_rq_2xx") == REQUESTS
+    assert value(listeners, "listener.0.0.0.0_15001.downstream_cx_total") == 1
+
+
+async def test_filters_see_the_names_that_are_shown(loaded: Loaded) -> None:
+    filtered = await loaded.get(r"stats?filter=^cluster\.outbound\|9080.*;\.upstream_rq_2..$")
+    assert filtered == f"{CLUSTER}.upstream_rq_200: {REQUESTS}\n{CLUSTER}.upstream_rq_2xx: {REQUESTS}\n\n"
+    assert await loaded.get("stats?filter=client") == "\n"
+    used = await loaded.get("stats?usedonly")
+    assert f"{CLUSTER}.upstream_rq_200: " in used
+    assert "upstream_rq_pending_overflow" not in used
+
+
+@pytest.mark.parametrize("path", ["stats/prometheus", "stats?format=prometheus"])
+async def test_prometheus_gets_istios_labels_and_whole_histograms(loaded: Loaded, path: str) -> None:
+    text = await loaded.get(path)
+    assert f'envoy_cluster_upstream_rq{{{LABEL},response_code="200"}} {REQUESTS}\n' in text
+    assert f'envoy_cluster_upstream_rq{{{LABEL},response_code_class="2xx"}} {REQUESTS}\n' in text
+    assert f"envoy_cluster_upstream_rq_total{{{LABEL}}} {REQUESTS}\n" in text
+    assert f'envoy_cluster_upstream_rq_time_bucket{{{LABEL},le="+Inf"}} {REQUESTS}\n' in text
+    assert f"envoy_cluster_upstream_rq_time_count{{{LABEL}}} {REQUESTS}\n" in text
+    assert text.count("# TYPE envoy_cluster_upstream_rq_time histogram\n") == 1
+    assert "client" not in text
+
+
+async def test_prometheus_leaves_out_what_the_filter_does(loaded: Loaded) -> None:
+    text = await loaded.get("stats/prometheus?filter=^cluster.outbound.*upstream_rq_total$")
+    assert (
+        text
+        == f"# TYPE envoy_cluster_upstream_rq_total counter\nenvoy_cluster_upstream_rq_total{{{LABEL}}} 200\n\n"
+    )
+    assert await loaded.get("stats/prometheus?filter=reviews", annotations={}) == "\n"
+
+
+async def test_every_statistic_reaches_prometheus(loaded: Loaded) -> None:
+    """Names in text and in Prometheus' form are matched by how tags are taken from them: none may be lost."""
+    everything = {"sidecar.istio.io/statsInclusionPrefixes": "cluster,http,listener,tcp"}
+    counters, gauges, histograms = [
+        (await loaded.get(f"stats?type={kind}", annotations=everything)).count(": ")
+        for kind in ("Counters", "Gauges", "Histograms")
+    ]
+    samples = (await loaded.get("stats/prometheus", annotations=everything)).splitlines()
+    kinds, kind = Counter[str](), ""
+    for line in filter(None, samples):
+        if line.startswith("# TYPE"):
+            kind = line.split()[-1]
+        else:
+            kinds[kind] += 1
+    assert kinds["counter"] == counters > 100
+    assert kinds["gauge"] == gauges > 10
+    assert sum('le="+Inf"' in line for line in samples) == histograms > 5
+
+
+async def test_names_that_are_the_same_to_prometheus_are_kept_apart(tmp_path: Path) -> None:
+    async with running(tmp_path / "envoy") as world:
+        for name, namespace, pods in (("a-b", "c", 1), ("a", "b-c", 2)):
+            world.namespace(namespace)
+            world.service(name, {"http": 8080}, namespace=namespace)
+            for number in range(pods):
+                await world.pod(f"{name}-{number}", name, port=8080, namespace=namespace)
+        await world.sidecar("client")
+        text = await Loaded(world).get("stats/prometheus?filter=membership_total")
+    values = [
+        f'envoy_cluster_membership_total{{cluster_name="outbound|8080||{host}.svc.cluster.local"}} {pods}'
+        for host, pods in (("a-b.c", 1), ("a.b-c", 2))
+    ]
+    assert text.splitlines() == ["# TYPE envoy_cluster_membership_total gauge", *values, ""]
+
+
+async def test_histograms_are_whole_however_often_one_looks(loaded: Loaded) -> None:
+    world = loaded.world
+    proxy = world.mesh.data_plane.proxies["client-2.default"]
+    address = world.cluster.get("services", "default", "reviews")["spec"]["clusterIP"]
+    client = world.client(proxy, address, 9080)
+    name = f"envoy_cluster_upstream_rq_time_count{{{LABEL}}} "
+    for sent in range(2, 22):
+        await client.get("/", "reviews")
+        text = await loaded.get("stats/prometheus?filter=upstream_rq_time", pod="client-2")
+        assert f"{name}{sent}\n" in text
+
+
+async def test_clusters_are_this_proxys(loaded: Loaded) -> None:
+    clusters = await loaded.get("clusters")
+    assert "outbound|9080||reviews.default.svc.cluster.local::default_priority::max_connections::" in clusters
+    assert re.search(rf"svc.cluster.local::127[\d.]+:9080::rq_success::{REQUESTS}\n", clusters)
+    assert "client" not in clusters
+    assert "xds" not in clusters
+    named = [one["name"] for one in json.loads(await loaded.get("clusters?format=json"))["cluster_statuses"]]
+    assert sorted(named) == ["PassthroughCluster", "outbound|9080||reviews.default.svc.cluster.local"]
+
+
+async def test_a_dump_is_of_this_proxys_configuration(loaded: Loaded) -> None:
+    text = await loaded.get("config_dump")
+    assert "client" not in text
+    kinds = {config["@type"].rpartition(".")[2]: config for config in json.loads(text)["configs"]}
+    assert "BootstrapConfigDump" not in kinds
+    listeners = kinds["ListenersConfigDump"]["dynamic_listeners"]
+    assert sorted(listener["name"] for listener in listeners) == ["health", "outbound"]
+    (table,) = kinds["RoutesConfigDump"]["dynamic_route_configs"]
+    assert table["route_config"]["name"] == "9080"
+    names = [one["cluster"]["name"] for one in kinds["ClustersConfigDump"]["dynamic_active_clusters"]]
+    assert sorted(names) == ["PassthroughCluster", "outbound|9080||reviews.default.svc.cluster.local"]
+
+
+async def test_curl_asks_the_same(loaded: Loaded) -> None:
+    status, out, _ = await loaded.exec("curl", "-s", "localhost:15000/stats?filter=upstream_rq_200")
+    assert (status, out.splitlines()[-1]) == (0, f"{CLUSTER}.upstream_rq_200: {REQUESTS}")
+    assert (await loaded.exec("curl", "-s", "http://127.0.0.1:15000/ready"))[:2] == (0, "LIVE\n")
+    assert (await loaded.exec("curl", "-s", "reviews:9080/"))[0] is None
+
+
+async def test_what_is_refused_says_so(loaded: Loaded) -> None:
+    for command, words in {
+        ("pilot-agent", "request", "POST", "quitquitquit"): "only knows: pilot-agent request GET PATH",
+        ("pilot-agent", "wait"): "only knows: pilot-agent request GET PATH",
+        ("pilot-agent", "request", "GET", "stats?filter=("): "unsuccessful status code 400: Invalid re2 regex",
+        ("pilot-agent", "request", "GET", "stats?format=html"): "format html: not supported by the sandbox",
+        (
+            "pilot-agent",
+            "request",
+            "GET",
+            "stats?hidden=showonly",
+        ): "parameter hidden: not supported by the sandbox",
+        ("pilot-agent", "request", "GET", "config_dump?mask=a"): "parameter mask: not supported by the sandbox",
+    }.items():
+        status, out, err = await loaded.exec(*command)
+        assert (status, out) == (1, "")
+        assert words in err
+    for path in ("certs", "listeners", "server_info", "help"):
+        assert (await loaded.get(path)).startswith(
+            "the sandbox's proxies answer these only: /clusters, /config_dump, "
+        )
