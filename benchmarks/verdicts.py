@@ -38,7 +38,7 @@ from workshop.runbook.model import Lab, Step  # noqa: E402
 from workshop.runbook.run import Facts, Run  # noqa: E402
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile  # noqa: E402
 from workshop.target import Target, describe  # noqa: E402
-from workshop.traffic import measuring  # noqa: E402
+from workshop.traffic import probe as probing  # noqa: E402
 
 INVOKE = str(Path(sys.executable).parent / "invoke")
 Object = dict[str, Any]
@@ -202,7 +202,7 @@ def told(found: Counter[str]) -> str:
 def without_waits() -> Iterator[None]:
     with contextlib.ExitStack() as patches:
         for owner, name, said in (
-            (measuring, "_visible", ""),
+            (probing, "_visible", ""),
             (Mirrored, "_visible", ""),
             (HasLimits, "prove", None),
         ):

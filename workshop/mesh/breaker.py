@@ -322,8 +322,7 @@ def joined(verdicts: list[Verdict]) -> Verdict:
 
 def _judged(one: Expected, load: Load, since: Destination, previous: Load | None) -> Verdict:
     """A load without an ejection, by what the proxy counted meanwhile."""
-    from workshop.traffic.claims import judge_all, judge_some
-    from workshop.traffic.compare import differs
+    from workshop.traffic.claims import differs, judge_all, judge_some
 
     if strange := _strange(load):
         return strange

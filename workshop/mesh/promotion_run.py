@@ -27,7 +27,7 @@ from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.results import Verdict
 from workshop.runbook.stop import Stopped
-from workshop.traffic.load import Result, send
+from workshop.traffic.load import Load, Result, send
 from workshop.traffic.verdict import implausible, sample_size
 
 if TYPE_CHECKING:
@@ -164,11 +164,13 @@ class Promoting:
     async def _send(self, count: int, shown: str = "") -> Result:
         run = self._run
         return await send(
-            self._url,
-            count=count,
-            classify=lambda status, headers, body, seconds: "answered",
-            concurrency=self._promotion.concurrency,
-            within=self._promotion.within,
+            Load(
+                self._url,
+                lambda status, headers, body, seconds: "answered",
+                concurrency=self._promotion.concurrency,
+                within=self._promotion.within,
+            ),
+            count,
             progress=(lambda done, total: run.emit(events.Progress(run.lab, shown, done, total)))
             if shown
             else None,

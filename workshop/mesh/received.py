@@ -78,7 +78,7 @@ class Mirrored:
 
     async def prove(self, run: Run) -> Verdict:
         from workshop.traffic.claims import judge_count
-        from workshop.traffic.measuring import not_seen
+        from workshop.traffic.probe import not_seen
         from workshop.traffic.verdict import plan
 
         base_url = await run.observe(self.ingress)
@@ -204,17 +204,19 @@ class Mirrored:
 
     async def _send(self, run: Run, base_url: str, mark: str, count: int, *, tell: bool = False) -> Result:
         from workshop.runbook import events
-        from workshop.traffic.load import send
+        from workshop.traffic.load import Load, send
 
         def progress(done: int, total: int) -> None:
             run.emit(events.Progress(run.lab, f"Requests of which {self.share:.0%} are copied", done, total))
 
         url = f"{base_url.rstrip('/')}{self.path}?{PARAMETER}={mark}"
         return await send(
-            url,
-            count=count,
-            classify=lambda status, headers, body, seconds: self._category(status, body, seconds),
-            headers=dict(self.headers),
+            Load(
+                url,
+                lambda status, headers, body, seconds: self._category(status, body, seconds),
+                headers=self.headers,
+            ),
+            count,
             progress=progress if tell else None,
         )
 

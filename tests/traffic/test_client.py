@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.traffic.excerpt import excerpt
+from workshop.traffic.client import excerpt
 
 HEAD = '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><style>p {color: red}</style>'
 

@@ -15,9 +15,9 @@ from tests.traffic.servers import Handler, serving
 from workshop.runbook import events
 from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
-from workshop.traffic import measuring
-from workshop.traffic.login import Login
-from workshop.traffic.probe import Category, Control, Probe
+from workshop.traffic import probe as probing
+from workshop.traffic.probe import Category, Probe
+from workshop.traffic.side_requests import Control, Login
 from workshop.traffic.verdict import Plan, judge
 
 PAGE = "served by"
@@ -95,7 +95,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Judged:
         seen.append(verdict.kind)
         return verdict
 
-    monkeypatch.setattr(measuring, "judge", watched)
+    monkeypatch.setattr(probing, "judge", watched)
     return seen
 
 
