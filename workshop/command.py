@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from workshop import invocation, output, shell
 from workshop.account import for_labs, log_in, told_cost
-from workshop.kubernetes.guard import ClusterGuard
+from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook

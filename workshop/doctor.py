@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from workshop.kubernetes import process
-from workshop.kubernetes.guard import ClusterGuard
+from workshop.kubernetes import tool_process
+from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
@@ -60,15 +60,15 @@ async def _awaited(look: Awaitable[list[Finding]]) -> list[Finding]:
 def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iterator[Awaitable[list[Finding]]]:
     """On each cluster: whether Istio is whole there, and whether there is room for the labs. A cluster that labs on
     the account are yet to make need not answer."""
-    from workshop.mesh import health, wanted
+    from workshop.mesh import install, resource_requests
 
     here = Run("doctor", cluster.toolbox, facts, {}, lambda event: None)
     others = cluster.others.clusters
     for name, run in {"": here, **{name: here.elsewhere(name, others[name].tools) for name in others}}.items():
         if not run.use(Kubectl).absent:
             istio, room = f"{name} Istio".lstrip(), f"{name} room".lstrip()
-            yield _one(istio, health.look(istio, run, command), "warn")
-            yield _one(room, wanted.look(room, runbook, run, name), "warn")
+            yield _one(istio, install.installation_finding(istio, run, command), "warn")
+            yield _one(room, resource_requests.finding(room, runbook, run, name), "warn")
 
 
 async def account(tools: dict[type, object]) -> list[Finding]:
@@ -130,7 +130,9 @@ async def _python() -> Finding:
 
 
 async def _kubectl(kubectl: Kubectl) -> Finding:
-    finished = await process.run((str(kubectl.binary), "version", "--client", "-o", "json"), seconds=_LOOK_SECONDS)
+    finished = await tool_process.run(
+        (str(kubectl.binary), "version", "--client", "-o", "json"), seconds=_LOOK_SECONDS
+    )
     try:
         version = json.loads(finished.stdout)["clientVersion"]["gitVersion"]
         parts = re.match(r"v(\d+)\.(\d+)", version)
@@ -149,10 +151,10 @@ async def _kubectl(kubectl: Kubectl) -> Finding:
 
 
 async def _istioctl(istioctl: Istioctl) -> Finding:
-    there = await istioctl.installed()
+    there = await istioctl.program.installed()
     if there:
         return Finding("istioctl", "ok", f"{istioctl.version} ({there})")
-    await istioctl.release.reach(istioctl.version)
+    await istioctl.program.release.reach(istioctl.version)
     return Finding("istioctl", "ok", f"{istioctl.version} is not on PATH; it will be downloaded")
 
 

@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from workshop import invocation
-from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubeconfigs import current_context
+from workshop.kubernetes.lease import Holder
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.state_folder import FolderLock
 from workshop.shell import shell as open_shell

@@ -21,16 +21,14 @@ from pathlib import Path
 from sandbox.server import launcher
 from workshop import account
 from workshop.guards import AccountGuard, LockedCluster
-from workshop.kubernetes import contexts
-from workshop.kubernetes.elsewhere import Other, Others
-from workshop.kubernetes.facts import cluster_of
-from workshop.kubernetes.guard import ClusterGuard
-from workshop.kubernetes.holder import Holder
-from workshop.kubernetes.kubeconfigs import contexts_in
+from workshop.kubernetes.cluster_facts import cluster_of
+from workshop.kubernetes.cluster_guard import ClusterGuard
+from workshop.kubernetes.kubeconfigs import contexts_in, server_of
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.lease import Holder
 from workshop.kubernetes.manifests import Manifests
-from workshop.mesh.download import Release
-from workshop.mesh.istioctl import Istioctl
+from workshop.kubernetes.other_clusters import OtherCluster, OtherClusters, secondary
+from workshop.mesh.istioctl import Istioctl, Program, Release
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
@@ -65,7 +63,7 @@ class Target:
     istioctl: Istioctl
     manifests: Manifests
     cluster: ClusterGuard
-    others: Others
+    others: OtherClusters
     guard: Guard
     journal: Journal
     make_ready: Callable[[Callable[[str], None]], None]
@@ -84,7 +82,7 @@ class Target:
             Istioctl: self.istioctl,
             Manifests: self.manifests,
             Journal: self.journal,
-            Others: self.others,
+            OtherClusters: self.others,
             ProofRecord: JournalProofRecord(self.journal, self.ground),
             **self.account(),
         }
@@ -211,7 +209,7 @@ def _cluster(settings: Settings, use: Use) -> Target:
         _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
         ClusterGuard(kubectl, context, adopt_command=f"{use.command} adopt"),
         lambda tell: None,
-        contexts.secondary(kubectl, settings.cluster.secondary) if settings.cluster.secondary else None,
+        secondary(kubectl, settings.cluster.secondary) if settings.cluster.secondary else None,
     )
 
 
@@ -227,7 +225,7 @@ def _target(
     second: Kubectl | None,
     second_name: str = "",
 ) -> Target:
-    clusters: dict[str, Other] = {}
+    clusters: dict[str, OtherCluster] = {}
     if second and not use.account:
         tools: dict[type, object] = {
             Kubectl: second,
@@ -239,8 +237,8 @@ def _target(
             disposable=cluster.disposable,
             adopt_command=cluster.adopt_command,
         )
-        clusters[SECONDARY] = Other(second.context, tools, protected)
-    others, lock = Others(clusters), FolderLock(settings.state_folder, str(Holder.me()))
+        clusters[SECONDARY] = OtherCluster(second.context, tools, protected)
+    others, lock = OtherClusters(clusters), FolderLock(settings.state_folder, str(Holder.me()))
     guard = (
         AccountGuard(name, cluster.disposable, lock, kubectl)
         if use.account
@@ -335,7 +333,7 @@ def _address(kubeconfig: Path) -> tuple[str, int]:
     """Of the API server that labs would talk to. Raises OSError or ValueError where there is none."""
     from urllib.parse import urlsplit
 
-    server = urlsplit(contexts.server_of(kubeconfig, CONTEXT))
+    server = urlsplit(server_of(kubeconfig, CONTEXT))
     return server.hostname or "", server.port or 443
 
 
@@ -366,12 +364,14 @@ def _kubectl(settings: Settings, kubeconfig: Path, start_hint: str, context: str
 
 def _istioctl(settings: Settings, kubectl: Kubectl, candidates: tuple[str, ...], client: str) -> Istioctl:
     return Istioctl(
-        version=settings.istio.version,
-        release=Release(settings.istio.download, settings.state_folder / "bin"),
-        kubeconfig=kubectl.kubeconfig,
-        context=kubectl.context,
-        candidates=candidates,
-        client_versions=(client,),
+        Program(
+            settings.istio.version,
+            Release(settings.istio.download, settings.state_folder / "bin"),
+            candidates,
+            client_versions=(client,),
+        ),
+        kubectl.kubeconfig,
+        kubectl.context,
         profile=settings.istio.profile,
         private_ingress=settings.istio.ingress == "private",
         start_hint=kubectl.start_hint,

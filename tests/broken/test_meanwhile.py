@@ -12,12 +12,11 @@ import pytest
 
 from tests.kubernetes.runs import Recorded, manifests
 from tests.mesh.conftest import istioctl, kubectl, namespace, sandbox
-from workshop.kubernetes.errors import KubectlError
-from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.kubernetes.manifests import Manifests
-from workshop.kubernetes.process import Finished
+from workshop.kubernetes.object_steps import apply, label_namespaces
 from workshop.kubernetes.stages import Stages, stage
-from workshop.kubernetes.steps import apply, label_namespaces
+from workshop.kubernetes.tool_process import Finished
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import schedule
@@ -266,7 +265,7 @@ async def test_istiod_deleted_and_a_stage_taken_back(run: Recorded, kubectl: Kub
     alone = Run("istio.identity", tools, Facts(), {}, lambda event: None, undoing=("istio.identity",))
     with pytest.raises(KubectlError) as failed:
         await second.undo(alone)
-    assert failed.value.reason == "WebhookFailed"
+    assert failed.value.reason is Reason.WEBHOOK_FAILED
     assert failed.value.next_command.endswith("get services,pods -n istio-system")
     both = Run("istio.identity", tools, Facts(), {}, lambda event: None, undoing=("istio.canary", "istio.identity"))
     await second.undo(both)

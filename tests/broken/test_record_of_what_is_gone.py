@@ -17,7 +17,7 @@ from workshop.azure.connection import Azure
 from workshop.azure.facts import PLACES, find_role
 from workshop.azure.group import Group
 from workshop.azure.stray import named
-from workshop.kubernetes.facts import cluster_of
+from workshop.kubernetes.cluster_facts import cluster_of
 from workshop.runbook.journal import AppliedPart, Journal
 from workshop.runbook.model import Lab, Position, Step, Timeline, Together
 from workshop.runbook.request import Request

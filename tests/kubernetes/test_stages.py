@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kubernetes.runs import Recorded, manifests
-from workshop.kubernetes.facts import ClusterFacts
+from workshop.kubernetes.cluster_facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.stages import Stage, Stages, stage

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
 from tests.labs.ends import LABS, at_its_end
-from workshop.kubernetes.elsewhere import Others, elsewhere
+from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.mesh import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import events
@@ -155,7 +155,7 @@ class Walk:
     async def bring(self, lab: Lab) -> Run:
         """To its end."""
         run = self.run_of(lab)
-        async with run.use(Others).hold():
+        async with run.use(OtherClusters).hold():
             for step in at_its_end(lab, run):
                 if not (await step.check(run)).converged:
                     await step.apply(run)
@@ -258,7 +258,7 @@ async def test_each_lab_at_its_end_edited_by_hand_and_cut_off(workshop: Workshop
             assert cut_off.status == 3, f"{lab.name}\n{cut_off}"
             assert cut_off.added == ({cut.names} if cut.names else set())
             await walk.kubectl(cut.back)
-    beside = elsewhere(run, "secondary")
+    beside = run_on(run, "secondary")
     assert beside
     await nothing_found(beside)
     left = await walk.check_writing_nothing(cleanup)

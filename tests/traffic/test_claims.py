@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.traffic.binomial import at_least, at_most, probability
 from workshop.traffic.claims import (
     accepted,

@@ -73,7 +73,7 @@ class Credentials(Step):
         from workshop.azure import kubeconfig
         from workshop.azure.cluster import Cluster
         from workshop.azure.connection import as_error
-        from workshop.kubernetes.guard import ClusterGuard
+        from workshop.kubernetes.cluster_guard import ClusterGuard
 
         azure = _azure(run)
         cluster = Cluster(azure, place)
@@ -152,7 +152,7 @@ class Credentials(Step):
 
 def _marking() -> tuple[str, ...]:
     """What ClusterGuard.adopt does, for kubectl."""
-    from workshop.kubernetes.guard import MARK, NAMESPACE
+    from workshop.kubernetes.cluster_guard import MARK, NAMESPACE
     from workshop.kubernetes.manifests import PART_OF, WORKSHOP
 
     return (

@@ -58,7 +58,7 @@ _WORTH_A_LOOK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Tolerance:
     """`errors`: by what share the new version may fail more often (0.05 is five percentage points); `latency`: how
     many times the stable P99 its own may be."""
 
@@ -115,14 +115,14 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class PromotionStage:
     """`candidate` gets `percent` of the calls, `stable` the rest. `before` are the figures of the stage before: at
     100 % those of `stable` are compared with."""
 
     percent: int
     stable: str
     candidate: str
-    limits: Limits
+    limits: Tolerance
     before: Figures = Figures()
 
     @property

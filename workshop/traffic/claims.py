@@ -50,7 +50,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from workshop.runbook.model import Bar, Measurement, Verdict
+from workshop.runbook.results import Bar, Measurement, Verdict
 from workshop.traffic.binomial import at_least, at_most
 from workshop.traffic.verdict import ERROR, FALSE_ALARM, MOST_REQUESTS
 

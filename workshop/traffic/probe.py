@@ -1,17 +1,6 @@
-"""Measured traffic: where to send requests, how to tell the answers apart, what to expect, and whether it is so.
+"""Measured traffic, as a lab declares it: where to send requests, how to tell the answers apart, what to expect.
 
-A probe is a declaration, as labs make it; `invoke --list` imports this module, so what sends requests is imported
-when one measures. What it does: wait until the change is visible, then measure once.
-
-Configuration propagates eventually. Small samples are taken, at growing intervals, until one no longer contradicts
-the expected split; then the number of requests that the calculation asks for (`verdict`) is sent. A sample only
-decides when to measure and is no part of the measurement. The waiting is bounded: a change that does not arrive is
-measured as well, and fails. A sample tells one stage from another, not a deviation of a few percentage points; the
-verdict does that.
-
-Where the probe has a control, a slow machine does not decide. What it may have changed is lost (`load`); what then
-is inconclusive is measured again once a control comes in time, with fewer requests at once, a few times and within
-the probe's time.
+Declarations only, as `invoke --list` imports this module; `measuring` does what they say.
 """
 
 from __future__ import annotations
@@ -19,29 +8,21 @@ from __future__ import annotations
 import math
 import re
 import shlex
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop.runbook import events
-from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Bar, Hint, Measurement, Verdict
-from workshop.traffic.latency import of_samples
-from workshop.traffic.side_requests import Control, Login, LoginError
-from workshop.traffic.verdict import Plan, implausible, judge, plan, sample_size
+from workshop.runbook.results import Hint, Verdict
+from workshop.traffic.side_requests import Control, Login
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
-    from workshop.traffic.load import Load, Progress, Result
+    from workshop.traffic.load import Load
+    from workshop.traffic.verdict import Plan
 
 
 TRIES = 3
 """How many times a probe with a control is measured while nothing can be told."""
-
-FEWER = 4
-"""Into how much of `concurrency` each further try goes."""
 
 OTHER = "other answers"
 
@@ -159,6 +140,8 @@ class Probe:
 
     def plan(self) -> Plan:
         """Raises ValueError for a deviation so small that nobody would wait for the measurement."""
+        from workshop.traffic.verdict import plan
+
         shares = {it.label: share for it, share in zip(self.categories, self.expected, strict=True)}
         return plan({**shares, OTHER: 0.0} if self.control else shares, self.deviation, self.tries)
 
@@ -211,163 +194,17 @@ class Probe:
 
         Emits `events.Waiting` while the change is not visible, then `events.Progress`.
         """
-        return await _measure(self, run, base_url)
+        from workshop.traffic.measuring import Measuring
+
+        colours = {category.label: category.colour for category in self.categories}
+        load, plan = self.load(base_url), self.plan()
+        measuring = Measuring(
+            self.title, load, plan, colours, self.tries, self.visible_within, with_latencies=self.latencies
+        )
+        return await measuring.measure(run)
 
 
 def called(url: str, headers: tuple[tuple[str, str], ...]) -> str:
     """One request, as a person types it."""
     given = "".join(f"-H {shlex.quote(f'{name}: {value}')} " for name, value in headers)
     return f"curl -s {given}{shlex.quote(url)}"
-
-
-async def _measure(probe: Probe, run: Run, base_url: str) -> Verdict:
-    from workshop.traffic.load import Result
-
-    plan, load = probe.plan(), probe.load(base_url)
-    unseen = await _visible(probe, plan, run, load)
-    try:
-        found, result, times = await _measured(probe, plan, run, load)
-    except LoginError as error:
-        return Verdict("inconclusive", str(error), (_measurement(probe, plan, Result()),))
-    said = [found.reason, _troubles(result)]
-    if probe.control is not None and found.kind != "pass":
-        if result.unrecognised:
-            said.append("unrecognised are those that took a time of no category")
-        said.append(_slowness(probe.control, result))
-    if times > 1:
-        said.append(f"measured {times} times, as too few could be told, with fewer at once each time")
-    if found.kind != "pass" and unseen:
-        said.append(not_seen(run, result, probe.visible_within))
-    return replace(found, reason="; ".join(filter(None, said)), measurements=(_measurement(probe, plan, result),))
-
-
-async def wait_in_vain(run: Run, what: str, missing: Callable[[], Awaitable[str]], *, seconds: float) -> str:
-    """Wait until nothing is missing, as `Run.wait` does; what still is when time is up is returned, not raised."""
-    still = ""
-
-    async def watched() -> str:
-        nonlocal still
-        still = ""
-        still = await missing()
-        return still
-
-    try:
-        await run.wait(what, watched, seconds=seconds)
-    except WorkshopError:
-        if not still:
-            raise  # this is what `missing` has met
-    return still
-
-
-def not_seen(run: Run, result: Result, within: float) -> str:
-    """That what was waited for was not to be seen. Where nothing has been changed, that is not why."""
-    if result.answers:
-        what = "what is expected was not to be seen" if run.only_looks else "the change was not visible"
-    else:
-        what = "no other answer came" if result.latencies else "no answer came"
-    return f"{what} within {min(within, run.patience):g} s"
-
-
-async def _measured(probe: Probe, plan: Plan, run: Run, load: Load) -> tuple[Verdict, Result, int]:
-    """The first measurement that proves something, or the last one, and which one it is. Raises LoginError."""
-    until, title, times = time.monotonic() + load.within, probe.title, 1
-    while True:
-        progress = partial(_progress, run, title)
-        load = replace(load, within=until - time.monotonic())
-        result = await _send(load, plan.n, plan.spare, progress)
-        found = judge(plan, result.counts, result.failed, result.lost)
-        over = times == probe.tries or time.monotonic() >= until
-        if found.kind != "inconclusive" or over or not _for_slowness(result):
-            return found, result, times
-        if not await _calm(probe, run, load):
-            return found, result, times
-        times += 1
-        load = replace(load, concurrency=max(1, load.concurrency // FEWER))
-        title = f"{probe.title}, once more, with {load.concurrency} at once at most"
-
-
-async def _calm(probe: Probe, run: Run, load: Load) -> bool:
-    """Wait until a control comes in time while nothing else is sent. False when none does."""
-    control, alone = probe.control, replace(load, within=probe.request_timeout)
-    assert control is not None, "without one nothing is slow"
-
-    async def missing() -> str:
-        result = await _send(alone, 0)
-        if result.controls and result.controls[-1] <= control.within and not result.control_trouble:
-            return ""
-        return _slowness(control, result) or "a control"
-
-    what = f"{probe.title}: the machine to be less busy"
-    return not await wait_in_vain(run, what, missing, seconds=probe.visible_within)
-
-
-def _progress(run: Run, title: str, done: int, total: int) -> None:
-    run.emit(events.Progress(run.lab, title, done, total))
-
-
-def _for_slowness(result: Result) -> bool:
-    """Whether a slow machine may be why nothing can be told: not where most answers are of no use."""
-    return bool(result.lost) or result.failed <= result.answers
-
-
-def _slowness(control: Control, result: Result) -> str:
-    """What the controls say of the machine."""
-    path = f"{control.path}, which nothing delays,"
-    if result.control_trouble:
-        return f"{path} did not answer as it should meanwhile: {result.control_trouble}"
-    if not result.controls:
-        return ""
-    longest, half = result.controls[-1], result.controls[len(result.controls) // 2]
-    took = f"{path} took {half:.2g} s at the median and {longest:.2g} s at most meanwhile"
-    slow = longest > control.within
-    return f"the machine is slow: {took}, where {control.within:.2g} s are the most" if slow else took
-
-
-async def _visible(probe: Probe, plan: Plan, run: Run, load: Load) -> str:
-    """Wait for it. Returns what still contradicts when the time is up, else ""."""
-    within = min(probe.visible_within, run.patience)
-    until = time.monotonic() + within
-
-    async def missing() -> str:
-        left = max(until - time.monotonic(), probe.request_timeout)
-        return await _sample(probe, plan, replace(load, within=left))
-
-    return await wait_in_vain(run, f"{probe.title}: the change to be visible", missing, seconds=within)
-
-
-async def _sample(probe: Probe, plan: Plan, load: Load) -> str:
-    size = sample_size(plan)
-    try:
-        result = await _send(load, size, size)
-    except LoginError as error:
-        return str(error)
-    # What a slow machine has lost contradicts nothing, unless it is most of it.
-    if result.answers < (size // 2 if probe.control else size):
-        return _troubles(result) or f"{result.answers} of {size} answers"
-    return ", ".join(
-        f"{label} {result.counts.get(label, 0)} of {result.answers}, expected {plan.ranges[label].share:.0%}"
-        for label in implausible(plan, result.counts)
-    )
-
-
-async def _send(load: Load, count: int, may_lose: int = 0, progress: Progress | None = None) -> Result:
-    from workshop.traffic.load import send
-
-    return await send(load, count, may_lose=may_lose, progress=progress)
-
-
-def _measurement(probe: Probe, plan: Plan, result: Result) -> Measurement:
-    bars = []
-    for category in probe.categories:
-        it = plan.ranges[category.label]
-        measured = result.counts.get(category.label, 0) / result.answers if result.answers else 0.0
-        bars.append(Bar(category.label, measured, it.share, (it.low / plan.n, it.high / plan.n), category.colour))
-    times = of_samples(result.latencies) if probe.latencies else None
-    return Measurement(probe.title, tuple(bars), result.answers, result.seconds, result.failed, times)
-
-
-def _troubles(result: Result) -> str:
-    return "; ".join(
-        f"{kind}: {trouble.count}" + (f" ({trouble.example})" if trouble.example else "")
-        for kind, trouble in result.errors.items()
-    )
