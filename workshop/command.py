@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workshop import invocation, output, shell
-from workshop.kubernetes.guard import ClusterGuard
+from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.runbook import checking, events
-from workshop.runbook import explain as explaining
 from workshop.runbook import plan as planning
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.plan import Plan
-from workshop.runbook.request import Request
+from workshop.runbook.request import Request, clean_up_of, refuse_with_check, refuse_with_undo
+from workshop.runbook.run import Listener
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
 from workshop.runbook.stop import run_cuttable
-from workshop.runbook.undoing import refuse_where_to_go, undoing
 from workshop.settings import Settings, load
 from workshop.target import ACCOUNT, MAKES, Target, Use, describe
 
@@ -69,7 +69,7 @@ def run_labs(
             )
         for request in requests:
             if check:
-                checking.refuse_contradictions(request, plan=plan, explain=explain, undo=undo)
+                refuse_with_check(request, plan=plan, explain=explain, undo=undo)
             request.validate(runbook)
         settings = load(config)
         parts = _numbered(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
@@ -123,10 +123,10 @@ def _undoing(runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
     """What was made last goes first: what labs on a cluster made, then what those on the account did."""
     whole, labs = requests[0], tuple(name for request in requests for name in request.labs)
     for request in requests:
-        refuse_where_to_go(request, labs)
+        refuse_with_undo(request, labs)
     account, cluster = _by_ground(labs)
     for names in filter(None, (cluster, account)):
-        book, name = undoing(runbook, *names)
+        book, name = clean_up_of(runbook, *names)
         yield Part(book, replace(whole, labs=(name,)), _use(whole, account=names is account))
 
 
@@ -172,7 +172,7 @@ def _validate(settings: Settings, *, account: bool) -> None:
 
 def _explain(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
-        labs = explaining.explain(part.runbook, part.request, target.toolbox)
+        labs = planning.explain(part.runbook, part.request, target.toolbox)
         commands = [one for lab in labs for step in lab.steps for one in step.explanation.commands]
         tools = {"kubectl": target.kubectl.typed, "istioctl": target.istioctl.typed}
         called = {name: typed for name, typed in tools.items() if any(name in one for one in commands)}
@@ -199,10 +199,14 @@ def _ready(part: Part, target: Target, screen: Screen) -> dict[type, object]:
     return toolbox
 
 
+def _job(part: Part, target: Target, toolbox: Mapping[type, object], listen: Listener) -> Job:
+    return Job(part.runbook, part.request, toolbox, listen, target.name)
+
+
 def _plan(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         toolbox = _ready(part, target, screen)
-        found = run_cuttable(planning.plan(part.runbook, part.request, toolbox, screen.listen, target=target.name))
+        found = run_cuttable(planning.plan(_job(part, target, toolbox, screen.listen)))
         screen.show_plan(found, commands=config.run.dry)
         if part.use.account and not config.run.dry:
             from workshop import account  # as in Target.account
@@ -222,7 +226,7 @@ def _check(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         toolbox = _ready(part, target, screen)
         listen = screen.for_a_check().listen
-        look = checking.check(part.runbook, part.request, toolbox, listen, target=target.name, guard=target.guard)
+        look = checking.check(_job(part, target, toolbox, listen), target.guard)
         return asyncio.run(look)
 
 
@@ -235,15 +239,8 @@ def _run(config: Config, part: Part, target: Target) -> int:
             if isinstance(event, events.RunStarted):  # later, a run is brought to its end
                 output.refuse_if_lost()
 
-        run = execute(
-            part.runbook,
-            part.request,
-            _ready(part, target, screen),
-            listen,
-            target=target.name,
-            guard=target.guard,
-            gate=screen.gate,
-        )
+        job = _job(part, target, _ready(part, target, screen), listen)
+        run = execute(job, guard=target.guard, gate=screen.gate)
         status = asyncio.run(run)
     if target.journal.trouble:
         invocation.show(target.journal.trouble)

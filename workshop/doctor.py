@@ -17,17 +17,17 @@ from typing import Literal
 from workshop.account import azure_of
 from workshop.azure import own_kubeconfig, preflight
 from workshop.azure.preflight import finding_of
-from workshop.kubernetes import process
-from workshop.kubernetes.guard import ClusterGuard
+from workshop.kubernetes import tool_process
+from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.mesh import health, wanted
+from workshop.mesh import install, resource_requests
 from workshop.mesh.istioctl import Istioctl
-from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.folder import ANOTHER, refuse_unusable
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Runbook
+from workshop.runbook.results import Finding
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.state_folder import ANOTHER, refuse_unusable
 from workshop.target import Target
 
 _OLDEST_KUBECTL = (1, 32)
@@ -71,8 +71,8 @@ def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iter
     for name, run in {"": here, **{name: here.elsewhere(name, others[name].tools) for name in others}}.items():
         if not run.use(Kubectl).absent:
             istio, room = f"{name} Istio".lstrip(), f"{name} room".lstrip()
-            yield _one(istio, health.look(istio, run, command), "warn")
-            yield _one(room, wanted.look(room, runbook, run, name), "warn")
+            yield _one(istio, install.installation_finding(istio, run, command), "warn")
+            yield _one(room, resource_requests.finding(room, runbook, run, name), "warn")
 
 
 async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> Finding:
@@ -117,7 +117,9 @@ async def _python() -> Finding:
 
 
 async def _kubectl(kubectl: Kubectl) -> Finding:
-    finished = await process.run((str(kubectl.binary), "version", "--client", "-o", "json"), seconds=_LOOK_SECONDS)
+    finished = await tool_process.run(
+        (str(kubectl.binary), "version", "--client", "-o", "json"), seconds=_LOOK_SECONDS
+    )
     try:
         version = json.loads(finished.stdout)["clientVersion"]["gitVersion"]
         parts = re.match(r"v(\d+)\.(\d+)", version)
@@ -136,10 +138,10 @@ async def _kubectl(kubectl: Kubectl) -> Finding:
 
 
 async def _istioctl(istioctl: Istioctl) -> Finding:
-    there = await istioctl.installed()
+    there = await istioctl.program.installed()
     if there:
         return Finding("istioctl", "ok", f"{istioctl.version} ({there})")
-    await istioctl.release.reach(istioctl.version)
+    await istioctl.program.release.reach(istioctl.version)
     return Finding("istioctl", "ok", f"{istioctl.version} is not on PATH; it will be downloaded")
 
 

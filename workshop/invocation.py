@@ -17,7 +17,7 @@ from invoke.main import program
 from workshop import console
 from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import ANOTHER
+from workshop.runbook.state_folder import ANOTHER
 
 if TYPE_CHECKING:
     from invoke.config import Config

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from sandbox.server import launcher
 from workshop import invocation
-from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubeconfigs import current_context
+from workshop.kubernetes.lease import Holder
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
 from workshop.settings import load
 from workshop.shell import shell as open_shell
 from workshop.target import Target, Use, describe, running_sandbox

@@ -138,7 +138,7 @@ def _write_private(path: Path, text: str) -> None:
 def _tools(target: Target, folder: Path) -> Path:
     """The programs that labs use, under their plain names."""
     folder.mkdir()
-    found = run_cuttable(target.istioctl.installed())
+    found = run_cuttable(target.istioctl.program.installed())
     programs = {"kubectl": str(target.kubectl.binary), "istioctl": found and shutil.which(found)}
     for name, program in programs.items():
         if program:

@@ -24,24 +24,21 @@ from urllib.parse import urlsplit
 
 from sandbox.server import launcher
 from workshop.guards import AccountGuard, LockedCluster
-from workshop.kubernetes import contexts
-from workshop.kubernetes.elsewhere import Other, Others
-from workshop.kubernetes.facts import cluster_of
-from workshop.kubernetes.guard import ClusterGuard
-from workshop.kubernetes.holder import Holder
-from workshop.kubernetes.kubeconfigs import contexts_in
+from workshop.kubernetes.cluster_facts import cluster_of
+from workshop.kubernetes.cluster_guard import ClusterGuard
+from workshop.kubernetes.kubeconfigs import contexts_in, server_of
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.lease import Holder
 from workshop.kubernetes.manifests import Manifests
-from workshop.mesh.download import Release
-from workshop.mesh.istioctl import Istioctl
+from workshop.kubernetes.other_clusters import OtherCluster, OtherClusters, secondary
+from workshop.mesh.istioctl import Istioctl, Program, Release
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock, refuse_unusable
-from workshop.runbook.guard import Guard
-from workshop.runbook.journal import Journal
+from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
+from workshop.runbook.protection import Guard
 from workshop.runbook.run import Run
+from workshop.runbook.state_folder import FolderLock, refuse_unusable
 from workshop.runbook.stop import run_cuttable
-from workshop.runbook.unproved import Remembered, Unproved
 from workshop.settings import PLACEHOLDER_CONTEXT, ROOT, Settings, listing_contexts
 
 ACCOUNT = "azure."
@@ -100,10 +97,10 @@ class Target:
         return Journal(self.settings.state_folder / "journal.sqlite", command=self.use.typed)
 
     @functools.cached_property
-    def others(self) -> Others:
+    def others(self) -> OtherClusters:
         """The clusters beside it."""
         if self.second is None or self.use.account:
-            return Others({})
+            return OtherClusters({})
         tools: dict[type, object] = {
             Kubectl: self.second,
             Istioctl: replace(self.istioctl, kubeconfig=self.second.kubeconfig, context=self.second.context),
@@ -114,7 +111,7 @@ class Target:
             disposable=self.cluster.disposable,
             adopt_command=self.cluster.adopt_command,
         )
-        return Others({SECONDARY: Other(self.second.context, tools, guard)})
+        return OtherClusters({SECONDARY: OtherCluster(self.second.context, tools, guard)})
 
     @functools.cached_property
     def guard(self) -> Guard:
@@ -146,8 +143,8 @@ class Target:
             Istioctl: self.istioctl,
             Manifests: self.manifests,
             Journal: self.journal,
-            Others: self.others,
-            Unproved: Remembered(self.journal, self.ground),
+            OtherClusters: self.others,
+            ProofRecord: JournalProofRecord(self.journal, self.ground),
             **self.account(),
         }
 
@@ -259,7 +256,7 @@ def _cluster(settings: Settings, use: Use) -> Target:
         _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
         ClusterGuard(kubectl, context, adopt_command=f"{use.command} adopt"),
         lambda tell: None,
-        contexts.secondary(kubectl, settings.cluster.secondary) if settings.cluster.secondary else None,
+        secondary(kubectl, settings.cluster.secondary) if settings.cluster.secondary else None,
     )
 
 
@@ -324,7 +321,7 @@ def _sandbox_s(kubeconfig: Path) -> str:
 
 def _address(kubeconfig: Path) -> tuple[str, int]:
     """Of the API server that labs would talk to. Raises OSError or ValueError where there is none."""
-    server = urlsplit(contexts.server_of(kubeconfig, CONTEXT))
+    server = urlsplit(server_of(kubeconfig, CONTEXT))
     return server.hostname or "", server.port or 443
 
 
@@ -353,12 +350,14 @@ def _kubectl(settings: Settings, kubeconfig: Path, start_hint: str, context: str
 
 def _istioctl(settings: Settings, kubectl: Kubectl, candidates: tuple[str, ...], client: str) -> Istioctl:
     return Istioctl(
-        version=settings.istio.version,
-        release=Release(settings.istio.download, settings.state_folder / "bin"),
-        kubeconfig=kubectl.kubeconfig,
-        context=kubectl.context,
-        candidates=candidates,
-        client_versions=(client,),
+        Program(
+            settings.istio.version,
+            Release(settings.istio.download, settings.state_folder / "bin"),
+            candidates,
+            client_versions=(client,),
+        ),
+        kubectl.kubeconfig,
+        kubectl.context,
         profile=settings.istio.profile,
         private_ingress=settings.istio.ingress == "private",
         start_hint=kubectl.start_hint,

@@ -19,7 +19,7 @@ from workshop.azure.registry import Image
 from workshop.runbook.checking import check
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import NeedsConverged
-from workshop.runbook.explain import explain
+from workshop.runbook.plan import explain
 from workshop.runbook.request import Request
 
 # From nothing to two clusters, again, changed, and away.
@@ -148,14 +148,7 @@ async def checked(session: Session, arm: Arm, *labs: str) -> tuple[int, set[str]
     """The exit status, and what is missing or left."""
     session.events.clear()
     arm.clear()
-    status = await check(
-        session.runbook,
-        Request(labs),
-        session.toolbox,
-        session.events.append,
-        target="sandbox",
-        guard=FakeGuard(disposable=True),
-    )
+    status = await check(session.job(Request(labs)), FakeGuard(disposable=True))
     assert {each["method"] for each in arm.requests()} == {"GET"}
     found = [it.check.differences for it in session.steps if it.check and it.outcome in ("missing", "left")]
     return status, {item.subject for differences in found for item in differences}

@@ -34,6 +34,7 @@ from workshop.runbook.journal import Journal
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
 from workshop.settings import AzureSettings
 
 SUBSCRIPTION = "0ba4e8a4-4a5c-4f3e-9a0e-5d6c3c1f8e11"
@@ -295,18 +296,14 @@ class Session:
         for file in self.folder.glob("journal.sqlite*"):
             file.unlink()
 
+    def job(self, request: Request) -> Job:
+        return Job(self.runbook, request, self.toolbox, self.events.append, "sandbox")
+
     async def run(self, *labs: str, **asked: Any) -> int:
         self.events.clear()
         names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)
-        return await execute(
-            self.runbook,
-            Request(names, command="invoke lab.azure", program="invoke -f here.yaml", **asked),
-            self.toolbox,
-            self.events.append,
-            target="sandbox",
-            guard=self.guard,
-            gate=self.gate,
-        )
+        request = Request(names, command="invoke lab.azure", program="invoke -f here.yaml", **asked)
+        return await execute(self.job(request), self.guard, self.gate)
 
     async def converge(self, *labs: str, **asked: Any) -> list[str]:
         """The outcomes of the steps, in the order they ended."""
@@ -331,7 +328,7 @@ class Session:
 
     async def plan(self, *labs: str) -> Plan:
         names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)
-        return await plan(self.runbook, Request(names), self.toolbox, self.events.append, target="sandbox")
+        return await plan(self.job(Request(names)))
 
     @property
     def steps(self) -> list[StepFinished]:

@@ -17,10 +17,11 @@ from workshop.azure.connection import PLACES, Azure
 from workshop.azure.group import Group
 from workshop.azure.live_resources import live_role
 from workshop.azure.orphans import labs_resources
-from workshop.kubernetes.facts import cluster_of
-from workshop.runbook.journal import Journal
-from workshop.runbook.model import Check, Lab, Position, Step, Timeline, Together
+from workshop.kubernetes.cluster_facts import cluster_of
+from workshop.runbook.journal import AppliedPart, Journal
+from workshop.runbook.model import Lab, Position, Step, Timeline, Together
 from workshop.runbook.request import Request
+from workshop.runbook.results import Check
 from workshop.runbook.run import Facts, Run
 from workshop.settings import collected
 from workshop.target import Use, describe
@@ -64,7 +65,7 @@ def journal(workshop: Workshop) -> Path:
     for lab in RUNBOOK.labs:
         for part in lab.parts:
             for title in [step.title for step in part.steps] if isinstance(part, Together) else [part.title]:
-                journal.applied(ground, lab.name, title)
+                journal.applied(AppliedPart(ground, lab.name, title))
     journal.close()
     return journal.path
 

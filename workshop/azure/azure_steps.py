@@ -13,7 +13,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Check, Explanation, Hint, Lab, Step, Together, Verdict
+from workshop.runbook.model import Lab, Step, Together
+from workshop.runbook.results import Check, Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.azure.connection import Place

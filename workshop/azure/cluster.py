@@ -14,7 +14,7 @@ from workshop.azure.connection import Object
 from workshop.azure.identity import Identity
 from workshop.azure.network import Network
 from workshop.azure.resource import Resource
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from workshop.azure.connection import Object
 from workshop.azure.resource import Resource
-from workshop.runbook.model import Difference
+from workshop.runbook.results import Difference
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from workshop.azure.registry import Registry
 from workshop.azure.resource import TAG, Resource
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.journal import Journal
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 from workshop.runbook.stop import Stopped
 
 if TYPE_CHECKING:

@@ -41,9 +41,8 @@ from workshop.azure.registry import Registry
 from workshop.azure.resource import Resource
 from workshop.azure.role import Role
 from workshop.azure.rules import validate
-from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.model import Difference
+from workshop.runbook.results import Difference, Finding
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from workshop.azure.connection import Azure, Object, Place
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 if TYPE_CHECKING:
     from workshop.settings import AzureSettings

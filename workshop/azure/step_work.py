@@ -24,13 +24,13 @@ from workshop.azure.operations import NEEDED, Change, Operations
 from workshop.azure.registry import IMAGES_TAG, Image, ImportedRegistry, Registry, digest_of
 from workshop.azure.resource import Resource
 from workshop.azure.role import Purpose, Role
-from workshop.kubernetes.guard import MARK, NAMESPACE, ClusterGuard
+from workshop.kubernetes.cluster_guard import MARK, NAMESPACE, ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import PART_OF, WORKSHOP
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.journal import Journal
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Verdict
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run

@@ -15,7 +15,8 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.tasks import Task
 
-from workshop.runbook.model import Lab, Option, Runbook, Timeline
+from workshop.runbook.model import Lab, Runbook, Timeline
+from workshop.runbook.options import Option
 
 _COMMON = (
     Option("plan", "Show what would change; change nothing.", False),
