@@ -12,7 +12,7 @@ import multiprocessing
 import multiprocessing.connection
 import sys
 
-from workshop.traffic.load import send
+from workshop.traffic.load import Load, send
 
 ROUNDS = 3
 SIZES = (0, 5000)
@@ -51,7 +51,7 @@ def measure(size: int, count: int, concurrency: int) -> None:
         url = f"http://127.0.0.1:{here.recv()}/"
         for _ in range(ROUNDS):
             result = asyncio.run(
-                send(url, count=count, concurrency=concurrency, classify=lambda status, headers, body: str(status))
+                send(Load(url, lambda status, headers, body, seconds: str(status), concurrency=concurrency), count)
             )
             assert result.counts == {"200": count}, result.errors
             p50, p99 = (result.percentile(share) * 1000 for share in (0.5, 0.99))

@@ -33,12 +33,12 @@ from labs import RUNBOOK  # noqa: E402
 from workshop.kubernetes.kubectl import Kubectl  # noqa: E402
 from workshop.kubernetes.stages import Stages  # noqa: E402
 from workshop.mesh.breaker import HasLimits  # noqa: E402
-from workshop.mesh.received import Mirrored  # noqa: E402
+from workshop.mesh.mirroring import Mirrored  # noqa: E402
 from workshop.runbook.model import Lab, Step  # noqa: E402
 from workshop.runbook.run import Facts, Run  # noqa: E402
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile  # noqa: E402
 from workshop.target import Target, describe  # noqa: E402
-from workshop.traffic import measuring  # noqa: E402
+from workshop.traffic.measuring import Measuring  # noqa: E402
 
 INVOKE = str(Path(sys.executable).parent / "invoke")
 Object = dict[str, Any]
@@ -161,11 +161,11 @@ async def row(on: Target, lab: Lab, stages: Stages, name: str, runs: int) -> str
     run = Run(lab.name, on.toolbox, facts, options, lambda event: None)
     step = stages.step(name, run)
     if quicker := QUICKER.get((lab.name, name)):
-        await Kubectl.of(run).apply(quicker(copy.deepcopy((await stages.look(run)).objects[name])))
+        await Kubectl.of(run).apply(quicker(copy.deepcopy((await stages.observe(run)).objects[name])))
     right, seconds = await verdicts(step, run, runs, tell=True)
     cells = [lab.name, name, str(runs), told(right), f"{seconds:.1f}"]
     if wrong := WRONG.get((lab.name, name)):
-        objects = (await stages.look(run)).objects[name]
+        objects = (await stages.observe(run)).objects[name]
         edited = wrong.edit(copy.deepcopy(objects))
         await Kubectl.of(run).apply(edited)
         await asyncio.sleep(0.5)
@@ -202,7 +202,7 @@ def told(found: Counter[str]) -> str:
 def without_waits() -> Iterator[None]:
     with contextlib.ExitStack() as patches:
         for owner, name, said in (
-            (measuring, "_visible", ""),
+            (Measuring, "_visible", ""),
             (Mirrored, "_visible", ""),
             (HasLimits, "prove", None),
         ):

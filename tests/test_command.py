@@ -128,8 +128,8 @@ def test_labs_on_a_cluster_run_on_the_one_that_labs_before_them_make(asked: list
     """Else on the one that is there: a group alone makes none."""
     requests = [Request(tuple(labs.split())) for labs in asked]
     found = [
-        f"{' '.join(request.labs)}: {'account' if use.account else 'made' if use.made else 'there'}"
-        for _, request, use in _parts(settings.collected({}), RUNBOOK, requests)
+        f"{' '.join(part.request.labs)}: {'account' if part.use.account else 'made' if part.use.made else 'there'}"
+        for part in _parts(settings.collected({}), RUNBOOK, requests)
     ]
     assert found == parts
 

@@ -10,12 +10,11 @@ import pytest
 
 from tests.kubernetes.conftest import kubectl, sandbox
 from workshop.guards import AccountGuard, LockedCluster
-from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard
-from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.lease import Held, Lease
+from workshop.kubernetes.lease import Held, Holder, Lease
 from workshop.runbook.errors import UsageError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
 
 __all__ = ["kubectl", "sandbox"]
 

@@ -112,12 +112,12 @@ def test_a_full_disk_is_told(capsys: pytest.CaptureFixture[str]) -> None:
             full.write("x")
         return 0
 
-    assert invocation.worded(act) == 2
+    assert invocation.ended(act) == 2
     assert "No space left on device" in capsys.readouterr().err
 
 
 def test_a_defect_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert invocation.worded(lambda: 1 // 0) == 1
+    assert invocation.ended(lambda: 1 // 0) == 1
     assert "ZeroDivisionError" in (said := capsys.readouterr().err)
     assert "a defect in the workshop" in said
     assert "Traceback" not in said

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.runbook.world import Put, bench, lab
-from workshop.console.plain import PlainScreen
+from workshop.console.screen import PlainScreen
 from workshop.console.words import UNICODE
 from workshop.output import Output
 

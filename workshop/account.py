@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workshop.azure import cost, preflight
+from workshop.azure.azure_steps import clusters_of, makes_registry
+from workshop.azure.connection import Azure
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Lab
+from workshop.runbook.stop import run_cuttable
 from workshop.settings import Settings
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
-
-    from workshop.azure.connection import Azure
 
 _SANDBOX_POLLING = 0.05
 """Seconds between two looks at an operation of the sandbox, where making a cluster takes one second."""
@@ -24,32 +27,8 @@ _SANDBOX_POLLING = 0.05
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def for_labs(tools: Mapping[type, object], labs: Iterable[Lab]) -> dict[type, object]:
-    """The same for a run of these labs."""
-    from workshop.azure.connection import Azure
-    from workshop.azure.steps import clusters_of
-
-    azure = tools[Azure]
-    assert isinstance(azure, Azure)
-    return {**tools, Azure: replace(azure, clusters_asked=clusters_of(labs))}
-
-
-def told_cost(tools: Mapping[type, object], labs: Iterable[Lab]) -> tuple[str, ...]:
-    """What is to be said of what these labs make; nothing of those that make nothing that costs."""
-    from workshop.azure.connection import Azure
-    from workshop.azure.cost import told
-    from workshop.azure.steps import makes_registry
-    from workshop.runbook.stop import run_cuttable
-
-    azure, labs = tools[Azure], tuple(labs)
-    assert isinstance(azure, Azure)
-    return run_cuttable(told(azure, registry=makes_registry(labs)))
-
-
 def tools(settings: Settings) -> dict[type, object]:
     """What steps on the account need, by type."""
-    from workshop.azure.connection import Azure
-
     azure, kubeconfig = settings.azure, settings.kubeconfig
     if settings.target == "azure":
         made = Azure(azure.subscription, azure.tenant, azure, kubeconfig)
@@ -71,22 +50,28 @@ def tools(settings: Settings) -> dict[type, object]:
     }
 
 
+def azure_of(tools: Mapping[type, object]) -> Azure:
+    azure = tools[Azure]
+    assert isinstance(azure, Azure)
+    return azure
+
+
+def for_labs(tools: Mapping[type, object], labs: Iterable[Lab]) -> dict[type, object]:
+    """The same for a run of these labs."""
+    return {**tools, Azure: replace(azure_of(tools), clusters_asked=clusters_of(labs))}
+
+
+def cost_summary(tools: Mapping[type, object], labs: Iterable[Lab]) -> tuple[str, ...]:
+    """What is to be said of what these labs make; nothing of those that make nothing that costs."""
+    return run_cuttable(cost.summary(azure_of(tools), registry=makes_registry(labs)))
+
+
 def log_in(tools: Mapping[type, object]) -> None:
     """Raises UsageError when there is no credential, or no subscription that something can be made in: once, not
     from every step's first look."""
-    from workshop.azure.connection import Azure
-    from workshop.runbook.stop import run_cuttable
-
-    azure = tools[Azure]
-    assert isinstance(azure, Azure)
+    azure = azure_of(tools)
     run_cuttable(azure.log_in())
-    run_cuttable(_find_subscription(azure))
-
-
-async def _find_subscription(azure: Azure) -> None:
-    from workshop.azure.foreseen import subscription
-
-    finding = await subscription(azure)
+    finding = run_cuttable(preflight.subscription(azure))
     if finding.state == "fail":
         raise UsageError(
             "look at the subscription",
@@ -97,8 +82,6 @@ async def _find_subscription(azure: Azure) -> None:
 
 
 def _is_host(name: str) -> bool:
-    import socket
-
     try:
         return bool(socket.getaddrinfo(name, 443))
     except OSError:

@@ -8,25 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workshop import invocation, output, shell
-from workshop.account import for_labs, log_in, told_cost
-from workshop.kubernetes.guard import ClusterGuard
-from workshop.runbook import events
+from workshop.kubernetes.cluster_guard import ClusterGuard
+from workshop.runbook import checking, events
+from workshop.runbook import plan as planning
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
-from workshop.runbook.request import Request
+from workshop.runbook.plan import Plan
+from workshop.runbook.request import Request, clean_up_of, refuse_with_check, refuse_with_undo
+from workshop.runbook.run import Listener
+from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
 from workshop.runbook.stop import run_cuttable
-from workshop.settings import Settings
+from workshop.settings import Settings, load
 from workshop.target import ACCOUNT, MAKES, Target, Use, describe
 
 if TYPE_CHECKING:
     from invoke.config import Config
 
-    from workshop.runbook.plan import Plan
+    from workshop.console.screen import Screen
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of a call: labs on the account, or labs on a cluster."""
+
+    runbook: Runbook
+    request: Request
+    use: Use
 
 
 def run_labs(
@@ -44,9 +57,11 @@ def run_labs(
     Labs on the account and labs on a cluster are two runs, one after the other: the second's cluster, with its lock
     and its facts, is what the first one makes.
     """
+    planned = plan or config.run.dry
+    look = _explain if explain else _check if check else _plan if planned else None
 
     def act() -> int:
-        if plan and explain:
+        if explain and plan:
             raise UsageError(
                 "use --plan and --explain together",
                 "each shows something else, and changes nothing",
@@ -54,34 +69,25 @@ def run_labs(
             )
         for request in requests:
             if check:
-                from workshop.runbook.checking import refuse_contradictions
-
-                refuse_contradictions(request, plan=plan, explain=explain, undo=undo)
+                refuse_with_check(request, plan=plan, explain=explain, undo=undo)
             request.validate(runbook)
-        settings = invocation.settings(config)
-        look = plan or config.run.dry
-        statuses = []
+        settings = load(config)
         parts = _numbered(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
-        _validate(settings, account=any(use.account for _, _, use in parts))
+        _validate(settings, account=any(part.use.account for part in parts))
         if len(parts) > 1:
-            for _, _, use in parts:  # before the first one begins
-                describe(settings, use)
-        for book, request, use in parts:
-            target = describe(settings, use)
-            if explain:
-                _explain(config, book, request, target)
-            elif check:
-                statuses.append(_check(config, book, request, target, use))
-            else:
-                statuses.append(_look_or_run(config, book, request, target, use, look))
-            if any(statuses) and not (look or check):
+            for part in parts:  # before the first one begins
+                describe(settings, part.use)
+        statuses = []
+        for part in parts:
+            statuses.append((look or _run)(config, part, describe(settings, part.use)))
+            if statuses[-1] and not look:
                 break
-        if statuses and not (look or check):
+        if not look:
             shell.tell_when_left(settings)
         return next((status for status in (130, 2, 1, 3) if status in statuses), 0)
 
-    mode = "--plan" if plan or config.run.dry else "--explain" if explain else "--check" if check else ""
-    return invocation.worded(lambda: _looking_on(act, requests, mode))
+    mode = "--explain" if explain else "--check" if check else "--plan" if planned else ""
+    return invocation.ended(lambda: _looking_on(act, requests, mode))
 
 
 def _looking_on(act: Callable[[], int], requests: Sequence[Request], mode: str) -> int:
@@ -97,9 +103,6 @@ def _looking_on(act: Callable[[], int], requests: Sequence[Request], mode: str) 
         raise
 
 
-Part = tuple[Runbook, Request, Use]
-
-
 def _parts(settings: Settings, runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
     makes = [lab.name for lab in runbook.labs if lab.name.startswith(ACCOUNT) and not lab.undoes]
     made = False
@@ -111,44 +114,40 @@ def _parts(settings: Settings, runbook: Runbook, requests: Sequence[Request]) ->
         if account:
             # The last of these labs gives the way into the clusters, and needs what makes them.
             made = makes[-1] in (lab.name for lab in runbook.with_needs(account))
-            yield runbook, replace(whole, labs=account), _use(whole, account=True)
+            yield Part(runbook, replace(whole, labs=account), _use(whole, account=True))
         if cluster:
-            yield runbook, replace(whole, labs=cluster), _use(whole, made=made)
+            yield Part(runbook, replace(whole, labs=cluster), _use(whole, made=made))
 
 
 def _undoing(runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
     """What was made last goes first: what labs on a cluster made, then what those on the account did."""
-    from workshop.runbook.undoing import refuse_where_to_go, undoing
-
     whole, labs = requests[0], tuple(name for request in requests for name in request.labs)
     for request in requests:
-        refuse_where_to_go(request, labs)
+        refuse_with_undo(request, labs)
     account, cluster = _by_ground(labs)
     for names in filter(None, (cluster, account)):
-        book, name = undoing(runbook, *names)
-        yield book, replace(whole, labs=(name,)), _use(whole, account=names is account)
+        book, name = clean_up_of(runbook, *names)
+        yield Part(book, replace(whole, labs=(name,)), _use(whole, account=names is account))
 
 
 def _numbered(parts: Iterable[Part]) -> list[Part]:
     """Each knows what the same command has run before it, and will run after it."""
     parts = list(parts)
-    labs = [request.labs for _, request, _ in parts]
 
-    def among(these: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-        return tuple(name for names in these for name in names)
+    def labs(these: Iterable[Part]) -> tuple[str, ...]:
+        return tuple(name for part in these for name in part.request.labs)
 
     return [
-        (
-            book,
-            replace(
-                request,
-                earlier=among(labs[:place]),
-                later=among(labs[place + 1 :]),
+        replace(
+            part,
+            request=replace(
+                part.request,
+                earlier=labs(parts[:place]),
+                later=labs(parts[place + 1 :]),
                 part=(place + 1, len(parts)),
             ),
-            use,
         )
-        for place, (book, request, use) in enumerate(parts)
+        for place, part in enumerate(parts)
     ]
 
 
@@ -166,22 +165,21 @@ def _validate(settings: Settings, *, account: bool) -> None:
     """Raises UsageError for a setting that Azure would refuse: once, before anything is shown, looked at or
     changed. Where nothing is made with Azure's settings, they may be anything."""
     if settings.target == "azure" or (settings.target == "sandbox" and account):
-        from workshop.azure import rules
+        from workshop.azure import rules  # which few runs need
 
         rules.validate(settings.azure)
 
 
-def _explain(config: Config, runbook: Runbook, request: Request, target: Target) -> None:
-    from workshop.runbook.explain import explain
-
+def _explain(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
-        labs = explain(runbook, request, target.toolbox)
+        labs = planning.explain(part.runbook, part.request, target.toolbox)
         commands = [one for lab in labs for step in lab.steps for one in step.explanation.commands]
         tools = {"kubectl": target.kubectl.typed, "istioctl": target.istioctl.typed}
         called = {name: typed for name, typed in tools.items() if any(name in one for one in commands)}
-        on_account = request.labs[0].startswith(ACCOUNT)  # where commands name their kubeconfig themselves
-        first = [] if on_account else [_for_this_cluster(name, typed) for name, typed in called.items()]
+        # On the account, commands name their kubeconfig themselves.
+        first = [] if part.use.account else [_for_this_cluster(name, typed) for name, typed in called.items()]
         screen.show_explanation(labs, first)
+    return 0
 
 
 def _for_this_cluster(tool: str, typed: Callable[[str], str]) -> str:
@@ -189,29 +187,51 @@ def _for_this_cluster(tool: str, typed: Callable[[str], str]) -> str:
     return f'{tool}() {{ command {typed(f"{tool} ")}"$@"; }}'
 
 
-def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Target, use: Use, look: bool) -> int:
-    with invocation.open_screen(config) as screen:
-        target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
-        toolbox = target.toolbox
-        if use.account:
-            toolbox = for_labs(toolbox, request.taking_part(runbook))
-            log_in(toolbox)
-        if look:
-            from workshop.runbook.plan import plan
+def _ready(part: Part, target: Target, screen: Screen) -> dict[type, object]:
+    """The tools of a target that is ready, and that somebody is logged in to."""
+    target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+    if not part.use.account:
+        return target.toolbox
+    from workshop import account  # as in Target.account
 
-            found = run_cuttable(plan(runbook, request, toolbox, screen.listen, target=target.name))
-            screen.show_plan(found, commands=config.run.dry)
-            if use.account and not config.run.dry:
-                for line in told_cost(toolbox, request.taking_part(runbook)):
-                    screen.listen(events.Told("", line))
-            try:
-                run_cuttable(_refuse_at_once(target, found))
-            except WorkshopError as error:
-                screen.listen(events.Told("", "\nA run would be refused now"))
-                screen.show_error(error)
-                return max(found.exit_status, error.exit_status)
-            return found.exit_status
-        from workshop.runbook.runner import execute
+    toolbox = account.for_labs(target.toolbox, part.request.taking_part(part.runbook))
+    account.log_in(toolbox)
+    return toolbox
+
+
+def _job(part: Part, target: Target, toolbox: Mapping[type, object], listen: Listener) -> Job:
+    return Job(part.runbook, part.request, toolbox, listen, target.name)
+
+
+def _plan(config: Config, part: Part, target: Target) -> int:
+    with invocation.open_screen(config) as screen:
+        toolbox = _ready(part, target, screen)
+        found = run_cuttable(planning.plan(_job(part, target, toolbox, screen.listen)))
+        screen.show_plan(found, commands=config.run.dry)
+        if part.use.account and not config.run.dry:
+            from workshop import account  # as in Target.account
+
+            for line in account.cost_summary(toolbox, part.request.taking_part(part.runbook)):
+                screen.listen(events.Told("", line))
+        try:
+            run_cuttable(_refuse_at_once(target, found))
+        except WorkshopError as error:
+            screen.listen(events.Told("", "\nA run would be refused now"))
+            screen.show_error(error)
+            return max(found.exit_status, error.exit_status)
+        return found.exit_status
+
+
+def _check(config: Config, part: Part, target: Target) -> int:
+    with invocation.open_screen(config) as screen:
+        toolbox = _ready(part, target, screen)
+        listen = screen.for_a_check().listen
+        look = checking.check(_job(part, target, toolbox, listen), target.guard)
+        return asyncio.run(look)
+
+
+def _run(config: Config, part: Part, target: Target) -> int:
+    with invocation.open_screen(config) as screen:
 
         def listen(event: events.Event) -> None:
             target.journal.listen(event)  # first: what a person has seen is written down
@@ -219,32 +239,12 @@ def _look_or_run(config: Config, runbook: Runbook, request: Request, target: Tar
             if isinstance(event, events.RunStarted):  # later, a run is brought to its end
                 output.refuse_if_lost()
 
-        status = asyncio.run(
-            execute(
-                runbook,
-                request,
-                toolbox,
-                listen,
-                target=target.name,
-                guard=target.guard,
-                gate=screen.gate,
-            )
-        )
+        job = _job(part, target, _ready(part, target, screen), listen)
+        run = execute(job, guard=target.guard, gate=screen.gate)
+        status = asyncio.run(run)
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
-
-
-def _check(config: Config, runbook: Runbook, request: Request, target: Target, use: Use) -> int:
-    from workshop.runbook.checking import check
-
-    with invocation.open_screen(config) as screen:
-        target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
-        toolbox = target.toolbox
-        if use.account:
-            log_in(toolbox)
-        listen = screen.for_a_check().listen
-        return asyncio.run(check(runbook, request, toolbox, listen, target=target.name, guard=target.guard))
 
 
 async def _refuse_at_once(target: Target, found: Plan) -> None:
@@ -264,9 +264,10 @@ def doctor(config: Config, runbook: Runbook) -> int:
     """Look for what would make a run fail; 1 when something would."""
 
     def act() -> int:
-        from workshop.doctor import examine, from_error, state_folder
+        from workshop.azure.preflight import finding_of  # as in Target.account
+        from workshop.doctor import examine, state_folder
 
-        settings = invocation.settings(config)
+        settings = load(config)
         with invocation.open_screen(config) as screen:
             folder = state_folder(settings.state_folder)
             try:
@@ -276,7 +277,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
                 findings = run_cuttable(examine(target, runbook, _cluster_of(settings), invocation.invoke()))
                 name = target.name
             except WorkshopError as error:  # without it, nothing else can be looked at
-                name, findings = settings.target, [from_error("target", error)]
+                name, findings = settings.target, [finding_of("target", error)]
             except OSError:  # about that folder, where everything of the workshop's own is
                 if folder.state == "ok":
                     raise
@@ -285,7 +286,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
             screen.show_findings(name, findings)
         return int(any(finding.state == "fail" for finding in findings))
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _cluster_of(settings: Settings) -> Target | None:
@@ -300,14 +301,14 @@ def adopt(config: Config, *, yes: bool) -> int:
     """Mark the cluster, and a secondary one that is not the workshop's anyway, once a person typed its name."""
 
     def act() -> int:
-        target = describe(invocation.settings(config), Use(command=invocation.invoke()))
+        target = describe(load(config), Use(command=invocation.invoke()))
         target.make_ready(print)
         others = [other.guard for other in target.others.clusters.values()]
         for cluster in (target.cluster, *(guard for guard in others if not guard.disposable)):
             _adopt(cluster, yes=yes)
         return 0
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _adopt(cluster: ClusterGuard, *, yes: bool) -> None:

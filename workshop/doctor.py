@@ -14,16 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from workshop.kubernetes import process
-from workshop.kubernetes.guard import ClusterGuard
+from workshop.account import azure_of
+from workshop.azure import own_kubeconfig, preflight
+from workshop.azure.preflight import finding_of
+from workshop.kubernetes import tool_process
+from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.mesh import install, resource_requests
 from workshop.mesh.istioctl import Istioctl
-from workshop.runbook.diagnosis import Finding
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.folder import ANOTHER, refuse_unusable
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Runbook
+from workshop.runbook.results import Finding
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.state_folder import ANOTHER, refuse_unusable
 from workshop.target import Target
 
 _OLDEST_KUBECTL = (1, 32)
@@ -34,17 +38,19 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
     """In the order in which a run would meet them. `cluster` is where labs of `runbook` run that are not on the
     account, where there is such a place; `command` how Invoke was called."""
     facts = Facts()
-    looks = (
+    looks: list[Awaitable[list[Finding]]] = [
         _one("Python", _python()),
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", _istioctl(target.istioctl)),
         _one("journal", _journal(target.journal)),
-        *(account(tools) for tools in (target.account(),) if tools),
-        *(_one("kubeconfig", _kubeconfig(target, cluster, command)) for it in (target,) if it.account()),
-        *(_one("cluster", _the_cluster(it)) for it in (cluster,) if it and not it.kubectl.absent),
-        *(_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()),
-        *(_mesh(cluster, runbook, command, facts) if cluster else ()),
-    )
+    ]
+    if tools := target.account():
+        looks += [preflight.examine(azure_of(tools)), _one("kubeconfig", _kubeconfig(target, cluster, command))]
+    if cluster and not cluster.kubectl.absent:
+        looks.append(_one("cluster", _the_cluster(cluster)))
+    looks += [_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()]
+    if cluster:
+        looks += _mesh(cluster, runbook, command, facts)
     try:
         async with asyncio.TaskGroup() as group:  # which also ends with none of them still under way
             found = [group.create_task(_awaited(look)) for look in looks]
@@ -60,33 +66,19 @@ async def _awaited(look: Awaitable[list[Finding]]) -> list[Finding]:
 def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iterator[Awaitable[list[Finding]]]:
     """On each cluster: whether Istio is whole there, and whether there is room for the labs. A cluster that labs on
     the account are yet to make need not answer."""
-    from workshop.mesh import health, wanted
-
     here = Run("doctor", cluster.toolbox, facts, {}, lambda event: None)
     others = cluster.others.clusters
     for name, run in {"": here, **{name: here.elsewhere(name, others[name].tools) for name in others}}.items():
         if not run.use(Kubectl).absent:
             istio, room = f"{name} Istio".lstrip(), f"{name} room".lstrip()
-            yield _one(istio, health.look(istio, run, command), "warn")
-            yield _one(room, wanted.look(room, runbook, run, name), "warn")
-
-
-async def account(tools: dict[type, object]) -> list[Finding]:
-    """What Azure offers, to the login there is."""
-    from workshop.azure import doctor
-    from workshop.azure.connection import Azure
-
-    azure = tools[Azure]
-    assert isinstance(azure, Azure)
-    return await doctor.examine(azure)
+            yield _one(istio, install.installation_finding(istio, run, command), "warn")
+            yield _one(room, resource_requests.finding(room, runbook, run, name), "warn")
 
 
 async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> Finding:
     """The workshop's own, with the clusters that labs on the account make, and whether `cluster` is one of them."""
-    from workshop.azure import kubeconfig
-
     path = target.kubectl.kubeconfig
-    content = kubeconfig.read(path)
+    content = own_kubeconfig.read(path)
     if content is None:
         said = f"{path} is damaged: no lab finds the clusters in it until it is written anew"
         return Finding("kubeconfig", "warn", said, f"{command} lab.azure.credentials")
@@ -100,7 +92,7 @@ async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> F
 
 
 def state_folder(folder: Path) -> Finding:
-    """Looked at before anything that needs it."""
+    """FindingSource at before anything that needs it."""
     try:
         refuse_unusable(folder)
     except OSError as error:
@@ -117,12 +109,7 @@ async def _one(name: str, look: Awaitable[Finding], state: _State = "fail") -> l
     try:
         return [await look]
     except WorkshopError as error:
-        return [from_error(name, error, state)]
-
-
-def from_error(name: str, error: WorkshopError, state: _State = "fail") -> Finding:
-    said = error.came_back or error.tried
-    return Finding(name, state, f"{said} ({error.cause})" if error.cause else said, error.next_command)
+        return [finding_of(name, error, state)]
 
 
 async def _python() -> Finding:
@@ -130,7 +117,9 @@ async def _python() -> Finding:
 
 
 async def _kubectl(kubectl: Kubectl) -> Finding:
-    finished = await process.run((str(kubectl.binary), "version", "--client", "-o", "json"), seconds=_LOOK_SECONDS)
+    finished = await tool_process.run(
+        (str(kubectl.binary), "version", "--client", "-o", "json"), seconds=_LOOK_SECONDS
+    )
     try:
         version = json.loads(finished.stdout)["clientVersion"]["gitVersion"]
         parts = re.match(r"v(\d+)\.(\d+)", version)
@@ -149,10 +138,10 @@ async def _kubectl(kubectl: Kubectl) -> Finding:
 
 
 async def _istioctl(istioctl: Istioctl) -> Finding:
-    there = await istioctl.installed()
+    there = await istioctl.program.installed()
     if there:
         return Finding("istioctl", "ok", f"{istioctl.version} ({there})")
-    await istioctl.release.reach(istioctl.version)
+    await istioctl.program.release.reach(istioctl.version)
     return Finding("istioctl", "ok", f"{istioctl.version} is not on PATH; it will be downloaded")
 
 

@@ -14,16 +14,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from workshop.kubernetes.elsewhere import Others
-from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard, refuse_if_held
-from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard, refuse_if_held
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.lease import Held, Lease, Lost
+from workshop.kubernetes.lease import Held, Holder, Lease, Lost
+from workshop.kubernetes.other_clusters import OtherClusters
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.folder import FolderLock
 from workshop.runbook.run import Listener, unheard
+from workshop.runbook.state_folder import FolderLock
 
-_NO_OTHERS = Others({})
+_NO_OTHERS = OtherClusters({})
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class LockedCluster:
 
     cluster: ClusterGuard
     lock: FolderLock
-    others: Others = _NO_OTHERS
+    others: OtherClusters = _NO_OTHERS
 
     @property
     def name(self) -> str:

@@ -17,8 +17,7 @@ from invoke.main import program
 from workshop import console
 from workshop.mistakes import locate
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import ANOTHER
-from workshop.settings import Settings, load
+from workshop.runbook.state_folder import ANOTHER
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -35,11 +34,7 @@ _NO_PLACE = frozenset(
 """Why a file could not be written. The workshop writes its own files only, and all of them in one folder."""
 
 
-def settings(config: Config) -> Settings:
-    return load(config)
-
-
-def worded(act: Callable[[], int]) -> int:
+def ended(act: Callable[[], int]) -> int:
     """The exit status of `act`, an error of it being shown: also one that nobody had thought of."""
     try:
         return act()
@@ -60,14 +55,14 @@ def worded(act: Callable[[], int]) -> int:
 
 def _unusable_folder(error: OSError) -> UsageError:
     said = error.strerror or str(error)
-    worded = UsageError(
+    unusable = UsageError(
         "write the workshop's own files",
         f"{error.filename}: {said}" if error.filename else said,
         cause="the folder that the setting state (or INVOKE_STATE) names cannot be used, or its disk is full",
         next_command=ANOTHER,
     )
-    worded.__cause__ = error
-    return worded
+    unusable.__cause__ = error
+    return unusable
 
 
 def show(error: BaseException) -> None:

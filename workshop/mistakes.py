@@ -13,14 +13,13 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
+import yaml
 from msgspec import Struct, ValidationError, structs
+from yaml import Node
 
 from workshop.runbook.errors import UsageError, WorkshopError
-
-if TYPE_CHECKING:
-    from yaml import Node
 
 _TEXT = "text"
 _EXPECTED = {str: _TEXT, int: "a whole number", bool: "true or false"}
@@ -66,7 +65,7 @@ def no_text(name: object, key: str = "") -> Mistake:
     return Mistake(named, f"there is no setting {named}", cause="names of settings are text")
 
 
-def worded(error: ValidationError, content: Mapping[Any, Any], kind: type[Struct]) -> Mistake:
+def of_validation(error: ValidationError, content: Mapping[Any, Any], kind: type[Struct]) -> Mistake:
     """msgspec says `Expected ..., got ... - at `$.a.b[0]``, `Object contains unknown field `x` - at `$.a`` or
     `Expected `str` - at `key` in `$.a``. In a mapping of free names it says `[...]`, and not which."""
     problem, _, at = str(error).partition(" - at ")
@@ -161,8 +160,6 @@ def no_variable(name: str, known: Sequence[str]) -> UsageError:
 
 def _node(profile: Path, key: str) -> tuple[int, Node] | None:
     """The line of the key, and the value that the profile has for it."""
-    import yaml
-
     try:
         node: Any = yaml.compose(profile.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except (OSError, UnicodeError, yaml.YAMLError):  # not the profile's settings are told of, but the mistake

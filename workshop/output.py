@@ -2,20 +2,21 @@
 that is gone.
 
 Nothing here raises then. What cannot be written is dropped, so a run that has begun goes on to its end, and in the
-end standard error says that the output is lost, and why; the exit status is the task's, or 2 where that was 0. A
-pipe that nobody reads any more is another thing: that is no error, and its exception ends what only lists.
+end standard error says that the output is lost, and why (`settled`); the exit status is the task's, or 2 where that
+was 0. A pipe that nobody reads any more is another thing: that is no error, and its exception ends what only lists.
 
 This module is imported by every `invoke`, also to list.
 """
 
 from __future__ import annotations
 
-import atexit
 import errno
 import io
 import os
 import sys
 from typing import TextIO
+
+from workshop.runbook.errors import UsageError
 
 _CAUSES = {
     errno.EBADF: "it was closed before the workshop began (>&-)",
@@ -66,16 +67,6 @@ def forsake(descriptor: int) -> None:
     os.close(nowhere)
 
 
-class _Ending:
-    """How this process is going to end: what the task says."""
-
-    status = 0
-
-
-def ends_with(status: int) -> None:
-    _Ending.status = status
-
-
 def keep() -> None:
     """From now on. Also gives all three standard descriptors something behind them: else the next file that is
     opened takes their place, and what is printed goes into it."""
@@ -87,7 +78,6 @@ def keep() -> None:
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout, sys.stderr = _kept(sys.stdout, 1), _kept(sys.stderr, 2)
-    atexit.register(_end)
 
 
 def _kept(stream: TextIO | None, number: int) -> TextIO:
@@ -115,12 +105,11 @@ def lost() -> OSError | None:
 def refuse_if_lost() -> None:
     """Raises UsageError, for a run that has not begun: nobody would see what it does."""
     if error := lost():
-        raise _worded(error)
+        raise _write_error(error)
 
 
-def _worded(error: OSError) -> Exception:
+def _write_error(error: OSError) -> Exception:
     from workshop.invocation import typed
-    from workshop.runbook.errors import UsageError
 
     return UsageError(
         "write to the standard output",
@@ -130,18 +119,24 @@ def _worded(error: OSError) -> Exception:
     )
 
 
-def _end() -> None:
-    """Python flushes them after this, and makes of an error a message of its own and the exit status 120."""
+def settled(status: int) -> int:
+    """See to it that all that was printed is written; to be called when nothing more will be. The exit status of a
+    process that was going to end with `status`. Python flushes once more after this: of an error it makes a message
+    of its own, and the status 120."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        os._exit(_Ending.status or READ_NO_MORE)
-    except ValueError:
-        return  # closed by somebody
-    if error := lost():
-        from workshop.invocation import show
+        if error := lost():
+            from workshop.invocation import show
 
-        show(_worded(error))
+            show(_write_error(error))
+            status = status or 2
+    except BrokenPipeError:
+        forsake(sys.stdout.fileno())
+        status = status or READ_NO_MORE
+    except ValueError:  # closed by somebody
+        return status
+    try:
         sys.stderr.flush()
-        os._exit(_Ending.status or 2)
-    sys.stderr.flush()
+    except BrokenPipeError:
+        forsake(sys.stderr.fileno())
+    return status

@@ -7,11 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from sandbox.server import launcher
 from workshop import invocation
-from workshop.kubernetes.holder import Holder
 from workshop.kubernetes.kubeconfigs import current_context
+from workshop.kubernetes.lease import Holder
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
+from workshop.settings import load
 from workshop.shell import shell as open_shell
 from workshop.target import Target, Use, describe, running_sandbox
 
@@ -24,16 +26,14 @@ def up(config: Config) -> int:
         _sandbox(config).make_ready(print)
         return status(config)
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def down(config: Config, *, yes: bool = False) -> int:
     """Without `yes`, not while a run is on, unless a person says so."""
 
     def act() -> int:
-        from sandbox.server import launcher
-
-        settings = invocation.settings(config)
+        settings = load(config)
         lock = FolderLock(settings.state_folder, str(Holder.me()))
         if launcher.is_there(settings.sandbox_folder) and not (yes or _may_end(lock)):
             print("the sandbox goes on")
@@ -48,7 +48,7 @@ def down(config: Config, *, yes: bool = False) -> int:
         print("the sandbox is stopped" if stopped else "the sandbox was not running")
         return 0
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _may_end(lock: FolderLock) -> bool:
@@ -75,7 +75,7 @@ def status(config: Config) -> int:
     """1 when it does not run."""
 
     def act() -> int:
-        settings, target = invocation.settings(config), _sandbox(config)
+        settings, target = load(config), _sandbox(config)
         running = running_sandbox(settings.sandbox_folder, invocation.invoke())
         if running is None:
             print(f"the sandbox is not running ({invocation.invoke()} sandbox.up starts it)")
@@ -93,7 +93,7 @@ def status(config: Config) -> int:
         print(f"KUBECONFIG={shlex.quote(str(kubeconfig))}")
         return 0
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def shell(config: Config) -> int:
@@ -103,11 +103,11 @@ def shell(config: Config) -> int:
         _sandbox(config)
         return open_shell(config)
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _sandbox(config: Config) -> Target:
-    settings = invocation.settings(config)
+    settings = load(config)
     if settings.target != "sandbox":
         raise UsageError(
             "use the sandbox", f"the target is {settings.target}", cause="the profile or INVOKE_TARGET says so"

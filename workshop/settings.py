@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from invoke.config import Config
 from msgspec import Struct, ValidationError, convert
 
-from workshop.mistakes import Misfit, Mistake, no_mapping, no_text, no_variable, variable_of, worded
+from workshop.mistakes import Misfit, Mistake, no_mapping, no_text, no_variable, of_validation, variable_of
 from workshop.runbook.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ _INVOKES_VARIABLES = {"INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG"}
 """Beside those of its settings."""
 
 
-class Cluster(Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`secondary` is empty where there is one cluster only."""
 
     context: str
@@ -45,40 +46,40 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True):
     kubeconfig: str
 
 
-class Istio(Struct, frozen=True, forbid_unknown_fields=True):
+class IstioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     profile: str
     ingress: Literal["public", "private"]
     download: str
 
 
-class Place(Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterNames(Struct, frozen=True, forbid_unknown_fields=True):
     """A cluster and its resource group."""
 
     group: str
     cluster: str
 
 
-class Network(Struct, frozen=True, forbid_unknown_fields=True):
+class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     prefix: str
     subnet: str
     subnet_prefix: str
 
 
-class Service(Struct, frozen=True, forbid_unknown_fields=True):
+class ServiceSettings(Struct, frozen=True, forbid_unknown_fields=True):
     prefix: str
     dns_ip: str
 
 
-class Nodes(Struct, frozen=True, forbid_unknown_fields=True):
+class NodeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     size: str
     count: int
     max_pods: int
     pool: str
 
 
-class Pods(Struct, frozen=True, forbid_unknown_fields=True):
+class PodSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How pods get their addresses and who enforces policies: AKS's networkPlugin and what goes with it. `prefix`
     is for the overlay."""
 
@@ -89,39 +90,39 @@ class Pods(Struct, frozen=True, forbid_unknown_fields=True):
     prefix: str
 
 
-class Azure(Struct, frozen=True, forbid_unknown_fields=True):
+class AzureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What the azure labs make. Types only: the rules are in workshop.azure.rules."""
 
     subscription: str
     tenant: str
     location: str
     tag: str
-    primary: Place
-    secondary: Place
+    primary: ClusterNames
+    secondary: ClusterNames
     registry: str
-    network: Network
-    service: Service
+    network: NetworkSettings
+    service: ServiceSettings
     kubernetes: str
-    nodes: Nodes
-    pods: Pods
+    nodes: NodeSettings
+    pods: PodSettings
     monitoring: bool
     workspace: str
     import_images: tuple[str, ...]
     prices: str
 
 
-class Sandbox(Struct, frozen=True, forbid_unknown_fields=True):
+class SandboxSettings(Struct, frozen=True, forbid_unknown_fields=True):
     images: dict[str, str]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     target: Literal["sandbox", "azure", "cluster"]
     state: str
-    cluster: Cluster
-    azure: Azure
-    istio: Istio
+    cluster: ClusterSettings
+    azure: AzureSettings
+    istio: IstioSettings
     images: dict[str, str]
-    sandbox: Sandbox
+    sandbox: SandboxSettings
 
     @property
     def pins(self) -> dict[str, str]:
@@ -145,8 +146,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_profile(path: Path) -> dict[str, Any]:
     """A profile's content. Raises UsageError for a file that is missing, broken, or no mapping."""
-    import yaml
-
     try:
         text = path.read_text(encoding="utf-8")
         _refuse_excess(path, text)
@@ -171,8 +170,6 @@ def read_profile(path: Path) -> dict[str, Any]:
 
 def refuse_excess(path: Path) -> None:
     """Raises UsageError for a file that stands for too much to be read; none for one that is broken otherwise."""
-    import yaml
-
     with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
         _refuse_excess(path, path.read_text(encoding="utf-8"))
 
@@ -181,8 +178,6 @@ def _refuse_excess(path: Path, text: str) -> None:
     """A few lines of YAML can stand for more than fits into any memory, as anchors are used in what other anchors
     name; or be nested deeper than a program can follow. So it is measured by its events, of which there are no more
     than it has signs. Raises UsageError, and YAMLError where it is broken."""
-    import yaml
-
     named: dict[str, tuple[int, int]] = {}
     open_ones: list[tuple[str, int, int]] = []
     for event in yaml.parse(text, yaml.CSafeLoader):
@@ -291,7 +286,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     try:
         settings = convert(content, Settings, strict=False)
     except ValidationError as error:
-        raise worded(error, content, Settings) from error
+        raise of_validation(error, content, Settings) from error
     for section, pins in (("images", settings.images), ("sandbox.images", settings.sandbox.images)):
         for name, image in pins.items():
             if not image.strip():

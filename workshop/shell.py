@@ -20,7 +20,7 @@ from workshop.kubernetes import kubeconfigs
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import UsageError
 from workshop.runbook.stop import run_cuttable
-from workshop.settings import Settings
+from workshop.settings import Settings, load
 from workshop.startup_files import Session
 from workshop.target import SECONDARY, Target, Use, describe
 
@@ -32,7 +32,7 @@ def shell(config: Config) -> int:
     """The shell's exit status. With commands from a file or a pipe it is a plain one, without startup files."""
 
     def act() -> int:
-        settings = invocation.settings(config)
+        settings = load(config)
         target = describe(settings, Use(command=invocation.invoke()))
         target.make_ready(print)
         program = os.environ.get("SHELL") or "/bin/sh"
@@ -48,7 +48,7 @@ def shell(config: Config) -> int:
             sys.stdout.flush()
             return _wait_for([program, *start.arguments], {**session.environment, **start.variables})
 
-    return invocation.worded(act)
+    return invocation.ended(act)
 
 
 def _greet(target: Target, session: Session, untold: str) -> None:
@@ -138,7 +138,7 @@ def _write_private(path: Path, text: str) -> None:
 def _tools(target: Target, folder: Path) -> Path:
     """The programs that labs use, under their plain names."""
     folder.mkdir()
-    found = run_cuttable(target.istioctl.installed())
+    found = run_cuttable(target.istioctl.program.installed())
     programs = {"kubectl": str(target.kubectl.binary), "istioctl": found and shutil.which(found)}
     for name, program in programs.items():
         if program:

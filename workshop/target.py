@@ -11,33 +11,34 @@ cluster ready-made, for labs that were not preceded by the azure ones.
 from __future__ import annotations
 
 import contextlib
+import functools
+import ipaddress
 import os
 import shutil
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sandbox.server import launcher
-from workshop import account
 from workshop.guards import AccountGuard, LockedCluster
-from workshop.kubernetes import contexts
-from workshop.kubernetes.elsewhere import Other, Others
-from workshop.kubernetes.facts import cluster_of
-from workshop.kubernetes.guard import ClusterGuard
-from workshop.kubernetes.holder import Holder
-from workshop.kubernetes.kubeconfigs import contexts_in
+from workshop.kubernetes.cluster_facts import cluster_of
+from workshop.kubernetes.cluster_guard import ClusterGuard
+from workshop.kubernetes.kubeconfigs import contexts_in, server_of
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.lease import Holder
 from workshop.kubernetes.manifests import Manifests
-from workshop.mesh.download import Release
-from workshop.mesh.istioctl import Istioctl
+from workshop.kubernetes.other_clusters import OtherCluster, OtherClusters, secondary
+from workshop.mesh.istioctl import Istioctl, Program, Release
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.folder import FolderLock, refuse_unusable
-from workshop.runbook.guard import Guard
-from workshop.runbook.journal import Journal
+from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
+from workshop.runbook.protection import Guard
 from workshop.runbook.run import Run
-from workshop.runbook.unproved import Remembered, Unproved
+from workshop.runbook.state_folder import FolderLock, refuse_unusable
+from workshop.runbook.stop import run_cuttable
 from workshop.settings import PLACEHOLDER_CONTEXT, ROOT, Settings, listing_contexts
 
 ACCOUNT = "azure."
@@ -54,44 +55,6 @@ SECONDARY = "secondary"
 
 
 @dataclass(frozen=True)
-class Target:
-    """`which` is the cluster in words, and `kubectl` leads to it. `make_ready` starts what must run, telling what
-    it does, and is quick when it does already. `cluster` guards the cluster, `guard` what this run works on, and
-    `ground` identifies it. `others` are clusters beside it. `account` gives the tools for the account, once the
-    target is ready."""
-
-    name: str
-    which: str
-    kubectl: Kubectl
-    istioctl: Istioctl
-    manifests: Manifests
-    cluster: ClusterGuard
-    others: Others
-    guard: Guard
-    journal: Journal
-    make_ready: Callable[[Callable[[str], None]], None]
-    ground: Callable[[Run], Awaitable[str]]
-    account: Callable[[], dict[type, object]]
-
-    @property
-    def which_exactly(self) -> str:
-        """As it is said wherever somebody asks which cluster is theirs."""
-        return f"{self.which} (context {self.kubectl.context} in {self.kubectl.kubeconfig})"
-
-    @property
-    def toolbox(self) -> dict[type, object]:
-        return {
-            Kubectl: self.kubectl,
-            Istioctl: self.istioctl,
-            Manifests: self.manifests,
-            Journal: self.journal,
-            Others: self.others,
-            Unproved: Remembered(self.journal, self.ground),
-            **self.account(),
-        }
-
-
-@dataclass(frozen=True)
 class Use:
     """What a target is going to be used for. `account`: the labs work on the account, else on a cluster. `made`:
     on the cluster that the azure labs make, even when it is not there yet. `command` is how Invoke was called, with
@@ -101,6 +64,89 @@ class Use:
     made: bool = False
     command: str = "invoke"
     typed: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """`which` is the cluster in words, and `kubectl` leads to it. `make_ready` starts what must run, telling what
+    it does, and is quick when it does already. `cluster` guards the cluster. `second` leads to another one beside
+    it, where there is one, which `second_name` names to people."""
+
+    settings: Settings
+    use: Use
+    name: str
+    which: str
+    kubectl: Kubectl
+    istioctl: Istioctl
+    cluster: ClusterGuard
+    make_ready: Callable[[Callable[[str], None]], None]
+    second: Kubectl | None = None
+    second_name: str = ""
+
+    @property
+    def which_exactly(self) -> str:
+        """As it is said wherever somebody asks which cluster is theirs."""
+        return f"{self.which} (context {self.kubectl.context} in {self.kubectl.kubeconfig})"
+
+    @property
+    def manifests(self) -> Manifests:
+        return Manifests(ROOT / "labs", self.settings.pins)
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        return Journal(self.settings.state_folder / "journal.sqlite", command=self.use.typed)
+
+    @functools.cached_property
+    def others(self) -> OtherClusters:
+        """The clusters beside it."""
+        if self.second is None or self.use.account:
+            return OtherClusters({})
+        tools: dict[type, object] = {
+            Kubectl: self.second,
+            Istioctl: replace(self.istioctl, kubeconfig=self.second.kubeconfig, context=self.second.context),
+        }
+        guard = ClusterGuard(
+            self.second,
+            self.second_name or self.second.context,
+            disposable=self.cluster.disposable,
+            adopt_command=self.cluster.adopt_command,
+        )
+        return OtherClusters({SECONDARY: OtherCluster(self.second.context, tools, guard)})
+
+    @functools.cached_property
+    def guard(self) -> Guard:
+        """Of what a run works on."""
+        lock = FolderLock(self.settings.state_folder, str(Holder.me()))
+        if self.use.account:
+            return AccountGuard(self.name, self.cluster.disposable, lock, self.kubectl)
+        return LockedCluster(self.cluster, lock, self.others)
+
+    async def ground(self, run: Run) -> str:
+        """What identifies that."""
+        if not self.use.account:
+            return await cluster_of(run)
+        azure = self.settings.azure
+        return "/".join((self.settings.target, azure.subscription, azure.primary.group, azure.secondary.group))
+
+    def account(self) -> dict[type, object]:
+        """The tools for the account, where a run works on it. Only once the target is ready."""
+        if not self.use.account:
+            return {}
+        from workshop import account  # which takes 35 ms, and most runs are on a cluster
+
+        return account.tools(self.settings)
+
+    @property
+    def toolbox(self) -> dict[type, object]:
+        return {
+            Kubectl: self.kubectl,
+            Istioctl: self.istioctl,
+            Manifests: self.manifests,
+            Journal: self.journal,
+            OtherClusters: self.others,
+            ProofRecord: JournalProofRecord(self.journal, self.ground),
+            **self.account(),
+        }
 
 
 def describe(settings: Settings, use: Use | None = None) -> Target:
@@ -122,8 +168,6 @@ def _sandbox(settings: Settings, use: Use) -> Target:
         kubectl, which = ready_made, "the sandbox's ready-made cluster"
 
     def start(tell: Callable[[str], None]) -> None:
-        from workshop.runbook.stop import run_cuttable
-
         if running_sandbox(folder, use.command):
             return
         tell("starting the sandbox")
@@ -139,7 +183,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
             ) from error
         run_cuttable(ClusterGuard(ready_made, "sandbox", disposable=True, adopt_command=hint).adopt())
 
-    return _target(
+    return Target(
         settings,
         use,
         "sandbox",
@@ -165,14 +209,14 @@ def _azure(settings: Settings, use: Use) -> Target:
     kubectl = replace(kubectl, absent=use.made and not kubectl.kubeconfig.exists())
     place = settings.azure.primary
     which = f"the AKS cluster {place.cluster} in the group {place.group}"
-    if stray := _sandbox_s(kubectl.kubeconfig):
-        which = f"a sandbox's cluster ({stray}), none on Azure: {credentials} finds the way to that"
+    if astray := _sandbox_s(kubectl.kubeconfig):
+        which = f"a sandbox's cluster ({astray}), none on Azure: {credentials} finds the way to that"
 
     def start(tell: Callable[[str], None]) -> None:
-        if stray and not (use.account or use.made):
+        if astray and not (use.account or use.made):
             tell(f"labs work on {which}")
 
-    return _target(
+    return Target(
         settings,
         use,
         place.group if use.account else place.cluster,
@@ -203,7 +247,7 @@ def _cluster(settings: Settings, use: Use) -> Target:
             cause="the profile that comes with the workshop names no cluster; put the context of your own there",
             next_command=listing_contexts(settings),
         )
-    return _target(
+    return Target(
         settings,
         use,
         context,
@@ -212,63 +256,8 @@ def _cluster(settings: Settings, use: Use) -> Target:
         _istioctl(settings, kubectl, ("istioctl",), settings.istio.version),
         ClusterGuard(kubectl, context, adopt_command=f"{use.command} adopt"),
         lambda tell: None,
-        contexts.secondary(kubectl, settings.cluster.secondary) if settings.cluster.secondary else None,
+        secondary(kubectl, settings.cluster.secondary) if settings.cluster.secondary else None,
     )
-
-
-def _target(
-    settings: Settings,
-    use: Use,
-    name: str,
-    which: str,
-    kubectl: Kubectl,
-    istioctl: Istioctl,
-    cluster: ClusterGuard,
-    make_ready: Callable[[Callable[[str], None]], None],
-    second: Kubectl | None,
-    second_name: str = "",
-) -> Target:
-    clusters: dict[str, Other] = {}
-    if second and not use.account:
-        tools: dict[type, object] = {
-            Kubectl: second,
-            Istioctl: replace(istioctl, kubeconfig=second.kubeconfig, context=second.context),
-        }
-        protected = ClusterGuard(
-            second,
-            second_name or second.context,
-            disposable=cluster.disposable,
-            adopt_command=cluster.adopt_command,
-        )
-        clusters[SECONDARY] = Other(second.context, tools, protected)
-    others, lock = Others(clusters), FolderLock(settings.state_folder, str(Holder.me()))
-    guard = (
-        AccountGuard(name, cluster.disposable, lock, kubectl)
-        if use.account
-        else LockedCluster(cluster, lock, others)
-    )
-    return Target(
-        name,
-        which,
-        kubectl,
-        istioctl,
-        Manifests(ROOT / "labs", settings.pins),
-        cluster,
-        others,
-        guard,
-        Journal(settings.state_folder / "journal.sqlite", command=use.typed),
-        make_ready,
-        _account_of(settings) if use.account else cluster_of,
-        (lambda: account.tools(settings)) if use.account else dict,
-    )
-
-
-def _account_of(settings: Settings) -> Callable[[Run], Awaitable[str]]:
-    async def ground(run: Run) -> str:
-        azure = settings.azure
-        return "/".join((settings.target, azure.subscription, azure.primary.group, azure.secondary.group))
-
-    return ground
 
 
 def running_sandbox(folder: Path, command: str) -> launcher.Running | None:
@@ -310,8 +299,6 @@ def _again(command: str) -> str:
 def _made_by(sandbox: launcher.Running | None, kubeconfig: Path) -> bool:
     """Whether the workshop's kubeconfig leads to a cluster that this very sandbox has made: a sandbox that ended
     took its clusters along, and those that were made on Azure are not its own."""
-    import socket
-
     try:
         if sandbox is None or kubeconfig.stat().st_mtime < sandbox.started:
             return False
@@ -334,16 +321,12 @@ def _sandbox_s(kubeconfig: Path) -> str:
 
 def _address(kubeconfig: Path) -> tuple[str, int]:
     """Of the API server that labs would talk to. Raises OSError or ValueError where there is none."""
-    from urllib.parse import urlsplit
-
-    server = urlsplit(contexts.server_of(kubeconfig, CONTEXT))
+    server = urlsplit(server_of(kubeconfig, CONTEXT))
     return server.hostname or "", server.port or 443
 
 
 def _is_loopback(host: str) -> bool:
     """As every cluster of a sandbox is, and none on Azure. Raises ValueError for a name."""
-    import ipaddress
-
     return ipaddress.ip_address(host).is_loopback
 
 
@@ -367,12 +350,14 @@ def _kubectl(settings: Settings, kubeconfig: Path, start_hint: str, context: str
 
 def _istioctl(settings: Settings, kubectl: Kubectl, candidates: tuple[str, ...], client: str) -> Istioctl:
     return Istioctl(
-        version=settings.istio.version,
-        release=Release(settings.istio.download, settings.state_folder / "bin"),
-        kubeconfig=kubectl.kubeconfig,
-        context=kubectl.context,
-        candidates=candidates,
-        client_versions=(client,),
+        Program(
+            settings.istio.version,
+            Release(settings.istio.download, settings.state_folder / "bin"),
+            candidates,
+            client_versions=(client,),
+        ),
+        kubectl.kubeconfig,
+        kubectl.context,
         profile=settings.istio.profile,
         private_ingress=settings.istio.ingress == "private",
         start_hint=kubectl.start_hint,

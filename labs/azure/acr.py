@@ -4,7 +4,7 @@ the role AcrPull once they exist. Public images can be copied in, which keeps a 
 independent of the limits of public registries.
 """
 
-from workshop.azure.steps import images, registry
+from workshop.azure.azure_steps import images, registry
 from workshop.runbook import Lab
 
 LAB = Lab(

@@ -4,7 +4,7 @@ carries their traffic and enforces network policies. The kubelets of the nodes p
 images from the registry by the role AcrPull.
 """
 
-from workshop.azure.steps import cluster, role
+from workshop.azure.azure_steps import cluster, role
 from workshop.runbook import Lab, Together
 
 LAB = Lab(

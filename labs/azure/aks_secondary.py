@@ -2,7 +2,7 @@
 network of its own, and does not depend on it: both are made at the same time.
 """
 
-from workshop.azure.steps import cluster, role
+from workshop.azure.azure_steps import cluster, role
 from workshop.runbook import Lab, Together
 
 LAB = Lab(

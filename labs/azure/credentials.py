@@ -3,7 +3,7 @@ one of its own with the contexts `primary` and `secondary`, and never touches yo
 also leaves its mark on both clusters: labs change only what carries it.
 """
 
-from workshop.azure.steps import credentials
+from workshop.azure.azure_steps import credentials
 from workshop.runbook import Lab
 
 LAB = Lab(

@@ -4,7 +4,7 @@ and deleted alone. The tag `workshop` on every resource says whose it is: the cl
 deletes only what carries it.
 """
 
-from workshop.azure.steps import group
+from workshop.azure.azure_steps import group
 from workshop.runbook import Lab, Together
 
 LAB = Lab(

@@ -4,7 +4,7 @@ network as an identity, which therefore needs the role Network Contributor there
 the cluster is made.
 """
 
-from workshop.azure.steps import identity, network, role
+from workshop.azure.azure_steps import identity, network, role
 from workshop.runbook import Lab, Together
 
 LAB = Lab(

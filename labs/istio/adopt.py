@@ -10,8 +10,8 @@ the database, and are still there when page and API are restarted.
 """
 
 from workshop.kubernetes.ingress import through_ingress
+from workshop.kubernetes.object_steps import apply, label_namespaces, restart
 from workshop.kubernetes.proofs import shows
-from workshop.kubernetes.steps import apply, label_namespaces, restart
 from workshop.mesh.analysis import analysis, puts_right
 from workshop.runbook import Lab
 from workshop.traffic.probe import Category, Probe

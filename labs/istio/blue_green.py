@@ -4,8 +4,8 @@ up), and because blue is still there, the way back takes a second: `--to blue`.
 """
 
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
-from workshop.kubernetes.steps import apply
-from workshop.mesh.timeline import Route, WeightedRoute, split
+from workshop.kubernetes.object_steps import apply
+from workshop.mesh.weighted_route import Route, WeightedRoute, split
 from workshop.runbook import Lab, Option
 from workshop.traffic.probe import Category, Probe
 

@@ -4,8 +4,8 @@ no stars, v2 black ones, v3 red ones. With the namespace labelled, every pod sta
 two containers, the service and its sidecar: 2/2.
 """
 
+from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.proofs import exec_check, shows
-from workshop.kubernetes.steps import apply
 from workshop.runbook import Lab, Together
 
 LAB = Lab(

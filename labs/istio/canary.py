@@ -11,9 +11,10 @@ answers with errors (the page hides some of them by asking again), and `slow`.
 """
 
 from labs.istio.stars import stars
-from workshop.kubernetes.steps import apply
-from workshop.mesh.promotion import Candidate, GuardedRoute, Promotion
-from workshop.mesh.timeline import Route, split
+from workshop.kubernetes.object_steps import apply
+from workshop.mesh.guarded_route import GuardedRoute
+from workshop.mesh.promotion import Candidate, Promotion
+from workshop.mesh.weighted_route import Route, split
 from workshop.runbook import Lab, Option
 
 PROMOTION = Promotion(

@@ -9,9 +9,9 @@ its own proxy, which has the same limits, would refuse one: an error that ejects
 """
 
 from labs.istio.breaking import CONNECTIONS, PENDING, PER_CONNECTION, lifted, limited, unlimited
-from workshop.kubernetes.proofs_at import proofs_at
+from workshop.kubernetes.object_steps import apply
+from workshop.kubernetes.proofs import proofs_at
 from workshop.kubernetes.stages import Stage, Stages, stage
-from workshop.kubernetes.steps import apply
 from workshop.runbook import Lab
 
 BREAKER = Stages(

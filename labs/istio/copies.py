@@ -8,7 +8,7 @@ from labs.istio.shift import HOST, VERSIONS
 from workshop.runbook.options import Number
 
 if TYPE_CHECKING:
-    from workshop.mesh.received import Mirrored
+    from workshop.mesh.mirroring import Mirrored
     from workshop.runbook.run import Run
 
 SHARE = Number("share", "Which percentage of the requests is copied.", "50", low=1)
@@ -23,7 +23,7 @@ def copied_there(run: Run) -> tuple[Mirrored, ...]:
 
 
 def _mirrored(run: Run, label: str, namespace: str, cluster: str = "") -> Mirrored:
-    from workshop.mesh.received import Mirrored, Receiver
+    from workshop.mesh.mirroring import Mirrored, Receiver
 
     v1, v2 = VERSIONS
     receiver = Receiver(label, namespace, "app=helloworld,version=v2", "helloworld", cluster)

@@ -8,7 +8,7 @@ fix is traffic, too: v1 does not ask ratings, and v3 gives up on it after 2.5 s.
 
 from labs.istio.identity import IDENTITY
 from labs.istio.patience import DELAY, PERCENT, USER, aborted, delayed, fixed, undelayed
-from workshop.kubernetes.proofs_at import proofs_at
+from workshop.kubernetes.proofs import proofs_at
 from workshop.kubernetes.stages import Stages, stage
 from workshop.runbook import Lab
 

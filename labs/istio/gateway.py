@@ -5,7 +5,7 @@ tutorials call it GATEWAY_URL.
 """
 
 from workshop.kubernetes.ingress import through_ingress
-from workshop.kubernetes.steps import apply
+from workshop.kubernetes.object_steps import apply
 from workshop.runbook import Lab
 from workshop.traffic.probe import Category, Probe
 

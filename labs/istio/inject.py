@@ -4,8 +4,8 @@ every pod that is created there from then on; pods that are there already stay a
 are until they are replaced.
 """
 
+from workshop.kubernetes.object_steps import apply, choice, label_namespaces
 from workshop.kubernetes.proofs import shows
-from workshop.kubernetes.steps import apply, choice, label_namespaces
 from workshop.runbook import Lab, Option
 
 LAB = Lab(

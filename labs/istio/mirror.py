@@ -8,11 +8,10 @@ Before Istio 1.28 that host had `-shadow` after its name; the manifests list bot
 
 from labs.istio.copies import SHARE, copied_here, copied_there
 from labs.istio.shift import HELLOWORLD
-from workshop.kubernetes.across import StagesAcross
-from workshop.kubernetes.elsewhere import given, on
 from workshop.kubernetes.ingress import IngressOf, has_ingress
-from workshop.kubernetes.stages import stage
-from workshop.kubernetes.steps import apply
+from workshop.kubernetes.object_steps import apply
+from workshop.kubernetes.other_clusters import if_cluster, on_cluster
+from workshop.kubernetes.stages import StagesAcross, stage
 from workshop.mesh.install import install
 from workshop.runbook import Lab
 
@@ -24,13 +23,15 @@ LAB = Lab(
     options=(SHARE,),
     tries=(("--share 10", "fewer copies"),),
     parts=(
-        on("secondary", install("Install Istio in the secondary cluster", proofs=(has_ingress(),))),
-        on("secondary", apply("Create the namespace secondary there, with injection", "secondary-namespace.yaml")),
-        on(
+        on_cluster("secondary", install("Install Istio in the secondary cluster", proofs=(has_ingress(),))),
+        on_cluster(
+            "secondary", apply("Create the namespace secondary there, with injection", "secondary-namespace.yaml")
+        ),
+        on_cluster(
             "secondary",
             apply("Deploy HelloWorld v2 there, behind a gateway", "secondary-helloworld.yaml", ready="2/2"),
         ),
-        given(
+        if_cluster(
             "secondary",
             apply("Name that gateway in this mesh", "secondary-gateway.yaml", values=(IngressOf("secondary"),)),
         ),

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from labs.istio.stars import NO_STARS, SOMEBODY_ELSE, STARS_TELL, User, login, page_with
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
 from workshop.runbook.options import Duration, Number
-from workshop.traffic.probe import Category, Control, Probe
+from workshop.traffic.probe import Category, Probe
+from workshop.traffic.side_requests import Control
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run

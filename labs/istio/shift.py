@@ -6,8 +6,8 @@ BookInfo's, for requests that name its host: `Host: hello.example.com`.
 """
 
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
-from workshop.kubernetes.steps import apply
-from workshop.mesh.timeline import Route, WeightedRoute, split
+from workshop.kubernetes.object_steps import apply
+from workshop.mesh.weighted_route import Route, WeightedRoute, split
 from workshop.runbook import Lab, Option
 from workshop.traffic.probe import Category, Probe
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from workshop.kubernetes.ingress import ThroughIngress, through_ingress
 from workshop.runbook.options import Word
-from workshop.traffic.login import Login
 from workshop.traffic.probe import Category, Probe
+from workshop.traffic.side_requests import Login
 
 SOMEBODY_ELSE = "somebody-else"
 

@@ -1,5 +1,4 @@
-"""What a profile costs, as an estimate: from the table, or from what the retail prices say today. They are asked on
-this machine only: no test reaches Azure's."""
+"""What a profile costs, as an estimate, and what has been paid for what is there."""
 
 from __future__ import annotations
 
@@ -8,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ import msgspec
 import pytest
 
 from labs.azure import LABS
-from tests.azure.world import profile
-from workshop.azure import cost, prices
+from tests.azure.world import Arm, Session, profile
+from tests.runbook.world import FakeGuard
+from workshop.azure import cost
+from workshop.azure.azure_steps import clusters_of, makes_registry
 from workshop.azure.connection import Azure
 from workshop.azure.cost import Estimate
-from workshop.azure.steps import clusters_of, makes_registry
 from workshop.runbook import Runbook
 from workshop.runbook.request import Request
 from workshop.settings import ROOT
+
+# What a profile costs, as an estimate: from the table, or from what the retail prices say today. They are asked
+# on this machine only: no test reaches Azure's.
 
 BOTH: Any = ("primary", "secondary")
 TABLE = """
@@ -87,7 +91,7 @@ def retail() -> Iterator[Retail]:
 @pytest.fixture(autouse=True)
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "prices.yaml").write_text(TABLE)
-    monkeypatch.setattr(prices, "TABLE", tmp_path / "prices.yaml")
+    monkeypatch.setattr(cost, "TABLE", tmp_path / "prices.yaml")
 
 
 def machine(price: float, product: str, sku: str = "DS2 v2", **more: Any) -> dict[str, Any]:
@@ -118,7 +122,7 @@ async def test_the_table_s_prices_come_to_an_hour_and_a_day() -> None:
 
 
 def test_the_workshop_s_own_table_knows_what_its_profile_makes() -> None:
-    known = prices.from_table(profile().nodes.size, profile().location, ROOT / "config" / "prices.yaml")
+    known = cost.from_table(profile().nodes.size, profile().location, ROOT / "config" / "prices.yaml")
     assert known.node
     assert known.disk
     assert "differ" not in known.source
@@ -186,7 +190,7 @@ async def test_an_answer_that_is_none_leaves_the_table(retail: Retail, answer: b
 
 async def test_nobody_waits_for_prices_that_do_not_come(retail: Retail, monkeypatch: pytest.MonkeyPatch) -> None:
     retail.delay = 5.0
-    monkeypatch.setattr(prices, "PATIENCE", 0.05)
+    monkeypatch.setattr(cost, "PRICES_TIMEOUT", 0.05)
     assert await estimated(retail.url) == await estimated()
     retail.server_close()
     assert await estimated(retail.url) == await estimated(), "refused"
@@ -210,12 +214,79 @@ async def test_a_plan_says_what_its_labs_cost_with_those_they_need(
     labs = Request((lab,)).taking_part(Runbook(LABS))
     assert (clusters_of(labs), makes_registry(labs)) == (clusters, registry)
     azure = replace(Azure("s", "t", profile(), Path()), clusters_asked=clusters)  # type: ignore[arg-type]
-    said = await cost.told(azure, registry=registry)
+    said = await cost.summary(azure, registry=registry)
     assert bool(said) == bool(clusters or registry)
     text = "\n".join(said)
     assert ("x load balancer" in text) == bool(clusters)
     assert ("registry, Standard" in text) == registry
-    free = await cost.told(replace(azure, free=True), registry=registry)
+    free = await cost.summary(replace(azure, free=True), registry=registry)
     assert [line.partition(":")[0] for line in free if line][:1] == (
         ["Here it costs nothing. At Azure"] if said else []
     )
+
+
+# What the clean-up deletes is shown with since when it has been paid for, before anybody agrees to it.
+
+HOURS = 5
+
+
+@pytest.fixture
+async def paid(arm: Arm, session: Session) -> None:
+    """Everything, made five hours ago."""
+    await session.converge()
+    for resource in arm.cloud.resources.values():
+        resource.created = datetime.now(UTC) - timedelta(hours=HOURS)
+
+
+async def notes(session: Session) -> dict[str, str]:
+    plan = await session.plan("azure.cleanup")
+    return {each.subject: each.note for step in plan.steps for each in step.check.differences}
+
+
+@pytest.mark.usefixtures("paid")
+async def test_a_plan_says_since_when_and_what_it_has_cost(session: Session) -> None:
+    said = await notes(session)
+    when = f"{datetime.now(UTC) - timedelta(hours=HOURS):%Y-%m-%d %H:}"
+    nodes = cost.from_table("Standard_DS2_v2", "westeurope")
+    assert nodes.node
+    assert nodes.disk
+    cluster = HOURS * (3 * (nodes.node + nodes.disk) + nodes.load_balancer + nodes.address)
+    for subject, usd in (
+        ("AKS cluster mesh-workshop/primary", cluster),
+        ("AKS cluster mesh-workshop-secondary/secondary", cluster),
+        (next(subject for subject in said if subject.startswith("registry ")), HOURS * nodes.registry),
+    ):
+        assert said[subject].startswith(f"paid for since {when}")
+        assert said[subject].endswith(f" UTC (5 h), about USD {usd:.2f} so far")
+    assert not said["virtual network mesh-workshop/aks-vnet"], "it costs nothing"
+
+
+@pytest.mark.usefixtures("paid")
+async def test_whoever_has_to_agree_to_it_sees_it(session: Session) -> None:
+    session.guard, session.gate.typed = FakeGuard("mesh-workshop"), False
+    assert await session.run("azure.cleanup") == 2
+    (asked,) = session.gate.asked
+    assert asked.count("  paid for since ") == 3
+    session.gate.asked.clear()
+    session.gate.typed = True
+    await session.converge("azure.cleanup")
+
+
+@pytest.mark.usefixtures("paid")
+async def test_what_it_has_cost_is_not_guessed_for_a_size_of_unknown_price(arm: Arm, session: Session) -> None:
+    for resource in arm.cloud.of_type("Microsoft.ContainerService/managedClusters"):
+        resource.properties["agentPoolProfiles"][0]["vmSize"] = "Standard_F2s_v2"
+    said = (await notes(session))["AKS cluster mesh-workshop/primary"]
+    assert said.startswith("paid for since ")
+    assert "USD" not in said
+
+
+@pytest.mark.usefixtures("paid")
+async def test_a_cluster_of_another_profile_too_and_in_the_sandbox_nothing_is_paid(session: Session) -> None:
+    other = msgspec.structs.replace(session.settings.primary, cluster="another")
+    session.settings = msgspec.structs.replace(session.settings, primary=other)
+    assert (await notes(session))["AKS cluster mesh-workshop/primary"].startswith("paid for since ")
+    session.free = True
+    said = await notes(session)
+    assert said["AKS cluster mesh-workshop/primary"].startswith("there since ")
+    assert not any("USD" in note or "paid" in note for note in said.values())

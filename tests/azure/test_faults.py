@@ -9,7 +9,10 @@ import pytest
 
 from tests.azure.world import Arm, Session, twice
 from workshop.azure.cluster import Cluster
+from workshop.azure.faults import Fault, Kind, Unreached
 from workshop.runbook.errors import WorkshopError
+
+# Faults that pass by themselves, answers that are lost, and what is told when nothing helps.
 
 LOST = {"status": 502, "acts": True}
 
@@ -142,3 +145,96 @@ async def test_a_body_that_azure_refuses_is_told_with_what_to_do(arm: Arm, sessi
     (failed, *_) = session.errors
     assert isinstance(failed, WorkshopError)
     assert "a setting of the profile" in failed.cause
+
+
+# Which kind of fault it is: by Azure's code, and by its text where that alone tells.
+
+FAULTS = [
+    (429, "SubscriptionRequestsThrottled", "retry in 17 seconds", Kind.THROTTLED, 17.0),
+    (400, "PutNicOperation", "StatusCode=429, retry after 2 minutes", Kind.THROTTLED, 120.0),
+    (200, "CreateVMSSAgentPoolFailed", "Quota exceeded: 429 Too Many Requests", Kind.THROTTLED, 1.0),
+    (400, "ErrCode_InsufficientVCPUQuota", "left regional vcpu quota 1", Kind.QUOTA, None),
+    (409, "OperationNotAllowed", "exceeding approved Total Regional Cores quota", Kind.QUOTA, None),
+    (409, "RegistryOperationInProgress", "Another operation (Creating) is in progress", Kind.BUSY, 1.0),
+    (400, "OperationNotAllowed", "the cluster is being deleted", Kind.BUSY, 1.0),
+    (409, "Conflict", "the name is taken", Kind.OTHER, None),
+    (404, "ResourceNotFound", "it was not found", Kind.NOT_FOUND, None),
+    (404, "SubscriptionNotFound", "there is none", Kind.SUBSCRIPTION, None),
+    (401, "InvalidAuthenticationTokenTenant", "another tenant's", Kind.SUBSCRIPTION, None),
+    (401, "ExpiredAuthenticationToken", "has expired", Kind.TOKEN, None),
+    (403, "AuthorizationFailed", "does not have authorization", Kind.RIGHTS, None),
+    (403, "SomethingElse", "no", Kind.RIGHTS, None),
+    (403, "RequestDisallowedByPolicy", "not there", Kind.REGION, None),
+    (409, "MissingSubscriptionRegistration", "is not registered", Kind.PROVIDER, None),
+    (400, "PrincipalNotFound", "does not exist in the directory", Kind.PRINCIPAL, 1.0),
+    (503, "ServerBusy", "later", Kind.AZURES, 1.0),
+    (501, "NotImplemented", "never", Kind.AZURES, None),
+    (400, "InvalidParameter", "The value is invalid.", Kind.OTHER, None),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "kind", "delay"), FAULTS, ids=[each[1] for each in FAULTS])
+def test_each_fault_is_of_one_kind(status: int, code: str, message: str, kind: Kind, delay: float | None) -> None:
+    fault = Fault(status, code, message)
+    assert fault.kind is kind
+    assert fault.delay(1, 1.0) == delay
+
+
+# Why there was no answer, out of texts as urllib3 makes them.
+
+POOL = "HTTPSConnectionPool(host='management.azure.com', port=443): "
+RETRIES = POOL + "Max retries exceeded with url: / (Caused by "
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (POOL + "Read timed out. (read timeout=30.0)", "no answer within 30 s"),
+        (
+            RETRIES + "ConnectTimeoutError(<HTTPSConnection(host='management.azure.com', port=443) at 0x7f>, "
+            "'Connection to management.azure.com timed out. (connect timeout=10.0)'))",
+            "no connection within 10 s",
+        ),
+        (
+            "HTTPSConnection(host='management.azure.com', port=443): Failed to resolve 'management.azure.com' "
+            "([Errno -2] Name or service not known)",
+            "its name does not resolve (DNS)",
+        ),
+        (
+            RETRIES + "NewConnectionError(\"HTTPSConnection(host='management.azure.com', port=443): Failed to "
+            'establish a new connection: [Errno 101] Network is unreachable"))',
+            "Network is unreachable",
+        ),
+        (
+            RETRIES + "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify "
+            "failed: self-signed certificate in certificate chain (_ssl.c:1006)')))",
+            "certificate verify failed: self-signed certificate in certificate chain",
+        ),
+        (
+            RETRIES + "SSLError(SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)')))",
+            "wrong version number",
+        ),
+    ],
+)
+def test_the_reason_is_one_short_sentence(text: str, said: str) -> None:
+    assert str(Unreached.read(text)) == f"management.azure.com: {said}"
+
+
+def test_a_port_of_its_own_is_told() -> None:
+    error = Unreached("127.0.0.1:8443", "Connection refused").error("look")
+    assert error.next_command == "curl -I -m 10 https://127.0.0.1:8443/"
+    found = Unreached.read("HTTPSConnection(host='127.0.0.1', port=8443): [Errno 111] Connection refused")
+    assert found == Unreached("127.0.0.1:8443", "Connection refused")
+
+
+def test_a_proxy_is_named_as_one() -> None:
+    found = Unreached.read(
+        "('Unable to connect to proxy', NewConnectionError(\"HTTPSConnection(host='127.0.0.1', port=9): Failed to "
+        'establish a new connection: [Errno 111] Connection refused"))'
+    )
+    assert found == Unreached("", "the proxy that is set (HTTPS_PROXY): Connection refused")
+    assert found.error("look").next_command == "env | grep -i proxy"
+
+
+def test_what_is_not_about_a_connection() -> None:
+    assert Unreached.read("AADSTS700082: The refresh token has expired") is None

@@ -13,7 +13,7 @@ import pytest
 from labs.azure import LABS
 from tests.azure.world import QUICK, Arm, Session
 from workshop.runbook import Runbook
-from workshop.runbook.undoing import undoing
+from workshop.runbook.request import clean_up_of
 
 LAB_NAMES = tuple(lab.name for lab in LABS if not lab.undoes)
 
@@ -63,7 +63,7 @@ async def test_a_plan_sends_only_get(
     book, arm_was_asked = Runbook(LABS), 0
     before = copy.deepcopy({id_: resource.body for id_, resource in arm.cloud.resources.items()})
     for name in (*LAB_NAMES, "azure.cleanup"):
-        session.runbook, taking_back = (book, name) if name == "azure.cleanup" else undoing(book, name)
+        session.runbook, taking_back = (book, name) if name == "azure.cleanup" else clean_up_of(book, name)
         for lab in {name, taking_back}:
             arm.clear()
             await session.plan(lab)

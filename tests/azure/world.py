@@ -26,7 +26,7 @@ from sandbox.server.certificates import server_context
 from sandbox.server.stacks import listen
 from tests.runbook.world import FakeGate, FakeGuard
 from workshop import settings
-from workshop.azure import steps
+from workshop.azure import azure_steps as steps
 from workshop.azure.connection import Azure
 from workshop.runbook import Lab, Runbook, Step, Together
 from workshop.runbook.events import Event, RunFinished, StepFinished, Told, Waiting
@@ -34,6 +34,8 @@ from workshop.runbook.journal import Journal
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
+from workshop.settings import AzureSettings
 
 SUBSCRIPTION = "0ba4e8a4-4a5c-4f3e-9a0e-5d6c3c1f8e11"
 TENANT = "5f9d1e37-86a3-4c5f-8b35-1d6a9e0c7b22"
@@ -202,7 +204,7 @@ class Credential:
         return _Token(int(time.time()) + 3600, token)
 
 
-def profile(**changed: Any) -> settings.Azure:
+def profile(**changed: Any) -> AzureSettings:
     """The default profile's, with what is changed."""
     everything = settings.from_config(settings.read_profile(settings.DEFAULT_PROFILE))
     return msgspec.structs.replace(everything.azure, **changed)
@@ -251,7 +253,7 @@ class Session:
     arm: Arm
     folder: Path
     runbook: Runbook = field(default_factory=runbook)
-    settings: settings.Azure = field(default_factory=profile)
+    settings: AzureSettings = field(default_factory=profile)
     credential: Credential = field(default_factory=Credential)
     events: list[Event] = field(default_factory=list)
     clusters_asked: tuple[Any, ...] = ("primary", "secondary")
@@ -294,18 +296,14 @@ class Session:
         for file in self.folder.glob("journal.sqlite*"):
             file.unlink()
 
+    def job(self, request: Request) -> Job:
+        return Job(self.runbook, request, self.toolbox, self.events.append, "sandbox")
+
     async def run(self, *labs: str, **asked: Any) -> int:
         self.events.clear()
         names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)
-        return await execute(
-            self.runbook,
-            Request(names, command="invoke lab.azure", program="invoke -f here.yaml", **asked),
-            self.toolbox,
-            self.events.append,
-            target="sandbox",
-            guard=self.guard,
-            gate=self.gate,
-        )
+        request = Request(names, command="invoke lab.azure", program="invoke -f here.yaml", **asked)
+        return await execute(self.job(request), self.guard, self.gate)
 
     async def converge(self, *labs: str, **asked: Any) -> list[str]:
         """The outcomes of the steps, in the order they ended."""
@@ -330,7 +328,7 @@ class Session:
 
     async def plan(self, *labs: str) -> Plan:
         names = labs or tuple(lab.name for lab in self.runbook.labs if not lab.undoes)
-        return await plan(self.runbook, Request(names), self.toolbox, self.events.append, target="sandbox")
+        return await plan(self.job(Request(names)))
 
     @property
     def steps(self) -> list[StepFinished]:

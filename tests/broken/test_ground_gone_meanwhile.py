@@ -14,13 +14,14 @@ from tests.mesh.conftest import istioctl, kubectl, namespace, sandbox
 from tests.runbook.world import Bench, bench
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
+from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.stages import Stages, stage
-from workshop.kubernetes.steps import apply
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import Command
-from workshop.runbook.model import Lab, Runbook, Verdict
+from workshop.runbook.model import Lab, Runbook
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Run
 
 __all__ = ["istioctl", "kubectl", "namespace", "sandbox"]

@@ -12,20 +12,20 @@ import pytest
 
 from tests.kubernetes.runs import Recorded, manifests
 from tests.mesh.conftest import istioctl, kubectl, namespace, sandbox
-from workshop.kubernetes.errors import KubectlError
-from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.kubernetes.manifests import Manifests
-from workshop.kubernetes.process import Finished
+from workshop.kubernetes.object_steps import apply, label_namespaces
 from workshop.kubernetes.stages import Stages, stage
-from workshop.kubernetes.steps import apply, label_namespaces
+from workshop.kubernetes.tool_process import Finished
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
-from workshop.runbook import chain
-from workshop.runbook.chain import Undo
+from workshop.runbook import schedule
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import Waiting
-from workshop.runbook.model import Step, Verdict
+from workshop.runbook.model import Step
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.schedule import Undo
 
 __all__ = ["istioctl", "kubectl", "namespace", "sandbox"]
 
@@ -177,7 +177,7 @@ def release(kubectl: Kubectl, name: str) -> str:
 async def test_a_finalizer_keeps_a_namespace_terminating_when_it_is_taken_back(
     run: Recorded, kubectl: Kubectl, held: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "UNDO_LIMIT", 1.5)
+    monkeypatch.setattr(schedule, "UNDO_LIMIT", 1.5)
     with pytest.raises(WorkshopError) as failed:
         await Undo(apply("Make it", "own.yaml")).apply(run)
     error = failed.value
@@ -265,7 +265,7 @@ async def test_istiod_deleted_and_a_stage_taken_back(run: Recorded, kubectl: Kub
     alone = Run("istio.identity", tools, Facts(), {}, lambda event: None, undoing=("istio.identity",))
     with pytest.raises(KubectlError) as failed:
         await second.undo(alone)
-    assert failed.value.reason == "WebhookFailed"
+    assert failed.value.reason is Reason.WEBHOOK_FAILED
     assert failed.value.next_command.endswith("get services,pods -n istio-system")
     both = Run("istio.identity", tools, Facts(), {}, lambda event: None, undoing=("istio.canary", "istio.identity"))
     await second.undo(both)

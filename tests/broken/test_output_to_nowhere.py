@@ -82,9 +82,15 @@ def test_closed_descriptors_are_not_taken_by_files_of_the_workshop(workshop: Wor
     probe, found = tmp_path / "probe.py", tmp_path / "found"
     probe.write_text(
         "import os, sys, tasks\n"
-        "opened = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\n"
-        "print('lost', flush=True)\n"
-        "os.write(opened, str(opened).encode())\n"
+        "from invoke import main, task\n"
+        "@task\n"
+        "def probe(context):\n"
+        "    opened = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\n"
+        "    print('lost', flush=True)\n"
+        "    os.write(opened, str(opened).encode())\n"
+        "tasks.ns.add_task(probe)\n"
+        "main.program.namespace = tasks.ns\n"
+        "main.program.run('invoke probe')\n"
     )
     ran = subprocess.run(
         ["bash", "-c", f'PYTHONPATH="{ROOT}" "$0" "$1" "$2" <&- >&- 2>&-', BIN / "python", probe, found],

@@ -13,14 +13,15 @@ import pytest
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop, workshop
 from workshop.account import log_in
-from workshop.azure.connection import Azure
-from workshop.azure.facts import PLACES, find_role
+from workshop.azure.connection import PLACES, Azure
 from workshop.azure.group import Group
-from workshop.azure.stray import named
-from workshop.kubernetes.facts import cluster_of
-from workshop.runbook.journal import Journal
-from workshop.runbook.model import Check, Lab, Position, Step, Timeline, Together
+from workshop.azure.live_resources import live_role
+from workshop.azure.orphans import labs_resources
+from workshop.kubernetes.cluster_facts import cluster_of
+from workshop.runbook.journal import AppliedPart, Journal
+from workshop.runbook.model import Lab, Position, Step, Timeline, Together
 from workshop.runbook.request import Request
+from workshop.runbook.results import Check
 from workshop.runbook.run import Facts, Run
 from workshop.settings import collected
 from workshop.target import Use, describe
@@ -53,9 +54,9 @@ def journal(workshop: Workshop) -> Path:
     azure = on_account[Azure]
     assert isinstance(azure, Azure)
     groups = [Group(azure, place) for place in PLACES]
-    role, there = asyncio.run(find_role(looking(on_account), "primary", "network"))
+    role, there = asyncio.run(live_role(looking(on_account), "primary", "network"))
     assert there
-    for resource in (*named(azure), *groups, role):
+    for resource in (*labs_resources(azure), *groups, role):
         journal.begin(resource.id, f"create {resource.kind}", f"{azure.endpoint} token")
     for group in groups:
         journal.begin(f"{group.id}/providers/{GONE}", "delete AKS cluster", f"{azure.endpoint} token")
@@ -64,7 +65,7 @@ def journal(workshop: Workshop) -> Path:
     for lab in RUNBOOK.labs:
         for part in lab.parts:
             for title in [step.title for step in part.steps] if isinstance(part, Together) else [part.title]:
-                journal.applied(ground, lab.name, title)
+                journal.applied(AppliedPart(ground, lab.name, title))
     journal.close()
     return journal.path
 

@@ -18,14 +18,13 @@ from sandbox.server import launcher
 from tests.kubernetes.runs import Recorded
 from tests.labs.conftest import BIN, Workshop, until, workshop
 from tests.mesh.conftest import istioctl, kubectl, sandbox
-from workshop.kubernetes.errors import UNREACHABLE, KubectlError
-from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard, kept
-from workshop.kubernetes.holder import Holder
-from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.lease import Lease, Lost
-from workshop.kubernetes.meanwhile import namespace, refuse_if_changed
+from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard, kept
+from workshop.kubernetes.kubectl import UNREACHABLE, Kubectl, KubectlError
+from workshop.kubernetes.lease import Holder, Lease, Lost
+from workshop.kubernetes.manifests import namespace_object
+from workshop.kubernetes.proofs import refuse_if_changed
 from workshop.mesh.istioctl import Istioctl, IstioctlError
-from workshop.runbook.folder import FolderLock
+from workshop.runbook.state_folder import FolderLock
 from workshop.settings import ROOT
 
 __all__ = ["istioctl", "kubectl", "sandbox", "workshop"]
@@ -60,7 +59,7 @@ def test_killed_while_istioctl_installs(workshop: Workshop) -> None:
 async def test_gone_while_a_probe_runs(ended: Kubectl, istioctl: Istioctl) -> None:
     """Seen: `0 of 1,365 answers, too few to tell`, which is no cause."""
     with pytest.raises(KubectlError) as failed:
-        await refuse_if_changed(Recorded(ended, istioctl), [namespace("default")], "too few to tell")
+        await refuse_if_changed(Recorded(ended, istioctl), [namespace_object("default")], "too few to tell")
     assert (failed.value.cause, failed.value.next_command) == (UNREACHABLE, UP)
 
 

@@ -13,7 +13,7 @@ import pytest
 from sandbox.server import launcher
 from sandbox.server.launcher import SandboxError
 from tests.labs.conftest import Workshop, workshop
-from workshop.azure import kubeconfig
+from workshop.azure import own_kubeconfig as kubeconfig
 from workshop.kubernetes.kubeconfigs import contexts_in, current_context
 
 __all__ = ["workshop"]

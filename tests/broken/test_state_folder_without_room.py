@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.labs.conftest import BIN, HANGS, Ran, Workshop
-from workshop.runbook.folder import refuse_unusable
+from workshop.runbook.state_folder import refuse_unusable
 from workshop.settings import ROOT
 
 ANOTHER = "name another folder: INVOKE_STATE=~/.mesh-workshop"

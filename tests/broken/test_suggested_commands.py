@@ -23,19 +23,20 @@ import pytest
 from tests.kubernetes.runs import Recorded
 from tests.mesh.conftest import istioctl, kubectl, sandbox
 from workshop.kubernetes import rollout
-from workshop.kubernetes.elsewhere import Other, Others, on
-from workshop.kubernetes.guard import ClusterGuard
+from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.ingress import Address, Ingress
-from workshop.kubernetes.injectors import not_injected
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.pasted import pasted, with_context
+from workshop.kubernetes.other_clusters import OtherCluster, OtherClusters, on_cluster
 from workshop.kubernetes.proofs import exec_check
+from workshop.kubernetes.rollout import not_injected
+from workshop.kubernetes.typed_commands import for_any_shell, with_context
 from workshop.mesh import proxy_stats
 from workshop.mesh.analysis import puts_right
 from workshop.mesh.fortio import Fortio
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Check, Difference, Explanation, Step
+from workshop.runbook.model import Step
+from workshop.runbook.results import Check, Difference, Explanation
 from workshop.runbook.run import Run
 from workshop.settings import ROOT
 
@@ -205,19 +206,19 @@ async def test_a_step_on_the_other_cluster_suggests_a_command_for_that_one(run: 
             await run.use(Kubectl).call("get", "pod", "alone", "-n", "default")
 
     second = replace(run.use(Kubectl), context="secondary")
-    other = Other("secondary", {Kubectl: second}, ClusterGuard(second, "secondary", disposable=True))
-    there = Recorded(*run._toolbox.values(), Others({"secondary": other}))
-    others = there.use(Others)
+    other = OtherCluster("secondary", {Kubectl: second}, ClusterGuard(second, "secondary", disposable=True))
+    there = Recorded(*run.toolbox.values(), OtherClusters({"secondary": other}))
+    others = there.use(OtherClusters)
     async with others.hold():
         await other.guard.adopt()
-        command = await suggested_by(on("secondary", Fails()).apply(there))
+        command = await suggested_by(on_cluster("secondary", Fails()).apply(there))
     assert "--context=secondary" in command
     assert "kubernetes" in paste(command, tmp_path)
 
 
 def test_options_come_where_a_tool_is_called(tmp_path: Path) -> None:
     def typed(command: str) -> str:
-        return pasted(command, "kubectl", "/opt/my tools/kubectl", Path("/a b"), "it's").replace(
+        return for_any_shell(command, "kubectl", "/opt/my tools/kubectl", Path("/a b"), "it's").replace(
             "'/opt/my tools/kubectl'", "kubectl"
         )
 

@@ -20,7 +20,7 @@ from workshop.runbook.events import (
     Told,
     Waiting,
 )
-from workshop.runbook.model import Bar, Check, Difference, Measurement, Outcome, Verdict
+from workshop.runbook.results import Bar, Check, Difference, Measurement, Outcome, Verdict
 
 PODS = """\
 NAME                              READY   STATUS    RESTARTS   AGE

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 
 from workshop.console.lines import Lines
 from workshop.console.live import LiveScreen
-from workshop.console.plain import PlainScreen
+from workshop.console.screen import PlainScreen
 from workshop.console.words import UNICODE, Glyphs
 from workshop.runbook.events import Event
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from workshop.kubernetes.manifests import Manifests
 from workshop.runbook import events
-from workshop.runbook.model import Options, Step, Timeline, Verdict
+from workshop.runbook.model import Step, Timeline
+from workshop.runbook.options import Options
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
 
 

@@ -9,7 +9,7 @@ from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.ingress import Ingress, _node_address, read, through_ingress, url
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Hint, Verdict
+from workshop.runbook.results import Hint, Verdict
 from workshop.runbook.run import Run
 
 SERVICE: dict[str, Any] = {

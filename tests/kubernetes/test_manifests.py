@@ -39,7 +39,7 @@ def test_objects_are_labelled_outside_and_only_there(tmp_path: Path) -> None:
         "workshop/lab": "istio.canary",
     }
     assert service["spec"] == {"selector": {"app": "web"}}
-    assert manifests.holder(deployment) == "istio.canary"
+    assert manifests.lab_of(deployment) == "istio.canary"
     assert deployment["spec"]["template"]["metadata"] == {"labels": {"app": "web"}}
 
 
@@ -88,6 +88,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_only_our_labels_make_an_object_ours() -> None:
-    assert manifests.holder({"metadata": {"name": "a"}}) is None
-    assert manifests.holder({"metadata": {"labels": {"workshop/lab": "x"}}}) is None
+    assert manifests.lab_of({"metadata": {"name": "a"}}) is None
+    assert manifests.lab_of({"metadata": {"labels": {"workshop/lab": "x"}}}) is None
     assert not manifests.is_ours({"metadata": {"labels": {"app.kubernetes.io/part-of": "bookinfo"}}})

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.kubernetes.runs import Recorded, manifests
-from workshop.kubernetes.facts import ClusterFacts
+from workshop.kubernetes.cluster_facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.stages import Stage, Stages, stage
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Measurement, Position, Verdict
+from workshop.runbook.model import Position
 from workshop.runbook.options import Word
+from workshop.runbook.results import Measurement, Verdict
 from workshop.runbook.run import Facts, Run
 
 MAP = """
@@ -115,24 +116,24 @@ async def test_two_labs_move_the_same_objects(
     assert await early.position(first) == Position(None)
     for name in ("first", "last"):
         assert (await first.converge(early.step(name, first)))[0] == "changed"
-        assert await early.position(first) == Position(name, holder="istio.early")
-    assert await late.position(second) == Position(None, holder="istio.early")
+        assert await early.position(first) == Position(name, moved_by="istio.early")
+    assert await late.position(second) == Position(None, moved_by="istio.early")
 
     outcome, verdict = await second.converge(late.step("both", second))
     assert outcome == "changed"
     assert verdict
     assert [item.title for item in verdict.measurements] == ["before", "after"]
-    assert await late.position(second) == Position("both", holder="istio.late")
-    assert (await early.position(first)).holder == "istio.late"
+    assert await late.position(second) == Position("both", moved_by="istio.late")
+    assert (await early.position(first)).moved_by == "istio.late"
     assert not (await early.position(first)).off_path
 
     await second.converge(late.step("alone", second))
-    assert await late.position(second) == Position("alone", holder="istio.late")
+    assert await late.position(second) == Position("alone", moved_by="istio.late")
     assert (await second.observe(ClusterFacts())).get("ConfigMap", namespace, "one") is None
 
     assert await second.take_back(late) == "changed"
-    assert await late.position(second) == Position(None, holder="istio.early")
-    assert await early.position(first) == Position("last", holder="istio.early")
+    assert await late.position(second) == Position(None, moved_by="istio.early")
+    assert await early.position(first) == Position("last", moved_by="istio.early")
     assert await first.take_back(early) == "changed"
     assert await early.position(first) == Position(None)
 
@@ -148,7 +149,7 @@ async def test_an_earlier_lab_clears_what_a_later_one_added(
         "two",
     ]
     await first.converge(early.step("first", first))
-    assert await early.position(first) == Position("first", holder="istio.early")
+    assert await early.position(first) == Position("first", moved_by="istio.early")
 
 
 async def differences(run: Recorded, stages: Stages, name: str) -> tuple[object, ...]:

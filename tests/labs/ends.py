@@ -16,10 +16,11 @@ from invoke.config import Config
 from labs import RUNBOOK
 from tests.labs.conftest import Ran, Workshop
 from workshop import command
-from workshop.kubernetes.elsewhere import Others
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.other_clusters import OtherClusters
 from workshop.runbook import events
-from workshop.runbook.model import Lab, Options, Step, Timeline, Together
+from workshop.runbook.model import Lab, Step, Timeline, Together
+from workshop.runbook.options import Options
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
@@ -35,7 +36,7 @@ def run_of(workshop: Workshop, lab: Lab) -> Run:
 
 
 async def bring_to_its_end(lab: Lab, run: Run) -> None:
-    async with run.use(Others).hold():
+    async with run.use(OtherClusters).hold():
         for step in at_its_end(lab, run):
             run.facts.forget()
             await step.apply(run)

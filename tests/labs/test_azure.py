@@ -23,6 +23,7 @@ from workshop.runbook.events import Event, StepFinished
 from workshop.runbook.journal import Journal
 from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import Use, describe
 
@@ -43,17 +44,8 @@ def quietly(workshop: Workshop, *labs: str) -> list[StepFinished]:
     said: list[Event] = []
     content = {**read_profile(DEFAULT_PROFILE), "state": str(workshop.state)}
     target = describe(from_config(content), Use(account=True))
-    status = asyncio.run(
-        execute(
-            RUNBOOK,
-            Request(labs or AZURE),
-            target.toolbox,
-            said.append,
-            target=target.name,
-            guard=target.guard,
-            gate=FakeGate(),
-        )
-    )
+    job = Job(RUNBOOK, Request(labs or AZURE), target.toolbox, said.append, target.name)
+    status = asyncio.run(execute(job, target.guard, FakeGate()))
     assert status == 0, said
     return [each for each in said if isinstance(each, StepFinished)]
 

@@ -24,7 +24,9 @@ from invoke.main import program
 
 from sandbox.arm.azure_settings import QUOTAS
 from tests.labs.conftest import BIN, HANGS, Ran, Workshop
-from workshop import console, doctor
+from workshop import console
+from workshop.account import azure_of
+from workshop.azure import preflight
 from workshop.settings import DEFAULT_PROFILE, ROOT, from_config, read_profile
 from workshop.target import Use, describe
 
@@ -60,7 +62,7 @@ def account(workshop: Workshop, **settings: Any) -> Ran:
     content = merge_dicts(read_profile(DEFAULT_PROFILE), {"state": str(workshop.state), "azure": settings})
     tools = describe(from_config(content), Use(account=True)).account()
     assert tools
-    findings, said = asyncio.run(doctor.account(tools)), io.StringIO()
+    findings, said = asyncio.run(preflight.examine(azure_of(tools))), io.StringIO()
     with console.open(said, debug=False) as screen:
         screen.show_findings("sandbox", findings)
     return joined(Ran(int(any(finding.state == "fail" for finding in findings)), said.getvalue()))

@@ -21,7 +21,7 @@ from sandbox.server import launcher
 from tests.labs.conftest import BIN, HANGS, Workshop, until
 from tests.labs.ends import LABS, at_its_end, converge_here, here, run_here, run_of
 from workshop import command, sandbox_tasks
-from workshop.runbook.model import Hint
+from workshop.runbook.results import Hint
 from workshop.settings import ROOT
 
 HINT = re.compile(r"(?m)^  (open|call|type|next|try|undo) +(?! |source )(.+)$")

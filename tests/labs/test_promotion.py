@@ -27,6 +27,7 @@ from workshop.runbook import events
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
 from workshop.settings import ROOT
 
 TRIED = "deployments,services,virtualservices,destinationrules -n bookinfo -l workshop/lab=istio.canary -o name"
@@ -101,15 +102,9 @@ async def promote(workshop: Workshop, name: str, **options: str) -> Promoted:
     lab = replace(canary.LAB, needs=())
     asked = {"promote": name, **{key.replace("_", "-"): value for key, value in options.items()}}
     promoted = Promoted()
-    promoted.status = await execute(
-        Runbook((lab,)),
-        Request((lab.name,), options={lab.name: asked}),
-        toolbox,
-        promoted.seen.append,
-        target="sandbox",
-        guard=FakeGuard(),
-        gate=FakeGate(),
-    )
+    request = Request((lab.name,), options={lab.name: asked})
+    job = Job(Runbook((lab,)), request, toolbox, promoted.seen.append, "sandbox")
+    promoted.status = await execute(job, FakeGuard(), FakeGate())
     return promoted
 
 

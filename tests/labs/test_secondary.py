@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.labs.conftest import Workshop
-from workshop.kubernetes.contexts import server_of
-from workshop.kubernetes.elsewhere import Others
+from workshop.kubernetes.kubeconfigs import server_of
 from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.other_clusters import OtherClusters
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import UsageError
 from workshop.settings import DEFAULT_PROFILE, Settings, from_config, read_profile
@@ -91,8 +91,8 @@ def test_without_the_setting_there_is_none(workshop: Workshop, profile: Path) ->
 
 def test_the_sandbox_offers_its_own_until_others_are_made(workshop: Workshop, profile: Path) -> None:
     target = describe(settings(workshop))
-    others = target.toolbox[Others]
-    assert isinstance(others, Others)
+    others = target.toolbox[OtherClusters]
+    assert isinstance(others, OtherClusters)
     tools = others.clusters[SECONDARY].tools
     kubectl, istioctl = tools[Kubectl], tools[Istioctl]
     assert isinstance(kubectl, Kubectl)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from labs import RUNBOOK
-from workshop.runbook.explain import explain
 from workshop.runbook.model import Lab
+from workshop.runbook.plan import explain
 from workshop.runbook.request import Request
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import describe

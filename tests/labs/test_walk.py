@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from labs import RUNBOOK
 from tests.labs.conftest import Workshop
 from tests.labs.ends import LABS, at_its_end
-from workshop.kubernetes.elsewhere import Others, elsewhere
+from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.mesh import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import events
@@ -34,6 +34,7 @@ from workshop.runbook.checking import check
 from workshop.runbook.model import Lab
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.schedule import Job
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import Target, describe
 
@@ -154,7 +155,7 @@ class Walk:
     async def bring(self, lab: Lab) -> Run:
         """To its end."""
         run = self.run_of(lab)
-        async with run.use(Others).hold():
+        async with run.use(OtherClusters).hold():
             for step in at_its_end(lab, run):
                 if not (await step.check(run)).converged:
                     await step.apply(run)
@@ -163,15 +164,8 @@ class Walk:
 
     async def check(self, lab: Lab) -> Checked:
         seen: list[events.Event] = []
-        status = await check(
-            RUNBOOK,
-            Request((lab.name,)),
-            self.target.toolbox,
-            seen.append,
-            target="sandbox",
-            guard=self.target.guard,
-            patience=0.5,
-        )
+        job = Job(RUNBOOK, Request((lab.name,)), self.target.toolbox, seen.append, "sandbox")
+        status = await check(job, self.target.guard, patience=0.5)
         assert not self.target.journal.path.exists()
         return Checked(status, seen)
 
@@ -264,7 +258,7 @@ async def test_each_lab_at_its_end_edited_by_hand_and_cut_off(workshop: Workshop
             assert cut_off.status == 3, f"{lab.name}\n{cut_off}"
             assert cut_off.added == ({cut.names} if cut.names else set())
             await walk.kubectl(cut.back)
-    beside = elsewhere(run, "secondary")
+    beside = run_on(run, "secondary")
     assert beside
     await nothing_found(beside)
     left = await walk.check_writing_nothing(cleanup)

@@ -9,8 +9,7 @@ import pytest
 from sandbox.server import launcher
 from tests.kubernetes.conftest import kubectl, namespace, sandbox
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.mesh.download import Release
-from workshop.mesh.istioctl import Istioctl
+from workshop.mesh.istioctl import Istioctl, Program, Release
 
 __all__ = ["kubectl", "namespace", "sandbox"]
 
@@ -20,10 +19,12 @@ VERSION = "1.31.1"
 @pytest.fixture
 def istioctl(sandbox: launcher.Running, kubectl: Kubectl, tmp_path: Path) -> Istioctl:
     return Istioctl(
-        VERSION,
-        Release("http://127.0.0.1:9", tmp_path / "bin", seconds=1),
+        Program(
+            VERSION,
+            Release("http://127.0.0.1:9", tmp_path / "bin", seconds=1),
+            (str(sandbox.bin / "istioctl"),),
+            (f"{VERSION}-sandbox",),
+        ),
         kubectl.kubeconfig,
         kubectl.context,
-        candidates=(str(sandbox.bin / "istioctl"),),
-        client_versions=(f"{VERSION}-sandbox",),
     )

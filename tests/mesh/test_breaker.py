@@ -18,11 +18,10 @@ from tests.kubernetes.runs import Recorded
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import breaker
 from workshop.mesh.breaker import Ejects, Expected, HasLimits, Limits, Loads, Target
-from workshop.mesh.download import Release
 from workshop.mesh.fortio import Fortio, Load
-from workshop.mesh.istioctl import Istioctl
+from workshop.mesh.istioctl import Istioctl, Program, Release
 from workshop.mesh.proxy_stats import Destination
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.runbook.run import Run
 
 
@@ -99,7 +98,7 @@ class Scripted(Target):
 
 LIMITED = expectations(1, 1, 1)
 KUBECTL = Kubectl(Path("/bin/kubectl"), Path("/there/kubeconfig"), "primary", Path("/there/cache"))
-ISTIOCTL = Istioctl("1.31.1", Release("http://127.0.0.1:9", Path("/there")), KUBECTL.kubeconfig, "primary")
+ISTIOCTL = Istioctl(Program("1.31.1", Release("http://127.0.0.1:9", Path("/there"))), KUBECTL.kubeconfig, "primary")
 
 
 async def proved(script: Script, expected: tuple[Expected, ...] = LIMITED) -> tuple[Verdict, Recorded]:

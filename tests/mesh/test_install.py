@@ -12,13 +12,12 @@ from labs.istio.install import LAB
 from sandbox.server import launcher
 from tests.kubernetes.runs import Recorded
 from tests.labs.test_walk import Cluster
-from workshop.kubernetes import process
-from workshop.kubernetes.facts import ClusterFacts
+from workshop.kubernetes import tool_process
+from workshop.kubernetes.cluster_facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.mesh import leftovers
-from workshop.mesh.install import INTERNAL, Install, _tag
-from workshop.mesh.istioctl import Istioctl
-from workshop.runbook.model import ABSENT
+from workshop.mesh.install import INTERNAL, Install, _tag, remove_config_maps
+from workshop.mesh.istioctl import Istioctl, Program
+from workshop.runbook.results import ABSENT
 
 (STEP,) = LAB.parts
 assert isinstance(STEP, Install)
@@ -32,7 +31,7 @@ def everything(kubectl: Kubectl) -> set[str]:
 async def uninstall(kubectl: Kubectl, istioctl: Istioctl) -> None:
     """One that is not the workshop's, by hand."""
     await istioctl.uninstall()
-    await leftovers.remove(kubectl, "istio-system")
+    await remove_config_maps(kubectl, "istio-system")
     await kubectl.call("delete", "namespace", "istio-system")
 
 
@@ -124,7 +123,7 @@ async def test_a_private_ingress(
     ]
     typed = "\n".join(("set -e", *STEP.explain_undo(run).commands))
     path = f"{sandbox.bin}{os.pathsep}{os.environ['PATH']}"
-    done = await process.run(
+    done = await tool_process.run(
         ("bash", "-c", typed), environment={"PATH": path, "KUBECONFIG": str(sandbox.kubeconfig)}, seconds=60
     )
     assert done.status == 0, done.stderr
@@ -140,7 +139,8 @@ async def test_an_istio_that_was_there_is_not_uninstalled(kubectl: Kubectl, isti
     check = await STEP.check_undo(run)
     assert check.converged
     assert check.note == "Istio was there before the workshop"
-    other = Recorded(kubectl, replace(istioctl, profile="minimal", version="1.32.0"), lab="istio.install")
+    newer = replace(istioctl, profile="minimal", program=Program("1.32.0", istioctl.program.release))
+    other = Recorded(kubectl, newer, lab="istio.install")
     (difference,) = (await STEP.check(other)).differences
     assert (difference.wanted, difference.found) == ("1.32.0", "1.31.1")
 
@@ -179,7 +179,7 @@ async def test_killed_before_it_was_marked_it_is_marked_by_the_next_run(
 
 async def _stderr(kubectl: Kubectl, *words: str) -> str:
     return (
-        await process.run((str(kubectl.binary), f"--kubeconfig={kubectl.kubeconfig}", *words), seconds=20)
+        await tool_process.run((str(kubectl.binary), f"--kubeconfig={kubectl.kubeconfig}", *words), seconds=20)
     ).stderr
 
 

@@ -7,12 +7,12 @@ import random
 
 import pytest
 
-from workshop.mesh.promotion_verdict import Counted, Figures, Limits, Stage
+from workshop.mesh.promotion_verdict import Counted, Figures, PromotionStage, Tolerance
 from workshop.mesh.proxy_stats import Buckets, Destination
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 
 BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, math.inf)
-LIMITS = Limits(errors=0.05, latency=2.0)
+LIMITS = Tolerance(errors=0.05, latency=2.0)
 
 
 def times(*spread: tuple[int, float]) -> Buckets:
@@ -25,11 +25,11 @@ def calls(number: int, *, errors: int = 0, slow: int = 0, bound: float = 0.005, 
     return Counted(number, number, errors, times((number - slow, bound), (slow, slow_bound)))
 
 
-def stage(percent: int, limits: Limits = LIMITS, before: Figures | None = None) -> Stage:
-    return Stage(percent, "v1", "v3", limits, before or Figures())
+def stage(percent: int, limits: Tolerance = LIMITS, before: Figures | None = None) -> PromotionStage:
+    return PromotionStage(percent, "v1", "v3", limits, before or Figures())
 
 
-def judged(percent: int, candidate: Counted, stable: Counted, **more: Limits) -> Verdict:
+def judged(percent: int, candidate: Counted, stable: Counted, **more: Tolerance) -> Verdict:
     return stage(percent, **more).judge(Figures(stable, candidate))
 
 
@@ -100,7 +100,7 @@ def test_as_many_errors_of_the_stable_version_are_no_reason() -> None:
 
 
 def test_more_errors_may_be_allowed() -> None:
-    assert judged(50, calls(697, errors=60), calls(697), limits=Limits(0.20, 2.0)).kind == "pass"
+    assert judged(50, calls(697, errors=60), calls(697), limits=Tolerance(0.20, 2.0)).kind == "pass"
 
 
 def test_a_p99_decides() -> None:
@@ -126,10 +126,10 @@ def test_the_bound_is_the_stable_p99_times_the_factor_up_to_the_next_bucket() ->
     figures = Figures(stable, candidate)
     assert stage(50).bound(figures) == 0.5
     assert stage(50).judge(figures).kind == "fail"
-    loose = stage(50, Limits(0.05, 4.0))
+    loose = stage(50, Tolerance(0.05, 4.0))
     assert loose.bound(figures) == 1.0
     assert loose.judge(figures).kind == "pass"
-    assert stage(50, Limits(0.05, 40.0)).bound(figures) == math.inf
+    assert stage(50, Tolerance(0.05, 40.0)).bound(figures) == math.inf
     assert stage(50).bound(Figures()) is None
 
 

@@ -18,26 +18,30 @@ import pytest
 from tests.mesh.test_install import everything
 from tests.runbook.world import FakeGate
 from workshop.guards import LockedCluster
-from workshop.kubernetes.across import StagesAcross
-from workshop.kubernetes.elsewhere import Other, Others, given, on, together_on
-from workshop.kubernetes.guard import LOCK, NAMESPACE, ClusterGuard, kept
-from workshop.kubernetes.holder import Holder
+from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard, kept
 from workshop.kubernetes.ingress import IngressOf, has_ingress
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.lease import Held, Lease, Lost
+from workshop.kubernetes.lease import Held, Holder, Lease, Lost
 from workshop.kubernetes.manifests import Manifests
-from workshop.kubernetes.stages import Stage, stage
-from workshop.kubernetes.steps import apply
+from workshop.kubernetes.object_steps import apply
+from workshop.kubernetes.other_clusters import (
+    OtherCluster,
+    OtherClusters,
+    if_cluster,
+    on_cluster,
+)
+from workshop.kubernetes.stages import Stage, StagesAcross, stage
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import events
-from workshop.runbook.explain import explain
-from workshop.runbook.folder import FolderLock
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Lab, Runbook, Step
-from workshop.runbook.plan import Plan, plan
+from workshop.runbook.model import Lab, Runbook, Step, Together
+from workshop.runbook.plan import Plan, explain, plan
 from workshop.runbook.request import Request
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 from workshop.runbook.run import Listener, Run, unheard
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
+from workshop.runbook.state_folder import FolderLock
 
 HELLO = """
 apiVersion: v1
@@ -60,9 +64,9 @@ SPAN = Lab(
     "Span two clusters",
     "",
     (
-        on("secondary", install("Install Istio there too", proofs=(has_ingress(),))),
-        together_on("secondary", apply("Say hello there", "hello.yaml")),
-        given("secondary", apply("Tell where it is", "gate.yaml", values=(IngressOf("secondary"),))),
+        on_cluster("secondary", install("Install Istio there too", proofs=(has_ingress(),))),
+        Together((on_cluster("secondary", apply("Say hello there", "hello.yaml")),)),
+        if_cluster("secondary", apply("Tell where it is", "gate.yaml", values=(IngressOf("secondary"),))),
     ),
 )
 
@@ -109,32 +113,25 @@ class Workbench:
         """The exit status of running the last one."""
         self.events.clear()
         request = Request((labs[-1].name,), yes=True, **asked)
-        return await execute(
-            Runbook(labs),
-            request,
-            self.toolbox,
-            self.events.append,
-            target="primary",
-            guard=self.guard,
-            gate=FakeGate(),
-        )
+        job = Job(Runbook(labs), request, self.toolbox, self.events.append, "primary")
+        return await execute(job, self.guard, FakeGate())
 
     async def plan(self) -> Plan:
-        return await plan(Runbook((SPAN,)), Request((SPAN.name,)), self.toolbox, self.events.append, target="")
+        return await plan(Job(Runbook((SPAN,)), Request((SPAN.name,)), self.toolbox, self.events.append))
 
     def all(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
-    def other(self) -> Other:
-        others = self.toolbox[Others]
-        assert isinstance(others, Others)
+    def other(self) -> OtherCluster:
+        others = self.toolbox[OtherClusters]
+        assert isinstance(others, OtherClusters)
         return others.clusters["secondary"]
 
     def protect(self, guard: ClusterGuard) -> None:
         """Have another guard for the secondary."""
-        others = Others({"secondary": replace(self.other, guard=guard)})
-        self.toolbox[Others], self.guard = others, replace(self.guard, others=others)
+        others = OtherClusters({"secondary": replace(self.other, guard=guard)})
+        self.toolbox[OtherClusters], self.guard = others, replace(self.guard, others=others)
 
     @property
     def outcomes(self) -> list[str]:
@@ -149,20 +146,20 @@ class Workbench:
 
 
 def bench(primary: Kubectl, secondary: Kubectl | None, istioctl: Istioctl, folder: Path) -> Workbench:
-    clusters: dict[str, Other] = {}
+    clusters: dict[str, OtherCluster] = {}
     if secondary:
         there = replace(istioctl, context=secondary.context)
         guard = ClusterGuard(secondary, "secondary", disposable=True)
-        clusters["secondary"] = Other(secondary.context, {Kubectl: secondary, Istioctl: there}, guard)
+        clusters["secondary"] = OtherCluster(secondary.context, {Kubectl: secondary, Istioctl: there}, guard)
     (folder / "istio").mkdir(parents=True, exist_ok=True)
     (folder / "istio" / "hello.yaml").write_text(HELLO)
     (folder / "istio" / "gate.yaml").write_text(GATE)
-    others = Others(clusters)
+    others = OtherClusters(clusters)
     toolbox: dict[type, object] = {
         Kubectl: primary,
         Istioctl: istioctl,
         Manifests: Manifests(folder, {}),
-        Others: others,
+        OtherClusters: others,
     }
     lock = FolderLock(folder / "state", "me")
     locked = LockedCluster(ClusterGuard(primary, "primary", disposable=True), lock, others)
@@ -250,7 +247,7 @@ async def test_a_stage_for_a_secondary_that_is_not_there_is_left_out_by_the_plan
     )
     lab = Lab("istio.move", "Move hello", "", (moved,))
     runbook, request = Runbook((lab,)), Request((lab.name,), **words)
-    planned = await plan(runbook, request, alone.toolbox, alone.events.append, target="primary")
+    planned = await plan(Job(runbook, request, alone.toolbox, alone.events.append, "primary"))
     assert await alone.run(lab, **words) == 0
     ended = alone.all(events.StepFinished)
     assert [(step.number, step.changes, step.check.note) for step in planned.steps] == [
@@ -264,7 +261,7 @@ async def test_a_stage_for_a_secondary_that_is_not_there_is_left_out_by_the_plan
 
 async def test_a_secondary_yet_to_be_made_is_planned_as_an_empty_one(two: Workbench) -> None:
     absent = replace(two.other, tools={**two.other.tools, Kubectl: replace(two.secondary, absent=True)})
-    two.toolbox[Others] = Others({"secondary": absent})
+    two.toolbox[OtherClusters] = OtherClusters({"secondary": absent})
     assert [step.changes for step in (await two.plan()).steps] == [True] * 3
     assert "secondary" not in {event.argv[2] for event in two.all(events.Command)}
 
@@ -297,7 +294,7 @@ async def test_a_secondary_that_another_run_holds_is_refused(two: Workbench) -> 
 
 async def test_its_lock_is_held_to_the_end_of_the_run(two: Workbench) -> None:
     stuck = Stuck()
-    lab = Lab("istio.stuck", "Take long", "", (on("secondary", stuck), SPAN.parts[1]))
+    lab = Lab("istio.stuck", "Take long", "", (on_cluster("secondary", stuck), SPAN.parts[1]))
     running = asyncio.create_task(two.run(lab))
     await stuck.begun.wait()
     second = Lease(two.secondary, NAMESPACE, LOCK, Holder("another-host", 1, "ada", "1@elsewhere"))
@@ -311,7 +308,7 @@ async def test_its_lock_is_held_to_the_end_of_the_run(two: Workbench) -> None:
 
 async def test_interrupted_a_run_frees_both(two: Workbench) -> None:
     stuck = Stuck()
-    running = asyncio.create_task(two.run(Lab("istio.stuck", "Take long", "", (on("secondary", stuck),))))
+    running = asyncio.create_task(two.run(Lab("istio.stuck", "Take long", "", (on_cluster("secondary", stuck),))))
     await stuck.begun.wait()
     assert [LOCK in await leases(one) for one in (two.primary, two.secondary)] == [True, True]
     os.kill(os.getpid(), signal.SIGINT)
@@ -322,7 +319,7 @@ async def test_interrupted_a_run_frees_both(two: Workbench) -> None:
 async def test_a_lock_that_is_lost_ends_the_run(two: Workbench) -> None:
     stuck = Stuck()
     two.protect(Watchful(two.secondary, "secondary", disposable=True))
-    lab = Lab("istio.stuck", "Take long", "", (on("secondary", stuck), SPAN.parts[1]))
+    lab = Lab("istio.stuck", "Take long", "", (on_cluster("secondary", stuck), SPAN.parts[1]))
     running = asyncio.create_task(two.run(lab))
     await stuck.begun.wait()
     await two.secondary.call("delete", "lease", LOCK, "-n", NAMESPACE)

@@ -10,16 +10,14 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.runbook.test_plan import Chance
 from tests.runbook.world import Bench, Measured, Moves, Object, Put, bench, failing, lab
-from workshop.runbook.checking import refuse_contradictions
 from workshop.runbook.errors import UsageError
-from workshop.runbook.events import NeedsConverged, RunStarted, Told
-from workshop.runbook.journal import Journal
-from workshop.runbook.model import Check, Difference, Step, Together, Verdict
-from workshop.runbook.request import Request
+from workshop.runbook.events import NeedsConverged, Told
+from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
+from workshop.runbook.model import Step, Together
+from workshop.runbook.request import Request, refuse_with_check
+from workshop.runbook.results import Check, Difference, Verdict
 from workshop.runbook.run import Run
-from workshop.runbook.unproved import Remembered, Unproved
 
 STAGES = ("v1", "half", "v3")
 
@@ -80,7 +78,7 @@ async def test_the_verdict_is_the_exit_status_and_nothing_is_written_down(
         return "one"
 
     world = bench(lab("a", Measured("a1"), Measured("a2")), objects={"a1": (1, "a"), "a2": (1, "a")})
-    world.tools[Unproved] = Remembered(Journal(tmp_path / "journal.sqlite"), here)
+    world.tools[ProofRecord] = JournalProofRecord(Journal(tmp_path / "journal.sqlite"), here)
     world.world.verdicts["a1"] = Verdict(kind, "too few")
     assert await world.check("a", command="invoke lab.a --check") == status
     assert world.steps()[1].outcome == "skipped"
@@ -205,7 +203,7 @@ async def test_a_need_that_was_applied_and_not_proved_cannot_be_told(tmp_path: P
         return "one"
 
     world = bench(lab("a", Measured("a1")), lab("b", Measured("b1"), needs=["a"]))
-    world.tools[Unproved] = Remembered(Journal(tmp_path / "journal.sqlite"), here)
+    world.tools[ProofRecord] = JournalProofRecord(Journal(tmp_path / "journal.sqlite"), here)
     world.world.verdicts["a1"] = Verdict("inconclusive", "too few")
     assert await world.run("a") == 3
     world.world.objects["b1"] = (1, "b")
@@ -254,10 +252,10 @@ def test_what_contradicts_it_is_refused_with_what_to_type(flag: str) -> None:
     asked = {} if flag in modes else {flag: True}
     request = Request(("a",), command=f"invoke lab.a --check --{flag}", **asked)
     with pytest.raises(UsageError) as refused:
-        refuse_contradictions(request, **modes)
+        refuse_with_check(request, **modes)
     assert refused.value.tried == f"use --{flag} and --check together"
     assert refused.value.next_command == "invoke lab.a --check"
-    refuse_contradictions(Request(("a",), command="invoke lab.a --check"), plan=False, explain=False, undo=False)
+    refuse_with_check(Request(("a",), command="invoke lab.a --check"), plan=False, explain=False, undo=False)
 
 
 class Grown(Put):
@@ -281,19 +279,3 @@ async def test_what_was_added_by_hand_is_named_once_and_fails_nothing() -> None:
         ("b", "proved", 0),
     ]
     assert await world.check("a") == 0
-
-
-@pytest.mark.parametrize("seed", range(100))
-async def test_after_a_run_it_finds_nothing_missing_and_never_changes_anything(seed: int) -> None:
-    world = Chance(seed).bench()
-    names = [item.name for item in world.runbook.labs if not item.undoes]
-    before = dict(world.world.objects)
-    await world.check(*names)
-    await world.check("cleanup")
-    assert (world.world.objects, world.world.changes, world.guard.asked) == (before, [], [])
-    assert await world.run(*names) == 0
-    assert await world.check(*names) == 0
-    for name in names:
-        assert await world.check(name) == 0, name
-        (started,) = [event for event in world.events if isinstance(event, RunStarted)]
-        assert started.steps == len(world.steps())

@@ -13,7 +13,7 @@ import pytest
 
 from tests.runbook.world import Bench, FakeGate, Measured, Put, bench, lab
 from workshop.runbook.events import Interrupted
-from workshop.runbook.model import Check
+from workshop.runbook.results import Check
 from workshop.runbook.run import Run
 
 

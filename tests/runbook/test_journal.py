@@ -15,7 +15,7 @@ import pytest
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.journal import Journal
+from workshop.runbook.journal import AppliedPart, Journal
 
 ID = "/subscriptions/1/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/primary"
 
@@ -211,7 +211,7 @@ def test_a_file_of_version_1_is_read_as_it_is_and_brought_up_to_date_by_the_firs
     old.close()
     assert path.read_bytes() == before
     new = Journal(path)
-    new.applied("cluster", "istio.canary", "Move reviews")
+    new.applied(AppliedPart("cluster", "istio.canary", "Move reviews"))
     assert new.unproved() == {("cluster", "istio.canary", "Move reviews")}
     assert new.operation("/x")
     assert rows(path, "select command from runs") == [("invoke lab",)]
@@ -229,8 +229,9 @@ def test_reading_makes_no_file(path: Path) -> None:
 
 def test_what_a_killed_writer_left_in_the_write_ahead_log_is_read_and_left_there(path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from workshop.runbook.journal import Journal\n"
-        "Journal(Path(sys.argv[1])).applied('cluster', 'lab', 'part')\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from workshop.runbook.journal import AppliedPart, Journal\n"
+        "Journal(Path(sys.argv[1])).applied(AppliedPart('cluster', 'lab', 'part'))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, path], cwd=Path(__file__).parents[2], check=False)
@@ -244,10 +245,10 @@ def test_what_a_killed_writer_left_in_the_write_ahead_log_is_read_and_left_there
 
 def test_what_cannot_be_crossed_out_is_proved_again_and_the_run_goes_on(path: Path) -> None:
     journal = Journal(path)
-    journal.applied("cluster", "lab", "part")
+    journal.applied(AppliedPart("cluster", "lab", "part"))
     journal.close()
     for file in path.parent.iterdir():
         file.unlink()
     path.write_text("not a database" * 100)
-    journal.proved("cluster", "lab", "part")
+    journal.proved(AppliedPart("cluster", "lab", "part"))
     assert journal.trouble

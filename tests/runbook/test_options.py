@@ -6,8 +6,8 @@ import pytest
 
 from tests.runbook.world import Put
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import Lab, Option, Runbook
-from workshop.runbook.options import Duration, Number, Word
+from workshop.runbook.model import Lab, Runbook
+from workshop.runbook.options import Duration, Number, Option, Word
 from workshop.runbook.request import Request
 
 PERCENT = Number("percent", "How many.", "50")

@@ -1,39 +1,15 @@
-"""A plan says what a run then does, no more and no less, and changes nothing: over many random worlds."""
+"""A plan says what a run then does, and changes nothing (see also test_laws); also of what is left out."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from tests.runbook.world import Bench, Everything, Moves, Object, Put, Remove, bench, failing, lab
+from tests.runbook.world import Bench, Everything, Moves, Put, Remove, bench, failing, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import (
-    ABSENT,
-    Check,
-    Difference,
-    Explanation,
-    Lab,
-    Part,
-    Position,
-    Runbook,
-    Step,
-    Together,
-)
+from workshop.runbook.model import Position, Runbook, Step, WrappedStep
 from workshop.runbook.request import Request
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 from workshop.runbook.run import Run
-
-
-async def planned(world: Bench, *labs: str, **asked: Any) -> set[tuple[str, int]]:
-    """The steps that a plan says would change, having seen that planning changes nothing."""
-    before = dict(world.world.objects)
-    plan = await world.plan(*labs, **asked)
-    assert world.world.objects == before
-    assert world.guard.asked == []
-    return {(lab.name, step.number) for lab in plan.labs for step in lab.steps if step.changes}
 
 
 async def test_a_plan_has_differences_and_what_a_person_would_type() -> None:
@@ -121,166 +97,64 @@ async def test_one_observation_is_enough_for_a_plan() -> None:
     assert world.world.observations == 1
 
 
-class Chance:
-    """A random runbook, a random state of the world, and a random request."""
-
-    def __init__(self, seed: int) -> None:
-        self.dice = random.Random(seed)  # noqa: S311
-        self.movers: dict[str, list[str]] = {}
-        self.last_stage: dict[str, str] = {}
-        self.state: dict[str, Object] = {"not ours": (1, "")}
-        self.labs: list[Lab] = []
-        for number in range(self.dice.randint(1, 6)):
-            self.labs.append(self.lab(f"lab{number}"))
-        for name, movers in self.movers.items():
-            self.place(name, movers)
-        self.cleanup = lab("cleanup", undoes=[item.name for item in self.labs])
-
-    def lab(self, name: str) -> Lab:
-        needs = [item.name for item in self.labs if self.dice.random() < 0.4]
-        parts: list[Part] = []
-        for number in range(self.dice.randint(0, 3)):
-            if self.dice.random() < 0.25:
-                parts.append(Together(tuple(self.put(name, f"{number}{half}") for half in "xy")))
-            else:
-                parts.append(self.put(name, str(number)))
-        if self.dice.random() < 0.6:
-            moved = self.dice.choice(["red", "blue"])
-            needs += [item for item in self.movers.get(moved, [])[-1:] if item not in needs]
-            parts.insert(self.dice.randint(0, len(parts)), self.timeline(moved, name))
-        return lab(name, *parts, needs=needs)
-
-    def put(self, name: str, number: str) -> Put:
-        subject = f"{name}-{number}"
-        found = self.dice.choice([None, (1, name), (1, name), (2, name), (1, "somebody")])
-        if found:
-            self.state[subject] = found
-        return Put(subject)
-
-    def timeline(self, moved: str, name: str) -> Moves:
-        stages = [f"{name}-stage{number}" for number in range(self.dice.randint(1, 4))]
-        start = self.last_stage.get(moved, "none")
-        timeline = Moves(moved, stages, start, "" if start == "none" else start)
-        self.movers.setdefault(moved, []).append(name)
-        self.last_stage[moved] = stages[-1]
-        return timeline
-
-    def place(self, moved: str, movers: list[str]) -> None:
-        """Put the object of a timeline somewhere that a run, or a hand edit after one, may have left it."""
-        holder = self.dice.choice(movers)
-        (timeline,) = [
-            part
-            for item in self.labs
-            if item.name == holder
-            for part in item.parts
-            if isinstance(part, Moves) and part.name == moved
-        ]
-        value = self.dice.choice([None, "off the path", *timeline.stages, *timeline.stages])
-        if value:
-            self.state[moved] = (value, holder)
-
-    def request(self) -> dict[str, Any]:
-        """Keywords for `Bench.run`; the labs under "labs"."""
-        names = self.dice.sample([item.name for item in self.labs], self.dice.randint(1, len(self.labs)))
-        asked: dict[str, Any] = {}
-        if self.dice.random() < 0.3:
-            asked["only"] = True
-        if self.dice.random() < 0.5:
-            names = names[:1]
-            stages = [
-                stage
-                for item in self.labs
-                if item.name == names[0]
-                for part in item.parts
-                if isinstance(part, Moves)
-                for stage in (part.start, *part.stages)
-            ]
-            choice = self.dice.random()
-            if choice < 0.2:
-                asked["step"] = self.dice.randint(1, 4)
-            elif stages and choice < 0.5:
-                asked["to"] = self.dice.choice(stages)
-            elif stages and choice < 0.7:
-                asked["options"] = {names[0]: {"weights": "80/20"}}
-        if not {"to", "step", "options"} & asked.keys() and self.dice.random() < 0.2:
-            asked["restart"] = True
-        return {"labs": names, **asked}
-
-    def bench(self) -> Bench:
-        return Bench(Runbook((*self.labs, self.cleanup)), replace(bench().world, objects=dict(self.state)))
-
-
-@pytest.mark.parametrize("seed", range(300))
-async def test_a_run_changes_exactly_what_the_plan_said(seed: int) -> None:
-    chance = Chance(seed)
-    world = chance.bench()
-    asked = chance.request()
-    labs = asked.pop("labs")
-    refused = ""
-    try:
-        expected = await planned(world, *labs, **asked)
-    except UsageError as error:
-        refused = str(error)
-    if refused:
-        assert await world.run(*labs, **asked) == 2
-        assert str(world.finished().error) == refused
-        assert world.world.changes == []
-        return
-    assert await world.run(*labs, **asked) == 0
-    assert world.changed() == expected
-    assert set(world.outcomes()) <= {"changed", "unchanged"}
-
-    asked.pop("restart", None)
-    world.world.observations, world.guard.asked = 0, []
-    assert await planned(world, *labs, **asked) == set()
-    assert await world.run(*labs, **asked) == 0
-    assert set(world.outcomes()) <= {"unchanged"}
-    assert world.guard.asked == []
-    assert world.world.observations <= 2  # the plan's and the run's
-    assert world.world.objects["not ours"] == (1, "")
-
-
-@pytest.mark.parametrize("seed", range(100))
-async def test_a_clean_up_removes_exactly_what_its_plan_said(seed: int) -> None:
-    world = Chance(seed).bench()
-    for name, (_, holder) in list(world.world.objects.items()):
-        if holder == "somebody":
-            del world.world.objects[name]
-    expected = await planned(world, "cleanup")
-    assert await world.run("cleanup", yes=True) == 0
-    assert world.changed() == expected
-    assert world.world.objects == {"not ours": (1, "")}
-    assert await world.run("cleanup") == 0
-    assert set(world.outcomes()) <= {"unchanged"}
-
-
-@pytest.mark.parametrize("seed", range(100))
-async def test_a_run_killed_anywhere_converges_to_the_same_when_it_is_repeated(seed: int) -> None:
-    undisturbed, killed = Chance(seed).bench(), Chance(seed).bench()
-    names = [item.name for item in undisturbed.runbook.labs if not item.undoes]
-    assert await undisturbed.run(*names) == 0
-    last = random.Random(seed).randint(1, max(1, len(undisturbed.world.changes)))  # noqa: S311
-    reached = asyncio.Event()
-
-    async def die(name: str) -> None:
-        if len(killed.world.changes) >= last - 1:
-            reached.set()
-            await asyncio.Event().wait()
-
-    alive = killed.world.before_change
-    killed.world.before_change = die
-    run = asyncio.create_task(killed.run(*names))
-    waiting = asyncio.create_task(reached.wait())
-    await asyncio.wait({run, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    run.cancel()
-    waiting.cancel()
-    await asyncio.wait({run, waiting})
-
-    killed.world.before_change = alive
-    assert await killed.run(*names) == 0
-    assert killed.world.objects == undisturbed.world.objects
-
-
 def test_a_request_without_labs_of_the_runbook_is_refused() -> None:
     with pytest.raises(UsageError):
         Request(("nowhere",)).validate(Runbook((lab("a"),)))
+
+
+WHY = "left out: there is no other cluster"
+
+
+class Across(Moves):
+    """The stages named "there" (and what begins so) need what this target lacks."""
+
+    def step(self, stage: str, run: Run) -> Step:
+        step = super().step(stage, run)
+        return LeftOut(step) if stage.startswith("there") else step
+
+
+class LeftOut(WrappedStep):
+    def inner_run(self, run: Run) -> Run | None:
+        return None
+
+    def left_out(self) -> str:
+        return WHY
+
+    async def apply(self, run: Run) -> None:
+        raise AssertionError("left out")
+
+
+async def same(world: Bench, *labs: str, **asked: str) -> set[int]:
+    """The steps that the plan says would change, having seen that the run agrees on each."""
+    plan = await world.plan(*labs, **asked)
+    said = [(step.number, step.changes, step.check.note.startswith("left out")) for step in plan.steps]
+    assert await world.run(*labs, **asked) == 0
+    ran = [(event.step, event.outcome == "changed", event.note.startswith("left out")) for event in world.steps()]
+    assert said == ran
+    return {number for number, changes, _ in said if changes}
+
+
+@pytest.mark.parametrize("at", ["", "here", "80/20"])
+async def test_a_stage_that_is_left_out_is_not_counted_by_a_plan(at: str) -> None:
+    world = bench(lab("a", Across("r", ("here", "there", "there too"))), objects={"r": (at, "a")} if at else {})
+    assert await same(world, "a") == ({1} if at != "here" else set())
+
+
+async def test_the_stage_after_one_that_is_left_out_comes_from_the_one_before() -> None:
+    world = bench(lab("a", Across("r", ("here", "there", "last"))))
+    plan = await world.plan("a")
+    assert plan.steps[2].check.differences == (Difference("r", "", "last", "here"),)
+    assert await same(world, "a") == {1, 3}
+
+
+async def test_a_stage_that_was_reached_when_the_other_cluster_was_there_is_not_measured() -> None:
+    world = bench(lab("a", Across("r", ("here", "there"))), objects={"r": ("there", "a")})
+    assert await same(world, "a") == set()
+    assert await world.run("a", verify=True) == 0
+    assert world.world.verified == []
+
+
+async def test_moving_straight_to_a_stage_that_is_left_out_changes_nothing() -> None:
+    world = bench(lab("a", Across("r", ("here", "there"))), objects={"r": ("here", "a")})
+    assert await same(world, "a", to="there") == set()
+    assert world.steps()[0].note == WHY

@@ -1,4 +1,4 @@
-"""What is asked for is checked against the runbook before anything is looked at."""
+"""What is asked for is checked against the runbook before anything is looked at; so is taking labs back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.runbook.world import Moves, Put, lab
+from tests.runbook.world import Moves, Put, bench, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.explain import explain
-from workshop.runbook.model import Explanation, Option, Runbook, Together
-from workshop.runbook.request import Request, step_count
+from workshop.runbook.model import Runbook, Together
+from workshop.runbook.options import Option
+from workshop.runbook.plan import explain
+from workshop.runbook.request import Request, clean_up_of, refuse_with_undo, step_count
+from workshop.runbook.results import Explanation
 
 RUNBOOK = Runbook(
     (
@@ -109,3 +111,58 @@ def test_explain_of_one_step_of_a_stage_of_ones_own_and_of_a_clean_up() -> None:
     (cleanup,) = explain(RUNBOOK, Request(("istio.cleanup",)))
     assert [step.title for step in cleanup.steps][-1] == "Undo: Put base"
     assert cleanup.steps[-1].explanation.commands == ("remove base",)
+
+
+LABS = (
+    lab("a", Put("a1")),
+    lab("b", Put("b1"), needs=["a"]),
+    lab("c", Moves("reviews", ("v1", "v3")), needs=["b"]),
+    lab("d", Put("d1"), needs=["a"]),
+    lab("cleanup", undoes=["a", "b", "c", "d"]),
+)
+
+
+async def test_a_lab_and_what_needs_it_go_and_the_rest_stays() -> None:
+    runbook, name = clean_up_of(Runbook(LABS), "b")
+    world = bench(*runbook.labs, objects={})
+    await world.run("a", "b", "c", "d")
+    assert name == "b --undo"
+    assert await world.run(name, yes=True) == 0
+    assert set(world.world.objects) == {"a1", "d1"}
+    assert world.world.changes[-2:] == ["reviews", "b1"]
+
+
+async def test_labs_are_taken_back_together_last_first() -> None:
+    runbook, name = clean_up_of(Runbook(LABS), "b", "d")
+    world = bench(*runbook.labs, objects={})
+    await world.run("a", "b", "c", "d")
+    assert name == "b d --undo"
+    assert await world.run(name, yes=True) == 0
+    assert set(world.world.objects) == {"a1"}
+    assert world.world.changes[-3:] == ["d1", "reviews", "b1"]
+
+
+async def test_it_is_asked_for_before_anything_goes() -> None:
+    runbook, name = clean_up_of(Runbook(LABS), "d")
+    world = bench(*runbook.labs, objects={"d1": (1, "d")})
+    world.gate.interactive = False
+    assert await world.run(name) == 2
+    assert world.world.objects == {"d1": (1, "d")}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"to": "v1"},
+        {"step": 1},
+        {"restart": True},
+        {"only": True},
+        {"verify": True},
+        {"options": {"c": {"weights": "80,20,0"}}},
+    ],
+)
+def test_nothing_else_says_where_to_go(asked: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_with_undo(Request(("c",), **asked), ("b", "c"))
+    assert caught.value.next_command == "invoke lab.b lab.c --undo"
+    refuse_with_undo(Request(("c",), pause=True, yes=True), ("c",))

@@ -1,4 +1,4 @@
-"""Labs and steps converge in order, from shared facts; what fails ends its chain and nothing else."""
+"""Labs and steps converge in order, from shared facts; what fails ends its lab and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from tests.runbook.world import Everything, Measured, Put, World, bench, failing, lab
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Detail, LabStarted, RunStarted, StepPhase, StepStarted, Told, Waiting
-from workshop.runbook.model import Check, Hint, Together, Verdict
+from workshop.runbook.model import Together
+from workshop.runbook.results import Check, Hint, Verdict
 from workshop.runbook.run import Run
 from workshop.runbook.stop import Stopped
 

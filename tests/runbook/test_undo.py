@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from tests.runbook.world import Bench, Moves, Object, Put, bench, lab
-from workshop.runbook.chain import unfold
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import LabStarted, StepPhase, Told
 from workshop.runbook.model import Runbook, Together
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
+from workshop.runbook.schedule import unfold
 
 CONVERGED: dict[str, Object] = {
     "a1": (1, "a"),
@@ -175,14 +175,14 @@ def test_labs_that_do_not_need_each_other_are_undone_at_the_same_time() -> None:
     )
     world = bench(*runbook.labs)
     run = Run("clean", {}, Facts(), {}, world.events.append)
-    chain = unfold(runbook, runbook.lab("clean"), Request(("clean",)), run)
-    assert [[unit.title.removeprefix("Undo: ") for unit in group] for group in chain] == [
+    schedule = unfold(runbook, runbook.lab("clean"), Request(("clean",)), run)
+    assert [[step.title.removeprefix("Undo: ") for step in group] for group in schedule] == [
         ["Move two"],
         ["Put two", "Put one's"],
         ["Put one"],
         ["Put base"],
     ]
-    assert [unit.number for group in chain for unit in group] == [1, 2, 3, 4, 5]
+    assert [step.number for group in schedule for step in group] == [1, 2, 3, 4, 5]
 
 
 async def test_what_cannot_be_taken_back_keeps_only_what_it_needs() -> None:

@@ -15,25 +15,14 @@ from typing import Any
 from workshop.runbook.checking import check
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Event, LabFinished, RunFinished, StepFinished
-from workshop.runbook.model import (
-    ABSENT,
-    Check,
-    Difference,
-    Explanation,
-    Lab,
-    Option,
-    Outcome,
-    Part,
-    Position,
-    Runbook,
-    Step,
-    Timeline,
-    Verdict,
-)
+from workshop.runbook.model import CustomStage, Lab, Part, Position, Runbook, Step, Timeline
+from workshop.runbook.options import Option
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Outcome, Verdict
 from workshop.runbook.run import Listener, Run
 from workshop.runbook.runner import execute
+from workshop.runbook.schedule import Job
 
 Object = tuple[Any, str]
 
@@ -78,6 +67,9 @@ class Put(Step):
 
     def __init__(self, name: str, value: Any = 1) -> None:
         self.title, self.name, self.value = f"Put {name}", name, value
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.value!r})"
 
     async def check(self, run: Run) -> Check:
         await run.use(World).before_look(self.name)
@@ -129,24 +121,30 @@ class Moves(Timeline):
         self.title, self.name, self.stages = f"Move {name}", name, tuple(stages)
         self.start, self._start_value = start, start_value
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.stages!r}, {self.start!r})"
+
     async def position(self, run: Run) -> Position:
         value, holder = (await run.observe(Everything())).get(self.name, ("", ""))
         if value in self.stages:
-            return Position(value, holder=holder)
+            return Position(value, moved_by=holder)
         return Position(None, "" if value == self._start_value else str(value), holder)
 
     def step(self, stage: str, run: Run) -> Step:
         if stage == self.start and not self._start_value:
             return Remove(self.name)
-        step = Measured(self.name, self._start_value if stage == self.start else stage)
-        step.title = f"Move {self.name} to {stage}"
+        return self._to(self._start_value if stage == self.start else stage)
+
+    def _to(self, value: str) -> Step:
+        step = Measured(self.name, value)
+        step.title = f"Move {self.name} to {value}"
         return step
 
-    def asked(self, run: Run) -> str | None:
+    def custom_stage(self, run: Run) -> CustomStage | None:
         weights = run.options.get("weights")
         if weights == "wrong":
             raise UsageError("read --weights wrong", "they must add up")
-        return str(weights) if weights else None
+        return CustomStage(str(weights), self._to(str(weights))) if weights else None
 
 
 WEIGHTS = (Option("weights", "a stage of one's own"),)
@@ -235,33 +233,20 @@ class Bench:
         self.events.append(event)
         self.on_event(event)
 
+    def _job(self, request: Request) -> Job:
+        return Job(self.runbook, request, {World: self.world, **self.tools}, self._listen, "memory")
+
     async def run(self, *labs: str, **asked: Any) -> int:
         self.events.clear()
         request = Request(labs, command=" ".join(["invoke", *(f"lab.{name}" for name in labs)]), **asked)
-        return await execute(
-            self.runbook,
-            request,
-            {World: self.world, **self.tools},
-            self._listen,
-            target="memory",
-            guard=self.guard,
-            gate=self.gate,
-        )
+        return await execute(self._job(request), self.guard, self.gate)
 
     async def plan(self, *labs: str, **asked: Any) -> Plan:
-        toolbox = {World: self.world, **self.tools}
-        return await plan(self.runbook, Request(labs, **asked), toolbox, self._listen, target="memory")
+        return await plan(self._job(Request(labs, **asked)))
 
     async def check(self, *labs: str, command: str = "invoke --check", **asked: Any) -> int:
         self.events.clear()
-        return await check(
-            self.runbook,
-            Request(labs, command=command, **asked),
-            {World: self.world, **self.tools},
-            self._listen,
-            target="memory",
-            guard=self.guard,
-        )
+        return await check(self._job(Request(labs, command=command, **asked)), self.guard)
 
     def steps(self) -> list[StepFinished]:
         return [event for event in self.events if isinstance(event, StepFinished)]

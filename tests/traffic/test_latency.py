@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from workshop.runbook.model import Latencies
+from workshop.runbook.results import Latencies
 from workshop.traffic.latency import MOST_BUCKETS, of_buckets, of_samples, rung
 
 # The buckets of Istio's own metrics and Envoy's, in milliseconds.

@@ -9,9 +9,8 @@ import pytest
 from aiohttp import web
 
 from tests.traffic.servers import eventually, serving, wired
-from workshop.traffic.client import LoginError
-from workshop.traffic.load import Result, send
-from workshop.traffic.login import Login
+from workshop.traffic.load import Load, Result, send
+from workshop.traffic.side_requests import Login, LoginError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LOGIN = Login("/login", (("username", "jason"), ("passwd", "a secret")))
@@ -33,9 +32,7 @@ async def hang(request: web.Request) -> web.Response:
 async def test_sends_exactly_the_count_over_few_kept_connections() -> None:
     shown: list[tuple[int, int]] = []
     async with serving(hello) as server:
-        result = await send(
-            server.url, count=300, concurrency=4, classify=by_body, progress=lambda *it: shown.append(it)
-        )
+        result = await send(Load(server.url, by_body, concurrency=4), 300, progress=lambda *it: shown.append(it))
     assert (result.counts, result.errors) == ({"hello": 300}, {})
     assert (result.answers, result.failed, result.done) == (300, 0, 300)
     assert len(server.requests) == 300
@@ -56,7 +53,7 @@ async def test_concurrency_is_reached_and_bounded(count: int, concurrency: int) 
         return web.Response(text="ok")
 
     async with serving(gated) as server:
-        sending = asyncio.ensure_future(send(server.url, count=count, concurrency=concurrency, classify=by_body))
+        sending = asyncio.ensure_future(send(Load(server.url, by_body, concurrency=concurrency), count))
         await eventually(lambda: server.busy == concurrency)
         gate.set()
         result = await sending
@@ -76,23 +73,19 @@ async def test_classifies_by_status_headers_and_body() -> None:
         return str(status) + " " + headers["X-Version"]
 
     async with serving(split) as server:
-        result = await send(server.url, count=100, classify=classify)
+        result = await send(Load(server.url, classify), 100)
     assert result.counts == {"302 v0": 25, "200 v0": 25, "200 v1": 50}
 
 
-async def test_sends_headers_and_cookies() -> None:
+async def test_sends_headers() -> None:
     async with serving(hello) as server:
         await send(
-            f"{server.url}/path?query=1",
-            count=3,
-            classify=by_body,
-            headers={"Host": "hello.example", "end-user": "jason"},
-            cookies={"a": "1", "b": "2"},
+            Load(f"{server.url}/path?query=1", by_body, headers=(("Host", "hello.example"), ("end-user", "jason"))),
+            3,
         )
     for request in server.requests:
         assert (request.path_qs, request.host) == ("/path?query=1", "hello.example")
         assert request.headers["end-user"] == "jason"
-        assert request.cookies == {"a": "1", "b": "2"}
 
 
 async def test_logs_in_once_and_uses_the_session() -> None:
@@ -105,14 +98,11 @@ async def test_logs_in_once_and_uses_the_session() -> None:
         return web.Response(text=request.cookies.get("session", "nobody"))
 
     async with serving(application) as server:
-        result = await send(
-            f"{server.url}/page", count=20, classify=by_body, cookies={"a": "1"}, headers={"x": "y"}, login=LOGIN
-        )
+        result = await send(Load(f"{server.url}/page", by_body, headers=(("x", "y"),), login=LOGIN), 20)
     assert result.counts == {"of jason": 20}
     assert [request.path for request in server.requests].count("/login") == 1
     assert len(server.requests) == 21
     assert {request.headers["x"] for request in server.requests} == {"y"}
-    assert server.requests[-1].cookies["a"] == "1"
 
 
 async def test_cookies_of_answers_are_not_kept() -> None:
@@ -124,7 +114,7 @@ async def test_cookies_of_answers_are_not_kept() -> None:
         return response
 
     async with serving(sticky) as server:
-        result = await send(server.url.replace("127.0.0.1", "localhost"), count=10, concurrency=1, classify=by_body)
+        result = await send(Load(server.url.replace("127.0.0.1", "localhost"), by_body, concurrency=1), 10)
     assert result.counts == {"none": 10}
 
 
@@ -135,7 +125,7 @@ async def test_a_refused_login_sends_nothing_and_tells_no_secret(status: int, sa
 
     async with serving(refuse) as server:
         with pytest.raises(LoginError, match=said) as raised:
-            await send(f"{server.url}/page", count=5, classify=by_body, login=LOGIN)
+            await send(Load(f"{server.url}/page", by_body, login=LOGIN), 5)
     assert raised.value.tried == f"log in at {server.url}/login"
     assert "a secret" not in f"{raised.value} {LOGIN}"
     assert [request.path for request in server.requests] == ["/login"]
@@ -154,7 +144,7 @@ async def test_errors_are_counted_by_kind_with_an_example() -> None:
         return "fine" if body == b"fine" else None
 
     async with serving(mixed) as server:
-        result = await send(server.url, count=60, classify=fine)
+        result = await send(Load(server.url, fine), 60)
     assert result.counts == {"fine": 20}
     told = {kind: (trouble.count, trouble.example) for kind, trouble in result.errors.items()}
     assert told == {"HTTP 503": (20, "no healthy upstream"), "unrecognised answer": (20, "Odd")}
@@ -168,7 +158,7 @@ async def test_a_slow_answer_is_a_timeout() -> None:
         return await hang(request) if next(numbers) % 2 else web.Response(text="ok")
 
     async with serving(sometimes) as server:
-        result = await send(server.url, count=6, concurrency=2, classify=by_body, request_timeout=1.0)
+        result = await send(Load(server.url, by_body, concurrency=2, request_timeout=1.0), 6)
         await eventually(lambda: server.busy == 0)
     assert result.counts == {"ok": 3}
     assert result.errors["timeout"].count == 3
@@ -177,7 +167,7 @@ async def test_a_slow_answer_is_a_timeout() -> None:
 
 async def test_a_lost_connection_is_one_error_and_is_not_sent_again() -> None:
     async with wired(lambda number: None if number % 5 == 0 else OK) as (url, wires):
-        result = await send(url, count=50, concurrency=3, classify=by_body)
+        result = await send(Load(url, by_body, concurrency=3), 50)
         assert sum(wire.requests for wire in wires) == 50
     assert result.counts == {"ok": 40}
     assert [(kind, trouble.count) for kind, trouble in result.errors.items()] == [("connection lost", 10)]
@@ -186,14 +176,14 @@ async def test_a_lost_connection_is_one_error_and_is_not_sent_again() -> None:
 async def test_an_answer_cut_short_is_a_lost_connection() -> None:
     cut = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf"
     async with wired(lambda number: cut) as (url, _):
-        result = await send(url, count=4, classify=by_body)
+        result = await send(Load(url, by_body), 4)
     assert (result.counts, result.failed, result.latencies) == ({}, 4, [])
     assert result.errors["connection lost"].count == 4
 
 
 async def test_an_answer_that_is_not_http() -> None:
     async with wired(lambda number: b"SSH-2.0-OpenSSH\r\n\r\n") as (url, _):
-        result = await send(url, count=4, classify=by_body)
+        result = await send(Load(url, by_body), 4)
     assert result.errors["not HTTP"].count == 4
 
 
@@ -201,7 +191,7 @@ async def test_nobody_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        result = await send(url, count=10, classify=by_body)
+        result = await send(Load(url, by_body), 10)
     assert result.errors["no connection"].count == 10
     assert "Cannot connect to host 127.0.0.1" in result.errors["no connection"].example
     assert math.isnan(result.percentile(0.5))
@@ -215,7 +205,7 @@ async def test_the_time_limit_ends_it_with_what_there_is() -> None:
 
     before = asyncio.all_tasks()
     async with serving(stuck_after_ten) as server:
-        result = await send(server.url, count=100, concurrency=4, classify=by_body, within=1.5)
+        result = await send(Load(server.url, by_body, concurrency=4, within=1.5), 100)
         await eventually(lambda: server.busy == 0)
         assert len(server.requests) == 14
     assert (result.counts, result.errors, result.done) == ({"ok": 10}, {}, 10)
@@ -224,7 +214,7 @@ async def test_the_time_limit_ends_it_with_what_there_is() -> None:
 
 async def test_the_time_limit_covers_the_login() -> None:
     async with serving(hang) as server:
-        result = await send(server.url, count=10, classify=by_body, login=LOGIN, within=0.1)
+        result = await send(Load(server.url, by_body, login=LOGIN, within=0.1), 10)
     assert result.done == 0
 
 
@@ -232,7 +222,7 @@ async def test_cancelling_leaves_no_task_and_no_connection() -> None:
     before = asyncio.all_tasks()
     async with serving(hang) as server:
         idle = asyncio.all_tasks()
-        sending = asyncio.ensure_future(send(server.url, count=100, concurrency=8, classify=by_body))
+        sending = asyncio.ensure_future(send(Load(server.url, by_body, concurrency=8), 100))
         await eventually(lambda: server.busy == 8)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -248,7 +238,7 @@ async def test_what_classify_raises_ends_it() -> None:
     before = asyncio.all_tasks()
     async with serving(hello) as server:
         with pytest.raises(ZeroDivisionError):
-            await send(server.url, count=100, concurrency=4, classify=broken)
+            await send(Load(server.url, broken, concurrency=4), 100)
     assert len(server.requests) <= 4
     assert asyncio.all_tasks() == before
 

@@ -16,8 +16,8 @@ from aiohttp import web
 from tests.traffic.servers import Handler, serving
 from workshop.runbook import events
 from workshop.runbook.run import Facts, Run
-from workshop.traffic.login import Login
-from workshop.traffic.probe import Category, Control, Probe
+from workshop.traffic.probe import Category, Probe
+from workshop.traffic.side_requests import Control, Login
 from workshop.traffic.verdict import sample_size
 
 STARS = (
@@ -291,7 +291,7 @@ def test_declarations_are_values() -> None:
 
 
 def test_declaring_a_probe_imports_nothing_heavy() -> None:
-    program = "import sys, workshop.traffic.probe, workshop.traffic.login; print(*sys.modules)"
+    program = "import sys, workshop.traffic.probe, workshop.traffic.side_requests; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert not {"asyncio", "aiohttp", "json", "ssl", "subprocess", "yaml", "rich"} & set(output.stdout.split())
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.identity import Identity
 from workshop.azure.network import Network
 from workshop.azure.resource import Resource
-from workshop.runbook.model import ABSENT, Difference
+from workshop.runbook.results import ABSENT, Difference
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Cluster(Resource):
     usual = 300.0
     limit = 3600.0
     costs = True
-    fixed = (
+    immutable = (
         "location",
         "properties.dnsPrefix",
         "properties.enableRBAC",
@@ -108,13 +108,13 @@ class Cluster(Resource):
             found.append(Difference(self.title, path, self.settings.pods.mode, mode))
         return tuple(found)
 
-    def is_fixed(self, difference: Difference) -> bool:
+    def is_immutable(self, difference: Difference) -> bool:
         """Versions only go up, too."""
         if difference.path.endswith("Version") and difference.found is not ABSENT:
             return _numbers(difference.wanted) < _numbers(difference.found)
-        return super().is_fixed(difference)
+        return super().is_immutable(difference)
 
-    def seen(self, live: Object) -> str:
+    def in_words(self, live: Object) -> str:
         properties = live.get("properties") or {}
         pools = properties.get("agentPoolProfiles") or ()
         nodes = ", ".join(f"{pool.get('count')} x {pool.get('vmSize')}" for pool in pools)

@@ -8,6 +8,13 @@ looking whether it was accepted. `call` (and operations.py for what writes) does
 
 Everything that is looked at comes through one client, that for any kind of resource, as the JSON that Azure sends.
 So a run that finds everything as wanted imports no other: the network client alone takes half a second.
+
+A call cannot be stopped: the clients block in it until Azure answers or their time is over. Python joins the
+threads of asyncio's executor when a process ends, so a run that was interrupted would last as long as its slowest
+call. The threads here are daemons instead. What dies in one of them is what `kill -9` would have cut off.
+
+The clients know no run, and what is looked at serves all steps. So whoever asks on behalf of a step says which in
+the context (`shown_in`), and tasks inherit that.
 """
 
 from __future__ import annotations
@@ -15,16 +22,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from workshop.azure import login, waits
-from workshop.azure.faults import Fault
-from workshop.azure.wording import worded
+from workshop.azure import azure_login
+from workshop.azure.faults import Fault, Kind
+from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
 
 if TYPE_CHECKING:
@@ -34,11 +44,17 @@ if TYPE_CHECKING:
     from azure.mgmt.network import NetworkManagementClient
     from azure.mgmt.resource.resources import ResourceManagementClient
 
-    from workshop import settings
-    from workshop.azure.resource import Place
+    from workshop.runbook.run import Run
+    from workshop.settings import AzureSettings
 
 T = TypeVar("T")
 Object = dict[str, Any]
+"""JSON as Azure takes and sends it."""
+
+Place = Literal["primary", "secondary"]
+"""Each has a group and a cluster in it."""
+
+PLACES: tuple[Place, ...] = ("primary", "secondary")
 
 ATTEMPTS = 5
 """How often something is tried before a fault that passes by itself is taken for one that does not."""
@@ -52,9 +68,15 @@ _CONNECT = 10.0
 _SCOPE = "https://management.azure.com/.default"
 
 
-@dataclass(frozen=True, eq=False)
+SHOWN_EVERY = 1.0
+"""Seconds after which a wait is shown, and after which it is shown again."""
+
+_shown_in: ContextVar[Run | None] = ContextVar("run", default=None)
+
+
+@dataclass(eq=False)
 class Azure:
-    """A tool of a run. `kubeconfig` is the workshop's own, `ca` the certificate authority of an endpoint that is
+    """A tool of one run. `kubeconfig` is the workshop's own, `ca` the certificate authority of an endpoint that is
     not Azure's. `polling` is the seconds between two looks at an operation that names no interval itself,
     `backoff` those before a second attempt (they double), `timeout` those that one answer may take. `attempts` is
     how often something is looked at before its fault is told. `clusters_asked` are those that the run is about:
@@ -63,7 +85,7 @@ class Azure:
 
     subscription: str
     tenant: str
-    settings: settings.Azure
+    settings: AzureSettings
     kubeconfig: Path
     endpoint: str = "https://management.azure.com"
     ca: Path | None = None
@@ -72,19 +94,19 @@ class Azure:
     backoff: float = 0.8
     timeout: float = 30.0
     attempts: int = ATTEMPTS
-    clusters_asked: tuple[Place, ...] = ("primary", "secondary")
+    clusters_asked: tuple[Place, ...] = PLACES
     is_host: Callable[[str], bool] | None = None
     prices: str = ""
     free: bool = False
-    looked: list[bool] = field(default_factory=list, init=False, repr=False)
-    """Not empty once everything was looked at (facts.py)."""
+    looked: bool = field(default=False, init=False, repr=False)
+    """Whether everything was looked at (live_resources.py)."""
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     @functools.cached_property
-    def shared_credential(self) -> login.Shared:
+    def shared_credential(self) -> azure_login.CachedCredential:
         _quieten()  # before the first token: the credentials log what they fail for
-        return login.Shared(self.credential or (lambda: login.chain(self.tenant)))
+        return azure_login.CachedCredential(self.credential or (lambda: azure_login.chain(self.tenant)))
 
     def resources(self) -> ResourceManagementClient:
         def make() -> ResourceManagementClient:
@@ -130,7 +152,7 @@ class Azure:
     @property
     def _policies(self) -> list[Any]:
         """What the clients do with each request: as by default, but without retries, and without registering a
-        provider that is missing, which would be a change made by a look. providers.py registers."""
+        provider that is missing, which would be a change made by a look. operations.py registers."""
         from azure.core.pipeline import policies
         from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
@@ -183,7 +205,7 @@ class Azure:
 
         def look() -> Object:
             found: Any = self.resources().resources.get_by_id(
-                resource_id, api_version=api_version, params=dict(query or {}), cls=as_sent
+                resource_id, api_version=api_version, params=dict(query or {}), cls=raw_json
             )
             return dict(found)
 
@@ -199,9 +221,9 @@ class Azure:
             return ""
         return command if "/subscriptions/" in command else f"{command} --subscription {self.subscription}"
 
-    def worded(self, tried: str, fault: Fault, resource_id: str = "") -> WorkshopError:
-        """Of this Azure: see wording.py."""
-        error = worded(tried, fault, self.subscription, self.settings.location, resource_id)
+    def error(self, tried: str, fault: Fault, resource_id: str = "") -> WorkshopError:
+        """What a fault of this Azure is for a person."""
+        error = fault.error(tried, self.subscription, self.settings.location, resource_id)
         if self.free and error.next_command.startswith("az "):
             error.next_command = ""
         return error
@@ -209,7 +231,7 @@ class Azure:
     async def call(self, tried: str, function: Callable[[], T], *, looks: bool = True) -> T:
         """What `function` returns, run in a thread; `tried` is for errors: "look at aks-vnet".
 
-        What only `looks` is tried again when the fault may pass. Raises NotFound, Unsettled (a fault that may
+        What only `looks` is tried again when the fault may pass. Raises NotFound, Unconfirmed (a fault that may
         pass: of what changes something at once, of what looks after several attempts) and WorkshopError.
         """
         # A token may have been fetched after the request began, and is then kept the first time; and another
@@ -220,7 +242,7 @@ class Azure:
             began = time.monotonic()
             missing = "no answer yet" + (f", attempt {attempt}" if attempt > 1 else "")
             try:
-                return await waits.shown(waits.in_thread(function), tried, missing, self.timeout)
+                return await shown(in_thread(function), tried, missing, self.timeout)
             except Exception as error:
                 fault = Fault.of(error)
                 if fault is None:
@@ -230,21 +252,19 @@ class Azure:
                     self.shared_credential.forget(began)
                     continue
                 delay = fault.delay(attempt, self.backoff)
-                if fault.not_found:
+                if fault.kind is Kind.NOT_FOUND:
                     raise NotFound(tried, fault) from error
-                silent = fault.unreached is not None and time.monotonic() - first > _SILENCE
+                silent = fault.kind is Kind.UNREACHED and time.monotonic() - first > _SILENCE
                 if delay is None or (looks and (silent or attempt >= self.attempts)):
-                    raise self.worded(tried, fault) from error
+                    raise self.error(tried, fault) from error
                 if not looks:
-                    raise Unsettled(tried, fault, delay) from error
+                    raise Unconfirmed(tried, fault, delay) from error
                 attempt += 1
-                await waits.pause(delay, fault.summary)
+                await pause(delay, fault.summary)
 
 
 def _quieten() -> None:
     """What the SDK logs about errors that are told anyway is not to be printed for want of a handler."""
-    import logging
-
     for name in ("azure", "msal", "urllib3"):
         logger = logging.getLogger(name)
         if not logger.handlers:
@@ -256,10 +276,10 @@ class NotFound(Exception):
 
     def __init__(self, tried: str, fault: Fault) -> None:
         super().__init__(f"{tried}: {fault.message}")
-        self.fault = fault
+        self.tried, self.fault = tried, fault
 
 
-class Unsettled(Exception):
+class Unconfirmed(Exception):
     """A change that Azure did not take, or whose answer was lost: whether it was accepted has to be looked at, not
     before `delay` seconds have passed."""
 
@@ -268,13 +288,13 @@ class Unsettled(Exception):
         self.tried, self.fault, self.delay = tried, fault, delay
 
 
-def as_sent(response: Any, model: object, headers: object) -> Object:
+def raw_json(response: Any, model: object, headers: object) -> Object:
     """For the clients' `cls=`: the body itself, with the fields their models do not know."""
     body: Object = response.http_response.json()
     return body
 
 
-async def together(*looking: Any) -> list[Any]:
+async def gather(*looking: Any) -> list[Any]:
     """All of them, at the same time; the first error when there is one."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -289,9 +309,61 @@ async def together(*looking: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def as_error(azure: Azure) -> Any:
-    """An Unsettled or NotFound that nobody waits for any more becomes the error it stands for."""
+    """An Unconfirmed or NotFound that nobody waits for any more becomes the error it stands for."""
     try:
         yield
-    except (Unsettled, NotFound) as error:
-        tried = str(error).partition(": ")[0]
-        raise azure.worded(tried, error.fault) from error
+    except (Unconfirmed, NotFound) as error:
+        raise azure.error(error.tried, error.fault) from error
+
+
+@contextlib.contextmanager
+def shown_in(run: Run) -> Iterator[None]:
+    """What is awaited in here, and takes long, is shown as a wait of this step."""
+    before = _shown_in.set(run)
+    try:
+        yield
+    finally:
+        _shown_in.reset(before)
+
+
+async def shown(work: Awaitable[T], what: str, missing: str, limit: float) -> T:
+    """The result of `work`, which takes at most `limit` seconds."""
+    task, started = asyncio.ensure_future(work), time.monotonic()
+    try:
+        while not (await asyncio.wait((task,), timeout=SHOWN_EVERY))[0]:
+            _show(what, missing, time.monotonic() - started, limit)
+        return await task
+    finally:
+        task.cancel()
+
+
+async def pause(seconds: float, why: str) -> None:
+    """Before something is tried again; a longer one is shown from its beginning."""
+    if seconds >= SHOWN_EVERY:
+        _show("Azure", why, 0.0, seconds)
+    await shown(asyncio.sleep(seconds), "Azure", why, seconds)
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    loop = asyncio.get_running_loop()
+    settled: asyncio.Future[T] = loop.create_future()
+
+    def settle(act: Callable[[], None]) -> None:
+        if not settled.done():  # else nobody waits for it any more
+            act()
+
+    def work() -> None:
+        try:
+            act = partial(settled.set_result, function())
+        except BaseException as error:
+            act = partial(settled.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the run has ended, and its loop with it
+            loop.call_soon_threadsafe(settle, act)
+
+    threading.Thread(target=work, daemon=True, name="azure").start()
+    return await settled
+
+
+def _show(what: str, missing: str, waited: float, limit: float) -> None:
+    if run := _shown_in.get():
+        run.emit(events.Waiting(run.lab, what, missing, waited, limit))

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workshop.azure import waits
-from workshop.azure.compare import Object
-from workshop.azure.connection import Azure, NotFound
+from workshop.azure.connection import Object
 from workshop.azure.resource import TAG, Resource
-
-if TYPE_CHECKING:
-    from workshop.runbook.run import Run
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class Group(Resource):
     def wanted(self) -> Object:
         return {"location": self.settings.location, "tags": self.tags}
 
-    def seen(self, live: Object) -> str:
+    def in_words(self, live: Object) -> str:
         return f"{self.title} in {live.get('location')}, tagged {TAG}={self.settings.tag}"
 
     def put(self, body: Any, **options: Any) -> None:
@@ -59,45 +53,3 @@ class Group(Resource):
     def discard_command(self, program: str, lab: str) -> str:
         """`az group delete` would take along whatever else is in it."""
         return f"{program} lab.azure.cleanup"
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One resource in a group, as the list of the group has it. `ours`: it carries this very workshop's tag."""
-
-    id: str
-    type: str
-    name: str
-    ours: bool
-    created: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The source of what is in a group, whoever made it: deleting the group would delete it."""
-
-    group_id: str
-
-    async def observe(self, run: Run) -> tuple[Member, ...]:
-        azure = run.use(Azure)
-        name = self.group_id.rpartition("/")[2]
-
-        def list_all() -> list[Member]:
-            listed = azure.resources().resources.list_by_resource_group(name, expand="createdTime")
-            return [
-                Member(
-                    str(item.id),
-                    str(item.type),
-                    str(item.name),
-                    (item.tags or {}).get(TAG) == azure.settings.tag,
-                    item.created_time,
-                )
-                for item in listed
-            ]
-
-        try:
-            with waits.shown_in(run):
-                found = await azure.call(f"list what is in the group {name}", list_all)
-        except NotFound:
-            return ()
-        return tuple(sorted(found, key=lambda member: (member.type, member.name)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.resource import Resource
 
 

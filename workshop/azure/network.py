@@ -10,9 +10,9 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Any
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.resource import Resource
-from workshop.runbook.model import Difference
+from workshop.runbook.results import Difference
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Network(Resource):
     namespace = "Microsoft.Network"
     api_version = "2026-03-01"
     usual = 8.0
-    fixed = ("location", "properties.subnets.name", "properties.subnets.properties.addressPrefix")
+    immutable = ("location", "properties.subnets.name", "properties.subnets.properties.addressPrefix")
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class Network(Resource):
                 found[index] = Difference(self.title, "properties.subnets.name", wanted, there)
         return tuple(found)
 
-    def seen(self, live: Object) -> str:
+    def in_words(self, live: Object) -> str:
         return f"subnet {self.subnet_id}"
 
     def put(self, body: Any, **options: Any) -> Any:

@@ -15,7 +15,7 @@ from azure.core.polling.base_polling import BadResponse, BadStatus
 from azure.mgmt.core.polling.arm_polling import ARMPolling
 
 
-class Patient(ARMPolling):
+class LroPolling(ARMPolling):
     """`interval` is the seconds between two questions when an answer names none. `accepted` is given the token of
     an operation that goes on."""
 
@@ -50,7 +50,7 @@ class Patient(ARMPolling):
             return self._pipeline_response.http_response.json()
         return {}
 
-    def ask(self) -> None:
+    def poll(self) -> None:
         """One poll. Raises HttpResponseError for an answer that is an error."""
         try:
             self.update_status()

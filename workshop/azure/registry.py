@@ -7,10 +7,11 @@ written on the registry as a tag, a digest of the list, once all of it is there.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.resource import Resource
 
 IMAGES_TAG = "workshop-images"
@@ -26,8 +27,6 @@ class Registry(Resource):
 
     @property
     def name(self) -> str:
-        import hashlib
-
         derived = hashlib.sha256(self.azure.subscription.lower().encode()).hexdigest()[:8]
         return self.settings.registry or f"workshop{derived}"
 
@@ -43,7 +42,7 @@ class Registry(Resource):
             "properties": {"adminUserEnabled": False, "roleAssignmentMode": "LegacyRegistryPermissions"},
         }
 
-    def seen(self, live: Object) -> str:
+    def in_words(self, live: Object) -> str:
         return f"login server {(live.get('properties') or {}).get('loginServer', '')}"
 
     def put(self, body: Any, **options: Any) -> Any:
@@ -107,6 +106,4 @@ class Image:
 
 
 def digest_of(images: tuple[str, ...]) -> str:
-    import hashlib
-
     return hashlib.sha256("\n".join(sorted(images)).encode()).hexdigest()[:16]

@@ -8,11 +8,12 @@ saying that the principal is a service principal mostly avoids it.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Literal
 
 from workshop.azure.cluster import Cluster, kubelet_of
-from workshop.azure.compare import Object
+from workshop.azure.connection import Object
 from workshop.azure.identity import Identity, principal_of
 from workshop.azure.network import Network
 from workshop.azure.registry import Registry
@@ -36,15 +37,15 @@ class Role(Resource):
     namespace = "Microsoft.Authorization"
     api_version = "2022-04-01"
     usual = 3.0
-    fixed = ()
+    immutable = ()
 
     @property
-    def holder(self) -> Resource:
+    def assignee(self) -> Resource:
         """The resource whose identity gets the role."""
         return (Identity if self.purpose == "network" else Cluster)(self.azure, self.place)
 
-    def principal_of(self, holder: Object | None) -> str:
-        return principal_of(holder) if self.purpose == "network" else kubelet_of(holder)
+    def principal_of(self, assignee: Object | None) -> str:
+        return principal_of(assignee) if self.purpose == "network" else kubelet_of(assignee)
 
     @property
     def scope(self) -> Resource:
@@ -61,8 +62,6 @@ class Role(Resource):
 
     @property
     def name(self) -> str:
-        import uuid
-
         _, role = self.role
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.scope.id}|{role}|{self.principal}".lower()))
 
@@ -72,7 +71,7 @@ class Role(Resource):
 
     @property
     def title(self) -> str:
-        return f"role {self.role[0]} of {self.holder.title} on {self.scope.title}"
+        return f"role {self.role[0]} of {self.assignee.title} on {self.scope.title}"
 
     def wanted(self) -> Object:
         definitions = f"/subscriptions/{self.azure.subscription}/providers/Microsoft.Authorization/roleDefinitions"
@@ -110,4 +109,4 @@ class Role(Resource):
     @property
     def _find_principal(self) -> str:
         query = "principalId" if self.purpose == "network" else "identityProfile.kubeletidentity.objectId"
-        return f"principal=$(az resource show --ids {self.holder.id} --query properties.{query} --output tsv)"
+        return f"principal=$(az resource show --ids {self.assignee.id} --query properties.{query} --output tsv)"

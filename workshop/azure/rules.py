@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from workshop.mistakes import Misfit
 
 if TYPE_CHECKING:
-    from workshop import settings
+    from workshop.settings import AzureSettings
 
 _GROUP = r"(?u:[-\w.()]{0,89}[-\w()])", "1 to 90 letters, digits, `_ - . ( )`, not ending with a dot"
 _CLUSTER = (
@@ -40,7 +40,7 @@ _RESERVED = tuple(ip_network(r) for r in ("169.254.0.0/16", "172.30.0.0/16", "17
 _RESERVED_IN_A_SUBNET = 5
 
 
-def validate(azure: settings.Azure) -> None:
+def validate(azure: AzureSettings) -> None:
     """Raises Misfit for the first setting that breaks a rule."""
     for key, value, (pattern, rule) in _texts(azure):
         if not re.fullmatch(pattern, value, re.ASCII):
@@ -57,7 +57,7 @@ def validate(azure: settings.Azure) -> None:
     _ranges(azure)
 
 
-def _texts(azure: settings.Azure) -> Iterator[tuple[str, str, tuple[str, str]]]:
+def _texts(azure: AzureSettings) -> Iterator[tuple[str, str, tuple[str, str]]]:
     yield "azure.location", azure.location, _LOCATION
     yield "azure.tag", azure.tag, _TAG
     for name, place in (("primary", azure.primary), ("secondary", azure.secondary)):
@@ -75,7 +75,7 @@ def _texts(azure: settings.Azure) -> Iterator[tuple[str, str, tuple[str, str]]]:
         yield f"azure.import_images[{index}]", image, _IMAGE
 
 
-def _nodes(azure: settings.Azure) -> None:
+def _nodes(azure: AzureSettings) -> None:
     nodes = azure.nodes
     if not 1 <= nodes.count <= 1000:
         raise Misfit("azure.nodes.count", nodes.count, "between 1 and 1000")
@@ -83,13 +83,13 @@ def _nodes(azure: settings.Azure) -> None:
         raise Misfit("azure.nodes.max_pods", nodes.max_pods, "between 10 and 250")
 
 
-def _pods(azure: settings.Azure) -> None:
+def _pods(azure: AzureSettings) -> None:
     pods = azure.pods
     if (pods.dataplane == "cilium") != (pods.policy == "cilium"):
         raise Misfit("azure.pods.policy", pods.policy, "cilium with the dataplane cilium, and only with that")
 
 
-def _ranges(azure: settings.Azure) -> None:
+def _ranges(azure: AzureSettings) -> None:
     network = _range("azure.network.prefix", azure.network.prefix)
     subnet = _range("azure.network.subnet_prefix", azure.network.subnet_prefix)
     service = _range("azure.service.prefix", azure.service.prefix)

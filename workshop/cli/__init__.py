@@ -1,6 +1,18 @@
 """What makes Invoke the workshop's command line: tasks from the runbook, their flags and help, several labs in one
 call, what was typed wrong in words, exit statuses.
 
-contents.py and program.py are imported by every `invoke`, also to list or complete, and import nothing heavy; the
-other modules are imported by who runs something, or has mistyped it.
+    namespace.py   all tasks, for a tasks.py to show
+    lab_tasks.py   a task for every lab, with its flags
+    program.py     Invoke's Program: reads the line, shows list and help, ends with a status
+    config.py      Invoke's Config: files and variables
+    executor.py    Invoke's Executor: several labs in one call
+    mistyped.py    a line that cannot be read, in words
+
+All but the last two are imported by every `invoke`, also to list or complete, and import nothing heavy.
 """
+
+import sys
+
+# Without --write-pyc Invoke sets it, and has no setting for it: every call would compile the same modules again. So
+# a tasks.py imports this before all else.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)

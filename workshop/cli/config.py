@@ -19,6 +19,8 @@ from invoke.config import AmbiguousMergeError
 from invoke.env import Environment
 from invoke.exceptions import AmbiguousEnvVar, Exit, UncastableEnvVar, UnknownFileType
 
+from workshop.runbook.errors import UsageError
+
 if TYPE_CHECKING:
     from workshop.runbook.errors import WorkshopError
 
@@ -34,6 +36,12 @@ def refuse(error: WorkshopError) -> NoReturn:
 
 
 class Config(invoke.config.Config):
+    @staticmethod
+    def global_defaults() -> dict[str, Any]:
+        defaults = invoke.config.Config.global_defaults()
+        defaults["tasks"]["executor_class"] = "workshop.cli.executor.LabExecutor"  # imported when tasks run
+        return defaults
+
     def merge(self) -> None:
         try:
             super().merge()
@@ -78,7 +86,6 @@ def _guarded(path: PathLike[str] | str, load: Callable[[Any], Any] | None = None
     if not file.exists():
         raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
     from workshop.mistakes import locate
-    from workshop.runbook.errors import UsageError
     from workshop.settings import read_profile, refuse_excess
 
     try:
@@ -97,6 +104,5 @@ def _guarded(path: PathLike[str] | str, load: Callable[[Any], Any] | None = None
 
 
 def _refuse(tried: str, came_back: str, *, cause: str = "", next_command: str = "") -> NoReturn:
-    from workshop.runbook.errors import UsageError
 
     refuse(UsageError(tried, came_back, cause=cause, next_command=next_command))

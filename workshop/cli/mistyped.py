@@ -19,15 +19,13 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser
 
-from workshop.cli.contents import LabTask
-from workshop.cli.program import AFTER_DASHES, MEANS_NOTHING
+from workshop.cli.lab_tasks import IdleFlag, LabTask, WordsAfterDashes, refuse_idle
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Lab, Timeline
 
 if TYPE_CHECKING:
     from invoke.collection import Collection
-
-    from workshop.cli.program import Program
+    from invoke.program import Program
 
 _NEAR = 0.7
 """How alike two words are, as difflib has it, of which one is taken for the other: `too` and `to`, but not `stage`
@@ -47,7 +45,7 @@ class Mistake:
     shown: Words = ("--list",)
 
 
-def worded(program: Program, error: Exception) -> UsageError:
+def usage_error(program: Program, error: Exception) -> UsageError:
     """Of the line that the program was called with."""
     reader = Reader(program)
     words = tuple(program.argv[1:])
@@ -58,7 +56,9 @@ def worded(program: Program, error: Exception) -> UsageError:
 
 
 class Reader:
-    """Reads lines as the program does, without doing anything."""
+    """Reads lines as the program does, by Invoke's own parser and without doing anything.
+
+    Invoke says what it could not read, and not where that stands in the line: what puts it right looks for it."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -80,12 +80,11 @@ class Reader:
         try:
             core = Parser(initial=self._core, ignore_unknown=True).parse_argv(list(words))
             later, *tasks = self._program.parser.parse_argv(core.unparsed)
+            for flags in (core[0], later):
+                refuse_idle(flags, tasks, self._program.collection)
         except (ParseError, ValueError) as error:
             return error
-        for flags in (core[0], later):
-            if flag := self._program.idle(flags, tasks):
-                return ParseError(f"{flag}: {MEANS_NOTHING}")
-        return ParseError(AFTER_DASHES) if core.remainder else None
+        return WordsAfterDashes() if core.remainder else None
 
     def mistake(self, words: Words, error: Exception) -> Mistake:
         said, context = str(error), getattr(error, "context", None) or self._core
@@ -96,11 +95,11 @@ class Reader:
                 return self._without_value(words, argument, context)
         if group := re.fullmatch(r"Sub-collection '(.*)' not found!", said, re.S):
             return self._unknown_group(words, group[1])
-        if said == AFTER_DASHES:
+        if isinstance(error, WordsAfterDashes):
             at = words.index("--")
             return Mistake(f"use {shlex.join(words[at:])}", said, instead=_replaced(words, at))
-        if said.endswith(MEANS_NOTHING):
-            return self._idle(words, self._core.args[said.partition(":")[0]])
+        if isinstance(error, IdleFlag):
+            return self._idle(words, error.argument)
         return Mistake(f"read {shlex.join(('invoke', *words))}", said, shown=("--help",))
 
     def _idle(self, words: Words, argument: Argument) -> Mistake:
@@ -108,13 +107,13 @@ class Reader:
         names = [f"-{name}" if len(name) == 1 else f"--{name}" for name in argument.names]
         place = next((at for at, word in enumerate(words) if word.partition("=")[0] in names), None)
         if place is None:  # of several in one word
-            return Mistake(f"use {names[0]} with a lab", MEANS_NOTHING, shown=("--help",))
+            return Mistake(f"use {names[0]} with a lab", IdleFlag.why, shown=("--help",))
         tried, end = f"use {words[place]} with a lab", place + 1
         if argument.name == "pty":
             meant = () if "--plan" in words else ("--plan",)
-            return Mistake(tried, MEANS_NOTHING, "did you mean --plan?", _replaced(words, place, *meant))
+            return Mistake(tried, IdleFlag.why, "did you mean --plan?", _replaced(words, place, *meant))
         end += argument.takes_value and "=" not in words[place]
-        return Mistake(tried, MEANS_NOTHING, instead=words[:place] + words[end:])
+        return Mistake(tried, IdleFlag.why, instead=words[:place] + words[end:])
 
     def _unknown(self, words: Words, unknown: str, said: str, context: ParserContext) -> Mistake:
         """Invoke may have read a word as several (`--to=v1`, `-ef`). Where it stands twice, it may be good once."""

@@ -12,30 +12,24 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
 import invoke.program
+from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.main import program as running
-from invoke.parser.context import ParserContext
 from invoke.terminals import pty_size
 
 from workshop import output
 from workshop.cli.config import Config, refuse
+from workshop.cli.lab_tasks import WordsAfterDashes, refuse_idle
 
 _PAGE = 80
 """Columns of running text at most, as on the screen of a run."""
 
-AFTER_DASHES = "no task takes words after --"
-
-_IDLE = (
-    *("pty", "warn-only", "hide", "prompt-for-sudo-password", "command-timeout"),
-    *("list-depth", "list-format", "no-dedupe"),
-)
-"""Flags of Invoke's own that are about shell commands of tasks, or about `--list`."""
-
-MEANS_NOTHING = "it is Invoke's own, and means nothing to labs"
+_FORMATS = ("flat", "nested", "json")
 
 
 def take_over() -> None:
@@ -44,46 +38,38 @@ def take_over() -> None:
     running.__class__ = Program
     running.config_class = Config
     running.create_config()
-
-
-def end(status: int) -> None:
-    """End a task."""
-    output.ends_with(status)
-    gc.freeze()  # else Python looks through all objects once more as it ends: with an SDK, for tenths of a second
-    if status:
-        raise Exit(code=status)
+    output.keep()
 
 
 class Program(invoke.program.Program):
     def parse_tasks(self) -> None:
-        with self._wording():
+        with self._reading():
             try:
                 super().parse_tasks()
             except ValueError as error:  # invalid literal for int() with base 10: 'abc'
                 raise ParseError(f"{str(error).rpartition(': ')[2]} is no whole number") from error
-            if self.core.remainder and not self.args.complete.value:  # Invoke drops it
-                raise ParseError(AFTER_DASHES)
-            if flag := self.idle(self.core[0], self.tasks):
-                raise ParseError(f"{flag}: {MEANS_NOTHING}")
-
-    def idle(self, core: ParserContext, tasks: Sequence[ParserContext]) -> str:
-        """The first flag given that means nothing to the labs among these tasks: a run is not what was meant."""
-        if not any(hasattr(self.collection[task.name], "about_flags") for task in tasks):
-            return ""
-        return next((name for name in _IDLE if name in core.args and core.args[name].got_value), "")
+            if self.core.remainder and not self.args.complete.value:
+                raise WordsAfterDashes
+            refuse_idle(self.core[0], self.tasks, self.collection)
 
     def parse_cleanup(self) -> None:
         """What only shows something ends here."""
-        with self._wording():
-            if self.args["list-format"].value not in ("flat", "nested", "json"):
+        with self._reading():
+            if self.args["list-format"].value not in _FORMATS:
                 raise ParseError("--list-format is flat, nested or json")
             super().parse_cleanup()
 
     def execute(self) -> None:
-        from workshop.cli.together import LabExecutor
-
-        self.executor_class = LabExecutor
-        super().execute()
+        """Invoke's own, through LabExecutor (as config.py says), and with the status that the output leaves."""
+        status = 0
+        try:
+            super().execute()
+        except Exit as error:
+            status = error.code
+            if error.message:
+                print(error.message, file=sys.stderr)
+        if ended := _ended(status):
+            raise Exit(code=ended)
 
     def print_task_help(self, name: str) -> None:
         """Wrapped at words. Invoke prints a text as it is written, and the terminal breaks its lines."""
@@ -105,19 +91,31 @@ class Program(invoke.program.Program):
             print(_wrapped(text or "", width, f"  {name:{room}}   "))
         print()
 
+    def _make_pairs(self, coll: Collection, ancestors: list[str] | None = None) -> list[tuple[str, str | None]]:
+        """What `--list` shows of a collection. Its tasks in the order in which they were added: Invoke has no way
+        but to sort them, and a table of contents has an order."""
+        pairs = super()._make_pairs(coll, ancestors)
+        tasks = dict(zip(sorted(coll.tasks), pairs, strict=False))
+        return [*(tasks[name] for name in coll.tasks), *pairs[len(tasks) :]]
+
     @contextlib.contextmanager
-    def _wording(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
         """What was mistyped, in words."""
         try:
             yield
         except BrokenPipeError:  # `invoke --list | head`: nobody reads on
-            raise Exit(code=output.READ_NO_MORE) from None
+            raise Exit(code=_ended(output.READ_NO_MORE)) from None
         except (ParseError, Exit) as error:
             if isinstance(error, Exit) and not error.message:  # all is well
-                raise
-            from workshop.cli.mistyped import worded
+                raise Exit(code=_ended(error.code)) from None
+            from workshop.cli.mistyped import usage_error
 
-            refuse(worded(self, error))
+            refuse(usage_error(self, error))
+
+
+def _ended(status: int) -> int:
+    gc.freeze()  # else Python looks through all objects once more as it ends: with an SDK, for tenths of a second
+    return output.settled(status)
 
 
 def _wrapped(text: str, width: int, before: str) -> str:

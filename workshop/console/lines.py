@@ -1,4 +1,5 @@
-"""What stays on the screen of a run: headings, a line for each step with what came of it, the summary.
+"""What stays on the screen of a run or a check: headings, a line for each step with what came of it, errors, the
+summary.
 
 The live view prints these above its moving region, the plain one just prints them, and a picture draws them: so all
 three say the same.
@@ -6,8 +7,11 @@ three say the same.
 
 from __future__ import annotations
 
+import shlex
+import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import PurePath
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -18,14 +22,13 @@ from rich.table import Table
 from rich.text import Text
 
 from workshop.console import words
-from workshop.console.bars import verdict_lines
-from workshop.console.commands import PAGE, unbroken
-from workshop.console.contrast import contrast, shortened
-from workshop.console.errors import error_lines
-from workshop.console.told import told_blocks
+from workshop.console.charts import verdict_lines
+from workshop.console.differences import added_lines, contrast, shortened
+from workshop.console.verbatim import PAGE, told_blocks, unbroken
 from workshop.console.words import Glyphs
 from workshop.runbook import events
-from workshop.runbook.model import Difference, Hint, Outcome
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.results import Difference, Hint, Outcome
 
 _LONGEST = 110
 """Columns of a step's line at most: its time should not be an eye's journey away."""
@@ -230,9 +233,6 @@ class Lines:
 
     def command(self, event: events.Command, lab: str = "") -> RenderableType:
         """As a person would type it; what only says which cluster is there, but does not stand out."""
-        import shlex
-        from pathlib import PurePath
-
         program, *arguments = event.argv
         line = Text.assemble((f"{lab}  " if lab else "", "cyan"), ("$ ", "dim"), (PurePath(program).name, "blue"))
         for argument in arguments:
@@ -311,3 +311,110 @@ def _page(paragraph: str) -> RenderableType:
 def _wide(table: Table, width: int) -> Table:
     table.width = width
     return table
+
+
+_CHECK_STYLES: dict[Outcome, tuple[str, str]] = {
+    "missing": ("failed", "bold red"),
+    "left": ("failed", "bold red"),
+    "failed": ("failed", "bold red"),
+    "inconclusive": ("inconclusive", "yellow"),
+    "proved": ("changed", "green"),
+    "unchanged": ("unchanged", "dim"),
+    "skipped": ("skipped", "dim"),
+}
+"""Glyph and style, the worst first."""
+
+_CHECK_ENDINGS = {
+    0: ("changed", "Converged", "bold green"),
+    1: ("failed", "Not converged", "bold red"),
+    3: ("inconclusive", "Inconclusive", "bold yellow"),
+    130: ("skipped", "Interrupted", "bold yellow"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLines(Lines):
+    @classmethod
+    def of(cls, lines: Lines) -> CheckLines:
+        return cls(**{field.name: getattr(lines, field.name) for field in fields(lines)})
+
+    def start(self, event: events.RunStarted) -> RenderableType:
+        facts = (event.target, words.count(len(event.labs) - event.needs, "lab"), "nothing is changed")
+        return Text.assemble(
+            ("What is there, checked and measured", "bold"), (f"  {f' {self.glyphs.dot} '.join(facts)}", "dim")
+        )
+
+    def is_quiet(self, event: events.StepFinished) -> bool:
+        return super(CheckLines, self).is_quiet(event) and not (event.check and event.check.added)
+
+    def step_row(self, event: events.StepFinished) -> RenderableType:
+        glyph, style = _CHECK_STYLES[event.outcome]
+        body = self.titled(event.title, event.note, style="dim" if event.outcome == "skipped" else "")
+        sign, word = Text(getattr(self.glyphs, glyph), style), Text(event.outcome, style)
+        return self.row(sign, word, str(event.step), body, event.seconds if event.verdict or event.error else None)
+
+    def step(self, event: events.StepFinished, told: Sequence[str]) -> RenderableType:
+        check = event.check
+        blocks: list[RenderableType] = [*self.differences(check.differences, whole=True)] if check else []
+        blocks += added_lines(check.added, self.glyphs) if check else []
+        blocks += told_blocks(told)
+        if event.verdict:
+            blocks.append(verdict_lines(event.verdict, self.width - INDENT, self.glyphs))
+        if event.error:
+            blocks.append(error_lines(event.error, debug=self.debug))
+        return Group(self.step_row(event), *map(self.below, blocks))
+
+    def summary(self, event: events.RunFinished, part: tuple[int, int] = (1, 1)) -> RenderableType:
+        glyph, word, style = _CHECK_ENDINGS[event.exit_status]
+        counts = [
+            Text(f"{event.counts[kind]} {kind}", _CHECK_STYLES[kind][1])
+            for kind in _CHECK_STYLES
+            if event.counts.get(kind)
+        ]
+        line = Text.assemble((f"{getattr(self.glyphs, glyph)} {word}", style), "  " if counts else "")
+        line.append(Text(f" {self.glyphs.dot} ").join(counts))
+        line.append(f"  part {part[0]} of {part[1]}" * (part[1] > 1), "dim")
+        line.append("  nothing was changed", "dim")
+        line.append(f"  {words.duration(event.seconds)}", "bold")
+        what = "  a run puts it right  " if event.exit_status == 1 else "  once more  "
+        following = unbroken((what, "dim"), (event.resume, "bold cyan"))
+        return Group(Text(), line, *([following] if event.resume else []))
+
+
+_ERROR_LABEL = len("came back")
+_DEFECT = "a defect in the workshop, not something you did; -d shows where"
+
+
+def error_lines(error: BaseException, *, debug: bool) -> RenderableType:
+    """A traceback only with `debug`."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True, min_width=_ERROR_LABEL)
+    table.add_column(overflow="fold")
+    for label, text, style in _error_rows(error):
+        table.add_row(label, Text(text, style))
+    lines: list[RenderableType] = [table]
+    if isinstance(error, WorkshopError) and (following := error.next_command.strip()):
+        lines.append(unbroken((f"{'next':{_ERROR_LABEL}}  ", "dim"), (following, "bold cyan")))
+    if not debug:
+        return Group(*lines)
+    return Group(*lines, Padding(Text(_trace(error), "dim"), (1, 0)))
+
+
+def _error_rows(error: BaseException) -> list[tuple[str, str, str]]:
+    if isinstance(error, WorkshopError):
+        rows = [
+            ("tried", error.tried, ""),
+            ("came back", error.came_back, "red"),
+            ("likely", error.cause, ""),
+        ]
+    else:
+        said = str(error)
+        rows = [
+            ("came back", f"{type(error).__name__}{': ' if said else ''}{said}", "red"),
+            ("likely", _DEFECT, ""),
+        ]
+    return [(label, text.strip(), style) for label, text, style in rows if text.strip()]
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()

@@ -1,8 +1,8 @@
 """A run on a terminal: finished lines stay, and below them moves what is running.
 
 A thread draws the moving region again and again, so that the time spent waiting counts on while nothing happens.
-Whoever draws or prints holds one lock from reading the story to the end of writing: rich counts the region's lines
-to know how far to go up, and two at once would count each other's.
+Whoever draws or prints holds one lock from reading the progress to the end of writing: rich counts the region's
+lines to know how far to go up, and two at once would count each other's.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
+from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from workshop.console import bars, words
-from workshop.console.gate import TerminalGate
+from workshop.console import charts, words
 from workshop.console.lines import Lines
-from workshop.console.screen import Screen
-from workshop.console.story import LabStory, StepStory, Story
+from workshop.console.progress import LabProgress, StepProgress
+from workshop.console.screen import Screen, TerminalGate
 from workshop.runbook import events
 
 _REFRESH = 10
@@ -33,9 +33,14 @@ _CELLS = 14
 
 
 class LiveScreen(Screen):
+    @classmethod
+    def on(cls, stdout: TextIO, *, debug: bool, echo: bool, glyphs: words.Glyphs) -> LiveScreen:
+        """A terminal, of which charts and values use the whole width, and 80 columns at least."""
+        console = Console(file=stdout, highlight=False)
+        return cls(console, Lines(max(80, console.width), glyphs, debug), echo=echo)
+
     def __init__(self, console: Console, lines: Lines, *, echo: bool) -> None:
         super().__init__(console, lines, echo=echo)
-        self._story = Story(lines)
         self._lock = threading.RLock()
         self._spinner = Spinner(lines.glyphs.spinner, style="cyan")
         self._live = self._new_live()
@@ -69,10 +74,10 @@ class LiveScreen(Screen):
     def listen(self, event: events.Event) -> None:
         if isinstance(event, events.Command):
             if self.echo:
-                self.print(self._story.command(event))
+                self.print(self.progress.command(event))
             return
         with self._lock:
-            finished = list(self._story.take(event))
+            finished = list(self.progress.take(event))
             if isinstance(event, events.RunFinished):
                 self._live.stop()
             if finished:
@@ -81,30 +86,30 @@ class LiveScreen(Screen):
 
     def moving(self) -> RenderableType:
         with self._lock:
-            if self._story.over or not self._story.labs:
+            if self.progress.over or not self.progress.labs:
                 return Text()
-            turn = self._story.turn
+            turn = self.progress.turn
             return Group(*(self._running_lab(turn) if turn else ()), *self._meanwhile(), self._footer())
 
     def _meanwhile(self) -> Iterator[RenderableType]:
         """The labs whose turn it is not, in a line for each step: what they have to say comes in its turn."""
-        others = [lab for lab in self._story.running() if lab is not self._story.turn]
+        others = [lab for lab in self.progress.running() if lab is not self.progress.turn]
         steps = [(lab, step) for lab in others for step in lab.running.values()]
-        if not steps and not self._story.early:
+        if not steps and not self.progress.early:
             return
         yield Text("\nmeanwhile, to be shown below in turn", "dim")
         for lab, step in steps:
             yield self._step_row(step, _one_line(Text.assemble((lab.name, "cyan"), f"  {step.title}")))
-        for lab in self._story.early:
+        for lab in self.progress.early:
             glyph, style = ("changed", "green") if lab.converged else ("failed", "bold red")
             word = Text("finished" if lab.converged else "stopped", style)
             title = _one_line(Text.assemble((lab.name, "cyan"), (f"  {lab.title}", "dim")))
             yield self.lines.row(Text(getattr(self.lines.glyphs, glyph), style), word, "", title, None)
 
-    def _running_lab(self, lab: LabStory) -> Iterator[RenderableType]:
+    def _running_lab(self, lab: LabProgress) -> Iterator[RenderableType]:
         if not lab.running:
             return
-        if self._story.under is not lab:
+        if self.progress.under is not lab:
             yield self.lines.heading(lab.name, lab.title, f"step {lab.done + 1} of {lab.steps}")
         shown: dict[int, list[RenderableType]] = {
             step.number: list(self._running_step(step)) for step in lab.running.values()
@@ -115,7 +120,7 @@ class LiveScreen(Screen):
         for number in sorted(shown):
             yield from shown[number]
 
-    def _running_step(self, step: StepStory) -> Iterator[RenderableType]:
+    def _running_step(self, step: StepProgress) -> Iterator[RenderableType]:
         yield self._step_row(step, Text(step.title, "bold"))
         if step.waiting:
             waiting = step.waiting
@@ -126,16 +131,16 @@ class LiveScreen(Screen):
                 )
             )
         if step.progress:
-            yield self.lines.beside(self._progress(step.progress))
+            yield self.lines.beside(self._done(step.progress))
 
-    def _step_row(self, step: StepStory, title: Text) -> RenderableType:
+    def _step_row(self, step: StepProgress, title: Text) -> RenderableType:
         spent = time.monotonic() - step.began
         phase = Text(words.PHASES.get(step.phase, step.phase), "cyan")
         return self.lines.row(self._spinner, phase, str(step.number), title, spent)
 
-    def _progress(self, progress: events.Progress) -> Text:
+    def _done(self, progress: events.Progress) -> Text:
         share = progress.done / progress.total if progress.total else 0.0
-        filled = bars.bar(share, _CELLS, self.lines.glyphs)
+        filled = charts.bar(share, _CELLS, self.lines.glyphs)
         return Text.assemble(
             (filled, "cyan"),
             (self.lines.glyphs.track * (_CELLS - len(filled)), "dim"),
@@ -146,10 +151,10 @@ class LiveScreen(Screen):
         )
 
     def _footer(self) -> RenderableType:
-        story = self._story
-        spent = words.duration(time.monotonic() - story.began)
-        where = f"\n{story.done} of {words.count(story.total, 'step')} {self.lines.glyphs.dot} {spent}"
-        if story.interrupted:
+        run = self.progress
+        spent = words.duration(time.monotonic() - run.began)
+        where = f"\n{run.done} of {words.count(run.total, 'step')} {self.lines.glyphs.dot} {spent}"
+        if run.interrupted:
             return Text.assemble((where, "dim"), ("  stopping", "yellow"))
         return Text(f"{where} {self.lines.glyphs.dot} Ctrl-C stops at the next safe point", "dim")
 

@@ -17,7 +17,6 @@ from rich.terminal_theme import TerminalTheme
 from workshop.console import words
 from workshop.console.lines import Lines
 from workshop.console.screen import Screen
-from workshop.console.story import Story
 from workshop.runbook import events
 
 _WIDTH = 100
@@ -48,7 +47,6 @@ class PicturedScreen(Screen):
         lines = Lines(_WIDTH, words.UNICODE, screen.lines.debug)
         super().__init__(console, lines, echo=screen.echo)
         self._screen, self._path, self._title = screen, path, title
-        self._story = Story(lines)
         self.gate = screen.gate
 
     def for_a_check(self) -> Screen:
@@ -57,7 +55,7 @@ class PicturedScreen(Screen):
 
     def listen(self, event: events.Event) -> None:
         self._screen.listen(event)
-        for line in self._story.take(event):
+        for line in self.progress.take(event):
             self.console.print(line)
 
     def print(self, line: RenderableType) -> None:

@@ -1,18 +1,22 @@
-"""A plan: lab by lab and step by step what a run would change, object by object and field by field."""
+"""What a plan and the doctor show: what a run would change, lab by lab and step by step, object by object and field
+by field; and what would make it fail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from workshop.console import words
-from workshop.console.by_hand import added_lines
-from workshop.console.commands import Commands
-from workshop.console.errors import error_lines
-from workshop.console.lines import Lines
+from workshop.console.differences import added_lines
+from workshop.console.lines import Lines, error_lines
+from workshop.console.verbatim import Commands, unbroken
 from workshop.runbook.plan import LabPlan, Plan, StepPlan
+from workshop.runbook.results import Finding
 
 
 def plan_lines(plan: Plan, lines: Lines, *, commands: bool) -> Iterator[RenderableType]:
@@ -42,7 +46,7 @@ def _is_quiet_need(lab: LabPlan) -> bool:
 
 def _step(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[RenderableType]:
     yield from _change(step, lines, commands)
-    for line in added_lines(step.check.added, lines):
+    for line in added_lines(step.check.added, lines.glyphs):
         yield lines.below(line)
 
 
@@ -90,3 +94,52 @@ def _summary(plan: Plan, lines: Lines) -> Iterator[RenderableType]:
         were = "was" if len(unproved) == 1 else "were"
         said = f"{words.count(len(unproved), 'step')} {were} applied before and not proved"
         yield Text.assemble((f"{lines.glyphs.inconclusive} {said}", "yellow"), ("  a run proves it", "dim"))
+
+
+_SIGN, _STATE, _GAP = 3, 4, 2
+"""Columns of a finding's sign, of its state, and between all of them."""
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor_lines(target: str, findings: Sequence[Finding], lines: Lines) -> Iterator[RenderableType]:
+    yield Text.assemble(
+        ("What a run would find", "bold"), (f"  {target} {lines.glyphs.dot} nothing is changed", "dim")
+    )
+    yield Text()
+    signs = {"ok": lines.glyphs.changed, "warn": lines.glyphs.inconclusive, "fail": lines.glyphs.failed}
+    names = max(cell_len(finding.name) for finding in findings)
+    for finding in findings:
+        yield _row(finding, signs[finding.state], names, lines.row_width)
+        if finding.next_command and finding.state != "ok":
+            # Outside the table, which would break it in a log as well: it is for copying.
+            indent = " " * (_SIGN + _STATE + names + 3 * _GAP)
+            yield unbroken(indent, (finding.next_command, "bold cyan"))
+    yield Text()
+    yield _diagnosis(findings, signs)
+
+
+def _row(finding: Finding, sign: str, names: int, width: int) -> RenderableType:
+    style = _STYLES[finding.state]
+    table = Table.grid(padding=(0, _GAP))
+    table.width = width
+    table.add_column(width=_SIGN, justify="right")
+    table.add_column(width=_STATE)
+    table.add_column(width=names, no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_row(Text(sign, style), Text(finding.state, style), finding.name, Text(finding.what))
+    return table
+
+
+def _diagnosis(findings: Sequence[Finding], signs: dict[str, str]) -> Text:
+    failing = sum(finding.state == "fail" for finding in findings)
+    doubtful = sum(finding.state == "warn" for finding in findings)
+    if failing:
+        said = f"{signs['fail']} {words.count(failing, 'problem')} would make a run fail"
+        style = "bold red"
+    else:
+        said, style = f"{signs['ok']} Nothing would make a run fail", "bold green"
+    text = Text(said, style)
+    if doubtful:
+        text.append(f"  {words.count(doubtful, 'thing')} to look at", "yellow")
+    return text

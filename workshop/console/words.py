@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from workshop.runbook.model import ABSENT, Difference, Outcome
+from workshop.runbook.results import ABSENT, Difference, Outcome
 
 
 @dataclass(frozen=True, slots=True)

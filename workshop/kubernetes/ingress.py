@@ -8,15 +8,16 @@ in the port's status), the node port does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from workshop.runbook.model import Hint, Verdict
+from workshop.kubernetes.manifests import INGRESS_GATEWAY, ISTIO_NAMESPACE, Object, shell_variable
+from workshop.kubernetes.other_clusters import run_on, typed_for
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.results import Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl
     from workshop.runbook.run import Run
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class Ingress:
     labs apply does not move it, but for the one that installs, which forgets it."""
 
     lasts: ClassVar[bool] = True
-    namespace: str = "istio-system"
-    service: str = "istio-ingressgateway"
+    namespace: str = ISTIO_NAMESPACE
+    service: str = INGRESS_GATEWAY
     port: str = "http2"
     seconds: float = 300.0
 
@@ -104,9 +105,8 @@ class Address:
     ingress: Ingress
 
     async def observe(self, run: Run) -> tuple[str, int]:
-        from workshop.kubernetes.facts import ClusterFacts
+        from workshop.kubernetes.cluster_facts import ClusterFacts
         from workshop.kubernetes.kubectl import Kubectl
-        from workshop.runbook.errors import WorkshopError
 
         ingress = self.ingress
         service = (await run.observe(ClusterFacts())).get("Service", ingress.namespace, ingress.service)
@@ -137,20 +137,14 @@ class IngressOf:
 
     async def values(self, run: Run) -> dict[str, str]:
         """Raises WorkshopError while it is not known: there is no such cluster, or no gateway there."""
-        from workshop.kubernetes.elsewhere import elsewhere
-        from workshop.runbook.errors import WorkshopError
-
-        there = elsewhere(run, self.cluster)
+        there = run_on(run, self.cluster)
         if there is None:
             raise WorkshopError(f"find the ingress gateway of {self.cluster}", "the target has no such cluster")
         host, port = await there.observe(Address(self.ingress))
         return dict(zip(self.names, (host, str(port)), strict=True))
 
     def commands(self, run: Run) -> tuple[str, ...]:
-        from workshop.kubernetes.elsewhere import typed_for
-        from workshop.kubernetes.values import variable
-
-        host, port = map(variable, self.names)
+        host, port = map(shell_variable, self.names)
         return tuple(typed_for(run, self.cluster, each) for each in self.ingress.read_into(host, port))
 
 

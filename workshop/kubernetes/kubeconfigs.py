@@ -1,4 +1,4 @@
-"""What kubeconfigs say, which anybody may have written."""
+"""What kubeconfigs say, which anybody may have written, and where their contexts lead."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ def current_context(kubeconfig: Path) -> str:
         return str(content_of(kubeconfig).get("current-context") or "")
     except (OSError, ValueError, AttributeError):
         return ""
+
+
+def server_of(kubeconfig: Path, context: str) -> str:
+    """The URL of its API server. Raises OSError, or ValueError for a context that is not there or leads nowhere."""
+    try:
+        content = content_of(kubeconfig)
+        (found,) = (item["context"] for item in content["contexts"] if item["name"] == context)
+        (cluster,) = (item["cluster"] for item in content["clusters"] if item["name"] == found["cluster"])
+        return str(cluster["server"])
+    except (TypeError, KeyError) as error:
+        raise ValueError(context) from error
 
 
 def only(kubeconfig: Path, *contexts: str) -> dict[str, Any]:

@@ -14,21 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import json
+import os
+import socket
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
-from workshop.kubernetes.errors import KubectlError
-from workshop.kubernetes.holder import Holder
-from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.manifests import Object
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.run import Listener, unheard
-
-Object = dict[str, Any]
 
 LASTS = 30
 """Seconds without a renewal until anybody may take the lease."""
@@ -97,7 +98,7 @@ class Lease:
                 self._keep(await self._write("create", self._body()))
                 return
             except KubectlError as error:
-                if error.reason != "AlreadyExists":
+                if error.reason is not Reason.ALREADY_EXISTS:
                     raise
             try:
                 live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
@@ -108,7 +109,7 @@ class Lease:
                 self._keep(await self._write("replace", taken))
                 return
             except KubectlError as error:
-                if error.reason not in ("NotFound", "Conflict"):
+                if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
                     raise  # else it was released, or another run was faster: see how it is now
 
     async def refuse_if_held(self) -> None:
@@ -117,7 +118,7 @@ class Lease:
         try:
             live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace, seconds=_GLANCE)
         except KubectlError as error:
-            if error.reason != "NotFound":
+            if error.reason is not Reason.NOT_FOUND:
                 raise
             return
         theirs = self._theirs(live)
@@ -144,7 +145,7 @@ class Lease:
         try:
             await self._kubectl.call("delete", "--raw", path, "-f", "-", stdin=json.dumps(options), seconds=10)
         except KubectlError as error:
-            if error.reason not in ("NotFound", "Conflict"):
+            if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
                 raise
 
     async def _renew(self) -> None:
@@ -154,7 +155,7 @@ class Lease:
                 self._keep(await self._write("replace", renewed))
                 return
             except KubectlError as error:
-                if error.reason in ("Conflict", "NotFound"):
+                if error.reason in (Reason.CONFLICT, Reason.NOT_FOUND):
                     raise self._lost("another run took it, or somebody deleted it") from error
                 why: WorkshopError = error
             except WorkshopError as error:
@@ -243,3 +244,63 @@ def _text(moment: datetime) -> str:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """`start` identifies the process among those that had its `pid`, and the system its pid means something in."""
+
+    host: str
+    pid: int
+    user: str
+    start: str
+
+    @classmethod
+    def me(cls) -> Holder:
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, getpass.getuser(), start_of(pid))
+
+    @classmethod
+    def parse(cls, identity: str) -> Holder | None:
+        """None for an identity that another program wrote."""
+        parts = identity.split("/", 3)
+        if len(parts) != 4 or not parts[1].isdigit():
+            return None
+        return cls(parts[0], int(parts[1]), parts[2], parts[3])
+
+    @property
+    def identity(self) -> str:
+        return f"{self.host}/{self.pid}/{self.user}/{self.start}"
+
+    def is_gone(self) -> bool:
+        """Whether this process is certain to have ended: it ran on this very system and is not there now. Of a
+        process elsewhere nothing can be known from here."""
+        here = socket.gethostname() == self.host and self.start.partition("@")[2] == _system()
+        return here and start_of(self.pid) != self.start
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.host} (process {self.pid})"
+
+
+def start_of(pid: int) -> str:
+    """When a process started, in the system's own terms, and which system; empty when there is no such process."""
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+        state, started = fields[0], fields[19]
+        return "" if state in "ZX" else f"{started}@{_system()}"
+    shown = subprocess.run(  # macOS
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
+    ).stdout.strip()
+    return f"{'-'.join(shown.split())}@{_system()}" if shown else ""
+
+
+def _system() -> str:
+    """This boot and this namespace of process numbers (a container has its own, maybe under the same host name)."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}.{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""

@@ -2,7 +2,9 @@
 
     image: ${bookinfo-reviews-v1}
 
-stands for the image that the settings pin under that name, or for a value that the step gives (values.py); an
+stands for the image that the settings pin under that name, or for a value that the step gives: of a lab's
+option, or of what a cluster says. Options are known at once; what has to be observed may not be known yet, while
+what it comes from is still to be made: a plan then goes on with its placeholder. An
 unknown name is an error, as is broken YAML, with file and line. Every object gets the workshop's labels, in its own
 metadata only: labels in a pod template or a selector would change what the lab shows (and a selector can never be
 changed again).
@@ -14,17 +16,24 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import yaml
+from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.options import Option
 
-from workshop.runbook.errors import UsageError
+if TYPE_CHECKING:
+    import yaml
+
+    from workshop.runbook.run import Run
+
 
 Object = dict[str, Any]
 PART_OF = "app.kubernetes.io/part-of"
 WORKSHOP = "mesh-workshop"
 LAB = "workshop/lab"
+ISTIO_NAMESPACE, INGRESS_GATEWAY = "istio-system", "istio-ingressgateway"
 
 _PIN = re.compile(r"\$\{([^}\n]*)\}")
 _NO_VALUES: Mapping[str, str] = {}
@@ -77,10 +86,10 @@ def mark(obj: Object, lab: str) -> None:
 
 
 def is_ours(obj: Object) -> bool:
-    return holder(obj) is not None
+    return lab_of(obj) is not None
 
 
-def holder(obj: Object) -> str | None:
+def lab_of(obj: Object) -> str | None:
     """The lab that put the object there last; None when it was not the workshop."""
     labels = obj["metadata"].get("labels") or {}
     return labels.get(LAB, "") if labels.get(PART_OF) == WORKSHOP else None
@@ -98,13 +107,21 @@ def bare(obj: Object) -> Object:
     return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
 
 
+def namespace_object(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
 def as_yaml(objects: Iterable[Object]) -> str:
+    import yaml
+
     return yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=False, width=80, explicit_start=True)
 
 
 def parse(text: str, file: str) -> list[Object]:
     """Kubernetes objects out of YAML documents. Raises UsageError with `file` and the line."""
-    loader = _Loader(text)
+    import yaml
+
+    loader = _loader()(text)
     objects: list[Object] = []
     try:
         while loader.check_node():
@@ -148,20 +165,82 @@ def _problem(content: object) -> str:
     return ""
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: a date stays text, and a key that is there twice is an error."""
+@cache
+def _loader() -> type[yaml.CSafeLoader]:
+    """YAML as Kubernetes reads it: a date stays text, and a key that is there twice is an error. Made when it is
+    needed, for `invoke --list` imports this module, and reads no YAML."""
+    import yaml
 
-    yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
+    class Loader(yaml.CSafeLoader):
+        yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
+            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+        }
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} is there twice", key.start_mark
+                    )
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return Loader
+
+
+class Observed(Protocol):
+    """Something to observe. Raises WorkshopError for as long as it is not there."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As manifests name what it gives."""
+        ...
+
+    async def values(self, run: Run) -> Mapping[str, str]: ...
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        """What a person types to set the variables that stand for it (see `variable`)."""
+        ...
+
+
+Value = Option | Observed
+
+
+async def resolved_values(values: tuple[Value, ...], run: Run, *, strict: bool = False) -> dict[str, str]:
+    """By name; with placeholders for what is not there yet, or with `strict` its WorkshopError."""
+    found = placeholders(values, run)
+    for value in values:
+        if not isinstance(value, Option):
+            try:
+                found |= await value.values(run)
+            except WorkshopError:
+                if strict:
+                    raise
+    return found
+
+
+def placeholders(values: tuple[Value, ...], run: Run) -> dict[str, str]:
+    """As a person is shown them, with placeholders for what would have to be observed."""
+    found: dict[str, str] = {}
+    for value in values:
+        if isinstance(value, Option):
+            found[value.name] = value.text(run.options)
+        else:
+            found |= {name: f"${shell_variable(name)}" for name in value.names}
+    return found
+
+
+def shell_variable(name: str) -> str:
+    """The shell's, which stands for what is to be observed."""
+    return name.upper().replace("-", "_")
+
+
+def shell_variables(values: tuple[Value, ...]) -> tuple[str, ...]:
+    return tuple(shell_variable(name) for value in values if not isinstance(value, Option) for name in value.names)
+
+
+def commands_that_set(values: tuple[Value, ...], run: Run) -> tuple[str, ...]:
+    """The commands that set the variables."""
+    return tuple(command for value in values if not isinstance(value, Option) for command in value.commands(run))

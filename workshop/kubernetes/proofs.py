@@ -2,22 +2,29 @@
 
 A step takes them as data and runs them in its `verify`. What measures traffic is not known here: `through_ingress`
 (ingress.py) takes anything with a `measure(run, base_url)`.
+
+**Meanwhile** somebody may delete a namespace, edit a rule, or scale a workload of an earlier lab to nothing. What
+the proof then says ("too few answers", "HTTP 404", or even "v3: 0 %") is true and of no use: before it is said, the
+step's objects, and what it stands on, are looked at again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from workshop.kubernetes.manifests import Object, name_of
+from workshop.kubernetes.other_clusters import typed_for
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Hint, Verdict
+from workshop.runbook.model import Timeline
+from workshop.runbook.results import ABSENT, Difference, Hint, Verdict
 
 if TYPE_CHECKING:
+    from workshop.kubernetes.cluster_facts import Snapshot
     from workshop.runbook.run import Run
-
-Object = dict[str, Any]
 
 
 class Proof(Protocol):
@@ -43,7 +50,7 @@ Proofs = Callable[["Run"], tuple[Proof, ...]]
 """For what a lab's options decide, and for what is imported only when it is needed."""
 
 
-def by_options(given: Proofs | tuple[Proof, ...]) -> Proofs:
+def proofs_of(given: Proofs | tuple[Proof, ...]) -> Proofs:
     return given if callable(given) else lambda run: given
 
 
@@ -53,8 +60,6 @@ async def prove_all(run: Run, proofs: tuple[Proof, ...], objects: Sequence[Objec
     `objects` are what the step has applied. When one of them, or its namespace, is gone or otherwise by the time a
     proof does not pass, that is the cause, and what was measured means nothing: raises WorkshopError, naming it.
     """
-    from workshop.kubernetes.meanwhile import refuse_if_changed
-
     try:
         verdict = await _prove_all(run, proofs)
     except WorkshopError as error:
@@ -101,8 +106,6 @@ class ExecCheck:
     seconds: float = 60.0
 
     async def prove(self, run: Run) -> Verdict:
-        import shlex
-
         from workshop.kubernetes.kubectl import Kubectl
 
         kubectl = Kubectl.of(run)
@@ -142,8 +145,6 @@ class Shows:
     command: str
 
     async def prove(self, run: Run) -> None:
-        import shlex
-
         from workshop.kubernetes.kubectl import Kubectl
         from workshop.runbook import events
 
@@ -165,3 +166,128 @@ def _typed(run: Run, command: str, about: str = "") -> Hint:
 
 exec_check = ExecCheck
 shows = Shows
+
+
+def proofs_at(timeline: Timeline, stage: str, proofs: Proofs) -> Proofs:
+    """These proofs while the timeline's objects are at that stage, or its start. Anywhere else there is nothing to
+    prove: a run may begin again from its own last stage, or verify what another stage has changed since."""
+
+    def made(run: Run) -> tuple[Proof, ...]:
+        return tuple(_ProofAtStage(timeline, stage, proof) for proof in proofs(run))
+
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _ProofAtStage:
+    timeline: Timeline
+    stage: str
+    proof: Proof
+
+    async def prove(self, run: Run) -> Verdict | None:
+        return await self.proof.prove(run) if await self._holds(run) else None
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        return await look_at_all(run, (self.proof,)) if await self._holds(run) else ()
+
+    async def _holds(self, run: Run) -> bool:
+        position = await self.timeline.position(run)
+        return self.stage == (position.stage or ("" if position.off_path else self.timeline.start))
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        return self.proof.commands(run)
+
+
+_SHOWN = 4
+_OF_PODS = ("status.", "READY")
+"""What fields begin with that tell how pods are, and that nobody has edited."""
+
+
+async def refuse_if_changed(run: Run, objects: Sequence[Object], said: str) -> None:
+    """Raises WorkshopError when one of `objects` is not as it was applied any more, or what the step stands on not
+    as it was made; `said` is what was to be said of the effect; KubectlError when the cluster is gone altogether.
+    One that answers with an error leaves it at that."""
+    from workshop.kubernetes.cluster_facts import ClusterFacts
+    from workshop.kubernetes.kubectl import KubectlError, Reason
+
+    run.facts.forget()
+    try:
+        snapshot = await run.observe(ClusterFacts())
+    except WorkshopError as error:
+        if isinstance(error, KubectlError) and error.reason is Reason.UNREACHABLE:
+            raise
+        return
+    if found := list(dict.fromkeys(_changes(objects, snapshot))):
+        raise WorkshopError(
+            "see the effect of what was applied",
+            "; ".join(found),
+            cause=f"somebody else works on this cluster, and what was measured means nothing ({said})",
+            next_command=f"{run.program} lab.{run.lab}",
+        )
+    if unlike := await run.deviations():
+        raise _without_prerequisites(run, unlike, said)
+
+
+def _without_prerequisites(run: Run, unlike: Sequence[tuple[str, Difference]], said: str) -> WorkshopError:
+    """A run puts back what is gone; but not a number of pods that no manifest says, nor what a pod lacks."""
+    from workshop.kubernetes.rollout import AT_LEAST_ONE
+
+    described = list(dict.fromkeys(_described_prerequisites(unlike)))
+    more = [f"and {len(described) - _SHOWN} more"] if len(described) > _SHOWN else []
+    error = WorkshopError(
+        "see the effect of what was applied",
+        "; ".join((*described[:_SHOWN], *more)),
+        cause=f"somebody else works on this cluster, and what was measured means nothing ({said})",
+        next_command=f"{run.program} lab.{run.lab}",
+    )
+    if idle := [difference for _, difference in unlike if difference.wanted == AT_LEAST_ONE]:
+        error.next_command = _typed_about(run, idle[0].subject, "scale deployment {name} -n {home} --replicas=1")
+    elif all(difference.path.startswith(_OF_PODS) for _, difference in unlike):
+        error.cause = f"a pod that is not ready answers nothing, and what was measured means nothing ({said})"
+        error.next_command = _typed_about(run, unlike[0][1].subject, "describe pods -n {home}")
+    return error
+
+
+def _typed_about(run: Run, subject: str, command: str) -> str:
+    """For kubectl, with the subject's namespace and name: it may be on another cluster ("secondary: Pod a/b")."""
+    from workshop.kubernetes.kubectl import Kubectl
+
+    place, elsewhere, _ = subject.partition(": ")
+    home, _, name = subject.rpartition(" ")[2].partition("/")
+    typed = Kubectl.of(run).typed(f"kubectl {command.format(home=home, name=name)}")
+    return typed_for(run, place, typed) if elsewhere else typed
+
+
+def _described_prerequisites(unlike: Sequence[tuple[str, Difference]]) -> Iterator[str]:
+    """Each in words, without what went with its namespace."""
+    from workshop.kubernetes.drift import describe
+
+    def is_gone(difference: Difference) -> bool:
+        whole = not difference.path and difference.found is ABSENT
+        return whole or difference.path == "metadata.deletionTimestamp"
+
+    gone = {item.subject for _, item in unlike if is_gone(item)}
+    for lab, difference in unlike:
+        what, _, name = difference.subject.rpartition(" ")
+        home, named, _ = name.partition("/")
+        if named and f"{what.rpartition(' ')[0]} Namespace {home}".lstrip() in gone:
+            continue
+        said = f"{difference.subject} is gone" if difference.subject in gone else describe([difference])
+        yield f"{said} (of {lab})"
+
+
+def _changes(objects: Sequence[Object], snapshot: Snapshot) -> Iterator[str]:
+    from workshop.kubernetes.deletion import is_terminating
+    from workshop.kubernetes.drift import drift
+
+    for obj in objects:
+        home = obj["metadata"].get("namespace") or (obj["metadata"]["name"] if obj["kind"] == "Namespace" else "")
+        there = snapshot.get("Namespace", "", home) if home else None
+        if home and (there is None or is_terminating(there)):
+            yield f"Namespace {home} was deleted meanwhile"
+        elif obj["kind"] != "Namespace":
+            live = snapshot.find(obj)
+            if live is None or is_terminating(live):
+                yield f"{name_of(obj)} was deleted meanwhile"
+            elif paths := [difference.path for difference in drift(obj, snapshot)]:
+                yield f"{name_of(obj)} was changed meanwhile ({', '.join(paths)})"

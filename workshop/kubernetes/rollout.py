@@ -1,21 +1,16 @@
-"""Are Deployments rolled out? Read from live objects, and said in words of what is still missing."""
+"""Are Deployments rolled out? Read from live objects, and said in words of what is still missing; also why a pod
+has come without what a webhook should have injected."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from workshop.kubernetes.injectors import not_injected
-from workshop.kubernetes.manifests import name_of
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.manifests import Object, name_of
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Difference
-
-if TYPE_CHECKING:
-    from workshop.kubernetes.kubectl import Kubectl
-    from workshop.runbook.run import Run
-
-Object = dict[str, Any]
+from workshop.runbook.results import Difference
+from workshop.runbook.run import Run
 
 _STAYS_SECONDS = 5.0
 """How long pods of a complete Deployment are looked at before they are taken for what stays."""
@@ -128,7 +123,7 @@ def _why_not(deployment: Object, pods: Iterable[Object]) -> str:
     return next(filter(None, (refused(deployment), *map(trouble, pods))), "")
 
 
-def unlike(subject: str, deployment: Object, pods: Iterable[Object]) -> Difference:
+def progress_difference(subject: str, deployment: Object, pods: Iterable[Object]) -> Difference:
     """How a Deployment that is not complete differs from one that is, and why as far as its `pods` say so."""
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     why = _why_not(deployment, pods)
@@ -212,3 +207,48 @@ async def wait(run: Run, kubectl: Kubectl, wanted: Mapping[tuple[str, str], str]
             every=0.1,
             next_command=kubectl.typed(f"kubectl get pods -n {namespaces[0]}"),
         )
+
+
+def injects(configurations: Iterable[Object], namespace: Object, pod: Object) -> bool:
+    """Whether a MutatingWebhookConfiguration asks for a new pod like this one in that namespace."""
+    return any(
+        "pods" in rule["resources"]
+        and selects(webhook.get("namespaceSelector", {}), _labels(namespace))
+        and selects(webhook.get("objectSelector", {}), _labels(pod))
+        for configuration in configurations
+        for webhook in configuration.get("webhooks", ())
+        for rule in webhook.get("rules", ())
+    )
+
+
+def selects(selector: Object, labels: Mapping[str, str]) -> bool:
+    """As a label selector does (metav1.LabelSelector)."""
+    holds: dict[str, Callable[[Object], bool]] = {
+        "In": lambda one: labels.get(one["key"]) in one["values"],
+        "NotIn": lambda one: labels.get(one["key"]) not in one["values"],
+        "Exists": lambda one: one["key"] in labels,
+        "DoesNotExist": lambda one: one["key"] not in labels,
+    }
+    equal = selector.get("matchLabels", {}).items() <= labels.items()
+    return equal and all(holds[one["operator"]](one) for one in selector.get("matchExpressions", ()))
+
+
+async def not_injected(kubectl: Kubectl, pod: Object) -> tuple[str, str]:
+    """Why a pod is there without what should have been injected, and what to type."""
+    name = pod["metadata"]["namespace"]
+    found = await kubectl.get_items("mutatingwebhookconfigurations.admissionregistration.k8s.io,namespaces")
+    configurations = [obj for obj in found if obj["kind"] == "MutatingWebhookConfiguration"]
+    namespaces = [obj for obj in found if obj["kind"] == "Namespace" and obj["metadata"]["name"] == name]
+    if not any(injects(configurations, namespace, pod) for namespace in namespaces):
+        why = (
+            f"the injector is missing: no MutatingWebhookConfiguration asks for new pods of namespace {name}, "
+            "because it was deleted or the namespace lacks its label"
+        )
+        return why, kubectl.typed("kubectl get mutatingwebhookconfigurations")
+    why = f"the injector was missing, or not asked, when this pod of namespace {name} was created"
+    return why, kubectl.typed(f"kubectl rollout restart deployment -n {name}")
+
+
+def _labels(obj: Object) -> Mapping[str, str]:
+    labels: Mapping[str, str] = obj["metadata"].get("labels", {})
+    return labels

@@ -10,17 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workshop.kubernetes.proofs import Proof, Proofs, all_commands, by_options, look_at_all, prove_all
-from workshop.runbook.model import ABSENT, Check, Difference, Explanation, Hint, Position, Step, Timeline, Verdict
+from workshop.kubernetes.manifests import (
+    Manifests,
+    Object,
+    Value,
+    lab_of,
+    name_of,
+    namespace_object,
+    placeholders,
+    resolved_values,
+)
+from workshop.kubernetes.other_clusters import if_cluster
+from workshop.kubernetes.proofs import Proof, Proofs, all_commands, look_at_all, proofs_of, prove_all
+from workshop.runbook.model import Position, Step, Timeline
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
-    from workshop.kubernetes.facts import Snapshot
-    from workshop.kubernetes.values import Value
+    from workshop.kubernetes.cluster_facts import Snapshot
     from workshop.runbook.run import Run
 
-Object = dict[str, Any]
+
 Reference = tuple[str, str, str]
 """Kind, namespace ("" for what is in none) and name."""
 Make = Callable[["Run", str, Mapping[str, str]], list[Object]]
@@ -60,11 +71,9 @@ def stage(
     """One whose objects are in manifests beside the lab."""
 
     def make(run: Run, lab: str, known: Mapping[str, str]) -> list[Object]:
-        from workshop.kubernetes.manifests import Manifests
-
         return [obj for file in files for obj in run.use(Manifests).load(lab, file, known)]
 
-    return Stage(name, title, make, values, by_options(proofs), by_options(before))
+    return Stage(name, title, make, values, proofs_of(proofs), proofs_of(before))
 
 
 class Stages(Timeline):
@@ -82,70 +91,66 @@ class Stages(Timeline):
         return replace(one, title=f"Back to {lab}: {one.title}", lab=lab)
 
     async def position(self, run: Run) -> Position:
-        sight = await self.look(run)
-        holder = sight.holder(run.lab)
-        unlike = {name: sight.unlike(wanted) for name, wanted in sight.objects.items()}
+        observed = await self.observe(run)
+        moved_by = observed.moved_by(run.lab)
+        unlike = {name: observed.differences_from(wanted) for name, wanted in observed.objects.items()}
         # What is one stage with more behind it may be all of another one.
         alike = [name for name, found in unlike.items() if not found]
         if alike:
-            name = min(alike, key=lambda name: sight.more(sight.objects[name]))
-            return Position(name if name in self._stages else None, holder=holder)
-        if holder not in ("", run.lab) or not sight.surplus([]):
-            return Position(None, holder=holder)
+            name = min(alike, key=lambda name: observed.appended_to(observed.objects[name]))
+            return Position(name if name in self._stages else None, moved_by=moved_by)
+        if moved_by not in ("", run.lab) or not observed.surplus([]):
+            return Position(None, moved_by=moved_by)
         closest = min((unlike[name] for name in self._stages), key=len)
-        return Position(None, self.off_path(sight, closest), holder, closest)
+        return Position(None, self.off_path(observed, closest), moved_by, closest)
 
     async def undo(self, run: Run) -> None:
         """Back to the start. Where a webhook refuses that, because what it asks is gone, and the lab whose stage
         the start is will be taken back as well, the objects just go: a broken mesh must not stop a clean-up."""
-        from workshop.kubernetes.errors import WEBHOOK_FAILED, KubectlError
-        from workshop.kubernetes.kubectl import Kubectl
-        from workshop.kubernetes.leaving import delete
+        from workshop.kubernetes.deletion import delete_and_wait
+        from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 
         try:
             await super().undo(run)
         except KubectlError as error:
-            if error.reason != WEBHOOK_FAILED or self._start.lab not in run.undoing:
+            if error.reason is not Reason.WEBHOOK_FAILED or self._start.lab not in run.undoing:
                 raise
-            await delete(Kubectl.of(run), (await self.look(run)).surplus([]))
+            await delete_and_wait(Kubectl.of(run), (await self.observe(run)).surplus([]))
 
     def step(self, stage: str, run: Run) -> Step:
         return Move(self, self._start if stage == self.start else self._stages[stage])
 
-    async def look(self, run: Run, *, strict: bool = False) -> Sight:
+    async def observe(self, run: Run, *, strict: bool = False) -> ObservedStages:
         """What is there, beside what each stage has. With `strict`, raises WorkshopError for a value that is not
         known yet."""
-        from workshop.kubernetes.facts import ClusterFacts
-        from workshop.kubernetes.values import known
+        from workshop.kubernetes.cluster_facts import ClusterFacts
 
         objects: dict[str, list[Object]] = {}
         for one in (self._start, *self._stages.values()):
-            objects[one.name] = self.made(one, run, await known(one.values, run, strict=strict))
-        return Sight(await run.observe(ClusterFacts()), objects, self._clears, self.normal)
+            objects[one.name] = self.made(one, run, await resolved_values(one.values, run, strict=strict))
+        return ObservedStages(await run.observe(ClusterFacts()), objects, self._clears, self.normal)
 
     def made(self, one: Stage, run: Run, values: Mapping[str, str]) -> list[Object]:
         return one.make(run, one.lab or run.lab, values)
 
     def left_out(self, wanted: list[Object], run: Run) -> list[Reference]:
         """What the timeline moves and is not among these."""
-        from workshop.kubernetes.values import shown
-
-        every = {one.name: self.made(one, run, shown(one.values, run)) for one in self._stages.values()}
+        every = {one.name: self.made(one, run, placeholders(one.values, run)) for one in self._stages.values()}
         return _others(every, self._clears, wanted)
 
     def normal(self, live: Object) -> Object:
         """A live object as a stage would write it, where that can be written in several ways."""
         return live
 
-    def off_path(self, sight: Sight, closest: tuple[Difference, ...]) -> str:
+    def off_path(self, observed: ObservedStages, closest: tuple[Difference, ...]) -> str:
         """Where the objects are instead, in words; `closest` are the differences from the nearest stage."""
-        from workshop.kubernetes.deviations import worded
+        from workshop.kubernetes.drift import describe
 
-        return worded(closest)
+        return describe(closest)
 
 
 @dataclass(frozen=True)
-class Sight:
+class ObservedStages:
     """The cluster, and the objects of the start and of each stage."""
 
     snapshot: Snapshot
@@ -155,37 +160,34 @@ class Sight:
 
     def surplus(self, wanted: list[Object]) -> list[Object]:
         """What is there of what the timeline moves, and not on its way out, though `wanted` does not have it."""
-        from workshop.kubernetes.leaving import is_leaving
+        from workshop.kubernetes.deletion import is_terminating
 
         live = [self.snapshot.get(*reference) for reference in _others(self.objects, self.clears, wanted)]
-        return [obj for obj in live if obj is not None and not is_leaving(obj)]
+        return [obj for obj in live if obj is not None and not is_terminating(obj)]
 
-    def unlike(self, wanted: list[Object]) -> tuple[Difference, ...]:
+    def differences_from(self, wanted: list[Object]) -> tuple[Difference, ...]:
         """What is otherwise than that, whoever put it there."""
-        from workshop.kubernetes.compare import differences
-        from workshop.kubernetes.leaving import is_leaving
-        from workshop.kubernetes.manifests import name_of
+        from workshop.kubernetes.deletion import is_terminating
+        from workshop.kubernetes.drift import differences
 
         found: list[Difference] = []
         for obj in wanted:
             live = self.snapshot.find(obj)
             bare = {**obj, "metadata": {}}
-            there = None if live is None or is_leaving(live) else self.normal(live)
+            there = None if live is None or is_terminating(live) else self.normal(live)
             found += differences(name_of(obj), bare, there)
         return (*found, *_deletions(self.surplus(wanted)))
 
-    def more(self, wanted: list[Object]) -> int:
-        """How much somebody has put behind what is wanted (see `compare`)."""
-        from workshop.kubernetes.compare import appended
+    def appended_to(self, wanted: list[Object]) -> int:
+        """How much somebody has put behind what is wanted (see `drift`)."""
+        from workshop.kubernetes.drift import appended
 
         there = [(obj, self.snapshot.find(obj)) for obj in wanted]
         return sum(len(appended("", {**obj, "metadata": {}}, self.normal(live))) for obj, live in there if live)
 
-    def holder(self, lab: str) -> str:
+    def moved_by(self, lab: str) -> str:
         """The lab that moved what is there last; another one rather than `lab`."""
-        from workshop.kubernetes.manifests import holder
-
-        held = {holder(obj) or "" for obj in self.surplus([])}
+        held = {lab_of(obj) or "" for obj in self.surplus([])}
         return min(held, key=lambda name: (name in ("", lab), not name), default="")
 
 
@@ -197,33 +199,30 @@ class Move(Step):
         self._before: Verdict | None = None
 
     async def check(self, run: Run) -> Check:
-        from workshop.kubernetes.added import added
-        from workshop.kubernetes.repair import drift
+        from workshop.kubernetes.drift import added, drift
 
-        sight = await self._timeline.look(run)
+        observed = await self._timeline.observe(run)
         wanted = await self._wanted(run)
-        found = [item for obj in wanted for item in drift(obj, sight.snapshot)]
-        more = tuple(item for obj in wanted for item in added(obj, sight.snapshot))
-        return Check((*found, *_deletions(sight.surplus(wanted))), added=more)
+        found = [item for obj in wanted for item in drift(obj, observed.snapshot)]
+        more = tuple(item for obj in wanted for item in added(obj, observed.snapshot))
+        return Check((*found, *_deletions(observed.surplus(wanted))), added=more)
 
     async def apply(self, run: Run) -> None:
+        from workshop.kubernetes.deletion import delete_and_wait
+        from workshop.kubernetes.drift import repair
         from workshop.kubernetes.kubectl import Kubectl
-        from workshop.kubernetes.leaving import delete
-        from workshop.kubernetes.repair import repair
 
         self._before = await run.cuttable(self._prove_before(run))
-        kubectl, sight = Kubectl.of(run), await self._timeline.look(run)
+        kubectl, observed = Kubectl.of(run), await self._timeline.observe(run)
         wanted = await self._wanted(run, strict=True)
-        await repair(kubectl, wanted, sight.snapshot)
-        if surplus := sight.surplus(wanted):
-            await delete(kubectl, surplus)
+        await repair(kubectl, wanted, observed.snapshot)
+        if surplus := observed.surplus(wanted):
+            await delete_and_wait(kubectl, surplus)
 
     async def _prove_before(self, run: Run) -> Verdict | None:
         """The objects will have changed; where they are is to stay."""
-        from workshop.kubernetes.meanwhile import namespace
-
         homes = dict.fromkeys(obj["metadata"].get("namespace", "") for obj in await self._wanted(run))
-        return await prove_all(run, self._to.before(run), [namespace(name) for name in homes if name])
+        return await prove_all(run, self._to.before(run), [namespace_object(name) for name in homes if name])
 
     async def verify(self, run: Run) -> Verdict | None:
         before = self._before
@@ -241,19 +240,16 @@ class Move(Step):
         return await look_at_all(run, self._to.proofs(run))
 
     def explain(self, run: Run) -> Explanation:
-        from workshop.kubernetes.typed import applied
-        from workshop.kubernetes.values import shown
+        from workshop.kubernetes.typed_commands import apply_commands
 
-        objects = self._timeline.made(self._to, run, shown(self._to.values, run))
-        commands = list(applied(run, objects, self._to.values))
+        objects = self._timeline.made(self._to, run, placeholders(self._to.values, run))
+        commands = list(apply_commands(run, objects, self._to.values))
         for kind, namespace, name in self._timeline.left_out(objects, run):
             commands.append(f"kubectl delete {kind.lower()} {name} -n {namespace} --ignore-not-found")
         return Explanation(commands=(*commands, *all_commands(run, self._to.proofs(run))))
 
     async def _wanted(self, run: Run, *, strict: bool = False) -> list[Object]:
-        from workshop.kubernetes.values import known
-
-        return self._timeline.made(self._to, run, await known(self._to.values, run, strict=strict))
+        return self._timeline.made(self._to, run, await resolved_values(self._to.values, run, strict=strict))
 
 
 def _others(
@@ -269,6 +265,23 @@ def _reference(obj: Object) -> Reference:
 
 
 def _deletions(surplus: list[Object]) -> tuple[Difference, ...]:
-    from workshop.kubernetes.manifests import name_of
-
     return tuple(Difference(name_of(obj), "", ABSENT, "present") for obj in surplus)
+
+
+class StagesAcross(Stages):
+    """`across` names the cluster that a stage needs: {"secondary": "secondary"}."""
+
+    def __init__(
+        self,
+        title: str,
+        *stages: Stage,
+        start: Stage,
+        across: Mapping[str, str],
+        clears: tuple[Reference, ...] = (),
+    ) -> None:
+        super().__init__(title, *stages, start=start, clears=clears)
+        self._across = across
+
+    def step(self, stage: str, run: Run) -> Step:
+        step = super().step(stage, run)
+        return if_cluster(self._across[stage], step) if stage in self._across else step

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Check, Explanation, HeldUp, Hint, Step, Verdict
+from workshop.runbook.model import Step, WrappedStep
+from workshop.runbook.results import Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.mesh.istioctl import Message
@@ -43,19 +44,17 @@ def puts_right(code: str, namespace: str, step: Step, *, seconds: float = 60.0) 
     return PutsRight(code, namespace, step, seconds)
 
 
-class PutsRight(Step):
+class PutsRight(WrappedStep):
     def __init__(self, code: str, namespace: str, step: Step, seconds: float) -> None:
-        self.title, self.undo_title = step.title, step.undo_title
+        super().__init__(step)
         self._code, self._namespace, self._seconds = code, namespace, seconds
-        self._step = self.inner = step
-        self._before: list[Message] = []
-
-    async def check(self, run: Run) -> Check:
-        return await self._step.check(run)
 
     async def apply(self, run: Run) -> None:
-        self._before = await run.cuttable(self._found(run))
-        await self._step.apply(run)
+        run.keep(self, await run.cuttable(self._found(run)))
+        await super().apply(run)
+
+    def has_proof(self, run: Run) -> bool:
+        return True
 
     async def verify(self, run: Run) -> Verdict | None:
         from workshop.mesh.istioctl import Istioctl
@@ -70,35 +69,21 @@ class PutsRight(Step):
             every=0.2,
             next_command=run.use(Istioctl).typed(f"istioctl analyze -n {self._namespace}"),
         )
-        where = ", ".join(message.origin for message in self._before)
+        before: list[Message] = run.kept(self) or []
+        where = ", ".join(message.origin for message in before)
         said = f"{self._code} is gone: it was found at {where}" if where else f"{self._code} is not found"
-        proven = await self._step.verify(run)
+        proven = await super().verify(run)
         await Analysis(self._namespace).prove(run)
         if proven is None:
             return Verdict("pass", said)
         return replace(proven, reason="; ".join(filter(None, (said, proven.reason))))
 
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
-        return (*await self._step.look_at(run), *await Analysis(self._namespace).look_at(run))
-
-    async def settle(self, run: Run) -> None:
-        await self._step.settle(run)
-
-    async def check_undo(self, run: Run) -> Check:
-        return await self._step.check_undo(run)
-
-    async def undo(self, run: Run) -> None:
-        await self._step.undo(run)
-
-    async def held_up(self, run: Run) -> HeldUp:
-        return await self._step.held_up(run)
+        return (*await super().look_at(run), *await Analysis(self._namespace).look_at(run))
 
     def explain(self, run: Run) -> Explanation:
-        inner, look = self._step.explain(run), f"istioctl analyze -n {self._namespace}"
+        inner, look = super().explain(run), f"istioctl analyze -n {self._namespace}"
         return replace(inner, commands=(look, *inner.commands, look))
-
-    def explain_undo(self, run: Run) -> Explanation:
-        return self._step.explain_undo(run)
 
     async def _found(self, run: Run) -> list[Message]:
         return [message for message in await _messages(run, self._namespace) if message.code == self._code]

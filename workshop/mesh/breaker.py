@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.fortio import Fortio, Load
+from workshop.mesh.istioctl import Istioctl
+from workshop.mesh.proxy_stats import ANNOTATION, CONTAINER, Destination, read, worker_threads
+from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Bar, Hint, Measurement, Verdict
-
-if TYPE_CHECKING:
-    from workshop.mesh.proxy_stats import Destination
-    from workshop.runbook.run import Run
+from workshop.runbook.results import Bar, Hint, Measurement, Verdict
+from workshop.runbook.run import Run
+from workshop.traffic.claims import differs, judge_all, judge_some
 
 GOOD, REFUSED = 200, 503
 NOTICED = 0.10
@@ -47,19 +48,15 @@ class Target:
 
     async def counted(self, run: Run) -> Destination:
         """By the client's proxy, until now."""
-        from workshop.mesh.proxy_stats import read
-
         stats = await read(run, namespace=self.client.namespace, workload=self.client.workload)
         return stats.of(f"{self.service}.{self.client.namespace}")
 
     async def threads(self, run: Run) -> int:
         """That the client's proxy runs."""
-        from workshop.mesh.proxy_stats import worker_threads
-
         return await worker_threads(run, namespace=self.client.namespace, workload=self.client.workload)
 
     def typed(self, what: str) -> str:
-        asked = f"kubectl exec -n {self.client.namespace} {self.client.workload} -c istio-proxy"
+        asked = f"kubectl exec -n {self.client.namespace} {self.client.workload} -c {CONTAINER}"
         return f"{asked} -- pilot-agent request GET {what} | grep {self.service}"
 
 
@@ -81,8 +78,6 @@ class HasLimits:
     seconds: float = EJECTED
 
     async def prove(self, run: Run) -> Verdict | None:
-        from workshop.kubernetes.kubectl import Kubectl
-
         ejected = False
 
         async def missing() -> str:
@@ -112,9 +107,6 @@ class HasLimits:
         return (self.target.typed("clusters"),)
 
     async def _found(self, run: Run) -> Limits | None:
-        from workshop.kubernetes.kubectl import Kubectl
-        from workshop.mesh.proxy_stats import CONTAINER
-
         client = self.target.client
         words = ("pilot-agent", "request", "GET", "clusters")
         done = await Kubectl.of(run).exec(client.namespace, client.workload, words, container=CONTAINER)
@@ -148,8 +140,6 @@ class Loads:
     expected: tuple[Expected, ...]
 
     async def prove(self, run: Run) -> Verdict:
-        from workshop.runbook import events
-
         for time in range(1, TIMES + 1):
             verdict = await self._measure(run)
             if verdict.kind == "pass":
@@ -186,10 +176,6 @@ class Loads:
         which has the same limits, refuses what is too much: an error in its client's eyes. Where it runs one, the
         pod has erred by itself, as it may on a machine that is too slow for it.
         """
-        from workshop.kubernetes.kubectl import Kubectl
-        from workshop.mesh.istioctl import Istioctl
-        from workshop.mesh.proxy_stats import ANNOTATION
-
         if not since.ejections:
             return None
         target, client = self.target, self.target.client
@@ -225,8 +211,6 @@ class Loads:
 
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
         """The last of the loads, and fortio's own report of it."""
-        from workshop.kubernetes.kubectl import Kubectl
-
         *_, load, _ = self.commands(run)
         last = self.expected[-1]
         answers = "all get 200" if last.all else "some are refused with 503" if last.some else "200 or 503"
@@ -243,8 +227,6 @@ class Loads:
         return (*loads, self.target.typed("stats"))
 
     async def _load(self, run: Run, one: Expected) -> Load:
-        from workshop.runbook import events
-
         calls = one.connections * one.calls
         run.emit(events.Progress(run.lab, f"fortio with {_connections(one.connections)}", 0, calls))
         load = await self.target.client.load(
@@ -269,10 +251,6 @@ class Ejects:
     calls: int = 100
 
     async def prove(self, run: Run) -> Verdict | None:
-        from workshop.kubernetes.kubectl import Kubectl
-        from workshop.runbook import events
-        from workshop.traffic.claims import judge_all
-
         if run.only_looks:
             said = f"that an error ejects {self.target.service} is not tried: it would be away for minutes"
             run.emit(events.Told(run.lab, said))
@@ -322,9 +300,6 @@ def joined(verdicts: list[Verdict]) -> Verdict:
 
 def _judged(one: Expected, load: Load, since: Destination, previous: Load | None) -> Verdict:
     """A load without an ejection, by what the proxy counted meanwhile."""
-    from workshop.traffic.claims import judge_all, judge_some
-    from workshop.traffic.compare import differs
-
     if strange := _strange(load):
         return strange
     bad = load.of(REFUSED)

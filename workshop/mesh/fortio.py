@@ -13,13 +13,13 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Latencies
-
-if TYPE_CHECKING:
-    from workshop.runbook.run import Run
+from workshop.runbook.results import Latencies
+from workshop.runbook.run import Run
+from workshop.traffic.latency import of_buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,6 @@ class Fortio:
     ) -> Load:
         """`calls` for each of the connections, at most when it `skips` those it would be late for; without
         `per_second`, as fast as answers come. Raises WorkshopError when fortio does not say what came back."""
-        from workshop.kubernetes.kubectl import Kubectl
-
         words = self._load(url, connections, calls, per_second, skips)
         seconds = 60.0 + (calls / per_second if per_second else 0.0)
         kubectl = Kubectl.of(run)
@@ -70,8 +68,6 @@ class Fortio:
 
     async def curl(self, run: Run, url: str) -> int:
         """The status that one call is answered with. Raises WorkshopError when it is not."""
-        from workshop.kubernetes.kubectl import Kubectl
-
         words = ("fortio", "curl", "-quiet", "-curl-stdout-headers", url)
         kubectl = Kubectl.of(run)
         done = await kubectl.exec(self.namespace, self.workload, words, container=self.container)
@@ -103,8 +99,6 @@ class Fortio:
 
 def parse(document: str) -> Load:
     """Of the JSON document. Raises ValueError for anything else."""
-    from workshop.traffic.latency import of_buckets
-
     try:
         content = json.loads(document)
         codes = {int(code): int(count) for code, count in content["RetCodes"].items()}

@@ -1,25 +1,36 @@
 """istioctl as a subprocess, its answers parsed. Like kubectl, it is always told the kubeconfig and the context.
 
-Which istioctl it is comes first: one that says it has the pinned version, else that version is downloaded.
+Which istioctl it is comes first: one that says it has the pinned version, else that version is downloaded from
+Istio's releases and checked against the SHA-256 published beside it. The file appears under its final name only
+when it is complete and checked, so a download that was cut off is simply begun again, and two at the same time do
+not harm each other.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import io
 import json
+import os
+import platform
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workshop.kubernetes import process
-from workshop.kubernetes.errors import UNREACHABLE, command_line, reason_of, without_log_lines
-from workshop.kubernetes.pasted import pasted
-from workshop.mesh.download import Release
+from workshop.kubernetes import tool_process
+from workshop.kubernetes.kubectl import UNREACHABLE, Reason, reason_of
+from workshop.kubernetes.tool_process import command_line, without_log_lines
+from workshop.kubernetes.typed_commands import for_any_shell
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
-
-if TYPE_CHECKING:
-    from workshop.runbook.run import Run
+from workshop.runbook.run import Run
 
 FOUND_ISSUES = 79
 """istioctl's exit status when `analyze` ran and found something at level Error (istioctl/cmd/errors.go)."""
@@ -55,56 +66,75 @@ def _silent(argv: tuple[str, ...], stdin: str) -> None:
     return None
 
 
+class Program:
+    """Which istioctl it is: one of the pinned version. `candidates` are looked at in order: paths, or a bare name
+    for PATH. `client_versions` are what a usable one may call itself (by default, the pinned version)."""
+
+    def __init__(
+        self,
+        version: str,
+        release: Release,
+        candidates: tuple[str, ...] = ("istioctl",),
+        client_versions: tuple[str, ...] = (),
+    ) -> None:
+        self.version, self.release, self.candidates = version, release, candidates
+        self._client_versions = client_versions or (version,)
+        self._path = ""
+
+    @property
+    def likeliest(self) -> str:
+        """Its path, or where it will be looked for first."""
+        return self._path or self.candidates[0]
+
+    async def path(self) -> str:
+        """Downloaded when none of the candidates is of that version. Raises WorkshopError."""
+        if not self._path:
+            self._path = await self.installed() or str(await self.release.fetch(self.version))
+        return self._path
+
+    async def installed(self) -> str:
+        """The one that is here already, empty when there is none."""
+        for candidate in self.candidates:
+            if await _client_version(candidate) in self._client_versions:
+                return candidate
+        downloaded = self.release.path(self.version)
+        return str(downloaded) if downloaded.exists() else ""
+
+
 @dataclass(frozen=True)
 class Istioctl:
-    """`candidates` are looked at in order: paths, or a bare name for PATH. `client_versions` are what a usable one
-    may call itself (by default, the pinned version). `profile` and `private_ingress` are how to install here,
-    `start_hint` is the command that gets an unreachable target running."""
+    """`profile` and `private_ingress` are how to install here, `start_hint` is the command that gets an unreachable
+    target running."""
 
-    version: str
-    release: Release
+    program: Program
     kubeconfig: Path
     context: str
-    candidates: tuple[str, ...] = ("istioctl",)
-    client_versions: tuple[str, ...] = ()
     profile: str = "default"
     private_ingress: bool = False
     start_hint: str = ""
     echo: Callable[[tuple[str, ...], str], None] = _silent
-    _found: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, run: Run) -> Istioctl:
         """The target's istioctl, with each command shown as an event of `run`."""
         return replace(run.use(cls), echo=lambda argv, stdin: run.emit(events.Command(run.lab, argv, stdin)))
 
+    @property
+    def version(self) -> str:
+        return self.program.version
+
     def typed(self, command: str) -> str:
         """What a person types next: "istioctl analyze" for this cluster, in whatever shell it is pasted into."""
-        known = self._found.get("binary") or self.candidates[0]
-        return pasted(command, "istioctl", known, self.kubeconfig, self.context)
+        return for_any_shell(command, "istioctl", self.program.likeliest, self.kubeconfig, self.context)
 
     def _likeliest(self, stderr: str) -> tuple[str, str]:
         """The cause, where it can be told, and what to type next."""
-        if reason_of(stderr) != "Unreachable":
+        if reason_of(stderr) is not Reason.UNREACHABLE:
             return "", self._kubectl("get pods -n istio-system")
         return UNREACHABLE, self.start_hint or self._kubectl("cluster-info")
 
     def _kubectl(self, words: str) -> str:
-        return pasted(f"kubectl {words}", "kubectl", "", self.kubeconfig, self.context)
-
-    async def binary(self) -> str:
-        """The istioctl of the pinned version; downloads it when none of the candidates is. Raises WorkshopError."""
-        if "binary" not in self._found:
-            self._found["binary"] = await self.installed() or str(await self.release.fetch(self.version))
-        return self._found["binary"]
-
-    async def installed(self) -> str:
-        """The istioctl of the pinned version that is here already, empty when there is none."""
-        for candidate in self.candidates:
-            if await _client_version(candidate) in (self.client_versions or (self.version,)):
-                return candidate
-        downloaded = self.release.path(self.version)
-        return str(downloaded) if downloaded.exists() else ""
+        return for_any_shell(f"kubectl {words}", "kubectl", "", self.kubeconfig, self.context)
 
     async def precheck(self, *, seconds: float = 120.0) -> str:
         """What `istioctl x precheck` says. Raises IstioctlError when this cluster must not get Istio."""
@@ -135,9 +165,9 @@ class Istioctl:
         on_line: Callable[[str], None] | None = None,
     ) -> str:
         options = (f"--kubeconfig={self.kubeconfig}", f"--context={self.context}")
-        argv = (await self.binary(), *args, *options)
+        argv = (await self.program.path(), *args, *options)
         self.echo(argv, "")
-        finished = await process.run(argv, seconds=seconds, on_line=on_line)
+        finished = await tool_process.run(argv, seconds=seconds, on_line=on_line)
         if finished.status not in accepted:
             cause, following = self._likeliest(finished.stderr)
             raise IstioctlError(
@@ -153,7 +183,7 @@ class Istioctl:
 async def _client_version(binary: str) -> str:
     """What an istioctl calls itself, empty when there is none or it does not say."""
     try:
-        finished = await process.run((binary, "version", "--remote=false", "-o", "json"), seconds=30)
+        finished = await tool_process.run((binary, "version", "--remote=false", "-o", "json"), seconds=30)
         return parse_versions(finished.stdout).client if finished.status == 0 else ""
     except WorkshopError:
         return ""
@@ -184,3 +214,101 @@ def _json(printed: str, tried: str) -> Any:
         return json.loads(printed)
     except ValueError as error:
         raise WorkshopError(f"read what {tried} says", printed.strip()[:200] or "nothing") from error
+
+
+_SYSTEMS = {"linux": "linux", "darwin": "osx"}
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """`base_url` has a folder for each version; `folder` is where programs are kept. `seconds` limits each answer
+    from the server."""
+
+    base_url: str
+    folder: Path
+    seconds: float = 60.0
+
+    async def fetch(self, version: str) -> Path:
+        """The path of istioctl, downloaded unless it is there already. Raises WorkshopError."""
+        target = self.path(version)
+        if not target.exists():
+            await asyncio.to_thread(self._download, version, target)
+        return target
+
+    def path(self, version: str) -> Path:
+        """Where a download is kept."""
+        return self.folder / f"istioctl-{version}"
+
+    async def reach(self, version: str) -> None:
+        """Raises WorkshopError when it could not be downloaded now."""
+        await asyncio.to_thread(self._get, f"{self._url(version)}.sha256")
+
+    def _url(self, version: str) -> str:
+        url = f"{self.base_url.rstrip('/')}/{version}/{archive_name(version)}"
+        if not url.startswith(("https://", "http://")):
+            raise WorkshopError(f"download {url}", "the address is neither https nor http", cause="istio.download")
+        return url
+
+    def _download(self, version: str, target: Path) -> None:
+        url = self._url(version)
+        published = self._get(f"{url}.sha256").decode(errors="replace").split()
+        archive = self._get(url)
+        found = hashlib.sha256(archive).hexdigest()
+        if not published or published[0].lower() != found:
+            raise WorkshopError(
+                f"check the download {url}",
+                f"its SHA-256 is {found}, published is {published[0] if published else 'none'}",
+                cause="the download was changed or cut off on its way; it was not kept",
+                next_command=f"curl -LO {url}",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_atomically(target, _program_in(archive, url))
+
+    def _get(self, url: str) -> bytes:
+        try:
+            with urllib.request.urlopen(url, timeout=self.seconds) as answer:  # noqa: S310 - checked above
+                content: bytes = answer.read()
+                return content
+        except (urllib.error.URLError, OSError) as error:
+            raise WorkshopError(
+                f"download {url}",
+                str(getattr(error, "reason", error)),
+                cause="this machine does not reach the server, or it has no such release",
+                next_command=f"curl -I {url}",
+            ) from error
+
+
+def archive_name(version: str) -> str:
+    """Of this machine's release archive: istioctl-1.31.1-linux-amd64.tar.gz. Raises WorkshopError when Istio has
+    none for it."""
+    system, machine = _SYSTEMS.get(sys.platform), _MACHINES.get(platform.machine().lower())
+    if system is None or machine is None:
+        raise WorkshopError(
+            "find istioctl for this machine",
+            f"there is none for {sys.platform} on {platform.machine()}",
+            cause=f"known are {', '.join(_SYSTEMS)} on amd64 and arm64",
+        )
+    return f"istioctl-{version}-{system}-{machine}.tar.gz"
+
+
+def _program_in(archive: bytes, url: str) -> bytes:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as content:
+            program = content.extractfile("istioctl")
+            if program is not None:
+                return program.read()
+    except (tarfile.TarError, KeyError, OSError):
+        pass
+    raise WorkshopError(f"unpack {url}", "there is no istioctl in it")
+
+
+def _write_atomically(target: Path, program: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(program)
+        Path(name).chmod(0o755)
+        Path(name).replace(target)
+    finally:
+        Path(name).unlink(missing_ok=True)

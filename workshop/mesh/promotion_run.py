@@ -1,6 +1,8 @@
-"""A guarded promotion while it runs: stage by stage the routes are moved, load is sent as users would, and what the
-proxy of the caller counted is judged. Whatever ends it early (a verdict, missing data, an error, Ctrl-C) brings the
-roll-back: one write, after which everybody gets the stable version again.
+"""A guarded promotion while it runs.
+
+Stage by stage the routes are moved, load is sent as users would, and what the proxy of the caller counted is
+judged. Whatever ends it early (a verdict, missing data, an error, Ctrl-C) brings the roll-back: one write, after
+which everybody gets the stable version again.
 
 An Envoy puts its histograms together every few seconds only (`stats_flush_interval`, 5 s), while its counters are
 up to date. So a reading counts when there are as many times in it as good answers; until then it is read again.
@@ -11,28 +13,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from workshop.kubernetes import rollout
+from workshop.kubernetes.deletion import delete_and_wait
+from workshop.kubernetes.drift import drift, repair
 from workshop.kubernetes.ingress import Ingress
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.leaving import delete
-from workshop.kubernetes.proofs import prove_all
-from workshop.kubernetes.repair import repair
+from workshop.kubernetes.manifests import Manifests, Object, name_of, namespace_object
+from workshop.kubernetes.proofs import Proof, look_at_all, prove_all, refuse_if_changed
+from workshop.kubernetes.typed_commands import apply_commands, rollout_commands
 from workshop.mesh import proxy_stats
-from workshop.mesh.promotion_verdict import Counted, Figures, Stage
-from workshop.mesh.proxy_stats import Stats
+from workshop.mesh.promotion import MAX_ERRORS, MAX_LATENCY, PROMOTE, Candidate, Promotion
+from workshop.mesh.promotion_verdict import Counted, Figures, PromotionStage, Tolerance
+from workshop.mesh.proxy_stats import CONTAINER, Stats
+from workshop.mesh.weighted_route import WeightedRoute
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Verdict
+from workshop.runbook.model import Step
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
+from workshop.runbook.run import Run
 from workshop.runbook.stop import Stopped
-from workshop.traffic.load import Result, send
+from workshop.traffic.load import Load, Result, send
+from workshop.traffic.measuring import show_progress
 from workshop.traffic.verdict import implausible, sample_size
-
-if TYPE_CHECKING:
-    from workshop.mesh.promotion import Promote
-    from workshop.runbook.run import Run
 
 VISIBLE = 30.0
 """Seconds for a change of routes to reach the caller's proxy."""
@@ -50,11 +55,97 @@ class NoData(Exception):
     """What a stage is judged by is not there, and why."""
 
 
+class Promote(Step):
+    """Moves the calls to `candidate` through `stages`, percentages, as long as all is well."""
+
+    def __init__(
+        self, timeline: WeightedRoute, promotion: Promotion, candidate: Candidate, stages: tuple[int, ...]
+    ) -> None:
+        self.timeline, self.promotion, self.stages, self._candidate = timeline, promotion, stages, candidate
+        self.stable, self.candidate = promotion.stable, candidate.subset
+        *first, last = stages
+        self.title = f"Promote {self.candidate}: {', '.join(map(str, first))} and {last} %, measured at each"
+        self._verdict: Verdict | None = None
+
+    def virtual_service(self, percent: int, run: Run) -> Object:
+        """With this percentage of the calls for the candidate, the rest for the stable version."""
+        route = replace(self.timeline.route, subsets=(self.stable, self.candidate))
+        return route.virtual_service((100 - percent, percent), run.lab)
+
+    def objects(self, run: Run) -> list[Object]:
+        """What is there only while the candidate is tried."""
+        return run.use(Manifests).load(run.lab, self._candidate.file) if self._candidate.file else []
+
+    def _file(self, run: Run) -> str:
+        """As a person in the workshop's folder names it."""
+        manifests, file = run.use(Manifests), self._candidate.file
+        return str(manifests.path(run.lab, file).relative_to(manifests.root.parent)) if file else ""
+
+    def tolerance(self, run: Run) -> Tolerance:
+        return Tolerance(MAX_ERRORS.of(run.options) / 100, MAX_LATENCY.of(run.options))
+
+    async def check(self, run: Run) -> Check:
+        observed = await self.timeline.observe(run)
+        wanted = [*self.objects(run), self.virtual_service(100, run)]
+        found = [item for obj in wanted for item in drift(obj, observed.snapshot)]
+        found += [Difference(name_of(obj), "", ABSENT, "present") for obj in observed.surplus(wanted)]
+        return Check(tuple(found), "" if found else f"{self.candidate} has all requests already")
+
+    async def apply(self, run: Run) -> None:
+        self._verdict = await Promoting(self, run).go()
+
+    async def verify(self, run: Run) -> Verdict | None:
+        home = [namespace_object(self.timeline.route.namespace)]
+        if self._verdict is None:
+            return await prove_all(run, self.proofs_of(self.candidate), home)
+        if self._verdict.kind != "pass":
+            await refuse_if_changed(run, home, self._verdict.reason)
+        return self._verdict
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        kept = self.candidate if self._verdict is None or self._verdict.kind == "pass" else self.stable
+        return await look_at_all(run, self.proofs_of(kept))
+
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """The best candidate, which is the first one, may do better the next time."""
+        known = [one.subset for one in self.promotion.candidates]
+        others = [name for name in known if name != self.candidate] if self.candidate != known[0] else []
+        return tuple((f"--{PROMOTE} {name}", f"another version: {name}") for name in others)
+
+    def proofs_of(self, subset: str) -> tuple[Proof, ...]:
+        """That all requests go there, as the timeline's own stages prove it; none for what is not on its path."""
+        subsets = self.timeline.route.subsets
+        if subset not in subsets:
+            return ()
+        return (self.timeline.proof(tuple(float(one == subset) for one in subsets)),)
+
+    def explain(self, run: Run) -> Explanation:
+        objects, stable_again = self.objects(run), [self.virtual_service(0, run)]
+        route, promotion, file = self.timeline.route, self.promotion, self._file(run)
+        reading = (
+            f"kubectl exec -n {route.namespace} {promotion.caller} -c {CONTAINER} -- "
+            f"pilot-agent request GET 'stats/prometheus?filter={route.host}'"
+        )
+        commands = [*apply_commands(run, stable_again), *apply_commands(run, objects), *rollout_commands(objects)]
+        commands += Ingress().commands()
+        for percent in self.stages:
+            requests = PromotionStage(percent, self.stable, self.candidate, self.tolerance(run)).requests
+            commands += [
+                *apply_commands(run, [self.virtual_service(percent, run)]),
+                reading,
+                f"for i in $(seq {requests}); do curl -s -o /dev/null http://$GATEWAY_URL{promotion.path}; done",
+                reading,
+            ]
+        commands += ["# to roll back, when a figure is bad:", *apply_commands(run, stable_again)]
+        commands += [f"kubectl delete -f {file}"] if file else []
+        return Explanation(commands=tuple(commands))
+
+
 class Promoting:
     """`step` is what was asked for."""
 
     def __init__(self, step: Promote, run: Run) -> None:
-        self._step, self._run, self._promotion = step, run, step.timeline.promotion
+        self._step, self._run, self._promotion = step, run, step.promotion
         self._kubectl = Kubectl.of(run)
         self._url, self._last = "", Stats()
         self._moved, self._decided = False, 0.0
@@ -81,12 +172,12 @@ class Promoting:
     async def _prepare(self) -> None:
         """Everybody gets the stable version; then the candidate may come, and what else there is may go."""
         step, run = self._step, self._run
-        sight, stable = await step.timeline.look(run), step.virtual_service(0, run)
-        await repair(self._kubectl, [stable], sight.snapshot)
+        observed, stable = await step.timeline.observe(run), step.virtual_service(0, run)
+        await repair(self._kubectl, [stable], observed.snapshot)
         objects = step.objects(run)
-        if surplus := sight.surplus([stable, *objects]):
-            await delete(self._kubectl, surplus)
-        await repair(self._kubectl, objects, sight.snapshot)
+        if surplus := observed.surplus([stable, *objects]):
+            await delete_and_wait(self._kubectl, surplus)
+        await repair(self._kubectl, objects, observed.snapshot)
         deployments = [obj["metadata"] for obj in objects if obj["kind"] == "Deployment"]
         wanted = {(made["namespace"], made["name"]): _READY for made in deployments}
         await rollout.wait(run, self._kubectl, wanted, seconds=ROLLED_OUT)
@@ -96,7 +187,8 @@ class Promoting:
         """Up to the first that is no pass."""
         verdict, before = Verdict("inconclusive", "there is no stage"), Figures()
         for percent in self._step.stages:
-            stage = Stage(percent, self._step.stable, self._step.candidate, self._step.limits(self._run), before)
+            tolerance = self._step.tolerance(self._run)
+            stage = PromotionStage(percent, self._step.stable, self._step.candidate, tolerance, before)
             try:
                 if not self._last.destinations:
                     self._last = await self._run.cuttable(self._read())
@@ -112,7 +204,7 @@ class Promoting:
                 return replace(verdict, reason=f"at {percent} %: {verdict.reason}", measurements=())
         return verdict
 
-    async def _measure(self, stage: Stage) -> tuple[Verdict, Figures]:
+    async def _measure(self, stage: PromotionStage) -> tuple[Verdict, Figures]:
         await self._visible(stage)
         before = await self._whole()
         seconds = 0.0
@@ -125,7 +217,7 @@ class Promoting:
                 break
         return verdict, figures
 
-    async def _visible(self, stage: Stage) -> None:
+    async def _visible(self, stage: PromotionStage) -> None:
         """A change that does not arrive is measured as well, and fails."""
         plan = stage.split
         size = sample_size(plan)
@@ -162,17 +254,9 @@ class Promoting:
         return self._last
 
     async def _send(self, count: int, shown: str = "") -> Result:
-        run = self._run
-        return await send(
-            self._url,
-            count=count,
-            classify=lambda status, headers, body, seconds: "answered",
-            concurrency=self._promotion.concurrency,
-            within=self._promotion.within,
-            progress=(lambda done, total: run.emit(events.Progress(run.lab, shown, done, total)))
-            if shown
-            else None,
-        )
+        promotion = self._promotion
+        load = Load(self._url, _any_answer, promotion.concurrency, within=promotion.within)
+        return await send(load, count, progress=show_progress(self._run, shown) if shown else None)
 
     async def _read(self) -> Stats:
         promotion, route = self._promotion, self._step.timeline.route
@@ -224,7 +308,7 @@ class Promoting:
                 if proof.kind != "pass":
                     return  # somebody may still be sent there; the lab's next run removes it
         if objects := self._step.objects(self._run):
-            await delete(self._kubectl, objects[::-1])
+            await delete_and_wait(self._kubectl, objects[::-1])
 
     async def _to_stable(self, since: str) -> None:
         """One write, which a second Ctrl-C lets come to its end."""
@@ -240,3 +324,7 @@ class Promoting:
                 seconds = time.monotonic() - self._decided
                 told = f"rolled back to {self._step.stable} {seconds:.2f} s after {since}"
                 self._run.emit(events.Told(self._run.lab, told))
+
+
+def _any_answer(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str:
+    return "answered"

@@ -13,7 +13,7 @@ is wrong only when the one is too high or the other too low.
 **Errors and P99** are compared with the stable version's at the same time, as a busy machine makes both slower; at
 100 % with those of the stage before. There the machine itself may have become slower since, so a fail needs that
 what the caller calls besides, and no promotion changes, is no worse than at that stage; else it is inconclusive.
-How sure that is, and how many calls it takes, is for workshop.traffic.compare to say. A P99 alone says little: of
+How sure that is, and how many calls it takes, is for workshop.traffic.claims to say. A P99 alone says little: of
 150 calls it is the second slowest. What can be told is whether more of the new version's calls are slower than a
 bound: the stable P99 times the factor allowed, but not below FLOOR, and rounded up to a bound of the proxy's
 buckets, as between two of them nothing is known. By how much more is SLOWER. The bound comes from the answers that
@@ -33,9 +33,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from workshop.mesh.proxy_stats import Buckets, Destination
-from workshop.runbook.model import Bar, Latencies, Measurement, Verdict
+from workshop.runbook.results import Bar, Latencies, Measurement, Verdict
 from workshop.traffic.binomial import at_least, at_most
-from workshop.traffic.compare import no_worse, requests_needed
+from workshop.traffic.claims import no_worse, requests_needed
 from workshop.traffic.latency import of_buckets
 from workshop.traffic.verdict import ERROR, FALSE_ALARM, Plan, plan
 
@@ -58,7 +58,7 @@ _WORTH_A_LOOK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Tolerance:
     """`errors`: by what share the new version may fail more often (0.05 is five percentage points); `latency`: how
     many times the stable P99 its own may be."""
 
@@ -115,14 +115,14 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class PromotionStage:
     """`candidate` gets `percent` of the calls, `stable` the rest. `before` are the figures of the stage before: at
     100 % those of `stable` are compared with."""
 
     percent: int
     stable: str
     candidate: str
-    limits: Limits
+    limits: Tolerance
     before: Figures = Figures()
 
     @property

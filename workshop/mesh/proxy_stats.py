@@ -13,14 +13,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import WorkshopError
-
-if TYPE_CHECKING:
-    from workshop.runbook.run import Run
+from workshop.runbook.run import Run
 
 CONTAINER = "istio-proxy"
 ANNOTATION = "proxy.istio.io/config"

@@ -16,20 +16,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workshop.runbook import events
-from workshop.runbook.chain import Chain, Course, Look, Unit
 from workshop.runbook.errors import UsageError
-from workshop.runbook.guard import Guard
-from workshop.runbook.model import Check, Lab, Outcome, Runbook, Timeline, Verdict
+from workshop.runbook.model import Lab, Timeline
 from workshop.runbook.plan import Planner, StepPlan
-from workshop.runbook.request import Request
-from workshop.runbook.run import Facts, Listener, Run
-from workshop.runbook.steps import only_cause
-from workshop.runbook.stop import Stop, Stopped
-from workshop.runbook.tally import INTERRUPTED
-from workshop.runbook.unproved import remembering
+from workshop.runbook.protection import Guard
+from workshop.runbook.results import Check, Outcome, Verdict
+from workshop.runbook.schedule import Job, Schedule, ScheduledStep, StepState, TimelineRun
+from workshop.runbook.stop import INTERRUPTED, Stopped, only_cause
 
 PATIENCE = 10.0
 """Seconds that a proof waits for a change to be visible. A run has just made one, here somebody may have."""
@@ -43,68 +39,29 @@ _WORDS: dict[Outcome, str] = {
 _VERDICTS: dict[str, Outcome] = {"pass": "proved", "fail": "failed", "inconclusive": "inconclusive"}
 
 
-def refuse_contradictions(request: Request, *, plan: bool, explain: bool, undo: bool) -> None:
-    """Raises UsageError for what makes no sense while nothing but a look is asked for."""
-    given = {
-        "--plan": (plan, "--plan says what a run would change, --check measures as well"),
-        "--explain": (explain, "--explain shows what to type, --check what came of it"),
-        "--undo": (undo, "--check changes nothing"),
-        "--verify": (
-            request.verify,
-            "--verify measures in a run, which goes on; --check measures and changes nothing",
-        ),
-        "--only": (request.only, "--check runs no lab that this one needs anyway"),
-        "--pause": (request.pause, "--check changes nothing, so there is nothing to wait before"),
-        "--restart": (request.restart, "--check changes nothing"),
-    }
-    for flag, (is_given, why) in given.items():
-        if is_given:
-            words = [word for word in request.command.split(" ") if word != flag]
-            raise UsageError(f"use {flag} and --check together", why, next_command=" ".join(words))
-
-
-async def check(
-    runbook: Runbook,
-    request: Request,
-    toolbox: Mapping[type, object],
-    listener: Listener,
-    *,
-    target: str,
-    guard: Guard,
-    patience: float = PATIENCE,
-) -> int:
+async def check(job: Job, guard: Guard, *, patience: float = PATIENCE) -> int:
     """The exit status: 0 when all is as wanted and every proof has passed, 1 when something is missing or a proof
     has failed, 3 when one was inconclusive, 130 interrupted. Raises UsageError where a run would refuse."""
-    request.validate(runbook)
-    return await _Checking(runbook, request, remembering(toolbox), listener, target, guard, patience).go()
+    job.request.validate(job.runbook)
+    return await _Checking(replace(job, patience=patience, only_looks=True), guard).go()
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A step to tell of, for a timeline the one whose stage its object is at. `note` is told beside the outcome."""
 
-    unit: Unit
+    step: ScheduledStep
     title: str
-    look: Look
+    state: StepState
     note: str = ""
 
 
 class _Checking:
-    def __init__(
-        self,
-        runbook: Runbook,
-        request: Request,
-        toolbox: Mapping[type, object],
-        listener: Listener,
-        target: str,
-        guard: Guard,
-        patience: float,
-    ) -> None:
-        self._runbook, self._request, self._listener = runbook, request, listener
-        self._target, self._guard, self._patience = target, guard, patience
-        self._facts = Facts()
-        self._planner = Planner(runbook, request, toolbox, self._facts, listener)
-        self._stop = Stop(lambda at_once: listener(events.Interrupted("", at_once)))
+    def __init__(self, job: Job, guard: Guard) -> None:
+        self._job, self._guard = job, guard
+        self._runbook, self._request, self._listener = job.runbook, job.request, job.listener
+        self._stop = job.stop
+        self._planner = Planner(job)
         self._outcomes: dict[str, dict[int, Outcome]] = {}
         self._errors: set[str] = set()
         """Those told: a cluster that does not answer is the same error of every step."""
@@ -113,7 +70,7 @@ class _Checking:
         started = time.monotonic()
         work = asyncio.ensure_future(self._work())
         stopped = False
-        with self._stop.signals(work.cancel):
+        with self._stop.signals(work.cancel, self._interrupted):
             try:
                 await work
             except (Stopped, asyncio.CancelledError):
@@ -122,7 +79,7 @@ class _Checking:
                 stopped = True
             finally:
                 work.cancel()
-                await self._facts.close()
+                await self._job.facts.close()
         status = INTERRUPTED if stopped else self._status
         counts = Counter(outcome for steps in self._outcomes.values() for outcome in steps.values())
         following = self._following(status, counts)
@@ -146,28 +103,31 @@ class _Checking:
             return " ".join(word for word in whole.split(" ") if word not in ("--check", "-R", "--dry"))
         return ""
 
+    def _interrupted(self, at_once: bool) -> None:
+        self._listener(events.Interrupted("", at_once))
+
     async def _work(self) -> None:
         labs = self._runbook.with_needs(self._request.labs)
         asked = [lab for lab in labs if lab.name in self._request.labs]
-        chains = {lab.name: self._planner.unfold(lab) for lab in labs}
+        schedules = {lab.name: self._job.schedule(lab) for lab in labs}
         busy = asyncio.ensure_future(self._guard.refuse_if_held())
         try:
             others = [lab for lab in labs if lab not in asked]
             needs = {
-                lab.name: await self._stop.cuttable(self._worth_telling(lab, chains[lab.name])) for lab in others
+                lab.name: await self._stop.cuttable(self._worth_telling(lab, schedules[lab.name])) for lab in others
             }
-            steps = [unit for lab in asked for group in self._groups(chains[lab.name]) for unit in group]
+            steps = [step for lab in asked for group in self._groups(schedules[lab.name]) for step in group]
             total = len(steps) + sum(map(len, needs.values()))
             told = [name for name, missing in needs.items() if missing]
             shown = (*told, *(lab.name for lab in asked))
-            self._listener(events.RunStarted("", shown, self._target, total, len(told), self._request.part))
+            self._listener(events.RunStarted("", shown, self._job.target, total, len(told), self._request.part))
             await self._stop.cuttable(self._tell_if(busy))
         finally:
             busy.cancel()
             await asyncio.gather(busy, return_exceptions=True)
-        self._tell_needs(needs, chains)
+        self._tell_needs(needs, schedules)
         for lab in asked:
-            await self._lab(lab, chains[lab.name])
+            await self._lab(lab, schedules[lab.name])
 
     async def _tell_if(self, busy: asyncio.Future[None]) -> None:
         try:
@@ -175,15 +135,15 @@ class _Checking:
         except UsageError as error:
             self._listener(events.Told("", f"{error.came_back}: what is looked at may be changing"))
 
-    async def _worth_telling(self, need: Lab, chain: Chain) -> list[StepPlan]:
+    async def _worth_telling(self, need: Lab, schedule: Schedule) -> list[StepPlan]:
         """What is missing of a lab that others need, in the words of a plan; and what was added by hand."""
-        plan = await self._planner.lab(need, chain)
+        plan = await self._planner.lab(need, schedule)
         return [step for step in plan.steps if self._of_plan(step) not in _OK or step.check.added]
 
-    def _tell_needs(self, needs: Mapping[str, list[StepPlan]], chains: Mapping[str, Chain]) -> None:
+    def _tell_needs(self, needs: Mapping[str, list[StepPlan]], schedules: Mapping[str, Schedule]) -> None:
         """Those of which there is nothing to tell in one line."""
         if converged := tuple(name for name, steps in needs.items() if not steps):
-            count = sum(len(group) for name in converged for group in chains[name])
+            count = sum(len(group) for name in converged for group in schedules[name])
             self._listener(events.NeedsConverged("", converged, count))
         for name, steps in needs.items():
             self._outcomes[name] = {}
@@ -207,26 +167,26 @@ class _Checking:
     def _converged(self, lab: Lab) -> bool:
         return set(self._outcomes[lab.name].values()) <= set(_OK)
 
-    def _groups(self, chain: Chain) -> Iterator[tuple[Unit, ...]]:
+    def _groups(self, schedule: Schedule) -> Iterator[tuple[ScheduledStep, ...]]:
         """Steps that do not depend on each other, in order; all stages of a timeline are one."""
-        seen: list[Course] = []
-        for group in chain:
-            units = tuple(unit for unit in group if self._request.step in (None, unit.number))
-            course = units[0].course if units else None
-            if units and course not in seen:
-                yield units
-            if course:
-                seen.append(course)
+        seen: list[TimelineRun] = []
+        for group in schedule:
+            steps = self._job.taking_part((group,))
+            timeline_run = steps[0].timeline_run if steps else None
+            if steps and timeline_run not in seen:
+                yield steps
+            if timeline_run:
+                seen.append(timeline_run)
 
-    async def _lab(self, lab: Lab, chain: Chain) -> None:
+    async def _lab(self, lab: Lab, schedule: Schedule) -> None:
         started = time.monotonic()
-        groups = list(self._groups(chain))
+        groups = list(self._groups(schedule))
         self._outcomes[lab.name] = {}
         self._listener(events.LabStarted(lab.name, lab.title, sum(map(len, groups))))
         for group in groups:
             blocked = self._blocked(lab, group[0].after)
-            for unit in group:
-                await self._step(lab, chain, unit, blocked)
+            for step in group:
+                await self._step(lab, schedule, step, blocked)
         self._listener(events.LabFinished(lab.name, time.monotonic() - started, self._converged(lab)))
 
     def _blocked(self, lab: Lab, after: tuple[str, ...]) -> str:
@@ -238,79 +198,77 @@ class _Checking:
                     return f"{what} {_WORDS.get(outcome, 'has not converged')}"
         return ""
 
-    async def _step(self, lab: Lab, chain: Chain, unit: Unit, blocked: str) -> None:
+    async def _step(self, lab: Lab, schedule: Schedule, step: ScheduledStep, blocked: str) -> None:
         started = time.monotonic()
         outcome: Outcome = "failed"
         error: Exception | None = None
         verdict: Verdict | None = None
         try:
-            row = await self._stop.cuttable(self._row(lab, chain, unit))
+            row = await self._stop.cuttable(self._row(lab, schedule, step))
             self._planner.answered = True
         except Exception as raised:
             self._planner.refuse_if_nothing_answers(raised)
-            row, error = _Row(unit, unit.title, Look(Check())), _cause(raised)
-        self._listener(events.StepStarted(lab.name, row.unit.number, row.title))
+            row, error = _Row(step, step.title, StepState(Check())), _cause(raised)
+        self._listener(events.StepStarted(lab.name, row.step.number, row.title))
         note = row.note
         if error is None:
             try:
                 outcome, note, verdict = await self._judge(lab, row, blocked)
             except Exception as raised:
                 error = _cause(raised)
-        check, seconds = self._planner.once(row.look.check), time.monotonic() - started
-        self._finish(lab, row.unit.number, row.title, outcome, check, note, error, verdict, seconds)
+        check, seconds = self._planner.once(row.state.check), time.monotonic() - started
+        self._finish(lab, row.step.number, row.title, outcome, check, note, error, verdict, seconds)
 
-    async def _row(self, lab: Lab, chain: Chain, unit: Unit) -> _Row:
-        run = self._run(unit, lab)
-        if unit.course:
-            stages = {it.stage: it for group in chain for it in group if it.course is unit.course}
-            return await self._on_course(lab, unit.course, stages, unit)
-        look = await unit.look(run)
-        timeline = next((it for it in lab.parts if isinstance(it, Timeline) and it.title == unit.part), None)
-        if timeline and self._request.to in timeline.stages and not look.check.converged:
+    async def _row(self, lab: Lab, schedule: Schedule, step: ScheduledStep) -> _Row:
+        run = self._job.run_of(step, lab)
+        if step.timeline_run:
+            stages = {it.stage: it for group in schedule for it in group if it.timeline_run is step.timeline_run}
+            return await self._on_timeline(lab, step.timeline_run, stages, step)
+        state = await step.state(run)
+        timeline = next((it for it in lab.parts if isinstance(it, Timeline) and it.title == step.part), None)
+        if timeline and self._request.to in timeline.stages and not state.check.converged:
             # Whose the objects are does not matter to where they are.
             there = (await timeline.position(run)).stage == self._request.to
-            look = Look(Check(added=look.check.added)) if there else look
-        return _Row(unit, unit.title, look, look.check.note)
+            state = StepState(Check(added=state.check.added)) if there else state
+        return _Row(step, step.title, state, state.check.note)
 
-    async def _on_course(self, lab: Lab, course: Course, stages: Mapping[int, Unit], first: Unit) -> _Row:
+    async def _on_timeline(
+        self, lab: Lab, timeline_run: TimelineRun, stages: Mapping[int, ScheduledStep], first: ScheduledStep
+    ) -> _Row:
         """The step for where the timeline's object is. With --step, whether it has come to that one."""
-        timeline, position = course.timeline, await course.position(self._run(first, lab))
-        if course.superseded(position):
-            look = Look(Check(note=f"superseded by {position.holder}"), verifiable=False)
-            return _Row(first, timeline.title, look, look.check.note)
+        timeline, position = timeline_run.timeline, await timeline_run.position(self._job.run_of(first, lab))
+        if timeline_run.superseded(position):
+            state = StepState(Check(note=f"superseded by {position.moved_by}"), verifiable=False)
+            return _Row(first, timeline.title, state, state.check.note)
         if position.off_path:
-            check = await first.step.check(self._run(first, lab))
+            check = await first.step.check(self._job.run_of(first, lab))
             nearest = position.differences or check.differences
-            look = Look(Check(nearest, added=check.added))
-            return _Row(first, timeline.title, look, f"off the path: {position.off_path}")
+            state = StepState(Check(nearest, added=check.added))
+            return _Row(first, timeline.title, state, f"off the path: {position.off_path}")
         if position.stage not in timeline.stages:
-            unit, note = first, "before its first stage"
+            step, note = first, "before its first stage"
         else:
             at = timeline.stages.index(position.stage)
-            unit, note = stages[at], f"at stage {position.stage}, {at + 1} of {len(timeline.stages)}"
+            step, note = stages[at], f"at stage {position.stage}, {at + 1} of {len(timeline.stages)}"
             if self._request.step is not None:
-                unit = first
-        look = await unit.look(self._run(unit, lab))
-        return _Row(unit, unit.title, look, look.check.note if look.check.left_out else note)
+                step = first
+        state = await step.state(self._job.run_of(step, lab))
+        return _Row(step, step.title, state, state.check.note if state.check.left_out else note)
 
     async def _judge(self, lab: Lab, row: _Row, blocked: str) -> tuple[Outcome, str, Verdict | None]:
-        run, step = self._run(row.unit, lab), row.unit.step
-        if row.unit.undoes:
-            left = not row.look.check.converged
-            return "left" if left else "unchanged", row.note or row.unit.lab.name * left, None
-        if not row.look.check.converged:
+        run, step = self._job.run_of(row.step, lab), row.step.step
+        if row.step.undoes:
+            left = not row.state.check.converged
+            return "left" if left else "unchanged", row.note or row.step.lab.name * left, None
+        if not row.state.check.converged:
             return "missing", row.note, None
-        if not row.look.verifiable or not step.has_proof(run):
+        if not row.state.verifiable or not step.has_proof(run):
             return "unchanged", row.note, None
         if blocked:
             return "skipped", "; ".join(filter(None, (row.note, f"not measured: {blocked}"))), None
-        self._listener(events.StepPhase(lab.name, row.unit.number, "verify"))
+        self._listener(events.StepPhase(lab.name, row.step.number, "verify"))
         verdict = await self._stop.cuttable(step.verify(run))
         return _VERDICTS[verdict.kind] if verdict else "unchanged", row.note, verdict
-
-    def _run(self, unit: Unit, lab: Lab) -> Run:
-        about = {"stop": self._stop, "undoing": lab.undoes, "patience": self._patience, "only_looks": True}
-        return self._planner.run(unit.lab, unit.number, lab, **about)
 
     def _finish(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from workshop.runbook.model import Check, Hint, Outcome, Verdict
+from workshop.runbook.results import Check, Hint, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,19 @@
 
 What a run was told to do elsewhere goes on there when the run is killed. So whoever starts a long-running operation
 writes down how to find it again (`begin`) before waiting for it, and a later run goes on waiting for that very
-operation. In the same way a step that is about to be applied is written down as not proved, until its proof has
-passed: what was cut off in between, in whatever way, is proved by a later run. Every entry is committed at once.
-There are no secrets in it, and nothing decides from it what a cluster is like: it may be deleted at any time.
-Operations under way are then looked up by their resource, and what was not proved is taken for proved.
+operation. Every entry is committed at once. There are no secrets in it, and nothing decides from it what a cluster
+is like: it may be deleted at any time. Operations under way are then looked up by their resource, and what was not
+proved is taken for proved.
 
-It may be used from any thread. Reading changes nothing: there is no file until something is written, and one of an
-older version is brought up to date by the first write.
+What was applied and has not been proved since is not converged, whatever its check says. So a step that has a
+proof is written down before it is applied (`ProofRecord`), and crossed out when the proof has passed. In between,
+anything may end the run: a proof that failed or could not tell, Ctrl-C, kill -9. The next run finds nothing to
+apply, and proves it. What is remembered is the part of a lab, not the step: of a timeline only the stage that its
+object is at can be proved, and a stage that was reached in another way (a promotion, weights of one's own) is
+proved as that stage.
+
+The journal may be used from any thread. Reading changes nothing: there is no file until something is written, and
+one of an older version is brought up to date by the first write.
 """
 
 from __future__ import annotations
@@ -17,15 +23,18 @@ import os
 import shlex
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from workshop.runbook.run import Run
 
 _BUSY_SECONDS = 10.0
 
@@ -53,7 +62,7 @@ create table unproved (
 ) strict, without rowid;
 """,
 )
-"""What each version has more than the one before."""
+"""What each version has more than the one before. `ground` is the place of an AppliedPart."""
 
 _RECENT = 15
 """How many past operations of a kind say how long one usually takes."""
@@ -68,6 +77,16 @@ class Operation:
     kind: str
     token: str
     started: float
+
+
+class AppliedPart(NamedTuple):
+    """A part of a lab, named by its title, as it was applied at a place: on that very cluster, or to that account.
+    A record of one cluster says nothing about another one, also not about the next one of the same name; what
+    identifies the place is the target's to say."""
+
+    place: str
+    lab: str
+    part: str
 
 
 class Journal:
@@ -128,20 +147,21 @@ class Journal:
         seconds = sorted(row[0] for row in found)
         return seconds[len(seconds) // 2] if seconds else None
 
-    def applied(self, ground: str, lab: str, part: str) -> None:
-        """A part of a lab is about to be applied on that ground, and not proved yet. To be called before."""
-        self._do("insert or replace into unproved values (?, ?, ?, ?)", (ground, lab, part, time.time()))
+    def applied(self, part: AppliedPart) -> None:
+        """It is about to be applied, and not proved yet. To be called before."""
+        self._do("insert or replace into unproved values (?, ?, ?, ?)", (*part, time.time()))
 
-    def proved(self, ground: str, lab: str, part: str) -> None:
+    def proved(self, part: AppliedPart) -> None:
         """It is proved, or there is nothing to prove any more. Where that cannot be written, it is proved again."""
         try:
-            self._do("delete from unproved where (ground, lab, part) = (?, ?, ?)", (ground, lab, part))
+            self._do("delete from unproved where (ground, lab, part) = (?, ?, ?)", part)
         except WorkshopError as error:
             self.trouble = self.trouble or error
 
-    def unproved(self) -> frozenset[tuple[str, str, str]]:
-        """Ground, lab and part of all that was applied and not proved since."""
-        return frozenset(self._read("select ground, lab, part from unproved", (), since=2))
+    def unproved(self) -> frozenset[AppliedPart]:
+        """All that was applied and not proved since."""
+        found = self._read("select ground, lab, part from unproved", (), since=2)
+        return frozenset(AppliedPart(*row) for row in found)
 
     def close(self) -> None:
         with self._lock:
@@ -293,3 +313,41 @@ class Journal:
 def _key(resource_id: str) -> str:
     """Resource ids of Azure name the same thing in any case."""
     return resource_id.lower()
+
+
+class ProofRecord:
+    """What was applied and not proved, as a run remembers it: this one remembers nothing, and every run begins
+    anew. A part is named by its title."""
+
+    async def unproved(self, run: Run, part: str) -> bool:
+        return False
+
+    async def applied(self, run: Run, part: str) -> None:
+        """To be called before it is applied."""
+
+    async def proved(self, run: Run, part: str) -> None:
+        """It is proved, or there is nothing to prove any more."""
+
+
+class JournalProofRecord(ProofRecord):
+    """In the journal. `place` tells what identifies the place that a run works on; empty where there is none."""
+
+    def __init__(self, journal: Journal, place: Callable[[Run], Awaitable[str]]) -> None:
+        self._journal, self._identify = journal, place
+        self._place = ""
+        """Once known, it stays so: a run works on one place."""
+
+    async def unproved(self, run: Run, part: str) -> bool:
+        records = self._journal.unproved()
+        return bool(records) and await self._applied(run, part) in records
+
+    async def applied(self, run: Run, part: str) -> None:
+        self._journal.applied(await self._applied(run, part))
+
+    async def proved(self, run: Run, part: str) -> None:
+        if await self.unproved(run, part):
+            self._journal.proved(await self._applied(run, part))
+
+    async def _applied(self, run: Run, part: str) -> AppliedPart:
+        self._place = self._place or await self._identify(run)
+        return AppliedPart(self._place, run.lab, part)

@@ -1,4 +1,4 @@
-"""Options with a value of some kind: whole numbers, percentages, durations, words.
+"""A lab's own options on the command line, plain or with a value of some kind: whole numbers, durations, words.
 
     DELAY = Duration("delay", "How long a delayed call waits.", "7s", low=0.1, high=60)
     DELAY.of(run.options)  # 7.0, seconds
@@ -10,12 +10,33 @@ A value is looked at before a run begins (request.py), so steps take it as good.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from workshop.runbook.model import Option, Options
+Options = Mapping[str, str | bool | None]
+"""What a lab was given, by the names of its options."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A lab's own option on the command line. Values arrive as text (or bool); the kinds below parse
+    theirs. One that is `about` another option means nothing without it."""
+
+    name: str
+    help: str
+    default: str | bool | None = None
+    about: str = field(default="", kw_only=True)
+
+    def problem(self, given: str | bool | None) -> str:
+        """What is wrong with a value, "" when nothing is."""
+        return ""
+
+    def text(self, options: Options) -> str:
+        """The value as a manifest has it."""
+        return str(options.get(self.name, self.default))
 
 
 @dataclass(frozen=True, slots=True)

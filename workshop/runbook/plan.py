@@ -1,4 +1,5 @@
-"""What a run would change, from the same chains and the same checks, changing nothing.
+"""What a run would change, from the same schedules and the same checks, changing nothing; and what a person would
+type instead.
 
 A check answers from what is there now; what an earlier step of the plan will create is not there yet, and checks
 are written to answer then, too. Only where an earlier step will move the very object that a check looks at does the
@@ -7,17 +8,16 @@ plan know better than the check: the later stages of a timeline, and other labs'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from workshop.runbook.chain import Chain, Look, Undo, Unit, unfold
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.model import Check, Difference, Explanation, Lab, Runbook, Timeline
+from workshop.runbook.model import Lab, Runbook, Timeline
 from workshop.runbook.request import Request
-from workshop.runbook.run import Facts, Listener, Run
-from workshop.runbook.steps import only_cause
-from workshop.runbook.unproved import remembering
+from workshop.runbook.results import Check, Difference, Explanation
+from workshop.runbook.run import Run, unheard
+from workshop.runbook.schedule import Job, Schedule, ScheduledStep, StepState, TimelineRun, Undo
+from workshop.runbook.stop import only_cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,80 +69,52 @@ class Plan:
         return UsageError.exit_status if usage else int(bool(errors))
 
 
-async def plan(
-    runbook: Runbook, request: Request, toolbox: Mapping[type, object], listener: Listener, *, target: str
-) -> Plan:
+async def plan(job: Job) -> Plan:
     """Raises UsageError where a run would refuse."""
-    request.validate(runbook)
-    facts = Facts()
+    job.request.validate(job.runbook)
     try:
-        planner = Planner(runbook, request, remembering(toolbox), facts, listener)
+        planner = Planner(job)
         labs = planner.labs()
-        chains = {lab.name: planner.unfold(lab) for lab in labs}
-        await planner.refuse_unless_ready(chains)
-        return Plan(target, tuple([await planner.lab(lab, chains[lab.name]) for lab in labs]))
+        schedules = {lab.name: job.schedule(lab) for lab in labs}
+        await planner.refuse_unless_ready(schedules)
+        return Plan(job.target, tuple([await planner.lab(lab, schedules[lab.name]) for lab in labs]))
     finally:
-        await facts.close()
+        await job.facts.close()
 
 
 class Planner:
     """The looking half of a run, also used by the runner for what must have converged before."""
 
-    def __init__(
-        self,
-        runbook: Runbook,
-        request: Request,
-        toolbox: Mapping[type, object],
-        facts: Facts,
-        listener: Listener,
-    ) -> None:
-        self._runbook, self._request = runbook, request
-        self._toolbox, self._facts, self._listener = toolbox, facts, listener
+    def __init__(self, job: Job) -> None:
+        self._job, self._runbook, self._request = job, job.runbook, job.request
         self._moved: dict[str, str] = {}
-        """Where the plan will have moved a timeline's object, by the lab that holds it now: that tells labs which
-        move the same object."""
+        """Where the plan will have moved a timeline's object, by the lab that has moved it last: that tells labs
+        which move the same object."""
+        self._moved_runs: set[TimelineRun] = set()
+        """Those whose object the plan will have moved before."""
         self._named: set[tuple[str, str]] = set()
         """What was added by hand, as far as it has been told: several steps may be about an object."""
-
         self.answered = False
         """Whether anything was looked at with success."""
 
     def labs(self) -> tuple[Lab, ...]:
         return self._request.taking_part(self._runbook)
 
-    def unfold(self, lab: Lab) -> Chain:
-        return unfold(self._runbook, lab, self._request, self.run(lab, 0, lab))
-
-    def run(self, owner: Lab, number: int, shown_as: Lab, **about: Any) -> Run:
-        """For a look at a step, with what a Run is told `about` it beyond that."""
-        return Run(
-            owner.name,
-            self._toolbox,
-            self._facts,
-            self._request.options_of(owner),
-            self._listener,
-            step=number,
-            shown_as=shown_as.name,
-            program=self._request.program,
-            **about,
-        )
-
-    async def lab(self, lab: Lab, chain: Chain) -> LabPlan:
-        units = [unit for group in chain for unit in group if self._request.step in (None, unit.number)]
-        steps = tuple([await self._step(unit, lab) for unit in units])
+    async def lab(self, lab: Lab, schedule: Schedule) -> LabPlan:
+        steps = tuple([await self._step(step, lab) for step in self._job.taking_part(schedule)])
         return LabPlan(lab.name, lab.title, steps, lab.name in self._request.labs)
 
-    async def _step(self, unit: Unit, lab: Lab) -> StepPlan:
-        run = self.run(unit.lab, unit.number, lab)
+    async def _step(self, step: ScheduledStep, lab: Lab) -> StepPlan:
+        run = self._job.run_of(step, lab)
         try:
-            look = await self._look(unit, run)
+            state = await self._state(step, run)
         except Exception as error:
             self.refuse_if_nothing_answers(error)
-            return StepPlan(unit.number, unit.title, Check(), Explanation(), unit.undoes, error)
+            return StepPlan(step.number, step.title, Check(), Explanation(), step.undoes, error)
         self.answered = True
-        explanation = Explanation() if look.check.converged else unit.step.explain(run)
-        check = self.once(look.check)
-        return StepPlan(unit.number, unit.title, check, explanation, unit.undoes, unproved=look.unproved)
+        explanation = Explanation() if state.check.converged else step.step.explain(run)
+        check = self.once(state.check)
+        return StepPlan(step.number, step.title, check, explanation, step.undoes, unproved=state.unproved)
 
     def refuse_if_nothing_answers(self, error: Exception) -> None:
         """Raises an error that each of the steps would end with: it is told once."""
@@ -156,31 +128,35 @@ class Planner:
         self._named.update((item.subject, item.path) for item in new)
         return replace(check, added=tuple(new))
 
-    async def _look(self, unit: Unit, run: Run) -> Look:
+    async def _state(self, step: ScheduledStep, run: Run) -> StepState:
         """What the check says now, or will say after what the plan has before it."""
-        timeline = unit.course.timeline if unit.course else unit.step.part if isinstance(unit.step, Undo) else None
+        timeline_run = step.timeline_run
+        timeline = (
+            timeline_run.timeline if timeline_run else step.step.part if isinstance(step.step, Undo) else None
+        )
         if not isinstance(timeline, Timeline):
-            return await unit.look(run)
-        holder = (await timeline.position(run)).holder
-        if unit.course and holder in self._moved:
-            unit.course.moved = True
-        look = await unit.look(run)
-        if not unit.course and look.check.converged and self._moved.get(holder) in timeline.stages:
-            look = Look(Check((Difference(timeline.title, "", timeline.start, self._moved[holder]),)))
-        if not look.check.converged:
-            if unit.course:
-                unit.course.moved = True
-            if holder:
-                self._moved[holder] = timeline.stages[unit.stage] if unit.course else timeline.start
-        return look
+            return await step.state(run)
+        mover = (await timeline.position(run)).moved_by
+        if timeline_run and mover in self._moved:
+            self._moved_runs.add(timeline_run)
+        state = await step.state(run, moved=timeline_run in self._moved_runs)
+        if not timeline_run and state.check.converged and self._moved.get(mover) in timeline.stages:
+            state = StepState(Check((Difference(timeline.title, "", timeline.start, self._moved[mover]),)))
+        if not state.check.converged:
+            if timeline_run:
+                self._moved_runs.add(timeline_run)
+            if mover:
+                self._moved[mover] = timeline.stages[step.stage] if timeline_run else timeline.start
+        return state
 
-    async def refuse_unless_ready(self, chains: Mapping[str, Chain]) -> None:
+    async def refuse_unless_ready(self, schedules: Mapping[str, Schedule]) -> None:
         """For --only and --step, which converge nothing else: raises UsageError naming what to run first."""
         if not self._request.only and self._request.step is None:
             return
         await self._refuse_unless_needs_converged()
         if self._request.step is not None:
-            await self._refuse_unless_at_step(self._runbook.lab(self._request.labs[0]), chains, self._request.step)
+            lab = self._runbook.lab(self._request.labs[0])
+            await self._refuse_unless_at_step(lab, schedules[lab.name], self._request.step)
 
     async def _refuse_unless_needs_converged(self) -> None:
         needs = [lab for lab in self._runbook.with_needs(self._request.labs) if lab.name not in self._request.labs]
@@ -199,20 +175,49 @@ class Planner:
         return {lab.name for lab in self._runbook.with_needs((name,))} - {name}
 
     async def _converged(self, lab: Lab) -> bool:
-        for group in unfold(self._runbook, lab, self._request, self.run(lab, 0, lab)):
-            for unit in group:
-                if not (await unit.look(self.run(unit.lab, unit.number, lab))).converged:
+        for group in self._job.schedule(lab):
+            for step in group:
+                if not (await step.state(self._job.run_of(step, lab))).converged:
                     return False
         return True
 
-    async def _refuse_unless_at_step(self, lab: Lab, chains: Mapping[str, Chain], number: int) -> None:
-        for group in chains[lab.name]:
-            if any(unit.number == number for unit in group):
+    async def _refuse_unless_at_step(self, lab: Lab, schedule: Schedule, number: int) -> None:
+        for group in schedule:
+            if any(step.number == number for step in group):
                 return
-            for unit in group:
-                if not (await unit.look(self.run(unit.lab, unit.number, lab))).converged:
+            for step in group:
+                if not (await step.state(self._job.run_of(step, lab))).converged:
                     raise UsageError(
                         f"run only step {number} of {lab.name}",
-                        f"step {unit.number} ({unit.title}) has not converged, and it comes before",
-                        next_command=self._request.retyped({"--step": str(unit.number)}),
+                        f"step {step.number} ({step.title}) has not converged, and it comes before",
+                        next_command=self._request.retyped({"--step": str(step.number)}),
                     )
+
+
+@dataclass(frozen=True, slots=True)
+class StepExplanation:
+    number: int
+    title: str
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class LabExplanation:
+    lab: Lab
+    steps: tuple[StepExplanation, ...]
+
+
+def explain(
+    runbook: Runbook, request: Request, toolbox: Mapping[type, object] | None = None
+) -> tuple[LabExplanation, ...]:
+    """The labs asked for (what they need is named in `lab.all_needs`). `toolbox` is for explanations that name what
+    the target configures; nothing in it is run. Raises UsageError as a run would."""
+    request.validate(runbook)
+    job = Job(runbook, request, toolbox or {}, unheard)
+    labs = [runbook.lab(name) for name in sorted(set(request.labs), key=runbook.position)]
+    return tuple(LabExplanation(lab, tuple(_explained(job, lab))) for lab in labs)
+
+
+def _explained(job: Job, lab: Lab) -> Iterator[StepExplanation]:
+    for step in job.taking_part(job.schedule(lab)):
+        yield StepExplanation(step.number, step.title, step.step.explain(job.run_of(step, lab)))

@@ -1,13 +1,18 @@
-"""What a person asked for on the command line, checked against the runbook before anything is looked at."""
+"""What a person asked for on the command line, checked against the runbook before anything is looked at.
+
+To take labs back is a request as well: for the clean-up of them and of the labs that need them (`clean_up_of`).
+"""
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import Lab, Options, Runbook, Timeline, Together
+from workshop.runbook.model import Lab, Runbook, Timeline, Together
+from workshop.runbook.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +161,66 @@ def step_count(runbook: Runbook, lab: Lab) -> int:
     )
 
 
+def refuse_with_check(request: Request, *, plan: bool, explain: bool, undo: bool) -> None:
+    """Raises UsageError for what makes no sense with --check."""
+    given = {
+        "--plan": (plan, "--plan says what a run would change, --check measures as well"),
+        "--explain": (explain, "--explain shows what to type, --check what came of it"),
+        "--undo": (undo, "--check changes nothing"),
+        "--verify": (
+            request.verify,
+            "--verify measures in a run, which goes on; --check measures and changes nothing",
+        ),
+        "--only": (request.only, "--check runs no lab that this one needs anyway"),
+        "--pause": (request.pause, "--check changes nothing, so there is nothing to wait before"),
+        "--restart": (request.restart, "--check changes nothing"),
+    }
+    for flag, (is_given, why) in given.items():
+        if is_given:
+            words = [word for word in request.command.split(" ") if word != flag]
+            raise UsageError(f"use {flag} and --check together", why, next_command=" ".join(words))
+
+
+def clean_up_of(runbook: Runbook, *names: str) -> tuple[Runbook, str]:
+    """The runbook with the clean-up of these labs at its end, and that one's name: as it is typed."""
+    taken_back = [lab for lab in runbook.labs if lab.name in names]
+    affected = tuple(
+        lab.name
+        for lab in runbook.labs
+        if not lab.undoes and any(one in taken_back for one in runbook.with_needs((lab.name,)))
+    )
+    others = ", ".join(name for name in affected if name not in names)
+    with_them = f" With it goes what needs it: {others}." if others else ""
+    these = "What this lab has" if len(taken_back) == 1 else "What these labs have"
+    title = f"Take back: {', then '.join(lab.title for lab in reversed(taken_back))}"
+    text = f"{these} made is taken back.{with_them}"
+    lab = Lab(f"{' '.join(names)} --undo", title, text, undoes=affected, named=names)
+    return Runbook((*runbook.labs, lab)), lab.name
+
+
+def refuse_with_undo(request: Request, labs: tuple[str, ...]) -> None:
+    """Raises UsageError for what makes no sense with --undo, of `labs`, its own and others."""
+    asked = {
+        "--to": request.to is not None,
+        "--step": request.step is not None,
+        "--restart": request.restart,
+        "--only": request.only,
+        "--verify": request.verify,
+        **{f"--{name}": bool(value) for name, value in request.options.get(request.labs[0], {}).items()},
+    }
+    also = [flag for flag, given in {"--pause": request.pause, "--yes": request.yes}.items() if given]
+    for flag, given in asked.items():
+        if given:
+            raise UsageError(
+                f"use {flag} together with --undo",
+                "--undo takes back the whole lab",
+                next_command=" ".join((request.program, *(f"lab.{name}" for name in labs), "--undo", *also)),
+            )
+
+
 def _unknown(what: str, known_are: str, known: Iterable[str], command: str) -> UsageError:
     return UsageError(f"find the {what}", f"{known_are} {', '.join(known)}", next_command=command)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib  # slow to import, and only a mistake needs it
-
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), "")

@@ -7,19 +7,18 @@ and take them out with `run.use(Kubectl)`. Facts are observed once per source an
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.model import Options
+from workshop.runbook.options import Options
+from workshop.runbook.results import Difference
 from workshop.runbook.stop import Stop
-
-if TYPE_CHECKING:
-    from workshop.runbook.standing import Standing
 
 T = TypeVar("T")
 Listener = Callable[[events.Event], None]
@@ -27,6 +26,13 @@ Listener = Callable[[events.Event], None]
 
 def unheard(event: events.Event) -> None:
     """A listener to nothing."""
+
+
+def pauses(first: float, longest: float = 2.0) -> Iterator[float]:
+    """Seconds between two looks at the same thing, for ever: each pause is half as long again as the one before."""
+    while True:
+        yield first
+        first = min(first * 1.5, longest)
 
 
 class Source(Hashable, Protocol[T]):  # type: ignore[misc]
@@ -76,88 +82,89 @@ class Facts:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
 
-class Run:
-    """The context of one lab in one run; the engine makes one for each step (`step` is its number). `place` is
-    empty where the run's target is, and a name in what `elsewhere` gives. `undoing` are the labs that a clean-up
-    takes back, none in any other run. `program` is how Invoke was called, for what is to be typed next. A proof
-    waits at most `patience` seconds for a change to be visible: few where nothing has just been changed. Where the
-    run `only_looks`, it does nothing either that others would notice once it is over."""
+class Prerequisites(Protocol):
+    """What a step depends on: what the labs that its lab needs, and its lab's earlier steps, have made."""
 
-    def __init__(
-        self,
-        lab: str,
-        toolbox: Mapping[type, object],
-        facts: Facts,
-        options: Options,
-        listener: Listener,
-        *,
-        step: int = 0,
-        shown_as: str = "",
-        stop: Stop | None = None,
-        place: str = "",
-        undoing: tuple[str, ...] = (),
-        program: str = "invoke",
-        patience: float = math.inf,
-        only_looks: bool = False,
-    ) -> None:
-        self.program, self.patience, self.only_looks = program, patience, only_looks
-        self.lab, self.facts, self.options, self.place, self.undoing = lab, facts, options, place, undoing
-        self.undone = False
-        """Set by a step that has taken its change back, whatever it was that ended it."""
-        self.standing: Standing | None = None
-        """Where an engine runs the step: what it stands on."""
-        self._toolbox, self._listener = toolbox, listener
-        self._step, self._shown_as, self._stop = step, shown_as or lab, stop or Stop()
+    async def deviations(self, run: Run) -> tuple[tuple[str, Difference], ...]:
+        """What of it is not as it should be, with the lab it is of, in the order in which it was made."""
+        ...
+
+
+@dataclass(eq=False)
+class Run:
+    """The context of one step in one run; the engine makes one for each step (`step` is its number, of the lab that
+    it is `shown_as`: a clean-up runs other labs' parts).
+
+    `place` is empty where the run's target is, and a name in what `elsewhere` gives. `undoing` are the labs that a
+    clean-up takes back, none in any other run. `program` is how Invoke was called, for what is to be typed next. A
+    proof waits at most `patience` seconds for a change to be visible: few where nothing has just been changed.
+    Where the run `only_looks`, it does nothing either that others would notice once it is over. `prerequisites` are
+    known where an engine runs the step.
+    """
+
+    lab: str
+    toolbox: Mapping[type, object]
+    facts: Facts
+    options: Options
+    listener: Listener
+    _: KW_ONLY
+    step: int = 0
+    shown_as: str = ""
+    stop: Stop = field(default_factory=Stop)
+    place: str = ""
+    undoing: tuple[str, ...] = ()
+    program: str = "invoke"
+    patience: float = math.inf
+    only_looks: bool = False
+    prerequisites: Prerequisites | None = None
+    undone: bool = field(default=False, init=False)
+    """Set by a step that has taken its change back, whatever it was that ended it."""
+    _kept: dict[object, Any] = field(default_factory=dict, init=False)
+    _home: Run | None = field(default=None, init=False)
+    """Elsewhere: the same step's run where the target is."""
 
     def use(self, kind: type[T]) -> T:
         """The toolbox's tool of this type. Raises KeyError when the target offers none (a programming error)."""
-        tool = self._toolbox[kind]
+        tool = self.toolbox[kind]
         assert isinstance(tool, kind)
         return tool
+
+    def keep(self, step: object, value: object) -> None:
+        """For the same step later in this run: what its `apply` leaves for its `verify`. The step itself belongs to
+        its lab, which all runs share, so it keeps nothing."""
+        self._kept[step] = value
+
+    def kept(self, step: object) -> Any:
+        """None, where nothing was kept."""
+        return self._kept.get(step)
 
     def elsewhere(self, place: str, tools: Mapping[type, object]) -> Run:
         """The same step of the same run at another place: with these tools instead of the target's, and with facts
         that are kept apart (and forgotten together)."""
-        there = Run(
-            self.lab,
-            {**self._toolbox, **tools},
-            self.facts,
-            self.options,
-            self._listener,
-            step=self._step,
-            shown_as=self._shown_as,
-            stop=self._stop,
-            place=place,
-            undoing=self.undoing,
-            program=self.program,
-            patience=self.patience,
-            only_looks=self.only_looks,
-        )
-        there.standing = self.standing
+        there = copy.copy(self)
+        there.place, there.toolbox, there._home = place, {**self.toolbox, **tools}, self._home or self
         return there
 
     def of_lab(self, lab: str) -> Run:
         """As it is for another lab, with none of its options given."""
-        return Run(
-            lab,
-            self._toolbox,
-            self.facts,
-            {},
-            self._listener,
-            stop=self._stop,
-            place=self.place,
-            program=self.program,
-            patience=self.patience,
-            only_looks=self.only_looks,
-        )
+        other = copy.copy(self)
+        other.lab, other.options, other.step, other.shown_as = lab, {}, 0, lab
+        other.undoing, other.prerequisites, other.undone = (), None, False
+        other._kept, other._home = {}, None
+        return other
+
+    async def deviations(self) -> tuple[tuple[str, Difference], ...]:
+        """What of the step's prerequisites is not as it should be, with the lab it is of; none, where they are not
+        known."""
+        return await self.prerequisites.deviations(self._home or self) if self.prerequisites else ()
 
     def emit(self, event: events.Event) -> None:
         """Pass an event on, under the lab and step that are running (a clean-up runs other labs' parts)."""
         if self.place and isinstance(event, events.Waiting):
             event = replace(event, what=f"{self.place}: {event.what}")
         if isinstance(event, events.Detail):
-            event = replace(event, lab=self._shown_as, step=self._step)
-        self._listener(event)
+            event = replace(event, lab=self.shown_as or self.lab, step=self.step)
+        self.listener(event)
 
     async def observe(self, source: Source[T]) -> T:
         return await self.facts.get(source, self)
@@ -165,7 +172,7 @@ class Run:
     async def cuttable(self, looking: Awaitable[T]) -> T:
         """Await something that changes nothing, inside an `apply`: Ctrl-C cuts it short (checks and verifications
         are cut short anyway)."""
-        return await self._stop.cuttable(looking)
+        return await self.stop.cuttable(looking)
 
     async def wait(
         self,
@@ -182,27 +189,19 @@ class Run:
         It returns in words what is still missing (or otherwise not as wanted: `found`), which is shown. Raises
         WorkshopError after `seconds`. Ctrl-C cuts the wait short.
         """
-        await self.cuttable(self._wait(what, missing, seconds, every, next_command, found))
 
-    async def _wait(
-        self,
-        what: str,
-        missing: Callable[[], Awaitable[str]],
-        seconds: float,
-        every: float,
-        next_command: str,
-        found: str,
-    ) -> None:
-        started = time.monotonic()
-        while True:
-            still = await missing()
-            waited = time.monotonic() - started
-            if not still:
-                return
-            if waited >= seconds:
-                raise WorkshopError(
-                    f"waited {seconds:g} s for {what}", f"{found}: {still}", next_command=next_command
-                )
-            self.emit(events.Waiting(self.lab, what, still, waited, seconds))
-            await asyncio.sleep(min(every, seconds - waited))
-            every = min(every * 1.5, 2.0)
+        async def until_nothing_is_missing() -> None:
+            started = time.monotonic()
+            for pause in pauses(every):
+                still = await missing()
+                waited = time.monotonic() - started
+                if not still:
+                    return
+                if waited >= seconds:
+                    raise WorkshopError(
+                        f"waited {seconds:g} s for {what}", f"{found}: {still}", next_command=next_command
+                    )
+                self.emit(events.Waiting(self.lab, what, still, waited, seconds))
+                await asyncio.sleep(min(pause, seconds - waited))
+
+        await self.cuttable(until_nothing_is_missing())

@@ -1,4 +1,4 @@
-"""A run: labs in the order of their needs, each a chain of steps; check, apply when needed, verify.
+"""A run: labs in the order of their needs, each a schedule of steps; check, apply when needed, verify.
 
 Labs that do not depend on each other run at the same time, and share the facts: one observation serves all checks
 until something was applied. A run that finds everything converged observes once, takes no lock and changes nothing;
@@ -12,69 +12,45 @@ import time
 from collections.abc import Mapping
 
 from workshop.runbook import events
-from workshop.runbook.chain import Chain, Unit
-from workshop.runbook.ending import worth_doing, worth_doing_instead
 from workshop.runbook.errors import UsageError
-from workshop.runbook.guard import Gate, Guard
-from workshop.runbook.hold import Hold
-from workshop.runbook.model import Hint, Lab, Runbook
+from workshop.runbook.hints import worth_doing, worth_doing_instead
+from workshop.runbook.model import Lab
 from workshop.runbook.plan import Planner
-from workshop.runbook.request import Request
-from workshop.runbook.run import Facts, Listener, Run
-from workshop.runbook.standing import Standing
-from workshop.runbook.steps import StepRunner, only_cause
-from workshop.runbook.stop import Stop, Stopped
-from workshop.runbook.tally import Tally
-from workshop.runbook.unproved import remembering
+from workshop.runbook.protection import Gate, Guard, RunLock
+from workshop.runbook.results import Hint
+from workshop.runbook.run import Run
+from workshop.runbook.schedule import Job, Schedule, ScheduledStep, StepPrerequisites
+from workshop.runbook.step_runner import Execution, Outcomes, StepRunner
+from workshop.runbook.stop import Stopped, only_cause
 
 
-async def execute(
-    runbook: Runbook,
-    request: Request,
-    toolbox: Mapping[type, object],
-    listener: Listener,
-    *,
-    target: str,
-    guard: Guard,
-    gate: Gate,
-) -> int:
-    """Converge what the request asks for. Returns the exit status: 0 converged, 1 a step failed, 2 wrong usage,
-    3 inconclusive, 130 interrupted. What happened, also why it was refused, goes to the listener."""
-    return await _Execution(runbook, request, toolbox, listener, target, guard, gate).go()
+async def execute(job: Job, guard: Guard, gate: Gate) -> int:
+    """Converge what the job's request asks for. Returns the exit status: 0 converged, 1 a step failed, 2 wrong
+    usage, 3 inconclusive, 130 interrupted. What happened, also why it was refused, goes to the listener."""
+    return await _Runner(job, guard, gate).go()
 
 
-class _Execution:
-    def __init__(
-        self,
-        runbook: Runbook,
-        request: Request,
-        toolbox: Mapping[type, object],
-        listener: Listener,
-        target: str,
-        guard: Guard,
-        gate: Gate,
-    ) -> None:
-        self._runbook, self._request, self._listener = runbook, request, listener
-        self._toolbox = remembering(toolbox)
-        self._target, self._gate = target, gate
-        self._facts = Facts()
-        self._stop = Stop(lambda at_once: listener(events.Interrupted("", at_once)))
-        self._tally = Tally(request)
-        self._hold = Hold(guard, self._refuse)
-        self._chains: dict[str, Chain] = {}
+class _Runner:
+    def __init__(self, job: Job, guard: Guard, gate: Gate) -> None:
+        self._job, self._gate, self._stop = job, gate, job.stop
+        self._runbook, self._request, self._listener = job.runbook, job.request, job.listener
+        self._outcomes = Outcomes(job.request)
+        self._lock = RunLock(guard, lambda error: self._execution.refuse(error))
+        self._execution = Execution(job, self._lock, gate, self._outcomes)
+        self._schedules: dict[str, Schedule] = {}
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
         self._runners: dict[str, StepRunner] = {}
         self._hints: tuple[Hint, ...] = ()
         self._instead: tuple[Hint, ...] = ()
         """What is worth doing where a verdict has undone a step."""
-        self._planner = Planner(runbook, request, self._toolbox, self._facts, listener)
+        self._planner = Planner(job)
 
     async def go(self) -> int:
         started = time.monotonic()
         work = asyncio.create_task(self._work())
         try:
-            with self._stop.signals(work.cancel):
+            with self._stop.signals(work.cancel, self._interrupted):
                 try:
                     await work
                 except asyncio.CancelledError:
@@ -83,26 +59,29 @@ class _Execution:
                 except Stopped:
                     pass
                 except Exception as error:
-                    self._tally.refusal = self._tally.refusal or only_cause(error)
+                    self._outcomes.refusal = self._outcomes.refusal or only_cause(error)
                 finally:
                     self._skip_the_rest()
-                    await asyncio.shield(self._hold.release())
-                    await self._facts.close()
+                    await asyncio.shield(self._lock.release())
+                    await self._job.facts.close()
         finally:
             work.cancel()
-        status = self._tally.exit_status(self._stop.asked and not self._tally.refusal)
+        status = self._outcomes.exit_status(self._stop.asked and not self._outcomes.refusal)
         self._listener(
             events.RunFinished(
                 "",
                 status,
                 time.monotonic() - started,
-                self._tally.counts,
-                "" if any(hint.kind == "try" for hint in self._instead) else self._tally.resume(status),
-                self._tally.refusal,
+                self._outcomes.counts,
+                "" if any(hint.kind == "try" for hint in self._instead) else self._outcomes.resume(status),
+                self._outcomes.refusal,
                 self._instead if status else self._hints,
             )
         )
         return status
+
+    def _interrupted(self, at_once: bool) -> None:
+        self._listener(events.Interrupted("", at_once))
 
     async def _work(self) -> None:
         self._request.validate(self._runbook)
@@ -111,19 +90,19 @@ class _Execution:
                 "pause between steps", "there is no terminal to ask at", cause="stdin is not a terminal"
             )
         labs = self._planner.labs()
-        self._chains = {lab.name: self._planner.unfold(lab) for lab in labs}
-        steps = sum(len(self._units(lab)) for lab in labs)
+        self._schedules = {lab.name: self._job.schedule(lab) for lab in labs}
+        steps = sum(len(self._steps_of(lab)) for lab in labs)
         names, needs = tuple(lab.name for lab in labs), sum(lab.name not in self._request.labs for lab in labs)
-        self._listener(events.RunStarted("", names, self._target, steps, needs, self._request.part))
-        self._hold.look()
+        self._listener(events.RunStarted("", names, self._job.target, steps, needs, self._request.part))
+        self._lock.begin_to_look()
         if any(lab.undoes for lab in labs):
-            await self._stop.cuttable(self._hold.refuse_if_other())
-        await self._stop.cuttable(self._planner.refuse_unless_ready(self._chains))
+            await self._stop.cuttable(self._lock.refuse_if_other())
+        await self._stop.cuttable(self._planner.refuse_unless_ready(self._schedules))
         done = {lab.name: asyncio.Event() for lab in labs}
         async with asyncio.TaskGroup() as group:
             for lab in labs:
                 group.create_task(self._lab(lab, done))
-        await self._stop.cuttable(self._hold.refuse_if_other())
+        await self._stop.cuttable(self._lock.refuse_if_other())
         self._hints = worth_doing(self._runbook, self._request, await self._look_at())
         for name, runner in self._runners.items():
             if found := await runner.taken_back():
@@ -131,24 +110,17 @@ class _Execution:
 
     async def _look_at(self) -> tuple[Hint, ...]:
         """What there is to see of the labs asked for, in their order."""
-        asked = [name for name in self._chains if name in self._request.labs and name in self._runners]
+        asked = [name for name in self._schedules if name in self._request.labs and name in self._runners]
         return tuple([hint for name in asked for hint in await self._runners[name].look_at()])
 
-    def _refuse(self, error: Exception) -> None:
-        """The run cannot go on: what is under way finishes, nothing else starts."""
-        self._tally.refusal = self._tally.refusal or only_cause(error)
-        self._stop.ask()
-
-    def _units(self, lab: Lab) -> tuple[Unit, ...]:
+    def _steps_of(self, lab: Lab) -> tuple[ScheduledStep, ...]:
         """The lab's steps that take part."""
-        return tuple(
-            unit for group in self._chains[lab.name] for unit in group if self._request.step in (None, unit.number)
-        )
+        return self._job.taking_part(self._schedules[lab.name])
 
     def _before(self, lab: Lab) -> tuple[str, ...]:
         """The labs of this run that must have ended before this one starts. A person who pauses follows one lab
         after the other."""
-        taking_part = [name for name in self._chains if name != lab.name]
+        taking_part = [name for name in self._schedules if name != lab.name]
         if self._request.pause:
             return tuple(name for name in taking_part if self._comes_before(name, lab))
         needed = {other.name for other in self._runbook.with_needs((*lab.needs, *lab.undoes))}
@@ -162,7 +134,7 @@ class _Execution:
             before = self._before(lab)
             for name in before:
                 await done[name].wait()
-            failed = [name for name in before if not self._tally.converged(name)]
+            failed = [name for name in before if not self._outcomes.converged(name)]
             if self._stop.asked:
                 return
             self._start(lab)
@@ -176,105 +148,85 @@ class _Execution:
             done[lab.name].set()
 
     async def _steps(self, lab: Lab, done: Mapping[str, asyncio.Event]) -> None:
-        runs = {unit: self._run(unit, lab) for unit in self._units(lab)}
-        runner = self._runners[lab.name] = StepRunner(
-            lab,
-            runs,
-            self._request,
-            self._stop,
-            self._hold,
-            self._tally,
-            self._gate,
-            self._listener,
-            self._refuse,
-        )
-        for group in self._chains[lab.name]:
-            taking_part = self._not_blocked(lab, [unit for unit in group if unit in runs])
-            after = [name for unit in taking_part[:1] for name in unit.after if name in done]
+        runs = {step: self._run(step, lab) for step in self._steps_of(lab)}
+        runner = self._runners[lab.name] = StepRunner(self._execution, lab, runs)
+        for group in self._schedules[lab.name]:
+            taking_part = self._not_blocked(lab, [step for step in group if step in runs])
+            after = [name for step in taking_part[:1] for name in step.after if name in done]
             for name in after:
                 await done[name].wait()
             if self._stop.asked:
                 return
-            if failed := [name for name in after if not self._tally.converged(name)]:
+            if failed := [name for name in after if not self._outcomes.converged(name)]:
                 self._skip(lab, f"{failed[0]} has not converged")
                 return
             if self._request.pause:
-                for unit in taking_part:
+                for step in taking_part:
                     if not self._stop.asked:
-                        await runner.step(unit)
+                        await runner.run_step(step)
             else:
                 async with asyncio.TaskGroup() as tasks:
-                    for unit in taking_part:
-                        tasks.create_task(runner.step(unit))
+                    for step in taking_part:
+                        tasks.create_task(runner.run_step(step))
             if self._stop.asked:
                 return
-            if not lab.undoes and not self._tally.converged(lab.name):
+            if not lab.undoes and not self._outcomes.converged(lab.name):
                 self._skip(lab, "a step before has not converged")
                 return
 
-    def _not_blocked(self, lab: Lab, units: list[Unit]) -> list[Unit]:
+    def _not_blocked(self, lab: Lab, steps: list[ScheduledStep]) -> list[ScheduledStep]:
         """Those that may run. A clean-up goes on when a part of it fails: only what a lab needs that was not taken
         back stays as well, and is skipped."""
         if not lab.undoes:
-            return units
+            return steps
         free = []
-        for unit in units:
-            if blocker := self._blocker(lab, unit):
-                self._pass_over(lab, unit, f"{blocker} has not been taken back")
+        for step in steps:
+            if blocker := self._blocker(lab, step):
+                self._pass_over(lab, step, f"{blocker} has not been taken back")
             else:
-                free.append(unit)
+                free.append(step)
         return free
 
-    def _blocker(self, lab: Lab, unit: Unit) -> str:
-        """A lab of this clean-up that was not taken back and is, or needs, the unit's."""
-        for other in (other for group in self._chains[lab.name] for other in group):
-            failed = self._tally.has(lab.name, other.number) and not self._tally.converged(lab.name, other.number)
-            if failed and unit.lab in self._runbook.with_needs((other.lab.name,)):
+    def _blocker(self, lab: Lab, step: ScheduledStep) -> str:
+        """A lab of this clean-up that was not taken back and is, or needs, the step's."""
+        for other in (other for group in self._schedules[lab.name] for other in group):
+            failed = self._outcomes.has(lab.name, other.number) and not self._outcomes.converged(
+                lab.name, other.number
+            )
+            if failed and step.lab in self._runbook.with_needs((other.lab.name,)):
                 return other.lab.name
         return ""
 
-    def _run(self, unit: Unit, lab: Lab) -> Run:
-        run = Run(
-            unit.lab.name,
-            self._toolbox,
-            self._facts,
-            self._request.options_of(unit.lab),
-            self._listener,
-            step=unit.number,
-            shown_as=lab.name,
-            stop=self._stop,
-            undoing=lab.undoes,
-            program=self._request.program,
-        )
-        run.standing = Standing(self._runbook, unit, run)
-        return run
+    def _run(self, step: ScheduledStep, lab: Lab) -> Run:
+        prerequisites = StepPrerequisites(self._runbook, step)
+        return self._job.run(step.lab, lab, step.number, prerequisites=prerequisites)
 
     def _start(self, lab: Lab, *, begun: bool = True) -> None:
         self._started[lab.name] = time.monotonic()
         needed_by = () if lab.name in self._request.labs else self._needed_by(lab)
         text = lab.text if self._request.pause and begun else ""
-        self._listener(events.LabStarted(lab.name, lab.title, len(self._units(lab)), needed_by, text, begun))
+        self._listener(events.LabStarted(lab.name, lab.title, len(self._steps_of(lab)), needed_by, text, begun))
 
     def _needed_by(self, lab: Lab) -> tuple[str, ...]:
-        return tuple(name for name in self._chains if lab.name in self._runbook.lab(name).all_needs)
+        return tuple(name for name in self._schedules if lab.name in self._runbook.lab(name).all_needs)
 
     def _finish(self, lab: Lab) -> None:
         self._finished.add(lab.name)
         seconds = time.monotonic() - self._started[lab.name]
-        self._listener(events.LabFinished(lab.name, seconds, self._tally.converged(lab.name)))
+        self._listener(events.LabFinished(lab.name, seconds, self._outcomes.converged(lab.name)))
 
     def _skip(self, lab: Lab, note: str) -> None:
-        for unit in self._units(lab):
-            if not self._tally.has(lab.name, unit.number):
-                self._pass_over(lab, unit, note)
+        for step in self._steps_of(lab):
+            if not self._outcomes.has(lab.name, step.number):
+                self._pass_over(lab, step, note)
 
-    def _pass_over(self, lab: Lab, unit: Unit, note: str) -> None:
-        self._tally.add(lab.name, unit.number, "skipped", None)
-        self._listener(events.StepFinished(lab.name, unit.number, unit.title, "skipped", 0.0, note=note))
+    def _pass_over(self, lab: Lab, step: ScheduledStep, note: str) -> None:
+        self._outcomes.skip(lab.name, step.number)
+        self._listener(events.StepFinished(lab.name, step.number, step.title, "skipped", 0.0, note=note))
 
     def _skip_the_rest(self) -> None:
-        note = "refused" if self._tally.refusal else "interrupted"
-        for name in self._chains:
+        note = "refused" if self._outcomes.refusal else "interrupted"
+        for name in self._schedules:
             if name in self._finished:
                 continue
             lab = self._runbook.lab(name)

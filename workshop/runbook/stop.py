@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+INTERRUPTED = 130
+"""The exit status of what was asked to end."""
+
 
 def run_cuttable(looking: Coroutine[Any, Any, T]) -> T:
     """asyncio.run for what only looks. Raises KeyboardInterrupt as soon as it was asked to end.
@@ -39,14 +42,19 @@ class Stopped(Exception):
     """Raised where something was cut short because the run was asked to stop. Not for catching in a step."""
 
 
-class Stop:
-    """Whether this run was asked to end. `on_signal` is told of each Ctrl-C: False for the first, True for the
-    one that ends it at once."""
+def only_cause(error: Exception) -> Exception:
+    """What a task group wrapped: its first real error. Stopped only when there is no other."""
+    while isinstance(error, ExceptionGroup):
+        error = next((inner for inner in error.exceptions if not isinstance(inner, Stopped)), error.exceptions[0])
+    return error
 
-    def __init__(self, on_signal: Callable[[bool], None] = lambda at_once: None) -> None:
+
+class Stop:
+    """Whether this run was asked to end."""
+
+    def __init__(self) -> None:
         self.asked = False
         self.interrupted = False
-        self._on_signal = on_signal
         self._cuttable: set[asyncio.Task[Any]] = set()
 
     def ask(self) -> None:
@@ -72,14 +80,17 @@ class Stop:
             self._cuttable.discard(task)
 
     @contextlib.contextmanager
-    def signals(self, cancel: Callable[[], object]) -> Iterator[None]:
-        """Listen to SIGINT and SIGTERM; `cancel` ends the run at once. Without effect outside the main thread,
-        where Python delivers no signals."""
+    def signals(
+        self, cancel: Callable[[], object], seen: Callable[[bool], None] = lambda at_once: None
+    ) -> Iterator[None]:
+        """Listen to SIGINT and SIGTERM; `cancel` ends the run at once. `seen` is told of each: False of the first
+        Ctrl-C, True of what ends the run at once. Without effect outside the main thread, where Python delivers no
+        signals."""
         loop = asyncio.get_running_loop()
 
         def at_once() -> None:
             self.interrupted = self.asked = True
-            self._on_signal(True)
+            seen(True)
             cancel()
 
         def interrupt() -> None:
@@ -87,7 +98,7 @@ class Stop:
                 at_once()
                 return
             self.interrupted = True
-            self._on_signal(False)
+            seen(False)
             self.ask()
 
         installed = []

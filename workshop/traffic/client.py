@@ -2,23 +2,23 @@
 
 aiohttp sends an idempotent request again when a kept-alive connection breaks under it. Measured traffic must not
 do that, so a lost connection is turned, inside, into an error that aiohttp does not retry. Redirects are answers
-and are not followed. Cookies are sent as given, to whatever address (aiohttp's jar refuses those of IP addresses).
+and are not followed. The cookies of a log-in are sent to whatever address (aiohttp's jar refuses those of IP
+addresses), those of other answers are not kept: else the first answer of a sticky version would decide all others.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import html
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
 
-from workshop.runbook.errors import WorkshopError
-from workshop.traffic.login import Login
-
-
-class LoginError(WorkshopError):
-    """The log-in was refused or gave no cookie."""
+from workshop.traffic.side_requests import Login, LoginError
 
 
 class ConnectionLost(aiohttp.ClientError):
@@ -45,7 +45,6 @@ async def session(
     connections: int,
     request_timeout: float,
     headers: Mapping[str, str] | None = None,
-    cookies: Mapping[str, str] | None = None,
     login: Login | None = None,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A session of at most `connections` kept-alive connections, logged in at `url`'s host if asked.
@@ -53,12 +52,9 @@ async def session(
     `request_timeout` is in seconds. Raises LoginError.
     """
     sent = {"User-Agent": "mesh-workshop", **(headers or {})}
-    pairs = [f"{name}={value}" for name, value in (cookies or {}).items()]
     if login is not None:
         async with _bare(1, request_timeout, sent) as first:
-            pairs += await _log_in(first, URL(url), login)
-    if pairs:
-        sent["Cookie"] = "; ".join(pairs)
+            sent["Cookie"] = "; ".join(await _log_in(first, URL(url), login))
     async with _bare(connections, request_timeout, sent) as ready:
         yield ready
 
@@ -85,7 +81,7 @@ async def _log_in(session: aiohttp.ClientSession, url: URL, login: Login) -> lis
                 raise LoginError(tried, f"HTTP {response.status} without a cookie")
             return [f"{name}={morsel.coded_value}" for name, morsel in response.cookies.items()]
     except FAILURES as error:
-        raise LoginError(tried, describe(error)) from error
+        raise LoginError(tried, _described(error)) from error
 
 
 def kind_of(error: BaseException) -> str:
@@ -104,5 +100,70 @@ def said(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def describe(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     return ": ".join(part for part in (kind_of(error), said(error)) if part)
+
+
+Classify = Callable[[int, Mapping[str, str], bytes, float], str | None]
+"""Status, headers, body and seconds of an answer to its category; None when the answer is of no use."""
+
+UNRECOGNISED = "unrecognised answer"
+"""The trouble with an answer that has the right status and no category."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request that was sent at `began` and was over at `ended` (perf_counter). `seconds` is None
+    when there was no answer; one without a category has a `trouble`, of which `example` says more."""
+
+    began: float
+    ended: float
+    seconds: float | None
+    category: str | None
+    trouble: str = ""
+    example: str = ""
+
+
+async def ask(session: aiohttp.ClientSession, url: URL, classify: Classify) -> Answer:
+    """One request. Raises what `classify` raises."""
+    began = time.perf_counter()
+    try:
+        async with session.get(url, allow_redirects=False) as response:
+            body = await response.read()
+    except FAILURES as error:
+        return Answer(began, time.perf_counter(), None, None, kind_of(error), said(error))
+    ended = time.perf_counter()
+    category = classify(response.status, response.headers, body, ended - began)
+    if category is not None:
+        return Answer(began, ended, ended - began, category)
+    kind = UNRECOGNISED if response.status == 200 else f"HTTP {response.status}"
+    return Answer(began, ended, ended - began, None, kind, excerpt(body))
+
+
+_LONGEST, _LONGEST_OF_PAGE = 200, 60
+"""Characters: a proxy's words end with the cause, while the first ones of a page tell which one it is."""
+
+_PAGE = re.compile(r"\s*<(?:!doctype|html)\b", re.I)
+_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title>", re.I | re.S)
+_TAG = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", re.I | re.S)
+
+
+def excerpt(body: bytes) -> str:
+    """What an answer that nobody expected says, short enough for one line: a page's title, or its text when it has
+    none; of anything else the beginning."""
+    text = body.decode(errors="replace")
+    if not _PAGE.match(text):
+        return _shortened(text, _LONGEST)
+    title = _TITLE.search(text)
+    return _shortened(_read(title[1]) if title else "", _LONGEST_OF_PAGE) or _shortened(
+        _read(text), _LONGEST_OF_PAGE
+    )
+
+
+def _read(markup: str) -> str:
+    return html.unescape(_TAG.sub(" ", markup))
+
+
+def _shortened(text: str, longest: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

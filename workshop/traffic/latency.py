@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from workshop.runbook.model import Latencies
+from workshop.runbook.results import Latencies
 
 MOST_BUCKETS = 12
 

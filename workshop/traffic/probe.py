@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop.runbook.model import Hint
+from workshop.runbook.results import Hint, Verdict
+from workshop.traffic.side_requests import Control, Login
 
 if TYPE_CHECKING:
-    from workshop.runbook.model import Verdict
     from workshop.runbook.run import Run
-    from workshop.traffic.login import Login
+    from workshop.traffic.load import Load
     from workshop.traffic.verdict import Plan
 
 
@@ -61,22 +61,6 @@ class Category:
         if status != self.status:
             return False
         return re.search(self.body, body) is not None if isinstance(self.body, str) else self.body(body)
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """Requests to `path` that nothing delays, sent beside those that are measured, through the same gateway and the
-    same first service: a good answer has status 200 and the regular expression `body`. Only while each comes within
-    `within` seconds do the times of the others mean anything. Those cross more proxies and services, each as slow:
-    so `within` belongs well below what slowness must not add to their times.
-    """
-
-    path: str
-    within: float
-    body: str = ""
-
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
-        return "good" if status == 200 and re.search(self.body, body.decode(errors="replace")) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +124,20 @@ class Probe:
         late = [it.label for it in self.categories if it.within and it.within[0] >= self.request_timeout]
         return f"{late[0]!r} can have no answer within {self.request_timeout:g} s" if late else ""
 
+    def load(self, base_url: str) -> Load:
+        from workshop.traffic.load import Load
+
+        return Load(
+            base_url.rstrip("/") + self.path,
+            self.classify,
+            self.concurrency,
+            self.headers,
+            self.login,
+            self.control,
+            self.request_timeout,
+            self.within,
+        )
+
     def plan(self) -> Plan:
         """Raises ValueError for a deviation so small that nobody would wait for the measurement."""
         from workshop.traffic.verdict import plan
@@ -192,10 +190,18 @@ class Probe:
         return ("sleep 2  # mostly enough for a change to reach all proxies", *said)
 
     async def measure(self, run: Run, base_url: str) -> Verdict:
-        """Wait until the change is visible at `base_url` (scheme, host and port), then measure once."""
-        from workshop.traffic.measuring import measure
+        """Wait until the change is visible at `base_url` (scheme, host and port), then measure once.
 
-        return await measure(self, run, base_url)
+        Emits `events.Waiting` while the change is not visible, then `events.Progress`.
+        """
+        from workshop.traffic.measuring import Measuring
+
+        colours = {category.label: category.colour for category in self.categories}
+        load, plan = self.load(base_url), self.plan()
+        measuring = Measuring(
+            self.title, load, plan, colours, self.tries, self.visible_within, with_latencies=self.latencies
+        )
+        return await measuring.measure(run)
 
 
 def called(url: str, headers: tuple[tuple[str, str], ...]) -> str:

@@ -32,7 +32,7 @@ passes with (1 - d)^n, so n >= log(ERROR) / log(1 - d). A share of 1 is that rul
 must match.
 
 **A slow machine.** Where time tells answers apart, those that a slow machine may have changed are lost
-(`controlled`): what was measured of them is not looked at. They count as answers that are missing, of any category,
+(`load`): what was measured of them is not looked at. They count as answers that are missing, of any category,
 so (a) and (b) hold whichever were lost: had all come out, a pass had every count in its range and a fail one out of
 it. With a share of 0 or 1 nothing could be lost at all then; so a plan for several `tries` has `spare` answers that
 may be, the most that still leave (b): a share of d or more has no more than so many answers but for ERROR. A pass
@@ -64,7 +64,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workshop.runbook.model import Verdict
+from workshop.runbook.results import Verdict
 from workshop.traffic.binomial import UpperTail, at_least, at_most
 
 ERROR = 0.001

@@ -1,0 +1,45 @@
+"""A tasks.py of somebody else's: four lines, and a runbook of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.labs.conftest import BIN
+from workshop.settings import ROOT
+
+LABS = """
+from workshop.runbook import Lab, Runbook
+
+RUNBOOK = Runbook((
+    Lab("mine.second", "Do this first", "What it teaches.", ()),
+    Lab("mine.first", "And then this", "What that teaches.", ()),
+))
+"""
+TASKS = """
+import workshop.cli
+from my_labs import RUNBOOK
+from workshop.cli.namespace import namespace
+
+ns = namespace(RUNBOOK)
+"""
+
+
+def test_four_lines_are_enough(tmp_path: Path) -> None:
+    (tmp_path / "my_labs.py").write_text(LABS)
+    (tmp_path / "tasks.py").write_text(TASKS)
+    listed = subprocess.run(
+        [BIN / "invoke", "--list"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    names = [line.split()[0] for line in listed.stdout.splitlines()[2:] if line[:3].strip()]
+    assert names == [
+        *("adopt", "doctor", "shell", "lab.all", "lab.mine.all", "lab.mine.second", "lab.mine.first"),
+        *("sandbox.down", "sandbox.shell", "sandbox.status", "sandbox.up"),
+    ], "labs in their own order"

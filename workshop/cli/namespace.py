@@ -1,0 +1,88 @@
+"""All tasks of a workshop, as the `ns` of a tasks.py:
+
+    import workshop.cli
+    from my_labs import RUNBOOK
+    from workshop.cli.namespace import namespace
+
+    ns = namespace(RUNBOOK)
+
+What tasks do is imported when one runs (workshop/command.py): this is loaded to list and to complete as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import Task, task
+
+from workshop.cli import lab_tasks, program
+from workshop.cli.lab_tasks import HarmlessTask, WorkshopTask
+from workshop.runbook.model import Runbook
+
+
+def namespace(runbook: Runbook, *tasks: Task[Any]) -> Collection:
+    """The runbook's labs, the workshop's own tasks and these. From here on Invoke is the workshop's."""
+
+    @task(klass=HarmlessTask)
+    def doctor(context: Context) -> int:
+        """Look for what would make a run fail."""
+        from workshop import command
+
+        return command.doctor(context.config, runbook)
+
+    program.take_over()
+    return Collection(adopt, doctor, shell, *tasks, lab_tasks.collection(runbook), _sandbox())
+
+
+def _sandbox() -> Collection:
+    return Collection("sandbox", down, sandbox_shell, status, up)
+
+
+@task(klass=WorkshopTask, auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})
+def adopt(context: Context, yes: bool = False) -> int:
+    """Mark a cluster as the workshop's, so that labs may change it."""
+    from workshop import command
+
+    return command.adopt(context.config, yes=yes)
+
+
+@task(klass=WorkshopTask)
+def shell(context: Context) -> int:
+    """A shell for kubectl on the labs' cluster."""
+    from workshop.shell import shell
+
+    return shell(context.config)
+
+
+@task(klass=WorkshopTask, auto_shortflags=False, help={"yes": "Do not ask while a run is on."})
+def down(context: Context, yes: bool = False) -> int:
+    """Stop the sandbox; its cluster is gone."""
+    from workshop import sandbox_tasks
+
+    return sandbox_tasks.down(context.config, yes=yes)
+
+
+@task(klass=WorkshopTask, name="shell")
+def sandbox_shell(context: Context) -> int:
+    """`invoke shell` on the sandbox, else refused."""
+    from workshop import sandbox_tasks
+
+    return sandbox_tasks.shell(context.config)
+
+
+@task(klass=HarmlessTask)
+def status(context: Context) -> int:
+    """Tell whether the sandbox runs, since when, and where."""
+    from workshop import sandbox_tasks
+
+    return sandbox_tasks.status(context.config)
+
+
+@task(klass=HarmlessTask)
+def up(context: Context) -> int:
+    """Start the sandbox (labs do it by themselves)."""
+    from workshop import sandbox_tasks
+
+    return sandbox_tasks.up(context.config)

@@ -1,0 +1,203 @@
+"""Mirrored requests, counted where they arrive: in the log of the workload that gets the copies.
+
+Whoever sends a request learns nothing of its copy: nobody waits for the copy's answer, and there is none to be
+seen. So each measurement's requests carry a mark of their own in the query, and the receiver's access log is asked
+for it. Copies may arrive after the answers did; the log is read until their number stays the same. For how long
+depends on the machine: on one where reading it once takes a second, a pause of half a second says nothing. And what
+has no answer (a timeout, a lost connection) is no answer of another version: callers are then told nothing of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from workshop.kubernetes.ingress import Address, Ingress, url
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.other_clusters import run_on, typed_for
+from workshop.mesh.breaker import joined
+from workshop.runbook.results import Bar, Hint, Measurement, Verdict
+from workshop.runbook.run import Run
+from workshop.traffic.claims import accepted, judge_all, judge_count
+from workshop.traffic.load import Load, Result, send
+from workshop.traffic.measuring import not_seen, show_progress, wait_in_vain
+from workshop.traffic.probe import Category, called
+from workshop.traffic.verdict import Plan, implausible, plan, sample_size
+
+INGRESS = Ingress()
+PARAMETER = "probe"
+"""The query's, with the mark as its value."""
+_TYPED = 100
+"""How many requests a person is told to send."""
+
+READINGS = 3
+"""For how many readings of the log, as long as the longest of them, no copy may have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """The pods that get the copies, by label; `cluster` is the other one of the target's that has them, if any."""
+
+    label: str
+    namespace: str
+    selector: str
+    container: str
+    cluster: str = ""
+
+    def words(self, *which: str) -> tuple[str, ...]:
+        """The arguments of kubectl; `which` lines instead of all of late."""
+        lines = which or ("--tail=-1", "--since=10m")
+        return ("logs", "-n", self.namespace, "-l", self.selector, "-c", self.container, *lines)
+
+    async def count(self, run: Run, mark: str) -> int:
+        """How many requests with the mark are in its log."""
+        there = run_on(run, self.cluster) if self.cluster else run
+        assert there is not None, f"the target has no cluster {self.cluster}"
+        return (await Kubectl.of(there).call(*self.words())).count(mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """The proof that all requests from outside to `path` are answered by the `callers_see` category alone, while
+    the share `share` of them is copied to the receiver; `deviation` is noticed. Times are in seconds: `settled` is
+    for how long no copy may have come, `late` how long copies are waited for."""
+
+    path: str
+    callers_see: Category
+    never: Category
+    receiver: Receiver
+    share: float
+    headers: tuple[tuple[str, str], ...] = ()
+    deviation: float = 0.10
+    ingress: Ingress = INGRESS
+    visible_within: float = 30.0
+    settled: float = 0.4
+    late: float = 10.0
+
+    async def prove(self, run: Run) -> Verdict:
+        base_url = await run.observe(self.ingress)
+        need = self._plan()
+        unseen = await self._visible(run, base_url)
+        mark = _mark()
+        result = await self._send(run, base_url, mark, need.n, tell=True)
+        received = await self._arrived(run, mark, result.answers)
+        callers = self._callers(result, need.n)
+        copies = judge_count(
+            need.n,
+            self.share,
+            self.deviation,
+            received,
+            title=f"Copies in the log of {self.receiver.label}",
+            label="copied",
+            seconds=result.seconds,
+            colour="green",
+        )
+        callers = replace(callers, measurements=(self._measured(result),))
+        # Of requests that got no answer, none may have come far enough to be copied.
+        untold = callers.kind == "inconclusive"
+        verdict = joined([callers, replace(copies, kind="inconclusive") if untold else copies])
+        if verdict.kind != "pass" and unseen:
+            late = f"{not_seen(run, result, self.visible_within)} ({unseen})"
+            verdict = replace(verdict, reason=f"{verdict.reason}; {late}")
+        return verdict
+
+    def _callers(self, result: Result, sent: int) -> Verdict:
+        never = result.counts.get(self.never.label, 0)
+        if never:
+            return Verdict("fail", f"{never:,} of {sent:,} callers see {self.never.label}")
+        if result.answers < sent:
+            troubles = "; ".join(f"{kind}: {trouble.count}" for kind, trouble in result.errors.items())
+            reason = f"{sent - result.answers:,} of {sent:,} requests had no answer of either version"
+            return Verdict("inconclusive", f"{reason} ({troubles or 'time was up'})")
+        callers = judge_all(result.answers, sent, self.deviation)
+        if callers.kind != "pass":
+            return callers
+        return replace(callers, reason=f"all callers see {self.callers_see.label} only")
+
+    def commands(self, run: Run) -> tuple[str, ...]:
+        headers = "".join(f"-H '{name}: {value}' " for name, value in self.headers)
+        send = f'curl -s -o /dev/null {headers}"http://$GATEWAY_URL{self.path}?{PARAMETER}=$MARK"'
+        logs = " ".join(("kubectl", *self.receiver.words()))
+        if self.receiver.cluster:
+            logs = typed_for(run, self.receiver.cluster, logs)
+        return (
+            *self.ingress.commands(),
+            "sleep 2  # mostly enough for a change to reach all proxies",
+            "export MARK=$RANDOM",
+            f"for i in $(seq {_TYPED}); do {send}; done",
+            f"# expected: about {self.share * _TYPED:.0f} copies of {_TYPED} requests",
+            f'{logs} | grep -c "{PARAMETER}=$MARK"',
+        )
+
+    async def look_at(self, run: Run) -> tuple[Hint, ...]:
+        """An answer, and the last copies."""
+        host, port = await run.observe(Address(self.ingress))
+        there = (run_on(run, self.receiver.cluster) if self.receiver.cluster else None) or run
+        logs = there.use(Kubectl).typed(" ".join(("kubectl", *self.receiver.words("--tail=5"))))
+        seen = f"{self.share * 100:g} % of the requests are in the log of {self.receiver.label} as well"
+        curl = called(f"{url(host, port)}{self.path}", self.headers)
+        return (Hint("call", curl, f"only {self.callers_see.label} answers"), Hint("type", logs, seen))
+
+    async def _visible(self, run: Run, base_url: str) -> str:
+        """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""
+        need = self._plan()
+        size = sample_size(need)
+
+        async def missing() -> str:
+            mark = _mark()
+            result = await self._send(run, base_url, mark, size)
+            seen = result.counts.get(self.callers_see.label, 0)
+            if seen < size:
+                return f"{size - seen} of {size} answers are not of {self.callers_see.label}"
+            received = min(await self._arrived(run, mark, size, late=1.0), size)
+            copied = {"copied": received, "not copied": size - received}
+            return f"{received} of {size} copied" if implausible(need, copied) else ""
+
+        what, within = f"copies to {self.receiver.label}: the change to be visible", self.visible_within
+        return await wait_in_vain(run, what, missing, seconds=min(within, run.patience))
+
+    def _plan(self) -> Plan:
+        return plan({"copied": self.share, "not copied": 1 - self.share}, self.deviation)
+
+    async def _arrived(self, run: Run, mark: str, sent: int, late: float | None = None) -> int:
+        """How many copies there are, once all have come: no more can, or none has for a while."""
+        least, _ = accepted(sent, self.share, self.deviation)
+        started = last = time.monotonic()
+        count = await self.receiver.count(run, mark)
+        pace = time.monotonic() - started
+        while count < sent:
+            now = time.monotonic()
+            quiet = now - last >= max(self.settled, READINGS * pace)
+            if quiet and (count >= least or now - started >= (late or self.late)):
+                break
+            await asyncio.sleep(0.1)
+            asked, before = time.monotonic(), count
+            count = await self.receiver.count(run, mark)
+            read = time.monotonic()
+            pace = max(pace, read - asked)
+            last = last if count == before else read
+        return count
+
+    async def _send(self, run: Run, base_url: str, mark: str, count: int, *, tell: bool = False) -> Result:
+        url = f"{base_url.rstrip('/')}{self.path}?{PARAMETER}={mark}"
+        progress = show_progress(run, f"Requests of which {self.share:.0%} are copied") if tell else None
+        return await send(Load(url, self._classify, headers=self.headers), count, progress=progress)
+
+    def _classify(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
+        text = body.decode(errors="replace")
+        both = (self.callers_see, self.never)
+        return next((one.label for one in both if one.matches(status, text, seconds)), None)
+
+    def _measured(self, result: Result) -> Measurement:
+        bars = []
+        for category, share in ((self.callers_see, 1.0), (self.never, 0.0)):
+            measured = result.counts.get(category.label, 0) / result.answers if result.answers else 0.0
+            bars.append(Bar(category.label, measured, share, (share, share), category.colour))
+        return Measurement("What callers see", tuple(bars), result.answers, result.seconds, result.failed)
+
+
+def _mark() -> str:
+    return secrets.token_hex(6)
