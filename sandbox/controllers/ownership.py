@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from sandbox.core import label_selectors as selectors
 from sandbox.controllers.controller import MANAGER, FollowsEverything
+from sandbox.core import label_selectors as selectors
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.objects import terminating
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import controllers
-from sandbox.api.local_cluster import LocalCluster
 from sandbox.api.api_server import ApiServer
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.addresses import API_PORT, BLOCKS, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.images import PROGRAMS
