@@ -51,3 +51,14 @@ def test_the_followed_tail_equals_the_direct_sum_at_every_n(right: float, wrong:
         assert tail.limit == tail.n or at_most(tail.limit + 1, tail.n, wrong) > 0.001 * (1 - 1e-9)
         assert tail.rejected == pytest.approx(at_least(tail.limit + 1, tail.n, right), rel=1e-9, abs=1e-12)
         tail.grow()
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_share_of_none_or_all_leaves_nothing_to_chance(n: int) -> None:
+    for count in range(n + 1):
+        assert probability(count, n, 0.0) == (count == 0)
+        assert probability(count, n, 1.0) == (count == n)
+        assert at_most(count, n, 0.0) == 1.0
+        assert at_most(count, n, 1.0) == (count == n)
+        assert at_least(count, n, 0.0) == (count == 0)
+        assert at_least(count, n, 1.0) == 1.0

@@ -62,6 +62,7 @@ async def test_a_right_split_passes_with_exactly_the_plans_requests() -> None:
     async with serving(splitting(lambda served: (0.5, 0, 0.5))) as server:
         verdict = await wanted.measure(run, server.url + "/")
     assert verdict.kind == "pass"
+    assert "measured" not in verdict.reason
     n, sample = wanted.plan().n, sample_size(wanted.plan())
     assert (n, sample) == (1394, 139)
     assert len(server.requests) == n + sample

@@ -298,3 +298,26 @@ def test_a_fixed_hundred_would_not_do() -> None:
     """The field's usual "100 requests, plus or minus 10" takes 60/40 for 50/50 about half of the time."""
     half = sum(comb(100, k) * 0.6**k * 0.4 ** (100 - k) for k in range(40, 61))
     assert half == pytest.approx(0.54, abs=0.01)
+
+
+def test_a_category_without_an_answer_need_not_be_among_the_counts() -> None:
+    thirds = plan({"v1": 0.33, "v2": 0.33, "v3": 0.34}, 0.1)
+    for missing in (0, 1, thirds.n // 2):
+        seen = thirds.n - missing
+        assert judge(thirds, {"v1": seen}, missing) == judge(thirds, {"v1": seen, "v2": 0, "v3": 0}, missing)
+
+
+def test_what_one_missing_answer_could_put_right_is_no_fail() -> None:
+    thirds = plan({"v1": 0.33, "v2": 0.33, "v3": 0.34}, 0.1)
+    low = thirds.ranges["v1"].low
+    rest = thirds.n - low
+    counts = {"v1": low - 1, "v2": rest // 2, "v3": rest - rest // 2}
+    assert judge(thirds, counts, 1).kind == "inconclusive"
+    assert judge(thirds, {**counts, "v1": low - 2, "v2": counts["v2"] + 1}, 1).kind == "fail"
+
+
+def test_what_may_be_lost_counts_as_accepted_where_nothing_is_expected() -> None:
+    """Else the error rate of a plan for several tries would be said to be smaller than it is."""
+    tried = plan({"v1": 0.5, "v2": 0.5, "v3": 0.0}, 0.1, 3)
+    assert tried.spare > 0
+    assert ERROR >= tried.accepts_wrong >= 3 * at_most(tried.spare, tried.n, 0.1) > 0
