@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from sandbox.core.cluster import ApiError, Object, Resource
-from sandbox.istioctl.analyzers import Level, Message, labels_of
+from sandbox.istioctl.analyzers import Message, labels_of, message
 from sandbox.istioctl.command_line import FileError
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh.istio import CONTAINER
@@ -54,7 +54,7 @@ def as_in_cluster(
     if obj["kind"] != "Namespace":
         obj["metadata"].setdefault("namespace", namespace)
     problems, sound = _problems(obj)
-    messages = [Message("IST0106", Level.Error, obj, f"Schema validation error: {said}") for said in problems]
+    messages = [message("IST0106", obj, problem=problem) for problem in problems]
     group, kind = obj["apiVersion"].rpartition("/")[0], obj["kind"]
     if not sound or (group, kind) not in [(of.rpartition("/")[0], name) for of, name in kinds]:
         return messages, []

@@ -1,4 +1,4 @@
-"""The analyzers: each looks for some of Istio's numbered messages (IST0101, ...), worded as in its messages.yaml.
+"""The analyzers: each looks for some of Istio's numbered messages (IST0101, ...).
 
 The real one has many more; README.md lists these. What of a file is no valid rule (IST0106) is found before them,
 by `analyzed_files`.
@@ -14,7 +14,7 @@ from sandbox.core.cluster import Object
 from sandbox.istioctl.cluster_status import has_proxy
 from sandbox.mesh.istio import ISTIO_NAMESPACE, KUBERNETES_NAMESPACES, NAMESPACE_LABEL, POD_LABEL, REVISION_LABEL
 from sandbox.mesh.registry import DOMAIN, protocol
-from sandbox.mesh.rules import EVERYBODY, MESH, bound_gateways, covers, full_host, full_hosts
+from sandbox.mesh.rules import EVERYBODY, MESH, bound_gateways, covers, exported_to, exports, full_host, full_hosts
 from sandbox.mesh.unreachable_rules import find_unreachable
 
 _SYSTEM = (ISTIO_NAMESPACE, *KUBERNETES_NAMESPACES)
@@ -54,6 +54,51 @@ class Level(Enum):
     Error = 3
 
 
+_MESSAGES = {
+    "IST0101": (Level.Error, 'Referenced {what} not found: "{name}"'),
+    "IST0102": (
+        Level.Info,
+        "The namespace is not enabled for Istio injection. Run '{label}=enabled' to enable it, or "
+        "'{label}=disabled' to explicitly mark it as not needing injection.",
+    ),
+    "IST0103": (
+        Level.Warning,
+        "The pod {pod} is missing the Istio proxy. "
+        "This can often be resolved by restarting or redeploying the workload.",
+    ),
+    "IST0106": (Level.Error, "Schema validation error: {problem}"),
+    "IST0109": (
+        Level.Error,
+        "The VirtualServices {rules} associated with mesh gateway define the same host {host} which can lead to "
+        "undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource.",
+    ),
+    "IST0118": (
+        Level.Info,
+        "Port name {name} (port: {port}, targetPort: {target}) doesn't follow the naming convention of Istio port.",
+    ),
+    "IST0130": (Level.Warning, "VirtualService {what}."),
+    "IST0131": (Level.Info, "VirtualService {what}."),
+    "IST0135": (
+        Level.Info,
+        'Annotation "{name}" has been deprecated{instead} and may not work in future Istio versions.',
+    ),
+    "IST0145": (
+        Level.Error,
+        "Conflict with gateways {others} (workload selector {selector}, port {port}, hosts {hosts}).",
+    ),
+    "IST0173": (
+        Level.Error,
+        "The Subset {subset} defined in the DestinationRule does not select any pods. "
+        "Which may lead to 503 UH (NoHealthyUpstream).",
+    ),
+    "IST0174": (
+        Level.Warning,
+        "The host {host} defined in the DestinationRule does not match any services in the mesh.",
+    ),
+}
+"""Levels and words as in Istio's own messages.yaml."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     code: str
@@ -78,9 +123,9 @@ class Message:
         return f"{self.obj['kind']}/{self.obj['metadata']['name']}/{self.namespace}"
 
 
-def _not_found(obj: Object, what: str, name: str) -> Message:
-    """IST0101, for whatever an object refers to."""
-    return Message("IST0101", Level.Error, obj, f'Referenced {what} not found: "{name}"')
+def message(code: str, obj: Object, **values: object) -> Message:
+    level, text = _MESSAGES[code]
+    return Message(code, level, obj, text.format(**values))
 
 
 class _KnownHosts:
@@ -95,7 +140,7 @@ class _KnownHosts:
         return host in self._services or any(
             covers(full_host(known, namespace_of(entry)), host)
             for entry in self._entries
-            if _exported_to(entry, namespace)
+            if exported_to(entry, namespace)
             for known in entry["spec"].get("hosts") or []
         )
 
@@ -106,31 +151,23 @@ class _KnownHosts:
         return selected
 
 
-def _exported_to(obj: Object, namespace: str) -> bool:
-    exported = obj["spec"].get("exportTo") or ["*"]
-    return any(name == "*" or namespace == (namespace_of(obj) if name == "." else name) for name in exported)
-
-
 def missing_references(resources: Resources) -> Iterator[Message]:
     """IST0101: a VirtualService names a host, a subset or a gateway that is not there."""
     known = _KnownHosts(resources)
     gateways = {full_name(obj) for obj in resources.of("Gateway")}
     for rule in resources.of("VirtualService"):
-        for gateway in bound_gateways(_placed(rule)):
+        for gateway in bound_gateways(rule):
             if gateway != MESH and gateway not in gateways:
-                yield _not_found(rule, "gateway", gateway)
+                yield message("IST0101", rule, what="gateway", name=gateway)
         for what, destination in _destinations(rule):
             host = full_host(destination.get("host", ""), namespace_of(rule))
             subset = destination.get("subset")
             if not known(host, namespace_of(rule)):
-                yield _not_found(rule, what, destination.get("host", ""))
+                yield message("IST0101", rule, what=what, name=destination.get("host", ""))
             elif subset and subset not in _subsets(resources, host):
-                yield _not_found(rule, "host+subset in destinationrule", f"{destination['host']}+{subset}")
-
-
-def _placed(rule: Object) -> Object:
-    """The rule with its namespace written down."""
-    return {**rule, "metadata": {**rule["metadata"], "namespace": namespace_of(rule)}}
+                yield message(
+                    "IST0101", rule, what="host+subset in destinationrule", name=f"{destination['host']}+{subset}"
+                )
 
 
 def _destinations(rule: Object) -> list[tuple[str, Object]]:
@@ -159,28 +196,14 @@ def conflicting_hosts(resources: Resources) -> Iterator[Message]:
     """
     by_host: dict[str, list[Object]] = {}
     for rule in sorted(resources.of("VirtualService"), key=full_name):
-        placed = _placed(rule)
-        if MESH in bound_gateways(placed):
-            for scope in _scopes(placed):
-                for host in full_hosts(placed):
+        if MESH in bound_gateways(rule):
+            scopes = exports(rule)
+            for scope in {EVERYBODY} if EVERYBODY in scopes else scopes:
+                for host in full_hosts(rule):
                     by_host.setdefault(f"{scope}/{host}", []).append(rule)
     for host, rules in by_host.items():
         for rule in rules if len(rules) > 1 else ():
-            yield Message(
-                "IST0109",
-                Level.Error,
-                rule,
-                f"The VirtualServices {','.join(map(full_name, rules))} associated with mesh gateway define the "
-                f"same host {host} which can lead to undefined behavior. "
-                "This can be fixed by merging the conflicting VirtualServices into a single resource.",
-            )
-
-
-def _scopes(rule: Object) -> set[str]:
-    exported = rule["spec"].get("exportTo") or [EVERYBODY]
-    if EVERYBODY in exported:
-        return {EVERYBODY}
-    return {rule["metadata"]["namespace"] if name == "." else name for name in exported}
+            yield message("IST0109", rule, rules=",".join(map(full_name, rules)), host=host)
 
 
 _Opened = set[tuple[str, str]]
@@ -197,12 +220,12 @@ def missing_workloads(resources: Resources) -> Iterator[Message]:
         selector = _selector(gateway)
         pod = next((pod for pod in resources.of("Pod") if selector.items() <= labels_of(pod).items()), None)
         if pod is None:
-            yield _not_found(gateway, "selector", _selector_text(selector))
+            yield message("IST0101", gateway, what="selector", name=_selector_text(selector))
             continue
         for server in gateway["spec"].get("servers") or []:
             name = (server.get("tls") or {}).get("credentialName")
             if name and (namespace_of(pod), name) not in secrets:
-                yield _not_found(gateway, "credentialName", name)
+                yield message("IST0101", gateway, what="credentialName", name=name)
 
 
 def conflicting(resources: Resources) -> Iterator[Message]:
@@ -227,13 +250,9 @@ def conflicting(resources: Resources) -> Iterator[Message]:
                 and _same_pods(own, selector, resources)
             )
             if others:
-                yield Message(
-                    "IST0145",
-                    Level.Error,
-                    gateway,
-                    f"Conflict with gateways {','.join(others)} (workload selector {_selector_text(own)}, "
-                    f"port {_number(server)}, hosts {','.join(server['hosts'])}).",
-                )
+                hosts_ = ",".join(server["hosts"])
+                values = {"selector": _selector_text(own), "port": _number(server), "hosts": hosts_}
+                yield message("IST0145", gateway, others=",".join(others), **values)
 
 
 def _same_pods(own: dict[str, str], other: dict[str, str], resources: Resources) -> bool:
@@ -275,14 +294,7 @@ def namespaces_not_injected(resources: Resources) -> Iterator[Message]:
     for namespace in resources.outside_the_system("Namespace"):
         if _enabled(namespace) is None:
             label = f"kubectl label namespace {namespace['metadata']['name']} istio-injection"
-            yield Message(
-                "IST0102",
-                Level.Info,
-                namespace,
-                "The namespace is not enabled for Istio injection. "
-                f"Run '{label}=enabled' to enable it, or '{label}=disabled' to explicitly mark it as "
-                "not needing injection.",
-            )
+            yield message("IST0102", namespace, label=label)
 
 
 def missing_proxies(resources: Resources) -> Iterator[Message]:
@@ -293,13 +305,7 @@ def missing_proxies(resources: Resources) -> Iterator[Message]:
         says = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}.get(POD_LABEL, "")
         left_alone = has_proxy(pod) or says.lower() == "false" or pod["spec"].get("hostNetwork")
         if namespace_of(pod) in injected and not left_alone:
-            yield Message(
-                "IST0103",
-                Level.Warning,
-                pod,
-                f"The pod {full_name(pod)} is missing the Istio proxy. "
-                "This can often be resolved by restarting or redeploying the workload.",
-            )
+            yield message("IST0103", pod, pod=full_name(pod))
 
 
 def port_names(resources: Resources) -> Iterator[Message]:
@@ -308,20 +314,13 @@ def port_names(resources: Resources) -> Iterator[Message]:
         for port in service["spec"].get("ports") or []:
             if port.get("protocol", "TCP") == "TCP" and protocol(port) == "auto":
                 name, target = port.get("name", ""), port.get("targetPort", port["port"])
-                yield Message(
-                    "IST0118",
-                    Level.Info,
-                    service,
-                    f"Port name {name} (port: {port['port']}, targetPort: {target}) "
-                    "doesn't follow the naming convention of Istio port.",
-                )
+                yield message("IST0118", service, name=name, port=port["port"], target=target)
 
 
 def unreachable(resources: Resources) -> Iterator[Message]:
     for rule in resources.of("VirtualService"):
         for code, what in find_unreachable(rule["spec"]):
-            level = Level.Warning if code == "IST0130" else Level.Info
-            yield Message(code, level, rule, f"VirtualService {what}.")
+            yield message(code, rule, what=what)
 
 
 def serving_nobody(resources: Resources) -> Iterator[Message]:
@@ -332,23 +331,12 @@ def serving_nobody(resources: Resources) -> Iterator[Message]:
         written = rule["spec"].get("host", "")
         host = full_host(written, namespace_of(rule))
         if not known(host, namespace_of(rule)):
-            yield Message(
-                "IST0174",
-                Level.Warning,
-                rule,
-                f"The host {written} defined in the DestinationRule does not match any services in the mesh.",
-            )
+            yield message("IST0174", rule, host=written)
             continue
         for subset in rule["spec"].get("subsets") or []:
             wanted = {**known.selector(host), **(subset.get("labels") or {})}
             if not any(wanted.items() <= labels for labels in pods):
-                yield Message(
-                    "IST0173",
-                    Level.Error,
-                    rule,
-                    f"The Subset {subset['name']} defined in the DestinationRule does not select any pods. "
-                    "Which may lead to 503 UH (NoHealthyUpstream).",
-                )
+                yield message("IST0173", rule, subset=subset["name"])
 
 
 _KINDS = ("Namespace", "Service", "Pod", "Deployment")
@@ -373,10 +361,7 @@ def deprecated(resources: Resources) -> Iterator[Message]:
                 if name == POD_LABEL and name in labels_of(obj):
                     continue
                 instead = f' in favor of the "{POD_LABEL}" label' if name == POD_LABEL else ""
-                said = (
-                    f'Annotation "{name}" has been deprecated{instead} and may not work in future Istio versions.'
-                )
-                yield Message("IST0135", Level.Info, obj, said)
+                yield message("IST0135", obj, name=name, instead=instead)
 
 
 _ANALYZERS = (

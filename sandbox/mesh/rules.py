@@ -79,7 +79,7 @@ class Rules:
         """DestinationRules of `namespace`, the oldest first; of `private` ones those nobody else may see."""
         candidates: dict[str, list[Object]] = {}
         for rule in self.destination_rules:
-            visible = _exports(rule) == {namespace} if private else _exported_to(rule, client_namespace)
+            visible = exports(rule) == {namespace} if private else exported_to(rule, client_namespace)
             if visible and rule["metadata"]["namespace"] == namespace:
                 candidates.setdefault(full_host(rule["spec"]["host"], namespace), []).append(rule)
         return most_specific(candidates.items(), host)
@@ -105,11 +105,12 @@ def _says(name: str, value: Any) -> bool:
     return isinstance(value, list) and any(_says(name, item) for item in value)
 
 
-def _exported_to(rule: Object, namespace: str) -> bool:
-    return not _exports(rule).isdisjoint(("*", namespace))
+def exported_to(rule: Object, namespace: str) -> bool:
+    """Whether `namespace` may see it, as its exportTo says."""
+    return not exports(rule).isdisjoint(("*", namespace))
 
 
-def _exports(rule: Object) -> set[str]:
+def exports(rule: Object) -> set[str]:
     own = rule["metadata"]["namespace"]
     return {own if name == "." else name for name in rule["spec"].get("exportTo") or ["*"]}
 
@@ -119,7 +120,7 @@ def _merged(found: list[Object]) -> Policy:
 
     The policy is the oldest one's that has any, and the subsets are everyone's (of a name, the oldest one's).
     """
-    alike = [rule for rule in found if _exports(rule) == _exports(found[0])]
+    alike = [rule for rule in found if exports(rule) == exports(found[0])]
     subsets: dict[str, Mapping[str, Any]] = {}
     for rule in alike:
         for subset in rule["spec"].get("subsets") or []:
@@ -195,12 +196,11 @@ def visible(rules: Iterable[Object], namespace: str) -> list[Object]:
     """What is exported to `namespace`: first what is for it by name, its own before that of others."""
     ranked: tuple[list[Object], ...] = ([], [], [])
     for rule in rules:
-        exported = rule["spec"].get("exportTo") or [EVERYBODY]
-        own = rule["metadata"]["namespace"]
+        exported = exports(rule)
         if EVERYBODY in exported:
             ranked[2].append(rule)
-        elif namespace in (own if name == "." else name for name in exported):
-            ranked[own != namespace].append(rule)
+        elif namespace in exported:
+            ranked[rule["metadata"]["namespace"] != namespace].append(rule)
     return [rule for group in ranked for rule in group]
 
 
