@@ -125,7 +125,7 @@ class Apply(Step):
             more += added(obj, snapshot)
         return Check(tuple(found), added=tuple(more))
 
-    async def check_standing(self, run: Run) -> Check:
+    async def check_readiness(self, run: Run) -> Check:
         from workshop.kubernetes import rollout
 
         snapshot, found = await _snapshot(run), await self.check(run)
