@@ -54,7 +54,7 @@ class Reply:
         self.status = 0
         self.headers: dict[str, str] = {}
         """By lower-case name; the last one of several."""
-        self.received = bytearray()
+        self.received: bytes | bytearray = b""
         self.head_size = 0
         """Bytes up to the body; 0 before they are all there."""
         self.whole = False
@@ -71,7 +71,12 @@ class Reply:
 
     def feed(self, data: bytes) -> None:
         """Raises ValueError for what is no HTTP/1.1."""
-        self.received += data
+        if not self.received:
+            self.received = data  # most replies are one piece: it need not be copied
+        elif isinstance(self.received, bytes):
+            self.received = bytearray(self.received + data)
+        else:
+            self.received += data
         while not self.head_size:
             end = self.received.find(b"\r\n\r\n")
             if end < 0:
@@ -91,7 +96,7 @@ class Reply:
         first, *lines = self.received[:end].decode("latin-1").split("\r\n")
         version, status = first[:8], int(first[9:12])
         if status < 200:
-            del self.received[: end + 4]
+            self.received = self.received[end + 4 :]
             return
         headers = self.headers
         for line in lines:
