@@ -94,24 +94,29 @@ async def _guarded(function: CommandFunction, process: Process) -> int:
 
 
 async def _shell(process: Process, foreground: set[asyncio.Task[int]] | None) -> int:
-    words = list(process.arguments)
-    while words and words[0] in ("-i", "-l", "-x", "-e"):
-        words.pop(0)
+    words, letters = list(process.arguments), ""
+    while words and words[0].startswith("-"):
+        letters += words.pop(0)[1:]
+    if refused := letters.strip("ceil"):
+        return process.complain(f"option -{refused[0]} is not supported (there are -c, -e, -i and -l)", 2)
 
     def execute(command: list[str], called: Process) -> Awaitable[int]:
         return _execute(command, called, foreground)
 
-    if words[:1] == ["-c"] or (words and words[0].startswith("-") and words[0].endswith("c")):
-        if len(words) < 2:
+    def shell(arguments: list[str]) -> Shell:
+        return Shell(process, execute, arguments, exits_on_error="e" in letters)
+
+    if "c" in letters:
+        if not words:
             return process.complain("-c requires an argument", 2)
-        return await Shell(process, execute, words[3:]).run_text(words[1])
+        return await shell(words[2:]).run_text(words[0])
     if words:
         try:
             script = (await process.input(words[0])).decode()
         except OSError as error:
             return process.complain(f"can't open '{words[0]}': {error.strerror}", 127)
-        return await Shell(process, execute, words[1:]).run_text(script)
-    return await Shell(process, execute, []).interact()
+        return await shell(words[1:]).run_text(script)
+    return await shell([]).interact()
 
 
 def command_program(container: Container, command: list[str]) -> Program:

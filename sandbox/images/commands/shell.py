@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import asyncio
 import operator
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from sandbox.images.commands import syntax
@@ -119,15 +120,21 @@ class _Continue(Exception):
 
 
 class Shell:
-    """One shell: its variables, directory and last status. `process` is the shell's own."""
+    """One shell: its variables, directory and last status. `process` is the shell's own.
 
-    def __init__(self, process: Process, execute: Execute, arguments: list[str]) -> None:
+    One that `exits_on_error` (`sh -e`) ends with the first command that fails and that nobody asks about.
+    """
+
+    def __init__(
+        self, process: Process, execute: Execute, arguments: list[str], *, exits_on_error: bool = False
+    ) -> None:
         self.process = process
         self.variables = dict(process.env)
         self.arguments = arguments
         self.status = 0
         self._exported = set(process.env)
         self._execute = execute
+        self._exits_on_error = exits_on_error
 
     async def run_text(self, text: str) -> int:
         """The status of the last command; `exit` included."""
@@ -165,6 +172,8 @@ class Shell:
             pending = ""
             try:
                 await self._sequence(parsed, self.process)
+            except syntax.SyntaxRefused as refusal:
+                self.status = self.process.complain(f"syntax error: {refusal}", 2)
             except _Exit as end:
                 return end.status
             except (_Break, _Continue):
@@ -172,20 +181,40 @@ class Shell:
 
     async def _sequence(self, sequence: syntax.Sequence, process: Process) -> int:
         for item in sequence.items:
-            self.status = await self._pipeline(item.first, process)
+            self.status = await self._pipeline(item.first, process, asked=bool(item.rest))
             for word, pipeline in item.rest:
                 if (self.status == 0) == (word == "&&"):
-                    self.status = await self._pipeline(pipeline, process)
+                    asked = pipeline is not item.rest[-1][1]
+                    self.status = await self._pipeline(pipeline, process, asked=asked)
             await asyncio.sleep(0)  # a loop of built-ins must not keep everybody else waiting
         return self.status
 
-    async def _pipeline(self, pipeline: syntax.Pipeline, process: Process) -> int:
+    async def _pipeline(self, pipeline: syntax.Pipeline, process: Process, *, asked: bool) -> int:
+        """`asked`: whether its status decides what comes next."""
         *feeders, last = pipeline.commands
-        if not feeders:
-            status = await self._node(last, process)
-        else:
-            status = await self._piped(feeders, last, process)
+        with self._asking(asked or pipeline.negated):
+            if not feeders:
+                status = await self._node(last, process)
+            else:
+                status = await self._piped(feeders, last, process)
+            # What fails in braces, a branch or a loop has ended the shell already, or somebody asked about it.
+            ends = feeders or isinstance(last, syntax.Command) or last.subshell
+            if status and ends and self._exits_on_error:
+                raise _Exit(status)
         return int(not status) if pipeline.negated else status
+
+    @contextmanager
+    def _asking(self, asked: bool = True) -> Iterator[None]:
+        """While somebody asks about a status, nothing that fails ends the shell."""
+        before, self._exits_on_error = self._exits_on_error, self._exits_on_error and not asked
+        try:
+            yield
+        finally:
+            self._exits_on_error = before
+
+    async def _holds(self, condition: syntax.Sequence, process: Process) -> bool:
+        with self._asking():
+            return await self._sequence(condition, process) == 0
 
     async def _piped(self, feeders: list[syntax.Node], last: syntax.Node, process: Process) -> int:
         tasks: list[asyncio.Task[int]] = []
@@ -205,11 +234,13 @@ class Shell:
     async def _feeding(self, node: syntax.Node, process: Process, pipe: asyncio.StreamReader) -> int:
         try:
             return await self._subshell(node, process)
+        except syntax.SyntaxRefused as refusal:
+            return self.process.complain(f"syntax error: {refusal}", 2)
         finally:
             pipe.feed_eof()
 
     async def _subshell(self, node: syntax.Node | syntax.Sequence, process: Process) -> int:
-        child = Shell(process, self._execute, self.arguments)
+        child = Shell(process, self._execute, self.arguments, exits_on_error=self._exits_on_error)
         child.variables, child._exported, child.status = dict(self.variables), set(self._exported), self.status
         try:
             if isinstance(node, syntax.Sequence):
@@ -233,30 +264,32 @@ class Shell:
     async def _compound(self, body: object, process: Process) -> int:
         if isinstance(body, syntax.If):
             for condition, then in body.branches:
-                if await self._sequence(condition, process) == 0:
+                if await self._holds(condition, process):
                     return await self._sequence(then, process)
             return await self._sequence(body.otherwise, process) if body.otherwise else 0
         if isinstance(body, syntax.Loop):
-            while (await self._sequence(body.condition, process) == 0) != body.until:
-                try:
-                    await self._sequence(body.body, process)
-                except _Continue:
-                    continue
-                except _Break:
+            while await self._holds(body.condition, process) != body.until:
+                if not await self._goes_on(body.body, process):
                     break
             return 0
         if isinstance(body, syntax.For):
             for value in [field for word in body.words for field in await self._expansion(process).fields(word)]:
                 self.variables[body.name] = value
-                try:
-                    await self._sequence(body.body, process)
-                except _Continue:
-                    continue
-                except _Break:
+                if not await self._goes_on(body.body, process):
                     break
             return self.status
         assert isinstance(body, syntax.Sequence)
         return await self._sequence(body, process)
+
+    async def _goes_on(self, body: syntax.Sequence, process: Process) -> bool:
+        """Run a loop's body once; whether the loop goes on after it."""
+        try:
+            await self._sequence(body, process)
+        except _Continue:
+            pass
+        except _Break:
+            return False
+        return True
 
     async def _redirected(self, redirections: list[syntax.Redirection], process: Process) -> Process:
         for one in redirections:
@@ -284,14 +317,14 @@ class Shell:
         words = [field for word in command.words for field in await self._expansion(process).fields(word)]
         if not words:
             self.variables |= assigned
-            return 0
+            called = any(part.kind == "command" for _, word in command.assignments for part in word)
+            return self.status if called else 0
         name, *arguments = words
         builtin = getattr(self, f"_do_{name}", None) if name.isidentifier() else None
         if builtin is not None:
             return int(await builtin(replace(process, name=name, arguments=arguments)))
         env = {key: value for key, value in self.variables.items() if key in self._exported} | assigned
-        called = replace(process, env=env, directory=self.process.directory)
-        return await self._execute(words, called)
+        return await self._execute(words, replace(process, env=env, directory=self.process.directory))
 
     def _expansion(self, process: Process) -> _Expansion:
         async def output(script: str) -> str:
@@ -304,12 +337,18 @@ class Shell:
     # Built-in commands: those that change the shell itself.
 
     async def _do_exit(self, process: Process) -> int:
-        raise _Exit(int(process.arguments[0]) if process.arguments else self.status)
+        word = (process.arguments or [str(self.status)])[0]
+        if not word.isdecimal():
+            process.complain(f"Illegal number: {word}")
+            raise _Exit(2)
+        raise _Exit(int(word) & 255)
 
     async def _do_break(self, process: Process) -> int:
+        _refuse(process, process.arguments)
         raise _Break
 
     async def _do_continue(self, process: Process) -> int:
+        _refuse(process, process.arguments)
         raise _Continue
 
     async def _do_cd(self, process: Process) -> int:
@@ -320,6 +359,7 @@ class Shell:
         return 0
 
     async def _do_export(self, process: Process) -> int:
+        _refuse(process, _options(process))
         for argument in process.arguments:
             name, equals, value = argument.partition("=")
             if equals:
@@ -328,13 +368,25 @@ class Shell:
         return 0
 
     async def _do_unset(self, process: Process) -> int:
+        _refuse(process, _options(process))
         for name in process.arguments:
             self.variables.pop(name, None)
         return 0
 
     async def _do_read(self, process: Process) -> int:
+        _refuse(process, [option for option in _options(process) if option != "-r"])
         line = (await process.stdin.readline()).decode(errors="replace")
-        names = [name for name in process.arguments if not name.startswith("-")] or ["REPLY"]
+        names = [name for name in process.arguments if name != "-r"] or ["REPLY"]
         values = line.rstrip("\n").split(None, len(names) - 1)
         self.variables |= dict(zip(names, [*values, *[""] * len(names)], strict=False))
         return 0 if line else 1
+
+
+def _options(process: Process) -> list[str]:
+    return [word for word in process.arguments if word.startswith("-")]
+
+
+def _refuse(process: Process, words: Sequence[str]) -> None:
+    """Raises SyntaxRefused for the first of what a built-in command does not do."""
+    if words:
+        raise syntax.SyntaxRefused(f"{process.name} {words[0]} is not supported")

@@ -74,6 +74,8 @@ async def run(*command: str, stdin: str = "", container: Container | None = None
         ("date +%s | wc -l; date -u +%Y | grep -c 20", "1\n1"),
         ("echo a > /copy; cat /copy; ls / | grep copy; cat /none 2>/dev/null || echo gone", "a\ncopy\ngone"),
         ("false | true; echo $?; sleep 9 | true; echo $?", "0\n0"),
+        ("x=$(false); echo $?; x=$(exit 3) y=2; echo $?; false; x=$?; echo $? $x", "1\n3\n0 1"),
+        ("sh -e -c 'echo a; false; echo b'; echo $?", "a\n1"),
     ],
 )
 async def test_the_shell_does_what_a_shell_does(script: str, output: str) -> None:
@@ -86,6 +88,54 @@ async def test_the_status_is_that_of_the_last_command_or_exit() -> None:
     assert (await run("sh", "-c", "exit 42"))[0] == 42
     assert (await run("bash", "-c", "true"))[0] == 0
     assert (await run("/bin/sh", "-ec", "exit 3"))[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "reached"),
+    [
+        ("false", False),
+        ("(exit 3)", False),
+        ("true | false", False),
+        ("false | true", True),
+        ("true && false", False),
+        ("false && true", True),
+        ("false || false", False),
+        ("false || true", True),
+        ("! true", True),
+        ("{ false; true; }", False),
+        ("{ false; true; } || true", True),
+        ("(false; true) && true", True),
+        ("if false; then :; fi", True),
+        ("while false; do true; done", True),
+        ("for i in 1; do false; done", False),
+        ("for i in 1 2; do [ $i = 2 ] && false; done", False),
+        ("for i in 1; do [ $i = 2 ] && true; done", True),
+        ("x=$(false)", False),
+        ("nothing", False),
+    ],
+)
+async def test_with_e_the_first_failure_that_nobody_asks_about_ends_the_shell(script: str, reached: bool) -> None:
+    """As dash 0.5.12 does, and POSIX says (Shell & Utilities, 2.15, `set -e`)."""
+    for arguments in (("-ec", f"{script}; echo reached"), ("-e", "-c", f"{script}\necho reached")):
+        status, out, _ = await run("sh", *arguments)
+        assert (out, status == 0) == (("reached\n", True) if reached else ("", False))
+    assert (await run("sh", "-c", f"{script}; echo reached"))[1] == "reached\n"
+
+
+async def test_e_holds_for_files_and_standard_input() -> None:
+    container = box()
+    container.files.write("/run.sh", b"echo $1; false; echo never\n")
+    assert (await run("sh", "-e", "/run.sh", "arg", container=container))[:2] == (1, "arg\n")
+    assert (await run("sh", "-e", stdin="echo one\nfalse\necho never\n"))[:2] == (1, "one\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [(["-x", "-c", "true"], "-x"), (["-exc", "true"], "-x"), (["-uc", "true"], "-u"), (["--posix"], "--")],
+)
+async def test_an_option_of_sh_that_is_not_there_is_refused_by_name(arguments: list[str], option: str) -> None:
+    status, _, err = await run("sh", *arguments)
+    assert (status, f"option {option} is not supported" in err) == (2, True)
 
 
 async def test_a_script_may_come_from_standard_input_or_a_file() -> None:
@@ -113,6 +163,28 @@ async def test_what_the_shell_does_not_know_is_refused_by_name(script: str, reas
         parse(script)
     status, _, err = await run("sh", "-c", script)
     assert (status, "syntax error" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("while true; do while true; do break 2; done; done", "break 2"),
+        ("for i in 1; do continue 2; done", "continue 2"),
+        ("read -p name x", "read -p"),
+        ("export -p", "export -p"),
+        ("unset -f x", "unset -f"),
+    ],
+)
+async def test_what_a_built_in_command_does_not_do_is_refused_by_name(script: str, reason: str) -> None:
+    status, _, err = await run("sh", "-c", script)
+    assert (status, f"{reason} is not supported" in err) == (2, True)
+
+
+async def test_a_refusal_is_seen_wherever_it_comes_and_ends_no_typed_session() -> None:
+    _, out, err = await run("sh", "-c", "echo $((1.5)) | cat; echo on")
+    assert (out, "arithmetic" in err) == ("on\n", True)
+    status, out, err = await run("sh", stdin="echo $((1.5))\necho on\nexit x\n")
+    assert (status, out, "arithmetic" in err, "Illegal number: x" in err) == (2, "on\n", True, True)
 
 
 async def test_arithmetic_is_only_arithmetic() -> None:
