@@ -66,6 +66,16 @@ async def env(process: Process) -> int:
     return 0
 
 
+async def printenv(process: Process) -> int:
+    _, names = options(process.arguments, "")
+    if not names:
+        return await env(process)
+    for name in names:
+        if name in process.env:
+            process.print(process.env[name])
+    return int(not process.env.keys() >= set(names))
+
+
 async def pwd(process: Process) -> int:
     process.print(process.directory)
     return 0
@@ -294,6 +304,7 @@ COMMANDS: dict[str, CommandFunction] = {
     "head": head,
     "hostname": hostname,
     "ls": ls,
+    "printenv": printenv,
     "pwd": pwd,
     "seq": seq,
     "sleep": sleep,

@@ -22,7 +22,7 @@ _FLAGS = {
 _VALUED = {
     **dict.fromkeys("oHXdbwmA", ""),
     **{"output": "o", "header": "H", "request": "X", "data": "d", "cookie": "b", "write-out": "w"},
-    **{"max-time": "m", "user-agent": "A"},
+    **{"max-time": "m", "user-agent": "A", "connect-timeout": ""},
 }
 _MOST_REDIRECTS = 50
 _VARIABLES: Mapping[str, str] = {
@@ -44,6 +44,9 @@ Headers = list[tuple[str, str]]
 class _Call:
     found: Mapping[str, list[str]]
     body: bytes | None
+    limit: float | None
+    """In seconds, as is the next; None: no limit of its own."""
+    connecting: float | None
     variables: dict[str, str] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
@@ -69,6 +72,14 @@ class _Call:
         ]
 
 
+def _seconds(found: Mapping[str, list[str]], name: str) -> float | None:
+    """Raises UsageError."""
+    try:
+        return float(found.get(name, ["0"])[-1]) or None
+    except ValueError:
+        raise UsageError(f"option {name}: expected a proper numerical parameter") from None
+
+
 def _line(text: str) -> tuple[str, str | None] | None:
     """`-H 'NAME: VALUE'`; `NAME:` only takes curl's own out (None); `NAME;` sends it empty; others say nothing."""
     name, colon, value = text.partition(":")
@@ -90,7 +101,8 @@ async def curl(process: Process) -> int:
     except UsageError as usage:
         known = " ".join(sorted(f"-{name}" if len(name) == 1 else f"--{name}" for name in {**_FLAGS, **_VALUED}))
         return process.complain(f"{usage}\ncurl: the sandbox's curl knows {known}", 2)
-    call = _Call(found, await _body(process, found.get("d", ())))
+    limit, connecting = (_seconds(found, name) for name in ("m", "connect-timeout"))
+    call = _Call(found, await _body(process, found.get("d", ())), limit, connecting)
     template = call.last("w")
     if unknown := [name for name in _VARIABLE.findall(template) if name not in _VARIABLES]:
         return process.complain(f"variable {unknown[0]} of -w is not supported by the sandbox's curl", 2)
@@ -129,10 +141,9 @@ async def _transfer(process: Process, session: aiohttp.ClientSession, call: _Cal
     url = _url(given)
     default = "HEAD" if call.has("I") else "GET" if call.body is None else "POST"
     method, body = call.last("X", default), call.body
-    limit = float(call.last("m", "0")) or None
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(call.limit):
             for _ in range(_MOST_REDIRECTS):
                 reply = await _request(process, session, call, method, url, body)
                 further = _redirected(url, reply)
@@ -176,9 +187,12 @@ async def _request(
     process: Process, session: aiohttp.ClientSession, call: _Call, method: str, url: URL, body: bytes | None
 ) -> aiohttp.ClientResponse:
     headers = call.headers()
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connecting or session.timeout.sock_connect)
     call.variables |= {"http_code": "000", "redirect_url": ""}
     try:
-        reply = await session.request(method, url, headers=headers, data=body, allow_redirects=False)
+        reply = await session.request(
+            method, url, headers=headers, data=body, allow_redirects=False, timeout=timeout
+        )
     except aiohttp.ConnectionTimeoutError as error:
         raise _Failed(28, "Connection timed out") from error
     except aiohttp.ClientConnectorError as error:

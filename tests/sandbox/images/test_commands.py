@@ -49,6 +49,7 @@ async def run(*command: str, stdin: str = "", container: Container | None = None
         ("false; echo $?; (exit 4); echo $?", "1\n4"),
         ("x=1; (x=2); echo $x; { x=3; }; echo $x", "1\n3"),
         ("A=1 env | grep ^A=; echo $A", "A=1\n"),
+        ("printenv WHO; printenv NONE WHO || echo none; A=1 printenv | grep ^A=", "me\nme\nnone\nA=1"),
         ("B=2; env | grep -c ^B=; export B; env | grep ^B=", "0\nB=2"),
         ("echo out; echo err >&2", "out"),
         ("echo err >&2 2>/dev/null; { echo e >&2; } 2>&1 | cat", "e"),
@@ -223,6 +224,8 @@ async def test_a_loop_lets_others_run_and_can_be_cancelled() -> None:
         (["-c", "/jar", "y"], "-c"),
         (["-b", "/jar", "y"], "file of cookies"),
         (["-w", "%{time_namelookup}", "x"], "time_namelookup"),
+        (["-m", "soon", "x"], "option m: expected a proper numerical parameter"),
+        (["--connect-timeout", "soon", "x"], "option connect-timeout: expected"),
     ],
 )
 async def test_curl_refuses_what_it_does_not_do(arguments: list[str], option: str) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from typing import Any
 
+import aiohttp
 import pytest
 
+from sandbox.images import commands
+from sandbox.images.container_files import Files
+from sandbox.images.program import Container, Streams
+from sandbox.network import http_client
 from tests.sandbox.node.conftest import Place, container
 
 
@@ -38,6 +45,33 @@ async def test_curl_fails_as_curl_does(place: Place, url: str, status: int, mess
     await place.serving("app", container("go-httpbin"))
     found, _, err = await place.exec("app", "curl", "-sS", *url.split())
     assert (found, message in err) == (status, True), err
+
+
+class _Unanswering:
+    """A network in which no connection comes about."""
+
+    sidecar = True
+
+    def route(self, host: str, port: int) -> tuple[str, int]:
+        return host, port
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    def new_session(self) -> aiohttp.ClientSession:
+        return http_client.new_session(self)
+
+
+async def test_curl_gives_a_connection_up_when_it_is_told_to() -> None:
+    pod: dict[str, Any] = {"metadata": {"name": "box", "namespace": "default"}}
+    network: Any = _Unanswering()
+    box = Container(pod, {"name": "main", "image": "curl"}, {}, Files(), network, Streams())
+    err = bytearray()
+    called = ["curl", "--connect-timeout", "0.01", "http://app"]
+    async with asyncio.timeout(9):  # without the option it takes ten seconds
+        assert await commands.run(called, box, Streams(err=err.extend)) == 28
+    assert err == b"curl: (28) Connection timed out\n"
 
 
 async def test_curl_shows_heads_and_what_it_sent(place: Place) -> None:
