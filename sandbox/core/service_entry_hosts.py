@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sandbox.core.cluster import Object
+from sandbox.core.istio_exports import by_age, exported_to
 
 RESOURCE = "serviceentries.networking.istio.io"
 
@@ -32,15 +33,11 @@ class Host:
     def namespace(self) -> str:
         return str(self.entry["metadata"]["namespace"])
 
-    def visible_in(self, namespace: str) -> bool:
-        exported = self.entry["spec"].get("exportTo") or ["*"]
-        return any(name in ("*", namespace) or (name == "." and self.namespace == namespace) for name in exported)
-
 
 def hosts(entries: Iterable[Object]) -> Iterator[Host]:
     """Every entry's hosts, the oldest entry first."""
     taken: set[int] = set()
-    for entry in sorted(entries, key=_age):
+    for entry in by_age(entries):
         spec, metadata = entry["spec"], entry["metadata"]
         for name in spec["hosts"]:
             addresses = tuple(spec.get("addresses") or ())
@@ -57,13 +54,8 @@ def preferred(found: Iterable[Host], namespace: str) -> Mapping[str, Host]:
     """Of what `namespace` sees of each name: its own entry, else the oldest."""
     chosen: dict[str, Host] = {}
     for host in found:
-        if host.visible_in(namespace):
+        if exported_to(host.entry, namespace):
             before = chosen.get(host.name)
             if before is None or (before.namespace != namespace == host.namespace):
                 chosen[host.name] = host
     return chosen
-
-
-def _age(entry: Object) -> tuple[str, str, str]:
-    metadata = entry["metadata"]
-    return metadata.get("creationTimestamp") or "", metadata["name"], metadata["namespace"]

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sandbox.core.cluster import Object
+from sandbox.core.istio_exports import EVERYBODY, exported_to, exports
 from sandbox.istioctl.cluster_status import has_proxy
 from sandbox.mesh.istio import ISTIO_NAMESPACE, KUBERNETES_NAMESPACES, NAMESPACE_LABEL, POD_LABEL, REVISION_LABEL
 from sandbox.mesh.registry import DOMAIN, protocol
-from sandbox.mesh.rules import EVERYBODY, MESH, bound_gateways, covers, exported_to, exports, full_host, full_hosts
+from sandbox.mesh.rules import MESH, bound_gateways, covers, full_host, full_hosts
 from sandbox.mesh.unreachable_rules import find_unreachable
 
 _SYSTEM = (ISTIO_NAMESPACE, *KUBERNETES_NAMESPACES)

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from sandbox.core.cluster import Object
+from sandbox.core.istio_exports import EVERYBODY, by_age, exported_to, exports
 from sandbox.mesh.istio import ISTIO_NAMESPACE
 from sandbox.mesh.registry import DOMAIN, Registry
 
@@ -88,31 +89,13 @@ class Rules:
 def build(
     gateways: Iterable[Object], virtual_services: Iterable[Object], destination_rules: Iterable[Object]
 ) -> Rules:
-    return Rules(_by_age(gateways), _by_age(virtual_services), _by_age(destination_rules))
-
-
-def _by_age(objects: Iterable[Object]) -> tuple[Object, ...]:
-    def age(obj: Object) -> tuple[str, str, str]:
-        metadata = obj["metadata"]
-        return metadata.get("creationTimestamp") or "", metadata["name"], metadata["namespace"]
-
-    return tuple(sorted(objects, key=age))
+    return Rules(*(tuple(by_age(objects)) for objects in (gateways, virtual_services, destination_rules)))
 
 
 def _says(name: str, value: Any) -> bool:
     if isinstance(value, Mapping):
         return name in value or any(_says(name, item) for item in value.values())
     return isinstance(value, list) and any(_says(name, item) for item in value)
-
-
-def exported_to(rule: Object, namespace: str) -> bool:
-    """Whether `namespace` may see it, as its exportTo says."""
-    return not exports(rule).isdisjoint(("*", namespace))
-
-
-def exports(rule: Object) -> set[str]:
-    own = rule["metadata"]["namespace"]
-    return {own if name == "." else name for name in rule["spec"].get("exportTo") or ["*"]}
 
 
 def _merged(found: list[Object]) -> Policy:
@@ -133,7 +116,6 @@ def _merged(found: list[Object]) -> Policy:
 
 # VirtualServices
 
-EVERYBODY = "*"
 MESH = "mesh"
 """What stands among a VirtualService's gateways for every sidecar."""
 
