@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.core.cluster import Object
 from sandbox.istioctl.api_client import Client, Invocation
 from sandbox.istioctl.command_line import IstioctlError, UsageError, print_as
-from sandbox.mesh.istio import CONTAINER, VERSION
+from sandbox.mesh.istio import CONTAINER, SYNC_STATUS, VERSION
 
 CLIENT_VERSION = f"{VERSION}-sandbox"
 
@@ -71,7 +71,6 @@ def precheck(invocation: Invocation) -> int:
 
 _SERVICES = {"Cluster": "CDS", "Listener": "LDS", "ClusterLoadAssignment": "EDS", "RouteConfiguration": "RDS"}
 _SUBSCRIBED = f"{len(_SERVICES)} ({','.join(_SERVICES.values())})"
-_SYNC_STATUS = ("pilot-discovery", "request", "GET", "/debug/syncz")
 
 
 def proxy_status(invocation: Invocation) -> int:
@@ -104,7 +103,7 @@ def proxy_status(invocation: Invocation) -> int:
 def _statuses(invocation: Invocation, plane: str) -> Mapping[str, Mapping[str, str]]:
     """What istiod knows: by proxy and discovery service."""
     try:
-        answer = invocation.client.execute(invocation.istio_namespace, plane, "discovery", *_SYNC_STATUS)
+        answer = invocation.client.execute(invocation.istio_namespace, plane, "discovery", *SYNC_STATUS)
     except IstioctlError as error:
         raise IstioctlError(f"failed to ask {plane} for its proxies: {error}") from error
     return {

@@ -10,6 +10,9 @@ KUBERNETES_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "local
 ISTIOD = (ISTIO_NAMESPACE, "istiod")
 """The Service that Istio's webhooks name."""
 
+SYNC_STATUS = ("pilot-discovery", "request", "GET", "/debug/syncz")
+"""What `istioctl proxy-status` runs in istiod's container."""
+
 ROOT_CERTIFICATE, REVOCATIONS = "istio-ca-root-cert", "istio-ca-crl"
 """The ConfigMaps that istiod writes into every namespace."""
 

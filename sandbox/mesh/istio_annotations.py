@@ -93,16 +93,8 @@ _STATS_INCLUSION = {
 """Fields of a `proxyStatsMatcher`, and the annotations that say the same."""
 
 _ALWAYS = (
-    *(
-        "cluster_manager",
-        "listener_manager",
-        "server",
-        "cluster.xds-grpc",
-        "wasm",
-        "reporter=",
-        "component",
-        "istio",
-    ),
+    *("cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm", "reporter=", "component"),
+    "istio",
 )
 _ALWAYS_SUFFIXES = ("rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied")
 _ALWAYS_REGEXP = re.compile(r"vhost\..*\.route\..*")

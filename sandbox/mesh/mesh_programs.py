@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from sandbox.images.program import Container, Factory, NoOp, Program, ProgramError, Streams
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import TYPES, DataPlane
+from sandbox.mesh.istio import SYNC_STATUS
 from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion
 from sandbox.mesh.proxy_admin import AdminView
 from sandbox.mesh.registry import Proxy
@@ -33,8 +34,6 @@ def _proxy(container: Container, data_plane: DataPlane) -> Program:
 
 
 # pilot
-
-SYNC_STATUS = ("pilot-discovery", "request", "GET", "/debug/syncz")
 
 
 class Istiod(Program):

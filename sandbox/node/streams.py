@@ -21,7 +21,9 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from sandbox.core.cluster import ApiError, Object
+from sandbox.api.api_errors import bad_request
+from sandbox.api.requests import flag
+from sandbox.core.cluster import Object
 from sandbox.images.commands import NotFound
 from sandbox.images.program import Streams
 from sandbox.node.container_log import ContainerLog
@@ -64,7 +66,7 @@ class StreamServer:
             name = pod["metadata"]["name"]
             where = pod["spec"].get("nodeName")
             why = f"pod {name} does not have a host assigned" if not where else f"pod {name} is not running"
-            raise _bad(why)
+            raise bad_request(why)
         match subresource:
             case "log":
                 return await _serve_log(request, run)
@@ -73,17 +75,9 @@ class StreamServer:
             case "attach":
                 return await _serve_attach(request, run)
         if run.terminating or not any(one.running for one in run.containers):
-            raise _bad(f"unable to forward port because pod {run.name} is not running")
+            raise bad_request(f"unable to forward port because pod {run.name} is not running")
         _require_websocket(request)
         return await serve_port_forward(request, run)
-
-
-def _bad(message: str) -> ApiError:
-    return ApiError(400, "BadRequest", message)
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    return query.get(name, "").lower() in ("true", "1")
 
 
 def _container(pod: PodRun, name: str) -> ContainerRun:
@@ -91,18 +85,20 @@ def _container(pod: PodRun, name: str) -> ContainerRun:
     if not name:
         names = [run.name for run in pod.containers]
         if len(names) > 1:
-            raise _bad(f"a container name must be specified for pod {pod.name}, choose one of: [{' '.join(names)}]")
+            raise bad_request(
+                f"a container name must be specified for pod {pod.name}, choose one of: [{' '.join(names)}]"
+            )
         name = names[0]
     run = pod.container_run(name)
     if run is None:
-        raise _bad(f"container {name} is not valid for pod {pod.name}")
+        raise bad_request(f"container {name} is not valid for pod {pod.name}")
     return run
 
 
 def _require_websocket(request: web.Request) -> None:
     """Raises ApiError."""
     if "websocket" not in request.headers.get("Upgrade", "").lower():
-        raise _bad("unable to upgrade: the sandbox streams over WebSocket only")
+        raise bad_request("unable to upgrade: the sandbox streams over WebSocket only")
 
 
 # Logs.
@@ -111,10 +107,10 @@ def _require_websocket(request: web.Request) -> None:
 async def _serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
     query = request.query
     if unknown := set(query) - _LOG_PARAMETERS:
-        raise _bad(f"not supported by the sandbox: {', '.join(sorted(unknown))}")
-    log = _log(pod, _container(pod, query.get("container", "")), _flag(query, "previous"))
-    stamped, limit = _flag(query, "timestamps"), _number(query, "limitBytes")
-    lines = log.read(tail=_number(query, "tailLines"), since=_since(query), follow=_flag(query, "follow"))
+        raise bad_request(f"not supported by the sandbox: {', '.join(sorted(unknown))}")
+    log = _log(pod, _container(pod, query.get("container", "")), flag(query, "previous"))
+    stamped, limit = flag(query, "timestamps"), _number(query, "limitBytes")
+    lines = log.read(tail=_number(query, "tailLines"), since=_since(query), follow=flag(query, "follow"))
     response = web.StreamResponse(headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"})
     await response.prepare(request)
     waiting = bytearray()
@@ -124,7 +120,7 @@ async def _serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
             del waiting[limit:]
             break
         # Line by line when following; else in pieces, unless a limit has to be counted from the start.
-        if limit is None and (_flag(query, "follow") or len(waiting) > _BATCH):
+        if limit is None and (flag(query, "follow") or len(waiting) > _BATCH):
             await response.write(bytes(waiting))
             waiting.clear()
     if waiting:
@@ -136,11 +132,11 @@ async def _serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
 def _log(pod: PodRun, run: ContainerRun, previous: bool) -> ContainerLog:
     if previous:
         if run.previous_log is None:
-            raise _bad(f'previous terminated container "{run.name}" in pod "{pod.name}" not found')
+            raise bad_request(f'previous terminated container "{run.name}" in pod "{pod.name}" not found')
         return run.previous_log
     if not run.container_id:
         reason = run.state.get("waiting", {}).get("reason", "ContainerCreating")
-        raise _bad(f'container "{run.name}" in pod "{pod.name}" is waiting to start: {reason}')
+        raise bad_request(f'container "{run.name}" in pod "{pod.name}" is waiting to start: {reason}')
     return run.log
 
 
@@ -149,7 +145,7 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
-        raise _bad(f"{name}: Invalid value: {text!r}: must be a whole number, not negative")
+        raise bad_request(f"{name}: Invalid value: {text!r}: must be a whole number, not negative")
     return int(text)
 
 
@@ -161,7 +157,7 @@ def _since(query: Mapping[str, str]) -> int | None:
         try:
             return int(datetime.fromisoformat(moment).timestamp()) * 1_000_000_000
         except ValueError:
-            raise _bad(f"sinceTime: Invalid value: {moment!r}") from None
+            raise bad_request(f"sinceTime: Invalid value: {moment!r}") from None
     return None
 
 
@@ -172,7 +168,7 @@ async def _serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
     run = _running(pod, request)
     command = request.query.getall("command", [])
     if not command:
-        raise _bad("you must specify at least 1 command for the container")
+        raise bad_request("you must specify at least 1 command for the container")
 
     async def execute(streams: Streams) -> int:
         try:
@@ -202,7 +198,7 @@ async def _serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse
             streams.out(written.so_far())
         run.attached = True
         written.listeners.append(listen)
-        feeding = asyncio.create_task(_feed(streams.stdin, run)) if _flag(request.query, "stdin") else None
+        feeding = asyncio.create_task(_feed(streams.stdin, run)) if flag(request.query, "stdin") else None
         try:
             await written.closed()
         finally:
@@ -226,7 +222,7 @@ async def _feed(stdin: asyncio.StreamReader, run: ContainerRun) -> None:
 def _running(pod: PodRun, request: web.Request) -> ContainerRun:
     run = _container(pod, request.query.get("container", ""))
     if not run.running:
-        raise _bad(f'container not found ("{run.name}"): it is not running')
+        raise bad_request(f'container not found ("{run.name}"): it is not running')
     _require_websocket(request)
     return run
 
@@ -243,12 +239,12 @@ class _Session:
     async def serve(self, execute: Callable[[Streams], Awaitable[int]]) -> web.StreamResponse:
         await self._socket.prepare(self._request)
         query = self._request.query
-        tty = _flag(query, "tty")
+        tty = flag(query, "tty")
         errors = _STDOUT if tty else _STDERR
         streams = Streams(
             out=lambda data: self._send(_STDOUT, data), err=lambda data: self._send(errors, data), tty=tty
         )
-        if _flag(query, "stdin"):
+        if flag(query, "stdin"):
             streams.stdin = asyncio.StreamReader(limit=2**24)
         sending = asyncio.create_task(self._pump())
         receiving = asyncio.create_task(self._receive(streams.stdin))

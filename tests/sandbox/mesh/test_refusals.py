@@ -9,7 +9,8 @@ import pytest
 
 from sandbox.images.container_files import Files
 from sandbox.images.program import Container, Streams
-from sandbox.mesh.mesh_programs import SYNC_STATUS, Istiod
+from sandbox.mesh.istio import SYNC_STATUS
+from sandbox.mesh.mesh_programs import Istiod
 from sandbox.mesh.xds.ads import ROUTES
 
 from .test_sidecars import DESTINATION_RULE, versions
