@@ -44,7 +44,7 @@ async def cat(process: Process) -> int:
 
 
 async def ls(process: Process) -> int:
-    _, paths = options(process.arguments, "la1A")
+    _, paths = options(process.arguments, "a1A")
     status = 0
     for path in paths or ["."]:
         where = process.directory if path == "." else process.path(path)

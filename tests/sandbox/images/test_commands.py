@@ -199,7 +199,7 @@ async def test_an_unknown_command_names_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["ls", "-Z"], ["grep"], ["date", "--iso"], ["sleep", "x"], ["head", "-n", "x"]]
+    "command", [["ls", "-Z"], ["ls", "-l"], ["grep"], ["date", "--iso"], ["sleep", "x"], ["head", "-n", "x"]]
 )
 async def test_an_unknown_option_is_refused(command: list[str]) -> None:
     status, _, err = await run(*command)
