@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from sandbox.network.http_client import Reply
 from tests.sandbox.node.conftest import Place, container
 
 
@@ -110,3 +111,22 @@ async def test_a_connection_that_ended_while_it_was_kept_is_not_used(script) -> 
     await asyncio.sleep(0.05)  # the server has no more answers and closes; the client is told
     assert await ask(LENGTH) == [(200, b"hello")]
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (LENGTH, b"hello"),
+        (CHUNKED, b"hello"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + LENGTH, b"hello"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    ],
+)
+def test_a_reply_is_the_same_in_whatever_pieces_it_comes(answer: bytes, body: bytes) -> None:
+    single = [[answer[at : at + 1] for at in range(len(answer))]]
+    for pieces in [[answer], *single, *([answer[:at], answer[at:]] for at in range(1, len(answer)))]:
+        reply = Reply("GET")
+        for piece in pieces:
+            assert not reply.whole
+            reply.feed(piece)
+        assert (reply.whole, reply.kept, reply.body) == (True, True, body)
