@@ -39,15 +39,15 @@ def main() -> None:
             return invoke("lab.istio")[0]
 
         try:
-            row("`invoke --list`, ratio to an empty tasks.py", "1.3", listing(Path(folder)))
+            row("`invoke --list`, ratio to an empty tasks.py", "1.15", listing(Path(folder)))
             row(
                 "sandbox from nothing to `kubectl get nodes` (two Invoke starts included)",
-                "1.5 s",
+                "1.0 s",
                 several(ready, 7),
             )
-            row("`invoke lab.istio` from nothing, sandbox start included", "30 s", several(from_nothing, 5))
+            row("`invoke lab.istio` from nothing, sandbox start included", "15 s", several(from_nothing, 5))
             row("memory of all sandbox processes then", "400 MB", [megabytes(state)], "MB")
-            row("the same again, converged", "1.0 s", several(lambda: invoke("lab.istio")[0], 7))
+            row("the same again, converged", "0.5 s", several(lambda: invoke("lab.istio")[0], 7))
             said = invoke("--echo", "lab.istio")[1]
             processes = re.findall(r"^ *(?:istio\.\S+  )?\$ \S*kubectl", said, re.M)
             row("its kubectl processes", "5", [float(len(processes))])

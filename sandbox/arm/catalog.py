@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sandbox.core.constants import KUBERNETES_VERSION
+
 LOCATIONS: Mapping[str, str] = {
     "australiaeast": "Australia East",
     "centralus": "Central US",
@@ -75,6 +77,7 @@ ROLES: Mapping[str, str] = {
 }
 NETWORK_WRITERS = ("Network Contributor", "Contributor", "Owner")
 
-KUBERNETES: Mapping[str, tuple[str, ...]] = {"1.36": ("1.36.1",)}
+_VERSION = KUBERNETES_VERSION.removeprefix("v")
+DEFAULT_KUBERNETES = _VERSION.rpartition(".")[0]
+KUBERNETES: Mapping[str, tuple[str, ...]] = {DEFAULT_KUBERNETES: (_VERSION,)}
 """Minor versions and their patches, the newest last: what the sandbox's own API server is."""
-DEFAULT_KUBERNETES = "1.36"

@@ -161,15 +161,11 @@ class WorkQueue(Generic[K]):
 
 
 _CRDS = "customresourcedefinitions.apiextensions.k8s.io"
-_SHOWN_TWICE = frozenset({"events.events.k8s.io"})
-"""The same objects as another kind's."""
 
 
 def kinds(cluster: Cluster) -> list[str]:
-    """All kinds that have objects of their own, in the order in which they are served."""
-    return [
-        key for key in dict.fromkeys(resource.key for resource in cluster.resources()) if key not in _SHOWN_TWICE
-    ]
+    """All kinds, in the order in which they are served."""
+    return list(dict.fromkeys(resource.key for resource in cluster.resources()))
 
 
 class FollowsEverything(Controller[K]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from sandbox.core.cluster import Object
+from sandbox.core.programs import kubectl
 from sandbox.istioctl.command_line import Arguments, IstioctlError
 
 MANAGER = "istio-operator"
@@ -147,14 +147,8 @@ def connect(kubeconfig: str = "", context: str = "") -> Client:
     where = urlsplit(cluster["server"])
     tls = _tls(cluster, path)
     connection = HTTPSConnection(where.hostname or "", where.port, context=tls, timeout=_SECONDS)
-    kubectl = (_kubectl(), f"--kubeconfig={path}", f"--context={wanted}")
-    return Client(connection, user["token"], chosen.get("namespace") or "default", kubectl)
-
-
-def _kubectl() -> str:
-    """Beside this Python, where its package puts it, else on the PATH."""
-    beside = str(Path(sys.executable).parent)
-    return shutil.which("kubectl", path=os.pathsep.join([beside, os.environ.get("PATH", "")])) or "kubectl"
+    command = (kubectl() or "kubectl", f"--kubeconfig={path}", f"--context={wanted}")
+    return Client(connection, user["token"], chosen.get("namespace") or "default", command)
 
 
 def _tls(cluster: Mapping[str, Any], path: str) -> SSLContext:

@@ -11,12 +11,12 @@ import base64
 import json
 import os
 import shlex
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.core.programs import kubectl
 from sandbox.server.state import StateFolder, reading, text
 
 PRIMARY, SECONDARY = "primary", "secondary"
@@ -130,10 +130,10 @@ def _content(kubeconfig: Path) -> Any:
 def install_commands(folder: Path) -> None:
     """Put the real kubectl and the sandbox's own istioctl into `folder`, in place of what is there."""
     folder.mkdir(exist_ok=True)
-    kubectl = folder / "kubectl"
-    kubectl.unlink(missing_ok=True)
-    if (found := _kubectl()) is not None:
-        kubectl.symlink_to(found)
+    link = folder / "kubectl"
+    link.unlink(missing_ok=True)
+    if (found := kubectl()) is not None:
+        link.symlink_to(found)
     istioctl = folder / "istioctl"
     python = shlex.quote(sys.executable)
     istioctl.write_text(
@@ -143,9 +143,3 @@ def install_commands(folder: Path) -> None:
         encoding="utf-8",
     )
     istioctl.chmod(0o755)
-
-
-def _kubectl() -> str | None:
-    """Beside this Python (where its package puts it), else on the PATH."""
-    beside = str(Path(sys.executable).parent)
-    return shutil.which("kubectl", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))

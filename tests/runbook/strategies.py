@@ -1,22 +1,14 @@
-"""Runbooks, worlds and requests that hypothesis draws, as small as shows what is wrong.
-
-Examples are the same in every run of the tests, so that a change's tests tell of the change; another
-`--hypothesis-seed` draws others.
-"""
+"""Runbooks, worlds and requests that hypothesis draws, as small as shows what is wrong."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from tests.runbook.world import Bench, Moves, Object, Put, World, lab
 from workshop.runbook.model import Lab, Part, Runbook, Together
-
-LAW = settings(deadline=None, derandomize=True, database=None)
-"""No deadline: how long an example takes is the machine's."""
 
 FOREIGN: dict[str, Object] = {"not ours": (1, "")}
 

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runbook.strategies import FOREIGN, LAW, Case, cases, objects, runbooks
+from tests.laws import LAW
+from tests.runbook.strategies import FOREIGN, Case, cases, objects, runbooks
 from tests.runbook.world import Bench, Moves, World, bench, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.events import RunStarted

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
+from workshop.runbook.results import Lasting
 from workshop.runbook.run import Facts, Run
 
 
@@ -49,8 +50,8 @@ class Counting:
         return len(self.seen)
 
 
-class Lasting(Counting):
-    lasts: ClassVar[bool] = True
+class CountingLasting(Counting, Lasting):
+    pass
 
 
 async def test_what_lasts_is_observed_once_until_all_is_forgotten() -> None:
@@ -58,11 +59,11 @@ async def test_what_lasts_is_observed_once_until_all_is_forgotten() -> None:
     run = Run("a", {}, Facts(), {}, lambda event: None)
     for _ in range(2):
         await run.observe(Counting(seen))
-        await run.observe(Lasting(seen, "lasts"))
+        await run.observe(CountingLasting(seen, "lasts"))
         run.facts.forget_what_changes()
     assert seen == ["changes", "lasts", "changes"]
     run.facts.forget()
-    await run.observe(Lasting(seen, "lasts"))
+    await run.observe(CountingLasting(seen, "lasts"))
     assert seen[-1] == "lasts"
 
 
@@ -70,6 +71,6 @@ async def test_an_observation_that_failed_does_not_last() -> None:
     seen: list[str] = []
     run = Run("a", {}, Facts(), {}, lambda event: None)
     with pytest.raises(ValueError, match="not yet"):
-        await run.observe(Lasting(seen, fails=1))
+        await run.observe(CountingLasting(seen, fails=1))
     run.facts.forget_what_changes()
-    assert await run.observe(Lasting(seen, fails=1)) == 2
+    assert await run.observe(CountingLasting(seen, fails=1)) == 2

@@ -1,4 +1,4 @@
-"""Cases as data: YAML files beside the tests that a person can read and add to; and how laws are tried."""
+"""Cases as data: YAML files beside the tests that a person can read and add to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import settings
-
-LAW = settings(max_examples=150, deadline=None, derandomize=True, database=None)
-"""The same examples at each run; no deadline, for how long one takes is the machine's."""
 
 
 def cases(beside: str, name: str) -> pytest.MarkDecorator:

@@ -18,7 +18,6 @@ from workshop.traffic.claims import (
     highest,
     judge_all,
     judge_count,
-    judge_least,
     judge_some,
     lowest,
     no_worse,
@@ -104,31 +103,11 @@ def test_at_least_one() -> None:
     assert judge_some(0, 0, 0.3).kind == "inconclusive"
 
 
-@pytest.mark.parametrize("n", [10, 40, 200])
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
-def test_a_share_of_at_least(n: int, share: float) -> None:
-    said = [judge_least(count, n, share) for count in range(n + 1)]
-    assert likely(lambda count: said[count], "pass", n, share) <= ERROR
-    assert likely(lambda count: said[count], "fail", n, share) <= ERROR
-    kinds = [verdict.kind for verdict in said]
-    assert kinds == sorted(kinds, key=["fail", "inconclusive", "pass"].index)
-
-
-def test_what_is_said_of_a_share_of_at_least() -> None:
-    assert judge_least(40, 100, 0.2, what="503") == Verdict(
-        "pass", "503: 40 of 100 (40.0%), which is more than 20.0%"
-    )
-    assert judge_least(3, 100, 0.2, what="503") == Verdict("fail", "503: 3 of 100 (3.0%), which is less than 20.0%")
-    assert judge_least(20, 100, 0.2).kind == "inconclusive"
-    assert judge_least(0, 0, 0.2) == Verdict("inconclusive", "answers: no answer: too few to tell from 20.0%")
-
-
 @pytest.mark.parametrize(
     "judge",
     [
         lambda: judge_all(5, 4, 0.1),
         lambda: judge_some(-1, 4, 0.1),
-        lambda: judge_least(1, 4, 1.0),
         lambda: copied(10, 1.5, 3),
         lambda: copied(10, 0.5, -3),
         lambda: copied(10, 0.5, 3, deviation=0),

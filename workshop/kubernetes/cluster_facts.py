@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, Object
 from workshop.runbook.errors import WorkshopError
+from workshop.runbook.results import Lasting
 from workshop.runbook.run import Run
 
 CORE = {
@@ -132,11 +132,9 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class InstalledNames:
+class InstalledNames(Lasting):
     """The source of what istioctl has installed of the kinds that no Snapshot has objects of. Whoever installs or
     uninstalls forgets it."""
-
-    lasts: ClassVar[bool] = True
 
     async def observe(self, run: Run) -> tuple[Installed, ...]:
         return await _named(Kubectl.of(run))

@@ -8,12 +8,12 @@ in the port's status), the node port does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from workshop.kubernetes.manifests import INGRESS_GATEWAY, ISTIO_NAMESPACE, Object, shell_variable
 from workshop.kubernetes.other_clusters import run_on, typed_for
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.results import Hint, Verdict
+from workshop.runbook.results import Hint, Lasting, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.kubectl import Kubectl
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ingress:
+class Ingress(Lasting):
     """The source of the URL (scheme, host, port) of a Service of type LoadBalancer. Waits at most `seconds`. What
     labs apply does not move it, but for the one that installs, which forgets it."""
 
-    lasts: ClassVar[bool] = True
     namespace: str = ISTIO_NAMESPACE
     service: str = INGRESS_GATEWAY
     port: str = "http2"

@@ -141,3 +141,10 @@ class Finding:
     state: Literal["ok", "warn", "fail"]
     what: str
     next_command: str = ""
+
+
+class Lasting:
+    """A source of facts (`run.Facts`) that only few steps change, and those forget it themselves: applying any
+    other step leaves it."""
+
+    __slots__ = ()

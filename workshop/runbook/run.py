@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.options import Options
-from workshop.runbook.results import Difference
+from workshop.runbook.results import Difference, Lasting
 from workshop.runbook.stop import Stop
 
 T = TypeVar("T")
@@ -68,11 +68,10 @@ class Facts:
         self._observed.clear()
 
     def forget_what_changes(self) -> None:
-        """After a step was applied. A source that `lasts` stays: what it observes only few steps change, and those
-        forget it themselves."""
+        """After a step was applied: all but what is Lasting and has been seen."""
         for key, task in list(self._observed.items()):
             seen = task.done() and not task.cancelled() and task.exception() is None
-            if not (seen and getattr(key[1], "lasts", False)):
+            if not (seen and isinstance(key[1], Lasting)):
                 del self._observed[key]
 
     async def close(self) -> None:

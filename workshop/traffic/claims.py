@@ -81,21 +81,6 @@ def judge_some(found: int, n: int, share: float, *, what: str = "answers") -> Ve
     return Verdict("inconclusive", f"{what}: none of {n:,}, too few to tell")
 
 
-def judge_least(found: int, n: int, share: float, *, what: str = "answers") -> Verdict:
-    """A share of at least `share`. `pass` and `fail` say that the true one is above or below it, so the bound
-    belongs well below the share that is expected: at the bound itself any number of requests is inconclusive.
-
-    Raises ValueError for counts or a share that make no sense.
-    """
-    _check(found, n, share)
-    seen = f"{what}: {_of(found, n)}"
-    if n and at_least(found, n, share) <= ERROR:
-        return Verdict("pass", f"{seen}, which is more than {share:.1%}")
-    if n and at_most(found, n, share) <= ERROR:
-        return Verdict("fail", f"{seen}, which is less than {share:.1%}")
-    return Verdict("inconclusive", f"{seen}: too few to tell from {share:.1%}")
-
-
 def judge_count(
     n: int,
     share: float,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.core.durations import duration, nanoseconds, seconds, to_age, to_go
-from tests.sandbox.cases import LAW
+from tests.laws import LAW
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_ages(seconds: int, text: str) -> None:
     assert to_age(seconds) == text
 
 
-@LAW
+@settings(LAW, max_examples=150)
 @given(st.integers(-(10**18), 10**18))
 def test_what_go_prints_it_reads_again(value: int) -> None:
     assert nanoseconds(to_go(value)) == value

@@ -1,11 +1,11 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.core.quantities import divided, parse
-from tests.sandbox.cases import LAW
+from tests.laws import LAW
 
 UNITS = {"": 1, "m": Fraction(1, 1000), "k": 1000, "M": 10**6, "Ki": 1024, "Mi": 2**20, "Gi": 2**30, "e2": 100}
 
@@ -39,7 +39,7 @@ def test_how_often_a_divisor_goes_into_one(text: str, divisor: str, count: int) 
     assert divided(text, divisor) == count
 
 
-@LAW
+@settings(LAW, max_examples=150)
 @given(st.integers(-(10**12), 10**12), st.sampled_from(sorted(UNITS)))
 def test_a_quantity_is_its_number_of_its_unit(number: int, unit: str) -> None:
     assert parse(f"{number}{unit}") == number * UNITS[unit]

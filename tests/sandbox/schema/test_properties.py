@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonpatch
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.core.cluster import ApiError, Object, Resource
@@ -23,7 +23,7 @@ from sandbox.schema.apply import server_side_apply, track_update
 from sandbox.schema.decode import decode
 from sandbox.schema.defaults import default
 from sandbox.schema.validate import check
-from tests.sandbox.cases import LAW
+from tests.laws import LAW
 
 from .objects import RESOURCES, SOUND, custom, definition, fruit, pod, type_of
 
@@ -102,7 +102,7 @@ def test_writes(case: Any) -> None:
     kind = FRUIT_TYPE if resource is FRUITS else type_of(resource)
     taken = []
 
-    @LAW
+    @settings(LAW, max_examples=150)
     @given(spoiled(good))
     def write(obj: Object) -> None:
         live = copy.deepcopy(good)
@@ -128,7 +128,7 @@ def test_strategic_patches(case: Any) -> None:
     resource, good = case
     before = json.dumps(good)
 
-    @LAW
+    @settings(LAW, max_examples=150)
     @given(spoiled(good))
     def merge(change: Object) -> None:
         with contextlib.suppress(ApiError):
@@ -138,7 +138,7 @@ def test_strategic_patches(case: Any) -> None:
     merge()
 
 
-@LAW
+@settings(LAW, max_examples=150)
 @given(st.data())
 def test_json_patches(data: st.DataObject) -> None:
     """Of `jsonpatch` no exception gets through, and nothing that is handed to it is changed."""
@@ -151,7 +151,7 @@ def test_json_patches(data: st.DataObject) -> None:
     assert json.dumps([live, operations]) == before
 
 
-@LAW
+@settings(LAW, max_examples=150)
 @given(OBJECTS, OBJECTS)
 def test_a_json_patch_from_one_object_to_another_leads_there(one: Object, other: Object) -> None:
     assert patch.json_patch(one, jsonpatch.make_patch(one, other).patch) == other
@@ -172,7 +172,7 @@ def without_null(value: Any) -> Any:
     return value
 
 
-@LAW
+@settings(LAW, max_examples=150)
 @given(OBJECTS.map(without_null), OBJECTS.map(without_null))
 def test_a_merge_patch_from_one_object_to_another_leads_there(one: Object, other: Object) -> None:
     assert patch.merge_patch(one, difference(one, other)) == other
