@@ -27,8 +27,6 @@ class GuardedRoute(WeightedRoute):
         self.promotion = promotion
 
     def custom_stage(self, run: Run) -> CustomStage | None:
-        from workshop.mesh.promotion_run import Promote
-
         given, weights = run.options.get(PROMOTE), super().custom_stage(run)
         if given is None:
             return weights
@@ -46,6 +44,8 @@ class GuardedRoute(WeightedRoute):
                 f"it is one of {', '.join(names)}",
                 {f"--{PROMOTE}": names[0]},
             )
+        from workshop.mesh.promotion_run import Promote  # with the load generator: 110 ms
+
         return CustomStage(
             f"promotion of {given}", Promote(self, self.promotion, candidate, STAGES.of(run.options))
         )

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from workshop.kubernetes.ingress import Address, Ingress, url
 from workshop.kubernetes.kubectl import Kubectl
@@ -22,10 +23,11 @@ from workshop.mesh.breaker import joined
 from workshop.runbook.results import Bar, Hint, Measurement, Verdict
 from workshop.runbook.run import Run
 from workshop.traffic.claims import accepted, judge_all, judge_count
-from workshop.traffic.load import Load, Result, send
-from workshop.traffic.measuring import not_seen, show_progress, wait_in_vain
 from workshop.traffic.probe import Category, called
 from workshop.traffic.verdict import Plan, implausible, plan, sample_size
+
+if TYPE_CHECKING:
+    from workshop.traffic.load import Result
 
 INGRESS = Ingress()
 PARAMETER = "probe"
@@ -78,6 +80,8 @@ class Mirrored:
     late: float = 10.0
 
     async def prove(self, run: Run) -> Verdict:
+        from workshop.traffic.measuring import not_seen
+
         base_url = await run.observe(self.ingress)
         need = self._plan()
         unseen = await self._visible(run, base_url)
@@ -143,6 +147,8 @@ class Mirrored:
 
     async def _visible(self, run: Run, base_url: str) -> str:
         """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""
+        from workshop.traffic.measuring import wait_in_vain
+
         need = self._plan()
         size = sample_size(need)
 
@@ -182,6 +188,9 @@ class Mirrored:
         return count
 
     async def _send(self, run: Run, base_url: str, mark: str, count: int, *, tell: bool = False) -> Result:
+        from workshop.traffic.load import Load, send
+        from workshop.traffic.measuring import show_progress
+
         url = f"{base_url.rstrip('/')}{self.path}?{PARAMETER}={mark}"
         progress = show_progress(run, f"Requests of which {self.share:.0%} are copied") if tell else None
         return await send(Load(url, self._classify, headers=self.headers), count, progress=progress)
