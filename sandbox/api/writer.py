@@ -26,7 +26,7 @@ from sandbox.api import api_errors as errors
 from sandbox.api.kinds import Registry
 from sandbox.api.store import Store
 from sandbox.core.cluster import Admission, AdmissionHook, ApiError, Object, Resource
-from sandbox.core.constants import CRDS
+from sandbox.core.constants import CRDS, FOREGROUND, NAME_LETTERS, ORPHAN
 from sandbox.core.objects import at, clone, name_of, namespace_of, terminating, timestamp
 from sandbox.schema.apply import track_update
 from sandbox.schema.decode import Strictness, decode
@@ -37,10 +37,7 @@ from sandbox.schema.validate import check
 CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 """The finalizer that keeps a CRD until its objects are gone."""
 
-FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _DEFAULT_GRACE = 30
-_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-"""No vowels and nothing that looks alike, so that a generated name is never a word."""
 _LONGEST_PREFIX = 58
 
 _KEPT = (
@@ -256,7 +253,7 @@ def _new_metadata(
 
 def _generated(prefix: str, find: Callable[[str], Object | None]) -> str:
     while True:
-        name = prefix[:_LONGEST_PREFIX] + "".join(random.choices(_NAME_LETTERS, k=5))  # noqa: S311 - no secret
+        name = prefix[:_LONGEST_PREFIX] + "".join(random.choices(NAME_LETTERS, k=5))  # noqa: S311 - no secret
         if find(name) is None:
             return name
 

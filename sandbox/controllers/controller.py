@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
 
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
+from sandbox.core.constants import CRDS
 
 log = logging.getLogger(__name__)
 
@@ -160,9 +161,6 @@ class WorkQueue(Generic[K]):
         self._timers.clear()
 
 
-_CRDS = "customresourcedefinitions.apiextensions.k8s.io"
-
-
 def kinds(cluster: Cluster) -> list[str]:
     """All kinds, in the order in which they are served."""
     return list(dict.fromkeys(resource.key for resource in cluster.resources()))
@@ -176,7 +174,7 @@ class FollowsEverything(Controller[K]):
     async def watch(self) -> None:
         followed = set(kinds(self.cluster))
         async with asyncio.TaskGroup() as tasks:
-            crds = self.cluster.watch(_CRDS)
+            crds = self.cluster.watch(CRDS)
             tasks.create_task(self.follow(sorted(followed)))
             async for event in crds:
                 # A watch of a kind goes on when its CRD goes and comes back, so it is only ever added.

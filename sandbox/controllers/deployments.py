@@ -23,6 +23,7 @@ from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, 
 from sandbox.controllers.events import record
 from sandbox.controllers.rollout import Limits, Size, limits_of, new_size, old_sizes, proportional
 from sandbox.core.cluster import Object, WatchEvent
+from sandbox.core.constants import NAME_LETTERS
 from sandbox.core.objects import clone, terminating, timestamp
 
 RESOURCE = "deployments.apps"
@@ -36,7 +37,6 @@ _DESIRED = "deployment.kubernetes.io/desired-replicas"
 _HISTORY = "deployment.kubernetes.io/revision-history"
 _MAXIMUM = "deployment.kubernetes.io/max-replicas"
 _OWN = {REVISION, _HISTORY, _DESIRED, _MAXIMUM, "kubectl.kubernetes.io/last-applied-configuration"}
-_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 @dataclass(slots=True)
@@ -355,8 +355,8 @@ def template_hash(template: Object) -> str:
     number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
     letters = []
     for _ in range(10):
-        number, at = divmod(number, len(_LETTERS))
-        letters.append(_LETTERS[at])
+        number, at = divmod(number, len(NAME_LETTERS))
+        letters.append(NAME_LETTERS[at])
     return "".join(letters)
 
 

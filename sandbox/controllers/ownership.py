@@ -15,9 +15,8 @@ from typing import Any, Literal
 from sandbox.controllers.controller import MANAGER, FollowsEverything
 from sandbox.core import label_selectors as selectors
 from sandbox.core.cluster import Cluster, Object, WatchEvent
+from sandbox.core.constants import FOREGROUND, ORPHAN
 from sandbox.core.objects import terminating
-
-FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 ObjectKey = tuple[str, str, str]
 """Kind, namespace (empty for kinds without) and name."""
