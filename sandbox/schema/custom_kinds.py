@@ -19,6 +19,7 @@ from sandbox.schema import names, types
 from sandbox.schema.findings import (
     Cause,
     bad_value,
+    below,
     forbidden,
     required,
     show,
@@ -340,13 +341,13 @@ def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Cause]
     yield from _too_many(path, len(value), schema.get("maxProperties", len(value)))
     for key in schema.get("required", ()):
         if key not in value:
-            yield required(_join(path, key))
+            yield required(below(path, key))
     properties = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     for key, item in value.items():
         inner = properties.get(key, others if isinstance(others, Mapping) else None)
         if inner is not None:
-            yield from findings(item, inner, _join(path, key))
+            yield from findings(item, inner, below(path, key))
 
 
 _BY_TYPE: Mapping[str, Callable[[Any, Schema, str], Iterator[Cause]]] = {
@@ -375,7 +376,3 @@ def _combined(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
 
 def _fits(value: Any, schema: Schema, path: str) -> bool:
     return next(findings(value, schema, path), None) is None
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key

@@ -19,7 +19,7 @@ import yaml
 from sandbox.core import quantities
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.nesting import DEEPEST, too_deep, too_much
-from sandbox.schema.findings import bad_value, invalid
+from sandbox.schema.findings import bad_value, below, invalid
 from sandbox.schema.types import ANY, LIST, MAP, OBJECT, Type
 
 Strictness = Literal["Strict", "Warn", "Ignore"]
@@ -83,9 +83,9 @@ def _repetitions(value: Any, path: str) -> list[str]:
     found: list[str] = []
     if isinstance(value, dict):
         if isinstance(value, _Repeated):
-            found += [f'duplicate field "{_join(path, name)}"' for name in value.names]
+            found += [f'duplicate field "{below(path, name)}"' for name in value.names]
         for key, item in value.items():
-            found += _repetitions(item, _join(path, key))
+            found += _repetitions(item, below(path, key))
     elif isinstance(value, list):
         for i, item in enumerate(value):
             found += _repetitions(item, f"{path}[{i}]")
@@ -123,10 +123,6 @@ def _refusal(resource: Resource, text: str, patch: Any) -> ApiError:
     return ApiError(400, "BadRequest", f"{what}: {text}")
 
 
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
 def _clean(value: Object, kind: Type, path: str, plain: str, messages: list[str]) -> None:
     """Check an object and drop what its type does not know.
 
@@ -138,14 +134,14 @@ def _clean(value: Object, kind: Type, path: str, plain: str, messages: list[str]
         field = kind.fields.get(key)
         if field is None:
             if not kind.open:
-                messages.append(f'unknown field "{_join(path, key)}"')
+                messages.append(f'unknown field "{below(path, key)}"')
                 del value[key]
             continue
         if item is None and not custom:
             del value[key]
             continue
         inner = field.type
-        _check(item, inner, _join(path, key), _join(plain, key), messages, kind)
+        _check(item, inner, below(path, key), below(plain, key), messages, kind)
         if not item and not custom and inner.form in (LIST, MAP) and key not in kind.required:
             del value[key]
 
@@ -160,7 +156,7 @@ def _check(item: Any, kind: Type, path: str, plain: str, messages: list[str], pa
             for key in item:
                 if item[key] is None and not custom and element.form == "string":
                     item[key] = ""
-                _check(item[key], element, _join(path, key), plain, messages, parent)
+                _check(item[key], element, below(path, key), plain, messages, parent)
     elif form == LIST and isinstance(item, list):
         if element is not None:
             for i, each in enumerate(item):

@@ -27,6 +27,11 @@ def show(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def below(path: str, key: str) -> str:
+    """The path of a field of what is at `path`, which is empty for the object itself."""
+    return f"{path}.{key}" if path else key
+
+
 def bad_value(field: str, value: Any, detail: str) -> Cause:
     return Cause(field, "FieldValueInvalid", f"Invalid value: {show(value)}: {detail}")
 
