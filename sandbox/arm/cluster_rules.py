@@ -37,7 +37,7 @@ def check_change(old: Resource, new: Body) -> None:
     if there_pool["name"] != wanted_pool["name"]:
         raise invalid(
             "properties.agentPoolProfiles",
-            f"pool '{there_pool['name']}' cannot be replaced: not supported by the sandbox",
+            f"pool '{there_pool['name']}' cannot be replaced: {NOT_SUPPORTED}",
         )
     for name in _FIXED_IN_POOL:
         immutable(f"properties.agentPoolProfiles.{name}", there_pool.get(name), wanted_pool.get(name))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sandbox.arm.catalog import ROLES
 from sandbox.arm.cloud import Cloud, Resource
-from sandbox.arm.protocol import READ_ONLY, TRACKED, Answer, ArmError, Body, Call, Fields, Router, Text
+from sandbox.arm.protocol import TRACKED, Answer, ArmError, Body, Call, Fields, Router, Text, read_only
 from sandbox.arm.resource_api import Kind
 
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
@@ -18,9 +18,7 @@ class Identities(Kind):
     names = r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}"
     naming = "3 to 128 letters, digits, '_' and '-', beginning with a letter or digit"
     has_system_data = True
-    fields = Fields(
-        {**TRACKED, "properties": Fields({"tenantId": READ_ONLY, "principalId": READ_ONLY, "clientId": READ_ONLY})}
-    )
+    fields = Fields({**TRACKED, "properties": Fields(read_only("tenantId", "principalId", "clientId"))})
 
     def completed(self, id_: str, body: Body, old: Resource | None) -> Body:
         own = old.properties if old else new_identity(self.cloud.tenant)
@@ -49,16 +47,10 @@ _ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 _DEFINITION = "/providers/Microsoft.Authorization/roleDefinitions/"
 _ASSIGNMENT = Fields(
     {
-        "id": READ_ONLY,
-        "name": READ_ONLY,
-        "type": READ_ONLY,
+        **read_only("id", "name", "type"),
         "properties": Fields(
             {
-                "scope": READ_ONLY,
-                "createdOn": READ_ONLY,
-                "updatedOn": READ_ONLY,
-                "createdBy": READ_ONLY,
-                "updatedBy": READ_ONLY,
+                **read_only("scope", "createdOn", "updatedOn", "createdBy", "updatedBy"),
                 "roleDefinitionId": Text(),
                 "principalId": Text(),
                 "principalType": Text("ServicePrincipal", "User", "Group"),

@@ -25,6 +25,7 @@ from sandbox.arm.cluster_rules import (
 from sandbox.arm.identities import IDENTITY, new_identity
 from sandbox.arm.protocol import (
     CIDR_TEXT,
+    NOT_SUPPORTED,
     READ_ONLY,
     TRACKED,
     Answer,
@@ -36,19 +37,14 @@ from sandbox.arm.protocol import (
     Items,
     Names,
     Number,
-    ReadOnly,
     Router,
     Text,
     invalid,
+    read_only,
 )
 from sandbox.arm.resource_api import Kind, ResourceApi
 from sandbox.arm.subscriptions import clusters_used
 from sandbox.core.node_pool import NodePool
-
-
-def _read(*names: str) -> dict[str, ReadOnly]:
-    return dict.fromkeys(names, READ_ONLY)
-
 
 POOL_NAME = Text(
     pattern=r"^[a-z][a-z0-9]{0,11}$", meaning="1 to 12 lower-case letters and digits, beginning with a letter"
@@ -56,7 +52,7 @@ POOL_NAME = Text(
 
 AGENT_POOL = Fields(
     {
-        **_read("provisioningState", "powerState", "currentOrchestratorVersion", "nodeImageVersion"),
+        **read_only("provisioningState", "powerState", "currentOrchestratorVersion", "nodeImageVersion"),
         "name": POOL_NAME,
         "count": Number(0, 1_000_000),
         "vmSize": Text(),
@@ -93,16 +89,16 @@ CLUSTER = Fields(
         "sku": Fields({"name": Text("Base"), "tier": Text("Free", "Standard")}),
         "identity": Fields(
             {
-                **_read("principalId", "tenantId"),
+                **read_only("principalId", "tenantId"),
                 "type": Text("SystemAssigned", "UserAssigned"),
-                "userAssignedIdentities": Names(Fields(_read("principalId", "clientId")), most=1),
+                "userAssignedIdentities": Names(Fields(read_only("principalId", "clientId")), most=1),
             },
             required=("type",),
         ),
         "properties": Fields(
             {
-                **_read("provisioningState", "powerState", "fqdn", "azurePortalFQDN", "currentKubernetesVersion"),
-                **_read("maxAgentPools", "identityProfile", "resourceUID"),
+                **read_only("provisioningState", "powerState", "fqdn", "azurePortalFQDN"),
+                **read_only("currentKubernetesVersion", "maxAgentPools", "identityProfile", "resourceUID"),
                 "kubernetesVersion": Text(pattern=r"^\d+\.\d+(\.\d+)?$", meaning="a version (1.36 or 1.36.1)"),
                 "dnsPrefix": Text(
                     pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,52}[A-Za-z0-9])?$",
@@ -161,7 +157,7 @@ class Clusters(Kind):
         there = copy.deepcopy(old.properties) if old else {}
         for name in properties.get("addonProfiles", {}):
             if name not in ADDONS:
-                raise invalid(f"properties.addonProfiles.{name}", "not supported by the sandbox")
+                raise invalid(f"properties.addonProfiles.{name}", NOT_SUPPORTED)
         pools = properties["agentPoolProfiles"]
         if len(pools) != 1:
             raise invalid("properties.agentPoolProfiles", "must have one pool")
@@ -340,7 +336,7 @@ class ClusterApi(ResourceApi):
             message = f"The cluster '{cluster.name}' is {cluster.properties['provisioningState']}: no credentials."
             raise ArmError(409, "OperationNotAllowed", message, target=cluster.name)
         if call.query.get("format", "azure") not in ("azure", "exec"):
-            raise invalid("format", "not supported by the sandbox")
+            raise invalid("format", NOT_SUPPORTED)
         content = stack.kubeconfig(cluster.name, f"clusterUser_{cluster.group}_{cluster.name}")
         value = base64.b64encode(content).decode()
         return Answer(200, {"kubeconfigs": [{"name": "clusterUser", "value": value}]})

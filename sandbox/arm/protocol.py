@@ -260,12 +260,15 @@ def _type(value: object) -> str:
 
 TAGS = Names(Text(pattern=r"^.{0,256}$", meaning="at most 256 characters"))
 READ_ONLY = ReadOnly()
+
+
+def read_only(*names: str) -> Mapping[str, Field]:
+    return dict.fromkeys(names, READ_ONLY)
+
+
 CIDR_TEXT = Text(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$", meaning="a range of IPv4 addresses (a.b.c.d/n)")
 TRACKED: Mapping[str, Field] = {
-    "id": READ_ONLY,
-    "name": READ_ONLY,
-    "type": READ_ONLY,
-    "systemData": READ_ONLY,
+    **read_only("id", "name", "type", "systemData"),
     "location": Text(),
     "tags": TAGS,
 }

@@ -19,6 +19,7 @@ from sandbox.arm.protocol import (
     Router,
     Text,
     invalid,
+    read_only,
 )
 from sandbox.arm.resource_api import Kind, ResourceApi
 
@@ -26,7 +27,7 @@ _SETTABLE = {
     "adminUserEnabled": Flag(only=False),
     "roleAssignmentMode": Text("LegacyRegistryPermissions", "AbacRepositoryPermissions"),
 }
-_READ = dict.fromkeys(("provisioningState", "loginServer", "creationDate"), READ_ONLY)
+_READ = read_only("provisioningState", "loginServer", "creationDate")
 _SKU = Fields({"name": Text("Basic", "Standard", "Premium"), "tier": READ_ONLY}, required=("name",))
 _IMAGE = r"^[a-z0-9]+([._/-][a-z0-9]+)*(:[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})$"
 _IMPORT = Fields(
