@@ -16,9 +16,10 @@ from sandbox.api.read_requests import Reader
 from sandbox.api.requests import RequestInfo, delete_options, dry_run, flag, manager
 from sandbox.api.writer import DeleteOptions, WriteOptions, Writer, delete
 from sandbox.core import label_selectors
-from sandbox.core.cluster import Object
+from sandbox.core.cluster import Object, Resource
 from sandbox.core.objects import at, clone, timestamp
 from sandbox.schema import patch as patches
+from sandbox.schema import types
 from sandbox.schema.apply import server_side_apply
 from sandbox.schema.decode import Strictness, decode, parse_strict
 from sandbox.schema.findings import bad_value, invalid, required
@@ -42,7 +43,7 @@ class Writes:
         obj, options = await _read(request)
         if info.name is not None:
             raise errors.method_not_allowed()
-        _check_kind(info, obj)
+        _check_kind(info.resource, obj)
         _check_names(info, obj)
         stored = self._writer.create(info.resource, info.namespace, obj, options)
         return 201, stored, options.warnings
@@ -53,7 +54,7 @@ class Writes:
         live = self._reader.find(info)
         if info.subresource == "scale":
             return self._set_scale(info, live, obj, options)
-        _check_kind(info, obj)
+        _check_kind(info.resource, obj)
         _check_names(info, obj)
         stored = self._writer.replace(info.resource, live, obj, options)
         return 200, stored, options.warnings
@@ -87,7 +88,7 @@ class Writes:
         if info.subresource == "scale":
             raise errors.media_type_refused(APPLY, _PATCHES)
         resource, name = info.resource, cast(str, info.name)
-        _check_kind(info, applied)
+        _check_kind(info.resource, applied)
         schema = self._writer.registry.type_of(resource)
         options.warnings += decode(resource, schema, applied, options.strictness, options.duplicates)
         applied.setdefault("metadata", {}).setdefault("name", name)
@@ -125,8 +126,12 @@ class Writes:
 
     def _set_scale(self, info: RequestInfo, live: Object, scale: Object, options: WriteOptions) -> Result:
         resource, name = info.resource, live["metadata"]["name"]
+        _check_kind(_SCALE, scale)
+        kind = types.named("io.k8s.api.autoscaling.v1.Scale")
+        options.warnings += decode(_SCALE, kind, scale, options.strictness, options.duplicates, patch=options.patch)
+        options.duplicates = ()
         wanted: Any = at(scale, "spec", "replicas") or 0
-        if not isinstance(wanted, int) or wanted < 0:
+        if wanted < 0:
             detail = "must be greater than or equal to 0"
             raise invalid(resource, name, [bad_value("spec.replicas", wanted, detail)])
         expected = at(scale, "metadata", "resourceVersion")
@@ -138,13 +143,16 @@ class Writes:
         return 200, scale_of(self._writer.replace(resource, live, new, options)), options.warnings
 
 
+_SCALE = Resource("autoscaling", "v1", "scale", "Scale", namespaced=True)
+
+
 def scale_of(live: Object) -> Object:
     """An autoscaling/v1 Scale that shows `live`, a Deployment or ReplicaSet."""
     metadata, selector = live["metadata"], label_selectors.to_text(at(live, "spec", "selector"))
     shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
+        "kind": _SCALE.kind,
+        "apiVersion": _SCALE.api_version,
         "metadata": {key: metadata[key] for key in shown if key in metadata},
         "spec": {"replicas": at(live, "spec", "replicas") or 0},
         "status": {"replicas": at(live, "status", "replicas") or 0, **({"selector": selector} if selector else {})},
@@ -180,8 +188,7 @@ async def _read(request: web.BaseRequest) -> tuple[Any, WriteOptions]:
     )
 
 
-def _check_kind(info: RequestInfo, obj: Object) -> None:
-    resource = info.resource
+def _check_kind(resource: Resource, obj: Object) -> None:
     version = obj.setdefault("apiVersion", resource.api_version)
     kind = obj.setdefault("kind", resource.kind)
     for what, got, expected in (("API version", version, resource.api_version), ("kind", kind, resource.kind)):

@@ -79,6 +79,18 @@ def test_set_image_and_scale(inside: Inside) -> None:
     assert inside.json("get", "deployment", "web", "--subresource=scale")["kind"] == "Scale"
 
 
+def test_a_scale_is_decoded_as_every_kind_is(inside: Inside) -> None:
+    inside("create", "-f", "-", stdin=DEPLOYMENT)
+    patch = ("patch", "deployment", "web", "--subresource=scale", "--type=merge", "-p")
+    misspelt = inside.kubectl.run(f"--namespace={inside.namespace}", *patch, '{"spec": {"replica": 2}}')
+    assert 'Warning: unknown field "spec.replica"' in misspelt.stderr
+    assert "replicas" in inside.fails(*patch, '{"spec": {"replicas": "two"}}')
+    assert "does not match the expected kind (Scale)" in inside.fails(*patch, '{"kind": "Wrong"}')
+    assert "greater than or equal to 0" in inside.fails(*patch, '{"spec": {"replicas": -1}}')
+    inside(*patch, '{"spec": {"replicas": 3}}')
+    assert inside.json("get", "deployment", "web")["spec"]["replicas"] == 3
+
+
 def test_delete(inside: Inside) -> None:
     inside("create", "configmap", "one")
     inside("create", "configmap", "two")
