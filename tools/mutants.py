@@ -22,7 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("workshop", "labs", "sandbox", "config", "tests", "pyproject.toml", "tasks.py")
+COPIED = (
+    "workshop",
+    "labs",
+    "sandbox",
+    "config",
+    "docs",
+    "tools",
+    "tests",
+    "README.md",
+    "pyproject.toml",
+    "tasks.py",
+)
 
 COMPARED: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=",
