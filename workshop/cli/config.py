@@ -104,5 +104,4 @@ def _guarded(path: PathLike[str] | str, load: Callable[[Any], Any] | None = None
 
 
 def _refuse(tried: str, came_back: str, *, cause: str = "", next_command: str = "") -> NoReturn:
-
     refuse(UsageError(tried, came_back, cause=cause, next_command=next_command))

@@ -105,10 +105,6 @@ class Result:
         return sum(trouble.count for trouble in self.errors.values())
 
     @property
-    def done(self) -> int:
-        return self.answers + self.failed
-
-    @property
     def unrecognised(self) -> bool:
         """Whether some answers had the right status and no category."""
         return UNRECOGNISED in self.errors
