@@ -5,20 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
-from tests.azure.world import Arm, Session
+from tests.azure.world import Arm, Session, change
 from workshop.runbook.plan import Plan
 
 SMALL = {"cores": 10, "family": 10, "managedClusters": 10}
-
-
-def change(session: Session, **changed: Any) -> None:
-    for name, value in changed.items():
-        if isinstance(value, dict):
-            changed[name] = msgspec.structs.replace(getattr(session.settings, name), **value)
-    session.settings = msgspec.structs.replace(session.settings, **changed)
 
 
 def failing(plan: Plan) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.azure.world import SUBSCRIPTION, Arm, Session, lab_of, twice
+from tests.azure.world import SUBSCRIPTION, Arm, Session, change, lab_of, twice
 from tests.runbook.world import FakeGuard
 from workshop.azure import azure_steps as steps
 from workshop.azure.cluster import Cluster
@@ -44,8 +44,7 @@ async def test_a_second_run_is_all_unchanged_with_only_gets(arm: Arm, session: S
 async def test_a_changed_node_count_is_one_put(arm: Arm, session: Session) -> None:
     await session.converge()
     arm.clear()
-    nodes = msgspec.structs.replace(session.settings.nodes, count=2)
-    session.settings = msgspec.structs.replace(session.settings, nodes=nodes)
+    change(session, nodes={"count": 2})
     await session.converge("azure.aks")
     assert session.changed == ["Cluster"]
     assert arm.sent("PUT", "POST", "PATCH", "DELETE") == ["PUT mesh-workshop/primary"]
@@ -57,14 +56,6 @@ WORKSPACE = (
     "/subscriptions/0ba4e8a4-4a5c-4f3e-9a0e-5d6c3c1f8e11/resourceGroups/logs"
     "/providers/Microsoft.OperationalInsights/workspaces/w"
 )
-
-
-def change(session: Session, **changed: Any) -> None:
-    """Parts of the settings are given as their own changes: `nodes={"count": 2}`."""
-    for name, value in changed.items():
-        if isinstance(value, dict):
-            changed[name] = msgspec.structs.replace(getattr(session.settings, name), **value)
-    session.settings = msgspec.structs.replace(session.settings, **changed)
 
 
 def cluster(arm: Arm, session: Session) -> dict[str, Any]:

@@ -356,3 +356,11 @@ def twice(sent: Iterable[str]) -> list[str]:
     """What was sent more than once."""
     seen: set[str] = set()
     return [each for each in sent if each in seen or seen.add(each)]  # type: ignore[func-returns-value]
+
+
+def change(session: Session, **changed: Any) -> None:
+    """Parts of the settings are given as their own changes: `nodes={"count": 2}`."""
+    for name, value in changed.items():
+        if isinstance(value, dict):
+            changed[name] = msgspec.structs.replace(getattr(session.settings, name), **value)
+    session.settings = msgspec.structs.replace(session.settings, **changed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.runs import Recorded, manifests
+from tests.kubernetes.runs import DEPLOYMENT, SERVICE, Recorded, config_map, manifests
 from tests.mesh.conftest import istioctl, kubectl, namespace, sandbox
 from tests.runbook.world import Bench, bench
 from workshop.kubernetes.kubectl import Kubectl
@@ -26,27 +26,6 @@ from workshop.runbook.run import Run
 
 __all__ = ["istioctl", "kubectl", "namespace", "sandbox"]
 
-GROUND = """
-apiVersion: v1
-kind: Service
-metadata: {name: ratings, namespace: NAMESPACE}
-spec: {selector: {app: ratings}, ports: [{name: http, port: 9080}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: ratings-v1, namespace: NAMESPACE}
-spec:
-  selector: {matchLabels: {app: ratings}}
-  template:
-    metadata: {labels: {app: ratings}}
-    spec: {containers: [{name: ratings, image: "${ratings}"}]}
-"""
-MAP = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: ONE, namespace: NAMESPACE}
-data: {at: "VALUE"}
-"""
 LAB, NEEDED = "istio.canary", "istio.bookinfo"
 PASS = Verdict("pass", "every share is as expected")
 FEW = Verdict("inconclusive", "too few to tell; unrecognised answer: 1040")
@@ -75,9 +54,9 @@ class Proof:
 def labs(kubectl: Kubectl, istioctl: Istioctl, namespace: str, tmp_path: Path) -> Bench:
     """Two labs on a real cluster: the second one stands on the first one's workload."""
     texts = {
-        "ground": GROUND,
-        "early": MAP.replace("ONE", "early"),
-        "here": MAP.replace("ONE", "one").replace("VALUE", "here"),
+        "ground": f"{SERVICE}---{DEPLOYMENT}",
+        "early": config_map("early"),
+        "here": config_map("one"),
     }
     files = {name: text.replace("NAMESPACE", namespace) for name, text in texts.items()}
     proof = Proof()
@@ -162,7 +141,7 @@ async def test_the_namespace_of_a_needed_lab_deleted(labs: Bench, kubectl: Kubec
     manifests = labs.tools[Manifests]
     assert isinstance(manifests, Manifests)
     own = f"own-{namespace}"
-    texts = (f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {own}}}\n", MAP.replace("ONE", "in"))
+    texts = (f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {own}}}\n", config_map("in"))
     text = "---".join(texts).replace("NAMESPACE", own)
     (manifests.root / "istio" / "own.yaml").write_text(text)
     needed, lab = labs.runbook.labs

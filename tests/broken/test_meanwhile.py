@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.runs import Recorded, manifests
+from tests.kubernetes.runs import DEPLOYMENT, Recorded, config_map, manifests
 from tests.mesh.conftest import istioctl, kubectl, namespace, sandbox
 from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.kubernetes.manifests import Manifests
@@ -28,28 +28,6 @@ from workshop.runbook.run import Facts, Run
 from workshop.runbook.schedule import Undo
 
 __all__ = ["istioctl", "kubectl", "namespace", "sandbox"]
-
-MAP = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: NAME, namespace: NAMESPACE}
-data: {at: "VALUE"}
-"""
-WORKLOAD = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: ratings-v1, namespace: NAMESPACE}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: ratings}}
-  template:
-    metadata: {labels: {app: ratings}}
-    spec: {containers: [{name: ratings, image: "${ratings}"}]}
-"""
-
-
-def one_map(name: str, value: str = "here") -> str:
-    return MAP.replace("NAME,", f"{name},").replace("VALUE", value)
 
 
 @dataclass
@@ -77,9 +55,9 @@ WRONG = Verdict("fail", "v3, red stars: 0.0%, accepted 40.0% to 60.0%")
 @pytest.fixture
 def run(kubectl: Kubectl, istioctl: Istioctl, namespace: str, tmp_path: Path) -> Recorded:
     texts = {
-        "map": one_map("one"),
-        "later": one_map("one", "there"),
-        "workload": WORKLOAD,
+        "map": config_map("one"),
+        "later": config_map("one", "there"),
+        "workload": DEPLOYMENT,
         "own": "apiVersion: v1\nkind: Namespace\nmetadata: {name: own-NAMESPACE}\n",
     }
     files = {name: text.replace("NAMESPACE", namespace) for name, text in texts.items()}

@@ -18,6 +18,13 @@ _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-7]|9[0-7]|38|48)[0-9;]*m")
 
 
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def bare(text: str) -> str:
     """Without styles."""
     return _SGR.sub("", text)

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.console.performance import FORBIDDEN, PODS, finished, whole_run
-from tests.console.rendering import bare, coloured, live, live_screen, plain, region, words, written
+from tests.console.rendering import Clock, bare, coloured, live, live_screen, plain, region, words, written
 from tests.console.test_plan_view import planned, squeezed, step
 from workshop.console.screen import PlainScreen
 from workshop.console.words import ASCII, UNICODE
@@ -229,13 +229,6 @@ def test_without_colour_the_same_is_said() -> None:
         screen.listen(event)
     assert not coloured(written(screen))
     assert bare(written(screen)) == bare(live(whole_run()))
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_log_says_every_ten_seconds_what_is_waited_for() -> None:

@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.console.performance import PASS, breaker, finished
-from tests.console.rendering import bare, live, live_screen, plain, region, rendered, words, written
+from tests.console.rendering import Clock, bare, live, live_screen, plain, region, rendered, words, written
 from tests.runbook.world import Put, bench, lab
 from workshop.console.lines import Lines
 from workshop.console.plan_view import plan_lines
@@ -177,13 +177,6 @@ def test_a_command_shown_as_it_is_begun_names_the_lab_it_is_of() -> None:
     for view in (plain(begun, echo=True), bare(live(begun, echo=True))):
         commands = [line.strip() for line in view.splitlines() if "$ " in line]
         assert commands == ["$ kubectl get pods", "istio.shift  $ kubectl apply"]
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_log_speaks_of_waiting_only_after_silence_and_first_of_the_lab_whose_turn_it_is() -> None:

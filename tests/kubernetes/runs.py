@@ -1,4 +1,4 @@
-"""A run for one step, without an engine: its events are kept."""
+"""A run for one step, without an engine: its events are kept. And objects for it, as text with NAMESPACE in it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,33 @@ from workshop.runbook.model import Step, Timeline
 from workshop.runbook.options import Options
 from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: ratings, namespace: NAMESPACE}
+spec: {selector: {app: ratings}, ports: [{name: http, port: 9080}]}
+"""
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ratings-v1, namespace: NAMESPACE}
+spec:
+  selector: {matchLabels: {app: ratings}}
+  template:
+    metadata: {labels: {app: ratings}}
+    spec: {containers: [{name: ratings, image: "${ratings}"}]}
+"""
+"""It does not say how many there are to be."""
+
+
+def config_map(name: str, value: str = "here") -> str:
+    return f"""
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: {name}, namespace: NAMESPACE}}
+data: {{at: "{value}"}}
+"""
 
 
 class Recorded(Run):

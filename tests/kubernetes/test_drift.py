@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.runs import Recorded, manifests
+from tests.kubernetes.runs import SERVICE, Recorded, manifests
 from workshop.kubernetes.cluster_facts import Snapshot
 from workshop.kubernetes.drift import added, appended, describe, differences
 from workshop.kubernetes.kubectl import Kubectl
@@ -209,14 +209,9 @@ def test_of_many_fields_some_are_named() -> None:
     )
 
 
-OBJECTS = """
-apiVersion: v1
-kind: Service
-metadata: {name: ratings, namespace: NAMESPACE}
-spec:
-  selector: {app: ratings}
-  ports: [{name: http, port: 9080}]
----
+OBJECTS = (
+    f"{SERVICE}---"
+    + """
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: ratings, namespace: NAMESPACE}
@@ -239,6 +234,7 @@ spec:
           volumeMounts: [{name: tmp, mountPath: /tmp}]
       volumes: [{name: tmp, emptyDir: {}}]
 """
+)
 POD = "spec.template.spec"
 RATINGS = f"{POD}.containers[ratings]"
 CURL = "docker.io/curlimages/curl:8.16.0"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.runs import Recorded, manifests
+from tests.kubernetes.runs import Recorded, config_map, manifests
 from workshop.kubernetes.cluster_facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
@@ -19,12 +19,6 @@ from workshop.runbook.options import Word
 from workshop.runbook.results import Measurement, Verdict
 from workshop.runbook.run import Facts, Run
 
-MAP = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: NAME, namespace: NAMESPACE}
-data: {at: "VALUE"}
-"""
 COLOUR = Word("colour", "Which.", "red")
 
 
@@ -60,7 +54,7 @@ class Address:
 @pytest.fixture
 def folder(tmp_path: Path, namespace: str) -> Path:
     def text(name: str, value: str) -> str:
-        return MAP.replace("NAMESPACE", namespace).replace("NAME", name).replace("VALUE", value)
+        return config_map(name, value).replace("NAMESPACE", namespace)
 
     manifests(
         tmp_path,

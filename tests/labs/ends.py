@@ -9,6 +9,7 @@ import io
 import os
 import shlex
 from collections.abc import Callable, Iterator
+from typing import Any
 from unittest.mock import patch
 
 from invoke.config import Config
@@ -89,16 +90,9 @@ def run_here(
     return here(workshop, lambda config: command.run_labs(config, RUNBOOK, [asked], **modes), echo=echo)
 
 
-def converge_here(
-    workshop: Workshop,
-    group: str,
-    *,
-    to: str | None = None,
-    options: Options | None = None,
-    echo: bool = False,
-    **modes: bool,
-) -> Ran:
-    ran = run_here(workshop, group, to=to, options=options, echo=echo, **modes)
+def converge_here(workshop: Workshop, group: str, **asked: Any) -> Ran:
+    """As `run_here`, and it has ended well."""
+    ran = run_here(workshop, group, **asked)
     assert ran.status == 0, ran.said
     return ran
 
