@@ -1,6 +1,6 @@
 """The workshop itself: its sections in order, one short module each, manifests beside it."""
 
 from labs import azure, istio
-from workshop.runbook import Runbook
+from workshop.runbook.assembly import assembled
 
-RUNBOOK = Runbook((*azure.LABS, *istio.LABS))
+RUNBOOK = assembled((*azure.LABS, *istio.LABS))

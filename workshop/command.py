@@ -16,6 +16,7 @@ from workshop import invocation, output, shell
 from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.runbook import checking, events
 from workshop.runbook import plan as planning
+from workshop.runbook.assembly import refuse_missing_files
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.plan import Plan
@@ -71,6 +72,7 @@ def run_labs(
             if check:
                 refuse_with_check(request, plan=plan, explain=explain, undo=undo)
             request.validate(runbook)
+            refuse_missing_files(runbook, request.labs)
         settings = load(config)
         parts = _numbered(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
         _validate(settings, account=any(part.use.account for part in parts))
@@ -79,7 +81,8 @@ def run_labs(
                 describe(settings, part.use)
         statuses = []
         for part in parts:
-            statuses.append((look or _run)(config, part, describe(settings, part.use)))
+            target = describe(settings, part.use).with_labs(part.runbook)
+            statuses.append((look or _run)(config, part, target))
             if statuses[-1] and not look:
                 break
         if not look:
@@ -265,7 +268,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
 
     def act() -> int:
         from workshop.azure.preflight import finding_of  # as in Target.account
-        from workshop.doctor import examine, state_folder
+        from workshop.doctor import examine, mistakes, state_folder
 
         settings = load(config)
         with invocation.open_screen(config) as screen:
@@ -274,7 +277,10 @@ def doctor(config: Config, runbook: Runbook) -> int:
                 use = Use(account=settings.target != "cluster", command=invocation.invoke())
                 target = describe(settings, use)
                 target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
-                findings = run_cuttable(examine(target, runbook, _cluster_of(settings), invocation.invoke()))
+                cluster = _cluster_of(settings)
+                findings = run_cuttable(
+                    examine(target, runbook, cluster and cluster.with_labs(runbook), invocation.invoke())
+                )
                 name = target.name
             except WorkshopError as error:  # without it, nothing else can be looked at
                 name, findings = settings.target, [finding_of("target", error)]
@@ -282,7 +288,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
                 if folder.state == "ok":
                     raise
                 name, findings = settings.target, []
-            findings = [folder, *findings]
+            findings = [folder, *mistakes(runbook), *findings]
             screen.show_findings(name, findings)
         return int(any(finding.state == "fail" for finding in findings))
 

@@ -101,6 +101,14 @@ def state_folder(folder: Path) -> Finding:
     return Finding("state folder", "ok", f"{folder} can be written")
 
 
+def mistakes(runbook: Runbook) -> Iterator[Finding]:
+    """Labs whose files cannot be read."""
+    for lab in runbook.labs:
+        if lab.mistake:
+            said = f"{lab.mistake.came_back} ({lab.mistake.tried.removeprefix('read ')})"
+            yield Finding(f"lab {lab.name}", "fail", said)
+
+
 _State = Literal["warn", "fail"]
 
 

@@ -17,12 +17,18 @@ from typing import Any, Literal
 import yaml
 from invoke.config import Config
 from msgspec import Struct, ValidationError, convert
+from msgspec.structs import replace
 
 from workshop.mistakes import Misfit, Mistake, no_mapping, no_text, no_variable, of_validation, variable_of
 from workshop.runbook.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
+"""The folder that holds the packages: the checkout, or where they are installed."""
+
+CONFIG = next(folder for folder in (ROOT / "config", Path(__file__).with_name("config")) if folder.is_dir())
+"""The profiles: at the top of a checkout, inside the package where it is installed."""
+
+DEFAULT_PROFILE = CONFIG / "sandbox.yaml"
 
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 """The subscription of config/azure.yaml: Azure would ask for a login first, and then say that there is none."""
@@ -118,6 +124,7 @@ class SandboxSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     target: Literal["sandbox", "azure", "cluster"]
     state: str
+    labs: tuple[str, ...]
     cluster: ClusterSettings
     azure: AzureSettings
     istio: IstioSettings
@@ -131,7 +138,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def state_folder(self) -> Path:
-        """Absolute; a relative `state` lies in the folder of tasks.py."""
+        """Absolute; a relative `state` lies in the folder of tasks.py, which `load` knows."""
         return ROOT / Path(self.state).expanduser()
 
     @property
@@ -221,7 +228,9 @@ def broken_yaml(path: str, error: Any) -> UsageError:
 def load(config: Config) -> Settings:
     """The settings of a task, from its `context.config`. The default profile is read here, not when tasks.py is
     loaded, so that listing and completing do not wait for it."""
-    return collected(dict(config.items()))
+    settings = collected(dict(config.items()))
+    folder = getattr(config, "_project_prefix", None)  # where Invoke found tasks.py: it may be anybody's
+    return replace(settings, state=str(Path(folder, Path(settings.state).expanduser()))) if folder else settings
 
 
 def collected(given: Mapping[str, Any]) -> Settings:

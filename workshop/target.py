@@ -17,8 +17,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,6 +35,7 @@ from workshop.mesh.istioctl import Istioctl, Program, Release
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
+from workshop.runbook.model import Runbook
 from workshop.runbook.protection import Guard
 from workshop.runbook.run import Run
 from workshop.runbook.state_folder import FolderLock, refuse_unusable
@@ -70,7 +71,7 @@ class Use:
 class Target:
     """`which` is the cluster in words, and `kubectl` leads to it. `make_ready` starts what must run, telling what
     it does, and is quick when it does already. `cluster` guards the cluster. `second` leads to another one beside
-    it, where there is one, which `second_name` names to people."""
+    it, where there is one, which `second_name` names to people. `folders` has the manifests of each lab."""
 
     settings: Settings
     use: Use
@@ -82,15 +83,20 @@ class Target:
     make_ready: Callable[[Callable[[str], None]], None]
     second: Kubectl | None = None
     second_name: str = ""
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def which_exactly(self) -> str:
         """As it is said wherever somebody asks which cluster is theirs."""
         return f"{self.which} (context {self.kubectl.context} in {self.kubectl.kubeconfig})"
 
+    def with_labs(self, runbook: Runbook) -> Target:
+        """The target for these labs, wherever their manifests are."""
+        return replace(self, folders={lab.name: Path(lab.file).parent for lab in runbook.labs})
+
     @property
     def manifests(self) -> Manifests:
-        return Manifests(ROOT / "labs", self.settings.pins)
+        return Manifests(ROOT / "labs", self.settings.pins, self.folders)
 
     @functools.cached_property
     def journal(self) -> Journal:

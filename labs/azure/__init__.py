@@ -1,5 +1,5 @@
 """Azure: groups, networks, a registry and two clusters, and the way into them."""
 
-from labs.azure import acr, aks, aks_secondary, cleanup, credentials, group, vnet
+from workshop.runbook.lab_files import named
 
-LABS = (group.LAB, vnet.LAB, acr.LAB, aks.LAB, aks_secondary.LAB, credentials.LAB, cleanup.LAB)
+LABS = named(__name__, "group", "vnet", "acr", "aks", "aks_secondary", "credentials", "cleanup")

@@ -9,12 +9,5 @@ LAB = Lab(
     name="azure.cleanup",
     title="Delete all of the above",
     text=__doc__,
-    undoes=(
-        "azure.group",
-        "azure.vnet",
-        "azure.acr",
-        "azure.aks",
-        "azure.aks-secondary",
-        "azure.credentials",
-    ),
+    clean_up=True,
 )

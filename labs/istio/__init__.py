@@ -1,33 +1,9 @@
 """Istio: installed, let into the cluster, and put to work: routing, faults, releases, breakers, mirrors."""
 
-from labs.istio import (
-    adopt,
-    blue_green,
-    bookinfo,
-    canary,
-    circuit_breaker,
-    cleanup,
-    fault,
-    gateway,
-    identity,
-    inject,
-    install,
-    mirror,
-    shift,
-)
+from workshop.runbook.lab_files import named
 
-LABS = (
-    install.LAB,
-    adopt.LAB,
-    inject.LAB,
-    bookinfo.LAB,
-    gateway.LAB,
-    canary.LAB,
-    identity.LAB,
-    shift.LAB,
-    fault.LAB,
-    blue_green.LAB,
-    circuit_breaker.LAB,
-    mirror.LAB,
-    cleanup.LAB,
+LABS = named(
+    __name__,
+    *("install", "adopt", "inject", "bookinfo", "gateway", "canary", "identity", "shift", "fault"),
+    *("blue_green", "circuit_breaker", "mirror", "cleanup"),
 )

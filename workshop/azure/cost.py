@@ -28,13 +28,13 @@ from msgspec import Struct, convert
 from workshop.azure.connection import Azure, Object, Place, in_thread
 from workshop.azure.live_resources import GroupContents
 from workshop.azure.resource import Resource
-from workshop.settings import ROOT, read_profile
+from workshop.settings import CONFIG, read_profile
 
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
     from workshop.settings import AzureSettings
 
-TABLE = ROOT / "config" / "prices.yaml"
+TABLE = CONFIG / "prices.yaml"
 
 PRICES_TIMEOUT = 2.0
 """Seconds for all that is asked: somebody waits for a plan."""

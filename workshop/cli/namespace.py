@@ -1,29 +1,27 @@
-"""All tasks of a workshop, as the `ns` of a tasks.py:
-
-    import workshop.cli
-    from my_labs import RUNBOOK
-    from workshop.cli.namespace import namespace
-
-    ns = namespace(RUNBOOK)
+"""All tasks of a workshop, as the `ns` of a tasks.py: `namespace(RUNBOOK)`, or `workshop.cli.collection`.
 
 What tasks do is imported when one runs (workshop/command.py): this is loaded to list and to complete as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import Task, task
 
-from workshop.cli import lab_tasks, program
+from workshop.cli import foreign, lab_tasks, program
 from workshop.cli.lab_tasks import HarmlessTask, WorkshopTask
 from workshop.runbook.model import Runbook
 
 
-def namespace(runbook: Runbook, *tasks: Task[Any]) -> Collection:
-    """The runbook's labs, the workshop's own tasks and these. From here on Invoke is the workshop's."""
+def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> Collection:
+    """The runbook's labs, those of other places (see `foreign`), the workshop's own tasks and these. From here on
+    Invoke is the workshop's."""
+    program.take_over()
+    runbook = foreign.extended(runbook, labs)
 
     @task(klass=HarmlessTask)
     def doctor(context: Context) -> int:
@@ -32,7 +30,6 @@ def namespace(runbook: Runbook, *tasks: Task[Any]) -> Collection:
 
         return command.doctor(context.config, runbook)
 
-    program.take_over()
     return Collection(adopt, doctor, shell, *tasks, lab_tasks.collection(runbook), _sandbox())
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -43,13 +43,23 @@ _CLUSTER_SCOPED = frozenset({"Namespace", "ClusterRole", "ClusterRoleBinding", "
 @dataclass(frozen=True)
 class Manifests:
     """`root` is the folder of the labs, `images` the settings' pins. Lab `istio.canary` has its files in
-    `root/istio`, and a file's name may go on from there ("canary/subsets.yaml")."""
+    `root/istio`, unless `folders` has another place for it; and a file's name may go on from there
+    ("canary/subsets.yaml")."""
 
     root: Path
     images: Mapping[str, str]
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     def path(self, lab: str, file: str) -> Path:
-        return self.root.joinpath(*lab.split(".")[:-1], file)
+        return self.folders.get(lab, self.root.joinpath(*lab.split(".")[:-1])) / file
+
+    def shown(self, lab: str, file: str) -> str:
+        """The path as a person names it, in the workshop's folder or in his own."""
+        path = self.path(lab, file)
+        for folder in (self.root.parent, Path.cwd()):
+            if path.is_relative_to(folder):
+                return str(path.relative_to(folder))
+        return str(path)
 
     def load(self, lab: str, file: str, values: Mapping[str, str] = _NO_VALUES) -> list[Object]:
         """The objects of a file in its order, labelled. Raises UsageError with file and line."""
@@ -151,9 +161,9 @@ def _problem(content: object) -> str:
     if not isinstance(content, dict):
         return "this is no object (a mapping with apiVersion, kind and metadata)"
     metadata = content.get("metadata")
-    for field, value in (("apiVersion", content.get("apiVersion")), ("kind", content.get("kind"))):
+    for name, value in (("apiVersion", content.get("apiVersion")), ("kind", content.get("kind"))):
         if not isinstance(value, str):
-            return f"the object has no {field}"
+            return f"the object has no {name}"
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
         return "the object has no metadata.name"
     scoped = content["kind"] in _CLUSTER_SCOPED

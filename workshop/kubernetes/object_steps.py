@@ -101,7 +101,7 @@ class Apply(Step):
         proofs: Proofs,
         seconds: float,
     ) -> None:
-        self.title, self._files, self.ready, self._values = title, files, ready, values
+        self.title, self.files, self.ready, self._values = title, files, ready, values
         self._proofs, self._seconds = proofs, seconds
 
     async def objects(self, run: Run, *, strict: bool = False) -> list[Object]:
@@ -114,7 +114,7 @@ class Apply(Step):
 
     def _made(self, run: Run, values: Mapping[str, str]) -> list[Object]:
         manifests = run.use(Manifests)
-        return [obj for file in self._files for obj in manifests.load(run.lab, file, values)]
+        return [obj for file in self.files for obj in manifests.load(run.lab, file, values)]
 
     async def check(self, run: Run) -> Check:
         from workshop.kubernetes.drift import added, drift
@@ -199,7 +199,7 @@ class Apply(Step):
 
     def _shown(self, run: Run) -> list[str]:
         manifests = run.use(Manifests)
-        return [str(manifests.path(run.lab, file).relative_to(manifests.root.parent)) for file in self._files]
+        return [manifests.shown(run.lab, file) for file in self.files]
 
     def _unready(self, wanted: Object, snapshot: Snapshot) -> tuple[Difference, ...]:
         from workshop.kubernetes import rollout

@@ -58,6 +58,7 @@ class Stage:
     proofs: Proofs = field(default=_unproved, repr=False)
     before: Proofs = field(default=_unproved, repr=False)
     lab: str = ""
+    files: tuple[str, ...] = ()
 
 
 def stage(
@@ -73,7 +74,7 @@ def stage(
     def make(run: Run, lab: str, known: Mapping[str, str]) -> list[Object]:
         return [obj for file in files for obj in run.use(Manifests).load(lab, file, known)]
 
-    return Stage(name, title, make, values, proofs_of(proofs), proofs_of(before))
+    return Stage(name, title, make, values, proofs_of(proofs), proofs_of(before), files=files)
 
 
 class Stages(Timeline):
@@ -83,6 +84,7 @@ class Stages(Timeline):
     def __init__(self, title: str, *stages: Stage, start: Stage, clears: tuple[Reference, ...] = ()) -> None:
         self.title, self.start, self.stages = title, start.name, tuple(one.name for one in stages)
         self.undo_title = start.title
+        self.files = tuple(file for one in stages for file in one.files)
         self._start, self._stages, self._clears = start, {one.name: one for one in stages}, clears
 
     def at(self, name: str, lab: str) -> Stage:

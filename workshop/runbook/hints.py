@@ -73,8 +73,9 @@ def _back(runbook: Runbook, request: Request, labs: Sequence[Lab]) -> Iterator[H
         return
     for clean_up in reversed(runbook.labs):
         names = [name for name in clean_up.undoes if name in made]
-        if names and len(names) == len(clean_up.undoes):
-            yield Hint("undo", f"{request.program} lab.{clean_up.name}", f"take back all of lab.{_group(clean_up)}")
+        its_own = (name for name in clean_up.undoes if runbook.lab(name).group == clean_up.group)
+        if names and made.issuperset(its_own):  # labs from elsewhere that are not there need no undoing
+            yield Hint("undo", f"{request.program} lab.{clean_up.name}", f"take back all of lab.{clean_up.group}")
         elif names:
             yield _these(runbook, request, names)
 
@@ -90,9 +91,4 @@ def _again(runbook: Runbook, request: Request, taken_back: Lab) -> Hint:
     if len(taken_back.named) == 1:
         (name,) = taken_back.named
         return Hint("next", f"{request.program} lab.{name}", f"{runbook.lab(name).title}, again")
-    return Hint("next", f"{request.program} lab.{_group(taken_back)}", "all of it again")
-
-
-def _group(clean_up: Lab) -> str:
-    """What its labs' names begin with."""
-    return clean_up.undoes[0].partition(".")[0]
+    return Hint("next", f"{request.program} lab.{taken_back.group}", "all of it again")

@@ -7,11 +7,14 @@ to kill; `verify` observes the effect; `undo` removes exactly what the step adde
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from workshop.runbook.errors import UsageError
 from workshop.runbook.options import Option
 from workshop.runbook.results import Check, Difference, Explanation, HeldUp, Hint, Verdict
 
@@ -25,6 +28,8 @@ class Step(ABC):
 
     title: str
     undo_title: str = ""
+    files: tuple[str, ...] = ()
+    """Manifests that have to be beside the lab."""
     inner: Step | None = None
     """The step that this one is about, where it is one around another (`WrappedStep`)."""
 
@@ -194,6 +199,8 @@ class Timeline(ABC):
     start: str
     stages: tuple[str, ...]
     undo_title: str = ""
+    files: tuple[str, ...] = ()
+    """Manifests that have to be beside the lab."""
 
     @abstractmethod
     async def position(self, run: Run) -> Position: ...
@@ -237,9 +244,11 @@ class Lab:
     """One section of the workshop.
 
     `needs` are labs that must have converged before. `undoes` makes it a clean-up: its parts are none, and it runs
-    the undo of those labs' parts, last first; `named` are those of them that a person has named, where a line with
-    --undo made the clean-up. `tries` are options worth trying once it has converged, each with what that shows:
-    ("--to blue", "back to blue").
+    the undo of those labs' parts, last first; with `clean_up`, of all labs that are its to take back (see
+    `cleaned_up`). `named` are those of them that a person has named, where a line with --undo made the clean-up.
+    `tries` are options worth trying once it has converged, each with what that shows: ("--to blue", "back to
+    blue"). `file` and `line` are where it is declared, which it finds out itself; `mistake` is what is wrong with
+    that file (see `lab_files`), raised when the lab is asked for.
     """
 
     name: str
@@ -251,6 +260,20 @@ class Lab:
     undoes: tuple[str, ...] = ()
     tries: tuple[tuple[str, str], ...] = ()
     named: tuple[str, ...] = ()
+    clean_up: bool = False
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+    mistake: UsageError | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.file:
+            declared = sys._getframe(2)  # below this one and __init__
+            object.__setattr__(self, "file", declared.f_code.co_filename)
+            object.__setattr__(self, "line", declared.f_lineno)
+
+    @property
+    def group(self) -> str:
+        return self.name.partition(".")[0]
 
     @property
     def all_needs(self) -> tuple[str, ...]:
@@ -266,6 +289,7 @@ class Runbook:
     labs: tuple[Lab, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "labs", tuple(cleaned_up(self.labs)))
         before: set[str] = set()
         for lab in self.labs:
             for other in (*lab.all_needs, *lab.undoes):
@@ -293,3 +317,21 @@ class Runbook:
                 wanted.add(name)
                 todo.extend(self.lab(name).all_needs)
         return tuple(lab for lab in self.labs if lab.name in wanted)
+
+
+def cleaned_up(labs: Iterable[Lab]) -> Iterator[Lab]:
+    """The labs, each `clean_up` with what it takes back: the labs of its group, and those that need them. What no
+    clean-up would take back so, the last one does: nothing is left behind because nobody has listed it."""
+    labs = tuple(labs)
+    clean_ups = [lab for lab in labs if lab.clean_up]
+    others = {lab.name: lab for lab in labs if not lab.clean_up and not lab.undoes}
+    taken: dict[str, set[str]] = {}
+    for lab in clean_ups:
+        mine = taken[lab.name] = {name for name, other in others.items() if other.group == lab.group}
+        while more := {name for name, other in others.items() if mine.intersection(other.all_needs)} - mine:
+            mine |= more
+    if clean_ups:
+        taken[clean_ups[-1].name] |= set(others).difference(*taken.values())
+    for lab in labs:
+        names = tuple(name for name in others if name in taken.get(lab.name, ()))
+        yield replace(lab, undoes=names) if lab.clean_up else lab

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from workshop.runbook.assembly import refuse_mistakes
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Lab, Runbook, Timeline, Together
 from workshop.runbook.options import Options
@@ -51,6 +52,7 @@ class Request:
                 raise _unknown(
                     f"lab {name}", "the labs are", known, f"{self.program} lab.{_nearest(name, known) or known[0]}"
                 )
+        refuse_mistakes(runbook, self.labs)
         for name in self.labs:
             self._validate_options(runbook.lab(name))
         given = self.beginnings()
