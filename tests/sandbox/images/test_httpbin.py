@@ -27,6 +27,8 @@ async def test_httpbin_says_what_it_was_asked(place: Place) -> None:
     assert await place.curl(*code, f"{at}/post") == "405"
     assert await place.curl(*code, f"{at}/status/x") == "400"
     assert (await value(place, "-L", f"{at}/redirect/3"))["method"] == "GET"
+    assert {await place.curl(*code, f"{at}/unstable") for _ in range(60)} == {"200", "500"}
+    assert "takes no query" in await place.curl(f"{at}/unstable?seed=1")
     assert "no /uuid" in await place.curl(f"{at}/uuid")
     assert await place.curl(*code, f"{at}/uuid") == "501"
     assert await place.curl(*code, f"{at}/none") == "404"
