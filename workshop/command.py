@@ -21,17 +21,23 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.plan import Plan
 from workshop.runbook.request import Request, clean_up_of, refuse_with_check, refuse_with_undo
-from workshop.runbook.run import Listener
+from workshop.runbook.run import Listener, unheard
 from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
+from workshop.runbook.status import Status
+from workshop.runbook.status import status as status_of
 from workshop.runbook.stop import run_cuttable
 from workshop.settings import Settings, load
-from workshop.target import ACCOUNT, MAKES, Target, Use, describe
+from workshop.target import ACCOUNT, MAKES, Target, Use, describe, makes_clusters
 
 if TYPE_CHECKING:
     from invoke.config import Config
 
     from workshop.console.screen import Screen
+
+
+FORMS = ("table", "json")
+"""In which the status can be shown."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +196,13 @@ def _for_this_cluster(tool: str, typed: Callable[[str], str]) -> str:
     return f'{tool}() {{ command {typed(f"{tool} ")}"$@"; }}'
 
 
-def _ready(part: Part, target: Target, screen: Screen) -> dict[type, object]:
-    """The tools of a target that is ready, and that somebody is logged in to."""
-    target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+def _telling(screen: Screen) -> Callable[[str], None]:
+    return lambda doing: screen.listen(events.Told("", doing))
+
+
+def _ready(part: Part, target: Target, tell: Callable[[str], None]) -> dict[type, object]:
+    """The tools of a target that is ready, and that somebody is logged in to. It is told what has to be done."""
+    target.make_ready(tell)
     if not part.use.account:
         return target.toolbox
     from workshop import account  # as in Target.account
@@ -208,7 +218,7 @@ def _job(part: Part, target: Target, toolbox: Mapping[type, object], listen: Lis
 
 def _plan(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
-        toolbox = _ready(part, target, screen)
+        toolbox = _ready(part, target, _telling(screen))
         found = run_cuttable(planning.plan(_job(part, target, toolbox, screen.listen)))
         screen.show_plan(found, commands=config.run.dry)
         if part.use.account and not config.run.dry:
@@ -227,7 +237,7 @@ def _plan(config: Config, part: Part, target: Target) -> int:
 
 def _check(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
-        toolbox = _ready(part, target, screen)
+        toolbox = _ready(part, target, _telling(screen))
         listen = screen.for_a_check().listen
         look = checking.check(_job(part, target, toolbox, listen), target.guard)
         return asyncio.run(look)
@@ -242,7 +252,7 @@ def _run(config: Config, part: Part, target: Target) -> int:
             if isinstance(event, events.RunStarted):  # later, a run is brought to its end
                 output.refuse_if_lost()
 
-        job = _job(part, target, _ready(part, target, screen), listen)
+        job = _job(part, target, _ready(part, target, _telling(screen)), listen)
         run = execute(job, guard=target.guard, gate=screen.gate)
         status = asyncio.run(run)
     if target.journal.trouble:
@@ -263,6 +273,56 @@ async def _refuse_at_once(target: Target, found: Plan) -> None:
     await guard.may_change()
 
 
+def status(config: Config, runbook: Runbook, form: str) -> int:
+    """Where every lab is; 1 when something has drifted. `form` is table or json."""
+
+    def act() -> int:
+        if form not in FORMS:
+            raise UsageError(
+                f"show the status as {form}",
+                f"it can be shown as {' or '.join(FORMS)}",
+                next_command=f"{invocation.invoke()} status --format {FORMS[-1]}",
+            )
+        settings = load(config)
+        parts = list(_for_status(settings, runbook))
+        _validate(settings, account=any(part.use.account for part in parts))
+        with invocation.open_screen(config) as screen:
+            found = [_status(part, describe(settings, part.use).with_labs(runbook), screen) for part in parts]
+            whole = Status(
+                found[-1].target,
+                tuple(lab for one in found for lab in one.labs),
+                next((one.following for one in found if one.following), ""),
+            )
+            if form == "table":
+                screen.show_status(whole)
+        if form == "json":
+            from workshop.console.status_view import status_json  # with it comes rich
+
+            print(status_json(whole))
+        return whole.exit_status
+
+    return invocation.ended(act)
+
+
+def _for_status(settings: Settings, runbook: Runbook) -> Iterator[Part]:
+    """All labs but the clean-ups; those on the account only where labs run on what they make."""
+    names = tuple(lab.name for lab in runbook.labs if not lab.undoes and not lab.mistake)
+    whole = Request(names, invocation.typed(), program=invocation.invoke())
+    account, cluster = _by_ground(names)
+    if made := makes_clusters(settings):
+        yield Part(runbook, replace(whole, labs=account), _use(whole, account=True))
+    yield Part(runbook, replace(whole, labs=cluster), _use(whole, made=made))
+
+
+def _status(part: Part, target: Target, screen: Screen) -> Status:
+    def tell(doing: str) -> None:
+        print(doing, file=sys.stderr)  # stdout may be for a program
+
+    toolbox = _ready(part, target, tell)
+    job = replace(_job(part, target, toolbox, unheard), only_looks=True)
+    return run_cuttable(status_of(job, target.journal.last_runs(target.name)))
+
+
 def doctor(config: Config, runbook: Runbook) -> int:
     """Look for what would make a run fail; 1 when something would."""
 
@@ -276,7 +336,7 @@ def doctor(config: Config, runbook: Runbook) -> int:
             try:
                 use = Use(account=settings.target != "cluster", command=invocation.invoke())
                 target = describe(settings, use)
-                target.make_ready(lambda doing: screen.listen(events.Told("", doing)))
+                target.make_ready(_telling(screen))
                 cluster = _cluster_of(settings)
                 findings = run_cuttable(
                     examine(target, runbook, cluster and cluster.with_labs(runbook), invocation.invoke())

@@ -161,6 +161,13 @@ def describe(settings: Settings, use: Use | None = None) -> Target:
     return {"sandbox": _sandbox, "azure": _azure, "cluster": _cluster}[settings.target](settings, use or Use())
 
 
+def makes_clusters(settings: Settings) -> bool:
+    """Whether labs run on clusters that the azure labs make, or have made."""
+    if settings.target != "sandbox":
+        return settings.target == "azure"
+    return _made_by(_running(settings.sandbox_folder), settings.kubeconfig)
+
+
 def _sandbox(settings: Settings, use: Use) -> Target:
     folder = settings.sandbox_folder
     hint = f"{use.command} sandbox.up"

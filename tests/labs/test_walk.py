@@ -31,10 +31,12 @@ from workshop.mesh import install
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook import events
 from workshop.runbook.checking import check
+from workshop.runbook.journal import LastRun
 from workshop.runbook.model import Lab
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
 from workshop.runbook.schedule import Job
+from workshop.runbook.status import LabStatus, status
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import Target, describe
 
@@ -169,6 +171,13 @@ class Walk:
         assert not self.target.journal.path.exists()
         return Checked(status, seen)
 
+    async def status(self, lab: Lab) -> LabStatus:
+        """Where the journal knows that the lab had come to its end."""
+        job = Job(RUNBOOK, Request((lab.name,)), self.target.toolbox, lambda event: None, "sandbox")
+        last = LastRun(lab.name, f"invoke lab.{lab.name}", 0.0, converged=True, applied=True)
+        (found,) = (await status(job, {lab.name: last})).labs
+        return found
+
     async def check_writing_nothing(self, lab: Lab) -> Checked:
         """What controllers still have to do may write: then it is looked at once more."""
         before = self.versions()
@@ -244,11 +253,15 @@ async def test_each_lab_at_its_end_edited_by_hand_and_cut_off(workshop: Workshop
         there = await walk.check_writing_nothing(lab)
         assert there.status == 0, f"{lab.name}\n{there}"
         assert there.added == set()
+        assert (await walk.status(lab)).state == "converged"
         edit = EDITS[lab.name]
         await walk.kubectl(edit.command)
         edited = await walk.check(lab)
         assert edited.status == 1, f"{lab.name}\n{edited}"
         assert edit.names in edited.missing
+        drifted = await walk.status(lab)
+        assert drifted.state == "drifted", drifted
+        assert edit.names in {item.subject for item in drifted.differences}
         if edit.back:
             await walk.kubectl(edit.back)
         await walk.bring(lab)

@@ -15,6 +15,7 @@ from typing import Any
 from workshop.runbook.checking import check
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Event, LabFinished, RunFinished, StepFinished
+from workshop.runbook.journal import LastRun
 from workshop.runbook.model import CustomStage, Lab, Part, Position, Runbook, Step, Timeline
 from workshop.runbook.options import Option
 from workshop.runbook.plan import Plan, plan
@@ -23,6 +24,7 @@ from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Out
 from workshop.runbook.run import Listener, Run
 from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
+from workshop.runbook.status import Status, status
 
 Object = tuple[Any, str]
 
@@ -247,6 +249,9 @@ class Bench:
     async def check(self, *labs: str, command: str = "invoke --check", **asked: Any) -> int:
         self.events.clear()
         return await check(self._job(Request(labs, command=command, **asked)), self.guard)
+
+    async def status(self, *labs: str, **records: LastRun) -> Status:
+        return await status(self._job(Request(labs or tuple(lab.name for lab in self.runbook.labs))), records)
 
     def steps(self) -> list[StepFinished]:
         return [event for event in self.events if isinstance(event, StepFinished)]

@@ -30,11 +30,22 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return command.doctor(context.config, runbook)
 
-    return Collection(adopt, doctor, shell, *tasks, lab_tasks.collection(runbook), _sandbox())
+    @task(
+        klass=HarmlessTask,
+        auto_shortflags=False,
+        help={"format": "table, or json for a program."},
+    )
+    def status(context: Context, format: str = "table") -> int:
+        """Show where every lab is: converged, drifted, by hand, not there; and the next one."""
+        from workshop import command
+
+        return command.status(context.config, runbook, format)
+
+    return Collection(adopt, doctor, shell, status, *tasks, lab_tasks.collection(runbook), _sandbox())
 
 
 def _sandbox() -> Collection:
-    return Collection("sandbox", down, sandbox_shell, status, up)
+    return Collection("sandbox", down, sandbox_shell, sandbox_status, up)
 
 
 @task(klass=WorkshopTask, auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})
@@ -69,8 +80,8 @@ def sandbox_shell(context: Context) -> int:
     return sandbox_tasks.shell(context.config)
 
 
-@task(klass=HarmlessTask)
-def status(context: Context) -> int:
+@task(klass=HarmlessTask, name="status")
+def sandbox_status(context: Context) -> int:
     """Tell whether the sandbox runs, since when, and where."""
     from workshop import sandbox_tasks
 

@@ -29,10 +29,12 @@ from workshop.console.explanation_view import explanation_lines, markdown
 from workshop.console.lines import CheckLines, Lines, error_lines
 from workshop.console.plan_view import doctor_lines, plan_lines
 from workshop.console.progress import RunProgress
+from workshop.console.status_view import status_lines
 from workshop.runbook import events
 from workshop.runbook.plan import LabExplanation, Plan
 from workshop.runbook.protection import Gate
 from workshop.runbook.results import Check, Finding
+from workshop.runbook.status import Status
 
 
 class Screen(ABC):
@@ -75,6 +77,10 @@ class Screen(ABC):
 
     def show_findings(self, target: str, findings: Sequence[Finding]) -> None:
         for line in doctor_lines(target, findings, self.lines):
+            self.print(line)
+
+    def show_status(self, found: Status) -> None:
+        for line in status_lines(found, self.lines, now=time.time()):
             self.print(line)
 
     def show_error(self, error: BaseException) -> None:

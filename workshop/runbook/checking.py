@@ -15,16 +15,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError
-from workshop.runbook.model import Lab, Timeline
+from workshop.runbook.lab_rows import Row, groups, row_of
+from workshop.runbook.model import Lab
 from workshop.runbook.plan import Planner, StepPlan
 from workshop.runbook.protection import Guard
 from workshop.runbook.results import Check, Outcome, Verdict
-from workshop.runbook.schedule import Job, Schedule, ScheduledStep, StepState, TimelineRun
+from workshop.runbook.schedule import Job, Schedule, ScheduledStep, StepState
 from workshop.runbook.stop import INTERRUPTED, Stopped, only_cause
 
 PATIENCE = 10.0
@@ -44,16 +45,6 @@ async def check(job: Job, guard: Guard, *, patience: float = PATIENCE) -> int:
     has failed, 3 when one was inconclusive, 130 interrupted. Raises UsageError where a run would refuse."""
     job.request.validate(job.runbook)
     return await _Checking(replace(job, patience=patience, only_looks=True), guard).go()
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A step to tell of, for a timeline the one whose stage its object is at. `note` is told beside the outcome."""
-
-    step: ScheduledStep
-    title: str
-    state: StepState
-    note: str = ""
 
 
 class _Checking:
@@ -116,7 +107,7 @@ class _Checking:
             needs = {
                 lab.name: await self._stop.cuttable(self._worth_telling(lab, schedules[lab.name])) for lab in others
             }
-            steps = [step for lab in asked for group in self._groups(schedules[lab.name]) for step in group]
+            steps = [step for lab in asked for group in groups(self._job, schedules[lab.name]) for step in group]
             total = len(steps) + sum(map(len, needs.values()))
             told = [name for name, missing in needs.items() if missing]
             shown = (*told, *(lab.name for lab in asked))
@@ -167,23 +158,12 @@ class _Checking:
     def _converged(self, lab: Lab) -> bool:
         return set(self._outcomes[lab.name].values()) <= set(_OK)
 
-    def _groups(self, schedule: Schedule) -> Iterator[tuple[ScheduledStep, ...]]:
-        """Steps that do not depend on each other, in order; all stages of a timeline are one."""
-        seen: list[TimelineRun] = []
-        for group in schedule:
-            steps = self._job.taking_part((group,))
-            timeline_run = steps[0].timeline_run if steps else None
-            if steps and timeline_run not in seen:
-                yield steps
-            if timeline_run:
-                seen.append(timeline_run)
-
     async def _lab(self, lab: Lab, schedule: Schedule) -> None:
         started = time.monotonic()
-        groups = list(self._groups(schedule))
+        parts = list(groups(self._job, schedule))
         self._outcomes[lab.name] = {}
-        self._listener(events.LabStarted(lab.name, lab.title, sum(map(len, groups))))
-        for group in groups:
+        self._listener(events.LabStarted(lab.name, lab.title, sum(map(len, parts))))
+        for group in parts:
             blocked = self._blocked(lab, group[0].after)
             for step in group:
                 await self._step(lab, schedule, step, blocked)
@@ -204,11 +184,11 @@ class _Checking:
         error: Exception | None = None
         verdict: Verdict | None = None
         try:
-            row = await self._stop.cuttable(self._row(lab, schedule, step))
+            row = await self._stop.cuttable(row_of(self._job, lab, schedule, step))
             self._planner.answered = True
         except Exception as raised:
             self._planner.refuse_if_nothing_answers(raised)
-            row, error = _Row(step, step.title, StepState(Check())), _cause(raised)
+            row, error = Row(step, step.title, StepState(Check())), _cause(raised)
         self._listener(events.StepStarted(lab.name, row.step.number, row.title))
         note = row.note
         if error is None:
@@ -219,43 +199,7 @@ class _Checking:
         check, seconds = self._planner.once(row.state.check), time.monotonic() - started
         self._finish(lab, row.step.number, row.title, outcome, check, note, error, verdict, seconds)
 
-    async def _row(self, lab: Lab, schedule: Schedule, step: ScheduledStep) -> _Row:
-        run = self._job.run_of(step, lab)
-        if step.timeline_run:
-            stages = {it.stage: it for group in schedule for it in group if it.timeline_run is step.timeline_run}
-            return await self._on_timeline(lab, step.timeline_run, stages, step)
-        state = await step.state(run)
-        timeline = next((it for it in lab.parts if isinstance(it, Timeline) and it.title == step.part), None)
-        if timeline and self._request.to in timeline.stages and not state.check.converged:
-            # Whose the objects are does not matter to where they are.
-            there = (await timeline.position(run)).stage == self._request.to
-            state = StepState(Check(added=state.check.added)) if there else state
-        return _Row(step, step.title, state, state.check.note)
-
-    async def _on_timeline(
-        self, lab: Lab, timeline_run: TimelineRun, stages: Mapping[int, ScheduledStep], first: ScheduledStep
-    ) -> _Row:
-        """The step for where the timeline's object is. With --step, whether it has come to that one."""
-        timeline, position = timeline_run.timeline, await timeline_run.position(self._job.run_of(first, lab))
-        if timeline_run.superseded(position):
-            state = StepState(Check(note=f"superseded by {position.moved_by}"), verifiable=False)
-            return _Row(first, timeline.title, state, state.check.note)
-        if position.off_path:
-            check = await first.step.check(self._job.run_of(first, lab))
-            nearest = position.differences or check.differences
-            state = StepState(Check(nearest, added=check.added))
-            return _Row(first, timeline.title, state, f"off the path: {position.off_path}")
-        if position.stage not in timeline.stages:
-            step, note = first, "before its first stage"
-        else:
-            at = timeline.stages.index(position.stage)
-            step, note = stages[at], f"at stage {position.stage}, {at + 1} of {len(timeline.stages)}"
-            if self._request.step is not None:
-                step = first
-        state = await step.state(self._job.run_of(step, lab))
-        return _Row(step, step.title, state, state.check.note if state.check.left_out else note)
-
-    async def _judge(self, lab: Lab, row: _Row, blocked: str) -> tuple[Outcome, str, Verdict | None]:
+    async def _judge(self, lab: Lab, row: Row, blocked: str) -> tuple[Outcome, str, Verdict | None]:
         run, step = self._job.run_of(row.step, lab), row.step.step
         if row.step.undoes:
             left = not row.state.check.converged

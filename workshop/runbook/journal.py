@@ -89,6 +89,18 @@ class AppliedPart(NamedTuple):
     part: str
 
 
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The last run that took part in a lab: what was typed, when it began (seconds since the epoch), whether it
+    left the lab converged; and whether any run has `applied` something of that lab."""
+
+    lab: str
+    command: str
+    started: float
+    converged: bool
+    applied: bool
+
+
 class Journal:
     """`command` is what was typed, for the entry of the run that `listen` hears of."""
 
@@ -162,6 +174,26 @@ class Journal:
         """All that was applied and not proved since."""
         found = self._read("select ground, lab, part from unproved", (), since=2)
         return frozenset(AppliedPart(*row) for row in found)
+
+    def last_runs(self, target: str) -> dict[str, LastRun]:
+        """By the names of their labs: those at the target of that name."""
+        found = self._read(
+            """
+            select lab, command, started, not ended_badly, applied from (
+                select steps.lab, runs.command, runs.started,
+                    max(steps.outcome not in ('changed', 'unchanged'))
+                        over (partition by steps.lab, steps.run) as ended_badly,
+                    max(steps.outcome = 'changed') over (partition by steps.lab) as applied,
+                    row_number() over (partition by steps.lab order by steps.run desc) as place
+                from steps join runs on runs.id = steps.run where runs.target = ?
+            ) where place = 1
+            """,
+            (target,),
+        )
+        return {
+            lab: LastRun(lab, command, started, bool(converged), bool(applied))
+            for lab, command, started, converged, applied in found
+        }
 
     def close(self) -> None:
         with self._lock:
