@@ -146,7 +146,7 @@ class Node:
     ) -> None:
         self._cluster, self._network, self._programs = cluster, network, programs
         self._node_objects = NodeObjects(cluster, network)
-        self._directory = Directory(cluster)
+        self.directory = Directory(cluster)
         self._pods: dict[str, PodRun] = {}
         self.streams = StreamServer(self.run_of)
         cluster.admission.append(PodSupport())
@@ -162,7 +162,7 @@ class Node:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._directory.run(), name="directory")
+            group.create_task(self.directory.run(), name="directory")
             group.create_task(self._node_objects.keep(), name="leases")
             group.create_task(self._follow_pods(group), name="kubelet")
 
@@ -178,7 +178,7 @@ class Node:
                 run.update(event.object)
             elif address := self._node_objects.addresses.get(event.object["spec"].get("nodeName", "")):
                 run = self._pods[uid] = PodRun(
-                    event.object, self._cluster, self._network, self._directory, self._programs, address
+                    event.object, self._cluster, self._network, self.directory, self._programs, address
                 )
                 run.update(event.object)
 

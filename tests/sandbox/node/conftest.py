@@ -80,12 +80,15 @@ class Place:
         await self.until(lambda: self.endpoints(name))
 
     def endpoints(self, service: str) -> list[str]:
-        """Addresses of the service's ready endpoints."""
-        slices = self.cluster.list(
-            "endpointslices.discovery.k8s.io", NAMESPACE, {"kubernetes.io/service-name": service}
-        )
-        every = [endpoint for one in slices for endpoint in one.get("endpoints") or ()]
-        return [address for one in every if one["conditions"]["ready"] for address in one["addresses"]]
+        """Addresses of the service's ready endpoints, as pods that dial it know them: a moment after the API."""
+        spec = (self.cluster.find("services", NAMESPACE, service) or {"spec": {}})["spec"]
+        if spec.get("clusterIP") == "None":
+            return [found] if (found := self.node.directory.lookup(service, NAMESPACE)) else []
+        return [
+            address
+            for port in spec.get("ports", ())[:1]
+            for address, _ in self.node.directory.endpoints(spec.get("clusterIP", ""), port["port"])
+        ]
 
     def reasons(self, pod: str, kind: str = "Normal") -> list[str]:
         """Why events of a pod were recorded."""
