@@ -16,6 +16,7 @@ from workshop import invocation, output, shell
 from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.runbook import checking, events
 from workshop.runbook import plan as planning
+from workshop.runbook import reset as resetting
 from workshop.runbook.assembly import refuse_missing_files
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
@@ -321,6 +322,55 @@ def _status(part: Part, target: Target, screen: Screen) -> Status:
     toolbox = _ready(part, target, tell)
     job = replace(_job(part, target, toolbox, unheard), only_looks=True)
     return run_cuttable(status_of(job, target.journal.last_runs(target.name)))
+
+
+def reset(
+    config: Config,
+    runbook: Runbook,
+    *,
+    to: str = "",
+    before: str = "",
+    foreign: bool = False,
+    proof: bool = True,
+    plan: bool = False,
+    explain: bool = False,
+    yes: bool = False,
+) -> int:
+    """Bring the labs' cluster to a known state, and compare it with what that is by definition."""
+
+    def act() -> int:
+        program, look = invocation.invoke(), _explain if explain else _plan if plan or config.run.dry else None
+        names = tuple(lab.name for lab in runbook.labs if not lab.undoes and not lab.name.startswith(ACCOUNT))
+        state = resetting.state_of(runbook, names, to=to, before=before, program=program)
+        whole = Request((), invocation.typed(), yes=yes, program=program)
+        book, clean_up = resetting.runbook_for(runbook, state, foreign=foreign)
+        back = Part(book, replace(whole, labs=(clean_up,)), _use(whole))
+        ahead = [Part(runbook, one, _use(one)) for one in resetting.requests_of(state, whole, proofs=proof)]
+        parts = _numbered([back, *ahead])
+        target = describe(load(config), _use(whole)).with_labs(runbook)
+        if not (foreign or explain):
+            with invocation.open_screen(config) as screen:
+                ready = _ready(back, target, _telling(screen))
+            run_cuttable(resetting.refuse_in_the_way(_job(back, target, ready, unheard), state, clean_up))
+        statuses: list[int] = []
+        for part in parts:
+            refuse_missing_files(part.runbook, part.request.labs)
+            # What could not be taken back keeps nothing else from being put right.
+            if not {2, 130}.intersection(statuses):
+                statuses.append((look or _run)(config, part, target))
+        if look:
+            return max(statuses)
+        if status := next((status for status in (130, 2) if status in statuses), 0):
+            return status
+        with invocation.open_screen(config) as screen:
+            job = _job(back, target, target.toolbox, unheard)
+            comparison = run_cuttable(resetting.compare(job, state, clean_up))
+            screen.show_comparison(comparison)
+        if not comparison.equal:
+            return 1
+        return next((status for status in (1, 3) if status in statuses), 0)
+
+    return invocation.ended(act)
 
 
 def doctor(config: Config, runbook: Runbook) -> int:

@@ -26,6 +26,7 @@ from sandbox.server import launcher
 from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes.cluster_facts import cluster_of
 from workshop.kubernetes.cluster_guard import ClusterGuard
+from workshop.kubernetes.inventory import ClusterInventory
 from workshop.kubernetes.kubeconfigs import contexts_in, server_of
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Holder
@@ -37,6 +38,7 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 from workshop.runbook.model import Runbook
 from workshop.runbook.protection import Guard
+from workshop.runbook.reset import Inventory
 from workshop.runbook.run import Run
 from workshop.runbook.state_folder import FolderLock, refuse_unusable
 from workshop.runbook.stop import run_cuttable
@@ -150,6 +152,7 @@ class Target:
             Manifests: self.manifests,
             Journal: self.journal,
             OtherClusters: self.others,
+            Inventory: ClusterInventory(),
             ProofRecord: JournalProofRecord(self.journal, self.ground),
             **self.account(),
         }

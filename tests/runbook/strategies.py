@@ -52,7 +52,7 @@ def runbooks(draw: Draw) -> Runbook:
         if moved := draw(st.sampled_from(["", "red", "blue"])):
             before, start = ends.get(moved, ("", ""))
             stages = [f"{name}-stage{place}" for place in range(draw(st.integers(1, 4)))]
-            timeline = Moves(moved, stages, start or "none", start)
+            timeline = Moves(moved, stages, start or "none", start, before)
             parts.insert(draw(st.integers(0, len(parts))), timeline)
             needs += [before] if before and before not in needs else []
             ends[moved] = name, stages[-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workshop.runbook.checking import check
@@ -20,8 +20,18 @@ from workshop.runbook.model import CustomStage, Lab, Part, Position, Runbook, St
 from workshop.runbook.options import Option
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
+from workshop.runbook.reset import (
+    Comparison,
+    Inventory,
+    Item,
+    compare,
+    refuse_in_the_way,
+    requests_of,
+    runbook_for,
+    state_of,
+)
 from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Outcome, Verdict
-from workshop.runbook.run import Listener, Run
+from workshop.runbook.run import Facts, Listener, Run, Source
 from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
 from workshop.runbook.status import Status, status
@@ -67,8 +77,8 @@ class Everything:
 class Put(Step):
     """Sees to it that object `name` has `value`."""
 
-    def __init__(self, name: str, value: Any = 1) -> None:
-        self.title, self.name, self.value = f"Put {name}", name, value
+    def __init__(self, name: str, value: Any = 1, owner: str = "") -> None:
+        self.title, self.name, self.value, self._owner = f"Put {name}", name, value, owner
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.value!r})"
@@ -76,12 +86,12 @@ class Put(Step):
     async def check(self, run: Run) -> Check:
         await run.use(World).before_look(self.name)
         found = (await run.observe(Everything())).get(self.name)
-        if found == (self.value, run.lab):
+        if found == (self.value, self._owner or run.lab):
             return Check()
         return Check((Difference(self.name, "", self.value, found[0] if found else ABSENT),))
 
     async def apply(self, run: Run) -> None:
-        await run.use(World).change(self.name, (self.value, run.lab))
+        await run.use(World).change(self.name, (self.value, self._owner or run.lab))
 
     async def check_undo(self, run: Run) -> Check:
         await run.use(World).before_undo_look(self.name)
@@ -91,11 +101,32 @@ class Put(Step):
     async def undo(self, run: Run) -> None:
         await run.use(World).change(self.name, None)
 
+    async def made(self, run: Run) -> frozenset[str]:
+        return frozenset({self.name})
+
     def explain(self, run: Run) -> Explanation:
         return Explanation(f"{self.name}: {self.value}\n", (f"put {self.name} {self.value}",))
 
     def explain_undo(self, run: Run) -> Explanation:
         return Explanation("", (f"remove {self.name}",))
+
+
+class WorldInventory(Inventory):
+    """An object that nobody has put is another's, in the home of the lab that its name begins with."""
+
+    def source(self) -> Source[tuple[Item, ...]]:
+        return _Items()
+
+    async def remove(self, run: Run, items: tuple[Item, ...]) -> None:
+        for item in items:
+            await run.use(World).change(item.subject, None)
+
+
+@dataclass(frozen=True)
+class _Items:
+    async def observe(self, run: Run) -> tuple[Item, ...]:
+        found = await run.observe(Everything())
+        return tuple(Item(name, lab or None, name.partition("-")[0]) for name, (_, lab) in found.items())
 
 
 class Measured(Put):
@@ -109,6 +140,9 @@ class Measured(Put):
 
 
 class Remove(Put):
+    async def made(self, run: Run) -> frozenset[str]:
+        return frozenset()
+
     async def check(self, run: Run) -> Check:
         return await self.check_undo(run)
 
@@ -117,11 +151,14 @@ class Remove(Put):
 
 
 class Moves(Timeline):
-    """Object `name` goes through the stages, its value being the stage's name."""
+    """Object `name` goes through the stages, its value being the stage's name. `starter` is the lab whose stage the
+    start is."""
 
-    def __init__(self, name: str, stages: Sequence[str], start: str = "none", start_value: str = "") -> None:
+    def __init__(
+        self, name: str, stages: Sequence[str], start: str = "none", start_value: str = "", starter: str = ""
+    ) -> None:
         self.title, self.name, self.stages = f"Move {name}", name, tuple(stages)
-        self.start, self._start_value = start, start_value
+        self.start, self._start_value, self._starter = start, start_value, starter
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.stages!r}, {self.start!r})"
@@ -135,10 +172,10 @@ class Moves(Timeline):
     def step(self, stage: str, run: Run) -> Step:
         if stage == self.start and not self._start_value:
             return Remove(self.name)
-        return self._to(self._start_value if stage == self.start else stage)
+        return self._to(self._start_value, self._starter) if stage == self.start else self._to(stage)
 
-    def _to(self, value: str) -> Step:
-        step = Measured(self.name, value)
+    def _to(self, value: str, owner: str = "") -> Step:
+        step = Measured(self.name, value, owner)
         step.title = f"Move {self.name} to {value}"
         return step
 
@@ -236,12 +273,32 @@ class Bench:
         self.on_event(event)
 
     def _job(self, request: Request) -> Job:
-        return Job(self.runbook, request, {World: self.world, **self.tools}, self._listen, "memory")
+        return Job(
+            self.runbook,
+            request,
+            {World: self.world, Inventory: WorldInventory(), **self.tools},
+            self._listen,
+            "memory",
+        )
 
     async def run(self, *labs: str, **asked: Any) -> int:
         self.events.clear()
         request = Request(labs, command=" ".join(["invoke", *(f"lab.{name}" for name in labs)]), **asked)
         return await execute(self._job(request), self.guard, self.gate)
+
+    async def reset(
+        self, *, to: str = "", before: str = "", foreign: bool = False, proofs: bool = True
+    ) -> tuple[list[int], Comparison]:
+        """The statuses of its runs, and what came of it. Raises as `invoke reset` refuses."""
+        names = [lab.name for lab in self.runbook.labs if not lab.undoes]
+        state = state_of(self.runbook, names, to=to, before=before)
+        book, clean_up = runbook_for(self.runbook, state, foreign=foreign)
+        back = replace(self._job(Request((clean_up,), yes=True)), runbook=book)
+        if not foreign:
+            await refuse_in_the_way(back, state, clean_up)
+        ahead = [self._job(request) for request in requests_of(state, Request(()), proofs=proofs)]
+        statuses = [await execute(job, self.guard, self.gate) for job in (back, *ahead)]
+        return statuses, await compare(replace(back, facts=Facts()), state, clean_up)
 
     async def plan(self, *labs: str, **asked: Any) -> Plan:
         return await plan(self._job(Request(labs, **asked)))

@@ -31,6 +31,44 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         return command.doctor(context.config, runbook)
 
     @task(
+        klass=WorkshopTask,
+        auto_shortflags=False,
+        help={
+            "to": "LAB (just after it), LAB:STAGE, or clean.",
+            "before": "LAB: just before it.",
+            "foreign": "Remove what others have made in the workshop's namespaces as well.",
+            "proof": "Without it (--no-proof) the last lab is compared, and not measured.",
+            "plan": "Show what would change; change nothing.",
+            "explain": "Show the commands to type instead.",
+            "yes": "Do not ask before something is deleted.",
+        },
+    )
+    def reset(
+        context: Context,
+        to: str = "",
+        before: str = "",
+        foreign: bool = False,
+        proof: bool = True,
+        plan: bool = False,
+        explain: bool = False,
+        yes: bool = False,
+    ) -> int:
+        """Bring the cluster back to a known state: just after a lab, just before it, or clean."""
+        from workshop import command
+
+        return command.reset(
+            context.config,
+            runbook,
+            to=to,
+            before=before,
+            foreign=foreign,
+            proof=proof,
+            plan=plan,
+            explain=explain,
+            yes=yes,
+        )
+
+    @task(
         klass=HarmlessTask,
         auto_shortflags=False,
         help={"format": "table, or json for a program."},
@@ -41,7 +79,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return command.status(context.config, runbook, format)
 
-    return Collection(adopt, doctor, shell, status, *tasks, lab_tasks.collection(runbook), _sandbox())
+    return Collection(adopt, doctor, reset, shell, status, *tasks, lab_tasks.collection(runbook), _sandbox())
 
 
 def _sandbox() -> Collection:

@@ -22,6 +22,7 @@ from workshop.console.differences import added_lines
 from workshop.console.lines import Lines, error_lines
 from workshop.console.verbatim import unbroken
 from workshop.runbook.journal import LastRun
+from workshop.runbook.reset import Comparison
 from workshop.runbook.results import ABSENT, Difference
 from workshop.runbook.status import LabStatus, State, Status
 
@@ -37,6 +38,7 @@ _STYLES: dict[State, tuple[str, str]] = {
 }
 """Glyph and style, the worst first."""
 
+_MOST_LEFT = 10
 _MOST = 4
 """Differences of a lab that are shown; --plan has all of them."""
 
@@ -98,6 +100,37 @@ def _details(lab: LabStatus, lines: Lines) -> Iterator[RenderableType]:
     if lab.last and lab.state in ("drifted", "under way", "not proved"):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(lab.last.started))
         yield Text(f"last run: {lab.last.command} ({when})", "dim")
+
+
+def comparison_lines(found: Comparison, lines: Lines) -> Iterator[RenderableType]:
+    """What came of a reset."""
+    where = f"{found.state.named}" if found.state.labs else "clean"
+    yield Text()
+    bad = (f"{lines.glyphs.failed} ", "bold red")
+    for lab in found.wrong:
+        yield Text.assemble(bad, lab.name, (f"  {lab.state}  {lab.note}".rstrip(), "dim"))
+        for line in _details(lab, lines):
+            yield lines.below(line)
+    for subject in found.left[:_MOST_LEFT]:
+        yield Text.assemble(bad, subject, ("  should not be there", "dim"))
+    if (more := len(found.left) - _MOST_LEFT) > 0:
+        yield Text(f"  and {more:,} more that should not be there", "dim")
+    by = "  made by somebody else, and left alone"
+    for subject in found.foreign[:_MOST]:
+        yield Text.assemble((f"{lines.glyphs.dot} ", "cyan"), subject, (by, "dim"))
+    if (more := len(found.foreign) - _MOST) > 0:
+        yield Text(f"  and {words.count(more, 'object')} more of others", "dim")
+    if found.equal:
+        labs = words.count(len(found.state.labs), "lab")
+        compared = f"{words.count(found.objects, 'object')} of {labs} compared, and nothing else of the workshop's"
+        compared = compared if found.state.labs else "nothing of the workshop's is there"
+        yield Text.assemble((f"{lines.glyphs.changed} {_first_up(where)}", "bold green"), (f"  {compared}", "dim"))
+    else:
+        yield Text(f"{lines.glyphs.failed} Not {where}", "bold red")
+
+
+def _first_up(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def status_json(status: Status) -> str:

@@ -186,6 +186,9 @@ class Apply(Step):
         if ours := _ours(await self.objects(run), await _snapshot(run)):
             await Kubectl.of(run).delete(ours, wait=False)
 
+    async def made(self, run: Run) -> frozenset[str]:
+        return frozenset(map(name_of, await self.objects(run)))
+
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed_commands import apply_commands, rollout_commands
 

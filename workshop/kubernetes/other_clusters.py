@@ -132,6 +132,9 @@ class OnCluster(IfCluster):
             return
         await super().undo(run)
 
+    async def made(self, run: Run) -> frozenset[str]:
+        return frozenset(f"{self.cluster}: {subject}" for subject in await super().made(run))
+
     def explain(self, run: Run) -> Explanation:
         return self._typed(super().explain(run), run)
 

@@ -241,6 +241,9 @@ class Move(Step):
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
         return await look_at_all(run, self._to.proofs(run))
 
+    async def made(self, run: Run) -> frozenset[str]:
+        return frozenset(map(name_of, await self._wanted(run)))
+
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed_commands import apply_commands
 

@@ -31,6 +31,7 @@ from workshop.kubernetes.manifests import (
     as_yaml,
     is_ours,
     mark,
+    name_of,
     namespace_object,
 )
 from workshop.kubernetes.proofs import Proof, all_commands, look_at_all, prove_all
@@ -65,6 +66,8 @@ def install(title: str, *, proofs: tuple[Proof, ...] = (), seconds: float = 600.
 
 
 class Install(Step):
+    undo_only_deletes = False
+
     def __init__(self, title: str, proofs: tuple[Proof, ...], seconds: float) -> None:
         self.title, self._proofs, self._seconds = title, proofs, seconds
         self.undo_title = f"Uninstall Istio and delete {ISTIO_NAMESPACE}"
@@ -156,6 +159,9 @@ class Install(Step):
         await Istioctl.of(run).uninstall(seconds=self._seconds)
         await remove_config_maps(kubectl, ISTIO_NAMESPACE)
         await kubectl.delete([record_reference(), *([own] if own else [])], wait=False)
+
+    async def made(self, run: Run) -> frozenset[str]:
+        return frozenset(map(name_of, (_namespace(run), record_reference())))
 
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed_commands import with_stdin

@@ -17,7 +17,9 @@ def worth_doing(runbook: Runbook, request: Request, look_at: Sequence[Hint]) -> 
     labs = [lab for lab in runbook.labs if lab.name in request.labs]
     first = (Hint("type", request.activation, "so that your shell finds invoke"),) if request.activation else ()
     if taken_back := [lab for lab in labs if lab.undoes]:
-        return (*first, _again(runbook, request, taken_back[-1]))
+        last = taken_back[-1]
+        can_be_typed = last.named or any(lab.group == last.group for lab in runbook.labs if lab is not last)
+        return (*first, _again(runbook, request, last)) if can_be_typed else first
     seen = _seen(look_at, several=len(labs) > 1)
     return (*seen, *first, *_following(runbook, request, labs), *_back(runbook, request, labs))
 

@@ -30,6 +30,8 @@ class Step(ABC):
     undo_title: str = ""
     files: tuple[str, ...] = ()
     """Manifests that have to be beside the lab."""
+    undo_only_deletes: bool = True
+    """Whether taking it back is to delete what it has made, and nothing else."""
     inner: Step | None = None
     """The step that this one is about, where it is one around another (`WrappedStep`)."""
 
@@ -78,6 +80,10 @@ class Step(ABC):
         """Why what `undo` removed is still there, asked when it has been waited for in vain."""
         return HeldUp()
 
+    async def made(self, run: Run) -> frozenset[str]:
+        """The subjects of all that carries the lab's label for this step once it has converged."""
+        return frozenset()
+
     @abstractmethod
     def explain(self, run: Run) -> Explanation: ...
 
@@ -96,6 +102,7 @@ class WrappedStep(Step):
 
     def __init__(self, inner: Step) -> None:
         self.inner, self.title, self.undo_title = inner, inner.title, inner.undo_title
+        self.undo_only_deletes = inner.undo_only_deletes
 
     def inner_run(self, run: Run) -> Run | None:
         return run
@@ -146,6 +153,10 @@ class WrappedStep(Step):
     async def held_up(self, run: Run) -> HeldUp:
         inner = self.inner_run(run)
         return await self.inner.held_up(inner) if inner else HeldUp()
+
+    async def made(self, run: Run) -> frozenset[str]:
+        inner = self.inner_run(run)
+        return await self.inner.made(inner) if inner else frozenset()
 
     def explain(self, run: Run) -> Explanation:
         inner = self.inner_run(run)

@@ -22,10 +22,12 @@ class Request:
 
     `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
     begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
-    unchanged; `yes` answers the question before something is destroyed. `program` is how Invoke was called (with a
-    profile, say), for the commands that errors name, and `activation` what a shell needs first to find it, if
-    anything. `earlier` and `later` are the labs that the same command runs before and after these, in runs of their
-    own, and `part` says which of how many this one is.
+    unchanged; `yes` answers the question before something is destroyed. `straight` goes to the last stage of each
+    timeline without those before it; `proved` are labs that are verified where they are unchanged as well; without
+    `proofs` nothing is verified, and what was applied stays to be proved by another run. `program` is how Invoke
+    was called (with a profile, say), for the commands that errors name, and `activation` what a shell needs first
+    to find it, if anything. `earlier` and `later` are the labs that the same command runs before and after these,
+    in runs of their own, and `part` says which of how many this one is.
     """
 
     labs: tuple[str, ...]
@@ -37,6 +39,9 @@ class Request:
     pause: bool = False
     verify: bool = False
     yes: bool = False
+    straight: bool = False
+    proved: tuple[str, ...] = ()
+    proofs: bool = True
     options: Mapping[str, Options] = field(default_factory=dict)
     program: str = "invoke"
     activation: str = ""

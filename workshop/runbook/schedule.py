@@ -82,11 +82,14 @@ class TimelineRun:
 
     `later` are the labs after this one: when one of them moved the object last, its position stands, unless
     `by_name` (the lab was asked for alone) makes it begin again at the first stage. `again` makes it do so anyway.
+    `straight` goes to its one step wherever the object is.
     """
 
-    def __init__(self, timeline: Timeline, *, later: frozenset[str], again: bool, by_name: bool) -> None:
+    def __init__(
+        self, timeline: Timeline, *, later: frozenset[str], again: bool, by_name: bool, straight: bool = False
+    ) -> None:
         self.timeline = timeline
-        self._later, self._again, self._by_name = later, again, by_name
+        self._later, self._again, self._by_name, self._straight = later, again, by_name, straight
         self._position: Position | None = None
         self._subjects: tuple[str, ...] = (timeline.title,)
         """What the timeline moves, as far as checks have told."""
@@ -116,6 +119,8 @@ class TimelineRun:
             if not self._by_name:
                 return StepState(Check(note=f"superseded by {position.moved_by}"), verifiable=False)
             again = True
+        if self._straight:
+            return StepState(await step.check(run))
         behind = stages.index(position.stage) if position.stage in stages and not again else -1
         if stage < behind:
             return StepState(Check(), verifiable=False)
@@ -315,15 +320,34 @@ def _groups(runbook: Runbook, lab: Lab, request: Request, run: Run) -> Iterator[
                 yield (ScheduledStep(number, part.step(request.to, run), lab, part.title),)
                 return  # what comes after the stage asked for is not touched
             else:
-                moving = _timeline_run(runbook, lab, part, again=asked_for and request.restart, by_name=by_name)
-                for index, stage in enumerate(part.stages):
+                moving = _timeline_run(
+                    runbook,
+                    lab,
+                    part,
+                    again=asked_for and request.restart,
+                    by_name=by_name,
+                    straight_among=request.labs if request.straight else None,
+                )
+                stages = list(enumerate(part.stages))
+                for index, stage in stages[-1:] if request.straight else stages:
                     yield (ScheduledStep(number + index, part.step(stage, run), lab, part.title, moving, index),)
             number += len(part.stages)
 
 
-def _timeline_run(runbook: Runbook, lab: Lab, timeline: Timeline, *, again: bool, by_name: bool) -> TimelineRun:
+def _timeline_run(
+    runbook: Runbook,
+    lab: Lab,
+    timeline: Timeline,
+    *,
+    again: bool,
+    by_name: bool,
+    straight_among: tuple[str, ...] | None = None,
+) -> TimelineRun:
+    """With `straight_among`, only those labs may have moved the object on."""
     later = frozenset(other.name for other in runbook.labs[runbook.position(lab.name) + 1 :])
-    return TimelineRun(timeline, later=later, again=again, by_name=by_name)
+    straight = straight_among is not None
+    later = later.intersection(straight_among or ()) if straight else later
+    return TimelineRun(timeline, later=later, again=again, by_name=by_name and not straight, straight=straight)
 
 
 def _custom_stage(timeline: Timeline, request: Request, run: Run) -> CustomStage | None:

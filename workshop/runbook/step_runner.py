@@ -283,12 +283,15 @@ class StepRunner:
 
     async def _unchanged(self, step: ScheduledStep, state: StepState, progress: _Progress) -> Outcome:
         await step.step.settle(self._runs[step])
-        if state.unproved or (self._request.verify and state.verifiable):
+        asked = self._request.verify or self._lab.name in self._request.proved
+        if state.unproved or (asked and state.verifiable):
             return await self._verified(step, progress, "unchanged")
         return "unchanged"
 
     async def _verified(self, step: ScheduledStep, progress: _Progress, outcome: Outcome) -> Outcome:
         run = self._runs[step]
+        if not self._request.proofs:
+            return outcome
         if step.step.has_proof(run):
             self._phase(step, "verify")
             try:

@@ -1,0 +1,169 @@
+"""What there is of the workshop in a cluster, by its labels, and what others have made in its namespaces.
+
+Facts know the kinds and names that labs declare. Here it is asked the other way round, which a reset needs: is
+there something else? So all kinds are looked at that can be deleted: by label in the whole cluster, which the API
+server sorts out, and whole in each of the workshop's namespaces. Of an object only names, labels and owners are
+printed: no Secret leaves kubectl.
+
+What controllers make is nobody's: it has an owner, or is what Kubernetes and istiod write into every namespace. In
+istio-system, where an installation keeps what it needs, only Istio's own kinds count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from workshop.kubernetes.cluster_guard import NAMESPACE as MARK_NAMESPACE
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, PART_OF, WORKSHOP, Object
+from workshop.kubernetes.other_clusters import OtherClusters, run_on
+from workshop.runbook.reset import Inventory, Item
+from workshop.runbook.run import Run, Source
+
+_PASSING = frozenset({"events", "endpoints", "endpointslices", "leases", "controllerrevisions"})
+"""Kinds that only controllers write, by their plurals."""
+
+_WRITTEN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
+"""Into every namespace, by Kubernetes."""
+
+
+def _escaped(label: str) -> str:
+    """As JSONPath has it."""
+    return label.replace(".", r"\.")
+
+
+_COLUMNS = (
+    ("API", ".apiVersion"),
+    ("KIND", ".kind"),
+    ("NAMESPACE", ".metadata.namespace"),
+    ("NAME", ".metadata.name"),
+    ("PART", f".metadata.labels.{_escaped(PART_OF)}"),
+    ("LAB", f".metadata.labels.{_escaped(LAB)}"),
+    ("OWNER", ".metadata.ownerReferences[0].kind"),
+    ("CONFIG", r".metadata.labels.istio\.io/config"),
+    ("TYPE", ".type"),
+)
+_NONE = "<none>"
+_OF_ACCOUNTS = "kubernetes.io/service-account-token"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line of what kubectl prints."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    part_of: str
+    lab: str
+    owner: str
+    config: str
+    type: str
+
+    @property
+    def subject(self) -> str:
+        return f"{self.kind} " + "/".join(filter(None, (self.namespace, self.name)))
+
+    @property
+    def ours(self) -> bool:
+        return self.part_of == WORKSHOP
+
+    @property
+    def made_by_others(self) -> bool:
+        """By a person, or a tool of his."""
+        controlled = self.owner or self.config or self.type == _OF_ACCOUNTS
+        return not (self.ours or controlled or (self.kind, self.name) in _WRITTEN)
+
+    @property
+    def object(self) -> Object:
+        metadata = {"name": self.name} | ({"namespace": self.namespace} if self.namespace else {})
+        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata}
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterItem(Item):
+    found: Found | None = None
+
+
+class ClusterInventory(Inventory):
+    """Of the target's cluster, and of those beside it."""
+
+    def source(self) -> Source[tuple[Item, ...]]:
+        return _Items()
+
+    async def remove(self, run: Run, items: tuple[Item, ...]) -> None:
+        for place in dict.fromkeys(item.place for item in items):
+            there = run_on(run, place) if place else run
+            if there is None:
+                continue
+            if place:
+                await run.cuttable(run.use(OtherClusters).take(place, run.emit, destroys=True))
+            found = [item.found for item in items if isinstance(item, ClusterItem) and item.place == place]
+            await Kubectl.of(there).delete([each.object for each in found if each], wait=False)
+
+    looking = (
+        "# what has the workshop's label, and whose it is",
+        f"kubectl get all,configmaps,istio-io -A -l {PART_OF}={WORKSHOP} -L {LAB}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    async def observe(self, run: Run) -> tuple[Item, ...]:
+        places = ("", *run.use(OtherClusters).clusters)
+        runs = [(place, run_on(run, place) if place else run) for place in places]
+        found = await asyncio.gather(*(_of(place, there) for place, there in runs if there))
+        return tuple(item for items in found for item in items)
+
+
+async def _of(place: str, run: Run) -> list[Item]:
+    kubectl = Kubectl.of(run)
+    if kubectl.absent:
+        return []
+    kinds = await _kinds(kubectl)
+    ours = await _listed(kubectl, [*kinds], "-A", f"--selector={PART_OF}={WORKSHOP}")
+    ours = [each for each in ours if MARK_NAMESPACE not in (each.namespace, each.name)]
+    homes = {each.name: each.lab for each in ours if each.kind == "Namespace"}
+    listed = await asyncio.gather(*(_listed(kubectl, _looked_at(kinds, home), "-n", home) for home in homes))
+    others = [each for one in listed for each in one if each.made_by_others and each.namespace in homes]
+    return [*_items(place, ours, homes), *_items(place, others, homes)]
+
+
+def _items(place: str, found: Iterable[Found], homes: Mapping[str, str]) -> Iterator[Item]:
+    for each in found:
+        lab = each.lab if each.ours else None
+        yield ClusterItem(each.subject, lab, homes.get(each.namespace, ""), place, each)
+
+
+async def _kinds(kubectl: Kubectl) -> dict[str, bool]:
+    """All that can be listed and deleted, as kubectl takes them ("deployments.apps"), and whether they are in a
+    namespace."""
+    kinds: dict[str, bool] = {}
+    for line in (await kubectl.call("api-resources", "--verbs=list,delete", "--no-headers")).splitlines():
+        plural, *_, version, namespaced, _ = line.split()  # between them, short names
+        if plural not in _PASSING:
+            group = version.rpartition("/")[0]
+            kinds[f"{plural}.{group}" if group else plural] = namespaced == "true"
+    return kinds
+
+
+def _looked_at(kinds: Mapping[str, bool], namespace: str) -> list[str]:
+    there = [kind for kind, namespaced in kinds.items() if namespaced]
+    return [kind for kind in there if kind.endswith(".istio.io")] if namespace == ISTIO_NAMESPACE else there
+
+
+async def _listed(kubectl: Kubectl, kinds: list[str], *arguments: str) -> list[Found]:
+    if not kinds:
+        return []
+    columns = ",".join(f"{name}:{path}" for name, path in _COLUMNS)
+    printed = await kubectl.call(
+        "get", ",".join(kinds), *arguments, "--ignore-not-found", "--no-headers", "-o", f"custom-columns={columns}"
+    )
+    return [_row(line) for line in printed.splitlines() if line.strip()]
+
+
+def _row(line: str) -> Found:
+    return Found(*("" if value == _NONE else value for value in line.split()))
