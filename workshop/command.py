@@ -21,7 +21,7 @@ from workshop.runbook.assembly import refuse_missing_files
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.plan import Plan
-from workshop.runbook.request import Request, clean_up_of, refuse_with_check, refuse_with_undo
+from workshop.runbook.request import Request, clean_up_of, refuse_timings, refuse_with_check, refuse_with_undo
 from workshop.runbook.run import Listener, unheard
 from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
@@ -67,6 +67,7 @@ def run_labs(
     """
     planned = plan or config.run.dry
     look = _explain if explain else _check if check else _plan if planned else None
+    mode = "--explain" if explain else "--check" if check else "--plan" if plan else "--dry" if planned else ""
 
     def act() -> int:
         if explain and plan:
@@ -78,6 +79,7 @@ def run_labs(
         for request in requests:
             if check:
                 refuse_with_check(request, plan=plan, explain=explain, undo=undo)
+            refuse_timings(request, mode)
             request.validate(runbook)
             refuse_missing_files(runbook, request.labs)
         settings = load(config)
@@ -96,7 +98,6 @@ def run_labs(
             shell.tell_when_left(settings)
         return next((status for status in (130, 2, 1, 3) if status in statuses), 0)
 
-    mode = "--explain" if explain else "--check" if check else "--plan" if planned else ""
     return invocation.ended(lambda: _looking_on(act, requests, mode))
 
 
@@ -246,6 +247,8 @@ def _check(config: Config, part: Part, target: Target) -> int:
 
 def _run(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
+        if part.request.timings:
+            screen.with_timings()
 
         def listen(event: events.Event) -> None:
             target.journal.listen(event)  # first: what a person has seen is written down

@@ -48,7 +48,7 @@ def test_labs_in_the_runbook_s_order_are_one_run(line: str, labs: list[str]) -> 
     assert [" ".join(request.labs) for request in runs(line)] == labs
 
 
-@pytest.mark.parametrize("mode", ["only", "verify", "pause", "yes"])
+@pytest.mark.parametrize("mode", ["only", "verify", "pause", "timings", "yes"])
 @pytest.mark.parametrize(
     "line",
     [
@@ -61,7 +61,9 @@ def test_a_mode_holds_for_all_labs_wherever_it_stands(line: str, mode: str) -> N
     found = runs(line.format(mode))
     assert [getattr(request, mode) for request in found] == [True, True]
     assert not any(
-        getattr(request, other) for request in found for other in {"only", "verify", "pause", "yes"} - {mode}
+        getattr(request, other)
+        for request in found
+        for other in {"only", "verify", "pause", "timings", "yes"} - {mode}
     )
 
 

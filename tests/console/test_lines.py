@@ -28,6 +28,7 @@ from workshop.runbook.events import (
     Waiting,
 )
 from workshop.runbook.results import ABSENT, Bar, Check, Difference, Measurement, Verdict
+from workshop.runbook.timings import LabTimings, Timings
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -414,3 +415,46 @@ def test_what_was_added_by_hand_is_named_in_a_check_and_in_a_plan() -> None:
         assert lines[at : at + 3] == named
         assert "unchanged" in lines[at - 1]
     assert "✓ Converged a run would change nothing" in squeezed(planned(step(1, "Deploy reviews", added=ADDED)))
+
+
+SPENT = Timings(
+    {"looking": 2.04, "applying": 3.1, "waiting": 14.2, "proving": 12.0, "delays": 108.5, "answers": 0.04},
+    (
+        LabTimings("istio.install", {"looking": 1.0, "applying": 3.1}, 4.1),
+        LabTimings("istio.inject", {"looking": 0.01}, 0.01),
+        LabTimings("istio.circuit-breaker", {"waiting": 11.0, "proving": 4.2}),
+        LabTimings("istio.fault", {"waiting": 14.2, "proving": 12.0, "delays": 108.5}, 134.7),
+    ),
+)
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 130])
+def test_every_run_ends_with_where_its_time_went_in_one_line_of_80_columns(status: int) -> None:
+    said = "  looking 2.0, applying 3.1, waiting 14.2, proving 12.0, delays on purpose 108.5"
+    log = plain([RunFinished("", status, 139.9, {"changed": 2}, timings=SPENT)])
+    assert log.splitlines()[-1] == said
+    assert len(said) <= 80
+    seen = live([RunFinished("", status, 139.9, {"changed": 2}, timings=SPENT)])
+    assert bare(seen).splitlines()[-1].rstrip() == said
+
+
+def test_a_run_too_short_for_figures_ends_without() -> None:
+    log = plain([RunFinished("", 0, 0.04, {"unchanged": 2}, timings=Timings({"looking": 0.03}, ()))])
+    assert log.splitlines()[-1].startswith("✓ Converged")
+
+
+def test_with_timings_there_is_a_line_a_lab_and_what_it_adds_to_the_run() -> None:
+    screen = live_screen(80)
+    screen.with_timings()
+    screen.listen(RunFinished("", 0, 139.9, {"changed": 2}, timings=SPENT))
+    lines = bare(written(screen)).splitlines()
+    assert max(map(len, map(str.rstrip, lines))) <= 80
+    table = [line.split() for line in lines]
+    assert [line for line in table if line][:6] == [
+        ["seconds", "looking", "applying", "waiting", "proving", "delays", "all", "of", "run"],
+        ["istio.install", "1.0", "3.1", "-", "-", "-", "4.1", "4.1"],
+        ["istio.circuit-breaker", "-", "-", "11.0", "4.2", "-", "15.2", "-"],
+        ["istio.fault", "-", "-", "14.2", "12.0", "108.5", "134.7", "134.7"],
+        ["1", "lab", "more", "-", "-", "-", "-", "-", "-", "-"],
+        ["the", "run", "2.0", "3.1", "14.2", "12.0", "108.5", "139.9", "139.9"],
+    ]

@@ -246,7 +246,7 @@ async def test_ctrl_c_ends_it(number: int) -> None:
     assert world.world.verified == []
 
 
-@pytest.mark.parametrize("flag", ["plan", "explain", "undo", "verify", "only", "pause", "restart"])
+@pytest.mark.parametrize("flag", ["plan", "explain", "undo", "verify", "only", "pause", "restart", "timings"])
 def test_what_contradicts_it_is_refused_with_what_to_type(flag: str) -> None:
     modes = {mode: mode == flag for mode in ("plan", "explain", "undo")}
     asked = {} if flag in modes else {flag: True}

@@ -15,7 +15,8 @@ import pytest
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.journal import AppliedPart, Journal
+from workshop.runbook.journal import _VERSIONS, AppliedPart, Journal
+from workshop.runbook.timings import LabTimings, Timings
 
 ID = "/subscriptions/1/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/primary"
 
@@ -48,6 +49,17 @@ def test_a_run_is_written_down_step_by_step(path: Path) -> None:
     ]
     journal.listen(events.RunFinished("", 1, 4.0, {"changed": 1, "failed": 1}))
     assert rows(path, "select exit_status, seconds from runs") == [(1, 4.0)]
+
+
+def test_where_the_time_of_a_run_went_is_kept_lab_by_lab_as_each_ends(path: Path) -> None:
+    journal = Journal(path)
+    journal.listen(events.RunStarted("", ("a", "b"), "sandbox", 2))
+    journal.listen(events.LabFinished("a", 3.0, True, {"looking": 1.0, "proving": 2.0}))
+    spent = "select lab, kind, seconds from timings order by lab, kind"
+    assert rows(path, spent) == [("a", "looking", 1.0), ("a", "proving", 2.0)], "kill -9 would leave these"
+    timings = Timings({"looking": 1.5, "delays": 2.5}, (LabTimings("a", {}),))
+    journal.listen(events.RunFinished("", 0, 4.0, {"changed": 2}, timings=timings))
+    assert rows(path, spent)[:2] == [("", "delays", 2.5), ("", "looking", 1.5)]
 
 
 def test_an_operation_is_known_to_a_later_run_until_it_ends(path: Path) -> None:
@@ -146,7 +158,9 @@ def test_a_newer_file_is_not_touched(path: Path) -> None:
     Journal(path).begin(ID, "create", "token")
     with sqlite3.connect(path) as connection:
         connection.execute("pragma user_version = 7")
-    with pytest.raises(UsageError, match="it has version 7, and this workshop writes version 2") as refused:
+    with pytest.raises(
+        UsageError, match=f"it has version 7, and this workshop writes version {len(_VERSIONS)}"
+    ) as refused:
         Journal(path).begin(ID, "create", "token")
     assert refused.value.next_command == f"mv {path} {path}.newer"
 
@@ -215,7 +229,7 @@ def test_a_file_of_version_1_is_read_as_it_is_and_brought_up_to_date_by_the_firs
     assert new.unproved() == {("cluster", "istio.canary", "Move reviews")}
     assert new.operation("/x")
     assert rows(path, "select command from runs") == [("invoke lab",)]
-    assert rows(path, "pragma user_version") == [(2,)]
+    assert rows(path, "pragma user_version") == [(len(_VERSIONS),)]
 
 
 def test_reading_makes_no_file(path: Path) -> None:

@@ -81,7 +81,8 @@ async def register(run: Run, azure: Azure, namespace: str) -> None:
                 next_command=azure.advised(f"az provider show --namespace {namespace} --query registrationState"),
             )
         run.emit(events.Waiting(run.lab, f"provider {namespace}", state, waited, _REGISTRATION_LIMIT))
-        await run.cuttable(asyncio.sleep(azure.polling))
+        with run.stopwatch.waiting():
+            await run.cuttable(asyncio.sleep(azure.polling))
 
 
 T = TypeVar("T")
@@ -307,14 +308,16 @@ class Operations:
     async def _pause(self, retries: _Retries, error: Unconfirmed | Failed) -> None:
         """Before looking again. Raises WorkshopError for a fault that does not pass, or has not in that time."""
         delay = retries.next(error)
-        await self._shown(self._run.cuttable(pause(delay, error.fault.summary)))
+        with self._run.stopwatch.waiting():
+            await self._shown(self._run.cuttable(pause(delay, error.fault.summary)))
 
     async def _shown(self, work: Awaitable[T]) -> T:
         with shown_in(self._run):
             return await work
 
     async def _sleep(self, seconds: float) -> None:
-        await self._run.cuttable(asyncio.sleep(seconds))
+        with self._run.stopwatch.waiting():
+            await self._run.cuttable(asyncio.sleep(seconds))
 
     def _usual(self, change: Change, resource: Resource) -> float:
         usual = self._journal.usual(str(change))

@@ -33,6 +33,7 @@ _COMMON = (
         False,
     ),
     Option("pause", "Wait for Enter between steps.", False),
+    Option("timings", "End with a table of where the time went, lab by lab.", False),
     Option("yes", "Do not ask before something is deleted.", False),
 )
 _UNDO = Option("undo", "Take back what this lab has made, and first what needs it.", False)

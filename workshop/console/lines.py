@@ -24,6 +24,7 @@ from rich.text import Text
 from workshop.console import words
 from workshop.console.charts import verdict_lines
 from workshop.console.differences import added_lines, contrast, shortened
+from workshop.console.timings_view import timings_line, timings_table
 from workshop.console.verbatim import PAGE, told_blocks, unbroken
 from workshop.console.words import Glyphs
 from workshop.runbook import events
@@ -69,11 +70,13 @@ _ENDINGS: dict[int, tuple[str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`width` is what there is, for charts and values; a step's line is no longer than is good to read."""
+    """`width` is what there is, for charts and values; a step's line is no longer than is good to read. With
+    `timings` a run ends with where its time went."""
 
     width: int
     glyphs: Glyphs
     debug: bool = False
+    timings: bool = False
 
     @property
     def row_width(self) -> int:
@@ -250,6 +253,8 @@ class Lines:
         lines: list[RenderableType] = [Text()]
         if event.error:
             lines += [error_lines(event.error, debug=self.debug), Text()]
+        if event.timings and self.timings:
+            lines += [*timings_table(event.timings, event.seconds), Text()]
         glyph, word, style = _ENDINGS[event.exit_status]
         counts = self._counts(event.counts)
         line = Text.assemble((f"{getattr(self.glyphs, glyph)} {word}", style), "  " if counts else "", counts)
@@ -259,6 +264,8 @@ class Lines:
             line.append("  nothing was applied", "dim")
         line.append(f"  {words.duration(event.seconds)}", "bold")
         lines.append(line)
+        if event.timings:
+            lines += timings_line(event.timings)
         if event.resume:
             lines.append(unbroken(("  go on with  ", "dim"), (event.resume, "bold cyan")))
         if event.hints:

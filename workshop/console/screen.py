@@ -18,6 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -66,6 +67,10 @@ class Screen(ABC):
         """From now on, what is listened to is a check."""
         self.lines = self.progress.lines = CheckLines.of(self.lines)
         return self
+
+    def with_timings(self) -> None:
+        """A run ends with where its time went, lab by lab."""
+        self.lines = self.progress.lines = replace(self.lines, timings=True)
 
     def show_plan(self, plan: Plan, *, commands: bool = False) -> None:
         """What a run would change; with `commands` (Invoke's --dry), what a person would type for it."""

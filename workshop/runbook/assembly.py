@@ -16,7 +16,21 @@ from workshop.runbook.lab_files import mistaken, shown
 from workshop.runbook.model import Lab, Runbook, Step, Timeline, Together, cleaned_up
 from workshop.runbook.options import Option
 
-FLAGS = ("plan", "explain", "check", "only", "verify", "pause", "yes", "undo", "step", "to", "restart", "help")
+FLAGS = (
+    "plan",
+    "explain",
+    "check",
+    "only",
+    "verify",
+    "pause",
+    "timings",
+    "yes",
+    "undo",
+    "step",
+    "to",
+    "restart",
+    "help",
+)
 """What every lab can be given on the command line, and no option of its own can be called."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from workshop.runbook.results import Check, Hint, Outcome, Verdict
+from workshop.runbook.timings import Seconds, Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,12 @@ class StepFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class LabFinished(Event):
-    """All steps of the lab have an outcome. `converged` when labs that need it can go on."""
+    """All steps of the lab have an outcome. `converged` when labs that need it can go on. `spent` is where its time
+    went (see `timings`)."""
 
     seconds: float
     converged: bool
+    spent: Seconds = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,8 @@ class Interrupted(Event):
 class RunFinished(Event):
     """`resume` is the command that goes on, when there is something left. `error` is why the run as a whole was
     refused or stopped, when that is not one step's failure. `hints` are what is worth doing when it has
-    converged, or when a verdict has undone it: then there is no `resume` if something else may be asked for."""
+    converged, or when a verdict has undone it: then there is no `resume` if something else may be asked for.
+    `timings` is where the time of a run went; a check has none."""
 
     exit_status: int
     seconds: float
@@ -160,3 +164,4 @@ class RunFinished(Event):
     resume: str = ""
     error: Exception | None = None
     hints: tuple[Hint, ...] = ()
+    timings: Timings | None = None

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.timings import Seconds
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,8 +62,15 @@ create table unproved (
     primary key (ground, lab, part)
 ) strict, without rowid;
 """,
+    """
+create table timings (
+    run integer not null references runs (id), lab text not null, kind text not null, seconds real not null,
+    primary key (run, lab, kind)
+) strict, without rowid;
+""",
 )
-"""What each version has more than the one before. `ground` is the place of an AppliedPart."""
+"""What each version has more than the one before. `ground` is the place of an AppliedPart. `timings` are a lab's by
+kind (see `timings.py`), or the run's, which has no lab."""
 
 _RECENT = 15
 """How many past operations of a kind say how long one usually takes."""
@@ -217,12 +225,20 @@ class Journal:
                     "insert or replace into steps values (?, ?, ?, ?, ?, ?, ?, ?)",
                     (run, event.lab, event.step, event.title, event.outcome, event.seconds, time.time(), error),
                 )
+            case events.LabFinished():
+                self._spent(run, event.lab, event.spent)
             case events.RunFinished():
+                if event.timings:
+                    self._spent(run, "", event.timings.seconds)
                 error = str(event.error) if event.error else ""
                 self._do(
                     "update runs set seconds = ?, exit_status = ?, error = ? where id = ?",
                     (event.seconds, event.exit_status, error, run),
                 )
+
+    def _spent(self, run: int, lab: str, spent: Seconds) -> None:
+        for kind, seconds in spent.items():
+            self._do("insert or replace into timings values (?, ?, ?, ?)", (run, lab, kind, seconds))
 
     def _do(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Raises WorkshopError for a journal that cannot be used."""

@@ -22,12 +22,12 @@ class Request:
 
     `only` refuses instead of converging needs; `step` runs one step; `to` moves straight to a stage; `restart`
     begins timelines at their first stage; `pause` waits before each change; `verify` also verifies what is
-    unchanged; `yes` answers the question before something is destroyed. `straight` goes to the last stage of each
-    timeline without those before it; `proved` are labs that are verified where they are unchanged as well; without
-    `proofs` nothing is verified, and what was applied stays to be proved by another run. `program` is how Invoke
-    was called (with a profile, say), for the commands that errors name, and `activation` what a shell needs first
-    to find it, if anything. `earlier` and `later` are the labs that the same command runs before and after these,
-    in runs of their own, and `part` says which of how many this one is.
+    unchanged; `timings` shows where the time went; `yes` answers the question before something is destroyed.
+    `straight` goes to the last stage of each timeline without those before it; `proved` are labs that are verified
+    where they are unchanged as well; without `proofs` nothing is verified, and what was applied stays to be proved
+    by another run. `program` is how Invoke was called (with a profile, say), for the commands that errors name, and
+    `activation` what a shell needs first to find it, if anything. `earlier` and `later` are the labs that the same
+    command runs before and after these, in runs of their own, and `part` says which of how many this one is.
     """
 
     labs: tuple[str, ...]
@@ -38,6 +38,7 @@ class Request:
     restart: bool = False
     pause: bool = False
     verify: bool = False
+    timings: bool = False
     yes: bool = False
     straight: bool = False
     proved: tuple[str, ...] = ()
@@ -168,6 +169,20 @@ def step_count(runbook: Runbook, lab: Lab) -> int:
     )
 
 
+_NOT_TIMED = "and only a run is told where its time went"
+
+
+def refuse_timings(request: Request, mode: str) -> None:
+    """Raises UsageError where they are asked of what is no run: --plan, --explain or --dry."""
+    if request.timings and mode:
+        words = [word for word in request.command.split(" ") if word != "--timings"]
+        raise UsageError(
+            f"use --timings and {mode} together",
+            f"{mode} changes nothing, {_NOT_TIMED}",
+            next_command=" ".join(words),
+        )
+
+
 def refuse_with_check(request: Request, *, plan: bool, explain: bool, undo: bool) -> None:
     """Raises UsageError for what makes no sense with --check."""
     given = {
@@ -181,6 +196,7 @@ def refuse_with_check(request: Request, *, plan: bool, explain: bool, undo: bool
         "--only": (request.only, "--check runs no lab that this one needs anyway"),
         "--pause": (request.pause, "--check changes nothing, so there is nothing to wait before"),
         "--restart": (request.restart, "--check changes nothing"),
+        "--timings": (request.timings, f"--check is no run, {_NOT_TIMED}"),
     }
     for flag, (is_given, why) in given.items():
         if is_given:

@@ -19,6 +19,7 @@ from workshop.runbook.errors import WorkshopError
 from workshop.runbook.options import Options
 from workshop.runbook.results import Difference, Lasting
 from workshop.runbook.stop import Stop
+from workshop.runbook.timings import Kind, Stopwatch
 
 T = TypeVar("T")
 Listener = Callable[[events.Event], None]
@@ -98,7 +99,7 @@ class Run:
     clean-up takes back, none in any other run. `program` is how Invoke was called, for what is to be typed next. A
     proof waits at most `patience` seconds for a change to be visible: few where nothing has just been changed.
     Where the run `only_looks`, it does nothing either that others would notice once it is over. `prerequisites` are
-    known where an engine runs the step.
+    known where an engine runs the step. The `stopwatch` tells where the step's time goes.
     """
 
     lab: str
@@ -116,6 +117,7 @@ class Run:
     patience: float = math.inf
     only_looks: bool = False
     prerequisites: Prerequisites | None = None
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     undone: bool = field(default=False, init=False)
     """Set by a step that has taken its change back, whatever it was that ended it."""
     _kept: dict[object, Any] = field(default_factory=dict, init=False)
@@ -182,11 +184,13 @@ class Run:
         every: float = 0.05,
         next_command: str = "",
         found: str = "still missing",
+        kind: Kind = "waiting",
     ) -> None:
         """Call `missing` until it says "" (nothing), at growing intervals (from `every`, to 2 s).
 
         It returns in words what is still missing (or otherwise not as wanted: `found`), which is shown. Raises
-        WorkshopError after `seconds`. Ctrl-C cuts the wait short.
+        WorkshopError after `seconds`. Ctrl-C cuts the wait short. `kind` is "delays" for what takes its time on
+        purpose.
         """
 
         async def until_nothing_is_missing() -> None:
@@ -203,4 +207,5 @@ class Run:
                 self.emit(events.Waiting(self.lab, what, still, waited, seconds))
                 await asyncio.sleep(min(pause, seconds - waited))
 
-        await self.cuttable(until_nothing_is_missing())
+        with self.stopwatch.waiting(kind):
+            await self.cuttable(until_nothing_is_missing())

@@ -22,6 +22,7 @@ from workshop.runbook.run import Run
 from workshop.runbook.schedule import Job, Schedule, ScheduledStep, StepPrerequisites
 from workshop.runbook.step_runner import Execution, Outcomes, StepRunner
 from workshop.runbook.stop import Stopped, only_cause
+from workshop.runbook.timings import TimeKeeper
 
 
 async def execute(job: Job, guard: Guard, gate: Gate) -> int:
@@ -36,7 +37,8 @@ class _Runner:
         self._runbook, self._request, self._listener = job.runbook, job.request, job.listener
         self._outcomes = Outcomes(job.request)
         self._lock = RunLock(guard, lambda error: self._execution.refuse(error))
-        self._execution = Execution(job, self._lock, gate, self._outcomes)
+        self._times = TimeKeeper(self._waited_for)
+        self._execution = Execution(job, self._lock, gate, self._outcomes, self._times)
         self._schedules: dict[str, Schedule] = {}
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
@@ -62,7 +64,8 @@ class _Runner:
                     self._outcomes.refusal = self._outcomes.refusal or only_cause(error)
                 finally:
                     self._skip_the_rest()
-                    await asyncio.shield(self._lock.release())
+                    with self._times.engine("applying"):
+                        await asyncio.shield(self._lock.release())
                     await self._job.facts.close()
         finally:
             work.cancel()
@@ -76,6 +79,7 @@ class _Runner:
                 "" if any(hint.kind == "try" for hint in self._instead) else self._outcomes.resume(status),
                 self._outcomes.refusal,
                 self._instead if status else self._hints,
+                self._times.of_run(self._schedules),
             )
         )
         return status
@@ -95,18 +99,20 @@ class _Runner:
         names, needs = tuple(lab.name for lab in labs), sum(lab.name not in self._request.labs for lab in labs)
         self._listener(events.RunStarted("", names, self._job.target, steps, needs, self._request.part))
         self._lock.begin_to_look()
-        if any(lab.undoes for lab in labs):
-            await self._stop.cuttable(self._lock.refuse_if_other())
-        await self._stop.cuttable(self._planner.refuse_unless_ready(self._schedules))
+        with self._times.engine("looking"):
+            if any(lab.undoes for lab in labs):
+                await self._stop.cuttable(self._lock.refuse_if_other())
+            await self._stop.cuttable(self._planner.refuse_unless_ready(self._schedules))
         done = {lab.name: asyncio.Event() for lab in labs}
         async with asyncio.TaskGroup() as group:
             for lab in labs:
                 group.create_task(self._lab(lab, done))
-        await self._stop.cuttable(self._lock.refuse_if_other())
-        self._hints = worth_doing(self._runbook, self._request, await self._look_at())
-        for name, runner in self._runners.items():
-            if found := await runner.taken_back():
-                self._instead = worth_doing_instead(self._runbook, self._request, name, *found)
+        with self._times.engine("looking"):
+            await self._stop.cuttable(self._lock.refuse_if_other())
+            self._hints = worth_doing(self._runbook, self._request, await self._look_at())
+            for name, runner in self._runners.items():
+                if found := await runner.taken_back():
+                    self._instead = worth_doing_instead(self._runbook, self._request, name, *found)
 
     async def _look_at(self) -> tuple[Hint, ...]:
         """What there is to see of the labs asked for, in their order."""
@@ -125,6 +131,11 @@ class _Runner:
             return tuple(name for name in taking_part if self._comes_before(name, lab))
         needed = {other.name for other in self._runbook.with_needs((*lab.needs, *lab.undoes))}
         return tuple(name for name in taking_part if name in needed)
+
+    def _waited_for(self, name: str) -> set[str]:
+        """Also what only some of the lab's parts have waited for."""
+        after = (other for group in self._schedules[name] for step in group for other in step.after)
+        return {*self._before(self._runbook.lab(name)), *after}
 
     def _comes_before(self, name: str, lab: Lab) -> bool:
         return self._runbook.position(name) < self._runbook.position(lab.name)
@@ -213,7 +224,8 @@ class _Runner:
     def _finish(self, lab: Lab) -> None:
         self._finished.add(lab.name)
         seconds = time.monotonic() - self._started[lab.name]
-        self._listener(events.LabFinished(lab.name, seconds, self._outcomes.converged(lab.name)))
+        spent = self._times.of_lab(lab.name)
+        self._listener(events.LabFinished(lab.name, seconds, self._outcomes.converged(lab.name), spent))
 
     def _skip(self, lab: Lab, note: str) -> None:
         for step in self._steps_of(lab):

@@ -26,6 +26,7 @@ from workshop.runbook.results import Check, Hint, HintKind, Outcome, Verdict
 from workshop.runbook.run import Run
 from workshop.runbook.schedule import Job, ScheduledStep, StepState
 from workshop.runbook.stop import INTERRUPTED, Stopped, only_cause
+from workshop.runbook.timings import PHASES, Stopwatch, TimeKeeper
 
 
 class Outcomes:
@@ -109,12 +110,14 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What the steps of one run share: the job, the lock, the person to ask, and what has become of them."""
+    """What the steps of one run share: the job, the lock, the person to ask, what has become of them, and where
+    their time went."""
 
     job: Job
     lock: RunLock
     gate: Gate
     outcomes: Outcomes
+    times: TimeKeeper
 
     def refuse(self, error: Exception) -> None:
         """The run cannot go on: what is under way finishes, nothing else starts."""
@@ -163,6 +166,7 @@ class StepRunner:
     async def run_step(self, step: ScheduledStep) -> None:
         """Every end but a cancelled run is an outcome, written down and told to the listener."""
         started = time.monotonic()
+        self._runs[step].stopwatch = Stopwatch()
         self._listener(events.StepStarted(self._lab.name, step.number, step.title))
         progress = _Progress()
         outcome: Outcome = "skipped"
@@ -189,6 +193,7 @@ class StepRunner:
             else:
                 outcome, error = "failed", cause
         finally:
+            self._execution.times.add(self._runs[step].stopwatch.span(self._lab.name))
             self._outcomes.add(
                 self._lab.name,
                 step.number,
@@ -324,8 +329,9 @@ class StepRunner:
                 await self._ask_before_destroying()
 
     async def _take_lock(self, step: ScheduledStep) -> None:
-        with _refusing():
-            await self._stop.cuttable(self._lock.take(self._runs[step].emit, destroys=step.undoes))
+        run = self._runs[step]
+        with _refusing(), run.stopwatch.waiting():
+            await self._stop.cuttable(self._lock.take(run.emit, destroys=step.undoes))
 
     async def _ask_before_destroying(self) -> None:
         """Once for the whole clean-up, with all that it will remove."""
@@ -360,6 +366,7 @@ class StepRunner:
             raise UsageError(tried, f"{target} was not typed", cause="nothing was changed")
 
     def _phase(self, step: ScheduledStep, phase: str, check: Check | None = None) -> None:
+        self._runs[step].stopwatch.go_on(PHASES[phase])
         self._listener(events.StepPhase(self._lab.name, step.number, phase, check))
 
     def _note(self, step: ScheduledStep, progress: _Progress, outcome: Outcome) -> str:

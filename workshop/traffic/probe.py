@@ -9,7 +9,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workshop.runbook.results import Hint, Verdict
@@ -194,14 +194,19 @@ class Probe:
 
         Emits `events.Waiting` while the change is not visible, then `events.Progress`.
         """
+        from workshop.traffic.held_back import HeldBack
         from workshop.traffic.measuring import Measuring
 
         colours = {category.label: category.colour for category in self.categories}
-        load, plan = self.load(base_url), self.plan()
+        held = HeldBack(self.classify, {it.label: it.within[0] for it in self.categories if it.within})
+        load, plan = replace(self.load(base_url), classify=held.classify), self.plan()
         measuring = Measuring(
             self.title, load, plan, colours, self.tries, self.visible_within, with_latencies=self.latencies
         )
-        return await measuring.measure(run)
+        try:
+            return await measuring.measure(run)
+        finally:
+            run.stopwatch.was_late_on_purpose(held.moments())
 
 
 def called(url: str, headers: tuple[tuple[str, str], ...]) -> str:
