@@ -6,7 +6,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+from invoke.parser.argument import Argument
+
+from tests.cli.conftest import Type
 from tests.labs.conftest import BIN
+from workshop.cli.lab_tasks import LabTask
 from workshop.settings import ROOT
 
 LABS = """
@@ -53,3 +58,22 @@ def test_four_lines_are_enough(tmp_path: Path) -> None:
         ),
         *("sandbox.down", "sandbox.shell", "sandbox.status", "sandbox.up"),
     ], "labs in their own order"
+
+
+@pytest.mark.parametrize(
+    ("line", "named"), [("--list", []), ("--complete -- invoke lab.istio.canary --", ["canary"])]
+)
+def test_to_list_or_complete_only_the_task_named_tells_its_flags(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, line: str, named: list[str]
+) -> None:
+    """Those of all tasks take longer to put together than the list."""
+    asked: list[str] = []
+
+    def arguments(task: LabTask, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        asked.append(task.name)
+        return [Argument("flag", kind=bool, default=False)]
+
+    monkeypatch.setattr("workshop.cli.lab_tasks.LabTask.get_arguments", arguments)
+    ran = typed(line)
+    assert (ran.status, sorted(set(asked))) == (0, named)
+    assert ("--flag" in ran.out) == bool(named)

@@ -20,6 +20,8 @@ import invoke.program
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.main import program as running
+from invoke.parser import Parser
+from invoke.parser.context import ParserContext
 from invoke.terminals import pty_size
 
 from workshop import output
@@ -51,6 +53,18 @@ class Program(invoke.program.Program):
             if self.core.remainder and not self.args.complete.value:
                 raise WordsAfterDashes
             refuse_idle(self.core[0], self.tasks, self.collection)
+
+    def _make_parser(self) -> Parser:
+        """Invoke's own, or one that knows only what it will be asked for. A line without tasks lists them, or
+        completes the flags of one; to put together what all of them can be given takes longer than the list."""
+        if self.core.unparsed or self.args.help.value:
+            return super()._make_parser()
+        return Parser(self._contexts(self.core.remainder.split()), self.initial_context)
+
+    def _contexts(self, named: Sequence[str]) -> Iterator[ParserContext]:
+        for name, aliases in self.collection.task_names.items():
+            if not {name, *aliases}.isdisjoint(named):
+                yield ParserContext(name, aliases, self.collection[name].get_arguments())
 
     def parse_cleanup(self) -> None:
         """What only shows something ends here."""

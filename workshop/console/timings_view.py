@@ -41,7 +41,7 @@ def timings_table(timings: Timings, seconds: float) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 1))
     table.add_column(overflow="fold")
     for _ in range(len(kinds) + 2):
-        table.add_column(justify="right", no_wrap=True)
+        table.add_column(min_width=6, justify="right", no_wrap=True)
     table.add_row(*(Text(head, "dim") for head in ("seconds", *kinds, "all", "of run")))
     for lab in long:
         table.add_row(Text(lab.lab, "cyan"), *_figures(lab, kinds), _figure(lab.of_run))

@@ -7,12 +7,12 @@ in the port's status), the node port does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from workshop.kubernetes.manifests import INGRESS_GATEWAY, ISTIO_NAMESPACE, Object, shell_variable
 from workshop.kubernetes.other_clusters import run_on, typed_for
 from workshop.runbook.errors import WorkshopError
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.results import Hint, Lasting, Verdict
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.options import Option
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ Labs are imported by `invoke --list`, so everything heavy is imported when a ste
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workshop.kubernetes.manifests import (
@@ -24,6 +23,7 @@ from workshop.kubernetes.manifests import (
 )
 from workshop.kubernetes.proofs import Proof, Proofs, all_commands, look_at_all, proofs_of, prove_all
 from workshop.runbook.errors import UsageError
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import Step
 from workshop.runbook.results import ABSENT, Check, Difference, Explanation, HeldUp, Hint, Verdict
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop.runbook.errors import UsageError
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import Step, WrappedStep
 from workshop.runbook.results import Check, Difference, Explanation
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from workshop.kubernetes.manifests import Object, name_of
 from workshop.kubernetes.other_clusters import typed_for
 from workshop.runbook.errors import WorkshopError
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import Timeline
 from workshop.runbook.results import ABSENT, Difference, Hint, Verdict
 

@@ -9,7 +9,7 @@ moved them last.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from workshop.kubernetes.manifests import (
@@ -24,6 +24,7 @@ from workshop.kubernetes.manifests import (
 )
 from workshop.kubernetes.other_clusters import if_cluster
 from workshop.kubernetes.proofs import Proof, Proofs, all_commands, look_at_all, proofs_of, prove_all
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import Position, Step, Timeline
 from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
 

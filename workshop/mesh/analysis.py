@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import Step, WrappedStep
 from workshop.runbook.results import Explanation, Hint, Verdict
 

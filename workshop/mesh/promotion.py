@@ -12,9 +12,9 @@ calls, at every stage it is measured beside the stable one, and the first bad st
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from workshop.kubernetes.stages import Reference
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.options import Number, Option, Options
 
 _FACTOR = re.compile(r"\d+(?:\.\d+)?")

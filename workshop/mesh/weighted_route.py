@@ -8,13 +8,13 @@ hand, and puts it off the path.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.manifests import Object, mark
 from workshop.kubernetes.proofs import Proof
 from workshop.kubernetes.stages import Move, ObservedStages, Reference, Stage, Stages
 from workshop.runbook.errors import WrongFlags
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import CustomStage
 from workshop.runbook.results import Difference
 

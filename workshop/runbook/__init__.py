@@ -9,7 +9,8 @@ Its modules stand on each other in this order, which import-linter enforces; rea
     model                                   Lab, Step, Timeline, Runbook: what labs are made of
     run                                     what a step is given: tools, facts, options, waiting, telling
     events, stop, state_folder              what happens; ending early; the state folder's lock
-    results, options, errors                values that pass between all of them
+    results, options, errors, timings       values that pass between all of them
+    lazy_dataclass                          what those are made with that --list imports
 
 This package's own names are for labs.
 """

@@ -10,11 +10,13 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass as dataclass_now
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from workshop.runbook.errors import UsageError
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.options import Option
 from workshop.runbook.results import Check, Difference, Explanation, HeldUp, Hint, Verdict
 
@@ -250,7 +252,7 @@ class Timeline(ABC):
 Part = Step | Together | Timeline
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_now(frozen=True, slots=True)
 class Lab:
     """One section of the workshop.
 
@@ -293,7 +295,7 @@ class Lab:
         return tuple(dict.fromkeys((*self.needs, *later)))
 
 
-@dataclass(frozen=True)
+@dataclass_now(frozen=True)
 class Runbook:
     """Labs in order. Raises ValueError when a need is unknown or comes later."""
 

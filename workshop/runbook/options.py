@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from workshop.runbook.lazy_dataclass import dataclass
 
 Options = Mapping[str, str | bool | None]
 """What a lab was given, by the names of its options."""

@@ -5,8 +5,9 @@ They pass from steps through the engine to the console and the journal, and nobo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from workshop.runbook.lazy_dataclass import dataclass
 
 Outcome = Literal["unchanged", "changed", "failed", "inconclusive", "skipped", "missing", "left", "proved"]
 """What became of a step. The last three are a check's (`checking.py`), which applies nothing: not as wanted, not

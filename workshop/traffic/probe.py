@@ -9,9 +9,10 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.results import Hint, Verdict
 from workshop.traffic.side_requests import Control, Login
 

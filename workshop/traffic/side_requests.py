@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlencode
 
 from workshop.runbook.errors import WorkshopError
+from workshop.runbook.lazy_dataclass import dataclass
 
 
 class LoginError(WorkshopError):
