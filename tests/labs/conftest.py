@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import launcher
+from tests.kit import forked
 from workshop.settings import ROOT
 
 BIN = Path(sys.executable).parent
@@ -64,18 +65,7 @@ class Workshop:
         )
 
     def run(self, *words: str, stdin: str = "") -> Ran:
-        done = subprocess.run(
-            [BIN / "invoke", *words],
-            cwd=ROOT,
-            env=self.environment,
-            input=stdin,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=HANGS,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout)
+        return Ran(*forked.invoke(*words, environment=self.environment, stdin=stdin, seconds=HANGS))
 
     def converge(self, *words: str) -> Ran:
         ran = self.run(*words)
