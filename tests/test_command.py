@@ -14,7 +14,7 @@ import pytest
 from invoke.main import program
 
 from labs import RUNBOOK
-from tests.labs.conftest import Ran
+from tests.kit.workshop import Ran
 from workshop import settings
 from workshop.command import _parts
 from workshop.runbook.request import Request

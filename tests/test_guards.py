@@ -8,15 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.conftest import kubectl, sandbox
 from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Held, Holder, Lease
 from workshop.runbook.errors import UsageError
 from workshop.runbook.state_folder import FolderLock
-
-__all__ = ["kubectl", "sandbox"]
 
 
 @pytest.fixture

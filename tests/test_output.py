@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runbook.world import Put, bench, lab
+from tests.kit.engine import Put, bench, lab
 from workshop.console.screen import PlainScreen
 from workshop.console.words import UNICODE
 from workshop.output import Output

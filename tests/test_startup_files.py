@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal import HANGS, at_terminal
+from tests.kit.terminal import HANGS, at_terminal
 from workshop import startup_files
 from workshop.startup_files import Session
 

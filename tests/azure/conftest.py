@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure.world import Arm, Session
+from tests.kit.azure import Arm, Session
 
 
 @pytest.fixture

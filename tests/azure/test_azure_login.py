@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.azure.world import TENANT, TOKEN, Arm, Session
+from tests.kit.azure import TENANT, TOKEN, Arm, Session
 from workshop.azure.azure_login import CachedCredential, Chain, LoginMethod, chain
 from workshop.azure.faults import Login, LoginFailed
 from workshop.runbook.errors import WorkshopError

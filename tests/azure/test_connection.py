@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.azure.world import Arm, Session
+from tests.kit.azure import Arm, Session
 from workshop.azure import connection, preflight
 from workshop.azure.connection import ATTEMPTS
 from workshop.runbook.errors import WorkshopError

@@ -17,8 +17,8 @@ import msgspec
 import pytest
 
 from labs.azure import LABS
-from tests.azure.world import Arm, Session, profile
-from tests.runbook.world import FakeGuard
+from tests.kit.azure import Arm, Session, profile
+from tests.kit.engine import FakeGuard
 from workshop.azure import cost
 from workshop.azure.azure_steps import clusters_of, makes_registry
 from workshop.azure.connection import Azure

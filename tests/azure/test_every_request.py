@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.azure.world import Arm, Session, twice
+from tests.kit.azure import Arm, Session, twice
 from workshop.runbook.errors import WorkshopError
 
 TIMEOUT = 0.15

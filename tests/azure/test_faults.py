@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.azure.world import Arm, Session, twice
+from tests.kit.azure import Arm, Session, twice
 from workshop.azure.cluster import Cluster
 from workshop.azure.faults import Fault, Kind, Unreached
 from workshop.runbook.errors import WorkshopError

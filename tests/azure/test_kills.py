@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure.world import Arm, Session, twice
+from tests.kit.azure import Arm, Session, twice
 
 MOMENTS = 50
 AT_ONCE = 5
@@ -23,7 +23,7 @@ REQUESTS = 100
 """About as many as a run from nothing makes."""
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.azure.world", "azure.mgmt.network", "azure.mgmt.containerservice"])
+_context.set_forkserver_preload(["tests.kit.azure", "azure.mgmt.network", "azure.mgmt.containerservice"])
 
 
 def converge(url: str, ca: str, folder: str) -> None:

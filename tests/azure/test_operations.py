@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.azure.world import HELD, QUICK, Arm, Session, twice
+from tests.kit.azure import HELD, QUICK, Arm, Session, twice
 from workshop.azure.cluster import Cluster
 from workshop.azure.connection import PLACES
 from workshop.azure.operations import Accepted

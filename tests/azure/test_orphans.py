@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from tests.azure.world import HELD, QUICK, Arm, Session
+from tests.kit.azure import HELD, QUICK, Arm, Session
 from workshop.azure.cluster import Cluster
 from workshop.settings import AzureSettings
 

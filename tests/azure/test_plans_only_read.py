@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from labs.azure import LABS
-from tests.azure.world import QUICK, Arm, Session
+from tests.kit.azure import QUICK, Arm, Session
 from workshop.runbook import Runbook
 from workshop.runbook.request import clean_up_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.azure.world import Arm, Session, change
+from tests.kit.azure import Arm, Session, change
 from workshop.runbook.plan import Plan
 
 SMALL = {"cores": 10, "family": 10, "managedClusters": 10}

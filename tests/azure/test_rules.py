@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.azure.world import profile
+from tests.kit.azure import profile
 from workshop.azure.rules import validate
 from workshop.runbook.errors import UsageError
 

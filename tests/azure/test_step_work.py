@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.azure.world import SUBSCRIPTION, Arm, Session, change, lab_of, twice
-from tests.runbook.world import FakeGuard
+from tests.kit.azure import SUBSCRIPTION, Arm, Session, change, lab_of, twice
+from tests.kit.engine import FakeGuard
 from workshop.azure import azure_steps as steps
 from workshop.azure.cluster import Cluster
 from workshop.azure.network import Network

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.labs.conftest import Workshop, until, workshop
-
-__all__ = ["workshop"]
+from tests.kit.workshop import Workshop, until
 
 
 @pytest.fixture(scope="module")

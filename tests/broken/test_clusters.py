@@ -13,10 +13,8 @@ import re
 import pytest
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop, workshop
-from tests.labs.ends import bring_to_its_end, run_of
-
-__all__ = ["workshop"]
+from tests.kit.in_process import bring_to_its_end, run_of
+from tests.kit.workshop import Workshop
 
 INSTALL = ["Check the cluster and install Istio"]
 

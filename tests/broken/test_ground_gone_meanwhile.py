@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.runs import DEPLOYMENT, SERVICE, Recorded, config_map, manifests
-from tests.mesh.conftest import istioctl, kubectl, namespace, sandbox
-from tests.runbook.world import Bench, bench
+from tests.kit.engine import Bench, bench
+from tests.kit.runs import DEPLOYMENT, SERVICE, Recorded, config_map, manifests
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.object_steps import apply
@@ -23,8 +22,6 @@ from workshop.runbook.events import Command
 from workshop.runbook.model import Lab, Runbook
 from workshop.runbook.results import Verdict
 from workshop.runbook.run import Run
-
-__all__ = ["istioctl", "kubectl", "namespace", "sandbox"]
 
 LAB, NEEDED = "istio.canary", "istio.bookinfo"
 PASS = Verdict("pass", "every share is as expected")

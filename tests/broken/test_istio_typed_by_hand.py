@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tests.labs.conftest import Workshop, workshop
-
-__all__ = ["workshop"]
+from tests.kit.workshop import Workshop
 
 
 def test_what_was_typed_is_converged_and_the_clean_up_removes_it(workshop: Workshop) -> None:

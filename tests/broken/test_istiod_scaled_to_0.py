@@ -11,10 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.server import launcher
-from tests.sandbox.conftest import Wait, eventually
+from tests.kit.fixtures import Wait
 from tests.sandbox.istioctl.test_istioctl import Sandbox
-
-__all__ = ["eventually"]
 
 APPLICATION = """
 apiVersion: v1

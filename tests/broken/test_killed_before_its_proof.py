@@ -9,9 +9,7 @@ import sqlite3
 
 import pytest
 
-from tests.labs.conftest import Workshop, until, workshop
-
-__all__ = ["workshop"]
+from tests.kit.workshop import Workshop, until
 
 TITLE = "Check the cluster and install Istio"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.server import launcher
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 POD = """
 apiVersion: v1

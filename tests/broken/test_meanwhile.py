@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.runs import DEPLOYMENT, Recorded, config_map, manifests
-from tests.mesh.conftest import istioctl, kubectl, namespace, sandbox
+from tests.kit.runs import DEPLOYMENT, Recorded, config_map, manifests
 from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.object_steps import apply, label_namespaces
@@ -26,8 +25,6 @@ from workshop.runbook.model import Step
 from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run
 from workshop.runbook.schedule import Undo
-
-__all__ = ["istioctl", "kubectl", "namespace", "sandbox"]
 
 
 @dataclass

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from sandbox.server import launcher
-from tests.sandbox.conftest import Kubectl, kubectl, sandbox
+from tests.kit.sandbox import Kubectl, kubectl
 from workshop.settings import ROOT
 
-__all__ = ["kubectl", "sandbox"]
+__all__ = ["kubectl"]
 
 DEEP = "[" * 100_000 + "]" * 100_000
 LAUGHS = "\n".join(

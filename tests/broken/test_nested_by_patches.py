@@ -14,9 +14,6 @@ import pytest
 
 from sandbox.core.nesting import DEEPEST
 from sandbox.server.launcher import Running
-from tests.sandbox.conftest import sandbox
-
-__all__ = ["sandbox"]
 
 _MAPS = "/api/v1/namespaces/default/configmaps"
 _APPLY = "?fieldManager=me"

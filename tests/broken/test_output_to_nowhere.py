@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.labs.conftest import BIN, Workshop, workshop
+from tests.kit.workshop import BIN, Workshop
 from workshop.settings import ROOT
-
-__all__ = ["workshop"]
 
 FULL, CLOSED = "No space left on device", "it is closed"
 

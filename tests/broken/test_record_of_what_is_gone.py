@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop, workshop
+from tests.kit.workshop import Workshop
 from workshop.account import log_in
 from workshop.azure.connection import PLACES, Azure
 from workshop.azure.group import Group
@@ -25,8 +25,6 @@ from workshop.runbook.results import Check
 from workshop.runbook.run import Facts, Run
 from workshop.settings import collected
 from workshop.target import Use, describe
-
-__all__ = ["workshop"]
 
 GONE = "Microsoft.ContainerService/managedClusters/made-under-another-profile"
 

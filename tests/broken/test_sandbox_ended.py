@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.server import launcher
-from tests.kubernetes.runs import Recorded
-from tests.labs.conftest import BIN, Workshop, until, workshop
-from tests.mesh.conftest import istioctl, kubectl, sandbox
+from tests.kit.runs import Recorded
+from tests.kit.workshop import BIN, Workshop, until
 from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard, kept
 from workshop.kubernetes.kubectl import UNREACHABLE, Kubectl, KubectlError
 from workshop.kubernetes.lease import Holder, Lease, Lost
@@ -26,8 +25,6 @@ from workshop.kubernetes.proofs import refuse_if_changed
 from workshop.mesh.istioctl import Istioctl, IstioctlError
 from workshop.runbook.state_folder import FolderLock
 from workshop.settings import ROOT
-
-__all__ = ["istioctl", "kubectl", "sandbox", "workshop"]
 
 UP = "invoke sandbox.up"
 

@@ -12,11 +12,9 @@ import pytest
 
 from sandbox.server import launcher
 from sandbox.server.launcher import SandboxError
-from tests.labs.conftest import Workshop, workshop
+from tests.kit.workshop import Workshop
 from workshop.azure import own_kubeconfig as kubeconfig
 from workshop.kubernetes.kubeconfigs import contexts_in, current_context
-
-__all__ = ["workshop"]
 
 FILES = ("server.json", "kubeconfig", "azure.json", "ca.pem", "bin/istioctl")
 ANEW = "invoke sandbox.down && invoke sandbox.up"

@@ -11,9 +11,7 @@ import pytest
 
 from sandbox.server import launcher
 from sandbox.server.launcher import NoAnswer, Running
-from tests.labs.conftest import Workshop, workshop
-
-__all__ = ["workshop"]
+from tests.kit.workshop import Workshop
 
 
 @pytest.fixture

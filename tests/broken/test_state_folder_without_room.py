@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.labs.conftest import BIN, HANGS, Ran, Workshop
+from tests.kit.workshop import BIN, HANGS, Ran, Workshop
 from workshop.runbook.state_folder import refuse_unusable
 from workshop.settings import ROOT
 

@@ -20,8 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.runs import Recorded
-from tests.mesh.conftest import istioctl, kubectl, sandbox
+from tests.kit.runs import Recorded
 from workshop.kubernetes import rollout
 from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.ingress import Address, Ingress
@@ -39,8 +38,6 @@ from workshop.runbook.model import Step
 from workshop.runbook.results import Check, Difference, Explanation
 from workshop.runbook.run import Run
 from workshop.settings import ROOT
-
-__all__ = ["istioctl", "kubectl", "sandbox"]
 
 NAMESPACE = "suggested"
 BIN = Path(sys.executable).parent

@@ -10,11 +10,9 @@ from invoke.parser.parser import Parser
 
 import tasks
 from tests.cli.conftest import Type
-from tests.labs.conftest import Workshop, workshop
+from tests.kit.workshop import Workshop
 from workshop.cli.executor import TypedTask, calls_of
 from workshop.runbook.request import Request
-
-__all__ = ["workshop"]
 
 LABS = [lab.name for lab in tasks.RUNBOOK.labs]
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.cli.conftest import Type
-from tests.labs.conftest import BIN
+from tests.kit.workshop import BIN
 from workshop.settings import ROOT
 
 CANARY = "lab.istio.canary"

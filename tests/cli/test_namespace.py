@@ -10,7 +10,7 @@ import pytest
 from invoke.parser.argument import Argument
 
 from tests.cli.conftest import Type
-from tests.labs.conftest import BIN
+from tests.kit.workshop import BIN
 from workshop.cli.lab_tasks import LabTask
 from workshop.settings import ROOT
 

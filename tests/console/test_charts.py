@@ -10,8 +10,7 @@ import unicodedata
 import pytest
 from rich.cells import cell_len
 
-from tests.console.performance import PASS, measured
-from tests.console.rendering import bare, coloured, rendered
+from tests.kit.screens import PASS, bare, coloured, measured, rendered
 from workshop.console.charts import bar, histogram_lines, measurement_lines, verdict_lines
 from workshop.console.words import ASCII, UNICODE, Glyphs, latency
 from workshop.runbook.results import Bar, Latencies, Measurement, Verdict

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from tests.console.rendering import bare, rendered
+from tests.kit.screens import bare, rendered
 from workshop.console.differences import Contrast, contrast, flow, shortened
 from workshop.console.lines import INDENT, Lines
 from workshop.console.screen import PlainScreen

@@ -14,9 +14,9 @@ from markdown_it.token import Token
 from rich.cells import cell_len
 
 from labs import RUNBOOK
-from tests.console.rendering import bare, coloured, live_screen, rendered
 from tests.console.test_plan_view import LINES, planned, step
-from tests.runbook.world import lab
+from tests.kit.engine import lab
+from tests.kit.screens import bare, coloured, live_screen, rendered
 from workshop.console.explanation_view import explanation_lines, markdown
 from workshop.console.screen import PlainScreen
 from workshop.console.words import UNICODE

@@ -8,9 +8,22 @@ import unicodedata
 import pytest
 from rich.cells import cell_len
 
-from tests.console.performance import FORBIDDEN, PODS, finished, whole_run
-from tests.console.rendering import Clock, bare, coloured, live, live_screen, plain, region, words, written
 from tests.console.test_plan_view import planned, squeezed, step
+from tests.kit.screens import (
+    FORBIDDEN,
+    PODS,
+    Clock,
+    bare,
+    coloured,
+    finished,
+    live,
+    live_screen,
+    plain,
+    region,
+    whole_run,
+    words,
+    written,
+)
 from workshop.console.screen import PlainScreen
 from workshop.console.words import ASCII, UNICODE
 from workshop.runbook import events

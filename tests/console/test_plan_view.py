@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from tests.console.rendering import bare, live_screen, rendered, written
-from tests.runbook.world import Put, lab
+from tests.kit.engine import Put, lab
+from tests.kit.screens import bare, live_screen, rendered, written
 from workshop.console.lines import Lines
 from workshop.console.plan_view import doctor_lines, plan_lines
 from workshop.console.screen import PlainScreen

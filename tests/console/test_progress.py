@@ -12,9 +12,21 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from tests.console.performance import PASS, breaker, finished
-from tests.console.rendering import Clock, bare, live, live_screen, plain, region, rendered, words, written
-from tests.runbook.world import Put, bench, lab
+from tests.kit.engine import Put, bench, lab
+from tests.kit.screens import (
+    PASS,
+    Clock,
+    bare,
+    breaker,
+    finished,
+    live,
+    live_screen,
+    plain,
+    region,
+    rendered,
+    words,
+    written,
+)
 from workshop.console.lines import Lines
 from workshop.console.plan_view import plan_lines
 from workshop.console.screen import PlainScreen

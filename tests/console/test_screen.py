@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 from rich.console import RenderableType
 
-from tests.console.performance import whole_run
-from tests.console.rendering import bare, rendered
-from tests.runbook.world import Measured, Put, bench, lab
+from tests.kit.engine import Measured, Put, bench, lab
+from tests.kit.screens import bare, rendered, whole_run
 from workshop import console
 from workshop.console.lines import Lines
 from workshop.console.live import LiveScreen

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from rich.cells import cell_len
 
-from tests.console.rendering import bare, rendered
+from tests.kit.screens import bare, rendered
 from workshop.console.verbatim import Commands, told_lines
 
 ROOM = 74

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from workshop.kubernetes.cluster_facts import ISTIO, ClusterFacts, Snapshot
 from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.runbook.errors import WorkshopError

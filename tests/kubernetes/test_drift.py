@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.runs import SERVICE, Recorded, manifests
+from tests.kit.runs import SERVICE, Recorded, manifests
 from workshop.kubernetes.cluster_facts import Snapshot
 from workshop.kubernetes.drift import added, appended, describe, differences
 from workshop.kubernetes.kubectl import Kubectl

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kubernetes.memory import Memory, key, merge_patch, server_side_apply
-from tests.laws import LAW
+from tests.kit.laws import LAW
+from tests.kit.runs import Memory, key, merge_patch, server_side_apply
 from workshop.kubernetes.cluster_facts import ClusterFacts, Snapshot
 from workshop.kubernetes.drift import differences, drift, repair
 from workshop.kubernetes.manifests import Object, mark

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from workshop.kubernetes.ingress import Ingress, _node_address, read, through_ingress, url
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import WorkshopError

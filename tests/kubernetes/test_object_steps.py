@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.runs import Recorded, manifests
+from tests.kit.runs import Recorded, manifests
 from workshop.kubernetes.cluster_facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests, parse

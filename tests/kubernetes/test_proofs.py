@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runbook.world import Moves, Object, World
+from tests.kit.engine import Moves, Object, World
 from workshop.kubernetes.proofs import proofs_at, prove_all
 from workshop.runbook.results import Verdict
 from workshop.runbook.run import Facts, Run

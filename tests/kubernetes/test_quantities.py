@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import LAW
+from tests.kit.laws import LAW
 from workshop.kubernetes.quantities import Amount, free, quantity, requested, without_place
 
 GIB = 1024.0**3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.runs import Recorded, config_map, manifests
+from tests.kit.runs import Recorded, config_map, manifests
 from workshop.kubernetes.cluster_facts import ClusterFacts
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests

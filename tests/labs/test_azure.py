@@ -16,9 +16,9 @@ import pytest
 
 from labs import RUNBOOK
 from sandbox.arm.azure_settings import QUOTAS
-from tests.azure.world import HELD
-from tests.labs.conftest import HANGS, Workshop
-from tests.runbook.world import FakeGate
+from tests.kit.azure import HELD
+from tests.kit.engine import FakeGate
+from tests.kit.workshop import HANGS, Workshop
 from workshop.runbook.events import Event, StepFinished
 from workshop.runbook.journal import Journal
 from workshop.runbook.request import Request

@@ -23,7 +23,7 @@ from invoke.config import merge_dicts
 from invoke.main import program
 
 from sandbox.arm.azure_settings import QUOTAS
-from tests.labs.conftest import BIN, HANGS, Ran, Workshop
+from tests.kit.workshop import BIN, HANGS, Ran, Workshop
 from workshop import console
 from workshop.account import azure_of
 from workshop.azure import preflight

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop
+from tests.kit.workshop import Workshop
 
 GROUP = [lab for lab in RUNBOOK.labs if lab.name.startswith("istio.") and not lab.undoes]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
-from tests.labs.conftest import HANGS, Workshop, until
+from tests.kit.workshop import HANGS, Workshop, until
 
 CONVERGED = 13
 LEASES = "kubectl get leases -n workshop-system -o name"

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from tests.labs.conftest import Workshop
+from tests.kit.workshop import Workshop
 
 CANARY = ["All requests to v1", "A third to each of v1, v2 and v3", "Half to v1, half to v3", "All requests to v3"]
 VIRTUAL_SERVICE = "kubectl -n bookinfo get virtualservice reviews -o json"

@@ -18,8 +18,8 @@ import pytest
 
 from labs import RUNBOOK
 from sandbox.server import launcher
-from tests.labs.conftest import BIN, HANGS, Ran, Workshop, until
-from tests.labs.ends import LABS, at_its_end, converge_here, here, run_here, run_of
+from tests.kit.in_process import LABS, at_its_end, converge_here, here, run_here, run_of
+from tests.kit.workshop import BIN, HANGS, Ran, Workshop, until
 from workshop import command, sandbox_tasks
 from workshop.runbook.results import Hint
 from workshop.settings import ROOT

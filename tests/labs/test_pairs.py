@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop
-from tests.labs.ends import LABS
+from tests.kit.in_process import LABS
+from tests.kit.workshop import Workshop
 from tests.labs.test_walk import Cluster
 from workshop.runbook.model import Lab, Timeline
 

@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from labs.istio import canary
-from tests.labs.conftest import BIN, HANGS, Workshop, until
-from tests.runbook.world import FakeGate, FakeGuard
+from tests.kit.engine import FakeGate, FakeGuard
+from tests.kit.workshop import BIN, HANGS, Workshop, until
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.runbook import events

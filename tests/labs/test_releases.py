@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from tests.labs.conftest import Workshop
-from tests.labs.ends import bring_all, converge_here, kubectl_here, run_here
+from tests.kit.in_process import bring_all, converge_here, kubectl_here, run_here
+from tests.kit.workshop import Workshop
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.labs.conftest import Workshop
+from tests.kit.workshop import Workshop
 from workshop.kubernetes.kubeconfigs import server_of
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.other_clusters import OtherClusters

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.labs.conftest import BIN, Ran, Workshop
-from tests.terminal import at_terminal
+from tests.kit.terminal import at_terminal
+from tests.kit.workshop import BIN, Ran, Workshop
 from workshop.kubernetes.kubeconfigs import content_of
 from workshop.settings import ROOT
 

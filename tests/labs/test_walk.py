@@ -24,8 +24,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop
-from tests.labs.ends import LABS, at_its_end
+from tests.kit.in_process import LABS, at_its_end
+from tests.kit.workshop import Workshop
 from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.mesh import install
 from workshop.mesh.istioctl import Istioctl

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from labs.istio.breaking import expectations
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import breaker
 from workshop.mesh.breaker import Ejects, Expected, HasLimits, Limits, Loads, Target

@@ -10,7 +10,7 @@ import pytest
 
 from labs.istio.install import LAB
 from sandbox.server import launcher
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from tests.labs.test_walk import Cluster
 from workshop.kubernetes import tool_process
 from workshop.kubernetes.cluster_facts import ClusterFacts

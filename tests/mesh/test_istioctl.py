@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from workshop.kubernetes import tool_process
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import (

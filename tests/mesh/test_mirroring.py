@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from tests.traffic.servers import Handler, serving
 from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl

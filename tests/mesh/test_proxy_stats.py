@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.proxy_stats import Destination, Stats, parse, read
 from workshop.runbook.errors import WorkshopError

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.kit.engine import FakeGate
 from tests.mesh.test_install import everything
-from tests.runbook.world import FakeGate
 from workshop.guards import LockedCluster
 from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard, kept
 from workshop.kubernetes.ingress import IngressOf, has_ingress

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from tests.mesh.test_install import uninstall
 from workshop.kubernetes.cluster_facts import ClusterFacts, Snapshot
 from workshop.kubernetes.kubectl import Kubectl

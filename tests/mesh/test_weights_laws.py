@@ -7,9 +7,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kubernetes.memory import Memory, key
-from tests.kubernetes.runs import Recorded
-from tests.laws import LAW
+from tests.kit.laws import LAW
+from tests.kit.runs import Memory, Recorded, key
 from tests.mesh.test_weighted_route import REVIEWS
 from workshop.kubernetes.manifests import Object
 from workshop.mesh.weighted_route import Weights

@@ -10,12 +10,10 @@ import pytest
 import pytest_asyncio
 
 from labs import RUNBOOK
-from tests.labs.conftest import Workshop, workshop
-from tests.labs.ends import bring_to_its_end, run_of
+from tests.kit.in_process import bring_to_its_end, run_of
+from tests.kit.workshop import Workshop
 from tests.pages.chromium import NAMES, Browser, Page, chromium, installed
 from workshop.kubernetes.ingress import Ingress
-
-__all__ = ["workshop"]
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

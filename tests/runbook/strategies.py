@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.runbook.world import Bench, Moves, Object, Put, World, lab
+from tests.kit.engine import Bench, Moves, Object, Put, World, lab
 from workshop.runbook.model import Lab, Part, Runbook, Together
 
 FOREIGN: dict[str, Object] = {"not ours": (1, "")}

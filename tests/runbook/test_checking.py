@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.runbook.world import Bench, Measured, Moves, Object, Put, bench, failing, lab
+from tests.kit.engine import Bench, Measured, Moves, Object, Put, bench, failing, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.events import NeedsConverged, Told
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord

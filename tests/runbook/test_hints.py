@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.runbook.world import Measured, Moves, Put, bench, failing, lab
+from tests.kit.engine import Measured, Moves, Put, bench, failing, lab
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import StepFinished
 from workshop.runbook.hints import worth_doing

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.runbook.world import Bench, FakeGate, Measured, Put, bench, lab
+from tests.kit.engine import Bench, FakeGate, Measured, Put, bench, lab
 from workshop.runbook.events import Interrupted
 from workshop.runbook.results import Check
 from workshop.runbook.run import Run

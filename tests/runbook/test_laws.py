@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import LAW
+from tests.kit.engine import Bench, Moves, World, bench, lab
+from tests.kit.laws import LAW
 from tests.runbook.strategies import FOREIGN, Case, cases, objects, runbooks
-from tests.runbook.world import Bench, Moves, World, bench, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.events import RunStarted
 from workshop.runbook.model import Runbook

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.runbook.world import Put, World, lab
+from tests.kit.engine import Put, World, lab
 from workshop.runbook.model import Runbook, Step, WrappedStep
 from workshop.runbook.results import Check, Difference
 from workshop.runbook.run import Facts, Run

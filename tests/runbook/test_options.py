@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runbook.world import Put
+from tests.kit.engine import Put
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Lab, Runbook
 from workshop.runbook.options import Duration, Number, Option, Word

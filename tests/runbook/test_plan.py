@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runbook.world import Bench, Everything, Moves, Put, Remove, bench, failing, lab
+from tests.kit.engine import Bench, Everything, Moves, Put, Remove, bench, failing, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Position, Runbook, Step, WrappedStep
 from workshop.runbook.request import Request

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.runbook.world import Bench, Measured, Moves, Put, bench, failing, lab
+from tests.kit.engine import Bench, Measured, Moves, Put, bench, failing, lab
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 from workshop.runbook.model import Lab
 from workshop.runbook.results import Verdict
@@ -114,7 +114,7 @@ async def test_a_proof_that_was_cut_off_is_repeated(remembering: Remembering, nu
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from tests.runbook.world import Measured, bench, lab
+from tests.kit.engine import Measured, bench, lab
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 
 async def here(run):

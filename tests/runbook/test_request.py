@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.runbook.world import Moves, Put, bench, lab
+from tests.kit.engine import Moves, Put, bench, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Runbook, Together
 from workshop.runbook.options import Option

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.runbook.world import Everything, Measured, Put, World, bench, failing, lab
+from tests.kit.engine import Everything, Measured, Put, World, bench, failing, lab
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Detail, LabStarted, RunStarted, StepPhase, StepStarted, Told, Waiting
 from workshop.runbook.model import Together

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runbook.world import Bench, Moves, Object, Put, bench, lab
+from tests.kit.engine import Bench, Moves, Object, Put, bench, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.results import Check, Difference
 

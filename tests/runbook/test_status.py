@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runbook.world import Bench, Measured, Moves, Object, Put, bench, failing, lab
+from tests.kit.engine import Bench, Measured, Moves, Object, Put, bench, failing, lab
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import RunStarted, StepFinished
 from workshop.runbook.journal import Journal, JournalProofRecord, LastRun, ProofRecord

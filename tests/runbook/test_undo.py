@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.runbook.world import Bench, Moves, Object, Put, bench, lab
+from tests.kit.engine import Bench, Moves, Object, Put, bench, lab
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import LabStarted, StepPhase, Told
 from workshop.runbook.model import Runbook, Together

@@ -17,7 +17,7 @@ import pytest
 from sandbox.server import launcher
 from sandbox.server.client_files import Access
 from sandbox.server.stacks import ManagedStacks, reserve
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 
 def ask(access: Access, path: str) -> Any:

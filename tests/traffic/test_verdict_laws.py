@@ -7,7 +7,7 @@ import math
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import LAW
+from tests.kit.laws import LAW
 from workshop.traffic.binomial import probability
 from workshop.traffic.verdict import ERROR, FALSE_ALARM, Plan, judge, plan
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.api.local_cluster import LocalCluster
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 from .inside import Inside
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 Eventually = Callable[[Callable[[], Any]], Any]
 

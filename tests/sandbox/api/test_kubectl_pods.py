@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 Eventually = Callable[[Callable[[], Any]], Any]
 NODE = "aks-akssyspool-1234567-vmss000000"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 from .inside import DEPLOYMENT, Eventually, Inside, config_map, header
 

@@ -11,7 +11,7 @@ from sandbox.api import kubectl_tables as tables
 from sandbox.api.kinds import Registry
 from sandbox.core.cluster import Object, Resource
 from sandbox.core.objects import timestamp
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 
 REGISTRY = Registry()
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 from .inside import DEPLOYMENT, Eventually, Inside, header
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Kubectl, Wait
+from tests.kit.fixtures import Wait
+from tests.kit.sandbox import Kubectl
 
 IMAGE = "podinfo:6.9.1"
 

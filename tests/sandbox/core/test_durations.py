@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.core.durations import duration, nanoseconds, seconds, to_age, to_go
-from tests.laws import LAW
+from tests.kit.laws import LAW
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.server import launcher
-from tests.sandbox.conftest import Kubectl, Wait
+from tests.kit.fixtures import Wait
+from tests.kit.sandbox import Kubectl
 
 from .test_istioctl import Sandbox
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import launcher
-from tests.kubernetes.runs import Recorded
+from tests.kit.runs import Recorded
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import proxy_stats
 from workshop.runbook.errors import WorkshopError

@@ -28,7 +28,7 @@ from sandbox.core.cluster import Object
 from sandbox.node.port_forward import DICTIONARY
 from sandbox.server import launcher
 from sandbox.server.certificates import server_context
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 V5, V4, FORWARD = "v5.channel.k8s.io", "v4.channel.k8s.io", "SPDY/3.1+portforward.k8s.io"
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 PODS = """
 apiVersion: v1

@@ -12,7 +12,7 @@ from sandbox.core.cluster import ApiError, Object
 from sandbox.schema.apply import server_side_apply, track_update
 from sandbox.schema.defaults import default
 from sandbox.schema.patch import merge_patch
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 
 from .objects import DEPLOYMENTS, SERVICES, custom, deployment, fruit, service, type_of
 from .test_defaults import contains

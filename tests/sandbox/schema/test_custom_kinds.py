@@ -8,7 +8,7 @@ from sandbox.core.cluster import ApiError, Object
 from sandbox.schema import custom_kinds
 from sandbox.schema.defaults import default
 from sandbox.schema.validate import check, validate
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 
 from .objects import RESOURCES, custom, definition, fruit, type_of
 

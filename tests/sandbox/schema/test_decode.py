@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.core.cluster import ApiError
 from sandbox.schema.decode import decode, parse_strict
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 
 from .objects import DEPLOYMENTS, RESOURCES, custom, deployment, fruit, type_of
 

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from sandbox.schema.defaults import default
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 
 from .objects import RESOURCES, SOUND, custom, fruit, type_of
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.sandbox.conftest import Kubectl
+from tests.kit.sandbox import Kubectl
 
 from .objects import definition, deployment, service
 

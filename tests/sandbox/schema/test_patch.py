@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.core.cluster import ApiError
 from sandbox.schema import patch
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 
 from .objects import RESOURCES, custom, fruit, type_of
 

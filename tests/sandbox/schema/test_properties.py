@@ -23,7 +23,7 @@ from sandbox.schema.apply import server_side_apply, track_update
 from sandbox.schema.decode import decode
 from sandbox.schema.defaults import default
 from sandbox.schema.validate import check
-from tests.laws import LAW
+from tests.kit.laws import LAW
 
 from .objects import RESOURCES, SOUND, custom, definition, fruit, pod, type_of
 

@@ -10,7 +10,7 @@ import pytest
 from sandbox.core.cluster import ApiError, Object
 from sandbox.schema.defaults import default
 from sandbox.schema.validate import check
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 
 from .objects import DEPLOYMENTS, PODS, RESOURCES, SOUND, deployment, pod, type_of
 

@@ -24,7 +24,7 @@ from sandbox.arm.cloud import Cloud
 from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import server_context
 from sandbox.server.stacks import listen
-from tests.runbook.world import FakeGate, FakeGuard
+from tests.kit.engine import FakeGate, FakeGuard
 from workshop import settings
 from workshop.azure import azure_steps as steps
 from workshop.azure.connection import Azure

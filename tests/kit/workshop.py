@@ -9,14 +9,10 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from sandbox.server import launcher
 from tests.kit import forked
 from workshop.settings import ROOT
 
@@ -155,10 +151,3 @@ class SandboxAzure:
         trusted = ssl.create_default_context(cafile=place["ca"])
         with urllib.request.urlopen(request, context=trusted) as answer:  # noqa: S310
             return json.loads(answer.read() or "null")
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    state = tmp_path_factory.mktemp("workshop")
-    yield Workshop(state)
-    launcher.stop(state / "sandbox")

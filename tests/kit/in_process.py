@@ -15,7 +15,7 @@ from unittest.mock import patch
 from invoke.config import Config
 
 from labs import RUNBOOK
-from tests.labs.conftest import Ran, Workshop
+from tests.kit.workshop import Ran, Workshop
 from workshop import command
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.other_clusters import OtherClusters
