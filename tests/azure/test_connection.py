@@ -46,7 +46,7 @@ def silent(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Silence]:
 
 
 def waits_of(session: Session) -> list[Waiting]:
-    return [event for event in session.events if isinstance(event, Waiting)]
+    return session.of(Waiting)
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm
     await session.converge_held("registry", "azure.acr")
     begun = [text for text in session.told if "an earlier run has begun" in text]
     assert begun == ["an earlier run has begun to delete it; waiting for that very operation"] * known
-    waits = [each.what for each in session.events if isinstance(each, Waiting) and "registry" in each.what]
+    waits = [each.what for each in session.of(Waiting) if "registry" in each.what]
     assert waits[0] == f"delete the {registry.title}"
     assert waits[-1] == registry.title
 
@@ -105,12 +105,12 @@ async def test_a_deletion_that_is_under_way_is_told_as_one(known: bool, arm: Arm
 async def test_a_wait_shows_the_state_and_how_long_it_usually_takes(arm: Arm, session: Session) -> None:
     arm.set(durations={"managedClusters": 0.5})  # a busy machine's first poll is to see it under way
     await session.converge()
-    waits = [each for each in session.events if isinstance(each, Waiting) and "AKS cluster" in each.what]
+    waits = [each for each in session.of(Waiting) if "AKS cluster" in each.what]
     assert "usually 5 min" in waits[0].missing
     assert session.journal.usual("create AKS cluster")
     arm.reset()
     arm.set(durations={"managedClusters": 0.5})
     await session.converge()
-    waits = [each for each in session.events if isinstance(each, Waiting) and "AKS cluster" in each.what]
+    waits = [each for each in session.of(Waiting) if "AKS cluster" in each.what]
     assert "usually" in waits[0].missing
     assert "5 min" not in waits[0].missing, "it knows better now, however long it took"

@@ -170,7 +170,7 @@ async def test_each_lab_before_at_its_end_and_with_something_deleted(arm: Arm, s
     assert written(session) == journal
     for lab, part in DELETED.items():
         assert await checked(session, arm, lab) == (0, set())
-        assert [event.labs for event in session.events if isinstance(event, NeedsConverged)]
+        assert [event.labs for event in session.of(NeedsConverged)]
         there = taken(arm, part)
         status, missing = await checked(session, arm, lab)
         name = next(iter(there.values())).name

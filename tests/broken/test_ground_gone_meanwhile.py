@@ -172,9 +172,9 @@ async def test_nothing_is_looked_at_when_a_proof_passes_and_once_when_it_does_no
     assert isinstance(proof, Proof)
     assert await labs.run(LAB) == 0
     assert await labs.run(LAB) == 0
-    look = len([event for event in labs.events if isinstance(event, Command)])
+    look = len(labs.of(Command))
     for verdict, status, looks in ((PASS, 0, 1), (WRONG, 1, 2), (FEW, 3, 2)):
         proof.verdict = verdict
         assert await labs.run(LAB, verify=True) == status
         assert labs.steps()[-1].verdict == verdict
-        assert len([event for event in labs.events if isinstance(event, Command)]) == looks * look
+        assert len(labs.of(Command)) == looks * look

@@ -164,7 +164,7 @@ async def test_a_finalizer_keeps_a_namespace_terminating_when_it_is_taken_back(
     )
     assert error.next_command == release(kubectl, held)
     # What the person was shown while it was waited for.
-    shown = [event.missing for event in run.of(Waiting) if isinstance(event, Waiting)]
+    shown = [event.missing for event in run.of(Waiting)]
     assert any(SAID in still for still in shown)
 
 
@@ -203,7 +203,7 @@ async def test_the_injector_deleted_before_pods_are_created(run: Recorded, kubec
         f"the injector is missing: no MutatingWebhookConfiguration asks for new pods of namespace {injected}"
     )
     assert "get mutatingwebhookconfigurations" in failed.value.next_command
-    shown = [event.missing for event in run.of(Waiting) if isinstance(event, Waiting)]
+    shown = [event.missing for event in run.of(Waiting)]
     assert any("the injector is missing" in still for still in shown)
     # Once Istio is repaired, the same step replaces the pods.
     istio = Recorded(kubectl, replace(run.use(Istioctl), profile="minimal"), lab="istio.install")

@@ -1,13 +1,14 @@
 """What tests of several folders need, one module a subject:
 
-fixtures.py    a sandbox for all tests of a worker, kubectl and a namespace on it; the product on a sandbox of its own
-workshop.py    the product: `invoke` as a person types it, and what it said
+fixtures.py    a sandbox for all tests of a worker, with kubectl; the product on a sandbox of its own
+workshop.py    the product: `invoke` as a person types it, what it said, and what its sandbox then has
 forked.py      how that needs no start of its own
 in_process.py  labs run in the test's own process, brought to their end without proofs
-engine.py      a world in memory for the engine: objects, steps and timelines, guards, and a bench that runs them
+engine.py      a world in memory for the engine: objects, steps, timelines, a guard, and a bench to run them
 runs.py        a run for one step, and a cluster in memory of which kubectl does what a real one does
+heard.py       what a run told
 azure.py       the sandbox's Azure in a thread, and runs against it
-sandbox.py     kubectl for the tests of the sandbox: what it prints, what it refuses
+sandbox.py     kubectl for the tests of the sandbox: what it prints, and what it refuses
 screens.py     what a screen shows of a run, and runs to show; a clock
 terminal.py    a command at a terminal, and who types there
 cases.py       cases as data: YAML beside the tests

@@ -25,11 +25,12 @@ from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import server_context
 from sandbox.server.stacks import listen
 from tests.kit.engine import FakeGate, FakeGuard
+from tests.kit.heard import Heard
 from workshop import settings
 from workshop.azure import azure_steps as steps
 from workshop.azure.connection import Azure
 from workshop.runbook import Lab, Runbook, Step, Together
-from workshop.runbook.events import Event, RunFinished, StepFinished, Told, Waiting
+from workshop.runbook.events import Event, RunFinished, StepFinished, Waiting
 from workshop.runbook.journal import Journal
 from workshop.runbook.plan import Plan, plan
 from workshop.runbook.request import Request
@@ -247,7 +248,7 @@ def lab_of(*parts: Step) -> Runbook:
 
 
 @dataclass
-class Session:
+class Session(Heard):
     """Runs against an Arm, one after the other, with one state folder."""
 
     arm: Arm
@@ -315,7 +316,7 @@ class Session:
         """That, while Azure works on what has `held` in its title, and ends it when the run waits for it."""
 
         async def let_go() -> None:
-            while not any(isinstance(each, Waiting) and held in each.what for each in self.events):  # noqa: ASYNC110
+            while not any(held in each.what for each in self.of(Waiting)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             self.arm.set(durations=QUICK)
 
@@ -332,7 +333,7 @@ class Session:
 
     @property
     def steps(self) -> list[StepFinished]:
-        return [event for event in self.events if isinstance(event, StepFinished)]
+        return self.of(StepFinished)
 
     @property
     def outcomes(self) -> list[str]:
@@ -344,12 +345,8 @@ class Session:
 
     @property
     def errors(self) -> list[Exception]:
-        refused = [event.error for event in self.events if isinstance(event, RunFinished) and event.error]
+        refused = [event.error for event in self.of(RunFinished) if event.error]
         return [event.error for event in self.steps if event.error] + refused
-
-    @property
-    def told(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, Told)]
 
 
 def twice(sent: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.kit.heard import Heard
 from workshop.runbook.checking import check
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import Event, LabFinished, RunFinished, StepFinished
@@ -257,7 +258,7 @@ class FakeGate:
 
 
 @dataclass
-class Bench:
+class Bench(Heard):
     """A runbook, a world, and what running it told."""
 
     runbook: Runbook
@@ -311,7 +312,7 @@ class Bench:
         return await status(self._job(Request(labs or tuple(lab.name for lab in self.runbook.labs))), records)
 
     def steps(self) -> list[StepFinished]:
-        return [event for event in self.events if isinstance(event, StepFinished)]
+        return self.of(StepFinished)
 
     def outcomes(self, lab: str = "") -> list[Outcome]:
         return [event.outcome for event in self.steps() if lab in ("", event.lab)]
@@ -320,12 +321,12 @@ class Bench:
         return {(event.lab, event.step) for event in self.steps() if event.outcome == "changed"}
 
     def finished(self) -> RunFinished:
-        (last,) = [event for event in self.events if isinstance(event, RunFinished)]
+        (last,) = self.of(RunFinished)
         assert last is self.events[-1]
         return last
 
     def labs_finished(self) -> dict[str, bool]:
-        return {event.lab: event.converged for event in self.events if isinstance(event, LabFinished)}
+        return {event.lab: event.converged for event in self.of(LabFinished)}
 
 
 def bench(*labs: Lab, objects: dict[str, Object] | None = None) -> Bench:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.kit.heard import Heard
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests, Object
 from workshop.runbook import events
@@ -44,7 +45,7 @@ data: {{at: "{value}"}}
 """
 
 
-class Recorded(Run):
+class Recorded(Run, Heard):
     def __init__(
         self,
         *tools: object,
@@ -57,17 +58,10 @@ class Recorded(Run):
         known = facts or Facts()
         super().__init__(lab, {type(tool): tool for tool in tools}, known, options or {}, self.events.append)
 
-    def of(self, kind: type[events.Event]) -> list[events.Event]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def told(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, events.Told)]
-
     @property
     def commands(self) -> list[str]:
         """What kubectl was asked, without the options that are always the same."""
-        found = [event.argv for event in self.events if isinstance(event, events.Command)]
+        found = [event.argv for event in self.of(events.Command)]
         always = ("--kubeconfig", "--context", "--cache-dir")
         return [" ".join(arg for arg in argv[1:] if not arg.startswith(always)) for argv in found]
 

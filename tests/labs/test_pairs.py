@@ -13,8 +13,7 @@ import pytest
 
 from labs import RUNBOOK
 from tests.kit.in_process import LABS
-from tests.kit.workshop import Workshop
-from tests.labs.test_walk import Cluster
+from tests.kit.workshop import Cluster, Workshop
 from workshop.runbook.model import Lab, Timeline
 
 SHARING = ("istio.canary", "istio.identity")

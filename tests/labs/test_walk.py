@@ -12,20 +12,15 @@ the check runs them.
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import shlex
-import ssl
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from labs import RUNBOOK
+from tests.kit.heard import Heard
 from tests.kit.in_process import LABS, at_its_end
-from tests.kit.workshop import Workshop
+from tests.kit.workshop import Cluster, Workshop
 from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.mesh import install
 from workshop.mesh.istioctl import Istioctl
@@ -118,13 +113,13 @@ CUTS = {
 
 
 @dataclass
-class Checked:
+class Checked(Heard):
     status: int
     events: list[events.Event]
 
     @property
     def steps(self) -> list[events.StepFinished]:
-        return [event for event in self.events if isinstance(event, events.StepFinished)]
+        return self.of(events.StepFinished)
 
     @property
     def missing(self) -> set[str]:
@@ -192,41 +187,6 @@ class Walk:
     def versions(self) -> dict[str, str]:
         """The resourceVersion of every object of both clusters."""
         return {name: version for cluster in self.clusters for name, version in cluster.versions()}
-
-
-class Cluster:
-    """One as HTTP has it: a kubectl for each look takes seconds in all."""
-
-    def __init__(self, kubeconfig: Path, context: str) -> None:
-        content = json.loads(kubeconfig.read_text())
-        named = {entry["name"]: entry["cluster"] for entry in content["clusters"]}[context]
-        user = {entry["name"]: entry["user"] for entry in content["users"]}[context]
-        authority = base64.b64decode(named["certificate-authority-data"]).decode()
-        place = urlsplit(named["server"])
-        self._context, self._headers = context, {"Authorization": f"Bearer {user['token']}"}
-        self._connection = http.client.HTTPSConnection(
-            str(place.hostname), place.port, context=ssl.create_default_context(cadata=authority), timeout=60
-        )
-
-    def versions(self, aside: Sequence[str] = ("Event", "Lease", "Node")) -> Iterator[tuple[str, str]]:
-        """Of all but what changes by itself."""
-        for kind, item in self.items(lambda kind: kind not in aside):
-            metadata = item["metadata"]
-            name = "/".join((self._context, kind, metadata.get("namespace", ""), metadata["name"]))
-            yield name, metadata["resourceVersion"]
-
-    def items(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The objects of the kinds that are wanted, each with its kind."""
-        groups = [f"/apis/{group['preferredVersion']['groupVersion']}" for group in self._get("/apis")["groups"]]
-        for group in ("/api/v1", *groups):
-            for resource in self._get(group)["resources"]:
-                if "list" in resource["verbs"] and wanted(resource["kind"]):
-                    for item in self._get(f"{group}/{resource['name']}")["items"]:
-                        yield resource["kind"], item
-
-    def _get(self, path: str) -> Any:
-        self._connection.request("GET", path, headers=self._headers)
-        return json.loads(self._connection.getresponse().read())
 
 
 async def nothing_found(run: Run) -> None:

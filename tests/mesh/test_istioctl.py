@@ -90,7 +90,7 @@ async def test_before_istio_is_there(istioctl: Istioctl) -> None:
     tool = Istioctl.of(run)
     assert await tool.versions() == Versions("1.31.1-sandbox")
     assert "No issues found" in await tool.precheck()
-    (first, _) = (event for event in run.events if isinstance(event, Command))
+    (first, _) = (event for event in run.of(Command))
     assert first.argv[1:] == (
         *("version", "-o", "json"),
         f"--kubeconfig={istioctl.kubeconfig}",

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.kit.engine import FakeGate
+from tests.kit.heard import Heard
 from tests.mesh.test_install import everything
 from workshop.guards import LockedCluster
 from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard, kept
@@ -102,7 +103,7 @@ class Watchful(ClusterGuard):
 
 
 @dataclass
-class Workbench:
+class Workbench(Heard):
     primary: Kubectl
     secondary: Kubectl
     toolbox: dict[type, object]
@@ -119,9 +120,6 @@ class Workbench:
     async def plan(self) -> Plan:
         return await plan(Job(Runbook((SPAN,)), Request((SPAN.name,)), self.toolbox, self.events.append))
 
-    def all(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
     @property
     def other(self) -> OtherCluster:
         others = self.toolbox[OtherClusters]
@@ -135,13 +133,13 @@ class Workbench:
 
     @property
     def outcomes(self) -> list[str]:
-        return [event.outcome for event in self.all(events.StepFinished)]
+        return [event.outcome for event in self.of(events.StepFinished)]
 
     @property
     def asked(self) -> list[str]:
         """The contexts of all commands that change something."""
         changing = {"apply", "delete", "install", "uninstall", "patch", "label", "create", "replace"}
-        found = [e.argv for e in self.all(events.Command) if changing & set(e.argv)]
+        found = [e.argv for e in self.of(events.Command) if changing & set(e.argv)]
         return [next(arg for arg in argv if arg.startswith("--context=")) for argv in found]
 
 
@@ -189,11 +187,11 @@ async def test_converged_once_and_gone_without_a_trace(two: Workbench) -> None:
 
     assert await two.run(SPAN) == 0, two.events
     assert two.outcomes == ["changed"] * 3
-    installed, *_ = two.all(events.StepFinished)
+    installed, *_ = two.of(events.StepFinished)
     assert "control plane 1.31.1" in installed.verdict.reason
     assert {"--context=primary", "--context=secondary"} == set(two.asked)
-    assert {(e.lab, e.step) for e in two.all(events.Command)} == {(SPAN.name, n) for n in (1, 2, 3)}
-    told = [event.text for event in two.all(events.Told)]
+    assert {(e.lab, e.step) for e in two.of(events.Command)} == {(SPAN.name, n) for n in (1, 2, 3)}
+    told = two.told
     said = await two.primary.call("get", "configmap", "far-gateway", "-o", "jsonpath={.data.at}")
     assert told == [f"the ingress gateway is at {said.removesuffix(':80')}"]
     assert "hello" not in await two.primary.call("get", "namespaces", "-o", "name")
@@ -204,7 +202,7 @@ async def test_converged_once_and_gone_without_a_trace(two: Workbench) -> None:
     assert two.outcomes == ["unchanged"] * 3
     assert not two.asked
     # Two calls a cluster, and one more where Istio's kinds are not served: the primary has none here.
-    assert len(two.all(events.Command)) == 5, "facts of either cluster are observed once"
+    assert len(two.of(events.Command)) == 5, "facts of either cluster are observed once"
 
     cleanup = Lab("istio.cleanup", "Clean up", "", undoes=(SPAN.name,))
     assert await two.run(SPAN, cleanup) == 0, two.events
@@ -223,10 +221,10 @@ async def test_a_target_without_a_secondary_leaves_it_out(
     alone = bench(kubectl, None, istioctl, tmp_path)
     assert await alone.run(SPAN, verify=True) == 0
     assert alone.outcomes == ["unchanged"] * 3
-    notes = {event.note for event in alone.all(events.StepFinished)}
+    notes = {event.note for event in alone.of(events.StepFinished)}
     assert notes == {"left out: this target has no secondary cluster"}
     assert await alone.run(SPAN, Lab("istio.cleanup", "Clean up", "", undoes=(SPAN.name,))) == 0
-    assert not alone.all(events.Command)
+    assert not alone.of(events.Command)
 
 
 @pytest.mark.parametrize("words", [{}, {"to": "far"}])
@@ -249,7 +247,7 @@ async def test_a_stage_for_a_secondary_that_is_not_there_is_left_out_by_the_plan
     runbook, request = Runbook((lab,)), Request((lab.name,), **words)
     planned = await plan(Job(runbook, request, alone.toolbox, alone.events.append, "primary"))
     assert await alone.run(lab, **words) == 0
-    ended = alone.all(events.StepFinished)
+    ended = alone.of(events.StepFinished)
     assert [(step.number, step.changes, step.check.note) for step in planned.steps] == [
         (event.step, event.outcome == "changed", event.note) for event in ended
     ]
@@ -263,7 +261,7 @@ async def test_a_secondary_yet_to_be_made_is_planned_as_an_empty_one(two: Workbe
     absent = replace(two.other, tools={**two.other.tools, Kubectl: replace(two.secondary, absent=True)})
     two.toolbox[OtherClusters] = OtherClusters({"secondary": absent})
     assert [step.changes for step in (await two.plan()).steps] == [True] * 3
-    assert "secondary" not in {event.argv[2] for event in two.all(events.Command)}
+    assert "secondary" not in {event.argv[2] for event in two.of(events.Command)}
 
 
 async def test_explanations_name_the_context(two: Workbench) -> None:
@@ -284,7 +282,7 @@ async def test_a_secondary_that_another_run_holds_is_refused(two: Workbench) -> 
     await other.acquire()
     only = dataclasses.replace(SPAN, parts=SPAN.parts[1:2])
     assert await two.run(only) == 2
-    (failed,) = two.all(events.StepFinished)
+    (failed,) = two.of(events.StepFinished)
     assert isinstance(failed.error, Held)
     assert "ada on another-host" in failed.error.came_back
     assert "cluster secondary" in failed.error.tried
@@ -324,7 +322,7 @@ async def test_a_lock_that_is_lost_ends_the_run(two: Workbench) -> None:
     await stuck.begun.wait()
     await two.secondary.call("delete", "lease", LOCK, "-n", NAMESPACE)
     assert await running == 1
-    (finished,) = two.all(events.RunFinished)
+    (finished,) = two.of(events.RunFinished)
     assert isinstance(finished.error, Lost)
     assert two.outcomes == ["inconclusive", "skipped"]
     assert LOCK not in await leases(two.primary)
@@ -334,7 +332,7 @@ async def test_nothing_is_changed_or_deleted_where_the_mark_is_missing(two: Work
     two.protect(ClusterGuard(two.secondary, "secondary"))
     only = dataclasses.replace(SPAN, parts=SPAN.parts[1:2])
     assert await two.run(only) == 2
-    (failed,) = two.all(events.StepFinished)
+    (failed,) = two.of(events.StepFinished)
     assert "lacks the workshop's mark" in str(failed.error)
 
     await ClusterGuard(two.secondary, "secondary").adopt()

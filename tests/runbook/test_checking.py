@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.engine import Bench, Measured, Moves, Object, Put, bench, failing, lab
 from workshop.runbook.errors import UsageError
-from workshop.runbook.events import NeedsConverged, Told
+from workshop.runbook.events import NeedsConverged
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 from workshop.runbook.model import Step, Together
 from workshop.runbook.request import Request, refuse_with_check
@@ -188,12 +188,12 @@ async def test_needs_are_looked_at_in_one_line_and_not_measured() -> None:
         objects={"a1": (1, "a"), "b1": (1, "b"), "c1": (1, "c")},
     )  # fmt: skip
     assert await world.check("c") == 0
-    assert [event.labs for event in world.events if isinstance(event, NeedsConverged)] == [("a", "b")]
+    assert [event.labs for event in world.of(NeedsConverged)] == [("a", "b")]
     assert rows(world) == [("c", 1, "proved", "")]
     assert world.world.verified == ["c1=1"]
     world.world.objects["b1"] = (2, "b")
     assert await world.check("c", command="invoke lab.c --check") == 1
-    assert [event.labs for event in world.events if isinstance(event, NeedsConverged)] == [("a",)]
+    assert [event.labs for event in world.of(NeedsConverged)] == [("a",)]
     assert rows(world) == [("b", 1, "missing", ""), ("c", 1, "skipped", "not measured: b is missing")]
     assert world.finished().resume == "invoke lab.c"
 
@@ -228,7 +228,7 @@ async def test_a_run_that_is_on_is_told_and_hinders_nothing() -> None:
     world = bench(lab("a", Measured("a1")), objects={"a1": (1, "a")})
     world.guard.refusal["refuse_if_held"] = UsageError("lock it", "another run has it: somebody, for 3 s")
     assert await world.check("a") == 0
-    told = [event.text for event in world.events if isinstance(event, Told)]
+    told = world.told
     assert told == ["another run has it: somebody, for 3 s: what is looked at may be changing"]
 
 

@@ -195,5 +195,5 @@ async def test_what_is_to_be_seen_at_one_place_is_one_hint() -> None:
 
     world = bench(lab("a", Twice("a1")))
     assert await world.run("a", pause=True) == 0
-    (ended,) = [event for event in world.events if isinstance(event, StepFinished)]
+    (ended,) = world.of(StepFinished)
     assert ended.look_at == (Hint("open", "http://page", "as jason\nas ada"),)

@@ -60,7 +60,7 @@ async def test_during_a_check_it_is_cut_short() -> None:
     assert await world.run("b") == 130
     assert world.outcomes() == ["changed", "skipped", "skipped"]
     assert world.finished().resume == "invoke lab.b"
-    assert [event for event in world.events if isinstance(event, Interrupted)] == [Interrupted("")]
+    assert world.of(Interrupted) == [Interrupted("")]
     assert world.guard.held == world.guard.released == 1
     await go_on(world)
 

@@ -160,5 +160,5 @@ async def test_after_a_run_a_check_finds_nothing_missing_and_changes_nothing(cas
     assert await world.check(*case.all_labs) == 0
     for name in case.all_labs:
         assert await world.check(name) == 0, name
-        (started,) = [event for event in world.events if isinstance(event, RunStarted)]
+        (started,) = world.of(RunStarted)
         assert started.steps == len(world.steps())

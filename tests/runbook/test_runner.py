@@ -34,7 +34,7 @@ async def test_a_need_says_whose_need_it_is() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1"), needs=["a"]))
     await world.run("b")
     assert world.events[0] == RunStarted("", ("a", "b"), "memory", 2, 1)
-    assert [event for event in world.events if isinstance(event, LabStarted)] == [
+    assert world.of(LabStarted) == [
         LabStarted("a", "Lab a", 1, ("b",)),
         LabStarted("b", "Lab b", 1),
     ]
@@ -56,7 +56,7 @@ async def test_a_part_may_wait_for_a_lab_that_its_own_lab_does_not_wait_for() ->
     world.world.before_change = before
     assert await asyncio.wait_for(world.run("aks"), 60) == 0
     assert world.world.changes[-1] == "role"
-    needed_by = [event.needed_by for event in world.events if isinstance(event, LabStarted)]
+    needed_by = [event.needed_by for event in world.of(LabStarted)]
     assert needed_by == [("aks",), ()]
 
 
@@ -370,7 +370,7 @@ async def test_what_a_step_tells_is_told_under_its_lab_and_number() -> None:
 
     world = bench(lab("a", Put("a1"), Tells("a2")))
     assert await world.run("a") == 0
-    details = [event for event in world.events if isinstance(event, Detail)]
+    details = world.of(Detail)
     assert details[0] == Told("a", "an address", step=2)
     assert all(event.step == 2 and event.lab == "a" for event in details)
     assert any(isinstance(event, Waiting) and event.missing == "ready" for event in details)
@@ -379,7 +379,7 @@ async def test_what_a_step_tells_is_told_under_its_lab_and_number() -> None:
 async def test_phases_are_told_in_order() -> None:
     world = bench(lab("a", Measured("a1")))
     await world.run("a")
-    phases = [event.phase for event in world.events if isinstance(event, StepPhase)]
+    phases = [event.phase for event in world.of(StepPhase)]
     assert phases == ["check", "check", "apply", "verify"]
     assert any(isinstance(event, StepStarted) for event in world.events)
 

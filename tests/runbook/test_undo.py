@@ -41,8 +41,8 @@ async def test_everything_is_undone_last_first_and_what_is_not_ours_stays() -> N
     assert world.world.changes[3:] == ["a2", "a1"]
     assert [event.title for event in world.steps()][-1] == "Undo: Put a1"
     assert [event.note for event in world.steps()] == ["b", "b", "b", "a", "a"]
-    assert "undo" in [event.phase for event in world.events if isinstance(event, StepPhase)]
-    (started,) = [event for event in world.events if isinstance(event, LabStarted)]
+    assert "undo" in [event.phase for event in world.of(StepPhase)]
+    (started,) = world.of(LabStarted)
     assert started.steps == 5
 
 
@@ -111,7 +111,7 @@ async def test_what_goes_is_shown_before_anything_does_also_when_nobody_is_asked
 
     world.world.before_change = count
     assert await world.run("cleanup", yes=not disposable) == 0
-    (told,) = [event.text for event in world.events if isinstance(event, Told)]
+    (told,) = world.told
     assert told.split() == ["removing", "from", "primary:", "reviews", "b1", "b2", "a2", "a1"]
     assert changed == [1] * 5
 
