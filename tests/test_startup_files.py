@@ -48,7 +48,8 @@ FILES = {
         ".zshenv": f"{ELSEWHERE}ZDOTDIR=$HOME/their\\ own\n",
         "their own/.zshrc": f"setopt warn_create_global prompt_subst\nhooked=\n{BOURNE}precmd() {{ their_hook }}\n",
     },
-    "fish": {".config/fish/config.fish": FISH},
+    # Where it has been before: else it reads all manuals, beside the shell and longer than it.
+    "fish": {".config/fish/config.fish": FISH, ".local/share/fish/generated_completions/one.fish": ""},
     "dash": {"their shrc": f"{ELSEWHERE}alias kubectl='echo their kubectl'\nPS1='me> '\n"},
     "ksh": {".kshrc": f"{ELSEWHERE}alias kubectl='echo their kubectl'\nPS1='me> '\n"},
 }
