@@ -4,6 +4,11 @@ another `--hypothesis-seed` draws others."""
 from __future__ import annotations
 
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 LAW = settings(deadline=None, derandomize=True, database=None)
 """No deadline: how long an example takes is the machine's."""
+
+# It also draws the constants of whichever modules of ours are imported: another set in each worker, and after each
+# change anywhere. To read them takes two processor seconds in each worker. There is no setting for it.
+providers._get_local_constants = lambda: providers._local_constants
