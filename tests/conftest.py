@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests are no garbage. To look through them again and again takes a twentieth of a worker's time."""
+    """Modules and tests are no garbage. To look through them again and again is a twentieth of a worker's time."""
     gc.freeze()
 
 

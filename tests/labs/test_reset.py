@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from labs import RUNBOOK
-from tests.labs.conftest import Ran, Workshop
-from tests.labs.ends import LABS, at_its_end, here, kubectl_here, run_of
+from tests.kit.in_process import LABS, at_its_end, here, kubectl_here, run_of
+from tests.kit.workshop import Ran, Workshop
 from workshop import command
 from workshop.kubernetes.kubectl import Kubectl, KubectlError
 from workshop.kubernetes.other_clusters import OtherClusters

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import LAW
+from tests.kit.engine import Bench, Measured, Moves, Object, Put, World, bench, lab
+from tests.kit.laws import LAW
 from tests.runbook.strategies import Case, objects, runbooks
-from tests.runbook.world import Bench, Measured, Moves, Object, Put, World, bench, lab
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.reset import State, state_of
 
