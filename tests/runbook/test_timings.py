@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.console.rendering import Clock
-from tests.laws import LAW
+from tests.kit.engine import Measured, Put, bench, lab
+from tests.kit.laws import LAW
+from tests.kit.screens import Clock
 from tests.runbook.test_interrupts import hit
-from tests.runbook.world import Measured, Put, bench, lab
 from workshop.runbook.errors import UsageError
 from workshop.runbook.events import LabFinished
 from workshop.runbook.request import Request, refuse_timings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.console.rendering import Clock
+from tests.kit.screens import Clock
 from workshop.traffic.held_back import HeldBack
 
 
