@@ -9,7 +9,8 @@ import pytest
 
 from workshop.settings import ROOT
 
-_HEAVY = ("azure", "aiohttp", "rich", "msgspec", "yaml", "cryptography", "ssl", "sqlite3", "uvloop", "pydantic")
+_HEAVY = ("azure", "aiohttp", "httptools", "rich", "msgspec", "yaml", "cryptography")
+_HEAVY += ("ssl", "sqlite3", "uvloop", "pydantic")
 
 
 def _imported(code: str) -> set[str]:
@@ -29,6 +30,13 @@ def test_the_runbook_imports_nothing_heavy() -> None:
     assert "labs.azure.aks" in imported
     assert not {name.partition(".")[0] for name in imported} & set(_HEAVY)
     assert "asyncio" not in imported
+
+
+def test_sending_requests_imports_no_general_client() -> None:
+    """It would be a fifth of the time of a run with one proof."""
+    imported = _imported("import workshop.traffic.measuring, workshop.mesh.promotion_run")
+    assert "httptools" in imported
+    assert not {"aiohttp", "yarl", "requests"} & imported
 
 
 @pytest.mark.parametrize("module", ["connection", "cluster", "network", "operations", "preflight", "step_work"])

@@ -70,7 +70,7 @@ async def test_classifies_by_status_headers_and_body() -> None:
 
     def classify(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         assert body == b"body"
-        return str(status) + " " + headers["X-Version"]
+        return str(status) + " " + headers["x-version"]
 
     async with serving(split) as server:
         result = await send(Load(server.url, classify), 100)

@@ -1,117 +1,265 @@
-"""An HTTP client that hides nothing: one request is one request, and what became of it has a name.
+"""An HTTP/1.1 client that hides nothing: one request is one request, and what became of it has a name.
 
-aiohttp sends an idempotent request again when a kept-alive connection breaks under it. Measured traffic must not
-do that, so a lost connection is turned, inside, into an error that aiohttp does not retry. Redirects are answers
-and are not followed. The cookies of a log-in are sent to whatever address (aiohttp's jar refuses those of IP
-addresses), those of other answers are not kept: else the first answer of a sticky version would decide all others.
+Nothing is sent again, not even when a kept connection breaks under an idempotent request. Redirects are answers and
+are not followed. The cookies of a log-in are sent from then on, those of other answers are not kept: else the first
+answer of a sticky version would decide all others.
+
+It must not be what is measured: it has to take a fraction of the processor time that a gateway takes for an answer,
+where general clients take more (`benchmarks/README.md`). So llhttp, the parser of Node.js, reads the answers,
+asyncio moves the bytes, and here is only what lies between. The time of an answer ends when the last of it has been
+read, before anybody looks at it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
+import os
 import re
+import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-import aiohttp
-from yarl import URL
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from workshop.traffic.side_requests import Login, LoginError
 
+LONGEST = 16 * 2**20
+"""Bytes of an answer with its head: one without end must not fill the memory before its time is up."""
 
-class ConnectionLost(aiohttp.ClientError):
-    """The connection broke before the answer was there."""
+_NEXT_ADDRESS = 0.25
+"""Seconds until another address of a host is tried as well (RFC 8305, "Connection Attempt Delay")."""
+
+_IN_URLS = "!#$%&'()*+,/:;=?@[]~"
+"""What is sent as it is, beside letters, digits and "-._"."""
 
 
-FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
-"""What a request may raise."""
+class Unanswered(Exception):
+    """No answer came: the `kind` that this is counted under, and what more is known, on one line."""
+
+    def __init__(self, kind: str, said: object = "") -> None:
+        self.kind, self.said = kind, " ".join(str(said).split())
+        super().__init__(": ".join(filter(None, (self.kind, self.said))))
 
 
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise ConnectionLost(str(error)) from error
+@dataclass(slots=True)
+class Reply:
+    """What was answered. `headers` are as they came, `ended` is when the last of it was read (perf_counter)."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    ended: float
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, for one request at a time. `on_...` is what the parser calls."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._parser = HttpResponseParser(self)
+        self._waiting: asyncio.Future[Reply] | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._size, self._read = 0, 0.0
+        self._stays = True
+        self._ends_with_it = False
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether another request may be sent."""
+        return self._stays and self._waiting is None and not self._transport.is_closing()
+
+    async def exchange(self, message: bytes, until: float) -> Reply:
+        """Until that time of the loop. Raises Unanswered. Once it was cancelled the connection is not `kept`."""
+        self._size, self._until = 0, until
+        if self._timer is None:
+            self._timer = self._loop.call_at(until, self._look_at_the_time)
+        self._waiting = self._loop.create_future()
+        self._transport.write(message)
+        return await self._waiting
+
+    def _look_at_the_time(self) -> None:
+        """One timer for many requests: one for each would cost a quarter of the request."""
+        self._timer = None
+        if self._waiting is not None:
+            if self._until <= self._loop.time():
+                self._give_up(Unanswered("timeout"))
+            else:
+                self._timer = self._loop.call_at(self._until, self._look_at_the_time)
+
+    def abort(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport.abort()
+
+    def _give_up(self, why: Unanswered) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(why)
+        self._stays = False
+        self.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._read = time.perf_counter()
+        self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            self._give_up(Unanswered("not HTTP", error))
+        except HttpParserUpgrade:
+            self._give_up(Unanswered("not HTTP", "another protocol, which nobody asked for"))
+        else:
+            if self._size > LONGEST:
+                self._give_up(Unanswered("too long", f"more than {LONGEST >> 20} MiB"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._ends_with_it and error is None:
+            self.on_message_complete()
+        self._give_up(Unanswered("connection lost", error or "closed before the answer was whole"))
+
+    def on_message_begin(self) -> None:
+        self._headers, self._body = [], []
+        self._stays = self._waiting is not None  # else nobody asked
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if not self._parser.should_keep_alive():
+            self._stays = False
+            framing = {name.lower(): value.lower() for name, value in self._headers}
+            chunked = framing.get(b"transfer-encoding", b"").endswith(b"chunked")
+            self._ends_with_it = not chunked and b"content-length" not in framing
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        status, waiting = self._parser.get_status_code(), self._waiting
+        if not 100 <= status < 200 and waiting is not None and not waiting.done():
+            self._waiting = None
+            waiting.set_result(Reply(status, self._headers, b"".join(self._body), self._read))
+
+
+class Session:
+    """Requests to the host of `url`, with these headers and `request_timeout` seconds for each. Where so many are
+    under way at once, so many connections are kept."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], request_timeout: float) -> None:
+        self._url, self._timeout = url, request_timeout
+        parts = urlsplit(url)
+        self._tls, self._host = parts.scheme == "https", parts.hostname or ""
+        self._port = parts.port or (443 if self._tls else 80)
+        self._headers = {"host": parts.netloc, "accept": "*/*", "user-agent": "mesh-workshop"}
+        self._headers |= {name.lower(): value for name, value in headers.items()}
+        self._idle: list[_Connection] = []
+        self._gets: dict[str, bytes] = {}
+
+    async def get(self, path: str) -> Reply:
+        """`path` is relative to the URL. Raises Unanswered."""
+        message = self._gets.get(path)
+        if message is None:
+            message = self._gets[path] = self._message("GET", path)
+        return await self._exchange(message)
+
+    async def log_in(self, login: Login) -> None:
+        """Send the answer's cookies from now on. Raises LoginError."""
+        tried = f"log in at {urljoin(self._url, login.path)}"
+        form = urlencode(login.fields).encode()
+        sent = {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(form))}
+        try:
+            reply = await self._exchange(self._message("POST", login.path, sent) + form)
+        except Unanswered as error:
+            raise LoginError(tried, str(error)) from error
+        if reply.status >= 400:
+            raise LoginError(tried, f"HTTP {reply.status}")
+        cookies = [value.partition(b";")[0] for name, value in reply.headers if name.lower() == b"set-cookie"]
+        if not cookies:
+            raise LoginError(tried, f"HTTP {reply.status} without a cookie")
+        self._headers["cookie"] = b"; ".join(cookies).decode()
+
+    def close(self) -> None:
+        for connection in self._idle:
+            connection.abort()
+
+    def _message(self, method: str, path: str, more: Mapping[str, str] | None = None) -> bytes:
+        parts = urlsplit(urljoin(self._url, path))
+        target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=_IN_URLS)
+        head = {**self._headers, **(more or {})}
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+        for line in lines:
+            if re.search(r"[\r\n\0]", line):
+                raise ValueError(f"a header cannot have more than one line: {line!r}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    async def _exchange(self, message: bytes) -> Reply:
+        until = asyncio.get_running_loop().time() + self._timeout
+        connection = self._kept() or await self._connect(until)
+        try:
+            return await connection.exchange(message, until)
+        finally:
+            if connection.kept:
+                self._idle.append(connection)
+            else:
+                connection.abort()
+
+    def _kept(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.kept:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, until: float) -> _Connection:
+        try:
+            async with asyncio.timeout_at(until) as limit:
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    _Connection, self._host, self._port, ssl=self._tls, happy_eyeballs_delay=_NEXT_ADDRESS
+                )
+        except OSError as error:
+            if limit.expired():
+                raise Unanswered("timeout") from None
+            why = str(error)
+            if error.errno and not isinstance(error, (ssl.SSLError, socket.gaierror)):
+                why = os.strerror(error.errno)  # instead of asyncio's "Connect call failed"
+            raise Unanswered("no connection", f"Cannot connect to host {self._host}:{self._port}: {why}") from error
+        return connection
 
 
 @contextlib.asynccontextmanager
 async def session(
-    url: str,
-    *,
-    connections: int,
-    request_timeout: float,
-    headers: Mapping[str, str] | None = None,
-    login: Login | None = None,
-) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session of at most `connections` kept-alive connections, logged in at `url`'s host if asked.
-
-    `request_timeout` is in seconds. Raises LoginError.
-    """
-    sent = {"User-Agent": "mesh-workshop", **(headers or {})}
-    if login is not None:
-        async with _bare(1, request_timeout, sent) as first:
-            sent["Cookie"] = "; ".join(await _log_in(first, URL(url), login))
-    async with _bare(connections, request_timeout, sent) as ready:
-        yield ready
-
-
-def _bare(connections: int, timeout: float, headers: Mapping[str, str]) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections),
-        timeout=aiohttp.ClientTimeout(total=timeout),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
-        middlewares=(_once,),
-    )
-
-
-async def _log_in(session: aiohttp.ClientSession, url: URL, login: Login) -> list[str]:
-    where = url.join(URL(login.path))
-    tried = f"log in at {where}"
+    url: str, *, request_timeout: float, headers: Mapping[str, str] | None = None, login: Login | None = None
+) -> AsyncIterator[Session]:
+    """A session that is logged in at `url`'s host if asked. Raises LoginError."""
+    ready = Session(url, headers or {}, request_timeout)
     try:
-        async with session.post(where, data=dict(login.fields), allow_redirects=False) as response:
-            await response.read()
-            if response.status >= 400:
-                raise LoginError(tried, f"HTTP {response.status}")
-            if not response.cookies:
-                raise LoginError(tried, f"HTTP {response.status} without a cookie")
-            return [f"{name}={morsel.coded_value}" for name, morsel in response.cookies.items()]
-    except FAILURES as error:
-        raise LoginError(tried, _described(error)) from error
-
-
-def kind_of(error: BaseException) -> str:
-    """The name a failed request is counted under."""
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "no connection"
-    if isinstance(error, (ConnectionLost, aiohttp.ClientPayloadError, OSError)):
-        return "connection lost"
-    return "not HTTP" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
-
-
-def said(error: BaseException) -> str:
-    """What the error says, on one line; timeouts say nothing."""
-    return " ".join(str(error).split())
-
-
-def _described(error: BaseException) -> str:
-    return ": ".join(part for part in (kind_of(error), said(error)) if part)
+        if login is not None:
+            await ready.log_in(login)
+        yield ready
+    finally:
+        ready.close()
 
 
 Classify = Callable[[int, Mapping[str, str], bytes, float], str | None]
-"""Status, headers, body and seconds of an answer to its category; None when the answer is of no use."""
+"""Status, headers (by lower-case name), body and seconds of an answer to its category; None when the answer is of
+no use."""
 
 UNRECOGNISED = "unrecognised answer"
 """The trouble with an answer that has the right status and no category."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Answer:
     """What became of one request that was sent at `began` and was over at `ended` (perf_counter). `seconds` is None
     when there was no answer; one without a category has a `trouble`, of which `example` says more."""
@@ -124,20 +272,20 @@ class Answer:
     example: str = ""
 
 
-async def ask(session: aiohttp.ClientSession, url: URL, classify: Classify) -> Answer:
+async def ask(session: Session, path: str, classify: Classify) -> Answer:
     """One request. Raises what `classify` raises."""
     began = time.perf_counter()
     try:
-        async with session.get(url, allow_redirects=False) as response:
-            body = await response.read()
-    except FAILURES as error:
-        return Answer(began, time.perf_counter(), None, None, kind_of(error), said(error))
-    ended = time.perf_counter()
-    category = classify(response.status, response.headers, body, ended - began)
+        reply = await session.get(path)
+    except Unanswered as error:
+        return Answer(began, time.perf_counter(), None, None, error.kind, error.said)
+    ended = reply.ended
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reply.headers}
+    category = classify(reply.status, headers, reply.body, ended - began)
     if category is not None:
         return Answer(began, ended, ended - began, category)
-    kind = UNRECOGNISED if response.status == 200 else f"HTTP {response.status}"
-    return Answer(began, ended, ended - began, None, kind, excerpt(body))
+    kind = UNRECOGNISED if reply.status == 200 else f"HTTP {reply.status}"
+    return Answer(began, ended, ended - began, None, kind, excerpt(reply.body))
 
 
 _LONGEST, _LONGEST_OF_PAGE = 200, 60

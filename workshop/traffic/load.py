@@ -29,11 +29,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import aiohttp
-from yarl import URL
-
 from workshop.traffic import client
-from workshop.traffic.client import UNRECOGNISED, Answer, Classify, ask
+from workshop.traffic.client import UNRECOGNISED, Answer, Classify, Session, ask
 from workshop.traffic.side_requests import Control, Login
 
 Progress = Callable[[int, int], None]
@@ -132,7 +129,6 @@ async def send(load: Load, count: int, *, may_lose: int = 0, progress: Progress 
     `Result.seconds` is without the log-in. Raises LoginError, and what `classify` raises.
     """
     workers = max(1, min(load.concurrency, count))
-    connections = workers if load.control is None else load.concurrency + 1
     sending: _Sending | None = None
     started = time.perf_counter()
     try:
@@ -140,7 +136,6 @@ async def send(load: Load, count: int, *, may_lose: int = 0, progress: Progress 
             asyncio.timeout(load.within),
             client.session(
                 load.url,
-                connections=connections,
                 request_timeout=load.request_timeout,
                 headers=dict(load.headers),
                 login=load.login,
@@ -165,8 +160,8 @@ async def send(load: Load, count: int, *, may_lose: int = 0, progress: Progress 
 class _Sending:
     """One load while it runs."""
 
-    def __init__(self, load: Load, session: aiohttp.ClientSession, count: int, progress: Progress | None) -> None:
-        self.url, self.count, self.left = URL(load.url), count, count
+    def __init__(self, load: Load, session: Session, count: int, progress: Progress | None) -> None:
+        self.count = self.left = count
         self._load, self._session, self._progress = load, session, progress
         self._shown = time.perf_counter()
 
@@ -178,7 +173,7 @@ class _Sending:
         raise NotImplementedError
 
     async def ask(self) -> Answer:
-        return await ask(self._session, self.url, self._load.classify)
+        return await ask(self._session, self._load.url, self._load.classify)
 
     def show(self, done: int) -> None:
         if self._progress is not None:
@@ -191,9 +186,7 @@ class _Sending:
 
 
 class _Workers(_Sending):
-    def __init__(
-        self, load: Load, session: aiohttp.ClientSession, count: int, progress: Progress | None, workers: int
-    ) -> None:
+    def __init__(self, load: Load, session: Session, count: int, progress: Progress | None, workers: int) -> None:
         super().__init__(load, session, count, progress)
         self._workers, self._result, self._done = workers, Result(), 0
 
@@ -217,14 +210,14 @@ class _WithControls(_Sending):
     def __init__(
         self,
         load: Load,
-        session: aiohttp.ClientSession,
+        session: Session,
         count: int,
         progress: Progress | None,
         control: Control,
         may_lose: int,
     ) -> None:
         super().__init__(load, session, count, progress)
-        self._control, self._control_url = control, self.url.join(URL(control.path))
+        self._control = control
         self._may_lose = may_lose
         self._most, self._few = load.concurrency, min(FIRST, load.concurrency)
         self._under_way: dict[asyncio.Task[None], float] = {}
@@ -269,7 +262,7 @@ class _WithControls(_Sending):
         if pause:
             await asyncio.sleep(pause)
         under_way = len(self._under_way)
-        answer = await ask(self._session, self._control_url, self._control.classify)
+        answer = await ask(self._session, self._control.path, self._control.classify)
         took = answer.ended - due
         self._controls.append(took)
         if answer.category is None and not self._trouble:
