@@ -38,7 +38,6 @@ from workshop.runbook.model import Lab, Step  # noqa: E402
 from workshop.runbook.run import Facts, Run  # noqa: E402
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile  # noqa: E402
 from workshop.target import Target, describe  # noqa: E402
-from workshop.traffic.measuring import Measuring  # noqa: E402
 
 INVOKE = str(Path(sys.executable).parent / "invoke")
 Object = dict[str, Any]
@@ -169,6 +168,7 @@ async def row(on: Target, lab: Lab, stages: Stages, name: str, runs: int) -> str
         edited = wrong.edit(copy.deepcopy(objects))
         await Kubectl.of(run).apply(edited)
         await asyncio.sleep(0.5)
+        run.patience = 0.0
         with without_waits():
             found, _ = await verdicts(step, run, runs, tell=False)
         await Kubectl.of(run).apply(objects)
@@ -202,7 +202,6 @@ def told(found: Counter[str]) -> str:
 def without_waits() -> Iterator[None]:
     with contextlib.ExitStack() as patches:
         for owner, name, said in (
-            (Measuring, "_visible", ""),
             (Mirrored, "_visible", ""),
             (HasLimits, "prove", None),
         ):

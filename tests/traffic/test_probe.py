@@ -56,28 +56,60 @@ def splitting(weights: Callable[[int], tuple[float, float, float] | int]) -> Han
     return page
 
 
-async def test_a_right_split_passes_with_exactly_the_plans_requests() -> None:
+def alternating(of: int, every: int) -> Handler:
+    """Of each `every` answers so many are v1's, the rest v3's, spread evenly."""
+    served = 0
+
+    async def page(request: web.Request) -> web.Response:
+        nonlocal served
+        served += 1
+        v1 = served * of // every > (served - 1) * of // every
+        return web.Response(text=PAGES["v1" if v1 else "v3"], content_type="text/html")
+
+    return page
+
+
+async def test_a_right_split_passes_with_no_more_requests_than_prove_it() -> None:
     run, heard = listening()
     wanted = probe(0.5, 0, 0.5)
     async with serving(splitting(lambda served: (0.5, 0, 0.5))) as server:
         verdict = await wanted.measure(run, server.url + "/")
     assert verdict.kind == "pass"
-    assert "measured" not in verdict.reason
-    n, sample = wanted.plan().n, sample_size(wanted.plan())
-    assert (n, sample) == (1394, 139)
-    assert len(server.requests) == n + sample
+    test = wanted.test()
+    most, sample = test.last.n, sample_size(test.last)
+    assert (most, sample, test.least) == (1450, 145, 407)
     assert {request.path for request in server.requests} == {"/productpage"}
     (measured,) = verdict.measurements
-    assert (measured.title, measured.samples, measured.errors) == ("reviews", n, 0)
+    sent = len(server.requests) - sample
+    assert (measured.title, measured.samples, measured.errors) == ("reviews", sent, 0)
+    assert test.least <= sent < most
+    assert verdict.reason == f"every share is as expected ({sent:,} answers; enough, of 1,450 at most)"
     assert measured.seconds > 0
     none, black, red = measured.bars
     assert (none.label, none.expected, none.colour) == ("no stars", 0.5, "white")
-    assert none.accepted == (615 / 1394, 779 / 1394)
+    assert none.accepted == test.accepted("no stars", sent, passed=True)
+    low, high = none.accepted
+    assert 0.44 < low <= none.measured <= high < 0.56, "what is accepted is that of the number sent"
     assert none.measured == pytest.approx(0.5, abs=0.05)
     assert (black.measured, black.expected, black.accepted) == (0, 0, (0, 0))
     assert none.measured + red.measured == pytest.approx(1)
-    assert heard[-1] == events.Progress("istio.canary", "reviews", n, n)
+    assert heard[-1] == events.Progress("istio.canary", "reviews", sent, sent)
     assert all(isinstance(event, events.Progress) for event in heard)
+    shown = [event for event in heard if isinstance(event, events.Progress)]
+    assert [event.done for event in shown] == sorted(event.done for event in shown)
+    assert {event.total for event in shown[:-1]} == {most}
+
+
+async def test_what_is_just_between_right_and_wrong_takes_all_of_the_plan() -> None:
+    """Every other answer, and now and then another: 55 % are neither 50 nor 60."""
+    run, _ = listening()
+    wanted = probe(0.5, 0, 0.5, visible_within=20)
+    async with serving(alternating(11, 20)) as server:
+        verdict = await wanted.measure(run, server.url)
+    sent = len(server.requests) - sample_size(wanted.test().last)
+    assert (verdict.measurements[0].samples, sent) == (1450, 1450)
+    assert verdict.measurements[0].bars[0].accepted == (640 / 1450, 810 / 1450)
+    assert verdict.reason.endswith("(1,450 answers)")
 
 
 async def test_waits_until_the_change_is_visible_and_leaves_the_samples_out() -> None:
@@ -116,9 +148,9 @@ async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_f
     async with serving(splitting(lambda served: (1, 0, 0))) as server:
         verdict = await probe(0.5, 0, 0.5, visible_within=within).measure(run, server.url)
     assert verdict.kind == "fail"
-    assert "no stars: 100.0%, accepted 44.1% to 55.9%" in verdict.reason
+    assert "no stars: 100.0%, accepted 36.9% to 63.1%" in verdict.reason
     assert verdict.reason.endswith("the change was not visible within 1 s")
-    assert verdict.measurements[0].samples == 1394
+    assert verdict.measurements[0].samples == 407
     assert sum(isinstance(event, events.Waiting) for event in heard) >= 2
 
 
@@ -138,9 +170,8 @@ async def test_a_split_off_by_the_deviation_that_looks_right_at_a_glance_fails()
     async with serving(splitting(lambda served: (0.6, 0, 0.4))) as server:
         verdict = await probe(0.5, 0, 0.5, visible_within=20).measure(run, server.url)
     assert verdict.kind == "fail"
-    assert re.fullmatch(
-        r"no stars: (5[6-9]|6\d)\.\d%, accepted 44.1% to 55.9%; red stars: .* \(1,394 answers\)", verdict.reason
-    )
+    told = r"no stars: (5[6-9]|6\d)\.\d%, accepted 4\d.\d% to 5\d.\d%; red stars: .* \([\d,]+ answers.*\)"
+    assert re.fullmatch(told, verdict.reason)
 
 
 async def test_errors_alone_are_inconclusive() -> None:
@@ -149,11 +180,11 @@ async def test_errors_alone_are_inconclusive() -> None:
         verdict = await probe(0.8, 0.2, 0).measure(run, server.url)
     assert verdict.kind == "inconclusive"
     assert verdict.reason == (
-        "0 of 999 answers, 999 errors: too few to tell; HTTP 503: 999 (no healthy upstream); "
+        "0 of 1,043 answers, 323 errors: too few to tell; HTTP 503: 323 (no healthy upstream); "
         "no other answer came within 0.3 s"
     )
     assert [bar.measured for bar in verdict.measurements[0].bars] == [0, 0, 0]
-    assert verdict.measurements[0].errors == 999
+    assert verdict.measurements[0].errors == 323
 
 
 async def test_one_error_leaves_a_stage_of_100_percent_open() -> None:

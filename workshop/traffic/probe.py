@@ -19,7 +19,7 @@ from workshop.traffic.side_requests import Control, Login
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
     from workshop.traffic.load import Load
-    from workshop.traffic.verdict import Plan
+    from workshop.traffic.sequential import Sequential
 
 
 TRIES = 3
@@ -139,12 +139,12 @@ class Probe:
             self.within,
         )
 
-    def plan(self) -> Plan:
+    def test(self) -> Sequential:
         """Raises ValueError for a deviation so small that nobody would wait for the measurement."""
-        from workshop.traffic.verdict import plan
+        from workshop.traffic.sequential import sequential
 
         shares = {it.label: share for it, share in zip(self.categories, self.expected, strict=True)}
-        return plan({**shares, OTHER: 0.0} if self.control else shares, self.deviation, self.tries)
+        return sequential({**shares, OTHER: 0.0} if self.control else shares, self.deviation, self.tries)
 
     @property
     def tries(self) -> int:
@@ -199,10 +199,13 @@ class Probe:
         from workshop.traffic.measuring import Measuring
 
         colours = {category.label: category.colour for category in self.categories}
-        held = HeldBack(self.classify, {it.label: it.within[0] for it in self.categories if it.within})
-        load, plan = replace(self.load(base_url), classify=held.classify), self.plan()
+        timed = [(category.label, category.within) for category in self.categories if category.within]
+        held = HeldBack(self.classify, {label: within[0] for label, within in timed})
+        load, test = replace(self.load(base_url), classify=held.classify), self.test()
+        # In the later half of its time, what nothing delays is on its way to be taken for something else.
+        prompt = {label: within[1] / 2 for label, within in timed if not within[0]}
         measuring = Measuring(
-            self.title, load, plan, colours, self.tries, self.visible_within, with_latencies=self.latencies
+            self.title, load, test, colours, self.tries, self.visible_within, self.latencies, prompt
         )
         try:
             return await measuring.measure(run)

@@ -109,12 +109,13 @@ class Plan:
     spare: int = 0
 
 
-def plan(expected: Mapping[str, float], deviation: float, tries: int = 1) -> Plan:
+def plan(expected: Mapping[str, float], deviation: float, tries: int = 1, part: float = 1.0) -> Plan:
     """The smallest plan that notices `deviation` (absolute: 0.10 is ten percentage points) in any category.
 
     `expected` are the shares by category; they add up to 1. With `tries` it may be carried out so many times, as
-    long as it is inconclusive, and answers may be lost. Raises ValueError for shares or a deviation that make no
-    sense, and for a deviation so small that it needs more than MOST_REQUESTS.
+    long as it is inconclusive, and answers may be lost. It keeps within `part` of both error rates. Raises
+    ValueError for shares or a deviation that make no sense, and for a deviation so small that it needs more than
+    MOST_REQUESTS.
     """
     shares = {label: _snap(share) for label, share in expected.items()}
     if not shares or min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > _ROUNDING:
@@ -123,7 +124,7 @@ def plan(expected: Mapping[str, float], deviation: float, tries: int = 1) -> Pla
         raise ValueError(f"the deviation to notice must be between 0 and 1, not {deviation}")
     sides, summed = _sides(shares, deviation)
     times = Counter(side for label in summed for side in sides[label])
-    error, alarm = ERROR / tries, FALSE_ALARM / tries
+    error, alarm = part * ERROR / tries, part * FALSE_ALARM / tries
     tails = {side: UpperTail(*side, error) for side in times}
     n = max(_for_zeros(shares, deviation, error, tries > 1), *(tail.n for tail in tails.values()), 1)
     while n <= MOST_REQUESTS:
@@ -271,14 +272,14 @@ def _accepted(it: Range, n: int) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def sample_size(plan: Plan, doubt: float = 0.01) -> int:
+def sample_size(plan: Plan, doubt: float = 0.01, parts: int = 10) -> int:
     """How many requests show at a glance whether a change has arrived: a tenth of the plan's, 20 at least.
 
     It is also large enough that every category with a share is seen but for `doubt`, and never above the plan's.
     """
     rare = min(it.share for it in plan.ranges.values() if it.share > 0)
     seen = math.ceil(math.log(doubt) / math.log1p(-rare)) if rare < 1 else 1
-    return min(plan.n, max(20, plan.n // 10, seen))
+    return min(plan.n, max(20, plan.n // parts, seen))
 
 
 def implausible(plan: Plan, counts: Mapping[str, int], doubt: float = 0.01) -> tuple[str, ...]:
