@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.sandbox.cases import cases
+from tests.kit.cases import cases
 from tests.sandbox.mesh.test_gateway_tls import Authority
 from tests.traffic.servers import eventually, serving
 from workshop.traffic import client

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import LAW
+from tests.kit.laws import LAW
 from tests.traffic.lattice import Decided, odds
 from workshop.traffic.sequential import Sequential, Side, sequential
 from workshop.traffic.verdict import ERROR, FALSE_ALARM, plan

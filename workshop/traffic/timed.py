@@ -34,9 +34,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
-from yarl import URL
-
 from workshop.runbook.results import Verdict
 from workshop.traffic import client
 from workshop.traffic.client import UNRECOGNISED, Answer, ask
@@ -95,7 +92,6 @@ async def send_timed(
             asyncio.timeout(load.within),
             client.session(
                 load.url,
-                connections=load.concurrency + 1,
                 request_timeout=load.request_timeout,
                 headers=dict(load.headers),
                 login=load.login,
@@ -119,14 +115,14 @@ async def ask_alone(load: Load, requests: int = 0) -> Result:
     result = Result()
     async with client.session(
         load.url,
-        connections=1 + requests,
         request_timeout=load.request_timeout,
         headers=dict(load.headers),
         login=load.login,
     ) as session:
-        url = URL(load.url)
-        asked = ask(session, url.join(URL(load.control.path)), load.control.classify)
-        answer, *others = await asyncio.gather(asked, *(ask(session, url, load.classify) for _ in range(requests)))
+        asked = ask(session, load.control.path, load.control.classify)
+        answer, *others = await asyncio.gather(
+            asked, *(ask(session, load.url, load.classify) for _ in range(requests))
+        )
     for other in others:
         result.add(other)
     result.controls.append(answer.ended - answer.began)
@@ -149,7 +145,7 @@ class _Sending:
     def __init__(
         self,
         load: Load,
-        session: aiohttp.ClientSession,
+        session: client.Session,
         test: Sequential,
         sample: int,
         prompt: Mapping[str, float],
@@ -158,7 +154,6 @@ class _Sending:
         assert load.control is not None, "without one nobody knows how slow the machine is"
         self._load, self._session, self._test, self._control = load, session, test, load.control
         self._sample, self._prompt, self._progress = sample, prompt, progress
-        self._url, self._control_url = URL(load.url), URL(load.url).join(URL(load.control.path))
         self._round = sample + min(test.last.n, int(ROUND * test.least))
         self._most, self._few = load.concurrency, min(FIRST, load.concurrency)
         self._asked: list[_Request] = []
@@ -230,7 +225,7 @@ class _Sending:
 
     async def _ask(self, request: _Request) -> None:
         try:
-            request.answer = answer = await ask(self._session, self._url, self._load.classify)
+            request.answer = answer = await ask(self._session, self._load.url, self._load.classify)
         finally:
             self._under_way -= 1
         self._unseen.append(answer)
@@ -243,7 +238,7 @@ class _Sending:
         if pause:
             await asyncio.sleep(pause)
         under_way = self._under_way
-        answer = await ask(self._session, self._control_url, self._control.classify)
+        answer = await ask(self._session, self._control.path, self._control.classify)
         took = answer.ended - due
         self._controls.append(took)
         if answer.category is None and not self._trouble:
