@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -116,35 +117,45 @@ async def test_what_comes_after_an_answer_is_no_answer_to_the_next_request(more:
     assert server.connections == 3
 
 
-@pytest.mark.parametrize("then", ["closes", "says something"])
+@pytest.mark.parametrize("then", ["is closing", "closes", "says something"])
 async def test_a_kept_connection_that_is_not_what_it_was_is_not_used(then: str) -> None:
     async with saying(OK) as server:
         with session(server.url) as opened:
             await opened.get("/")
             (idle,) = opened._idle
-            if then == "closes":
+            if then == "is closing":
+                idle.abort()
+                assert not idle.kept, "although nobody has told it yet that it is lost"
+            elif then == "closes":
                 server.writers[0].close()
             else:
                 server.writers[0].write(OK)
             await eventually(lambda: not idle.kept)
             assert (await opened.get("/")).body == b"ok"
+            await eventually(lambda: server.writers[0].transport.is_closing())
     assert server.connections == 2
 
 
-async def test_a_reset_is_a_lost_connection() -> None:
-    async with saying() as server:
-
-        def reset() -> bool:
-            for writer in server.writers:
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                writer.transport.abort()
-            return bool(server.requests)
-
+@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 200 OK\r\n\r\na body that ends with the connection"])
+async def test_a_reset_is_a_lost_connection(before: bytes) -> None:
+    async with saying(before) as server:
         asking = asyncio.ensure_future(asked(server.url))
         await eventually(lambda: bool(server.requests))
-        reset()
+        for _ in range(5):
+            await asyncio.sleep(0)  # for what was said to be read
+        sending = server.writers[0].get_extra_info("socket")
+        sending.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.writers[0].transport.abort()
         (answer,) = await asking
     assert (answer.trouble, answer.example) == ("connection lost", "[Errno 104] Connection reset by peer")
+
+
+async def test_what_is_too_long_is_one_answer_and_not_all_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "LONGEST", 2 * len(OK))
+    async with saying(OK) as server:
+        answers = await asked(server.url, 5)
+    assert [answer.category for answer in answers] == ["200 ok"] * 5
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize(
