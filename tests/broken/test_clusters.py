@@ -19,11 +19,6 @@ from tests.kit.workshop import Workshop
 INSTALL = ["Check the cluster and install Istio"]
 
 
-def lines(said: str) -> str:
-    """Tables fold what they show."""
-    return " ".join(said.split())
-
-
 @pytest.fixture(scope="module")
 def before(workshop: Workshop) -> dict[str, object]:
     """What the empty cluster has."""
@@ -50,7 +45,7 @@ def test_the_injector_s_webhooks_deleted(routed: Workshop) -> None:
     gone = injectors(routed)
     assert gone
     routed.by_hand(f"kubectl delete mutatingwebhookconfigurations {' '.join(gone)}")
-    found = lines(routed.converge("doctor").said)
+    found = routed.converge("doctor").unfolded
     assert "warn Istio the workshop's, and not as it was installed: MutatingWebhookConfiguration" in found
     assert "invoke lab.istio.install" in found
     planned = routed.converge("lab.istio.identity", "--plan").said
@@ -58,7 +53,7 @@ def test_the_injector_s_webhooks_deleted(routed: Workshop) -> None:
     assert routed.converge("lab.istio.identity").titled("changed") == INSTALL
     assert sorted(injectors(routed)) == sorted(gone)
     assert set(routed.converge("lab.istio.identity").outcomes) == {"unchanged"}
-    assert "ok Istio 1.31.1, the workshop's, and all of it is there" in lines(routed.converge("doctor").said)
+    assert "ok Istio 1.31.1, the workshop's, and all of it is there" in routed.converge("doctor").unfolded
 
 
 def test_the_services_of_istio_deleted(routed: Workshop) -> None:
@@ -73,7 +68,7 @@ def test_the_services_of_istio_deleted(routed: Workshop) -> None:
 def test_istiod_scaled_to_0(routed: Workshop) -> None:
     """istioctl leaves the number of pods alone: an autoscaler decides it, and none scales what is at 0."""
     routed.by_hand("kubectl -n istio-system scale deployment/istiod --replicas=0")
-    assert "and not as it was installed" in lines(routed.converge("doctor").said)
+    assert "and not as it was installed" in routed.converge("doctor").unfolded
     planned = routed.converge("lab.istio.install", "--plan").said
     assert re.search(r"~ Deployment istio-system/istiod\s+spec.replicas +0 \S+ at least 1", planned)
     assert routed.converge("lab.istio.install").titled("changed") == INSTALL
@@ -89,7 +84,7 @@ def without_namespace(routed: Workshop) -> Workshop:
 
 
 def test_istio_system_deleted_then_install(without_namespace: Workshop) -> None:
-    found = lines(without_namespace.converge("doctor").said)
+    found = without_namespace.converge("doctor").unfolded
     assert "warn Istio namespace istio-system is gone, and" in found
     assert "invoke lab.istio.cleanup" in found
     assert without_namespace.converge("lab.istio.install").titled("changed") == INSTALL
@@ -107,12 +102,12 @@ def test_istio_system_deleted_then_clean_up(without_namespace: Workshop, before:
 def test_two_nodes_of_three_are_cordoned(workshop: Workshop, before: dict[str, object]) -> None:
     """One node with two CPUs is left: with the chart's requests (500m and 2Gi for istiod, 100m and 128Mi for each
     proxy, shared/real/objects/istio-system-workloads.yaml) not all labs fit. On all three they do."""
-    assert "ok room all labs together ask for 2.10 CPUs and 4.0 GiB" in lines(workshop.converge("doctor").said)
+    assert "ok room all labs together ask for 2.10 CPUs and 4.0 GiB" in workshop.converge("doctor").unfolded
     nodes = [
         node["metadata"]["name"] for node in json.loads(workshop.by_hand("kubectl get nodes -o json"))["items"]
     ]
     workshop.by_hand(f"kubectl cordon {' '.join(nodes[1:])}")
-    found = lines(workshop.converge("doctor").said)
+    found = workshop.converge("doctor").unfolded
     assert "warn room all labs together ask for 2.10 CPUs and 4.0 GiB; 2.00 CPUs and" in found
     assert "1 of 17 pods would find no node, 0.10 CPUs and 0.1 GiB more are needed" in found
     assert "describe nodes" in found

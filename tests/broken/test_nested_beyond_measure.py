@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,7 +13,7 @@ import yaml
 
 from sandbox.server import launcher
 from tests.kit.sandbox import Kubectl, kubectl
-from workshop.settings import ROOT
+from tests.kit.workshop import invoke
 
 __all__ = ["kubectl"]
 
@@ -43,19 +40,11 @@ STAIRS = "\n".join(["l0: &l0 x"] + [f"l{step}: &l{step} {'[' * 45}*l{step - 1}{'
 def test_a_profile(tmp_path: Path, name: str, text: str, said: str) -> None:
     profile = tmp_path / name
     profile.write_text(text)
-    done = subprocess.run(
-        [Path(sys.executable).parent / "invoke", "-f", profile, "lab.istio.install", "--plan"],
-        cwd=ROOT,
-        env={**os.environ, "INVOKE_STATE": str(tmp_path)},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert f"{profile}, line" in done.stderr
-    assert "Traceback" not in done.stderr
+    ran = invoke("-f", str(profile), "lab.istio.install", "--plan", INVOKE_STATE=str(tmp_path))
+    assert ran.status == 2
+    assert said in ran.said
+    assert f"{profile}, line" in ran.said
+    assert "Traceback" not in ran.said
 
 
 @pytest.mark.parametrize("type_", ["application/json", "application/yaml"])

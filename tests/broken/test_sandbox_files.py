@@ -20,10 +20,6 @@ FILES = ("server.json", "kubeconfig", "azure.json", "ca.pem", "bin/istioctl")
 ANEW = "invoke sandbox.down && invoke sandbox.up"
 
 
-def lines(said: str) -> str:
-    return " ".join(said.split())
-
-
 @pytest.fixture
 def folder(workshop: Workshop) -> Iterator[Path]:
     """Of a sandbox that runs, its files put back afterwards, while it still does."""
@@ -89,7 +85,7 @@ def test_whoever_needs_a_damaged_file_says_so(workshop: Workshop, folder: Path, 
     (folder / name).write_text("{")
     ran = workshop.run(*words.split())
     assert ran.status == (1 if words == "doctor" else 2)
-    said = lines(ran.said)
+    said = ran.unfolded
     assert f"{name} is damaged: " in said
     assert ANEW in said
     assert "Error" not in said
@@ -110,7 +106,7 @@ def test_the_workshop_s_own_kubeconfig_damaged(workshop: Workshop, folder: Path)
         own.write_text(content)
         assert kubeconfig.read(own) is None, content[:20]
         assert (contexts_in(own), current_context(own)) == ([], ""), content[:20]
-    said = lines(workshop.converge("doctor").said)
+    said = workshop.converge("doctor").unfolded
     assert "kubeconfig is damaged: no lab finds" in said.replace("/ ", "/")
     assert "invoke lab.azure.credentials" in said
     own.unlink()

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.runs import Recorded
+from tests.kit.workshop import invoke
 from workshop.kubernetes import rollout
 from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.ingress import Address, Ingress
@@ -234,15 +235,7 @@ def test_what_an_explanation_says_to_type_is_pasted(elsewhere: Path, tmp_path: P
     own.write_text(json.dumps({**content, "current-context": "secondary"}))
     chosen = {"TARGET": "cluster", "CLUSTER_CONTEXT": "primary", "CLUSTER_KUBECONFIG": str(own)}
     variables = {f"INVOKE_{name}": value for name, value in {**chosen, "STATE": str(tmp_path / "state")}.items()}
-    said = subprocess.run(
-        [BIN / "invoke", "lab.istio.inject", "--explain"],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
+    said = invoke("lab.istio.inject", "--explain", **variables).said
     first, _, rest = said.partition("## istio.inject")
     typed = re.findall(r"(?ms)^```sh\n(.*?)^```$", first)
     assert len(typed) == 1

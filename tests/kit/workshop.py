@@ -36,9 +36,19 @@ class Ran:
     def outcomes(self) -> list[str]:
         return [outcome for outcome, _, _ in _LINE.findall(self.said)]
 
+    @property
+    def unfolded(self) -> str:
+        """What was said, however wide the screen was."""
+        return " ".join(self.said.split())
+
     def titled(self, outcome: str) -> list[str]:
         """The titles of the steps with that outcome, in the order they ended."""
         return [title for found, _, title in _LINE.findall(self.said) if found == outcome]
+
+
+def invoke(*words: str, stdin: str = "", **variables: str) -> Ran:
+    """A line that is typed where these variables are set beside the tests' own."""
+    return Ran(*forked.invoke(*words, environment={**os.environ, **variables}, stdin=stdin, seconds=HANGS))
 
 
 @dataclass(frozen=True)
@@ -64,8 +74,8 @@ class Workshop:
             stderr=subprocess.STDOUT,
         )
 
-    def run(self, *words: str, stdin: str = "") -> Ran:
-        return Ran(*forked.invoke(*words, environment=self.environment, stdin=stdin, seconds=HANGS))
+    def run(self, *words: str, stdin: str = "", **variables: str) -> Ran:
+        return invoke(*words, stdin=stdin, **{**self.environment, **variables})
 
     def converge(self, *words: str) -> Ran:
         ran = self.run(*words)

@@ -4,7 +4,6 @@ ends with status 1; what only may go wrong is a warning."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 import os
@@ -12,7 +11,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +18,13 @@ from typing import Any
 
 import pytest
 from invoke.config import merge_dicts
-from invoke.main import program
 
 from sandbox.arm.azure_settings import QUOTAS
 from tests.kit.workshop import BIN, HANGS, Ran, Workshop
 from workshop import console
 from workshop.account import azure_of
 from workshop.azure import preflight
-from workshop.settings import DEFAULT_PROFILE, ROOT, from_config, read_profile
+from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
 from workshop.target import Use, describe
 
 NO_WAY = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -54,7 +51,7 @@ def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
 
 
 def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:
-    return joined(invoked(workshop, *words, "doctor", **variables))
+    return joined(workshop.run(*words, "doctor", **variables))
 
 
 def account(workshop: Workshop, **settings: Any) -> Ran:
@@ -70,23 +67,7 @@ def account(workshop: Workshop, **settings: Any) -> Ran:
 
 def joined(ran: Ran) -> Ran:
     """Lines are folded to the width of the table."""
-    return Ran(ran.status, " ".join(ran.said.split()))
-
-
-def invoked(workshop: Workshop, *words: str, **variables: str) -> Ran:
-    """A line as `invoke` reads it, in this process: most of what a process of its own takes goes into its start."""
-    said, status = io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**workshop.environment, **variables}.items():
-            patch.setenv(name, value)
-        patch.chdir(ROOT)
-        patch.setattr(sys, "argv", ["invoke", *words])
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            try:
-                program.run()
-            except SystemExit as ended:
-                status = int(ended.code or 0)
-    return Ran(status, said.getvalue())
+    return Ran(ran.status, ran.unfolded)
 
 
 def test_a_fresh_sandbox_is_well(sandbox: Workshop) -> None:
@@ -112,9 +93,9 @@ def test_a_fresh_sandbox_is_well(sandbox: Workshop) -> None:
 
 def test_it_changes_nothing(sandbox: Workshop) -> None:
     before = sorted(sandbox.state.iterdir())
-    planned = invoked(sandbox, "lab.azure", "--plan").said
+    planned = sandbox.run("lab.azure", "--plan").said
     examined(sandbox)
-    assert invoked(sandbox, "lab.azure", "--plan").said == planned
+    assert sandbox.run("lab.azure", "--plan").said == planned
     assert sorted(sandbox.state.iterdir()) == before
 
 
@@ -217,17 +198,8 @@ def test_no_credential_and_no_istioctl(sandbox: Workshop, tmp_path: Path) -> Non
         "azure: {subscription: 12345678-1234-1234-1234-123456789012}\n"
     )
     unset = {name: "" for name in os.environ if name.startswith("AZURE_")}
-    done = subprocess.run(  # in which pytest takes in nothing that the SDK logs
-        [BIN / "invoke", "-f", profile, "doctor"],
-        cwd=ROOT,
-        env={**sandbox.environment, "PATH": str(tmp_path), "HOME": str(tmp_path), **NO_WAY, **unset},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=HANGS,
-        check=False,
-    )
-    ran = joined(Ran(done.returncode, done.stdout))
+    variables = {"PATH": str(tmp_path), "HOME": str(tmp_path), **NO_WAY, **unset}
+    ran = joined(sandbox.run("-f", str(profile), "doctor", **variables))
     assert ran.status == 1
     assert ran.said.startswith("What a run would find")
     assert "fail istioctl" in ran.said
@@ -263,9 +235,7 @@ def test_a_cluster_that_nobody_adopted_or_that_is_not_there(sandbox: Workshop, t
     ran = examined(sandbox, "-f", str(profile))
     assert "fail cluster primary, Kubernetes 1.36.1-sandbox, has not been adopted" in ran.said
     assert f"invoke -f {profile} adopt" in ran.said
-    planned, ran = (
-        invoked(sandbox, "-f", str(profile), "lab.istio.install", *words) for words in (("--plan",), ())
-    )
+    planned, ran = (sandbox.run("-f", str(profile), "lab.istio.install", *words) for words in (("--plan",), ()))
     assert planned.status == ran.status == 2
     assert "A run would be refused now" in planned.said
     refusal = ran.said[ran.said.index("tried ") : ran.said.index("adopt\n")]
@@ -281,12 +251,12 @@ def test_without_a_subscription_to_make_things_in_nothing_begins_in_plan_and_run
     sandbox: Workshop, place: dict[str, str], words: tuple[str, ...]
 ) -> None:
     sandbox.azure.behave(state="Disabled")
-    ran = invoked(sandbox, *words)
+    ran = sandbox.run(*words)
     assert ran.status == 2
     assert ran.said.startswith("tried      look at the subscription\ncame back  Mesh Workshop sandbox is Disabled")
     other = "12345678-1234-1234-1234-123456789012"
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps({**place, "subscription": other}))
-    ran = invoked(sandbox, *words)
+    ran = sandbox.run(*words)
     assert ran.status == 2
     assert f"came back  The subscription '{other}' could not be found." in ran.said
     assert ran.said.count("could not be found") == 1

@@ -37,7 +37,7 @@ def with_secondary(profile: Path, name: str) -> Path:
 def test_it_is_adopted_and_examined_with_the_primary(workshop: Workshop, profile: Path) -> None:
     before = workshop.run("-f", str(profile), "doctor")
     assert before.status == 1
-    said = " ".join(before.said.split())
+    said = before.unfolded
     assert "ok cluster primary, Kubernetes 1.36.1-sandbox, is the workshop's" in said
     assert "fail secondary secondary, Kubernetes 1.36.1-sandbox, has not been adopted" in said
     assert f"invoke -f {profile} adopt" in said
@@ -49,7 +49,7 @@ def test_it_is_adopted_and_examined_with_the_primary(workshop: Workshop, profile
     assert "primary is the workshop's already" in adopted
     assert "secondary is the workshop's now" in adopted
     assert "workshop-mark" in workshop.by_hand("kubectl --context secondary get configmaps -n workshop-system")
-    again = " ".join(workshop.run("-f", str(profile), "doctor").said.split())
+    again = workshop.run("-f", str(profile), "doctor").unfolded
     assert "ok secondary secondary, Kubernetes 1.36.1-sandbox, is the workshop's" in again
 
 
@@ -63,7 +63,7 @@ def test_it_is_adopted_and_examined_with_the_primary(workshop: Workshop, profile
 def test_one_that_is_none_is_refused(workshop: Workshop, profile: Path, name: str, said: str) -> None:
     ran = workshop.run("-f", str(with_secondary(profile, name)), "lab.istio.install", "--plan")
     assert ran.status == 2
-    assert said in " ".join(ran.said.split())
+    assert said in ran.unfolded
 
 
 def settings(workshop: Workshop, **cluster: str) -> Settings:

@@ -111,7 +111,7 @@ def test_on_a_cluster_that_is_not_in_the_kubeconfig(
     profile.write_text(profile.read_text().replace("context: mine", f"context: {context}"))
     ran = sandbox.run("-f", str(profile), "shell")
     assert ran.status == 2
-    assert said in " ".join(ran.said.split())
+    assert said in ran.unfolded
 
 
 def test_on_azure_with_the_workshop_s_kubeconfig(sandbox: Workshop, tmp_path: Path) -> None:
