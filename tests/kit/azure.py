@@ -6,11 +6,8 @@ Clusters are made without a Kubernetes behind them, and everything takes hundred
 from __future__ import annotations
 
 import asyncio
-import json
-import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +23,7 @@ from sandbox.server.certificates import server_context
 from sandbox.server.stacks import listen
 from tests.kit.engine import FakeGate, FakeGuard
 from tests.kit.heard import Heard
+from tests.kit.workshop import AzureControl
 from workshop import settings
 from workshop.azure import azure_steps as steps
 from workshop.azure.connection import Azure
@@ -71,7 +69,7 @@ class _Stacks:
         return _Stack()
 
 
-class Arm:
+class Arm(AzureControl):
     """Azure's control plane; a context manager that runs it in a thread."""
 
     def __init__(self, folder: Path) -> None:
@@ -91,7 +89,7 @@ class Arm:
         context, authority = server_context(("127.0.0.1",), self._folder)
         self.ca = self._folder / "ca.pem"
         self.ca.write_bytes(authority)
-        self._server_side, self._client_side = context, ssl.create_default_context(cafile=str(self.ca))
+        self._server_side = context
         self._do(self._start())
         return self
 
@@ -118,16 +116,8 @@ class Arm:
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
-    def set(self, **changed: Any) -> None:
-        self._control("POST", "settings", changed)
-
-    def clear(self) -> None:
-        """Forget what was asked: the next request is number 1."""
-        self._control("DELETE", "requests")
-
-    def requests(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._control("GET", "requests")["value"]
-        return found
+    def place(self) -> dict[str, str]:
+        return {"url": self.url, "token": TOKEN, "ca": str(self.ca)}
 
     @property
     def asked(self) -> int:
@@ -150,20 +140,6 @@ class Arm:
                 return
             time.sleep(0.01)
         raise AssertionError(f"no {method} {path} came")
-
-    def _control(self, method: str, what: str, body: Any = None) -> Any:
-        request = urllib.request.Request(  # noqa: S310
-            f"{self.url}/sandbox/{what}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {TOKEN}"},
-        )
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._client_side)
-        )
-        with opener.open(request, timeout=60) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
 
 
 async def _end_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import http.client
 import json
 import os
@@ -128,38 +129,52 @@ def until(process: subprocess.Popen[str], pattern: str) -> str:
     return said
 
 
-@dataclass(frozen=True)
-class SandboxAzure:
-    """The sandbox's Azure, as tests tell it how to behave and ask what it was asked."""
+class AzureControl:
+    """How tests tell a sandbox's Azure to behave, and ask what it was asked."""
 
-    state: Path
+    def place(self) -> dict[str, str]:
+        """Its url and token, and the file of its ca."""
+        raise NotImplementedError
 
     def requests(self) -> list[dict[str, Any]]:
         """Since the log was cleared."""
         found: list[dict[str, Any]] = self._control("GET", "requests")["value"]
         return found
 
-    def sent(self, *methods: str) -> list[str]:
-        """Method and path of the requests with one of these methods."""
-        return [f"{each['method']} {each['path']}" for each in self.requests() if each["method"] in methods]
-
     def clear(self) -> None:
+        """Forget what was asked: the next request is number 1."""
         self._control("DELETE", "requests")
 
-    def behave(self, **settings: Any) -> None:
+    def set(self, **settings: Any) -> None:
         self._control("POST", "settings", settings)
 
     def _control(self, method: str, what: str, body: Any = None) -> Any:
-        place = json.loads((self.state / "sandbox" / "azure.json").read_text())
-        request = urllib.request.Request(  # noqa: S310 - the sandbox's own address
-            f"{place['url']}/sandbox/{what}",
-            None if body is None else json.dumps(body).encode(),
-            {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"},
-            method=method,
-        )
-        trusted = ssl.create_default_context(cafile=place["ca"])
-        with urllib.request.urlopen(request, context=trusted) as answer:  # noqa: S310
+        place = self.place()
+        headers = {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{place['url']}/sandbox/{what}", content, headers, method=method)  # noqa: S310
+        trusted = urllib.request.HTTPSHandler(context=_trusting(Path(place["ca"]).read_text()))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
+        with opener.open(request, timeout=60) as answer:
             return json.loads(answer.read() or "null")
+
+
+@functools.cache
+def _trusting(authority: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authority)
+
+
+@dataclass(frozen=True)
+class SandboxAzure(AzureControl):
+    state: Path
+
+    def place(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.state / "sandbox" / "azure.json").read_text())
+        return found
+
+    def sent(self, *methods: str) -> list[str]:
+        """Method and path of the requests with one of these methods."""
+        return [f"{each['method']} {each['path']}" for each in self.requests() if each["method"] in methods]
 
 
 class Cluster:
@@ -173,7 +188,7 @@ class Cluster:
         place = urlsplit(named["server"])
         self._context, self._headers = context, {"Authorization": f"Bearer {user['token']}"}
         self._connection = http.client.HTTPSConnection(
-            str(place.hostname), place.port, context=ssl.create_default_context(cadata=authority), timeout=60
+            str(place.hostname), place.port, context=_trusting(authority), timeout=60
         )
 
     def versions(self, aside: Sequence[str] = ("Event", "Lease", "Node")) -> Iterator[tuple[str, str]]:

@@ -64,12 +64,12 @@ def up(workshop: Workshop) -> Workshop:
 def empty(up: Workshop) -> Iterator[Workshop]:
     """An empty subscription where a cluster is made for as long as the test wants."""
     workshop = up
-    workshop.azure.behave(foreign=[])
+    workshop.azure.set(foreign=[])
     quietly(workshop, "azure.cleanup")
-    workshop.azure.behave(durations={"managedClusters": HELD})
+    workshop.azure.set(durations={"managedClusters": HELD})
     workshop.azure.clear()
     yield workshop
-    workshop.azure.behave(durations=DEFAULTS, foreign=[])
+    workshop.azure.set(durations=DEFAULTS, foreign=[])
 
 
 def puts(workshop: Workshop, kind: str) -> list[str]:
@@ -105,7 +105,7 @@ def test_killed_while_clusters_are_made_the_same_command_waits_for_those_very_op
     empty.azure.clear()
     process = empty.start("lab.azure")
     until_asked_for(empty, operations=2)
-    empty.azure.behave(durations=DEFAULTS)
+    empty.azure.set(durations=DEFAULTS)
     said = process.communicate(timeout=HANGS)[0]
     assert process.returncode == 0, said
     assert said.count("waiting for that very operation") == 2
@@ -123,13 +123,13 @@ def test_ctrl_c_says_what_goes_on_at_azure(empty: Workshop) -> None:
     assert process.returncode == 130, said
     assert "Azure goes on with it" in said
     assert "go on with  invoke lab.azure" in said
-    empty.azure.behave(durations=DEFAULTS)
+    empty.azure.set(durations=DEFAULTS)
     quietly(empty)
     assert len(puts(empty, "managedClusters")) == 2
 
 
 def test_a_changed_node_count_is_one_put_and_another_size_is_refused(empty: Workshop) -> None:
-    empty.azure.behave(durations={"managedClusters": 0.2})
+    empty.azure.set(durations={"managedClusters": 0.2})
     quietly(empty)
     empty.azure.clear()
     profile = empty.state / "five.yaml"
@@ -148,7 +148,7 @@ def test_a_changed_node_count_is_one_put_and_another_size_is_refused(empty: Work
 
 
 def test_as_many_nodes_as_azure_takes_meet_its_quota_in_the_plan_as_in_the_run(empty: Workshop) -> None:
-    empty.azure.behave(durations={"managedClusters": 0.2})
+    empty.azure.set(durations={"managedClusters": 0.2})
     profile = empty.state / "twelve.yaml"
     profile.write_text("azure: {nodes: {count: 12}}\n")
     for words in (("--plan",), ()):
@@ -157,14 +157,14 @@ def test_as_many_nodes_as_azure_takes_meet_its_quota_in_the_plan_as_in_the_run(e
         assert "Total Regional vCPUs: 0 of 20 used, 24 more needed (12 x Standard_DS2_v2)" in ran.said
         assert bool(words) == ("Here it costs nothing. At Azure: about USD" in ran.said)
     assert not puts(empty, "managedClusters")
-    empty.azure.behave(quotas={"cores": 100, "family": 100})
+    empty.azure.set(quotas={"cores": 100, "family": 100})
     ran = empty.converge("-f", str(profile), "lab.azure.aks")
     assert "12 x Standard_DS2_v2" in ran.said
-    empty.azure.behave(quotas=dict(QUOTAS))
+    empty.azure.set(quotas=dict(QUOTAS))
 
 
 def test_the_kubeconfig_gets_its_mode_back_and_a_broken_one_is_written_anew(empty: Workshop) -> None:
-    empty.azure.behave(durations={"managedClusters": 0.2})
+    empty.azure.set(durations={"managedClusters": 0.2})
     quietly(empty)
     kubeconfig = empty.state / "kubeconfig"
     written = kubeconfig.read_text()
@@ -195,7 +195,7 @@ def test_each_step_of_the_clean_up_says_what_it_deletes(empty: Workshop) -> None
 
 
 def test_the_clean_up_leaves_what_is_somebody_else_s(empty: Workshop) -> None:
-    empty.azure.behave(durations={"managedClusters": 0.2}, foreign=[FOREIGN])
+    empty.azure.set(durations={"managedClusters": 0.2}, foreign=[FOREIGN])
     quietly(empty)
     empty.azure.clear()
     ran = empty.converge("lab.azure.cleanup")

@@ -47,7 +47,7 @@ def restored(sandbox: Workshop, place: dict[str, str]) -> Iterator[None]:
     """The sandbox's Azure as it is by default, and where it is."""
     yield
     (sandbox.state / "sandbox" / "azure.json").write_text(json.dumps(place))
-    sandbox.azure.behave(providers={}, taken_names=[], not_actions=[], state="Enabled", quotas=dict(QUOTAS))
+    sandbox.azure.set(providers={}, taken_names=[], not_actions=[], state="Enabled", quotas=dict(QUOTAS))
 
 
 def examined(workshop: Workshop, *words: str, **variables: str) -> Ran:
@@ -114,7 +114,7 @@ def test_it_changes_nothing(sandbox: Workshop) -> None:
     ],
 )
 def test_a_quota_that_is_too_small(sandbox: Workshop, settings: dict[str, Any], problem: str) -> None:
-    sandbox.azure.behave(**settings)
+    sandbox.azure.set(**settings)
     ran = account(sandbox)
     assert ran.status == 1
     assert f"✗ fail {problem}" in ran.said
@@ -122,7 +122,7 @@ def test_a_quota_that_is_too_small(sandbox: Workshop, settings: dict[str, Any], 
 
 
 def test_a_login_that_may_not_give_roles(sandbox: Workshop) -> None:
-    sandbox.azure.behave(not_actions=["Microsoft.Authorization/*/write"])
+    sandbox.azure.set(not_actions=["Microsoft.Authorization/*/write"])
     ran = account(sandbox)
     assert ran.status == 1
     assert "fail rights this login may not Microsoft.Authorization/roleAssignments/write" in ran.said
@@ -130,7 +130,7 @@ def test_a_login_that_may_not_give_roles(sandbox: Workshop) -> None:
 
 
 def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop) -> None:
-    sandbox.azure.behave(taken_names=["contoso"])
+    sandbox.azure.set(taken_names=["contoso"])
     ran = account(sandbox, registry="contoso")
     assert ran.status == 1
     assert "fail registry" in ran.said
@@ -139,7 +139,7 @@ def test_a_registry_s_name_that_somebody_else_has(sandbox: Workshop) -> None:
 
 
 def test_a_provider_that_is_not_registered_is_a_warning(sandbox: Workshop) -> None:
-    sandbox.azure.behave(providers={"Microsoft.ContainerService": "NotRegistered"})
+    sandbox.azure.set(providers={"Microsoft.ContainerService": "NotRegistered"})
     sandbox.azure.clear()
     ran = account(sandbox)
     assert ran.status == 0
@@ -250,7 +250,7 @@ def test_a_cluster_that_nobody_adopted_or_that_is_not_there(sandbox: Workshop, t
 def test_without_a_subscription_to_make_things_in_nothing_begins_in_plan_and_run(
     sandbox: Workshop, place: dict[str, str], words: tuple[str, ...]
 ) -> None:
-    sandbox.azure.behave(state="Disabled")
+    sandbox.azure.set(state="Disabled")
     ran = sandbox.run(*words)
     assert ran.status == 2
     assert ran.said.startswith("tried      look at the subscription\ncame back  Mesh Workshop sandbox is Disabled")
