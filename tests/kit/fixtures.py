@@ -6,14 +6,14 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.server import launcher
-from tests.kit.workshop import BIN, Workshop
+from tests.kit.workshop import BIN, Cluster, Workshop
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl, Program, Release
 
@@ -43,12 +43,12 @@ def kubectl(sandbox: launcher.Running, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-async def namespace(kubectl: Kubectl) -> AsyncIterator[str]:
-    """A namespace of the test's own."""
+def namespace(sandbox: launcher.Running) -> Iterator[str]:
+    """A namespace of the test's own. Over HTTP: hundreds of tests have one."""
     name = f"test-{os.getpid()}-{next(_numbers)}"
-    await kubectl.call("create", "namespace", name)
+    Cluster(sandbox.kubeconfig, "primary").create_namespace(name)
     yield name
-    await kubectl.call("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    Cluster(sandbox.kubeconfig, "primary").delete_namespace(name)
 
 
 @pytest.fixture

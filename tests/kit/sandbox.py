@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,6 @@ from typing import Any
 import pytest
 
 from sandbox.server import launcher
-
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -77,12 +73,3 @@ def either_kubectl(
     if not old:
         pytest.skip("KUBECTL_OLD does not name a kubectl 1.32")
     return Kubectl(Path(old), kubectl.kubeconfig, tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture
-def namespace(kubectl: Kubectl) -> Iterator[str]:
-    """A namespace of the test's own."""
-    name = f"test-{os.getpid()}-{next(_numbers)}"
-    kubectl("create", "namespace", name)
-    yield name
-    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")

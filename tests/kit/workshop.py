@@ -186,7 +186,10 @@ class Cluster:
         user = {entry["name"]: entry["user"] for entry in content["users"]}[context]
         authority = base64.b64decode(named["certificate-authority-data"]).decode()
         place = urlsplit(named["server"])
-        self._context, self._headers = context, {"Authorization": f"Bearer {user['token']}"}
+        self._context, self._headers = (
+            context,
+            {"Authorization": f"Bearer {user['token']}", "Content-Type": "application/json"},
+        )
         self._connection = http.client.HTTPSConnection(
             str(place.hostname), place.port, context=_trusting(authority), timeout=60
         )
@@ -205,6 +208,20 @@ class Cluster:
                     for item in self._get(f"{group}/{resource['name']}")["items"]:
                         yield resource["kind"], item
 
+    def create_namespace(self, name: str) -> None:
+        self._ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+
+    def delete_namespace(self, name: str) -> None:
+        """What was in it goes in time."""
+        self._ask("DELETE", f"/api/v1/namespaces/{name}")
+
     def _get(self, path: str) -> Any:
-        self._connection.request("GET", path, headers=self._headers)
-        return json.loads(self._connection.getresponse().read())
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        content = None if body is None else json.dumps(body)
+        self._connection.request(method, path, content, self._headers)
+        answer = self._connection.getresponse()
+        found = json.loads(answer.read())
+        assert answer.status < 300 or answer.status == 404, found
+        return found

@@ -1,5 +1,5 @@
 """kubectl for the tests of the sandbox's parts."""
 
-from tests.kit.sandbox import either_kubectl, kubectl, namespace
+from tests.kit.sandbox import either_kubectl, kubectl
 
-__all__ = ["either_kubectl", "kubectl", "namespace"]
+__all__ = ["either_kubectl", "kubectl"]
