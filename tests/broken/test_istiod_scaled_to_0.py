@@ -6,7 +6,6 @@ The webhooks are those of shared/real/objects/webhooks.yaml; the words are the A
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -46,14 +45,12 @@ def failed(webhook: str, path: str, why: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    folder = tmp_path_factory.mktemp("istiod-away") / "state"
-    made = Sandbox(launcher.ensure(folder))
+def sandbox(own_sandbox: launcher.Running) -> Sandbox:
+    made = Sandbox(own_sandbox)
     made("istioctl", "install", "-y", "--set", "profile=minimal")
     made("kubectl", "apply", "-f", "-", stdin=APPLICATION)
     made("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=60s")
-    yield made
-    launcher.stop(folder)
+    return made
 
 
 @pytest.fixture(scope="module")

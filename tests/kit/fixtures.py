@@ -22,12 +22,17 @@ VERSION = "1.31.1"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Running]:
-    """One for all tests of a worker, which leave it as it was."""
-    folder = tmp_path_factory.mktemp("sandbox") / "state"
+def _running(folders: pytest.TempPathFactory) -> Iterator[launcher.Running]:
+    folder = folders.mktemp("sandbox") / "state"
     yield launcher.ensure(folder)
     launcher.stop(folder)
+
+
+sandbox = pytest.fixture(_running, scope="session", name="sandbox")
+"""One for all tests of a worker, which leave it as it was."""
+
+own_sandbox = pytest.fixture(_running, scope="module", name="own_sandbox")
+"""One for the tests of a file, which need not."""
 
 
 @pytest.fixture(scope="module")

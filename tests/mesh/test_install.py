@@ -24,8 +24,11 @@ assert isinstance(STEP, Install)
 
 
 def everything(kubectl: Kubectl) -> set[str]:
-    """All objects by kind and name, events aside."""
-    return {name for name, _ in Cluster(kubectl.kubeconfig, kubectl.context).versions(aside=("Event",))}
+    """All objects by kind and name; not events, nor what earlier tests have left to be deleted with its namespace."""
+    cluster = Cluster(kubectl.kubeconfig, kubectl.context)
+    spaces = [item["metadata"] for _, item in cluster.items("Namespace".__eq__)]
+    going = {space["name"] for space in spaces if "deletionTimestamp" in space}
+    return {name for name, _ in cluster.versions(aside=("Event",)) if going.isdisjoint(name.split("/"))}
 
 
 async def uninstall(kubectl: Kubectl, istioctl: Istioctl) -> None:

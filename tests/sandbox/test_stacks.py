@@ -8,7 +8,6 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +53,9 @@ async def test_it_ends_uncalled(tmp_path: Path) -> None:
     assert not (tmp_path / "envoy").exists()
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Running]:
-    folder = tmp_path_factory.mktemp("fresh") / "state"
-    yield launcher.ensure(folder)
-    launcher.stop(folder)
-
-
-def test_a_sandbox_has_both_and_the_primary_is_current(fresh: launcher.Running, kubectl: Kubectl) -> None:
-    both = Kubectl(kubectl.binary, fresh.kubeconfig, kubectl.cache)
-    state = fresh.kubeconfig.parent
+def test_a_sandbox_has_both_and_the_primary_is_current(own_sandbox: launcher.Running, kubectl: Kubectl) -> None:
+    both = Kubectl(kubectl.binary, own_sandbox.kubeconfig, kubectl.cache)
+    state = own_sandbox.kubeconfig.parent
     assert both("config", "get-contexts", "-o", "name").split() == ["primary", "secondary"]
     assert both("config", "current-context").strip() == "primary"
     both("create", "namespace", "here")
@@ -75,8 +67,8 @@ def test_a_sandbox_has_both_and_the_primary_is_current(fresh: launcher.Running, 
     assert "there" not in both("get", "namespaces", "-o", "name")
 
 
-def test_neither_takes_the_other_s_credentials(fresh: launcher.Running) -> None:
-    content = json.loads(fresh.kubeconfig.read_text())
+def test_neither_takes_the_other_s_credentials(own_sandbox: launcher.Running) -> None:
+    content = json.loads(own_sandbox.kubeconfig.read_text())
     (one, other), (mine, _) = content["clusters"], content["users"]
     assert one["cluster"]["certificate-authority-data"] != other["cluster"]["certificate-authority-data"]
     authority = base64.b64decode(other["cluster"]["certificate-authority-data"])

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,8 @@ class Sandbox:
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    folder = tmp_path_factory.mktemp("istioctl") / "state"
-    yield Sandbox(launcher.ensure(folder))
-    launcher.stop(folder)
+def sandbox(own_sandbox: launcher.Running) -> Sandbox:
+    return Sandbox(own_sandbox)
 
 
 def test_install_use_and_remove_leave_the_cluster_as_it_was(

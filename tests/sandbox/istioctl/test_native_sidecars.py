@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,15 +47,8 @@ POD = ("pods", "-n", "shop", "-l", "app=hello")
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Running]:
-    folder = tmp_path_factory.mktemp("native") / "state"
-    yield launcher.ensure(folder)
-    launcher.stop(folder)
-
-
-@pytest.fixture(scope="module")
-def shop(running: launcher.Running) -> Sandbox:
-    sandbox = Sandbox(running)
+def shop(own_sandbox: launcher.Running) -> Sandbox:
+    sandbox = Sandbox(own_sandbox)
     sandbox("istioctl", "install", "-y", "--set", "profile=minimal")
     sandbox("kubectl", "apply", "-f", "-", stdin=APPLICATION)
     sandbox("kubectl", "rollout", "status", "-n", "shop", "deployment/hello", "--timeout=60s")
@@ -66,7 +58,7 @@ def shop(running: launcher.Running) -> Sandbox:
 @pytest.fixture(scope="module", params=["new", "old"])
 def kubectl(
     request: pytest.FixtureRequest,
-    running: launcher.Running,
+    own_sandbox: launcher.Running,
     shop: Sandbox,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Kubectl:
@@ -76,7 +68,7 @@ def kubectl(
         if not old:
             pytest.skip("KUBECTL_OLD does not name a kubectl 1.32")
         binary = Path(old)
-    return Kubectl(binary, running.kubeconfig, tmp_path_factory.mktemp("cache"))
+    return Kubectl(binary, own_sandbox.kubeconfig, tmp_path_factory.mktemp("cache"))
 
 
 def test_it_counts_and_is_looked_into_like_any_container(kubectl: Kubectl) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +87,8 @@ SERVICE = "httpbin.shop.svc.cluster.local"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Running]:
-    folder = tmp_path_factory.mktemp("proxy-config") / "state"
-    yield launcher.ensure(folder)
-    launcher.stop(folder)
-
-
-@pytest.fixture(scope="module")
-def sandbox(running: launcher.Running) -> Sandbox:
-    sandbox = Sandbox(running)
+def sandbox(own_sandbox: launcher.Running) -> Sandbox:
+    sandbox = Sandbox(own_sandbox)
     sandbox("istioctl", "install", "-y")
     sandbox("kubectl", "apply", "-f", "-", stdin=OBJECTS)
     for name in ("httpbin", "client"):
@@ -168,7 +161,7 @@ def test_listeners_say_where_connections_go(sandbox: Sandbox) -> None:
 
 
 def test_an_ejected_endpoint_has_failed_the_outlier_check_and_the_proxy_has_counted_why(
-    sandbox: Sandbox, running: launcher.Running, tmp_path: Path
+    sandbox: Sandbox, own_sandbox: launcher.Running, tmp_path: Path
 ) -> None:
     name = f"outbound|8000|v1|{SERVICE}"
     ask = ("endpoints", "deploy/client.shop", "--cluster", name)
@@ -177,7 +170,7 @@ def test_an_ejected_endpoint_has_failed_the_outlier_check_and_the_proxy_has_coun
     )
     head = ["ENDPOINT", "STATUS", "OUTLIER", "CHECK", "CLUSTER"]
     assert table(sandbox, *ask) == [head, [f"{pod}:8080", "HEALTHY", "OK", name]]
-    kubectl = Kubectl(Path(sys.executable).parent / "kubectl", running.kubeconfig, "primary", tmp_path)
+    kubectl = Kubectl(Path(sys.executable).parent / "kubectl", own_sandbox.kubeconfig, "primary", tmp_path)
 
     async def read() -> proxy_stats.Stats:
         return await proxy_stats.read(
