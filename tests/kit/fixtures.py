@@ -22,8 +22,8 @@ VERSION = "1.31.1"
 _numbers = itertools.count(1)
 
 
-def _running(folders: pytest.TempPathFactory) -> Iterator[launcher.Running]:
-    folder = folders.mktemp("sandbox") / "state"
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Running]:
+    folder = tmp_path_factory.mktemp("sandbox") / "state"
     yield launcher.ensure(folder)
     launcher.stop(folder)
 

@@ -19,21 +19,22 @@ from tests.kit.workshop import Ran, Workshop
 from workshop import command
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.other_clusters import OtherClusters
-from workshop.runbook import events
 from workshop.runbook.model import Lab, Step, Timeline, Together
 from workshop.runbook.options import Options
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
 from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
-from workshop.target import describe
+from workshop.target import Target, Use, describe
 
 LABS = tuple(lab for lab in RUNBOOK.labs if lab.name.startswith("istio.") and not lab.undoes)
 
 
+def target_of(workshop: Workshop, use: Use = Use()) -> Target:  # noqa: B008
+    return describe(from_config({**read_profile(DEFAULT_PROFILE), "state": str(workshop.state)}), use)
+
+
 def run_of(workshop: Workshop, lab: Lab) -> Run:
-    seen: list[events.Event] = []
-    content = {**read_profile(DEFAULT_PROFILE), "state": str(workshop.state)}
-    return Run(lab.name, describe(from_config(content)).toolbox, Facts(), {}, seen.append)
+    return Run(lab.name, target_of(workshop).toolbox, Facts(), {}, lambda event: None)
 
 
 async def bring_to_its_end(lab: Lab, run: Run) -> None:

@@ -18,14 +18,14 @@ from labs import RUNBOOK
 from sandbox.arm.azure_settings import QUOTAS
 from tests.kit.azure import HELD
 from tests.kit.engine import FakeGate
+from tests.kit.in_process import target_of
 from tests.kit.workshop import HANGS, Workshop
 from workshop.runbook.events import Event, StepFinished
 from workshop.runbook.journal import Journal
 from workshop.runbook.request import Request
 from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
-from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
-from workshop.target import Use, describe
+from workshop.target import Use
 
 DEFAULTS = {"managedClusters": 1.0}
 FOREIGN = {
@@ -42,8 +42,7 @@ AZURE = tuple(lab.name for lab in RUNBOOK.labs if lab.name.startswith("azure.") 
 def quietly(workshop: Workshop, *labs: str) -> list[StepFinished]:
     """The steps of a run in this process that converged."""
     said: list[Event] = []
-    content = {**read_profile(DEFAULT_PROFILE), "state": str(workshop.state)}
-    target = describe(from_config(content), Use(account=True))
+    target = target_of(workshop, Use(account=True))
     job = Job(RUNBOOK, Request(labs or AZURE), target.toolbox, said.append, target.name)
     status = asyncio.run(execute(job, target.guard, FakeGate()))
     assert status == 0, said

@@ -20,6 +20,7 @@ import yaml
 
 from labs.istio import canary
 from tests.kit.engine import FakeGate, FakeGuard
+from tests.kit.heard import Heard
 from tests.kit.workshop import BIN, HANGS, Workshop, until
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
@@ -40,37 +41,29 @@ def at_v1(workshop: Workshop) -> Workshop:
 
 
 @dataclass
-class Promoted:
+class Promoted(Heard):
     status: int = -1
-    seen: list[events.Event] = field(default_factory=list)
+    events: list[events.Event] = field(default_factory=list)
 
     def between(self, verdict: str, told: str) -> list[str]:
         """What was run from a measurement with that title to the line that begins so."""
-        first = next(
-            place
-            for place, event in enumerate(self.seen)
-            if isinstance(event, events.Measured) and verdict in event.title
-        )
-        last = next(
-            place
-            for place, event in enumerate(self.seen)
-            if isinstance(event, events.Told) and event.text.startswith(told)
-        )
-        run = [event for event in self.seen[first:last] if isinstance(event, events.Command)]
+        first = self.events.index(next(event for event in self.of(events.Measured) if verdict in event.title))
+        last = self.events.index(next(event for event in self.of(events.Told) if event.text.startswith(told)))
+        run = [event for event in self.events[first:last] if isinstance(event, events.Command)]
         return [next(word for word in event.argv[1:] if not word.startswith("-")) for event in run]
 
     @property
     def measured(self) -> list[tuple[str, str]]:
-        return [(event.title, event.verdict.kind) for event in self.seen if isinstance(event, events.Measured)]
+        return [(event.title, event.verdict.kind) for event in self.of(events.Measured)]
 
     @property
     def verdicts(self) -> list[str]:
-        return [event.verdict.reason for event in self.seen if isinstance(event, events.Measured)]
+        return [event.verdict.reason for event in self.of(events.Measured)]
 
     @property
     def reason(self) -> str:
         """Of the roll-back."""
-        finished = [event for event in self.seen if isinstance(event, events.StepFinished)]
+        finished = self.of(events.StepFinished)
         assert finished[-1].verdict, finished[-1]
         assert finished[-1].undone
         assert not finished[-1].verdict.measurements
@@ -80,8 +73,8 @@ class Promoted:
     def written(self) -> list[str]:
         """Kind and name of what was applied, in order."""
         documents: list[dict[str, Any]] = []
-        for event in self.seen:
-            if isinstance(event, events.Command) and "apply" in event.argv:
+        for event in self.of(events.Command):
+            if "apply" in event.argv:
                 documents += yaml.safe_load_all(event.stdin)
         return [f"{one['kind']} {one['metadata']['name']}" for one in documents]
 
@@ -103,7 +96,7 @@ async def promote(workshop: Workshop, name: str, **options: str) -> Promoted:
     asked = {"promote": name, **{key.replace("_", "-"): value for key, value in options.items()}}
     promoted = Promoted()
     request = Request((lab.name,), options={lab.name: asked})
-    job = Job(Runbook((lab,)), request, toolbox, promoted.seen.append, "sandbox")
+    job = Job(Runbook((lab,)), request, toolbox, promoted.events.append, "sandbox")
     promoted.status = await execute(job, FakeGuard(), FakeGate())
     return promoted
 
@@ -143,7 +136,7 @@ ALONE = [
 async def test_a_bad_version_is_rolled_back_at_once(at_v1: Workshop, name: str, decided: str) -> None:
     await kubectl_of(at_v1).call("delete", "virtualservice", "reviews", "-n", "bookinfo")  # all versions in turn
     promoted = await promote(at_v1, name)
-    assert promoted.status == 1, promoted.seen[-1]
+    assert promoted.status == 1, promoted.events[-1]
     expected = [(f"5 % of the calls to {name}", "fail"), ("after the roll-back", "pass")]
     assert promoted.measured == expected, promoted.verdicts
     assert re.match(rf"rolled back to v1: at 5 %: {decided}", promoted.reason), promoted.reason
@@ -154,7 +147,7 @@ async def test_a_bad_version_is_rolled_back_at_once(at_v1: Workshop, name: str, 
     assert f"Deployment reviews-{name}" in promoted.written
     assert await weights(at_v1) == {"v1": 100}
     assert await names(at_v1) == ALONE
-    ended = promoted.seen[-1]
+    ended = promoted.events[-1]
     assert isinstance(ended, events.RunFinished)
     seen, good, *_, back = [f"{hint.kind} {hint.what} {hint.about}" for hint in ended.hints]
     assert re.fullmatch(r"open http://\S+/productpage .*100 % v1, no stars", seen)

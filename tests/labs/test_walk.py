@@ -19,7 +19,7 @@ from typing import Any
 
 from labs import RUNBOOK
 from tests.kit.heard import Heard
-from tests.kit.in_process import LABS, at_its_end
+from tests.kit.in_process import LABS, at_its_end, target_of
 from tests.kit.workshop import Cluster, Workshop
 from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.mesh import install
@@ -32,8 +32,6 @@ from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
 from workshop.runbook.schedule import Job
 from workshop.runbook.status import LabStatus, status
-from workshop.settings import DEFAULT_PROFILE, from_config, read_profile
-from workshop.target import Target, describe
 
 OUTSIDE = {"Namespace default", "Namespace workshop-system"}
 
@@ -139,8 +137,7 @@ class Checked(Heard):
 
 class Walk:
     def __init__(self, workshop: Workshop) -> None:
-        content = {**read_profile(DEFAULT_PROFILE), "state": str(workshop.state)}
-        self.target: Target = describe(from_config(content))
+        self.target = target_of(workshop)
         self.clusters = [Cluster(self.target.kubectl.kubeconfig, name) for name in ("primary", "secondary")]
 
     def run_of(self, lab: Lab) -> Run:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import launcher
+from tests.kit.workshop import Cluster
 
 NAMESPACE = """
 apiVersion: v1
@@ -53,7 +54,7 @@ spec:
   gateways: [gate]
   http: [{route: [{destination: {host: hello}}]}]
 """
-VOLATILE = ("events", "leases", "nodes", "componentstatuses")
+VOLATILE = ("Event", "Lease", "Node", "ComponentStatus")
 
 
 class Sandbox:
@@ -84,14 +85,12 @@ class Sandbox:
 
     def dump(self) -> list[Any]:
         """All objects of all kinds, but for what only says when they were written."""
-        kinds = self("kubectl", "api-resources", "--verbs=list", "-o", "name").split()
-        wanted = ",".join(kind for kind in kinds if kind.partition(".")[0] not in VOLATILE)
-        items = self.json("kubectl", "get", wanted, "-A")["items"]
-        for item in items:
+        found = list(Cluster(self._running.kubeconfig, "primary").items(lambda kind: kind not in VOLATILE))
+        for _, item in found:
             for stamp in ("resourceVersion", "managedFields"):
                 item["metadata"].pop(stamp, None)
         return sorted(
-            items, key=lambda item: (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
+            found, key=lambda of: (of[0], of[1]["metadata"].get("namespace", ""), of[1]["metadata"]["name"])
         )
 
     def codes(self, *arguments: str) -> list[str]:
