@@ -45,7 +45,9 @@ def invoke(*words: str, environment: Mapping[str, str], stdin: str, seconds: flo
         said, limit = b"", time.monotonic() + seconds
         while select.select([output], [], [], max(0.0, limit - time.monotonic()))[0]:
             if not (piece := output.read(65536)):
-                return int(ours.makefile().read().split()[1]), said.decode()
+                answer = ours.makefile().read().split()
+                assert len(answer) == 2, "the process that waits has ended: its error is above"
+                return int(answer[1]), said.decode()
             said += piece
         os.kill(int(ours.recv(100)), signal.SIGKILL)
     raise TimeoutError(f"invoke {' '.join(words)} has not ended in {seconds} s: {said.decode()}")
