@@ -62,7 +62,9 @@ class Sandbox:
 
     def __init__(self, running: launcher.Running) -> None:
         self._running = running
-        self._environment = {**os.environ, "KUBECONFIG": str(running.kubeconfig)}
+        # Another sandbox has had this address, and what it served is in the user's cache.
+        cache = {"KUBECACHEDIR": str(running.kubeconfig.parent.parent / "cache")}
+        self._environment = {**os.environ, **cache, "KUBECONFIG": str(running.kubeconfig)}
 
     def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [str(self._running.bin / argv[0]), *argv[1:]]
