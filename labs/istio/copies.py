@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 SHARE = Number("share", "Which percentage of the requests is copied.", "50", low=1)
 
 
+LEAST, MOST = 0.10, 0.20
+
+
+def noticed(share: float) -> float:
+    """The deviation of a mirrored share that must be noticed. Nobody sees the copies, so of a middling share it
+    matters that there is one: not none, not all (a percentage left out), not a tenth of it. Small ones are told
+    from none."""
+    return max(LEAST, min(MOST, share, 1 - share))
+
+
 def copied_here(run: Run) -> tuple[Mirrored, ...]:
     return (_mirrored(run, "v2", "primary"),)
 
@@ -26,5 +36,6 @@ def _mirrored(run: Run, label: str, namespace: str, cluster: str = "") -> Mirror
     from workshop.mesh.mirroring import Mirrored, Receiver
 
     v1, v2 = VERSIONS
+    share = SHARE.of(run.options) / 100
     receiver = Receiver(label, namespace, "app=helloworld,version=v2", "helloworld", cluster)
-    return Mirrored("/hello", v1, v2, receiver, SHARE.of(run.options) / 100, (("Host", HOST),))
+    return Mirrored("/hello", v1, v2, receiver, share, (("Host", HOST),), noticed(share))

@@ -20,20 +20,31 @@ from workshop.kubernetes.ingress import Address, Ingress, url
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.other_clusters import run_on, typed_for
 from workshop.mesh.breaker import joined
+from workshop.runbook import events
 from workshop.runbook.results import Bar, Hint, Measurement, Verdict
 from workshop.runbook.run import Run
-from workshop.traffic.claims import accepted, judge_all, judge_count
+from workshop.traffic.claims import counting, judge_all, judge_count
 from workshop.traffic.probe import Category, called
-from workshop.traffic.verdict import Plan, implausible, plan, sample_size
+from workshop.traffic.verdict import implausible, sample_size
 
 if TYPE_CHECKING:
     from workshop.traffic.load import Result
+    from workshop.traffic.pace import Pace
+    from workshop.traffic.sequential import Sequential
 
 INGRESS = Ingress()
 PARAMETER = "probe"
 """The query's, with the mark as its value."""
 _TYPED = 100
 """How many requests a person is told to send."""
+
+CONNECTIONS, TIMEOUT = 16, 15.0
+"""At first, and in seconds."""
+
+ALL_NOTICED = 0.10
+"""The share of callers that see another version that is noticed, of whom there should be none."""
+ALL_SEEN = 66
+"""So many answers are needed for that (log ERROR / log 0.9)."""
 
 READINGS = 3
 """For how many readings of the log, as long as the longest of them, no copy may have come."""
@@ -81,24 +92,13 @@ class Mirrored:
 
     async def prove(self, run: Run) -> Verdict:
         from workshop.traffic.measuring import not_seen
+        from workshop.traffic.pace import Pace
 
         base_url = await run.observe(self.ingress)
-        need = self._plan()
-        unseen = await self._visible(run, base_url)
-        mark = _mark()
-        result = await self._send(run, base_url, mark, need.n, tell=True)
-        received = await self._arrived(run, mark, result.answers)
-        callers = self._callers(result, need.n)
-        copies = judge_count(
-            need.n,
-            self.share,
-            self.deviation,
-            received,
-            title=f"Copies in the log of {self.receiver.label}",
-            label="copied",
-            seconds=result.seconds,
-            colour="green",
-        )
+        pace = Pace(CONNECTIONS, TIMEOUT)
+        unseen = await self._visible(run, base_url, pace)
+        result, sent, copies = await self._copies(run, base_url, pace)
+        callers = self._callers(result, sent)
         callers = replace(callers, measurements=(self._measured(result),))
         # Of requests that got no answer, none may have come far enough to be copied.
         untold = callers.kind == "inconclusive"
@@ -108,6 +108,39 @@ class Mirrored:
             verdict = replace(verdict, reason=f"{verdict.reason}; {late}")
         return verdict
 
+    async def _copies(self, run: Run, base_url: str, pace: Pace) -> tuple[Result, int, Verdict]:
+        """What callers got, how many requests were sent, and what their copies say: once they say something, or
+        callers do. A look at the log takes long, so as many are sent as are served meanwhile."""
+        from workshop.traffic.load import Result
+        from workshop.traffic.pace import merged
+
+        test, mark, result, sent = self._test(), _mark(), Result(), 0
+        most = test.last.n
+        while True:
+            enough = min(most, max(test.least, ALL_SEEN, sent + int(pace.rate * pace.look)))
+            while sent < enough:
+                size = pace.size(sent, enough, enough)
+                last = await self._send(run, base_url, mark, size, pace, (sent, most))
+                result, sent = merged(result, last), sent + size
+                pace.saw(last, enough - sent)
+                if result.answers < sent or result.counts.get(self.never.label):
+                    break
+            began = time.monotonic()
+            received = await self._arrived(run, mark, result.answers)
+            pace.look = time.monotonic() - began
+            copies = judge_count(
+                test,
+                sent,
+                received,
+                title=f"Copies in the log of {self.receiver.label}",
+                label="copied",
+                seconds=result.seconds,
+                colour="green",
+            )
+            if copies.kind != "inconclusive" or sent < enough or sent >= most or result.answers < sent:
+                run.emit(events.Progress(run.lab, self._progress(), sent, sent))
+                return result, sent, copies
+
     def _callers(self, result: Result, sent: int) -> Verdict:
         never = result.counts.get(self.never.label, 0)
         if never:
@@ -116,7 +149,7 @@ class Mirrored:
             troubles = "; ".join(f"{kind}: {trouble.count}" for kind, trouble in result.errors.items())
             reason = f"{sent - result.answers:,} of {sent:,} requests had no answer of either version"
             return Verdict("inconclusive", f"{reason} ({troubles or 'time was up'})")
-        callers = judge_all(result.answers, sent, self.deviation)
+        callers = judge_all(result.answers, sent, ALL_NOTICED if sent >= ALL_SEEN else self.deviation)
         if callers.kind != "pass":
             return callers
         return replace(callers, reason=f"all callers see {self.callers_see.label} only")
@@ -145,32 +178,35 @@ class Mirrored:
         curl = called(f"{url(host, port)}{self.path}", self.headers)
         return (Hint("call", curl, f"only {self.callers_see.label} answers"), Hint("type", logs, seen))
 
-    async def _visible(self, run: Run, base_url: str) -> str:
+    async def _visible(self, run: Run, base_url: str, pace: Pace) -> str:
         """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""
         from workshop.traffic.measuring import wait_in_vain
 
-        need = self._plan()
+        need = self._test().last
         size = sample_size(need)
 
         async def missing() -> str:
             mark = _mark()
-            result = await self._send(run, base_url, mark, size)
+            result = await self._send(run, base_url, mark, size, pace)
+            pace.saw(result, 0)
             seen = result.counts.get(self.callers_see.label, 0)
             if seen < size:
                 return f"{size - seen} of {size} answers are not of {self.callers_see.label}"
+            began = time.monotonic()
             received = min(await self._arrived(run, mark, size, late=1.0), size)
-            copied = {"copied": received, "not copied": size - received}
+            pace.look = time.monotonic() - began
+            copied = {"counted": received, "not counted": size - received}
             return f"{received} of {size} copied" if implausible(need, copied) else ""
 
         what, within = f"copies to {self.receiver.label}: the change to be visible", self.visible_within
         return await wait_in_vain(run, what, missing, seconds=min(within, run.patience))
 
-    def _plan(self) -> Plan:
-        return plan({"copied": self.share, "not copied": 1 - self.share}, self.deviation)
+    def _test(self) -> Sequential:
+        return counting(self.share, self.deviation)
 
     async def _arrived(self, run: Run, mark: str, sent: int, late: float | None = None) -> int:
         """How many copies there are, once all have come: no more can, or none has for a while."""
-        least, _ = accepted(sent, self.share, self.deviation)
+        least = sent * self._test().accepted("counted", sent, passed=False)[0]
         started = last = time.monotonic()
         count = await self.receiver.count(run, mark)
         pace = time.monotonic() - started
@@ -187,13 +223,20 @@ class Mirrored:
             last = last if count == before else read
         return count
 
-    async def _send(self, run: Run, base_url: str, mark: str, count: int, *, tell: bool = False) -> Result:
+    async def _send(
+        self, run: Run, base_url: str, mark: str, count: int, pace: Pace, shown: tuple[int, int] | None = None
+    ) -> Result:
+        """`shown` are how many were sent before, and the most that will be."""
         from workshop.traffic.load import Load, send
         from workshop.traffic.measuring import show_progress
 
         url = f"{base_url.rstrip('/')}{self.path}?{PARAMETER}={mark}"
-        progress = show_progress(run, f"Requests of which {self.share:.0%} are copied") if tell else None
-        return await send(Load(url, self._classify, headers=self.headers), count, progress=progress)
+        progress = show_progress(run, self._progress(), *shown) if shown else None
+        load = Load(url, self._classify, headers=self.headers, request_timeout=TIMEOUT)
+        return await send(pace.load(load), count, progress=progress)
+
+    def _progress(self) -> str:
+        return f"Requests of which {self.share:.0%} are copied"
 
     def _classify(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
         text = body.decode(errors="replace")

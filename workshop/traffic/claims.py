@@ -6,10 +6,7 @@ deviation that must be noticed, where there is one), a fail when it is true. Whe
 too few requests, and the verdict is inconclusive: never a pass without data. Counts are binomial, tails exact.
 
 **A count on the other side.** `judge_count` is for requests that are counted where they arrive, as the copies at a
-mirror. The number n is not chosen here: it is whatever was sent. Accepted is the widest range that rejects both
-wrong shares, p - d and p + d; so a pass holds for any n, and where n is small the range is narrow, or empty. A
-count outside of it fails when that says something: when a right share gets there but for FALSE_ALARM.
-`verdict.plan` with the two shares p and 1 - p gives the n with which every count is a pass or a fail.
+mirror. It is the test of two shares, p that arrive and 1 - p that do not, with all its early looks (`sequential`).
 
 **Two shares.** `differs`: is the share of some answer (503, say) really larger in one measurement than in the
 other? `no_worse`: is a candidate's share of bad answers larger than the stable version's by a margin or more? Bad
@@ -49,10 +46,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from workshop.runbook.results import Bar, Measurement, Verdict
 from workshop.traffic.binomial import at_least, at_most
-from workshop.traffic.verdict import ERROR, FALSE_ALARM, MOST_REQUESTS
+from workshop.traffic.sequential import Sequential, sequential
+from workshop.traffic.verdict import ERROR, MOST_REQUESTS
+
+_COUNTED, _ELSE = "counted", "not counted"
 
 
 def judge_all(succeeded: int, n: int, deviation: float) -> Verdict:
@@ -81,10 +82,14 @@ def judge_some(found: int, n: int, share: float, *, what: str = "answers") -> Ve
     return Verdict("inconclusive", f"{what}: none of {n:,}, too few to tell")
 
 
+def counting(share: float, deviation: float) -> Sequential:
+    """The test that `judge_count` asks. Raises ValueError for a share or a deviation that make no sense."""
+    return sequential({_COUNTED: share, _ELSE: 1 - share}, deviation)
+
+
 def judge_count(
+    test: Sequential,
     n: int,
-    share: float,
-    deviation: float,
     received: int,
     *,
     title: str,
@@ -92,60 +97,24 @@ def judge_count(
     seconds: float,
     colour: str = "",
 ) -> Verdict:
-    """Whether `received` is about `share` of the n requests that were sent; a share off by `deviation` or more is
-    noticed. The verdict's measurement is a bar with `label` ("copied to v2"). `seconds` is how long it took.
+    """Whether `received` is about the share of the n requests sent so far that `test` (`counting`) is for. The
+    verdict's measurement is a bar with `label` ("copied to v2"). `seconds` is how long it took.
 
-    Raises ValueError for a share or a deviation that make no sense.
+    Raises ValueError for counts that make no sense.
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"the expected share must be from 0 to 1, not {share}")
-    _check(0, n, deviation)
     if received < 0:
         raise ValueError(f"{received} is no count")
-    low, high = accepted(n, share, deviation)
-    bar = Bar(label, received / n if n else 0.0, share, (low / n, high / n) if n and low <= high else None, colour)
-    measurements = (Measurement(title, (bar,), n, seconds),)
+    share = test.last.ranges[_COUNTED].share
     seen = f"{label}: {received:,} of {n:,}"
     if received > n:
-        return Verdict("fail", f"{seen}, more than were sent", measurements)
-    if low <= received <= high:
-        return Verdict("pass", f"{seen}, as expected", measurements)
-    if _too_far(n, share, received, low, high):
-        return Verdict("fail", f"{seen}, expected {share:.1%}", measurements)
-    return Verdict("inconclusive", f"{seen}: too few to tell", measurements)
-
-
-def accepted(n: int, share: float, deviation: float) -> tuple[int, int]:
-    """The least and the greatest count of n that a share off by `deviation` or more does not get, but for ERROR.
-
-    With few requests the least is above the greatest: none is accepted.
-    """
-    return n - _greatest(n, 1 - share, deviation), _greatest(n, share, deviation)
-
-
-def _greatest(n: int, share: float, deviation: float) -> int:
-    """-1 when none is."""
-    if share >= 1:
-        return n
-    wrong = min(1.0, share + deviation)
-    if share <= 0:
-        # One is too many, and none must be a surprise with the wrong share.
-        return 0 if at_most(0, n, wrong) <= ERROR else -1
-    low, high = -1, n - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if at_most(middle, n, wrong) <= ERROR:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _too_far(n: int, share: float, received: int, low: int, high: int) -> bool:
-    """A right share gets outside of the range, or else so far out on this side, but for ERROR."""
-    outside = at_most(low - 1, n, share) + at_least(high + 1, n, share) if low <= high else 1.0
-    tail = min(at_most(received, n, share), at_least(received, n, share))
-    return outside <= FALSE_ALARM or tail <= FALSE_ALARM / 2
+        verdict = Verdict("fail", f"{seen}, more than were sent")
+    else:
+        verdict = test.judge({_COUNTED: received, _ELSE: n - received})
+        said = {"pass": ", as expected", "fail": f", expected {share:.1%}", "inconclusive": ": too few to tell"}
+        verdict = Verdict(verdict.kind, f"{seen}{said[verdict.kind]}")
+    low, high = test.accepted(_COUNTED, n, passed=verdict.kind == "pass")
+    bar = Bar(label, received / n if n else 0.0, share, (low, high) if n else None, colour)
+    return replace(verdict, measurements=(Measurement(title, (bar,), n, seconds),))
 
 
 def _check(count: int, n: int, share: float) -> None:

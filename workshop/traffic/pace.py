@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from workshop.traffic.load import Load, Result, Trouble
 
 LOOK = 0.1
-"""Seconds of sending after which a look is taken, once there may be a verdict: it takes a tenth of that."""
+"""Seconds of sending after which a look is taken, once there may be a verdict, unless a look takes longer."""
 
 SLOW = 1.0
 """Seconds: until then nothing is worth more connections, nor a look that is known to be too early."""
@@ -27,18 +27,20 @@ MOST = 128
 
 @dataclass(slots=True)
 class Pace:
-    """`rate` is in answers a second, 0 while unknown; `timeout` seconds are allowed for each."""
+    """`rate` is in answers a second, 0 while unknown; `timeout` seconds are allowed for each, `look` taken by a
+    look."""
 
     connections: int
     timeout: float
     rate: float = 0.0
+    look: float = LOOK
     _before: tuple[int, float] | None = None
     _grows: bool = True
 
     def size(self, sent: int, least: int, most: int) -> int:
         """How many more to send: `least` before there may be a verdict, `most` in all."""
         if sent >= least:
-            wanted = max(int(self.rate * LOOK), self.connections)
+            wanted = max(int(self.rate * self.look), self.connections)
         elif self.rate:
             wanted = min(least - sent, max(int(self.rate * SLOW), 2 * self.connections))
         else:
