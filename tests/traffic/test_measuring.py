@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -131,7 +132,7 @@ async def test_a_fail_says_that_the_control_was_fine() -> None:
     async with serving(application(0.0)) as server:
         verdict = await DELAYED.measure(run, server.url)
     assert verdict.kind == "fail"
-    assert "late: 0.0%, accepted 0.8% to 48.4%" in verdict.reason
+    assert re.search(r"late: 0.0%, accepted 0.\d% to 4\d.\d%", verdict.reason), verdict.reason
     fine = "; /control, which nothing delays, took 0.0" in verdict.reason
     assert fine or "; the machine is slow: /control" in verdict.reason  # where this one is, just now
 
@@ -258,11 +259,11 @@ async def test_workers_that_delayed_pages_fill_are_left_some_room() -> None:
 
 
 WAIT = 0.5
-"""Seconds that a page waits for what is behind it, twice."""
+"""Seconds that a page waits for what is behind it."""
 
 
 def with_threads_behind(threads: int, share: float = 0.25) -> Handler:
-    """Pages as BookInfo's: twice they wait WAIT seconds for a service behind, which holds one of its `threads` for
+    """Pages as BookInfo's: they wait WAIT seconds at most for a service behind, which holds one of its `threads` for
     longer than that for a share of its calls, also when nobody waits any more. Controls do not go there."""
     rng, free, calls = random.Random(5), asyncio.Semaphore(threads), set[asyncio.Task[None]]()  # noqa: S311
 
@@ -273,14 +274,11 @@ def with_threads_behind(threads: int, share: float = 0.25) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         if request.path == "/control":
             return web.Response(text="fine")
-        for _ in range(2):
-            called = asyncio.ensure_future(call(1.5 * WAIT if rng.random() < share else 0.0))
-            calls.add(called)
-            called.add_done_callback(calls.discard)
-            done, _ = await asyncio.wait([called], timeout=WAIT)
-            if done:
-                return web.Response(text=PAGE)
-        return web.Response(text="unavailable")
+        called = asyncio.ensure_future(call(1.5 * WAIT if rng.random() < share else 0.0))
+        calls.add(called)
+        called.add_done_callback(calls.discard)
+        done, _ = await asyncio.wait([called], timeout=WAIT)
+        return web.Response(text=PAGE if done else "unavailable")
 
     return answer
 
@@ -289,10 +287,8 @@ BEHIND = replace(
     DELAYED,
     categories=(
         Category("at once", PAGE, within=(0, 0.5 * WAIT)),
-        Category("late", PAGE, within=(0.95 * WAIT, 1.5 * WAIT)),
-        Category("none", "unavailable", within=(1.9 * WAIT, 2.5 * WAIT)),
+        Category("none", "unavailable", within=(0.95 * WAIT, 1.5 * WAIT)),
     ),
-    expected=(0.75, 0.1875, 0.0625),
     control=Control("/control", WAIT / 6, "fine"),
     visible_within=30.0,
 )
@@ -302,7 +298,7 @@ async def test_what_waits_in_line_behind_is_not_taken_for_delayed() -> None:
     """The pages that are under way hold all threads of a service that no control asks: all pages come as late as
     delayed ones then, with 256 at once nine of ten (a fail, before fewer at once were tried)."""
     run, heard = listening()
-    async with serving(with_threads_behind(12)) as server:
+    async with serving(with_threads_behind(8)) as server:
         verdict = await BEHIND.measure(run, server.url)
     assert verdict.kind == "pass" or "the machine is slow" in verdict.reason, verdict
     assert titles(heard)[-1].startswith("delays, once more, with ")

@@ -72,7 +72,7 @@ def alternating(of: int, every: int) -> Handler:
 async def test_a_right_split_passes_with_no_more_requests_than_prove_it() -> None:
     run, heard = listening()
     wanted = probe(0.5, 0, 0.5)
-    async with serving(splitting(lambda served: (0.5, 0, 0.5))) as server:
+    async with serving(alternating(1, 2)) as server:
         verdict = await wanted.measure(run, server.url + "/")
     assert verdict.kind == "pass"
     test = wanted.test()
@@ -148,9 +148,9 @@ async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_f
     async with serving(splitting(lambda served: (1, 0, 0))) as server:
         verdict = await probe(0.5, 0, 0.5, visible_within=within).measure(run, server.url)
     assert verdict.kind == "fail"
-    assert "no stars: 100.0%, accepted 36.9% to 63.1%" in verdict.reason
+    assert re.search(r"no stars: 100.0%, accepted \d\d.\d% to \d\d.\d%; red", verdict.reason), verdict.reason
     assert verdict.reason.endswith("the change was not visible within 1 s")
-    assert verdict.measurements[0].samples == 407
+    assert 75 <= verdict.measurements[0].samples <= 600, "all of one kind are soon enough"
     assert sum(isinstance(event, events.Waiting) for event in heard) >= 2
 
 
@@ -179,12 +179,13 @@ async def test_errors_alone_are_inconclusive() -> None:
     async with serving(splitting(lambda served: 503)) as server:
         verdict = await probe(0.8, 0.2, 0).measure(run, server.url)
     assert verdict.kind == "inconclusive"
+    sent = verdict.measurements[0].errors
+    assert 323 <= sent < 600, "no more than may say something"
     assert verdict.reason == (
-        "0 of 1,043 answers, 323 errors: too few to tell; HTTP 503: 323 (no healthy upstream); "
+        f"0 of 1,043 answers, {sent} errors: too few to tell; HTTP 503: {sent} (no healthy upstream); "
         "no other answer came within 0.3 s"
     )
     assert [bar.measured for bar in verdict.measurements[0].bars] == [0, 0, 0]
-    assert verdict.measurements[0].errors == 323
 
 
 async def test_one_error_leaves_a_stage_of_100_percent_open() -> None:

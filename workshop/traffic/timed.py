@@ -24,7 +24,8 @@ follow before its last answers have come, so nobody waits for the same delay twi
 what follows counts, and it is no part of that.
 
 **Two rounds at most.** Where delays are long, what is under way cannot decide whether more is needed. So first as
-many are sent as are nearly always enough (ROUND), the rest only when these were not.
+many are sent as are nearly always enough (ROUND), the rest only when these were not. Where few may be under way, it
+ends as soon as they are enough.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ IN_A_ROW = 6
 FIRST, MORE = 8, 4
 """Requests that are sent with the first control, and how many more with the next one."""
 
-ROUND = 2.0
-"""How many times the least that may be enough are sent at first: of fifty right splits one needs more."""
+ROUND = 3.0
+"""How many times the least that may be enough are sent at first: of sixty right splits one needs more, of five with
+two thirds of it. One more round costs more than so many requests."""
 
 
 @dataclass(slots=True)
@@ -154,7 +156,9 @@ class _Sending:
         assert load.control is not None, "without one nobody knows how slow the machine is"
         self._load, self._session, self._test, self._control = load, session, test, load.control
         self._sample, self._prompt, self._progress = sample, prompt, progress
-        self._round = sample + min(test.last.n, int(ROUND * test.least))
+        prompt_share = sum(test.last.ranges[label].share for label in self._prompt)
+        self._waits = bool(self._prompt) and prompt_share < 1
+        self._round = sample + min(test.last.n, int((ROUND if self._waits else 1.0) * test.least))
         self._most, self._few = load.concurrency, min(FIRST, load.concurrency)
         self._asked: list[_Request] = []
         self._under_way = 0
@@ -219,7 +223,8 @@ class _Sending:
         """How many more to send, if the machine lets them."""
         wanted = self._round - len(self._asked)
         if wanted <= 0 and not self._under_way:
-            self._round = self._sample + self._test.last.n
+            most = self._sample + self._test.last.n
+            self._round = most if self._waits else min(most, self._round + FIRST * MORE)
             wanted = self._round - len(self._asked)
         return wanted
 
