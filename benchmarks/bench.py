@@ -30,9 +30,13 @@ class Taken:
 
 @dataclass(frozen=True)
 class Place:
-    """A folder with a sandbox's state and a home, so that nothing is left from the run before."""
+    """A folder with a sandbox's state and a home, so that nothing is left from the run before. Programs in its
+    `bin` come before all others. `profile` and `through` are those of a way to its clusters that is not its own
+    (`side_by_side.behind`)."""
 
     folder: Path
+    profile: Path | None = None
+    through: Path | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -45,9 +49,9 @@ class Place:
         given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return given | {
             "INVOKE_STATE": str(self.folder / "state"),
-            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECONFIG": str(self.through or self.kubeconfig),
             "HOME": str(home),
-            "PATH": f"{self.kubeconfig.parent / 'bin'}:{BIN}:{os.environ['PATH']}",
+            "PATH": f"{self.folder / 'bin'}:{self.kubeconfig.parent / 'bin'}:{BIN}:{os.environ['PATH']}",
             "COLUMNS": "160",
             "NO_COLOR": "1",
         }
@@ -59,8 +63,16 @@ class Place:
             sys.exit(f"{' '.join(map(str, command))} ended with {taken.status}:\n{taken.said}")
         return taken
 
+    def stand_in(self, program: str, script: str) -> None:
+        """A shell script in the program's place, which finds it as $REAL."""
+        real, path = shutil.which(program, path=self.environment["PATH"]), self.folder / "bin" / program
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\nREAL={real}\n{script}\n")
+        path.chmod(0o755)
+
     def invoke(self, *words: str, may_fail: bool = False) -> Taken:
-        return self.run([INVOKE, *words], may_fail=may_fail)
+        profile = ("-f", str(self.profile)) if self.profile else ()
+        return self.run([INVOKE, *profile, *words], may_fail=may_fail)
 
 
 @contextlib.contextmanager

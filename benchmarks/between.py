@@ -1,6 +1,6 @@
 """What may stand between a client and a sandbox's API: a slow line, or somebody who counts.
 
-Both listen on loopback and lead to the real address, and the benchmark's own kubeconfig leads to them: so every
+Both listen on loopback and lead to the real address, and a kubeconfig of the benchmark's leads to them: so every
 tool takes the same way, and neither it nor the sandbox is another than it always is. They run in a thread, so that
 a benchmark can wait for processes meanwhile.
 """
@@ -33,6 +33,7 @@ class Line:
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
+        self.serving: asyncio.Task[None] | None = None
 
     async def serve(self, ready: asyncio.Future[int], tls: ssl.SSLContext | None = None) -> None:
         server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, ssl=tls)
@@ -138,17 +139,15 @@ class Counter(Line):
 
 
 @contextlib.contextmanager
-def led_through(kubeconfig: Path, *, slow: bool = False) -> Iterator[list[Counter]]:
-    """Every cluster of the kubeconfig is reached through a slow line in here, or through a counter."""
-    before = kubeconfig.read_text()
-    written = yaml.safe_load(before)
+def led_through(kubeconfig: Path, written: Path, *, slow: bool = False) -> Iterator[list[Counter]]:
+    """A kubeconfig in which each cluster is reached through a slow line, or through a counter."""
+    content = yaml.safe_load(kubeconfig.read_text())
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     counters: list[Counter] = []
-    serving = []
     try:
-        for cluster in (each["cluster"] for each in written["clusters"]):
+        for cluster in (each["cluster"] for each in content["clusters"]):
             address = urlsplit(cluster["server"])
             host, port = address.hostname or "", address.port or 443
             tls = None
@@ -162,23 +161,28 @@ def led_through(kubeconfig: Path, *, slow: bool = False) -> Iterator[list[Counte
                 with tempfile.TemporaryDirectory() as folder:
                     tls, own = server_context(["127.0.0.1"], Path(folder))
                 cluster["certificate-authority-data"] = base64.b64encode(own).decode()
-            cluster["server"] = f"https://127.0.0.1:{_started(loop, line, tls, serving)}"
-        kubeconfig.write_text(yaml.safe_dump(written))
+            cluster["server"] = f"https://127.0.0.1:{_started(loop, line, tls)}"
+        written.write_text(yaml.safe_dump(content))
         yield counters
     finally:
-        kubeconfig.write_text(before)
-        for task in serving:
-            loop.call_soon_threadsafe(task.cancel)
+        asyncio.run_coroutine_threadsafe(_ended(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
 
 
-def _started(
-    loop: asyncio.AbstractEventLoop, line: Line, tls: ssl.SSLContext | None, serving: list[asyncio.Task[None]]
-) -> int:
+def _started(loop: asyncio.AbstractEventLoop, line: Line, tls: ssl.SSLContext | None) -> int:
+    """The port that it listens on."""
+
     async def start() -> int:
         ready: asyncio.Future[int] = loop.create_future()
-        serving.append(asyncio.create_task(line.serve(ready, tls)))
+        line.serving = asyncio.create_task(line.serve(ready, tls))
         return await ready
 
     return asyncio.run_coroutine_threadsafe(start(), loop).result()
+
+
+async def _ended() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

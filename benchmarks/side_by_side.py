@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import yaml  # noqa: E402
 from bench import BIN, Place, Taken, middle, place, resident  # noqa: E402
-from between import led_through  # noqa: E402
+from between import Counter, led_through  # noqa: E402
 from page import PageStep, by_hand, in_the_end, steps_of  # noqa: E402
 
 UNPROVED = ("--search-root", "benchmarks/unproved")
@@ -38,6 +39,9 @@ WAIT = ("wait", "--for=condition=Available", "deployment", "--all", "-A", "--tim
 CONVERGED = "a run would change nothing"
 FOREIGN = (0, 1000, 5000)
 CLONES = 10
+
+_AS_PINNED = """case $1 in version) $REAL "$@" | sed s/-sandbox//g ;; *) exec $REAL "$@" ;; esac"""
+"""An istioctl of the version that a cluster asks for; the sandbox's own says where it is from."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def ansible(bench: Bench, here: Place) -> Taken:
     command = [str(bench.tool("ansible-playbook")), "-i", "localhost,", str(here.folder / "play.yaml")]
     interpreter = str(Path(str(bench.tool("ansible-playbook"))).parent / "python")
     more = {
-        "K8S_AUTH_KUBECONFIG": str(here.kubeconfig),
+        "K8S_AUTH_KUBECONFIG": str(here.through or here.kubeconfig),
         "ANSIBLE_PYTHON_INTERPRETER": interpreter,
         "LC_ALL": "C.UTF-8",
     }
@@ -245,29 +249,38 @@ def count(bench: Bench, row: Row) -> tuple[int, int]:
         bench.ready(here)
         row.prepare(bench, here)
         log = here.folder / "kubectl.log"
-        real = shutil.which("kubectl", path=here.environment["PATH"])
-        wrapper = here.folder / "bin" / "kubectl"
-        wrapper.parent.mkdir()
-        wrapper.write_text(f'#!/bin/sh\necho >> {log}\nexec {real} "$@"\n')
-        wrapper.chmod(0o755)
-        with led_through(here.kubeconfig) as counters:
+        log.touch()
+        with behind(here) as (there, counters):
             if row.run in (invoke_unproved, invoke_proved):
                 search = UNPROVED if row.run is invoke_unproved else ()
-                said = here.invoke("--echo", *search, "lab.istio", may_fail=True).said
+                said = there.invoke("--echo", *search, "lab.istio", may_fail=True).said
                 processes = len(re.findall(r"(?m)^ *(?:\S+  )?\$ \S*kubectl ", said))
             else:
-                row.run(bench, _WithPath(here.folder, f"{wrapper.parent}:{here.environment['PATH']}"))
-                processes = len(log.read_text().splitlines()) if log.exists() else 0
+                there.stand_in("kubectl", f'echo >> {log}\nexec $REAL "$@"')
+                row.run(bench, there)
+                processes = len(log.read_text().splitlines())
         return processes, sum(counter.requests for counter in counters)
 
 
-@dataclass(frozen=True)
-class _WithPath(Place):
-    path: str = ""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**Place(self.folder).environment, "PATH": self.path}
+@contextlib.contextmanager
+def behind(here: Place, *, slow: bool = False) -> Iterator[tuple[Place, list[Counter]]]:
+    """The same place with a slow line before its clusters, or a counter. The workshop takes no other way into its
+    sandbox than the sandbox's, so there its target is `cluster`, with what the sandbox has of its own."""
+    through, profile = here.folder / "through.yaml", here.folder / "cluster.yaml"
+    default = yaml.safe_load((ROOT / "config" / "sandbox.yaml").read_text())
+    settings = {
+        "target": "cluster",
+        "cluster": {"context": "primary", "secondary": "secondary", "kubeconfig": str(through)},
+        "images": default["sandbox"]["images"],
+    }
+    profile.write_text(yaml.safe_dump(settings))
+    here.stand_in("istioctl", _AS_PINNED)
+    with led_through(here.kubeconfig, through, slow=slow) as counters:
+        there = Place(here.folder, profile, through)
+        there.invoke("adopt", "--yes")
+        for counter in counters:
+            counter.requests = 0
+        yield there, counters
 
 
 def foreign(bench: Bench) -> None:
@@ -343,11 +356,11 @@ def line(bench: Bench) -> None:
             with place(bench.folder, f"line-{number}") as here:
                 bench.ready(here)
                 row.prepare(bench, here)
-                with led_through(here.kubeconfig, slow=True):
-                    figures[row.name].add(row.run(bench, here))
+                with behind(here, slow=True) as (there, _):
+                    figures[row.name].add(row.run(bench, there))
                     if row is UNPROVED_ROW:
                         for name, run in again.items():
-                            figures[name].add(run(here))
+                            figures[name].add(run(there))
     print("\n| over a line of 100 ms and 10 Mbit/s, nothing proved | seconds | processor s |\n|---|---|---|")
     for name, found in figures.items():
         print(f"| {name} | {middle(found.seconds)} | {middle(found.cpu)} |", flush=True)
