@@ -182,7 +182,7 @@ def _started(loop: asyncio.AbstractEventLoop, line: Line, tls: ssl.SSLContext | 
 
 
 async def _ended() -> None:
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:  # a connection may just have come
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
