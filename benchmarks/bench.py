@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -56,9 +57,16 @@ class Place:
             "NO_COLOR": "1",
         }
 
-    def run(self, command: Sequence[str], *, stdin: str = "", may_fail: bool = False, **more: str) -> Taken:
-        """Ends the benchmark when the command fails, unless it may."""
-        taken = timed(command, self.environment | more, stdin)
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: str = "",
+        may_fail: bool = False,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> Taken:
+        """With `more` variables. Ends the benchmark when the command fails, unless it may."""
+        taken = timed(command, {**self.environment, **more}, stdin)
         if taken.status and not may_fail:
             sys.exit(f"{' '.join(map(str, command))} ended with {taken.status}:\n{taken.said}")
         return taken

@@ -1,8 +1,8 @@
 """What may stand between a client and a sandbox's API: a slow line, or somebody who counts.
 
-Both listen on loopback and lead to the real address, and a kubeconfig of the benchmark's leads to them: so every
-tool takes the same way, and neither it nor the sandbox is another than it always is. They run in a thread, so that
-a benchmark can wait for processes meanwhile.
+Both listen where the API does (whose certificate is for that address), on another port, and a kubeconfig of the
+benchmark's leads to them: so every tool takes the same way, and neither it nor the sandbox is another than it
+always is. They run in a thread, so that a benchmark can wait for processes meanwhile.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Line:
         self.serving: asyncio.Task[None] | None = None
 
     async def serve(self, ready: asyncio.Future[int], tls: ssl.SSLContext | None = None) -> None:
-        server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(self._accepted, self._host, 0, ssl=tls)
         ready.set_result(server.sockets[0].getsockname()[1])
         async with server:
             await server.serve_forever()
@@ -153,15 +153,14 @@ def led_through(kubeconfig: Path, written: Path, *, slow: bool = False) -> Itera
             tls = None
             if slow:
                 line: Line = SlowLine(host, port)
-                cluster["tls-server-name"] = host
             else:
                 authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
                 line = Counter(host, port, ssl.create_default_context(cadata=authority))
                 counters.append(line)
                 with tempfile.TemporaryDirectory() as folder:
-                    tls, own = server_context(["127.0.0.1"], Path(folder))
+                    tls, own = server_context([host], Path(folder))
                 cluster["certificate-authority-data"] = base64.b64encode(own).decode()
-            cluster["server"] = f"https://127.0.0.1:{_started(loop, line, tls)}"
+            cluster["server"] = f"https://{host}:{_started(loop, line, tls)}"
         written.write_text(yaml.safe_dump(content))
         yield counters
     finally:

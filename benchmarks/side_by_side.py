@@ -86,7 +86,7 @@ class Row:
 def doit(bench: Bench, here: Place) -> Taken:
     command = [str(bench.tool("doit")), "-n", "4", "-f", "benchmarks/dodo.py", "--db-file", str(here.folder / "db")]
     command[1:1] = ["run"]
-    return here.run(command, BENCHMARK_STEPS=str(here.folder / "steps.json"))
+    return here.run(command, more={"BENCHMARK_STEPS": str(here.folder / "steps.json")})
 
 
 def write_tasks(bench: Bench, here: Place) -> None:
@@ -176,7 +176,7 @@ def ansible(bench: Bench, here: Place) -> Taken:
         "ANSIBLE_PYTHON_INTERPRETER": interpreter,
         "LC_ALL": "C.UTF-8",
     }
-    return here.run([*command, "-e", f"ansible_python_interpreter={interpreter}"], **more)
+    return here.run([*command, "-e", f"ansible_python_interpreter={interpreter}"], more=more)
 
 
 def without(*tools: str) -> Callable[[Bench], str]:
