@@ -34,6 +34,8 @@ class Line:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self.serving: asyncio.Task[None] | None = None
+        self._open: set[asyncio.Task[None] | None] = set()
+        """Whose connections they are; asyncio itself does not hold them."""
 
     async def serve(self, ready: asyncio.Future[int], tls: ssl.SSLContext | None = None) -> None:
         server = await asyncio.start_server(self._accepted, self._host, 0, ssl=tls)
@@ -42,6 +44,7 @@ class Line:
             await server.serve_forever()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(task := asyncio.current_task())
         with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError):
             there, away = await self.connect()
             try:
@@ -53,6 +56,7 @@ class Line:
             finally:
                 away.close()
         writer.close()
+        self._open.discard(task)
 
     async def connect(self) -> Streams:
         return await asyncio.open_connection(self._host, self._port)
