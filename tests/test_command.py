@@ -209,3 +209,11 @@ def test_a_cluster_that_cannot_be_reached_is_told_of_once(
     assert ran.said.count("came back") == 1, ran.said
     assert next_command in ran.said
     assert "the same reason" not in ran.said
+
+
+@pytest.mark.parametrize("words", [("--plan",), ("--explain",), ("--check",), ("--dry",)])
+def test_only_a_run_is_told_where_its_time_went(workshop: Workshop, words: tuple[str, ...]) -> None:
+    core = words if words == ("--dry",) else ()
+    ran = workshop.run(*core, "lab.istio.canary", "--timings", *(words if not core else ()))
+    assert (ran.status, f"use --timings and {words[0]} together" in ran.said) == (2, True)
+    assert not workshop.state.exists()

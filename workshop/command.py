@@ -67,7 +67,7 @@ def run_labs(
     """
     planned = plan or config.run.dry
     look = _explain if explain else _check if check else _plan if planned else None
-    mode = "--explain" if explain else "--check" if check else "--plan" if plan else "--dry" if planned else ""
+    mode = "--explain" if explain else "--check" if check else "--plan" if planned else ""
 
     def act() -> int:
         if explain and plan:
@@ -79,7 +79,7 @@ def run_labs(
         for request in requests:
             if check:
                 refuse_with_check(request, plan=plan, explain=explain, undo=undo)
-            refuse_timings(request, mode)
+            refuse_timings(request, mode if plan or not planned else "--dry")
             request.validate(runbook)
             refuse_missing_files(runbook, request.labs)
         settings = load(config)
