@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -15,12 +16,23 @@ from tests.kit.engine import Measured, Put, bench, lab
 from tests.kit.laws import LAW
 from tests.kit.screens import Clock
 from tests.runbook.test_interrupts import hit
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.events import LabFinished
 from workshop.runbook.request import Request, refuse_timings
 from workshop.runbook.results import Verdict
-from workshop.runbook.run import Run
-from workshop.runbook.timings import Kind, Piece, Seconds, Span, Stopwatch, TimeKeeper, merged, without
+from workshop.runbook.run import Facts, Run
+from workshop.runbook.timings import (
+    KINDS,
+    PHASES,
+    Kind,
+    Piece,
+    Seconds,
+    Span,
+    Stopwatch,
+    TimeKeeper,
+    merged,
+    without,
+)
 
 MOMENTS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8)
 
@@ -42,31 +54,28 @@ def test_moments_are_merged_and_taken_away(when: list[tuple[int, int]], others: 
 
 
 @LAW
-@given(
-    st.lists(st.sampled_from(["check", "apply", "verify", "wait", "wait on purpose", "done"]), max_size=12), MOMENTS
-)
+@given(st.lists(st.sampled_from(["check", "apply", "verify", "wait"]), max_size=12), MOMENTS)
 def test_each_moment_of_a_step_is_of_one_kind(did: list[str], late: list[tuple[int, int]]) -> None:
     clock = Clock()
     watch = Stopwatch(clock)
-    waits = []
+    waited = []
     for what in did:
         clock.now += 2
-        match what:
-            case "wait" | "wait on purpose":
-                waits.append(watch.waiting("waiting" if what == "wait" else "delays"))
-                waits[-1].__enter__()
-            case "done":
-                if waits:
-                    waits.pop(0).__exit__(None, None, None)
-            case _:
-                watch.go_on({"check": "looking", "apply": "applying", "verify": "proving"}[what])  # type: ignore[arg-type]
+        if what == "wait":
+            with watch.waiting():
+                clock.now += 2
+            waited.append((clock.now - 2, clock.now))
+        else:
+            watch.go_on(PHASES[what])
     clock.now += 2
-    watch.was_late_on_purpose(late)
+    for began, ended in late:
+        watch.was("delays", began, ended)
     span = watch.span("a")
     assert (span.began, span.ended) == (0, clock.now)
     assert all(first.ended == second.began for first, second in pairwise(span.pieces))
-    on_purpose = whole((piece.began, piece.ended) for piece in span.pieces if piece.kind == "delays")
-    assert on_purpose >= whole(late) & whole([(0, clock.now)])
+    found = {kind: whole(piece[1:] for piece in span.pieces if piece.kind == kind) for kind in KINDS}
+    assert found["delays"] == whole(late) & whole([(0, clock.now)])
+    assert found["waiting"] == whole(waited) - whole(late)
 
 
 def test_a_step_counts_as_waiting_while_anything_in_it_waits() -> None:
@@ -81,7 +90,8 @@ def test_a_step_counts_as_waiting_while_anything_in_it_waits() -> None:
             clock.now = 5.0
         clock.now = 6.0
     clock.now = 10.0
-    watch.was_late_on_purpose([(5.5, 7.0), (8.0, 9.0)])
+    watch.was("delays", 5.5, 7.0)
+    watch.was("delays", 8.0, 9.0)
     keeper = TimeKeeper(lambda lab: ())
     keeper.add(watch.span("a"))
     assert keeper.of_lab("a") == {"looking": 1.0, "waiting": 3.5, "proving": 3.0, "delays": 2.5}
@@ -148,11 +158,36 @@ class Waits(Put):
 
 class LateOnPurpose(Measured):
     async def verify(self, run: Run) -> Verdict | None:
-        async def nothing() -> str:
-            return ""
+        looks = iter(["a fault", ""])
 
-        await run.wait("a fault", nothing, seconds=60, kind="delays")
+        async def missing() -> str:
+            return next(looks)
+
+        await run.wait("it", missing, seconds=60, every=0.001, on_purpose=True)
         return await super().verify(run)
+
+
+@pytest.mark.parametrize(
+    ("looks", "kinds"),
+    [
+        pytest.param([""], {"looking": 3.0}, id="there at once"),
+        pytest.param(["its pods", "its pods", ""], {"looking": 3.0, "waiting": 6.0}, id="there at the third look"),
+        pytest.param(["its pods"], {"waiting": 3.0}, id="never there"),
+    ],
+)
+async def test_the_look_that_finds_nothing_missing_has_waited_for_nothing(looks: list[str], kinds: Seconds) -> None:
+    clock, left = Clock(), iter(looks)
+    run = Run("a", {}, Facts(), {}, lambda event: None, stopwatch=Stopwatch(clock))
+
+    async def missing() -> str:
+        clock.now += 3.0
+        return next(left)
+
+    with contextlib.suppress(WorkshopError):
+        await run.wait("it", missing, seconds=60 if looks[-1] == "" else 0, every=0.001)
+    keeper = TimeKeeper(lambda lab: ())
+    keeper.add(run.stopwatch.span("a"))
+    assert keeper.of_lab("a") == kinds
 
 
 async def test_a_run_tells_where_its_time_went() -> None:

@@ -204,7 +204,7 @@ class Loads:
             return "its pod, which is ejected" if (await self.target.counted(run)).ejected else ""
 
         try:
-            await run.wait(f"{self.target.service} to be back", missing, seconds=EJECTED, kind="delays")
+            await run.wait(f"{self.target.service} to be back", missing, seconds=EJECTED, on_purpose=True)
         except WorkshopError:
             return False
         return True

@@ -19,7 +19,7 @@ from workshop.runbook.errors import WorkshopError
 from workshop.runbook.options import Options
 from workshop.runbook.results import Difference, Lasting
 from workshop.runbook.stop import Stop
-from workshop.runbook.timings import Kind, Stopwatch
+from workshop.runbook.timings import Stopwatch
 
 T = TypeVar("T")
 Listener = Callable[[events.Event], None]
@@ -184,21 +184,27 @@ class Run:
         every: float = 0.05,
         next_command: str = "",
         found: str = "still missing",
-        kind: Kind = "waiting",
+        on_purpose: bool = False,
     ) -> None:
         """Call `missing` until it says "" (nothing), at growing intervals (from `every`, to 2 s).
 
         It returns in words what is still missing (or otherwise not as wanted: `found`), which is shown. Raises
-        WorkshopError after `seconds`. Ctrl-C cuts the wait short. `kind` is "delays" for what takes its time on
-        purpose.
+        WorkshopError after `seconds`. Ctrl-C cuts the wait short. `on_purpose`: what is waited for takes its time
+        whatever the machine.
         """
 
+        clock = self.stopwatch.clock
+        began, there = clock(), math.inf
+
         async def until_nothing_is_missing() -> None:
+            nonlocal there
             started = time.monotonic()
             for pause in pauses(every):
+                looked = clock()
                 still = await missing()
                 waited = time.monotonic() - started
                 if not still:
+                    there = looked
                     return
                 if waited >= seconds:
                     raise WorkshopError(
@@ -207,5 +213,7 @@ class Run:
                 self.emit(events.Waiting(self.lab, what, still, waited, seconds))
                 await asyncio.sleep(min(pause, seconds - waited))
 
-        with self.stopwatch.waiting(kind):
+        try:
             await self.cuttable(until_nothing_is_missing())
+        finally:
+            self.stopwatch.was("delays" if on_purpose else "waiting", began, min(there, clock()))

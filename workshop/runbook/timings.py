@@ -5,9 +5,11 @@ run took then, and say nothing about what would have made it shorter. So nothing
 
 **A step** is at each moment of one kind, and its kinds add up to its time. What it is at (a check is looking, an
 apply or an undo applying, a proof proving) counts as waiting while anything in it waits: for pods, for a change to
-arrive, for Azure, for the run lock. What is late on purpose comes before all: the seconds in which a proof has
-nothing under way but answers that a fault delays (`HeldBack`), and those of an ejection that is over only when its
-time is. However fast the machine, they are not to be had for less; all other kinds are.
+arrive, for Azure, for the run lock. A wait ends with the beginning of the look that finds nothing missing: what it
+looked at was there by then, and a proof whose first requests are as expected has waited for nothing. What is late
+on purpose comes before all: the seconds in which a proof has nothing under way but answers that a fault delays
+(`HeldBack`), and those of an ejection that is over only when its time is. However fast the machine, they are not to
+be had for less; all other kinds are.
 
 **A lab, and a run,** took as long as their longest chain of steps: from the step that ended last to the one whose
 end it had waited for, and so on back to the first. A run's line is that chain's. It adds up to what the run took,
@@ -69,40 +71,35 @@ class Stopwatch:
     """The time of one step, by kind. It begins when it is made, looking."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._at: Kind = "looking"
-        self._inside: list[Kind] = []
-        self._late: list[tuple[float, float]] = []
+        self.clock = clock
         self._marks: list[tuple[float, Kind]] = [(clock(), "looking")]
+        self._besides: dict[Kind, list[tuple[float, float]]] = {"waiting": [], "delays": []}
+        """What comes before the step's own kind, the last one before all."""
 
     def go_on(self, kind: Kind) -> None:
         """What the step is at from now on."""
-        self._at = kind
-        self._mark()
+        self._marks.append((self.clock(), kind))
 
     @contextlib.contextmanager
-    def waiting(self, kind: Kind = "waiting") -> Iterator[None]:
-        """What happens in here is waiting, or a delay on purpose; several at once are the kind of the last one."""
-        self._inside.append(kind)
-        self._mark()
+    def waiting(self) -> Iterator[None]:
+        """What happens in here is waiting."""
+        began = self.clock()
         try:
             yield
         finally:
-            self._inside.remove(kind)
-            self._mark()
+            self.was("waiting", began, self.clock())
 
-    def was_late_on_purpose(self, when: Iterable[tuple[float, float]]) -> None:
-        """From when to when, as a proof has found out in the end."""
-        self._late += when
+    def was(self, kind: Literal["waiting", "delays"], began: float, ended: float) -> None:
+        """What the step turned out to have been at, whatever else it did."""
+        self._besides[kind].append((began, ended))
 
     def span(self, lab: str) -> Span:
         """Up to now."""
-        ends = [began for began, _ in self._marks[1:]] + [self._clock()]
-        pieces = (Piece(kind, began, end) for (began, kind), end in zip(self._marks, ends, strict=True))
-        return Span(lab, tuple(_overlaid(pieces, merged(self._late))))
-
-    def _mark(self) -> None:
-        self._marks.append((self._clock(), self._inside[-1] if self._inside else self._at))
+        ends = [began for began, _ in self._marks[1:]] + [self.clock()]
+        pieces = [Piece(kind, began, end) for (began, kind), end in zip(self._marks, ends, strict=True)]
+        for kind, when in self._besides.items():
+            pieces = list(_overlaid(pieces, kind, merged(when)))
+        return Span(lab, tuple(pieces))
 
 
 def merged(when: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -132,14 +129,14 @@ def without(
     return left
 
 
-def _overlaid(pieces: Iterable[Piece], late: list[tuple[float, float]]) -> Iterator[Piece]:
+def _overlaid(pieces: Iterable[Piece], kind: Kind, when: list[tuple[float, float]]) -> Iterator[Piece]:
     for piece in pieces:
         at = piece.began
-        for began, ended in ((max(at, first), min(piece.ended, last)) for first, last in late):
+        for began, ended in ((max(at, first), min(piece.ended, last)) for first, last in when):
             if began < ended:
                 if at < began:
                     yield Piece(piece.kind, at, began)
-                yield Piece("delays", began, ended)
+                yield Piece(kind, began, ended)
                 at = ended
         if at < piece.ended or piece.began == piece.ended:
             yield Piece(piece.kind, at, piece.ended)

@@ -210,7 +210,8 @@ class Probe:
         try:
             return await measuring.measure(run)
         finally:
-            run.stopwatch.was_late_on_purpose(held.moments())
+            for began, ended in held.moments():
+                run.stopwatch.was("delays", began, ended)
 
 
 def called(url: str, headers: tuple[tuple[str, str], ...]) -> str:
