@@ -7,6 +7,7 @@ sees a traceback without `-d`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -249,19 +250,52 @@ def _run(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         if part.request.timings:
             screen.with_timings()
+        versions = _Versions(target)
 
         def listen(event: events.Event) -> None:
             target.journal.listen(event)  # first: what a person has seen is written down
             screen.listen(event)
             if isinstance(event, events.RunStarted):  # later, a run is brought to its end
                 output.refuse_if_lost()
+            versions.listen(event)
+
+        async def run() -> int:
+            async with versions:
+                return await execute(job, guard=target.guard, gate=screen.gate)
 
         job = _job(part, target, _ready(part, target, _telling(screen)), listen)
-        run = execute(job, guard=target.guard, gate=screen.gate)
-        status = asyncio.run(run)
+        status = asyncio.run(run())
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
+
+
+class _Versions:
+    """Writes down which Kubernetes a run works on, beside its first change: one that finds all converged does not
+    ask. What a run makes, no version of is known yet."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._asking: asyncio.Task[None] | None = None
+
+    def listen(self, event: events.Event) -> None:
+        begun = isinstance(event, events.StepPhase) and event.phase in ("apply", "undo", "verify")
+        if begun and not (self._asking or self._target.use.account or self._target.kubectl.absent):
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+
+    async def _ask(self) -> None:
+        with contextlib.suppress(WorkshopError, ValueError, KeyError):  # the run has its own words for a cluster
+            version = await self._target.kubectl.server_version()
+            self._target.journal.listen(events.Found("", "Kubernetes", version))
+
+    async def __aenter__(self) -> None:
+        return
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._asking:
+            await asyncio.wait({self._asking}, timeout=1)  # it was asked seconds ago, or the cluster is gone
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
 
 
 async def _refuse_at_once(target: Target, found: Plan) -> None:

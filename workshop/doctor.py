@@ -170,8 +170,7 @@ async def _the_cluster(target: Target) -> Finding:
 
 
 async def _cluster(row: str, cluster: ClusterGuard) -> Finding:
-    version = json.loads(await cluster.kubectl.call("version", "-o", "json", seconds=_LOOK_SECONDS))
-    what = f"{cluster.name}, Kubernetes {version['serverVersion']['gitVersion'].removeprefix('v')}"
+    what = f"{cluster.name}, Kubernetes {await cluster.kubectl.server_version(seconds=_LOOK_SECONDS)}"
     if not await cluster.is_marked():
         return Finding(
             row,

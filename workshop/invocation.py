@@ -106,6 +106,13 @@ def typed(*, without: str | None = None) -> str:
     return shlex.join(["invoke", *(word for word in sys.argv[1:] if word != without)])
 
 
+def refuse_others(task: str, why: str) -> None:
+    """Raises UsageError where other tasks stand in the line."""
+    others = [named.name for named in getattr(program, "tasks", ()) if named.name != task]
+    if others:
+        raise UsageError(f"use {task} with {others[0]}", why, next_command=f"{invoke()} {task}")
+
+
 def debugging() -> bool:
     """Whether Invoke got -d."""
     return logging.getLogger("invoke").isEnabledFor(logging.DEBUG)

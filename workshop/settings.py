@@ -289,6 +289,31 @@ def _given(variable: str, value: Any) -> Any:
     return given.replace(",", " ").split() if isinstance(value, list) else given
 
 
+def typed_variables() -> dict[str, str]:
+    """The variables that this call's settings come from, beside its profile; none of Invoke's own, which may hold a
+    password."""
+    own = tuple(f"INVOKE_{name.upper()}_" for name in _INVOKES_OWN)
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == "KUBECONFIG" or (name.startswith("INVOKE_") and not name.startswith(own))
+    }
+
+
+def workshop_version() -> str:
+    """Of the checkout, or as it is installed."""
+    import tomllib
+    from importlib import metadata
+
+    try:
+        return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        try:
+            return metadata.version("mesh-workshop")
+        except metadata.PackageNotFoundError:
+            return ""
+
+
 def from_config(config: Mapping[str, Any]) -> Settings:
     """All of them together as settings. Raises UsageError naming the key, and the nearest valid one."""
     content = {key: value for key, value in config.items() if key not in _INVOKES_OWN}

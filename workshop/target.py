@@ -38,11 +38,19 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord
 from workshop.runbook.model import Runbook
 from workshop.runbook.protection import Guard
+from workshop.runbook.record import Origin
 from workshop.runbook.reset import Inventory
 from workshop.runbook.run import Run
 from workshop.runbook.state_folder import FolderLock, refuse_unusable
 from workshop.runbook.stop import run_cuttable
-from workshop.settings import PLACEHOLDER_CONTEXT, ROOT, Settings, listing_contexts
+from workshop.settings import (
+    PLACEHOLDER_CONTEXT,
+    ROOT,
+    Settings,
+    listing_contexts,
+    typed_variables,
+    workshop_version,
+)
 
 ACCOUNT = "azure."
 """What the names of the labs begin with that work on the account."""
@@ -102,7 +110,17 @@ class Target:
 
     @functools.cached_property
     def journal(self) -> Journal:
-        return Journal(self.settings.state_folder / "journal.sqlite", command=self.use.typed)
+        origin = Origin(
+            self.use.typed,
+            str(Path.cwd()),
+            typed_variables(),
+            Holder.me().identity,
+            f"the account, for {self.name}"
+            if self.use.account
+            else f"{self.which}, context {self.kubectl.context}",
+            workshop_version(),
+        )
+        return Journal(journal_of(self.settings), origin=origin)
 
     @functools.cached_property
     def others(self) -> OtherClusters:
@@ -156,6 +174,10 @@ class Target:
             ProofRecord: JournalProofRecord(self.journal, self.ground),
             **self.account(),
         }
+
+
+def journal_of(settings: Settings) -> Path:
+    return settings.state_folder / "journal.sqlite"
 
 
 def describe(settings: Settings, use: Use | None = None) -> Target:

@@ -16,6 +16,7 @@ import pytest
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import _VERSIONS, AppliedPart, Journal
+from workshop.runbook.record import Origin
 from workshop.runbook.timings import LabTimings, Timings
 
 ID = "/subscriptions/1/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/primary"
@@ -32,7 +33,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_a_run_is_written_down_step_by_step(path: Path) -> None:
-    journal = Journal(path, command="invoke lab.azure")
+    journal = Journal(path, origin=Origin("invoke lab.azure"))
     for event in (
         events.RunStarted("", ("azure.group", "azure.vnet"), "sandbox", 2),
         events.StepFinished("azure.group", 1, "Make the group", "changed", 1.5),

@@ -33,7 +33,7 @@ async def test_needs_converge_first_and_a_second_run_changes_nothing_from_one_ob
 async def test_a_need_says_whose_need_it_is() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1"), needs=["a"]))
     await world.run("b")
-    assert world.events[0] == RunStarted("", ("a", "b"), "memory", 2, 1)
+    assert world.events[0] == RunStarted("", ("a", "b"), "memory", 2, 1, asked=("b",))
     assert world.of(LabStarted) == [
         LabStarted("a", "Lab a", 1, ("b",)),
         LabStarted("b", "Lab b", 1),

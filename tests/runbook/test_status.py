@@ -11,6 +11,7 @@ from tests.kit.engine import Bench, Measured, Moves, Object, Put, bench, failing
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import RunStarted, StepFinished
 from workshop.runbook.journal import Journal, JournalProofRecord, LastRun, ProofRecord
+from workshop.runbook.record import Origin
 from workshop.runbook.results import ABSENT, Check, Difference, Outcome
 from workshop.runbook.run import Run
 
@@ -155,8 +156,8 @@ def test_the_journal_knows_the_last_run_of_each_lab(tmp_path: Path) -> None:
         "second": (("b", "changed"), ("b", "inconclusive")),
         "third": (("b", "unchanged"), ("c", "unchanged")),
     }.items():
-        run_of(Journal(path, command=command), *outcomes)  # type: ignore[arg-type]
-    run_of(Journal(path, command="elsewhere"), ("a", "failed"), target="there")
+        run_of(Journal(path, origin=Origin(command)), *outcomes)  # type: ignore[arg-type]
+    run_of(Journal(path, origin=Origin("elsewhere")), ("a", "failed"), target="there")
     known = Journal(path).last_runs("here")
     assert {name: (last.command, last.converged, last.applied) for name, last in known.items()} == {
         "a": ("first", True, True),

@@ -79,7 +79,15 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return command.status(context.config, runbook, format)
 
-    return Collection(adopt, doctor, reset, shell, status, *tasks, lab_tasks.collection(runbook), _sandbox())
+    @task(klass=HarmlessTask)
+    def resume(context: Context) -> int:
+        """Go on with the last run that was cut off."""
+        from workshop import record_tasks
+
+        return record_tasks.resume(context.config, runbook)
+
+    own = (adopt, doctor, history, reset, resume, shell, status)
+    return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox())
 
 
 def _sandbox() -> Collection:
@@ -100,6 +108,14 @@ def shell(context: Context) -> int:
     from workshop.shell import shell
 
     return shell(context.config)
+
+
+@task(klass=HarmlessTask, auto_shortflags=False, help={"format": "table, or json for a program."})
+def history(context: Context, format: str = "table") -> int:
+    """The runs there were, and how they ended."""
+    from workshop import record_tasks
+
+    return record_tasks.history(context.config, format)
 
 
 @task(klass=WorkshopTask, auto_shortflags=False, help={"yes": "Do not ask while a run is on."})

@@ -30,10 +30,12 @@ from workshop.console.explanation_view import explanation_lines, markdown
 from workshop.console.lines import CheckLines, Lines, error_lines
 from workshop.console.plan_view import doctor_lines, plan_lines
 from workshop.console.progress import RunProgress
+from workshop.console.record_view import history_lines
 from workshop.console.status_view import comparison_lines, status_lines
 from workshop.runbook import events
 from workshop.runbook.plan import LabExplanation, Plan
 from workshop.runbook.protection import Gate
+from workshop.runbook.record import RunRecord
 from workshop.runbook.reset import Comparison
 from workshop.runbook.results import Check, Finding
 from workshop.runbook.status import Status
@@ -91,6 +93,10 @@ class Screen(ABC):
 
     def show_comparison(self, found: Comparison) -> None:
         for line in comparison_lines(found, self.lines):
+            self.print(line)
+
+    def show_history(self, runs: Sequence[RunRecord]) -> None:
+        for line in history_lines(runs, self.lines):
             self.print(line)
 
     def show_error(self, error: BaseException) -> None:

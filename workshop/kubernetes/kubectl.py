@@ -178,6 +178,11 @@ class Kubectl:
             raise self._error(args, finished)
         return finished.stdout
 
+    async def server_version(self, *, seconds: float = 15.0) -> str:
+        """Of the cluster: "1.36.1"."""
+        said = json.loads(await self.call("get", "--raw", "/version", seconds=seconds))
+        return str(said["gitVersion"]).removeprefix("v")
+
     async def get_json(self, *args: str, seconds: float = 30.0) -> Any:
         return json.loads(await self.call("get", *args, "-o", "json", seconds=seconds))
 

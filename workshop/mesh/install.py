@@ -74,8 +74,12 @@ class Install(Step):
 
     async def check(self, run: Run) -> Check:
         from workshop.mesh.istioctl import Istioctl
+        from workshop.runbook import events
 
-        return Check(tuple(installation_differences(await _snapshot(run), run.use(Istioctl))))
+        snapshot = await _snapshot(run)
+        if version := installed_version(snapshot):
+            run.emit(events.Found(run.lab, f"Istio, {run.place}" if run.place else "Istio", version))
+        return Check(tuple(installation_differences(snapshot, run.use(Istioctl))))
 
     async def apply(self, run: Run) -> None:
         try:
@@ -241,6 +245,12 @@ def installation_differences(snapshot: Snapshot, istioctl: Istioctl) -> list[Dif
                 )
             )
     return found
+
+
+def installed_version(snapshot: Snapshot) -> str:
+    """Of the control plane; empty where there is none."""
+    live = snapshot.get("Deployment", ISTIO_NAMESPACE, CONTROL_PLANE)
+    return _tag(live["spec"]["template"]["spec"]["containers"][0]["image"]) if live else ""
 
 
 def _tag(image: str) -> str:

@@ -26,13 +26,15 @@ class Detail(Event):
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
     """`labs` are all that take part, in the order in which they are to be shown, `needs` of which only because
-    others need them; `steps` counts theirs. `part` says which of how many runs of one command this is."""
+    others need them; `steps` counts theirs. `part` says which of how many runs of one command this is, and `asked`
+    are the labs asked for."""
 
     labs: tuple[str, ...]
     target: str
     steps: int = 0
     needs: int = 0
     part: tuple[int, int] = (1, 1)
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,13 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepPhase(Event):
-    """A step goes on to `phase`: "check", "ask" (the person who pauses), "apply", "verify" or "undo"."""
+    """A step goes on to `phase`: "check", "ask" (the person who pauses), "apply", "verify" or "undo". `moves`: what
+    it applies moves an object to a stage, so beginning again would lose that."""
 
     step: int
     phase: str
     check: Check | None = None
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,14 @@ class Measured(Detail):
 
     title: str
     verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Detail):
+    """The version of something that the run works with ("Istio", "1.31.1"): for the record."""
+
+    name: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)

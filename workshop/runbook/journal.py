@@ -1,4 +1,4 @@
-"""The durable record of runs, steps and long-running operations: a SQLite file in the state folder.
+"""The durable record of runs, steps, measurements and long-running operations: a SQLite file in the state folder.
 
 What a run was told to do elsewhere goes on there when the run is killed. So whoever starts a long-running operation
 writes down how to find it again (`begin`) before waiting for it, and a later run goes on waiting for that very
@@ -13,23 +13,40 @@ apply, and proves it. What is remembered is the part of a lab, not the step: of 
 object is at can be proved, and a stage that was reached in another way (a promotion, weights of one's own) is
 proved as that stage.
 
+What a run found, changed and measured is kept to be looked at later (`runs`; see `record` for what is left out).
+
 The journal may be used from any thread. Reading changes nothing: there is no file until something is written, and
 one of an older version is brought up to date by the first write.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.record import (
+    KeptVerdict,
+    LabRecord,
+    Origin,
+    RunRecord,
+    StepRecord,
+    Trouble,
+    differences_as_text,
+    differences_of,
+    kept,
+    measurements_as_text,
+    measurements_of,
+)
+from workshop.runbook.results import Verdict
 from workshop.runbook.timings import Seconds
 
 if TYPE_CHECKING:
@@ -66,6 +83,38 @@ create table unproved (
 create table timings (
     run integer not null references runs (id), lab text not null, kind text not null, seconds real not null,
     primary key (run, lab, kind)
+) strict, without rowid;
+""",
+    """
+alter table runs add column asked text not null default '';
+alter table runs add column part text not null default '1/1';
+alter table runs add column moved integer not null default 0;
+alter table runs add column resume text not null default '';
+alter table runs add column cause text not null default '';
+alter table runs add column next_command text not null default '';
+alter table runs add column folder text not null default '';
+alter table runs add column variables text not null default '{}';
+alter table runs add column holder text not null default '';
+alter table runs add column place text not null default '';
+alter table runs add column version text not null default '';
+alter table steps add column cause text not null default '';
+alter table steps add column next_command text not null default '';
+alter table steps add column note text not null default '';
+alter table steps add column undone integer not null default 0;
+alter table steps add column changes text not null default '[]';
+create table labs (
+    run integer not null references runs (id), place integer not null, name text not null,
+    title text not null default '', seconds real, converged integer not null default 0,
+    primary key (run, name)
+) strict, without rowid;
+create table verdicts (
+    run integer not null references runs (id), lab text not null, step integer not null, number integer not null,
+    title text not null, kind text not null, reason text not null, measurements text not null,
+    primary key (run, lab, step, number)
+) strict, without rowid;
+create table versions (
+    run integer not null references runs (id), name text not null, version text not null,
+    primary key (run, name)
 ) strict, without rowid;
 """,
 )
@@ -109,11 +158,30 @@ class LastRun:
     applied: bool
 
 
-class Journal:
-    """`command` is what was typed, for the entry of the run that `listen` hears of."""
+def _since(version: int, *names: str) -> dict[str, int]:
+    return dict.fromkeys(names, version)
 
-    def __init__(self, path: Path, *, command: str = "") -> None:
-        self.path, self._command = path, command
+
+_RUN = {
+    **_since(1, "id", "command", "target", "labs", "started", "seconds", "exit_status", "error"),
+    **_since(4, "asked", "part", "moved", "resume", "cause", "next_command"),
+    **_since(4, "folder", "variables", "holder", "place", "version"),
+}
+_STEP = {
+    **_since(1, "run", "lab", "step", "title", "outcome", "seconds", "ended", "error"),
+    **_since(4, "cause", "next_command", "note", "undone", "changes"),
+}
+_LAB = _since(4, "run", "place", "name", "title", "seconds", "converged")
+_VERDICT = _since(4, "run", "lab", "step", "number", "title", "kind", "reason", "measurements")
+_FOUND = _since(4, "run", "name", "version")
+"""Columns of tables, and since which version there are."""
+
+
+class Journal:
+    """`origin` is where the run comes from that `listen` hears of."""
+
+    def __init__(self, path: Path, *, origin: Origin | None = None) -> None:
+        self.path, self._origin = path, origin or Origin()
         self._lock = threading.RLock()
         self._opened: sqlite3.Connection | None = None
         """To write as well; `_reading` only to read."""
@@ -203,6 +271,55 @@ class Journal:
             for lab, command, started, converged, applied in found
         }
 
+    def runs(self, numbers: Collection[int] | None = None) -> tuple[RunRecord, ...]:
+        """All of them or those, first begun first. What an older journal has not kept is empty."""
+        rows = self._rows("runs", _RUN, "id", numbers)
+        steps = self._steps(numbers)
+        labs: dict[int, dict[str, LabRecord]] = {}
+        for row in sorted(self._rows("labs", _LAB, "run", numbers), key=lambda row: int(row.pop("place"))):
+            run, row["converged"] = row.pop("run"), bool(row["converged"])
+            labs.setdefault(run, {})[row["name"]] = LabRecord(**row)
+        versions: dict[int, dict[str, str]] = {}
+        for row in self._rows("versions", _FOUND, "run", numbers):
+            versions.setdefault(row["run"], {})[row["name"]] = row["version"]
+        return tuple(
+            _run_record(row, steps.get(row["id"], []), labs.get(row["id"], {}), versions.get(row["id"], {}))
+            for row in rows
+        )
+
+    def _steps(self, numbers: Collection[int] | None) -> dict[int, list[StepRecord]]:
+        """By run."""
+        verdicts: dict[tuple[int, str, int], list[KeptVerdict]] = {}
+        for row in self._rows("verdicts", _VERDICT, "run", numbers):
+            verdict = Verdict(row["kind"], row["reason"], measurements_of(row["measurements"]))
+            of = row["run"], row["lab"], row["step"]
+            verdicts.setdefault(of, []).append(KeptVerdict(row["title"], verdict))
+        steps: dict[int, list[StepRecord]] = {}
+        for row in self._rows("steps", _STEP, "run", numbers):
+            run, trouble = row.pop("run"), _trouble(row)
+            measured = tuple(verdicts.get((run, row["lab"], row["step"]), ()))
+            changes = differences_of(row.pop("changes") or "[]")
+            row["undone"] = bool(row["undone"])
+            steps.setdefault(run, []).append(StepRecord(**row, trouble=trouble, changes=changes, verdicts=measured))
+        return steps
+
+    def _rows(
+        self, table: str, columns: dict[str, int], key: str, numbers: Collection[int] | None
+    ) -> list[dict[str, Any]]:
+        """In the order of their keys. What a journal of an older version has not is empty text."""
+        version = self._version_there()
+        if version < min(columns.values()):
+            return []
+        names = ", ".join(name if since <= version else f"'' as {name}" for name, since in columns.items())
+        these = "" if numbers is None else f"where {key} in ({', '.join(str(int(one)) for one in numbers)})"
+        # Names of our own, and numbers.
+        found = self._read(f"select {names} from {table} {these} order by {key}", ())  # noqa: S608
+        return [dict(zip(columns, row, strict=True)) for row in found]
+
+    def _version_there(self) -> int:
+        found = self._read("pragma user_version", ())
+        return int(found[0][0]) if found else 0
+
     def close(self) -> None:
         with self._lock:
             for connection in (self._opened, self._reading):
@@ -211,34 +328,94 @@ class Journal:
             self._opened = self._reading = None
 
     def _start(self, event: events.RunStarted) -> int:
-        found = self._do(
-            "insert into runs (command, target, labs, started) values (?, ?, ?, ?) returning id",
-            (self._command, event.target, " ".join(event.labs), time.time()),
-        )
-        return int(found[0][0])
+        origin = self._origin
+        values = {
+            "command": origin.command,
+            "target": event.target,
+            "labs": " ".join(event.labs),
+            "started": time.time(),
+            "asked": json.dumps(event.asked),
+            "part": "{}/{}".format(*event.part),
+            "folder": origin.folder,
+            "variables": json.dumps(dict(origin.variables)),
+            "holder": origin.holder,
+            "place": origin.place,
+            "version": origin.version,
+        }
+        run = int(self._insert("runs", values, " returning id")[0][0])
+        for place, name in enumerate(event.labs):
+            self._insert("labs", {"run": run, "place": place, "name": name})
+        return run
 
     def _note(self, run: int, event: events.Event) -> None:
         match event:
-            case events.StepFinished():
-                error = str(event.error) if event.error else ""
-                self._do(
-                    "insert or replace into steps values (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (run, event.lab, event.step, event.title, event.outcome, event.seconds, time.time(), error),
-                )
+            case events.LabStarted():
+                self._do("update labs set title = ? where (run, name) = (?, ?)", (event.title, run, event.lab))
             case events.LabFinished():
+                self._do(
+                    "update labs set seconds = ?, converged = ? where (run, name) = (?, ?)",
+                    (event.seconds, event.converged, run, event.lab),
+                )
                 self._spent(run, event.lab, event.spent)
+            case events.StepPhase(moves=True):
+                self._do("update runs set moved = 1 where id = ?", (run,))
+            case events.Measured():
+                self._keep_verdict(run, event.lab, event.step, event.title, event.verdict)
+            case events.Found():
+                self._insert("versions", {"run": run, "name": event.name, "version": event.version})
+            case events.StepFinished():
+                self._note_step(run, event)
             case events.RunFinished():
                 if event.timings:
                     self._spent(run, "", event.timings.seconds)
-                error = str(event.error) if event.error else ""
                 self._do(
-                    "update runs set seconds = ?, exit_status = ?, error = ? where id = ?",
-                    (event.seconds, event.exit_status, error, run),
+                    "update runs set (seconds, exit_status, resume, error, cause, next_command)"
+                    " = (?, ?, ?, ?, ?, ?) where id = ?",
+                    (event.seconds, event.exit_status, event.resume, *_sentences(event.error), run),
                 )
 
     def _spent(self, run: int, lab: str, spent: Seconds) -> None:
         for kind, seconds in spent.items():
             self._do("insert or replace into timings values (?, ?, ?, ?)", (run, lab, kind, seconds))
+
+    def _note_step(self, run: int, event: events.StepFinished) -> None:
+        if event.verdict:
+            self._keep_verdict(run, event.lab, event.step, "", event.verdict)
+        applied = event.check and event.outcome not in ("unchanged", "skipped")
+        changes = kept(event.check.differences) if event.check and applied else ()
+        error, cause, next_command = _sentences(event.error)
+        values = {
+            "run": run,
+            "lab": event.lab,
+            "step": event.step,
+            "title": event.title,
+            "outcome": event.outcome,
+            "seconds": event.seconds,
+            "ended": time.time(),
+            "error": error,
+            "cause": cause,
+            "next_command": next_command,
+            "note": event.note,
+            "undone": event.undone,
+            "changes": differences_as_text(changes),
+        }
+        self._insert("steps", values)
+
+    def _keep_verdict(self, run: int, lab: str, step: int, title: str, verdict: Verdict) -> None:
+        """After those that the step has had before."""
+        self._do(
+            "insert into verdicts select ?1, ?2, ?3, count(*), ?4, ?5, ?6, ?7 from verdicts"
+            " where (run, lab, step) = (?1, ?2, ?3)",
+            (run, lab, step, title, verdict.kind, verdict.reason, measurements_as_text(verdict.measurements)),
+        )
+
+    def _insert(self, table: str, values: dict[str, Any], then: str = "") -> list[tuple[Any, ...]]:
+        """Instead of a row of the same key."""
+        names, signs = ", ".join(values), ", ".join("?" * len(values))
+        return self._do(
+            f"insert or replace into {table} ({names}) values ({signs}){then}",  # noqa: S608
+            tuple(values.values()),
+        )
 
     def _do(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Raises WorkshopError for a journal that cannot be used."""
@@ -356,6 +533,54 @@ class Journal:
             "proved counts as proved",
             next_command=shlex.join(["mv", str(self.path), f"{self.path}.broken"]),
         )
+
+
+def _sentences(error: Exception | None) -> tuple[str, str, str]:
+    """What is kept of an error: what it says, the likeliest cause, the next command."""
+    if isinstance(error, WorkshopError):
+        return str(error), error.cause, error.next_command
+    return (f"{type(error).__name__}: {error}" if error else "", "", "")
+
+
+def _trouble(row: dict[str, Any]) -> Trouble | None:
+    """Takes those out of a row."""
+    said, cause, next_command = row.pop("error"), row.pop("cause"), row.pop("next_command")
+    return Trouble(said, cause, next_command) if said else None
+
+
+def _run_record(
+    row: dict[str, Any], steps: list[StepRecord], labs: dict[str, LabRecord], versions: dict[str, str]
+) -> RunRecord:
+    names = tuple(row.pop("labs").split()) if not labs else tuple(labs)
+    asked = tuple(json.loads(row.pop("asked") or "[]")) or names
+    before, _, after = (row.pop("part") or "1/1").partition("/")
+    row.pop("labs", None)
+    origin = Origin(
+        row.pop("command"),
+        row.pop("folder"),
+        json.loads(row.pop("variables") or "{}"),
+        row.pop("holder"),
+        row.pop("place"),
+        row.pop("version"),
+    )
+    return RunRecord(
+        number=row.pop("id"),
+        origin=origin,
+        asked=asked,
+        labs=tuple(
+            replace(
+                labs.get(name, LabRecord(name)),
+                asked=name in asked,
+                steps=tuple(step for step in steps if step.lab == name),
+            )
+            for name in dict.fromkeys((*names, *(step.lab for step in steps)))
+        ),
+        part=(int(before), int(after)),
+        moved=bool(row.pop("moved")),
+        versions=versions,
+        trouble=_trouble(row),
+        **row,
+    )
 
 
 def _key(resource_id: str) -> str:

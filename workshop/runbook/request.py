@@ -183,6 +183,12 @@ def refuse_timings(request: Request, mode: str) -> None:
         )
 
 
+def going_on(command: str, *, moved: bool) -> str:
+    """The command that goes on with what is left of it: as it was typed, without what would begin again and lose
+    what a run has `moved`."""
+    return " ".join(word for word in command.split(" ") if not (moved and word == "--restart"))
+
+
 def refuse_with_check(request: Request, *, plan: bool, explain: bool, undo: bool) -> None:
     """Raises UsageError for what makes no sense with --check."""
     given = {

@@ -97,7 +97,8 @@ class _Runner:
         self._schedules = {lab.name: self._job.schedule(lab) for lab in labs}
         steps = sum(len(self._steps_of(lab)) for lab in labs)
         names, needs = tuple(lab.name for lab in labs), sum(lab.name not in self._request.labs for lab in labs)
-        self._listener(events.RunStarted("", names, self._job.target, steps, needs, self._request.part))
+        asked = tuple(name for name in names if name in self._request.labs)
+        self._listener(events.RunStarted("", names, self._job.target, steps, needs, self._request.part, asked))
         self._lock.begin_to_look()
         with self._times.engine("looking"):
             if any(lab.undoes for lab in labs):

@@ -21,7 +21,7 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import ProofRecord
 from workshop.runbook.model import Lab
 from workshop.runbook.protection import Gate, RunLock
-from workshop.runbook.request import Request
+from workshop.runbook.request import Request, going_on
 from workshop.runbook.results import Check, Hint, HintKind, Outcome, Verdict
 from workshop.runbook.run import Run
 from workshop.runbook.schedule import Job, ScheduledStep, StepState
@@ -95,12 +95,9 @@ class Outcomes:
 
     def resume(self, exit_status: int) -> str:
         """The command as it was typed, without what would begin again."""
-        if exit_status in (0, UsageError.exit_status) or not self._request.command:
+        if exit_status in (0, UsageError.exit_status):
             return ""
-        words = self._request.command.split(" ")
-        if self._moved:
-            words = [word for word in words if word != "--restart"]
-        return " ".join(words)
+        return going_on(self._request.command, moved=self._moved)
 
     def _is_usage(self, error: Exception) -> bool:
         """Also what is no UsageError, and says so: something that was not there from the beginning."""
@@ -262,7 +259,8 @@ class StepRunner:
         before = await self._stop.cuttable(record.unproved(run, step.part))
         if step.step.has_proof(run):
             await self._stop.cuttable(record.applied(run, step.part))
-        self._phase(step, "undo" if step.undoes else "apply", state.check)
+        moves = step.timeline_run is not None
+        self._phase(step, "undo" if step.undoes else "apply", state.check, moves=moves)
         progress.changing = True
         try:
             await self._apply(step, progress)
@@ -365,9 +363,9 @@ class StepRunner:
         if not await self._stop.cuttable(self._gate.confirm(target, doomed)):
             raise UsageError(tried, f"{target} was not typed", cause="nothing was changed")
 
-    def _phase(self, step: ScheduledStep, phase: str, check: Check | None = None) -> None:
+    def _phase(self, step: ScheduledStep, phase: str, check: Check | None = None, *, moves: bool = False) -> None:
         self._runs[step].stopwatch.go_on(PHASES[phase])
-        self._listener(events.StepPhase(self._lab.name, step.number, phase, check))
+        self._listener(events.StepPhase(self._lab.name, step.number, phase, check, moves))
 
     def _note(self, step: ScheduledStep, progress: _Progress, outcome: Outcome) -> str:
         note = progress.check.note if progress.check else ""

@@ -1,0 +1,104 @@
+"""Past runs: listed, and gone on with as they were typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from labs import RUNBOOK
+from tests.labs.conftest import BIN, Workshop, until, workshop
+from workshop.record_tasks import to_resume
+from workshop.runbook.errors import UsageError
+from workshop.runbook.record import LabRecord, Origin, RunRecord
+from workshop.settings import ROOT
+
+__all__ = ["workshop"]
+
+CASES = yaml.safe_load(Path(__file__).with_name("resume.yaml").read_text(encoding="utf-8"))
+
+
+def run(number: int, told: str) -> RunRecord:
+    """Of "istio.canary, istio.fault: 130 on other": what was asked for, what it ended with, and where."""
+    asked, _, rest = told.partition(": ")
+    status, _, target = rest.partition(" on ")
+    words = status.split()
+    names = tuple(asked.split(", "))
+    needs = [lab.name for lab in RUNBOOK.with_needs(tuple(name for name in names if "--" not in name))]
+    command = f"invoke {' '.join(f'lab.{name}' for name in names)}"
+    record = RunRecord(number, Origin(command), target or "sandbox", 0.0, asked=names)
+    record = replace(record, labs=tuple(LabRecord(name) for name in dict.fromkeys((*needs, *names))))
+    match words:
+        case ["killed"]:
+            return replace(record, moved=True, origin=replace(record.origin, command=f"{command} --restart"))
+        case ["running"]:
+            return replace(record, under_way=True, origin=replace(record.origin, holder="here/1/me/x"))
+        case ["part", number_of_parts]:
+            one, _, all_of_them = number_of_parts.partition("/")
+            return replace(record, exit_status=0, part=(int(one), int(all_of_them)))
+        case [number_, *undone]:
+            status = int(number_)
+            resume = command if status not in (0, 2) and not undone else ""
+            return replace(record, exit_status=status, resume=resume)
+    raise AssertionError(told)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_what_is_gone_on_with(case: dict[str, str | list[str]]) -> None:
+    runs = [run(number, told) for number, told in enumerate(case["runs"], 1)]
+    if "goes_on" in case:
+        assert to_resume(runs, RUNBOOK).number == case["goes_on"]
+        return
+    with pytest.raises(UsageError) as refused:
+        to_resume(runs, RUNBOOK)
+    said = " | ".join((refused.value.came_back, refused.value.cause, refused.value.next_command))
+    assert said == case["refused"]
+
+
+def test_a_run_that_was_killed_is_listed_and_gone_on_with_as_it_was_typed(workshop: Workshop) -> None:
+    """The line with its variables, in the folder where it was typed, whatever the ones are now."""
+    environment = {**workshop.environment, "INVOKE_AZURE_PRIMARY_GROUP": "course-7"}
+    started = subprocess.Popen(
+        [BIN / "invoke", "lab.azure.group", "--verify"],
+        cwd=ROOT / "docs",
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert "Mesh Workshop" in until(started, "Mesh Workshop")
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    listed = workshop.converge("history").said.splitlines()
+    assert "✗ cut off  invoke lab.azure.group --verify" in listed[0]
+    dry = workshop.converge("--dry", "resume").said
+    going_on = f"going on with run 1: invoke lab.azure.group --verify (in {ROOT / 'docs'})\n"
+    assert dry == going_on
+    went_on = workshop.converge("resume").said
+    assert went_on.startswith(going_on)
+    assert "✓ Converged" in went_on
+    first, second = json.loads(workshop.converge("history", "--format", "json").said)
+    assert [one["state"] for one in (first, second)] == ["cut off", "converged"]
+    assert (first["command"], first["asked"]) == (second["command"], second["asked"])
+    assert second["outcomes"] == {"changed": 2}
+    assert second["place"].startswith("the account, for ")
+    assert any("/resourcegroups/course-7" in sent.lower() for sent in workshop.azure.sent("PUT"))
+    again = workshop.run("resume")
+    assert again.status == 2
+    assert "converged since" in again.said
+    other = workshop.run("resume", "lab.azure.group", "--plan")
+    assert other.status == 2
+    assert "use resume with lab.azure.group" in other.said
+
+
+def test_a_format_that_is_none_is_refused(workshop: Workshop) -> None:
+    ran = workshop.run("history", "--format", "csv")
+    assert ran.status == 2
+    assert "it is one of table, json" in ran.said

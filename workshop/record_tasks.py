@@ -1,0 +1,160 @@
+"""What the tasks about past runs do: history and resume. Every function returns an exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workshop import invocation
+from workshop.kubernetes.lease import Holder
+from workshop.runbook.errors import UsageError
+from workshop.runbook.journal import Journal
+from workshop.runbook.model import Runbook
+from workshop.runbook.record import RunRecord
+from workshop.runbook.request import going_on
+from workshop.settings import load, typed_variables
+from workshop.target import journal_of
+
+if TYPE_CHECKING:
+    from invoke.config import Config
+
+
+def history(config: Config, form: str) -> int:
+    def act() -> int:
+        _refuse_unless(form, ("table", "json"), "history")
+        runs = records(Journal(journal_of(load(config))))
+        if form == "json":
+            from workshop.console.record_view import run_as_data
+
+            print(json.dumps([run_as_data(run) for run in runs], indent=2))
+            return 0
+        with invocation.open_screen(config) as screen:
+            screen.show_history(runs)
+        return 0
+
+    return invocation.ended(act)
+
+
+def _refuse_unless(form: str, known: Sequence[str], task: str) -> None:
+    if form not in known:
+        raise UsageError(
+            f"use --format {shlex.quote(form)}",
+            f"it is one of {', '.join(known)}",
+            next_command=f"{invocation.invoke()} {task} --format {known[-1]}",
+        )
+
+
+def records(journal: Journal, numbers: Iterable[int] | None = None) -> tuple[RunRecord, ...]:
+    """The runs of a journal, those without an end among them that are still under way."""
+    found = journal.runs(None if numbers is None else tuple(numbers))
+    return tuple(replace(run, under_way=_is_under_way(run)) for run in found)
+
+
+def _is_under_way(run: RunRecord) -> bool:
+    holder = Holder.parse(run.origin.holder)
+    return run.exit_status is None and holder is not None and not holder.is_gone()
+
+
+def resume(config: Config, runbook: Runbook) -> int:
+    """Go on with the last run that was cut off, in the place of this process."""
+
+    def act() -> int:
+        invocation.refuse_others("resume", "it goes on in the place of this command, and nothing comes after it")
+        run = to_resume(records(Journal(journal_of(load(config)))), runbook)
+        command = run.resume or going_on(run.origin.command, moved=run.moved)
+        folder = Path(run.origin.folder or ".")
+        where = "" if folder.resolve() == Path.cwd() else f" (in {folder})"
+        print(f"going on with run {run.number}: {command}{where}", flush=True)
+        if not config.run.dry:
+            _go_on(run, command, folder)
+        return 0
+
+    return invocation.ended(act)
+
+
+def to_resume(runs: Sequence[RunRecord], runbook: Runbook) -> RunRecord:
+    """The last run that was cut off. Raises UsageError where there is none, where it goes on by itself, or where
+    what it was asked for has converged since."""
+    tried = "go on with the last run that was cut off"
+    listing = f"{invocation.invoke()} history"
+    for run in reversed(runs):
+        if run.under_way:
+            holder = Holder.parse(run.origin.holder)
+            raise UsageError(
+                tried,
+                f"run {run.number} is still under way: {holder}",
+                cause="it may end well",
+                next_command=listing,
+            )
+        if run.cut_off:
+            break
+    else:
+        raise UsageError(tried, "there is none", cause=_why_none(runs), next_command=listing)
+    if since := [later for later in runs if later.number > run.number and _settles(later, run, runbook)]:
+        raise UsageError(
+            tried,
+            f"run {run.number} ({run.origin.command}) was, and what it was asked for has "
+            f"{'been taken back' if _takes_back(since[-1], run, runbook) else 'converged'} since",
+            cause=f"run {since[-1].number}: {since[-1].origin.command}",
+            next_command=run.origin.command,
+        )
+    if not run.origin.command:
+        raise UsageError(tried, f"run {run.number} does not say how it was typed", next_command=listing)
+    return run
+
+
+def _why_none(runs: Sequence[RunRecord]) -> str:
+    if not runs:
+        return "no run is written down in this state folder"
+    if runs[-1].exit_status:
+        return f"the last run ({runs[-1].origin.command}) ended by itself, and the same would end the same"
+    return f"the last run ({runs[-1].origin.command}) has converged"
+
+
+def _settles(later: RunRecord, run: RunRecord, runbook: Runbook) -> bool:
+    """Whether nothing is left to go on with after that."""
+    if later.exit_status != 0 or later.target != run.target:
+        return False
+    return _takes_back(later, run, runbook) or set(run.asked) <= {lab.name for lab in later.labs}
+
+
+def _takes_back(later: RunRecord, run: RunRecord, runbook: Runbook) -> bool:
+    """Whether it was a clean-up of one of the labs that the run was asked for."""
+    taken = {name for asked in later.asked for name in _taken_back(asked, runbook)}
+    return bool(taken.intersection(run.asked))
+
+
+def _taken_back(asked: str, runbook: Runbook) -> set[str]:
+    """`asked` is a clean-up's name, or that of labs with --undo behind them; else nothing is."""
+    known = {lab.name: lab for lab in runbook.labs}
+    if asked in known:
+        return set(known[asked].undoes)
+    names, _, undo = asked.partition(" --undo")
+    named = set(names.split()) if asked.endswith(" --undo") and not undo else set()
+    return {lab.name for lab in runbook.labs if named & {need.name for need in runbook.with_needs((lab.name,))}}
+
+
+def _go_on(run: RunRecord, command: str, folder: Path) -> None:
+    """Never returns: this process becomes that command, as if it had been typed again where it was. Raises
+    UsageError where there is no such place any more."""
+    program = str(Path(sys.argv[0]).absolute())
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UsageError(
+            f"go back to {folder}, where run {run.number} was typed",
+            error.strerror or str(error),
+            next_command=command,
+        ) from error
+    environment = {name: value for name, value in os.environ.items() if name not in typed_variables()}
+    os.execve(  # noqa: S606 - our own program, without a shell
+        sys.executable,
+        [sys.executable, program, *shlex.split(command)[1:]],
+        {**environment, **run.origin.variables},
+    )
