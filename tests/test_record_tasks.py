@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import yaml
 
 from labs import RUNBOOK
 from tests.labs.conftest import BIN, Workshop, until, workshop
-from workshop.record_tasks import to_resume
+from workshop import written_files
+from workshop.record_tasks import chosen_runs, to_resume
 from workshop.runbook.errors import UsageError
 from workshop.runbook.record import LabRecord, Origin, RunRecord
 from workshop.settings import ROOT
@@ -102,3 +104,70 @@ def test_a_format_that_is_none_is_refused(workshop: Workshop) -> None:
     ran = workshop.run("history", "--format", "csv")
     assert ran.status == 2
     assert "it is one of table, json" in ran.said
+
+
+def numbered(*told: tuple[str, float, tuple[int, int]]) -> list[RunRecord]:
+    return [
+        RunRecord(number, Origin(command), "sandbox", started, part=part, exit_status=0)
+        for number, (command, started, part) in enumerate(told, 1)
+    ]
+
+
+DAY = 86400.0
+NOON = 1_800_000_000.0
+RUNS = numbered(
+    ("invoke lab.istio", NOON, (1, 1)),
+    ("invoke lab", NOON + DAY, (1, 2)),
+    ("invoke lab", NOON + DAY + 60, (2, 2)),
+)
+TODAY = f"{datetime.fromtimestamp(NOON + DAY):%Y-%m-%d}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [(("", ""), [2, 3]), (("1", ""), [1]), (("3", ""), [3]), (("", TODAY), [2, 3])],
+)
+def test_a_report_is_of_the_last_command_or_of_what_is_named(asked: tuple[str, str], chosen: list[int]) -> None:
+    assert [one.number for one in chosen_runs(RUNS, *asked)] == chosen
+
+
+@pytest.mark.parametrize(
+    ("runs", "asked", "said"),
+    [
+        ([], ("", ""), "report the last run: there is none"),
+        (RUNS, ("4", ""), "report run 4: there was no such run"),
+        (RUNS, ("last", ""), "report run last: it is the number of a run"),
+        (RUNS, ("", "today"), "report the day today: it is a day such as 2026-11-28"),
+        (RUNS, ("", "2020-02-29"), "report the day 2020-02-29: there was no such run"),
+    ],
+)
+def test_a_report_of_what_there_is_none_of_is_refused(
+    runs: list[RunRecord], asked: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        chosen_runs(runs, *asked)
+    assert str(refused.value) == said
+    assert refused.value.next_command == "invoke history"
+
+
+def test_a_document_is_written_over_its_like_and_over_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "report.html"
+    written_files.write(place, "made by us, first", made_by="by us", force=False)
+    written_files.write(place, "made by us, then", made_by="by us", force=False)
+    assert place.read_text() == "made by us, then"
+    place.write_text("somebody's own")
+    with pytest.raises(UsageError, match="it is there, and not the workshop's own") as refused:
+        written_files.write(place, "made by us", made_by="by us", force=False)
+    assert refused.value.next_command.endswith(" --force")
+    assert place.read_text() == "somebody's own"
+    written_files.write(place, "made by us", made_by="by us", force=True)
+    assert place.read_text() == "made by us"
+    assert list(tmp_path.iterdir()) == [place], "nothing is left beside it"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("", "it is a folder"), ("none/report.html", "No such file or directory")]
+)
+def test_where_nothing_can_be_written_is_said(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        written_files.write(tmp_path / name, "made by us", made_by="by us", force=True)

@@ -1,4 +1,4 @@
-"""What the tasks about past runs do: history and resume. Every function returns an exit status."""
+"""What the tasks about past runs do: history, report and resume. Every function returns an exit status."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop import invocation
+from workshop import invocation, written_files
 from workshop.kubernetes.lease import Holder
 from workshop.runbook.errors import UsageError
 from workshop.runbook.journal import Journal
@@ -50,15 +51,73 @@ def _refuse_unless(form: str, known: Sequence[str], task: str) -> None:
         )
 
 
-def records(journal: Journal, numbers: Iterable[int] | None = None) -> tuple[RunRecord, ...]:
-    """The runs of a journal, those without an end among them that are still under way."""
-    found = journal.runs(None if numbers is None else tuple(numbers))
-    return tuple(replace(run, under_way=_is_under_way(run)) for run in found)
+def records(journal: Journal, member: str = "") -> tuple[RunRecord, ...]:
+    """The runs of a journal, which is that `member`'s, and which of them are still under way."""
+    return tuple(replace(run, under_way=_is_under_way(run), member=member) for run in journal.runs())
 
 
 def _is_under_way(run: RunRecord) -> bool:
     holder = Holder.parse(run.origin.holder)
     return run.exit_status is None and holder is not None and not holder.is_gone()
+
+
+FORMS = {"html": "html", "markdown": "md", "json": "json", "junit": "xml"}
+"""How a report can be written, and what its file's name ends with."""
+
+
+def report(config: Config, *, run: str, day: str, form: str, to: str, force: bool) -> int:
+    """Of run number `run`, of all of a `day` (2026-11-28), or of the last command."""
+
+    def act() -> int:
+        _refuse_unless(form, tuple(FORMS), "report")
+        if run and day:
+            raise UsageError(
+                "use --run and --day together",
+                "each says which runs the report is of",
+                next_command=invocation.typed(without=f"--day={day}") if f"--day={day}" in sys.argv else "",
+            )
+        journals = {"": Journal(journal_of(load(config)))}
+        chosen = chosen_runs([one for member, each in journals.items() for one in records(each, member)], run, day)
+        about = f"day {day}" if day else "run " + " and ".join(str(one.number) for one in chosen)
+        place = Path(to or f"report-{about.replace(' and ', '-').replace(' ', '-')}.{FORMS[form]}")
+        text = _written(form, chosen, f"Mesh Workshop: {about}")
+        written_files.write(place, text, made_by="Mesh Workshop report", force=force)
+        print(f"the report of {about} is in {place.absolute()}")
+        return 0
+
+    return invocation.ended(act)
+
+
+def _written(form: str, runs: Sequence[RunRecord], title: str) -> str:
+    from workshop.console.junit import report_junit
+    from workshop.console.report_page import report_page
+    from workshop.console.report_texts import report_json, report_markdown
+
+    writes = {"html": report_page, "markdown": report_markdown, "json": report_json, "junit": report_junit}
+    return writes[form](runs, title)
+
+
+def chosen_runs(runs: Sequence[RunRecord], run: str, day: str) -> list[RunRecord]:
+    """In the order in which they began. Raises UsageError for what there is none of."""
+    listing = f"{invocation.invoke()} history"
+    tried = f"report run {run}" if run else f"report the day {day}" if day else "report the last run"
+    if run and not run.isdecimal():
+        raise UsageError(tried, "it is the number of a run", next_command=listing)
+    if day:
+        try:
+            wanted = date.fromisoformat(day)
+        except ValueError as error:
+            raise UsageError(tried, "it is a day such as 2026-11-28", next_command=listing) from error
+        found = [one for one in runs if date.fromtimestamp(one.started) == wanted]
+    elif run:
+        found = [one for one in runs if one.number == int(run)]
+    else:
+        found = list(runs[-1:])
+        while found and found[0].part[0] > 1 and len(found) < len(runs):
+            found.insert(0, runs[-len(found) - 1])
+    if not found:
+        raise UsageError(tried, "there is none" if not runs else "there was no such run", next_command=listing)
+    return sorted(found, key=lambda one: one.started)
 
 
 def resume(config: Config, runbook: Runbook) -> int:

@@ -6,10 +6,13 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+from tests.kit.ends import here
 from tests.kit.workshop import Workshop
+from workshop import record_tasks
 
 CANARY = ["All requests to v1", "A third to each of v1, v2 and v3", "Half to v1, half to v3", "All requests to v3"]
 VIRTUAL_SERVICE = "kubectl -n bookinfo get virtualservice reviews -o json"
@@ -106,6 +109,44 @@ def test_a_deleted_virtual_service_is_planned_and_repaired(workshop: Workshop, r
     assert re.findall(r"\+ (.*)", planned) == ["VirtualService bookinfo/bookinfo"]
     ran = workshop.converge("lab.istio.canary")
     assert ran.titled("changed") == ["Open a port and route the page's paths to productpage"]
+
+
+def test_a_report_of_the_run_has_all_it_measured_and_no_secret(
+    workshop: Workshop, released: str, tmp_path: Path
+) -> None:
+    runs = json.loads(workshop.converge("history", "--format", "json").said)
+    first = next(run for run in runs if run["command"] == "invoke lab.istio.canary")
+    number = str(first["run"])
+    for form in ("html", "markdown", "json", "junit"):
+        place = tmp_path / f"report.{form}"
+        said = here(
+            workshop,
+            lambda config, form=form, place=place: record_tasks.report(
+                config, run=number, day="", form=form, to=str(place), force=False
+            ),
+        ).said
+        assert said == f"the report of run {number} is in {place}\n"
+    (run,) = json.loads((tmp_path / "report.json").read_text())["runs"]
+    assert run["place"] == "the sandbox's ready-made cluster, context primary"
+    assert run["versions"].keys() == {"Mesh Workshop", "Istio", "Kubernetes"}
+    canary = run["labs"][-1]
+    assert [step["title"] for step in canary["steps"]][1:] == CANARY
+    measured = [one for step in canary["steps"] for verdict in step["verdicts"] for one in verdict["measurements"]]
+    for one in measured:
+        for share in one["shares"]:
+            shown = f"{share['measured'] * 100:.1f} %"
+            assert shown in released, "what was seen when it was measured"
+            assert shown in (tmp_path / "report.html").read_text()
+            assert shown in (tmp_path / "report.markdown").read_text()
+    assert canary["steps"][2]["applied"][0]["object"] == "VirtualService bookinfo/reviews"
+    sandbox = workshop.state / "sandbox"
+    users = json.loads((sandbox / "kubeconfig").read_text())["users"]
+    secrets = [str(secret) for user in users for secret in user["user"].values()]
+    secrets.append(json.loads((sandbox / "azure.json").read_text())["token"])
+    assert len(secrets) > 1
+    for place in (*tmp_path.iterdir(), *workshop.state.glob("journal.sqlite*")):
+        content = place.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], place
 
 
 def test_the_clean_up_leaves_what_was_there_before(

@@ -86,7 +86,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return record_tasks.resume(context.config, runbook)
 
-    own = (adopt, doctor, history, reset, resume, shell, status)
+    own = (adopt, doctor, history, report, reset, resume, shell, status)
     return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox())
 
 
@@ -116,6 +116,26 @@ def history(context: Context, format: str = "table") -> int:
     from workshop import record_tasks
 
     return record_tasks.history(context.config, format)
+
+
+@task(
+    klass=WorkshopTask,
+    auto_shortflags=False,
+    help={
+        "run": "The number of a run, as history shows it (the last one, unless given).",
+        "day": "All runs of a day: 2026-11-28.",
+        "format": "html, markdown, json or junit.",
+        "to": "The file to write (report-run-7.html and the like in this folder, unless given).",
+        "force": "Write over a file that is not the workshop's own.",
+    },
+)
+def report(
+    context: Context, run: str = "", day: str = "", format: str = "html", to: str = "", force: bool = False
+) -> int:
+    """Write what a run did, measured and ran into as one page."""
+    from workshop import record_tasks
+
+    return record_tasks.report(context.config, run=run, day=day, form=format, to=to, force=force)
 
 
 @task(klass=WorkshopTask, auto_shortflags=False, help={"yes": "Do not ask while a run is on."})

@@ -9,9 +9,6 @@ slower than the mark P50, and 99 % not slower than P99.
 
 from __future__ import annotations
 
-import bisect
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
@@ -20,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from workshop.console import scales
 from workshop.console.words import Glyphs, count, duration, latency, percent
 from workshop.runbook.results import Bar, Latencies, Measurement, Verdict
 
@@ -42,13 +40,8 @@ _BARS, _BETWEEN = 90, 4
 
 
 def bar(share: float, cells: int, glyphs: Glyphs) -> str:
-    """`share` of `cells`, to an eighth of a cell where the output can show it. What is not nothing shows."""
-    steps = len(glyphs.eighths)
-    filled = round(min(max(share, 0.0), 1.0) * cells * steps)
-    filled = max(filled, 1) if share > 0 else 0
-    whole, part = divmod(filled, steps)
-    text = glyphs.full * whole + (glyphs.eighths[part] if part else "")
-    return text or ""
+    """`share` of `cells`, to an eighth of a cell where the output can show it."""
+    return scales.bar(share, cells, glyphs.full, glyphs.eighths)
 
 
 def verdict_lines(verdict: Verdict, width: int, glyphs: Glyphs) -> RenderableType:
@@ -162,20 +155,16 @@ def _track(share: float, cells: int, style: str, glyphs: Glyphs) -> Text:
     return Text.assemble((filled, style), (glyphs.track * (cells - len(filled)), "dim"))
 
 
-_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_LABELS = ("1ms", "2", "5", "10", "20", "50", "100", "200", "500", "1s", "2", "5", "10s")
-_SLOTS = len(_TICKS) + 1
-
 _ROWS = 2
 _LEAST, _MOST = 4, 6
 """Columns between two ticks."""
 
-NARROWEST = _SLOTS * _LEAST
+NARROWEST = scales.SLOTS * _LEAST
 
 
 def columns(width: int) -> int:
     """How many a histogram has that may have `width`, NARROWEST at least."""
-    return _SLOTS * _cells(width)
+    return scales.SLOTS * _cells(width)
 
 
 def histogram_lines(latencies: Latencies, width: int, glyphs: Glyphs) -> RenderableType:
@@ -187,33 +176,14 @@ def histogram_lines(latencies: Latencies, width: int, glyphs: Glyphs) -> Rendera
 
 
 def _cells(width: int) -> int:
-    return max(_LEAST, min(_MOST, width // _SLOTS))
-
-
-def _place(seconds: float) -> float:
-    """Where a time is on the axis, in slots."""
-    if seconds < _TICKS[0]:
-        return 0.0
-    if seconds > _TICKS[-1]:
-        return float(_SLOTS)
-    slot = bisect.bisect_left(_TICKS, seconds)
-    if _TICKS[slot] == seconds:
-        return float(slot + 1)
-    low, high = _TICKS[slot - 1], _TICKS[slot]
-    return slot + math.log(seconds / low) / math.log(high / low)
+    return max(_LEAST, min(_MOST, width // scales.SLOTS))
 
 
 def _levels(latencies: Latencies, cells: int, steps: int) -> list[int]:
     """How high each column is, in steps, of which a row has `steps`."""
-    counts: Counter[tuple[int, int]] = Counter()
-    for place, number in enumerate(latencies.counts):
-        start = min(round(_place(latencies.bounds[place]) * cells), (_SLOTS - 1) * cells)
-        end = round(_place(latencies.bounds[place + 1]) * cells)
-        counts[start, max(end, start + 1) if start else max(end, cells)] += number
-    levels = [0] * (_SLOTS * cells)
-    for (start, end), number in counts.items():
-        share = number / sum(latencies.counts) if number else 0.0
-        height = max(1, round(share * _ROWS * steps)) if number else 0  # what is not nothing shows
+    levels = [0] * (scales.SLOTS * cells)
+    for start, end, share in scales.columns(latencies, cells):
+        height = max(1, round(share * _ROWS * steps)) if share else 0  # what is not nothing shows
         for column in range(start, end):
             levels[column] = max(levels[column], height)
     return levels
@@ -226,19 +196,14 @@ def _rows(levels: list[int], glyphs: Glyphs) -> Iterator[str]:
 
 
 def _axis(latencies: Latencies, cells: int, glyphs: Glyphs) -> Text:
-    signs = [glyphs.tick if column and column % cells == 0 else glyphs.axis for column in range(_SLOTS * cells)]
+    signs = [
+        glyphs.tick if column and column % cells == 0 else glyphs.axis for column in range(scales.SLOTS * cells)
+    ]
     axis = Text("".join(signs), "dim", no_wrap=True)
-    first, last = (_mark(seconds, cells) for seconds in (latencies.p50, latencies.p99))
+    first, last = (scales.mark(seconds, cells) for seconds in (latencies.p50, latencies.p99))
     if last - first < len("P50 "):
         return _put(axis, (first + last) // 2, "P50/P99", "bold yellow")
     return _put(_put(axis, first, "P50", "bold green"), last, "P99", "bold yellow")
-
-
-def _mark(seconds: float, cells: int) -> int:
-    """The column of a time; those that have no place of their own on the axis are in the middle of theirs."""
-    if seconds < _TICKS[0]:
-        return cells // 2
-    return min(int(_place(seconds) * cells), (_SLOTS - 1) * cells + cells // 2)
 
 
 def _put(axis: Text, middle: int, mark: str, style: str) -> Text:
@@ -248,6 +213,6 @@ def _put(axis: Text, middle: int, mark: str, style: str) -> Text:
 
 def _labels(cells: int) -> Text:
     line = ""
-    for slot, label in enumerate(_LABELS, 1):
+    for slot, label in enumerate(scales.LABELS, 1):
         line = line.ljust(slot * cells - len(label) // 2) + label
     return Text(line, "dim", no_wrap=True)

@@ -74,11 +74,10 @@ class Install(Step):
 
     async def check(self, run: Run) -> Check:
         from workshop.mesh.istioctl import Istioctl
-        from workshop.runbook import events
 
         snapshot = await _snapshot(run)
         if version := installed_version(snapshot):
-            run.emit(events.Found(run.lab, f"Istio, {run.place}" if run.place else "Istio", version))
+            _note(run, version)
         return Check(tuple(installation_differences(snapshot, run.use(Istioctl))))
 
     async def apply(self, run: Run) -> None:
@@ -118,6 +117,7 @@ class Install(Step):
         istioctl = Istioctl.of(run)
         versions = await istioctl.versions()
         planes = ", ".join(dict.fromkeys(versions.control_plane)) or "none"
+        _note(run, planes)
         said = f"istioctl {versions.client}, control plane {planes}"
         if set(versions.control_plane) != {istioctl.version}:
             return Verdict("fail", f"{said}; wanted is {istioctl.version}")
@@ -188,6 +188,13 @@ class Install(Step):
     def explain_undo(self, run: Run) -> Explanation:
         uninstall, delete = "istioctl uninstall --purge -y", f"kubectl delete namespace {ISTIO_NAMESPACE}"
         return Explanation(commands=(uninstall, *config_map_commands(ISTIO_NAMESPACE), delete))
+
+
+def _note(run: Run, version: str) -> None:
+    """For the record."""
+    from workshop.runbook import events
+
+    run.emit(events.Found(run.lab, f"Istio, {run.place}" if run.place else "Istio", version))
 
 
 async def _snapshot(run: Run) -> Snapshot:

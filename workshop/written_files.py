@@ -1,0 +1,66 @@
+"""Documents that the workshop writes for somebody, where they say: whole or not at all, and never over what it has
+not written itself."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from pathlib import Path
+
+from workshop import invocation
+from workshop.runbook.errors import UsageError
+
+_HEAD = 4096
+"""Bytes in which a document says who has made it."""
+
+
+def write(path: Path, text: str, *, made_by: str, force: bool) -> None:
+    """`made_by` stands near the beginning of the text, and of what may be written over without `force`. Raises
+    UsageError where it cannot be written."""
+    tried = f"write {path}"
+    if path.is_dir():
+        raise UsageError(tried, "it is a folder", cause="--to names the file")
+    if not force and path.exists() and not _is_own(path, made_by):
+        raise UsageError(
+            tried,
+            "it is there, and not the workshop's own",
+            cause="it would be lost; --to names another file, --force writes over this one",
+            next_command=f"{invocation.typed()} --force",
+        )
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise UsageError(
+            tried,
+            error.strerror or str(error),
+            cause="--to names a file in a folder that is there and can be written",
+            next_command=shlex.join(["ls", "-ld", str(path.absolute().parent)]),
+        ) from error
+
+
+def _is_own(path: Path, made_by: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return made_by.encode() in file.read(_HEAD)
+    except OSError:
+        return False
+
+
+def _replace(path: Path, text: str) -> None:
+    """By another file in its place, for whoever reads it now. What is a device or a pipe is written to."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
