@@ -5,6 +5,7 @@
 These names stay; the modules that they come from may be put in another order.
 """
 
+from workshop.kubernetes.exercises import exercise
 from workshop.kubernetes.ingress import through_ingress
 from workshop.kubernetes.object_steps import apply, choice, label_namespaces, restart
 from workshop.kubernetes.other_clusters import on_cluster
@@ -35,6 +36,7 @@ __all__ = [
     "apply",
     "choice",
     "exec_check",
+    "exercise",
     "label_namespaces",
     "on_cluster",
     "proofs_at",

@@ -11,6 +11,7 @@ answers with errors (the page hides some of them by asking again), and `slow`.
 """
 
 from labs.istio.stars import stars
+from workshop.kubernetes.exercises import exercise
 from workshop.kubernetes.object_steps import apply
 from workshop.mesh.guarded_route import GuardedRoute
 from workshop.mesh.promotion import Candidate, Promotion
@@ -49,7 +50,17 @@ REVIEWS = GuardedRoute(
     "Move reviews from v1 to v3",
     split("v1", "All requests to v1", 100, 0, 0),
     split("thirds", "A third to each of v1, v2 and v3", 33, 33, 34),
-    split("half", "Half to v1, half to v3", 50, 0, 50),
+    split(
+        "half",
+        "Half to v1, half to v3",
+        *(50, 0, 50),
+        exercise=exercise(
+            "v1 and v3 are to get half of the requests each, and v2 none. Which subsets stand in the route, with"
+            " which weights?",
+            "spec.http[*].route[*].destination.subset",
+            "spec.http[*].route[*].weight",
+        ),
+    ),
     split("v3", "All requests to v3", 0, 0, 100),
     route=Route("bookinfo", "reviews", ("v1", "v2", "v3")),
     proof=stars,

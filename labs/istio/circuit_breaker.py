@@ -9,6 +9,7 @@ its own proxy, which has the same limits, would refuse one: an error that ejects
 """
 
 from labs.istio.breaking import CONNECTIONS, PENDING, PER_CONNECTION, lifted, limited, unlimited
+from workshop.kubernetes.exercises import exercise
 from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.proofs import proofs_at
 from workshop.kubernetes.stages import Stage, Stages, stage
@@ -22,6 +23,15 @@ BREAKER = Stages(
         "httpbin-limits.yaml",
         values=(CONNECTIONS, PENDING, PER_CONNECTION),
         proofs=limited,
+        exercise=exercise(
+            "fortio may open one connection to httpbin, let one request wait, and send one on each connection; one"
+            " error ejects the pod for three minutes. Which limits are that, and what detects the outlier?",
+            "spec.trafficPolicy.connectionPool.tcp.maxConnections",
+            "spec.trafficPolicy.connectionPool.http.http1MaxPendingRequests",
+            "spec.trafficPolicy.connectionPool.http.maxRequestsPerConnection",
+            "spec.trafficPolicy.outlierDetection.consecutive5xxErrors",
+            "spec.trafficPolicy.outlierDetection.baseEjectionTime",
+        ),
     ),
     stage("lifted", "Lift the limits", "httpbin-lifted.yaml", proofs=lifted),
     start=Stage("none", "Delete the DestinationRule httpbin: no limits any more"),

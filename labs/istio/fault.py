@@ -8,6 +8,7 @@ fix is traffic, too: v1 does not ask ratings, and v3 gives up on it after 2.5 s.
 
 from labs.istio.identity import IDENTITY
 from labs.istio.patience import DELAY, PERCENT, USER, aborted, delayed, fixed, undelayed
+from workshop.kubernetes.exercises import exercise
 from workshop.kubernetes.proofs import proofs_at
 from workshop.kubernetes.stages import Stages, stage
 from workshop.runbook import Lab
@@ -22,6 +23,10 @@ FAULT = Stages(
         values=(USER, DELAY, PERCENT),
         before=proofs_at(IDENTITY, "identity", undelayed),
         proofs=delayed,
+        exercise=exercise(
+            "Half of the calls to ratings are to wait for seven seconds before they go on. What is the fault?",
+            "spec.http[0].fault",
+        ),
     ),
     stage(
         "fixed",

@@ -7,6 +7,7 @@ goes there.
 
 from labs.istio.canary import REVIEWS
 from labs.istio.stars import SOMEBODY_ELSE, User, stars
+from workshop.kubernetes.exercises import exercise
 from workshop.kubernetes.stages import Stages, stage
 from workshop.runbook import Lab
 
@@ -23,6 +24,12 @@ IDENTITY = Stages(
             stars((0, 1, 0), user=USER.of(run.options)),
             stars((0, 0, 1), user=SOMEBODY_ELSE),
             stars((0, 0, 1)),
+        ),
+        exercise=exercise(
+            "The user jason is to get v2, and everybody else v3. productpage passes the name on in the header"
+            " `end-user`: what does the first rule match, and where do both lead?",
+            "spec.http[0].match",
+            "spec.http[*].route[*].destination.subset",
         ),
     ),
     start=REVIEWS.at("v3", lab="istio.canary"),

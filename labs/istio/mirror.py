@@ -8,6 +8,7 @@ Before Istio 1.28 that host had `-shadow` after its name; the manifests list bot
 
 from labs.istio.copies import SHARE, copied_here, copied_there
 from labs.istio.shift import HELLOWORLD
+from workshop.kubernetes.exercises import exercise
 from workshop.kubernetes.ingress import IngressOf, has_ingress
 from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.other_clusters import if_cluster, on_cluster
@@ -43,6 +44,12 @@ LAB = Lab(
                 "mirror-cluster.yaml",
                 values=(SHARE,),
                 proofs=copied_here,
+                exercise=exercise(
+                    "v1 is to answer all requests, and v2 to get a copy of half of them. What says so?",
+                    "spec.http[0].route[0].destination.subset",
+                    "spec.http[0].mirror",
+                    "spec.http[0].mirrorPercentage",
+                ),
             ),
             stage(
                 "secondary",

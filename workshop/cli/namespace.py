@@ -79,6 +79,32 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return command.status(context.config, runbook, format)
 
+    @task(
+        klass=WorkshopTask,
+        auto_shortflags=False,
+        help={
+            "labs": "Labs or groups, with commas between them (all that can be typed on the target, unless given).",
+            "format": "html or markdown.",
+            "to": "The file to write (handout.html and the like in this folder, unless given).",
+            "solution": "With the answers of the exercises.",
+            "force": "Write over a file that is not the workshop's own.",
+        },
+    )
+    def handout(
+        context: Context,
+        labs: str = "",
+        format: str = "html",
+        to: str = "",
+        solution: bool = False,
+        force: bool = False,
+    ) -> int:
+        """Write the labs as a page for attendees: text, what to type, exercises."""
+        from workshop import handout_task
+
+        return handout_task.handout(
+            context.config, runbook, labs=labs, form=format, to=to, solution=solution, force=force
+        )
+
     @task(klass=HarmlessTask)
     def resume(context: Context) -> int:
         """Go on with the last run that was cut off."""
@@ -86,7 +112,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return record_tasks.resume(context.config, runbook)
 
-    own = (adopt, doctor, history, report, reset, resume, shell, status)
+    own = (adopt, doctor, handout, history, report, reset, resume, shell, status)
     return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox())
 
 

@@ -177,6 +177,10 @@ class Measures(Protocol):
         """Where a person sees it."""
         ...
 
+    def seen(self) -> str:
+        """What a person sees, in words."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ThroughIngress:
@@ -199,6 +203,9 @@ class ThroughIngress:
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
         host, port = await run.observe(Address(self.ingress))
         return (self.probe.look_at(url(host, port)),)
+
+    def seen(self, run: Run) -> tuple[str, ...]:
+        return (self.probe.seen(),)
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return (*self.ingress.commands(), *self.probe.commands("http://$GATEWAY_URL"))

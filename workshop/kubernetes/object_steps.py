@@ -21,7 +21,7 @@ from workshop.kubernetes.manifests import (
     placeholders,
     resolved_values,
 )
-from workshop.kubernetes.proofs import Proof, Proofs, all_commands, look_at_all, proofs_of, prove_all
+from workshop.kubernetes.proofs import Proof, Proofs, all_commands, all_seen, look_at_all, proofs_of, prove_all
 from workshop.runbook.errors import UsageError
 from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import Step
@@ -29,6 +29,7 @@ from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hel
 
 if TYPE_CHECKING:
     from workshop.kubernetes.cluster_facts import Snapshot
+    from workshop.kubernetes.exercises import OpenFields
     from workshop.runbook.run import Run
 
 
@@ -39,13 +40,15 @@ def apply(
     values: tuple[Value, ...] = (),
     proofs: Proofs | tuple[Proof, ...] = (),
     seconds: float = 300.0,
+    exercise: OpenFields | None = None,
 ) -> Step:
     """Apply manifests, with `values` filled in, and wait at most `seconds` until their Deployments are available.
 
     `ready` is what the READY column of their pods is to say ("2/2": the workload and its sidecar); pods with
     another number of containers, because they were there before the sidecars, are replaced by a rolling restart.
+    What the `exercise` leaves open, a handout asks attendees to fill in.
     """
-    return Apply(title, files, ready, values, proofs_of(proofs), seconds)
+    return Apply(title, files, ready, values, proofs_of(proofs), seconds, exercise)
 
 
 def restart(title: str, *files: str, ready: str, proofs: Proofs | tuple[Proof, ...] = ()) -> Step:
@@ -100,9 +103,10 @@ class Apply(Step):
         values: tuple[Value, ...],
         proofs: Proofs,
         seconds: float,
+        exercise: OpenFields | None = None,
     ) -> None:
         self.title, self.files, self.ready, self._values = title, files, ready, values
-        self._proofs, self._seconds = proofs, seconds
+        self._proofs, self._seconds, self._exercise = proofs, seconds, exercise
 
     async def objects(self, run: Run, *, strict: bool = False) -> list[Object]:
         """With `strict`, raises WorkshopError for a value that is not known yet."""
@@ -192,9 +196,14 @@ class Apply(Step):
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed_commands import apply_commands, rollout_commands
 
-        objects = self.declared(run)
-        commands = (*apply_commands(run, objects, self._values), *rollout_commands(objects))
-        return Explanation(commands=(*commands, *all_commands(run, self._proofs(run))))
+        objects, proofs, asked = self.declared(run), self._proofs(run), self._exercise
+
+        def commands(these: list[Object]) -> tuple[str, ...]:
+            applied = apply_commands(run, these, self._values)
+            return (*applied, *rollout_commands(objects), *all_commands(run, proofs))
+
+        exercise = asked.of(commands(asked.left_open(objects))) if asked else None
+        return Explanation(commands=commands(objects), seen=all_seen(run, proofs), exercise=exercise)
 
     def explain_undo(self, run: Run) -> Explanation:
         files = reversed(self._shown(run))
@@ -235,7 +244,8 @@ class Restart(Apply):
 
         objects = self._made(run, {})
         commands = (*restart_commands(objects), *rollout_commands(objects))
-        return Explanation(commands=(*commands, *all_commands(run, self._proofs(run))))
+        proofs = self._proofs(run)
+        return Explanation(commands=(*commands, *all_commands(run, proofs)), seen=all_seen(run, proofs))
 
 
 def _ours(objects: list[Object], snapshot: Snapshot) -> list[Object]:
@@ -303,7 +313,7 @@ class LabelNamespaces(Step):
     def explain(self, run: Run) -> Explanation:
         labels = " ".join(f"{key}={value}" for key, value in self._wanted(run).items())
         command = f"kubectl label namespace {' '.join(self._namespaces)} {labels} --overwrite"
-        return Explanation(commands=(command, *all_commands(run, self._proofs)))
+        return Explanation(commands=(command, *all_commands(run, self._proofs)), seen=all_seen(run, self._proofs))
 
     def explain_undo(self, run: Run) -> Explanation:
         labels = " ".join(f"{key}-" for key in self._labels)

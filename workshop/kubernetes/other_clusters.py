@@ -160,8 +160,12 @@ class OnCluster(IfCluster):
         return replace(difference, subject=f"{self.cluster}: {difference.subject}")
 
     def _typed(self, explanation: Explanation, run: Run) -> Explanation:
-        commands = tuple(typed_for(run, self.cluster, command) for command in explanation.commands)
-        return replace(explanation, commands=commands)
+        def there(commands: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(typed_for(run, self.cluster, command) for command in commands)
+
+        asked = explanation.exercise
+        exercise = asked and replace(asked, commands=there(asked.commands))
+        return replace(explanation, commands=there(explanation.commands), exercise=exercise)
 
 
 def secondary(kubectl: Kubectl, context: str) -> Kubectl:

@@ -46,6 +46,13 @@ class Visible(Protocol):
         ...
 
 
+@runtime_checkable
+class Described(Protocol):
+    """A proof that can say in words what there is to see."""
+
+    def seen(self, run: Run) -> tuple[str, ...]: ...
+
+
 Proofs = Callable[["Run"], tuple[Proof, ...]]
 """For what a lab's options decide, and for what is imported only when it is needed."""
 
@@ -91,6 +98,10 @@ def all_commands(run: Run, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
 
 async def look_at_all(run: Run, proofs: tuple[Proof, ...]) -> tuple[Hint, ...]:
     return tuple([hint for proof in proofs if isinstance(proof, Visible) for hint in await proof.look_at(run)])
+
+
+def all_seen(run: Run, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
+    return tuple(said for proof in proofs if isinstance(proof, Described) for said in proof.seen(run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,9 @@ class _ProofAtStage:
 
     def commands(self, run: Run) -> tuple[str, ...]:
         return self.proof.commands(run)
+
+    def seen(self, run: Run) -> tuple[str, ...]:
+        return all_seen(run, (self.proof,))
 
 
 _SHOWN = 4

@@ -23,13 +23,14 @@ from workshop.kubernetes.manifests import (
     resolved_values,
 )
 from workshop.kubernetes.other_clusters import if_cluster
-from workshop.kubernetes.proofs import Proof, Proofs, all_commands, look_at_all, proofs_of, prove_all
+from workshop.kubernetes.proofs import Proof, Proofs, all_commands, all_seen, look_at_all, proofs_of, prove_all
 from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.model import Position, Step, Timeline
 from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hint, Verdict
 
 if TYPE_CHECKING:
     from workshop.kubernetes.cluster_facts import Snapshot
+    from workshop.kubernetes.exercises import OpenFields
     from workshop.runbook.run import Run
 
 
@@ -60,6 +61,7 @@ class Stage:
     before: Proofs = field(default=_unproved, repr=False)
     lab: str = ""
     files: tuple[str, ...] = ()
+    exercise: OpenFields | None = None
 
 
 def stage(
@@ -69,13 +71,14 @@ def stage(
     values: tuple[Value, ...] = (),
     proofs: Proofs | tuple[Proof, ...] = (),
     before: Proofs | tuple[Proof, ...] = (),
+    exercise: OpenFields | None = None,
 ) -> Stage:
-    """One whose objects are in manifests beside the lab."""
+    """One whose objects are in manifests beside the lab, and that a handout may ask an attendee to fill in."""
 
     def make(run: Run, lab: str, known: Mapping[str, str]) -> list[Object]:
         return [obj for file in files for obj in run.use(Manifests).load(lab, file, known)]
 
-    return Stage(name, title, make, values, proofs_of(proofs), proofs_of(before), files=files)
+    return Stage(name, title, make, values, proofs_of(proofs), proofs_of(before), files=files, exercise=exercise)
 
 
 class Stages(Timeline):
@@ -248,11 +251,22 @@ class Move(Step):
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.typed_commands import apply_commands
 
-        objects = self._timeline.made(self._to, run, placeholders(self._to.values, run))
-        commands = list(apply_commands(run, objects, self._to.values))
-        for kind, namespace, name in self._timeline.left_out(objects, run):
-            commands.append(f"kubectl delete {kind.lower()} {name} -n {namespace} --ignore-not-found")
-        return Explanation(commands=(*commands, *all_commands(run, self._to.proofs(run))))
+        objects, proofs = (
+            self._timeline.made(self._to, run, placeholders(self._to.values, run)),
+            self._to.proofs(run),
+        )
+        after = [
+            f"kubectl delete {kind.lower()} {name} -n {namespace} --ignore-not-found"
+            for kind, namespace, name in self._timeline.left_out(objects, run)
+        ]
+        after += all_commands(run, proofs)
+
+        def commands(these: list[Object]) -> tuple[str, ...]:
+            return (*apply_commands(run, these, self._to.values), *after)
+
+        asked = self._to.exercise
+        exercise = asked.of(commands(asked.left_open(objects))) if asked else None
+        return Explanation(commands=commands(objects), seen=all_seen(run, proofs), exercise=exercise)
 
     async def _wanted(self, run: Run, *, strict: bool = False) -> list[Object]:
         return self._timeline.made(self._to, run, await resolved_values(self._to.values, run, strict=strict))

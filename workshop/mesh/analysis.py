@@ -84,7 +84,8 @@ class PutsRight(WrappedStep):
 
     def explain(self, run: Run) -> Explanation:
         inner, look = super().explain(run), f"istioctl analyze -n {self._namespace}"
-        return replace(inner, commands=(look, *inner.commands, look))
+        exercise = inner.exercise and replace(inner.exercise, commands=(look, *inner.exercise.commands, look))
+        return replace(inner, commands=(look, *inner.commands, look), exercise=exercise)
 
     async def _found(self, run: Run) -> list[Message]:
         return [message for message in await _messages(run, self._namespace) if message.code == self._code]

@@ -212,9 +212,10 @@ class Loads:
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
         """The last of the loads, and fortio's own report of it."""
         *_, load, _ = self.commands(run)
-        last = self.expected[-1]
-        answers = "all get 200" if last.all else "some are refused with 503" if last.some else "200 or 503"
-        return (Hint("type", run.use(Kubectl).typed(load), f"{last.connections} connections: {answers}"),)
+        return (Hint("type", run.use(Kubectl).typed(load), self.seen(run)[-1]),)
+
+    def seen(self, run: Run) -> tuple[str, ...]:
+        return tuple(f"{_connections(one.connections)}: {_answers(one)}" for one in self.expected)
 
     def commands(self, run: Run) -> tuple[str, ...]:
         url = self.target.url(self.path)
@@ -364,3 +365,7 @@ def _measured(title: str, load: Load, expected: Expected, *, refuses: bool = Fal
         bars.append(Bar(f"{status}", share, wanted, accepted, colour))
     good = load.of(GOOD)
     return Measurement(title, tuple(bars), good, load.seconds, load.calls - good, load.latencies)
+
+
+def _answers(one: Expected) -> str:
+    return "all get 200" if one.all else "some are refused with 503" if one.some else "200 or 503"

@@ -174,9 +174,13 @@ class Mirrored:
         host, port = await run.observe(Address(self.ingress))
         there = (run_on(run, self.receiver.cluster) if self.receiver.cluster else None) or run
         logs = there.use(Kubectl).typed(" ".join(("kubectl", *self.receiver.words("--tail=5"))))
-        seen = f"{self.share * 100:g} % of the requests are in the log of {self.receiver.label} as well"
+        answers, copies = self.seen(run)
         curl = called(f"{url(host, port)}{self.path}", self.headers)
-        return (Hint("call", curl, f"only {self.callers_see.label} answers"), Hint("type", logs, seen))
+        return (Hint("call", curl, answers), Hint("type", logs, copies))
+
+    def seen(self, run: Run) -> tuple[str, str]:
+        copies = f"{self.share * 100:g} % of the requests are in the log of {self.receiver.label} as well"
+        return f"only {self.callers_see.label} answers", copies
 
     async def _visible(self, run: Run, base_url: str, pace: Pace) -> str:
         """Wait until a sample does not contradict what is expected. Returns what still does when time is up."""

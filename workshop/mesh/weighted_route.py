@@ -19,6 +19,7 @@ from workshop.runbook.model import CustomStage
 from workshop.runbook.results import Difference
 
 if TYPE_CHECKING:
+    from workshop.kubernetes.exercises import OpenFields
     from workshop.runbook.run import Run
 
 
@@ -29,12 +30,12 @@ Shares = tuple[float, ...]
 
 
 class Split:
-    """One stage: a name for `--to`, a title for its step, and the weights."""
+    """One stage: a name for `--to`, a title for its step, the weights, and what an attendee is to fill in."""
 
-    __slots__ = ("name", "title", "weights")
+    __slots__ = ("exercise", "name", "title", "weights")
 
-    def __init__(self, name: str, title: str, *weights: int) -> None:
-        self.name, self.title, self.weights = name, title, weights
+    def __init__(self, name: str, title: str, *weights: int, exercise: OpenFields | None = None) -> None:
+        self.name, self.title, self.weights, self.exercise = name, title, weights, exercise
 
 
 split = Split
@@ -114,7 +115,7 @@ class WeightedRoute(Stages):
         count = len(route.subsets)
         super().__init__(
             title,
-            *(self._stage(one.name, one.title, one.weights) for one in splits),
+            *(self._stage(one.name, one.title, one.weights, one.exercise) for one in splits),
             start=Stage(
                 start,
                 start_title or f"Delete the VirtualService {route.reference[2]}",
@@ -156,13 +157,14 @@ class WeightedRoute(Stages):
             return f"{kind} {namespace}/{name} has the weights {self.route.describe(weights)}"
         return super().off_path(observed, closest)
 
-    def _stage(self, name: str, title: str, weights: Weights) -> Stage:
+    def _stage(self, name: str, title: str, weights: Weights, exercise: OpenFields | None = None) -> Stage:
         shares = tuple(weight / 100 for weight in weights)
         return Stage(
             name,
             title,
             make=lambda run, lab, values: [self.route.virtual_service(weights, lab)],
             proofs=lambda run: (self.proof(shares),),
+            exercise=exercise,
         )
 
     def _parse(self, text: str) -> Weights:

@@ -105,12 +105,28 @@ class Verdict:
     measurements: tuple[Measurement, ...] = ()
 
 
+LEFT_OPEN = "___"
+"""Stands where a person is to fill something in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """What a person is to find out: `task` in words, and the commands of the explanation with what is to be filled
+    in left open."""
+
+    task: str
+    commands: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a person would do instead: the YAML applied and the commands to type."""
+    """What a person would do instead: the YAML applied and the commands to type; what there is to see then
+    (`seen`); and the exercise that the step is for attendees, where it is one."""
 
     yaml: str = ""
     commands: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    exercise: Exercise | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,14 +175,19 @@ class Probe:
 
     def look_at(self, base_url: str) -> Hint:
         """Where a person sees it: in a browser, unless that cannot send the headers."""
-        shares = [(category.label, share) for category, share in zip(self.categories, self.expected, strict=True)]
-        seen = "; ".join(
-            f"{share * 100:.3g} % {label}" if len(shares) > 1 else label for label, share in shares if share
-        )
-        about = f"{self.title if self.login is None else f'Log in as {self.login.who}'}: {seen}"
+        about = f"{self.title if self.login is None else f'Log in as {self.login.who}'}: {self._shares()}"
         if self.headers:
             return Hint("call", called(f"{base_url}{self.path}", self.headers), about)
         return Hint("open", f"{base_url}{self.page or self.path}", about)
+
+    def seen(self) -> str:
+        return f"{self.title}: {self._shares()}"
+
+    def _shares(self) -> str:
+        shares = [(category.label, share) for category, share in zip(self.categories, self.expected, strict=True)]
+        return "; ".join(
+            f"{share * 100:.3g} % {label}" if len(shares) > 1 else label for label, share in shares if share
+        )
 
     def _expected(self) -> tuple[str, ...]:
         """A line a share: a comment that is wrapped does not go on in a shell."""
