@@ -17,6 +17,7 @@ from workshop.kubernetes.lease import Holder
 from workshop.runbook.errors import UsageError
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Runbook
+from workshop.runbook.past_runs import runs_of
 from workshop.runbook.record import RunRecord
 from workshop.runbook.request import going_on
 from workshop.settings import load, typed_variables
@@ -53,7 +54,7 @@ def _refuse_unless(form: str, known: Sequence[str], task: str) -> None:
 
 def records(journal: Journal, member: str = "") -> tuple[RunRecord, ...]:
     """The runs of a journal, which is that `member`'s, and which of them are still under way."""
-    return tuple(replace(run, under_way=_is_under_way(run), member=member) for run in journal.runs())
+    return tuple(replace(run, under_way=_is_under_way(run), member=member) for run in runs_of(journal))
 
 
 def _is_under_way(run: RunRecord) -> bool:
@@ -184,7 +185,9 @@ def _settles(later: RunRecord, run: RunRecord, runbook: Runbook) -> bool:
 
 
 def _takes_back(later: RunRecord, run: RunRecord, runbook: Runbook) -> bool:
-    """Whether it was a clean-up of one of the labs that the run was asked for."""
+    """Whether it was a clean-up of one of the labs that the run was asked for, or a reset, which decides of all."""
+    if any(asked.startswith("reset ") for asked in later.asked):
+        return True
     taken = {name for asked in later.asked for name in _taken_back(asked, runbook)}
     return bool(taken.intersection(run.asked))
 

@@ -130,6 +130,7 @@ FAILED = RunRecord(
     ("istio.canary",),
     (NEEDED, CANARY),
     resume="invoke lab.istio.canary",
+    spent={"looking": 0.5, "proving": 9.25},
     versions={"Istio": "1.31.1", "Kubernetes": "1.36.1"},
 )
 KILLED = RunRecord(8, replace(ORIGIN, command="invoke lab.istio"), "sandbox", BEGAN + 60, asked=("istio.install",))

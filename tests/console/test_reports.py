@@ -84,6 +84,7 @@ def test_the_page_says_what_was_measured_against_what_was_expected() -> None:
         "steps 2 failed, 1 inconclusive, 1 changed, 2 unchanged, 1 skipped",
         "proofs 2 proved, 1 failed, 1 cannot tell",
         "requests 3,012 measured, 12 failed",
+        "time looking 0.5, proving 9.2 s",
         "versions Mesh Workshop 0.1.0, Istio 1.31.1, Kubernetes 1.36.1",
         "v1, no stars 49.3 % 50.0 % 45.0\u201355.0 % ✓",
         "answered 71.0 % 50.0 % 45.0\u201355.0 % ✗",
@@ -128,6 +129,7 @@ def test_json_has_all_of_it_in_numbers_that_any_reader_takes() -> None:
     assert (data["made_by"], data["format"], len(data["runs"])) == ("Mesh Workshop report", 1, 4)
     run = data["runs"][0]
     assert run["started"] == moment(BEGAN).isoformat()
+    assert run["spent"] == {"looking": 0.5, "proving": 9.25}
     assert run["versions"] == {"Mesh Workshop": "0.1.0", "Istio": "1.31.1", "Kubernetes": "1.36.1"}
     _, canary = run["labs"]
     half = canary["steps"][1]

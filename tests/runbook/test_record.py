@@ -19,6 +19,7 @@ from tests.runbook.world import Measured, Moves, Put, bench, failing, lab
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal
+from workshop.runbook.past_runs import runs_of
 from workshop.runbook.record import (
     HIDDEN,
     KeptVerdict,
@@ -34,6 +35,7 @@ from workshop.runbook.record import (
     measurements_of,
 )
 from workshop.runbook.results import ABSENT, Bar, Check, Difference, Latencies, Measurement, Verdict
+from workshop.runbook.timings import Timings
 
 TEXT = st.text(max_size=12)
 SHARE = st.floats(0, 1)
@@ -132,19 +134,30 @@ def test_what_a_run_told_is_what_is_read(steps: list[tuple[Any, ...]], command: 
                 )
             )
         journal.listen(events.Found("a.first", "Istio", "1.31.1"))
-        journal.listen(events.LabFinished("a.first", 2.5, True))
-        journal.listen(events.RunFinished("", 1, 4.0, {}, "go on", UsageError("run it", "no", cause="why")))
-        (found,) = Journal(journal.path).runs()
+        journal.listen(events.LabFinished("a.first", 2.5, True, {"looking": 0.5, "proving": 2.0}))
+        journal.listen(
+            events.RunFinished(
+                "",
+                1,
+                4.0,
+                {},
+                "go on",
+                UsageError("run it", "no", cause="why"),
+                timings=Timings({"waiting": 3.0}, ()),
+            )
+        )
+        (found,) = runs_of(Journal(journal.path))
     assert journal.trouble is None
     labs = tuple(replace(one, steps=tuple(replace(step, ended=0) for step in one.steps)) for one in found.labs)
     assert labs == (
         LabRecord("b.second", asked=False),
-        LabRecord("a.first", "The first", True, 2.5, True, tuple(wanted)),
+        LabRecord("a.first", "The first", True, 2.5, True, tuple(wanted), {"looking": 0.5, "proving": 2.0}),
     )
     assert replace(found, labs=(), started=0) == RunRecord(
         *(1, origin, "memory", 0, 4.0, 1, ("a.first",), (), (1, 2), False, "go on"),
         trouble=Trouble("run it: no", "why"),
         versions={"Istio": "1.31.1"},
+        spent={"waiting": 3.0},
     )
 
 
@@ -193,7 +206,7 @@ def test_an_older_journal_is_listed_as_it_is_and_written_on(tmp_path: Path, vers
     connection.close()
     before = path.read_bytes()
     journal = Journal(path)
-    (found,) = journal.runs()
+    (found,) = runs_of(journal)
     journal.close()
     assert path.read_bytes() == before, "reading writes nothing"
     assert (found.origin.command, found.target, found.asked) == ("invoke lab", "sandbox", ("istio.install",))
@@ -201,12 +214,12 @@ def test_an_older_journal_is_listed_as_it_is_and_written_on(tmp_path: Path, vers
     assert (step.trouble, step.verdicts, step.changes) == (Trouble("it broke"), (), ())
     writing = Journal(path, origin=Origin("invoke again"))
     writing.listen(events.RunStarted("", ("a",), "sandbox"))
-    assert Journal(path).runs() == (found, *Journal(path).runs([2]))
-    assert [run.origin.command for run in Journal(path).runs()] == ["invoke lab", "invoke again"]
+    assert runs_of(Journal(path))[0] == found
+    assert [run.origin.command for run in runs_of(Journal(path))] == ["invoke lab", "invoke again"]
 
 
 def test_there_are_no_runs_where_there_is_no_file(tmp_path: Path) -> None:
-    assert Journal(tmp_path / "journal").runs() == ()
+    assert runs_of(Journal(tmp_path / "journal")) == ()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,7 +232,7 @@ async def kept_run(tmp_path: Path, *, killed: bool = False, **asked: Any) -> Run
         None if killed and isinstance(event, events.RunFinished) else journal.listen(event)
     )
     await world.run("move", **asked)
-    (found,) = journal.runs()
+    (found,) = runs_of(journal)
     return found
 
 
@@ -243,5 +256,5 @@ async def test_a_run_that_converged_or_was_refused_is_not_cut_off_and_one_that_f
     world.world.before_change = failing()
     world.on_event = journal.listen
     await world.run("base")
-    (found,) = journal.runs()
+    (found,) = runs_of(journal)
     assert (found.exit_status, found.cut_off, found.resume) == (1, True, "invoke lab.base")

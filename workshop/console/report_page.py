@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from workshop.console import svg, words
 from workshop.console.record_view import moment, state_of
+from workshop.console.timings_view import spent
 from workshop.console.web_page import Child, Markup, joined, links, listed, page, prose, table, tag
 from workshop.console.words import UNICODE
 from workshop.runbook.record import HIDDEN, KeptVerdict, LabRecord, RunRecord, StepRecord
 from workshop.runbook.results import ABSENT, Bar, Difference, Measurement
+from workshop.runbook.timings import Seconds
 
 MADE_BY = "Mesh Workshop report"
 """By which a file is known to be one."""
@@ -136,6 +138,7 @@ def _overview(runs: Sequence[RunRecord]) -> Child:
             ", ".join(f"{verdicts[kind]} {said}" for kind, said in _VERDICTS.items() if verdicts[kind]),
         ),
         ("requests", f"{asked:,} measured, {f'{failed:,} failed' if failed else 'none failed'}" if asked else ""),
+        ("time", _spent(runs[0].spent) if len(runs) == 1 else ""),
         ("versions", ", ".join((*_workshop(runs), *(f"{name} {version}" for name, version in versions)))),
     ]
     rows = (
@@ -151,6 +154,10 @@ def _overview(runs: Sequence[RunRecord]) -> Child:
         listed(facts),
         table(heads, rows, "rows"),
     )
+
+
+def _spent(seconds: Seconds) -> str:
+    return f"{said} s" if (said := spent(seconds)) else ""
 
 
 def _when(runs: Sequence[RunRecord]) -> str:
@@ -243,6 +250,7 @@ def _run(run: RunRecord, *, several: bool) -> Markup:
         ("typed", tag("code", run.origin.command)),
         ("target", _target(run)),
         ("took", words.duration(run.seconds) if run.seconds is not None else ""),
+        ("time", _spent(run.spent)),
         ("versions", ", ".join((*_workshop([run]), *(f"{name} {what}" for name, what in run.versions.items())))),
         ("part", "{} of {} of this command".format(*run.part) if run.part[1] > 1 else ""),
         ("to go on", tag("code", run.resume) if run.resume else None),
@@ -259,11 +267,12 @@ def _run(run: RunRecord, *, several: bool) -> Markup:
 
 def _lab(run: RunRecord, lab: LabRecord) -> Markup:
     title = f"{lab.name}: {lab.title}" if lab.title else lab.name
-    needed = "" if lab.asked else "Needed by what was asked for."
+    about = ("" if lab.asked else "Needed by what was asked for.", _spent(lab.spent))
+    note = "  ".join(filter(None, about))
     return tag(
         "section",
         tag("h3", title, " ", badge(state_of_lab(lab, run)), id=lab_id(run, lab)),
-        tag("p", needed, class_="dim") if needed else None,
+        tag("p", note, class_="dim") if note else None,
         tag("ol", [_step(run, step) for step in lab.steps], class_="steps"),
     )
 

@@ -16,6 +16,7 @@ from workshop.console.markdown import escaped, fenced, paragraph, table
 from workshop.console.record_view import moment, run_as_data, state_of
 from workshop.console.report_page import MADE_BY, MEANING, run_title, state_of_lab, troubled
 from workshop.console.svg import accepted
+from workshop.console.timings_view import spent
 from workshop.console.web_page import plain
 from workshop.console.words import UNICODE
 from workshop.runbook.record import HIDDEN, KeptVerdict, LabRecord, RunRecord, StepRecord, Trouble
@@ -48,6 +49,7 @@ def _run(run: RunRecord, *, several: bool) -> Iterator[str]:
         "typed": run.origin.command,
         "target": ", ".join(filter(None, (run.target, run.origin.place))),
         "took": words.duration(run.seconds) if run.seconds is not None else "",
+        "time": spent(run.spent),
         "versions": ", ".join((*([f"Mesh Workshop {run.origin.version}"] * bool(run.origin.version)), *versions)),
         "to go on": run.resume,
     }
@@ -139,6 +141,7 @@ def _run_data(run: RunRecord) -> dict[str, Any]:
         **({"member": run.member} if run.member else {}),
         **run_as_data(run),
         "resume": run.resume,
+        "spent": dict(run.spent),
         "error": _trouble_data(run.trouble),
         "versions": {**({"Mesh Workshop": run.origin.version} if run.origin.version else {}), **run.versions},
         "labs": [_lab_data(run, lab) for lab in run.labs],
@@ -149,6 +152,7 @@ def _lab_data(run: RunRecord, lab: LabRecord) -> dict[str, Any]:
     return {
         "lab": lab.name,
         "title": lab.title,
+        "spent": dict(lab.spent),
         "asked": lab.asked,
         "state": state_of_lab(lab, run),
         "seconds": lab.seconds,

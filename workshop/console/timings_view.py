@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workshop.console import words
-from workshop.runbook.timings import KINDS, Kind, LabTimings, Timings
+from workshop.runbook.timings import KINDS, Kind, LabTimings, Seconds, Timings
 
 _NAMES: Mapping[Kind, str] = {"delays": "delays on purpose", "answers": "your answers"}
 """Where there is room for more than the kind's own name."""
@@ -27,10 +27,14 @@ _LEFT = 2
 
 
 def timings_line(timings: Timings) -> Iterator[RenderableType]:
-    spent = {kind: seconds for kind in KINDS if (seconds := timings.seconds.get(kind, 0.0)) >= _SHOWN}
-    if spent:
-        said = ", ".join(f"{_NAMES.get(kind, kind)} {seconds:.1f}" for kind, seconds in spent.items())
+    if said := spent(timings.seconds):
         yield Padding(Text(said, "dim"), (0, 0, 0, _LEFT), expand=False)
+
+
+def spent(seconds: Seconds) -> str:
+    """In words: "looking 0.3, applying 1.2"."""
+    shown = {kind: of_kind for kind in KINDS if (of_kind := seconds.get(kind, 0.0)) >= _SHOWN}
+    return ", ".join(f"{_NAMES.get(kind, kind)} {of_kind:.1f}" for kind, of_kind in shown.items())
 
 
 def timings_table(timings: Timings, seconds: float) -> Iterator[RenderableType]:

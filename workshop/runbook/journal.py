@@ -13,7 +13,8 @@ apply, and proves it. What is remembered is the part of a lab, not the step: of 
 object is at can be proved, and a stage that was reached in another way (a promotion, weights of one's own) is
 proved as that stage.
 
-What a run found, changed and measured is kept to be looked at later (`runs`; see `record` for what is left out).
+What a run found, changed and measured is kept to be looked at later (`past_runs`; see `record` for what is left
+out).
 
 The journal may be used from any thread. Reading changes nothing: there is no file until something is written, and
 one of an older version is brought up to date by the first write.
@@ -26,26 +27,14 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.record import (
-    KeptVerdict,
-    LabRecord,
-    Origin,
-    RunRecord,
-    StepRecord,
-    Trouble,
-    differences_as_text,
-    differences_of,
-    kept,
-    measurements_as_text,
-    measurements_of,
-)
+from workshop.runbook.record import Origin, differences_as_text, kept, measurements_as_text
 from workshop.runbook.results import Verdict
 from workshop.runbook.timings import Seconds
 
@@ -158,25 +147,6 @@ class LastRun:
     applied: bool
 
 
-def _since(version: int, *names: str) -> dict[str, int]:
-    return dict.fromkeys(names, version)
-
-
-_RUN = {
-    **_since(1, "id", "command", "target", "labs", "started", "seconds", "exit_status", "error"),
-    **_since(4, "asked", "part", "moved", "resume", "cause", "next_command"),
-    **_since(4, "folder", "variables", "holder", "place", "version"),
-}
-_STEP = {
-    **_since(1, "run", "lab", "step", "title", "outcome", "seconds", "ended", "error"),
-    **_since(4, "cause", "next_command", "note", "undone", "changes"),
-}
-_LAB = _since(4, "run", "place", "name", "title", "seconds", "converged")
-_VERDICT = _since(4, "run", "lab", "step", "number", "title", "kind", "reason", "measurements")
-_FOUND = _since(4, "run", "name", "version")
-"""Columns of tables, and since which version there are."""
-
-
 class Journal:
     """`origin` is where the run comes from that `listen` hears of."""
 
@@ -203,14 +173,14 @@ class Journal:
 
     def operation(self, resource_id: str) -> Operation | None:
         """The one under way on this resource, as far as any run knows."""
-        found = self._read(
+        found = self.read(
             "select resource_id, kind, token, started from operations where resource_id = ?", (_key(resource_id),)
         )
         return Operation(*found[0]) if found else None
 
     def under_way(self) -> list[Operation]:
         """All of them, first begun first."""
-        found = self._read("select resource_id, kind, token, started from operations order by started", ())
+        found = self.read("select resource_id, kind, token, started from operations order by started", ())
         return [Operation(*row) for row in found]
 
     def begin(self, resource_id: str, kind: str, token: str) -> Operation:
@@ -229,7 +199,7 @@ class Journal:
 
     def usual(self, kind: str) -> float | None:
         """Seconds that such an operation has taken lately (the median); None when none has ended yet."""
-        found = self._read(
+        found = self.read(
             "select seconds from durations where kind = ? order by ended desc limit ?", (kind, _RECENT)
         )
         seconds = sorted(row[0] for row in found)
@@ -248,12 +218,12 @@ class Journal:
 
     def unproved(self) -> frozenset[AppliedPart]:
         """All that was applied and not proved since."""
-        found = self._read("select ground, lab, part from unproved", (), since=2)
+        found = self.read("select ground, lab, part from unproved", (), since=2)
         return frozenset(AppliedPart(*row) for row in found)
 
     def last_runs(self, target: str) -> dict[str, LastRun]:
         """By the names of their labs: those at the target of that name."""
-        found = self._read(
+        found = self.read(
             """
             select lab, command, started, not ended_badly, applied from (
                 select steps.lab, runs.command, runs.started,
@@ -270,55 +240,6 @@ class Journal:
             lab: LastRun(lab, command, started, bool(converged), bool(applied))
             for lab, command, started, converged, applied in found
         }
-
-    def runs(self, numbers: Collection[int] | None = None) -> tuple[RunRecord, ...]:
-        """All of them or those, first begun first. What an older journal has not kept is empty."""
-        rows = self._rows("runs", _RUN, "id", numbers)
-        steps = self._steps(numbers)
-        labs: dict[int, dict[str, LabRecord]] = {}
-        for row in sorted(self._rows("labs", _LAB, "run", numbers), key=lambda row: int(row.pop("place"))):
-            run, row["converged"] = row.pop("run"), bool(row["converged"])
-            labs.setdefault(run, {})[row["name"]] = LabRecord(**row)
-        versions: dict[int, dict[str, str]] = {}
-        for row in self._rows("versions", _FOUND, "run", numbers):
-            versions.setdefault(row["run"], {})[row["name"]] = row["version"]
-        return tuple(
-            _run_record(row, steps.get(row["id"], []), labs.get(row["id"], {}), versions.get(row["id"], {}))
-            for row in rows
-        )
-
-    def _steps(self, numbers: Collection[int] | None) -> dict[int, list[StepRecord]]:
-        """By run."""
-        verdicts: dict[tuple[int, str, int], list[KeptVerdict]] = {}
-        for row in self._rows("verdicts", _VERDICT, "run", numbers):
-            verdict = Verdict(row["kind"], row["reason"], measurements_of(row["measurements"]))
-            of = row["run"], row["lab"], row["step"]
-            verdicts.setdefault(of, []).append(KeptVerdict(row["title"], verdict))
-        steps: dict[int, list[StepRecord]] = {}
-        for row in self._rows("steps", _STEP, "run", numbers):
-            run, trouble = row.pop("run"), _trouble(row)
-            measured = tuple(verdicts.get((run, row["lab"], row["step"]), ()))
-            changes = differences_of(row.pop("changes") or "[]")
-            row["undone"] = bool(row["undone"])
-            steps.setdefault(run, []).append(StepRecord(**row, trouble=trouble, changes=changes, verdicts=measured))
-        return steps
-
-    def _rows(
-        self, table: str, columns: dict[str, int], key: str, numbers: Collection[int] | None
-    ) -> list[dict[str, Any]]:
-        """In the order of their keys. What a journal of an older version has not is empty text."""
-        version = self._version_there()
-        if version < min(columns.values()):
-            return []
-        names = ", ".join(name if since <= version else f"'' as {name}" for name, since in columns.items())
-        these = "" if numbers is None else f"where {key} in ({', '.join(str(int(one)) for one in numbers)})"
-        # Names of our own, and numbers.
-        found = self._read(f"select {names} from {table} {these} order by {key}", ())  # noqa: S608
-        return [dict(zip(columns, row, strict=True)) for row in found]
-
-    def _version_there(self) -> int:
-        found = self._read("pragma user_version", ())
-        return int(found[0][0]) if found else 0
 
     def close(self) -> None:
         with self._lock:
@@ -428,7 +349,7 @@ class Journal:
             except (sqlite3.Error, OSError) as error:
                 raise self._unusable(error) from error
 
-    def _read(self, statement: str, values: tuple[Any, ...], *, since: int = 1) -> list[tuple[Any, ...]]:
+    def read(self, statement: str, values: tuple[Any, ...], *, since: int = 1) -> list[tuple[Any, ...]]:
         """Nothing, where there is no file or one from before version `since`. Raises WorkshopError for a journal
         that cannot be used."""
         import sqlite3
@@ -540,47 +461,6 @@ def _sentences(error: Exception | None) -> tuple[str, str, str]:
     if isinstance(error, WorkshopError):
         return str(error), error.cause, error.next_command
     return (f"{type(error).__name__}: {error}" if error else "", "", "")
-
-
-def _trouble(row: dict[str, Any]) -> Trouble | None:
-    """Takes those out of a row."""
-    said, cause, next_command = row.pop("error"), row.pop("cause"), row.pop("next_command")
-    return Trouble(said, cause, next_command) if said else None
-
-
-def _run_record(
-    row: dict[str, Any], steps: list[StepRecord], labs: dict[str, LabRecord], versions: dict[str, str]
-) -> RunRecord:
-    names = tuple(row.pop("labs").split()) if not labs else tuple(labs)
-    asked = tuple(json.loads(row.pop("asked") or "[]")) or names
-    before, _, after = (row.pop("part") or "1/1").partition("/")
-    row.pop("labs", None)
-    origin = Origin(
-        row.pop("command"),
-        row.pop("folder"),
-        json.loads(row.pop("variables") or "{}"),
-        row.pop("holder"),
-        row.pop("place"),
-        row.pop("version"),
-    )
-    return RunRecord(
-        number=row.pop("id"),
-        origin=origin,
-        asked=asked,
-        labs=tuple(
-            replace(
-                labs.get(name, LabRecord(name)),
-                asked=name in asked,
-                steps=tuple(step for step in steps if step.lab == name),
-            )
-            for name in dict.fromkeys((*names, *(step.lab for step in steps)))
-        ),
-        part=(int(before), int(after)),
-        moved=bool(row.pop("moved")),
-        versions=versions,
-        trouble=_trouble(row),
-        **row,
-    )
 
 
 def _key(resource_id: str) -> str:

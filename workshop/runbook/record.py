@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workshop.runbook.results import ABSENT, Bar, Difference, Latencies, Measurement, Outcome, Verdict
+from workshop.runbook.timings import Seconds
 
 
 class _Hidden:
@@ -145,7 +146,8 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class LabRecord:
-    """`asked`: for itself, and not because another lab needs it. `seconds` is None for one that has not ended."""
+    """`asked`: for itself, and not because another lab needs it. `seconds` is None for one that has not ended, and
+    `spent` its own time by kind (see `timings`)."""
 
     name: str
     title: str = ""
@@ -153,6 +155,7 @@ class LabRecord:
     seconds: float | None = None
     converged: bool = False
     steps: tuple[StepRecord, ...] = ()
+    spent: Seconds = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +175,8 @@ class Origin:
 class RunRecord:
     """`exit_status` and `seconds` are None for a run that was not brought to its end: it is `under_way`, or was
     killed. `moved`: it has moved an object to a stage, so that beginning again would lose that. `resume` is the
-    command that goes on, as the run itself has told. `part` says which of how many runs of one command it is;
-    `member` whose it is, where there are several."""
+    command that goes on, as the run itself has told. `spent` is its time by kind. `part` says which of how many
+    runs of one command it is; `member` whose it is, where there are several."""
 
     number: int
     origin: Origin
@@ -188,6 +191,7 @@ class RunRecord:
     resume: str = ""
     trouble: Trouble | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    spent: Seconds = field(default_factory=dict)
     under_way: bool = False
     member: str = ""
 
