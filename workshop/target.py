@@ -115,12 +115,18 @@ class Target:
             str(Path.cwd()),
             typed_variables(),
             Holder.me().identity,
-            f"the account, for {self.name}"
-            if self.use.account
-            else f"{self.which}, context {self.kubectl.context}",
+            self._place,
             workshop_version(),
         )
         return Journal(journal_of(self.settings), origin=origin)
+
+    @property
+    def _place(self) -> str:
+        """What a run works on, as people name it."""
+        if not self.use.account:
+            return f"{self.which}, context {self.kubectl.context}"
+        azure = self.settings.azure
+        return f"the resource groups {azure.primary.group} and {azure.secondary.group}"
 
     @functools.cached_property
     def others(self) -> OtherClusters:

@@ -75,6 +75,7 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
     st.none(),
     TEXT,
     st.lists(TEXT, max_size=2),
+    st.dictionaries(TEXT, st.integers(), max_size=2),
     st.just("v1 60 %, v2 40 %"),
 )
 DIFFERENCES = st.lists(st.builds(Difference, TEXT, PATHS, VALUES, VALUES, TEXT), max_size=4)
@@ -169,7 +170,9 @@ SECRETS = (
     ("spec.name", "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9"),
     ("spec.name", "x " + "a1" * 12),
     ("spec.template.spec.containers[0].args", "--password=hunter2"),
-    ("spec.list", ["hunter2"]),
+    ("spec.list", ["fine", {"password": "hunter2"}]),
+    ("spec.list", ["x" * 60] * 9),
+    ("spec.map", {"data": {"a": 1}}),
     ("metadata.annotations[note]", "hunter2"),
     ("properties.connectionStrings[0].name", "hunter2"),
 )
@@ -182,7 +185,18 @@ def test_a_value_that_could_be_a_secret_is_not_kept(path: str, value: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "value", [60, True, "v1 60 %, v2 40 %", "1.31.1", "*.example.com", "present", "500ms", "docker.io/a/b:1.2"]
+    "value",
+    [
+        60,
+        True,
+        "v1 60 %, v2 40 %",
+        "1.31.1",
+        "*.example.com",
+        "present",
+        "500ms",
+        "docker.io/a/b:1.2",
+        [{"destination": {"host": "reviews", "subset": "v2"}, "weight": 33}],
+    ],
 )
 def test_what_a_lab_is_about_is_kept(value: Any) -> None:
     (found,) = kept([Difference("Object", "spec.http[0].route[0].weight", value)])

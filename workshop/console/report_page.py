@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from workshop.console import svg, words
+from workshop.console.differences import flow
 from workshop.console.record_view import moment, state_of
 from workshop.console.timings_view import spent
 from workshop.console.web_page import Child, Markup, joined, links, listed, page, prose, table, tag
 from workshop.console.words import UNICODE
 from workshop.runbook.record import HIDDEN, KeptVerdict, LabRecord, RunRecord, StepRecord
-from workshop.runbook.results import ABSENT, Bar, Difference, Measurement
+from workshop.runbook.results import Bar, Difference, Measurement
 from workshop.runbook.timings import Seconds
 
 MADE_BY = "Mesh Workshop report"
@@ -230,15 +231,16 @@ def _errors(troubles: Sequence[tuple[RunRecord, LabRecord | None, StepRecord | N
 def _said(run: RunRecord, step: StepRecord | None) -> Child:
     """What an error or a verdict says, and what to type."""
     trouble = step.trouble if step else run.trouble
-    worst = [kept.verdict.reason for kept in step.verdicts if kept.verdict.kind != "pass"] if step else []
-    following = trouble.next_command if trouble else ""
-    if not trouble and not step and run.cut_off:
+    worst = [kept.verdict.reason for kept in step.verdicts if kept.verdict.kind != "pass"][-1:] if step else []
+    killed = run.cut_off and run.exit_status is None
+    following = (trouble.next_command if trouble else "") or run.resume or (run.origin.command if killed else "")
+    if not trouble and not step and killed:
         worst = ["it was killed, or the machine went away"]
     return listed(
         [
-            ("came back", trouble.said if trouble else "; ".join(worst)),
+            ("came back", trouble.said if trouble else "".join(worst)),
             ("likely", trouble.cause if trouble else ""),
-            ("next", tag("code", following or run.resume or run.origin.command)),
+            ("next", tag("code", following) if following else None),
         ],
         "facts trouble",
     )
@@ -267,8 +269,8 @@ def _run(run: RunRecord, *, several: bool) -> Markup:
 
 def _lab(run: RunRecord, lab: LabRecord) -> Markup:
     title = f"{lab.name}: {lab.title}" if lab.title else lab.name
-    about = ("" if lab.asked else "Needed by what was asked for.", _spent(lab.spent))
-    note = "  ".join(filter(None, about))
+    about = ("" if lab.asked else "Needed by what was asked for.", _spent(lab.spent).capitalize())
+    note = " ".join(filter(None, about))
     return tag(
         "section",
         tag("h3", title, " ", badge(state_of_lab(lab, run)), id=lab_id(run, lab)),
@@ -318,7 +320,7 @@ def _from_to(item: Difference) -> tuple[Child, ...]:
 def value(given: object) -> Markup:
     if given is HIDDEN:
         return tag("i", "(not kept)", class_="dim")
-    return tag("span", "absent" if given is ABSENT else str(given))
+    return tag("span", flow(given))
 
 
 def _verdict(kept: KeptVerdict) -> Markup:

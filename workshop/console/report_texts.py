@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from workshop.console import scales, words
+from workshop.console.differences import flow
 from workshop.console.markdown import escaped, fenced, paragraph, table
 from workshop.console.record_view import moment, run_as_data, state_of
 from workshop.console.report_page import MADE_BY, MEANING, run_title, state_of_lab, troubled
@@ -97,7 +98,7 @@ def _changed(changes: Sequence[Difference]) -> Iterator[str]:
 
 
 def _shown(given: object) -> str:
-    return "(not kept)" if given is HIDDEN else "absent" if given is ABSENT else str(given)
+    return "(not kept)" if given is HIDDEN else flow(given)
 
 
 def measured(one: Measurement) -> Iterator[str]:

@@ -193,6 +193,7 @@ svg { display: block; max-width: 100%; }
 }
 @media (max-width: 600px) {
   main, nav { padding-left: 1rem; padding-right: 1rem; }
+  nav ol ol { display: none; }
   h1 { font-size: 1.5rem; }
   .facts { grid-template-columns: 1fr; gap: 0; }
   .facts dt { margin-top: 0.4rem; font-size: 0.85rem; }
@@ -210,7 +211,7 @@ svg { display: block; max-width: 100%; }
   html { font-size: 10.5pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   body { display: block; }
   main, nav { max-width: none; padding: 0; }
-  nav { position: static; max-height: none; break-after: page; }
+  nav { position: static; max-height: none; margin-bottom: 1.5rem; }
   nav li { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
   tr, .keep, svg { break-inside: avoid; }

@@ -28,6 +28,9 @@ HIDDEN: Any = _Hidden()
 _MOST = 200
 """Differences of a step that are kept."""
 
+_LONGEST = 400
+"""Signs of a value that is kept."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9 *._:/%,-]{0,79}")
 _RANDOM = re.compile(r"(?=[^ ]*[0-9])(?=[^ ]*[A-Za-z])[A-Za-z0-9_-]{20,}")
 """A word as tokens and keys are: long, of letters and digits."""
@@ -57,12 +60,22 @@ def kept(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 def _harmless(path: str, value: Any) -> Any:
     if value is ABSENT or value is HIDDEN:
         return value
+    return value if _is_harmless(path, value) and len(str(value)) <= _LONGEST else HIDDEN
+
+
+def _is_harmless(path: str, value: Any) -> bool:
+    """Of a list or mapping when all in it is. Nothing at all is left to HIDDEN."""
     if _HOLDS_SECRETS.search(path):
-        return HIDDEN
+        return False
     if isinstance(value, bool | int | float):
-        return value
-    plain = isinstance(value, str) and _PLAIN.fullmatch(value)
-    return value if plain and not any(map(_RANDOM.fullmatch, re.split(r"[ ,:/.]", value))) else HIDDEN
+        return True
+    if isinstance(value, str):
+        return bool(_PLAIN.fullmatch(value)) and not any(map(_RANDOM.fullmatch, re.split(r"[ ,:/.]", value)))
+    if isinstance(value, list):
+        return all(_is_harmless(path, item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_harmless(f"{path}.{key}", item) for key, item in value.items())
+    return False
 
 
 def differences_as_text(differences: Iterable[Difference]) -> str:
