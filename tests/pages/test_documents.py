@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from tests.console.records import DAY
+from tests.console.records import FAILED, HOSTILE_RUN
 from tests.console.test_handout import explained, handout
 from tests.pages.chromium import NAMES, Browser, Page, chromium, installed
 from workshop.console.handout import handout_page
@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 DOCUMENTS = {
-    "report": lambda: report_page(DAY, "Mesh Workshop: a day"),
+    "report": lambda: report_page((FAILED, HOSTILE_RUN), "Mesh Workshop: a day"),
     "handout": lambda: handout_page(replace(handout(), labs=explained()[5:7])),
 }
 
