@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from labs import RUNBOOK
-from tests.labs.conftest import Ran, Workshop
-from tests.labs.ends import here
+from tests.kit.in_process import here
+from tests.kit.workshop import Ran, Workshop
 from workshop import handout_task
 from workshop.settings import ROOT
 

@@ -9,21 +9,18 @@ import subprocess
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
 from labs import RUNBOOK
-from tests.labs.conftest import BIN, Workshop, until, workshop
+from tests.kit.cases import cases
+from tests.kit.workshop import BIN, Workshop, until
 from workshop import written_files
 from workshop.record_tasks import chosen_runs, to_resume
 from workshop.runbook.errors import UsageError
 from workshop.runbook.record import LabRecord, Origin, RunRecord
 from workshop.settings import ROOT
-
-__all__ = ["workshop"]
-
-CASES = yaml.safe_load(Path(__file__).with_name("resume.yaml").read_text(encoding="utf-8"))
 
 
 def run(number: int, told: str) -> RunRecord:
@@ -51,8 +48,8 @@ def run(number: int, told: str) -> RunRecord:
     raise AssertionError(told)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_what_is_gone_on_with(case: dict[str, str | list[str]]) -> None:
+@cases(__file__, "resume")
+def test_what_is_gone_on_with(of: str, case: dict[str, Any]) -> None:
     runs = [run(number, told) for number, told in enumerate(case["runs"], 1)]
     if "goes_on" in case:
         assert to_resume(runs, RUNBOOK).number == case["goes_on"]

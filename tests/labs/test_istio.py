@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.ends import here
+from tests.kit.in_process import here
 from tests.kit.workshop import Workshop
 from workshop import record_tasks
 

@@ -116,9 +116,11 @@ def test_ending_what_is_unknown_is_no_error(path: Path) -> None:
 def test_only_its_owner_may_read_it(path: Path) -> None:
     path.parent.mkdir()
     path.touch(mode=0o644)
-    Journal(path).begin(ID, "create cluster", "token")
+    journal = Journal(path)
+    journal.begin(ID, "create cluster", "token")
     for file in path.parent.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    journal.close()  # and not before: else its files go while they are looked at
 
 
 def test_runs_and_threads_at_once(path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import LAW
+from tests.kit.engine import Measured, Moves, Put, bench, failing, lab
+from tests.kit.laws import LAW
 from tests.runbook.test_journal import _VERSION_1
-from tests.runbook.world import Measured, Moves, Put, bench, failing, lab
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal
