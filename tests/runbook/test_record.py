@@ -34,7 +34,7 @@ from workshop.runbook.record import (
     measurements_as_text,
     measurements_of,
 )
-from workshop.runbook.results import ABSENT, Bar, Check, Difference, Latencies, Measurement, Verdict
+from workshop.runbook.results import ABSENT, Bar, Check, Difference, Hint, Latencies, Measurement, Verdict
 from workshop.runbook.timings import Timings
 
 TEXT = st.text(max_size=12)
@@ -257,6 +257,19 @@ async def test_what_has_moved_an_object_along_its_path_is_known_of_a_run_that_wa
     found = await kept_run(tmp_path, killed=True, **asked)
     assert (found.moved, found.exit_status, found.cut_off) == (moved, None, True)
     assert [(one.name, one.asked) for one in found.labs] == [("base", False), ("move", True)]
+
+
+def test_what_a_verdict_that_undid_a_step_leaves_to_try_is_kept(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    journal.listen(events.RunStarted("", ("a",), "memory"))
+    hints = (
+        Hint("open", "http://there"),
+        Hint("try", "invoke lab.a --promote v3"),
+        Hint("undo", "invoke lab.a --undo"),
+    )
+    journal.listen(events.RunFinished("", 1, 1.0, {}, hints=hints))
+    (found,) = runs_of(journal)
+    assert (found.following, found.trouble, found.cut_off) == ("invoke lab.a --promote v3", None, False)
 
 
 async def test_a_run_that_converged_or_was_refused_is_not_cut_off_and_one_that_failed_is(tmp_path: Path) -> None:

@@ -233,7 +233,8 @@ def _said(run: RunRecord, step: StepRecord | None) -> Child:
     trouble = step.trouble if step else run.trouble
     worst = [kept.verdict.reason for kept in step.verdicts if kept.verdict.kind != "pass"][-1:] if step else []
     killed = run.cut_off and run.exit_status is None
-    following = (trouble.next_command if trouble else "") or run.resume or (run.origin.command if killed else "")
+    following = (trouble.next_command if trouble else "") or run.resume or run.following
+    following = following or (run.origin.command if killed else "")
     if not trouble and not step and killed:
         worst = ["it was killed, or the machine went away"]
     return listed(
@@ -381,6 +382,7 @@ h2 .badge, h3 .badge { vertical-align: middle; margin-left: 0.35rem; }
 .rows td { vertical-align: middle; }
 .rows td:nth-child(5) { white-space: nowrap; }
 .steps { list-style: none; margin: 0; padding: 0; }
+.steps .head { margin: 0.25rem 0; }
 .steps > li { border-left: 2px solid var(--line); padding: 0.1rem 0 0.35rem 1rem; }
 .head { display: flex; flex-wrap: wrap; gap: 0.2rem 0.75rem; align-items: baseline; max-width: none; }
 .head .title { font-weight: 600; }

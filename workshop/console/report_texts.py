@@ -142,6 +142,7 @@ def _run_data(run: RunRecord) -> dict[str, Any]:
         **({"member": run.member} if run.member else {}),
         **run_as_data(run),
         "resume": run.resume,
+        "following": run.following,
         "spent": dict(run.spent),
         "error": _trouble_data(run.trouble),
         "versions": {**({"Mesh Workshop": run.origin.version} if run.origin.version else {}), **run.versions},

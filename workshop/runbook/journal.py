@@ -289,10 +289,13 @@ class Journal:
             case events.RunFinished():
                 if event.timings:
                     self._spent(run, "", event.timings.seconds)
+                error, cause, next_command = _sentences(event.error)
+                tries = [hint.what for hint in event.hints if hint.kind == "try"]
+                following = next_command or next(iter(tries), "")
                 self._do(
                     "update runs set (seconds, exit_status, resume, error, cause, next_command)"
                     " = (?, ?, ?, ?, ?, ?) where id = ?",
-                    (event.seconds, event.exit_status, event.resume, *_sentences(event.error), run),
+                    (event.seconds, event.exit_status, event.resume, error, cause, following, run),
                 )
 
     def _spent(self, run: int, lab: str, spent: Seconds) -> None:

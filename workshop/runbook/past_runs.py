@@ -107,6 +107,7 @@ def _run(row: Row, steps: list[Row], labs: list[Row], versions: list[Row], spent
         moved=bool(row.pop("moved")),
         versions={each["name"]: each["version"] for each in versions},
         spent=_spent(spent, ""),
+        following="" if row["error"] else row["next_command"],
         trouble=_trouble(row),
         **row,
     )

@@ -188,8 +188,9 @@ class Origin:
 class RunRecord:
     """`exit_status` and `seconds` are None for a run that was not brought to its end: it is `under_way`, or was
     killed. `moved`: it has moved an object to a stage, so that beginning again would lose that. `resume` is the
-    command that goes on, as the run itself has told. `spent` is its time by kind. `part` says which of how many
-    runs of one command it is; `member` whose it is, where there are several."""
+    command that goes on, and `following` another one worth typing, as the run itself has told. `spent` is its time
+    by kind. `part` says which of how many runs of one command it is; `member` whose it is, where there are several.
+    """
 
     number: int
     origin: Origin
@@ -202,6 +203,7 @@ class RunRecord:
     part: tuple[int, int] = (1, 1)
     moved: bool = False
     resume: str = ""
+    following: str = ""
     trouble: Trouble | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     spent: Seconds = field(default_factory=dict)
