@@ -17,8 +17,12 @@ from labs import RUNBOOK
 from tests.kit.cases import cases
 from tests.kit.workshop import BIN, Workshop, until
 from workshop import written_files
-from workshop.record_tasks import chosen_runs, to_resume
+from workshop.console.report_page import report_page
+from workshop.console.report_texts import report_json
+from workshop.record_tasks import chosen_runs, records, to_resume
+from workshop.runbook import events
 from workshop.runbook.errors import UsageError
+from workshop.runbook.journal import Journal
 from workshop.runbook.record import LabRecord, Origin, RunRecord
 from workshop.settings import ROOT
 
@@ -147,18 +151,24 @@ def test_a_report_of_what_there_is_none_of_is_refused(
     assert refused.value.next_command == "invoke history"
 
 
-def test_a_document_is_written_over_its_like_and_over_nothing_else(tmp_path: Path) -> None:
+def test_a_document_is_written_over_its_like_and_over_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "report.html"
-    written_files.write(place, "made by us, first", made_by="by us", force=False)
-    written_files.write(place, "made by us, then", made_by="by us", force=False)
-    assert place.read_text() == "made by us, then"
+
+    def write(text: str, *, force: bool = False) -> str:
+        written_files.write(str(place), text, made_by="by us", force=force, what="the report")
+        assert capsys.readouterr().out == f"the report is in {place}\n"
+        return place.read_text()
+
+    assert write("made by us, first") == "made by us, first"
+    assert write("made by us, then") == "made by us, then"
     place.write_text("somebody's own")
     with pytest.raises(UsageError, match="it is there, and not the workshop's own") as refused:
-        written_files.write(place, "made by us", made_by="by us", force=False)
+        write("made by us")
     assert refused.value.next_command.endswith(" --force")
     assert place.read_text() == "somebody's own"
-    written_files.write(place, "made by us", made_by="by us", force=True)
-    assert place.read_text() == "made by us"
+    assert write("made by us", force=True) == "made by us"
     assert list(tmp_path.iterdir()) == [place], "nothing is left beside it"
 
 
@@ -167,4 +177,23 @@ def test_a_document_is_written_over_its_like_and_over_nothing_else(tmp_path: Pat
 )
 def test_where_nothing_can_be_written_is_said(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        written_files.write(tmp_path / name, "made by us", made_by="by us", force=True)
+        written_files.write(f"{tmp_path}/{name}", "made by us", made_by="by us", force=True, what="it")
+
+
+def test_what_is_printed_is_the_document_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    written_files.write("-", "made by us\n", made_by="by us", force=False, what="it")
+    assert capsys.readouterr().out == "made by us\n"
+
+
+def test_the_journals_of_several_people_make_one_report(tmp_path: Path) -> None:
+    found: list[RunRecord] = []
+    for member in ("ada", "grace"):
+        journal = Journal(tmp_path / member, origin=Origin("invoke lab.istio.canary"))
+        journal.listen(events.RunStarted("", ("istio.canary",), "sandbox"))
+        journal.listen(events.RunFinished("", 0, 1.0, {}))
+        found += records(journal, member)
+    assert [(one.member, one.number) for one in found] == [("ada", 1), ("grace", 1)]
+    assert json.loads(report_json(found, "Class"))["runs"][1]["member"] == "grace"
+    page = report_page(found, "Class")
+    assert 'id="ada-run-1"' in page
+    assert 'id="grace-run-1"' in page

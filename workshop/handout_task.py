@@ -44,11 +44,11 @@ def handout(config: Config, runbook: Runbook, *, labs: str, form: str, to: str, 
         place = "the sandbox's cluster" if settings.target == "sandbox" else target.which
         made = Handout(explained, place, invocation.invoke(), solution)
         text = handout_page(made) if form == "html" else handout_markdown(made)
-        file = Path(to or f"handout{'-with-solutions' if solution else ''}.{FORMS[form]}")
-        written_files.write(file, text, made_by=MADE_BY, force=force)
         exercises = sum(step.explanation.exercise is not None for one in explained for step in one.steps)
         of = f"{len(explained)} labs and {exercises} exercises"
-        print(f"the handout of {of}{', solved,' if solution else ''} is in {file.absolute()}")
+        what = f"the handout of {of}{', solved,' if solution else ''}"
+        file = to or f"handout{'-with-solutions' if solution else ''}.{FORMS[form]}"
+        written_files.write(file, text, made_by=MADE_BY, force=force, what=what)
         return 0
 
     return invocation.ended(act)

@@ -80,10 +80,9 @@ def report(config: Config, *, run: str, day: str, form: str, to: str, force: boo
         journals = {"": Journal(journal_of(load(config)))}
         chosen = chosen_runs([one for member, each in journals.items() for one in records(each, member)], run, day)
         about = f"day {day}" if day else "run " + " and ".join(str(one.number) for one in chosen)
-        place = Path(to or f"report-{about.replace(' and ', '-').replace(' ', '-')}.{FORMS[form]}")
+        file = to or f"report-{about.replace(' and ', '-').replace(' ', '-')}.{FORMS[form]}"
         text = _written(form, chosen, f"Mesh Workshop: {about}")
-        written_files.write(place, text, made_by="Mesh Workshop report", force=force)
-        print(f"the report of {about} is in {place.absolute()}")
+        written_files.write(file, text, made_by="Mesh Workshop report", force=force, what=f"the report of {about}")
         return 0
 
     return invocation.ended(act)

@@ -15,9 +15,13 @@ _HEAD = 4096
 """Bytes in which a document says who has made it."""
 
 
-def write(path: Path, text: str, *, made_by: str, force: bool) -> None:
-    """`made_by` stands near the beginning of the text, and of what may be written over without `force`. Raises
-    UsageError where it cannot be written."""
+def write(to: str, text: str, *, made_by: str, force: bool, what: str) -> None:
+    """`made_by` stands near the beginning of the text, and of what may be written over without `force`. Says where
+    `what` is; for `-` the text is printed, alone. Raises UsageError where it cannot be written."""
+    if to == "-":
+        print(text, end="")
+        return
+    path = Path(to).expanduser()
     tried = f"write {path}"
     if path.is_dir():
         raise UsageError(tried, "it is a folder", cause="--to names the file")
@@ -37,6 +41,7 @@ def write(path: Path, text: str, *, made_by: str, force: bool) -> None:
             cause="--to names a file in a folder that is there and can be written",
             next_command=shlex.join(["ls", "-ld", str(path.absolute().parent)]),
         ) from error
+    print(f"{what} is in {path.absolute()}")
 
 
 def _is_own(path: Path, made_by: str) -> bool:

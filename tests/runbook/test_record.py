@@ -163,6 +163,10 @@ def test_what_a_run_told_is_what_is_read(steps: list[tuple[Any, ...]], command: 
 
 
 SECRETS = (
+    (
+        "spec.template.spec.containers[ratings-api].env[MONGODB_URI].value",
+        "mongodb://ratings-mongodb.ratingsapp.svc.cluster.local:27017/ratingsdb",
+    ),
     ("spec.template.spec.containers[0].env[0].value", "hunter2"),
     ("data.note", "plain"),
     ("spec.http[0].match[0].headers[authorization].exact", "Bearer me"),

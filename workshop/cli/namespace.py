@@ -85,7 +85,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         help={
             "labs": "Labs or groups, with commas between them (all that can be typed on the target, unless given).",
             "format": "html or markdown.",
-            "to": "The file to write (handout.html and the like in this folder, unless given).",
+            "to": "The file to write (handout.html and the like in this folder, unless given); - prints it.",
             "solution": "With the answers of the exercises.",
             "force": "Write over a file that is not the workshop's own.",
         },
@@ -151,7 +151,7 @@ def history(context: Context, format: str = "table") -> int:
         "run": "The number of a run, as history shows it (the last one, unless given).",
         "day": "All runs of a day: 2026-11-28.",
         "format": "html, markdown, json or junit.",
-        "to": "The file to write (report-run-7.html and the like in this folder, unless given).",
+        "to": "The file to write (report-run-7.html and the like in this folder, unless given); - prints it.",
         "force": "Write over a file that is not the workshop's own.",
     },
 )
