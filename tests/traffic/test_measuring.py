@@ -263,8 +263,8 @@ WAIT = 0.5
 
 
 def with_threads_behind(threads: int, share: float = 0.25) -> Handler:
-    """Pages as BookInfo's: they wait WAIT seconds at most for a service behind, which holds one of its `threads` for
-    longer than that for a share of its calls, also when nobody waits any more. Controls do not go there."""
+    """Pages as BookInfo's: they wait WAIT seconds at most for a service behind, which holds one of its `threads`
+    for longer than that for a share of its calls, also when nobody waits any more. Controls do not go there."""
     rng, free, calls = random.Random(5), asyncio.Semaphore(threads), set[asyncio.Task[None]]()  # noqa: S311
 
     async def call(seconds: float) -> None:
