@@ -10,7 +10,7 @@ from sandbox.api.custom_resources import CustomResources
 from sandbox.api.kinds import Registry
 from sandbox.api.store import Store, Subscription
 from sandbox.api.writer import DeleteOptions, WriteOptions, Writer, delete
-from sandbox.core.cluster import AdmissionHook, Object, Resource, WatchEvent
+from sandbox.core.cluster import AdmissionHook, Object, Observer, Resource, WatchEvent
 from sandbox.core.objects import clone
 
 _FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -46,13 +46,16 @@ class LocalCluster:
         return self.store.get(resource, namespace if kind.namespaced else None, name)
 
     def list(
-        self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        resource: str,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        manager: str | None = None,
     ) -> list[Object]:
-        found = self.store.list(resource, namespace)
-        if not labels:
-            return found
-        wanted = labels.items()
-        return [obj for obj in found if wanted <= (obj["metadata"].get("labels") or {}).items()]
+        return self.store.list(resource, namespace, labels, manager)
+
+    def observe(self, resource: str, observer: Observer) -> None:
+        self.store.observe(resource, observer)
 
     def create(self, resource: str, obj: Object, *, manager: str) -> Object:
         kind = self.registry.by_key(resource)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from sandbox.controllers import readiness
 from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, write_status
 from sandbox.controllers.events import record
-from sandbox.core.cluster import Object, WatchEvent
+from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.objects import timestamp
 
 RESOURCE = "horizontalpodautoscalers.autoscaling"
@@ -24,15 +24,25 @@ _NO_METRICS = "unable to get metrics for resource {}: the sandbox has no metrics
 class Autoscalers(Controller[NamespacedName]):
     watches = (RESOURCE, *_TARGETS.values())
 
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self._of_target: dict[tuple[str | None, str, str], dict[NamespacedName, None]] = {}
+        """By the target's kind, namespace and name."""
+        cluster.observe(RESOURCE, self._note_target)
+
+    def _note_target(self, old: Object | None, new: Object | None) -> None:
+        if old is not None:
+            of_target = self._of_target[_place_of_target(old)]
+            del of_target[name_of(old)]
+            if not of_target:
+                del self._of_target[_place_of_target(old)]
+        if new is not None:
+            self._of_target.setdefault(_place_of_target(new), {})[name_of(new)] = None
+
     def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == RESOURCE:
             return (name_of(event.object),)
-        namespace, name = name_of(event.object)
-        return [
-            name_of(autoscaler)
-            for autoscaler in self.cluster.list(RESOURCE, namespace)
-            if (_target(autoscaler), autoscaler["spec"]["scaleTargetRef"]["name"]) == (event.resource, name)
-        ]
+        return list(self._of_target.get((event.resource, *name_of(event.object)), ()))
 
     def reconcile(self, key: NamespacedName) -> float | None:
         autoscaler = self.cluster.find(RESOURCE, *key)
@@ -82,6 +92,10 @@ class Autoscalers(Controller[NamespacedName]):
         if any(reason == "SucceededRescale" for _, _, reason, _ in told):
             status["lastScaleTime"] = timestamp()
         write_status(self.cluster, RESOURCE, autoscaler, status)
+
+
+def _place_of_target(autoscaler: Object) -> tuple[str | None, str, str]:
+    return _target(autoscaler), name_of(autoscaler)[0], autoscaler["spec"]["scaleTargetRef"]["name"]
 
 
 def _target(autoscaler: Object) -> str | None:

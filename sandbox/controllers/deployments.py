@@ -15,16 +15,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from sandbox.controllers import ownership, readiness
 from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, seconds_since, write_status
 from sandbox.controllers.events import record
 from sandbox.controllers.rollout import Limits, Size, limits_of, new_size, old_sizes, proportional
-from sandbox.core.cluster import Object, WatchEvent
+from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.constants import NAME_LETTERS
-from sandbox.core.objects import clone, terminating, timestamp
+from sandbox.core.objects import clone, controller_of, terminating, timestamp
+from sandbox.core.selector_index import SelectorIndex
 
 RESOURCE = "deployments.apps"
 HASH_LABEL = "pod-template-hash"
@@ -67,22 +68,29 @@ class DeploymentState:
 class Deployments(Controller[NamespacedName]):
     watches = (RESOURCE, _REPLICA_SETS, "pods")
 
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self._managers = ownership.Managers()
+        self._selectors = SelectorIndex(lambda deployment: deployment["spec"]["selector"])
+        cluster.observe(RESOURCE, self._selectors)
+
     def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         obj = event.object
         namespace = obj["metadata"].get("namespace", "")
         if event.resource == RESOURCE:
             return (name_of(obj),)
-        manager = ownership.controller_of(obj)
         if event.resource == "pods":
+            manager = controller_of(obj)
             if manager is None or manager["kind"] != "ReplicaSet":
                 return ()
             replica_set = self.cluster.find(_REPLICA_SETS, namespace, manager["name"])
-            manager = ownership.controller_of(replica_set) if replica_set else None
+            manager = controller_of(replica_set) if replica_set else None
             return ((namespace, manager["name"]),) if manager else ()
-        if manager is not None:
-            return ((namespace, manager["name"]),) if manager["kind"] == "Deployment" else ()
-        # A replica set of nobody's: whose selector finds it adopts it.
-        return [name_of(deployment) for deployment in self.cluster.list(RESOURCE, namespace)]
+        concerned = [(namespace, name) for name in self._managers.of(event, "Deployment")]
+        if controller_of(obj) is None:
+            # A replica set of nobody's: whose selector finds it adopts it.
+            concerned += self._selectors.find(namespace, obj["metadata"].get("labels") or {})
+        return concerned
 
     def reconcile(self, key: NamespacedName) -> float | None:
         deployment = self.cluster.find(RESOURCE, *key)
@@ -101,16 +109,14 @@ class Deployments(Controller[NamespacedName]):
 
     def _look(self, deployment: Object, replica_sets: list[Object]) -> DeploymentState:
         seconds = deployment["spec"].get("minReadySeconds", 0)
-        uids = {one["metadata"]["uid"] for one in replica_sets}
         there: Counter[str] = Counter()
         available: Counter[str] = Counter()
         waits = []
-        for pod in self.cluster.list("pods", deployment["metadata"]["namespace"]):
-            manager = ownership.controller_of(pod)
-            if manager and manager["uid"] in uids and readiness.is_active(pod):
-                there[manager["uid"]] += 1
+        for uid, pod in self._pods_of(replica_sets):
+            if readiness.is_active(pod):
+                there[uid] += 1
                 wait = readiness.seconds_to_available(pod, seconds)
-                available[manager["uid"]] += wait == 0
+                available[uid] += wait == 0
                 waits.append(wait)
         new = find_new(deployment, replica_sets)
         old = [one for one in sorted(replica_sets, key=age) if one is not new]
@@ -121,6 +127,13 @@ class Deployments(Controller[NamespacedName]):
         }
         ready, next_available = sum(wait is not None for wait in waits), min(filter(None, waits), default=None)
         return DeploymentState(deployment, limits_of(deployment), new, old, sizes, ready, next_available)
+
+    def _pods_of(self, replica_sets: Iterable[Object]) -> Iterator[tuple[str, Object]]:
+        """With the uid of the replica set that manages each."""
+        for one in replica_sets:
+            uid = one["metadata"]["uid"]
+            for pod in self.cluster.list("pods", one["metadata"]["namespace"], manager=uid):
+                yield uid, pod
 
     def _was_scaled(self, state: DeploymentState) -> bool:
         """Whether the deployment's own size changed since its replica sets were last sized."""
@@ -146,11 +159,8 @@ class Deployments(Controller[NamespacedName]):
     def _recreate(self, state: DeploymentState) -> None:
         for one in state.old:
             self._resize(state, one, 0)
-        olds = {one["metadata"]["uid"] for one in state.old}
-        for pod in self.cluster.list("pods", state.deployment["metadata"]["namespace"]):
-            manager = ownership.controller_of(pod)
-            if manager and manager["uid"] in olds and not readiness.has_ended(pod):
-                return
+        if any(not readiness.has_ended(pod) for _, pod in self._pods_of(state.old)):
+            return
         self._advance(state, state.limits.desired)
 
     def _roll(self, state: DeploymentState) -> None:

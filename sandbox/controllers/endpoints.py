@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from sandbox.controllers import ownership, readiness
 from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of
 from sandbox.core.cluster import Cluster, Object, WatchEvent
+from sandbox.core.label_selectors import Selector
 from sandbox.core.objects import terminating
+from sandbox.core.selector_index import SelectorIndex
 
 SLICES = "endpointslices.discovery.k8s.io"
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -53,6 +55,8 @@ class EndpointsOfServices(Controller[NamespacedName]):
         super().__init__(cluster)
         self._labels: dict[NamespacedName, dict[str, str]] = {}
         """Labels of pods when last seen: a pod whose labels change leaves services, too."""
+        self._selectors = SelectorIndex(_selector)
+        cluster.observe("services", self._selectors)
 
     def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         obj, (namespace, name) = event.object, name_of(event.object)
@@ -71,11 +75,8 @@ class EndpointsOfServices(Controller[NamespacedName]):
             self._labels.pop((namespace, name), None)
         else:
             self._labels[namespace, name] = now
-        return [
-            name_of(service)
-            for service in self.cluster.list("services", namespace)
-            if _selects(service, now) or _selects(service, before)
-        ]
+        found = self._selectors.find(namespace, now)
+        return found if before == now else [*found, *self._selectors.find(namespace, before)]
 
     def reconcile(self, key: NamespacedName) -> float | None:
         namespace, name = key
@@ -85,8 +86,8 @@ class EndpointsOfServices(Controller[NamespacedName]):
             return None
         if "deletionTimestamp" in service["metadata"]:
             return None  # a slice made now would hold up a foreground deletion, which waits for all of them
-        if service["spec"].get("selector"):
-            groups = _backends(service, self.cluster.list("pods", namespace))
+        if selector := service["spec"].get("selector"):
+            groups = _backends(service, self.cluster.list("pods", namespace, selector))
             _write_slices(self.cluster, service, groups)
             self._write_endpoints(service, groups)
         else:
@@ -144,9 +145,10 @@ def _subset(ports: tuple[Port, ...], group: list[Backend]) -> Object | None:
     return subset
 
 
-def _selects(service: Object, labels: Mapping[str, str]) -> bool:
-    selector = service["spec"].get("selector")
-    return bool(selector) and selector.items() <= labels.items()
+def _selector(service: Object) -> Selector | None:
+    """A service without one selects nothing."""
+    labels = service["spec"].get("selector")
+    return {"matchLabels": labels} if labels else None
 
 
 def _labels(service: Object, own: Mapping[str, str]) -> dict[str, str]:
@@ -157,14 +159,13 @@ def _labels(service: Object, own: Mapping[str, str]) -> dict[str, str]:
     return labels
 
 
-def _backends(service: Object, candidates: Iterable[Object]) -> BackendsByPorts:
-    """Backends by the ports they serve, the eldest pod first. A port with a name may be another number in each
-    pod, or not be there.
+def _backends(service: Object, pods: Iterable[Object]) -> BackendsByPorts:
+    """The service's pods by the ports they serve, the eldest first. A port with a name may be another number in
+    each pod, or not be there.
     """
     always = bool(service["spec"].get("publishNotReadyAddresses"))
     found: BackendsByPorts = {}
-    mine = [pod for pod in candidates if _selects(service, pod["metadata"].get("labels") or {})]
-    for pod in sorted(mine, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
+    for pod in sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])):
         address = (pod.get("status") or {}).get("podIP")
         if not address or readiness.has_ended(pod):
             continue

@@ -16,24 +16,14 @@ from sandbox.controllers.controller import MANAGER, FollowsEverything
 from sandbox.core import label_selectors as selectors
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.constants import FOREGROUND, ORPHAN
-from sandbox.core.objects import terminating
+from sandbox.core.objects import controller_of, manager_uid, name_of, namespace_of, terminating
 
 ObjectKey = tuple[str, str, str]
 """Kind, namespace (empty for kinds without) and name."""
 
 
-def controller_of(obj: Object) -> Object | None:
-    """The reference to the one owner that manages `obj`."""
-    for reference in obj["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            found: Object = reference
-            return found
-    return None
-
-
 def is_controlled_by(obj: Object, owner: Object) -> bool:
-    reference = controller_of(obj)
-    return reference is not None and reference["uid"] == owner["metadata"]["uid"]
+    return manager_uid(obj) == str(owner["metadata"]["uid"])
 
 
 def reference_to(owner: Object) -> Object:
@@ -63,20 +53,35 @@ def claim(
     metadata = owner["metadata"]
     free_hands = not terminating(owner)
     claimed = []
-    for obj in cluster.list(resource, metadata["namespace"]):
-        manager = controller_of(obj)
-        if manager is not None:
-            if manager["uid"] != metadata["uid"]:
-                continue
-            if selectors.selects(selector, obj):
-                claimed.append(obj)
-            elif free_hands and not terminating(obj):
-                _release(cluster, resource, obj, metadata["uid"])
-        elif free_hands and adoptable(obj) and selectors.selects(selector, obj):
-            adopted = _adopt(cluster, resource, obj, owner)
-            if adopted is not None:
-                claimed.append(adopted)
-    return claimed
+    for obj in cluster.list(resource, metadata["namespace"], manager=metadata["uid"]):
+        if selectors.selects(selector, obj):
+            claimed.append(obj)
+        elif free_hands and not terminating(obj):
+            _release(cluster, resource, obj, metadata["uid"])
+    if free_hands:
+        for obj in cluster.list(resource, metadata["namespace"], selector.get("matchLabels"), manager=""):
+            if adoptable(obj) and selectors.selects(selector, obj):
+                adopted = _adopt(cluster, resource, obj, owner)
+                if adopted is not None:
+                    claimed.append(adopted)
+    return sorted(claimed, key=name_of)
+
+
+class Managers:
+    """Who else is concerned when an object changes its manager: the one it had before."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], str] = {}
+
+    def of(self, event: WatchEvent, kind: str) -> Iterable[str]:
+        """Names of the objects of `kind` that manage, or managed, what the event is about."""
+        place = (namespace_of(event.object) or "", name_of(event.object))
+        reference = controller_of(event.object)
+        now = str(reference["name"]) if reference is not None and reference["kind"] == kind else None
+        before = self._names.pop(place, None)
+        if now is not None and event.type != "DELETED":
+            self._names[place] = now
+        return dict.fromkeys(name for name in (before, now) if name is not None)
 
 
 def remove_references(obj: Object, uids: set[str]) -> None:

@@ -14,8 +14,9 @@ from datetime import datetime
 from sandbox.controllers import ownership, readiness
 from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, write_status
 from sandbox.controllers.events import record
-from sandbox.core.cluster import ApiError, Object, WatchEvent
-from sandbox.core.objects import clone, terminating
+from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
+from sandbox.core.objects import clone, controller_of, terminating
+from sandbox.core.selector_index import SelectorIndex
 
 RESOURCE = "replicasets.apps"
 _SOURCE = "replicaset-controller"
@@ -26,15 +27,22 @@ _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 class ReplicaSets(Controller[NamespacedName]):
     watches = (RESOURCE, "pods")
 
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self._managers = ownership.Managers()
+        self._selectors = SelectorIndex(lambda replica_set: replica_set["spec"]["selector"])
+        cluster.observe(RESOURCE, self._selectors)
+
     def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == RESOURCE:
             return (name_of(event.object),)
-        namespace = event.object["metadata"]["namespace"]
-        manager = ownership.controller_of(event.object)
-        if manager is not None:
-            return ((namespace, manager["name"]),) if manager["kind"] == "ReplicaSet" else ()
-        # Nobody's pod: one that a selector finds may be adopted, one that was released has to be replaced.
-        return [name_of(replica_set) for replica_set in self.cluster.list(RESOURCE, namespace)]
+        metadata = event.object["metadata"]
+        # Also the one that it was taken from, which has to replace it.
+        concerned = [(metadata["namespace"], name) for name in self._managers.of(event, "ReplicaSet")]
+        if controller_of(event.object) is None:
+            # Nobody's pod: one that a selector finds may be adopted.
+            concerned += self._selectors.find(metadata["namespace"], metadata.get("labels") or {})
+        return concerned
 
     def reconcile(self, key: NamespacedName) -> float | None:
         replica_set = self.cluster.find(RESOURCE, *key)
@@ -79,11 +87,9 @@ class ReplicaSets(Controller[NamespacedName]):
     def _report(self, replica_set: Object, failure: ApiError | None) -> float | None:
         """Write the status; returns when a ready pod will have been so for long enough."""
         spec = replica_set["spec"]
-        active = [
-            pod
-            for pod in self.cluster.list("pods", replica_set["metadata"]["namespace"])
-            if ownership.is_controlled_by(pod, replica_set) and readiness.is_active(pod)
-        ]
+        metadata = replica_set["metadata"]
+        managed = self.cluster.list("pods", metadata["namespace"], manager=metadata["uid"])
+        active = [pod for pod in managed if readiness.is_active(pod)]
         waits = [readiness.seconds_to_available(pod, spec.get("minReadySeconds", 0)) for pod in active]
         wanted_labels = ((spec["template"].get("metadata") or {}).get("labels") or {}).items()
         labelled = sum(wanted_labels <= (pod["metadata"].get("labels") or {}).items() for pod in active)

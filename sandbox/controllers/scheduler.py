@@ -11,27 +11,56 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from sandbox.controllers import ownership, readiness
+from sandbox.controllers import readiness
 from sandbox.controllers.controller import Controller, NamespacedName, name_of
 from sandbox.controllers.events import record
 from sandbox.core import quantities
-from sandbox.core.cluster import Object, WatchEvent
-from sandbox.core.objects import terminating
+from sandbox.core.cluster import Cluster, Object, WatchEvent
+from sandbox.core.objects import manager_uid, terminating
 
 _NAME = "default-scheduler"
 _MANAGER = "kube-scheduler"
 _HOST = "kubernetes.io/hostname"
 
 
+Requests = dict[str, Fraction]
+
+
 @dataclass(slots=True)
+class Load:
+    """What is on a node: pods, those of each owner, and what they ask for."""
+
+    pods: int = 0
+    of_owner: Counter[str] = field(default_factory=Counter)
+    requests: Requests = field(default_factory=dict)
+
+    def change(self, placed: Placed, by: int) -> None:
+        self.pods += by
+        self.of_owner[placed.owner] += by
+        if not self.of_owner[placed.owner]:
+            del self.of_owner[placed.owner]
+        for resource, amount in placed.requests.items():
+            self.requests[resource] = self.requests.get(resource, Fraction()) + by * amount
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What a pod takes of its node."""
+
+    node: str
+    owner: str
+    requests: Requests
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A node with the pods that are on it."""
+    """A node with what is on it."""
 
     node: Object
-    pods: list[Object]
+    load: Load
 
     @property
     def name(self) -> str:
@@ -42,13 +71,61 @@ class Candidate:
         return {_HOST: self.name, **(self.node["metadata"].get("labels") or {})}
 
 
+class Occupancy:
+    """An observer of pods: what is on which node, and who waits for one."""
+
+    def __init__(self) -> None:
+        self.waiting: set[NamespacedName] = set()
+        self._placed: dict[NamespacedName, Placed] = {}
+        self._loads: dict[str, Load] = {}
+
+    def __call__(self, old: Object | None, new: Object | None) -> None:
+        if new is not None and old is not None and _same_place(old, new):
+            return
+        for pod in (old, new):
+            if pod is not None:
+                self._forget(name_of(pod))
+        if new is None:
+            return
+        if _is_waiting(new):
+            self.waiting.add(name_of(new))
+        if (node := new["spec"].get("nodeName")) and not readiness.has_ended(new):
+            placed = self._placed[name_of(new)] = Placed(node, manager_uid(new), _requests(new))
+            self._loads.setdefault(node, Load()).change(placed, 1)
+
+    def _forget(self, name: NamespacedName) -> None:
+        self.waiting.discard(name)
+        if (placed := self._placed.pop(name, None)) is not None:
+            load = self._loads[placed.node]
+            load.change(placed, -1)
+            if not load.pods:
+                del self._loads[placed.node]
+
+    def of(self, node: str) -> Load:
+        return self._loads.get(node) or Load()
+
+
+def _same_place(old: Object, new: Object) -> bool:
+    return (
+        old["spec"] == new["spec"]
+        and readiness.has_ended(old) == readiness.has_ended(new)
+        and terminating(old) == terminating(new)
+        and manager_uid(old) == manager_uid(new)
+    )
+
+
 class Scheduler(Controller[NamespacedName]):
     watches = ("nodes", "pods")
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self._occupancy = Occupancy()
+        cluster.observe("pods", self._occupancy)
 
     def keys(self, event: WatchEvent) -> Iterable[NamespacedName]:
         if event.resource == "pods" and event.type != "DELETED":
             return (name_of(event.object),) if _is_waiting(event.object) else ()
-        return [name_of(pod) for pod in self.cluster.list("pods") if _is_waiting(pod)]
+        return sorted(self._occupancy.waiting)
 
     def reconcile(self, key: NamespacedName) -> float | None:
         pod = self.cluster.find("pods", *key)
@@ -56,7 +133,8 @@ class Scheduler(Controller[NamespacedName]):
             return None
         reasons: Counter[str] = Counter()
         possible = []
-        for candidate in self._candidates():
+        for node in self.cluster.list("nodes"):
+            candidate = Candidate(node, self._occupancy.of(node["metadata"]["name"]))
             if (reason := _obstacle(pod, candidate)) is None:
                 possible.append(candidate)
             else:
@@ -66,14 +144,6 @@ class Scheduler(Controller[NamespacedName]):
         else:
             self._explain(pod, reasons)
         return None
-
-    def _candidates(self) -> list[Candidate]:
-        by_node: dict[str, list[Object]] = {}
-        for pod in self.cluster.list("pods"):
-            node = pod["spec"].get("nodeName")
-            if node and not readiness.has_ended(pod):
-                by_node.setdefault(node, []).append(pod)
-        return [Candidate(node, by_node.get(node["metadata"]["name"], [])) for node in self.cluster.list("nodes")]
 
     def _bind(self, pod: Object, candidate: Candidate) -> None:
         def change(changed: Object) -> None:
@@ -138,12 +208,8 @@ def _is_waiting(pod: Object) -> bool:
 
 
 def _crowding(pod: Object, candidate: Candidate) -> tuple[int, int, str]:
-    manager = ownership.controller_of(pod)
-    same = sum(
-        manager is not None and (ownership.controller_of(other) or {}).get("uid") == manager["uid"]
-        for other in candidate.pods
-    )
-    return same, len(candidate.pods), candidate.name
+    owner = manager_uid(pod)
+    return candidate.load.of_owner[owner] if owner else 0, candidate.load.pods, candidate.name
 
 
 def _obstacle(pod: Object, candidate: Candidate) -> str | None:
@@ -166,24 +232,24 @@ def _node_selector(pod: Object, candidate: Candidate) -> str | None:
 
 def _room(pod: Object, candidate: Candidate) -> str | None:
     allocatable = (candidate.node.get("status") or {}).get("allocatable") or {}
-    if "pods" in allocatable and len(candidate.pods) >= quantities.parse(allocatable["pods"]):
+    if "pods" in allocatable and candidate.load.pods >= quantities.parse(allocatable["pods"]):
         return "Too many pods"
     asked = _requests(pod)
     if not asked:
         return None
-    taken: Counter[str] = Counter()
-    for other in candidate.pods:
-        taken.update(_requests(other))
     for resource, amount in asked.items():
-        if amount and quantities.parse(allocatable.get(resource, 0)) < taken[resource] + amount:
+        if (
+            amount
+            and quantities.parse(allocatable.get(resource, 0)) < candidate.load.requests.get(resource, 0) + amount
+        ):
             return f"Insufficient {resource}"
     return None
 
 
-def _requests(pod: Object) -> dict[str, Fraction]:
+def _requests(pod: Object) -> Requests:
     """What a pod asks for: the sum of its containers, or more if an init container needs more."""
     spec = pod["spec"]
-    total: dict[str, Fraction] = {}
+    total: Requests = {}
     for container in spec["containers"]:
         for resource, amount in _requests_of(container).items():
             total[resource] = total.get(resource, Fraction()) + amount
@@ -195,7 +261,7 @@ def _requests(pod: Object) -> dict[str, Fraction]:
     return total
 
 
-def _requests_of(container: Object) -> dict[str, Fraction]:
+def _requests_of(container: Object) -> Requests:
     asked = (container.get("resources") or {}).get("requests") or {}
     return {resource: quantities.parse(amount) for resource, amount in asked.items()}
 

@@ -1,7 +1,7 @@
 """Addresses of services: cluster addresses and node ports, given to a Service as it is written, so the answer
 already has them; and an address of this machine for each of type LoadBalancer, at once.
 
-What is taken is read from the services that are there. Nothing is booked, so a write that is refused later on, or
+What is taken is noted from the services that are there. Nothing is booked, so a write that is refused later on, or
 only tried (--dry-run=server), leaves nothing behind. The data plane listens at load balancers. A port it may not
 listen on is said on the port's own entry in the status and in an event, and its node port works all the same.
 """
@@ -9,14 +9,16 @@ listen on is said on the port's own entry in the status and in an event, and its
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of
 from sandbox.controllers.events import record
 from sandbox.core.addresses import Network, may_listen
 from sandbox.core.cluster import Admission, ApiError, Cluster, Object, WatchEvent
 from sandbox.schema.findings import Cause, bad_value, forbidden, invalid
+
+K = TypeVar("K")
 
 NODE_PORTS = range(30000, 32768)
 _REACHABLE = ("NodePort", "LoadBalancer")
@@ -35,6 +37,20 @@ class ServiceAddresses:
         # Going round, so that what is freed is not given to the next at once: others may still know it.
         self._last_address = 9
         self._last_port = -1
+        self._address_of: dict[str, NamespacedName] = {}
+        self._port_of: dict[int, NamespacedName] = {}
+        """Which service has an address, a node port."""
+        cluster.observe("services", self._note)
+
+    def _note(self, old: Object | None, new: Object | None) -> None:
+        for service in (old, new):
+            if service is None:
+                continue
+            for held, key in _held(service, self._address_of, self._port_of):
+                if service is old:
+                    held.pop(key, None)
+                else:
+                    held[key] = name_of(service)
 
     @property
     def api_server(self) -> str:
@@ -76,12 +92,11 @@ class ServiceAddresses:
             raise _refusal(admission, bad_value("spec.ipFamilyPolicy", policy, "the sandbox has IPv4 only"))
 
     def _next_address(self, admission: Admission) -> str:
-        taken = set(self._others(admission, "clusterIP"))
         hosts = self._network.num_addresses - 2
         for _ in range(hosts):
             self._last_address = self._last_address % hosts + 1
             address = str(self._network[self._last_address])
-            if address not in taken and address != self.api_server:
+            if not _has_another(self._address_of, address, admission) and address != self.api_server:
                 return address
         raise ApiError(500, "InternalError", "failed to allocate a serviceIP: range is full")
 
@@ -92,14 +107,14 @@ class ServiceAddresses:
                 why = f"the provided IP is not in the valid range. The range of valid IPs is {self._network}"
         except ValueError:
             why = "must be a valid IP address, (e.g. 10.9.8.7)"
-        if why is None and wanted in self._others(admission, "clusterIP"):
+        if why is None and _has_another(self._address_of, wanted, admission):
             why = f"failed to allocate IP {wanted}: provided IP is already allocated"
         if why is not None:
             raise _refusal(admission, bad_value("spec.clusterIPs", [wanted], why))
 
     def _give_node_ports(self, admission: Admission, spec: Object, before: Object) -> None:
-        others = [port for ports in self._others(admission, "ports") for port in ports]
-        taken = {port["nodePort"] for port in others if port.get("nodePort")}
+        taken: set[int] = set()
+        """By ports of this service."""
         had = {_key(port): port["nodePort"] for port in before.get("ports") or () if port.get("nodePort")}
         automatic = spec["type"] == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True)
         for at, port in enumerate(spec.get("ports") or ()):
@@ -108,22 +123,22 @@ class ServiceAddresses:
             if not wanted:
                 if not automatic:
                     continue
-                wanted = self._next_port(taken)
+                wanted = self._next_port(admission, taken)
             elif wanted not in NODE_PORTS:
                 valid = f"The range of valid ports is {NODE_PORTS.start}-{NODE_PORTS.stop - 1}"
                 raise _refusal(
                     admission, bad_value(field, wanted, f"provided port is not in the valid range. {valid}")
                 )
-            elif wanted in taken:
+            elif wanted in taken or _has_another(self._port_of, wanted, admission):
                 raise _refusal(admission, bad_value(field, wanted, "provided port is already allocated"))
             port["nodePort"] = wanted
             taken.add(wanted)
 
-    def _next_port(self, taken: set[int]) -> int:
+    def _next_port(self, admission: Admission, taken: set[int]) -> int:
         for _ in NODE_PORTS:
             self._last_port = (self._last_port + 1) % len(NODE_PORTS)
             port = NODE_PORTS[self._last_port]
-            if port not in taken:
+            if port not in taken and not _has_another(self._port_of, port, admission):
                 return port
         raise ApiError(500, "InternalError", "failed to allocate a nodePort: range is full")
 
@@ -137,13 +152,23 @@ class ServiceAddresses:
                 detail = f"may not be used when `type` is '{spec['type']}'"
                 raise _refusal(admission, forbidden(f"spec.ports[{at}].nodePort", detail))
 
-    def _others(self, admission: Admission, field: str) -> Iterable[Any]:
-        """`field` of all services but the one being written."""
-        own = admission.object["metadata"]
-        for service in self._cluster.list("services"):
-            metadata = service["metadata"]
-            if (metadata["namespace"], metadata["name"]) != (own.get("namespace"), own["name"]):
-                yield service["spec"].get(field) or []
+
+def _held(
+    service: Object, addresses: dict[str, NamespacedName], ports: dict[int, NamespacedName]
+) -> Iterator[tuple[dict[Any, NamespacedName], Any]]:
+    """What a service holds, with where that is noted."""
+    spec = service["spec"]
+    if (address := spec.get("clusterIP")) and address != _HEADLESS:
+        yield addresses, address
+    for port in spec.get("ports") or ():
+        if port.get("nodePort"):
+            yield ports, port["nodePort"]
+
+
+def _has_another(held: Mapping[K, NamespacedName], key: K, admission: Admission) -> bool:
+    """Whether a service other than the one being written has it."""
+    metadata = admission.object["metadata"]
+    return held.get(key) not in (None, (metadata.get("namespace") or "", metadata["name"]))
 
 
 def _key(port: Object) -> tuple[int, str]:

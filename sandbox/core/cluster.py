@@ -70,6 +70,9 @@ class Admission:
 
 AdmissionHook = Callable[[Admission], None]
 
+Observer = Callable[[Object | None, Object | None], None]
+"""Told what was there and what is there now; None for nothing."""
+
 
 class ApiError(Exception):
     """A refusal in Kubernetes' own terms; `status()` is what goes over the wire.
@@ -116,9 +119,21 @@ class Cluster(Protocol):
         ...
 
     def list(
-        self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        resource: str,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        manager: str | None = None,
     ) -> list[Object]:
-        """All, or those of a namespace and with all of these labels. Empty when the kind is not served."""
+        """All, or those of a namespace, with all of these labels, managed by the owner with this uid ("" for those
+        that none manages). Costs what it finds. Empty when the kind is not served."""
+        ...
+
+    def observe(self, resource: str, observer: Observer) -> None:
+        """Have it called for every object there is, and then within each write: what it keeps is never behind.
+
+        It writes nothing, and does not fail.
+        """
         ...
 
     def create(self, resource: str, obj: Object, *, manager: str) -> Object: ...

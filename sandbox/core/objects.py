@@ -42,6 +42,21 @@ def terminating(obj: Object) -> bool:
     return bool(obj["metadata"].get("deletionTimestamp"))
 
 
+def controller_of(obj: Object) -> Object | None:
+    """The reference to the one owner that manages `obj`."""
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            found: Object = reference
+            return found
+    return None
+
+
+def manager_uid(obj: Object) -> str:
+    """The uid of the owner that manages `obj`, empty for none."""
+    reference = controller_of(obj)
+    return str(reference["uid"]) if reference else ""
+
+
 def at(value: Any, *path: str | int) -> Any:
     """The value at `path`, None where a part of it is not there."""
     for step in path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _DECIMAL = {unit: Fraction(1000) ** power for power, unit in enumerate(("n", "u", "m", "", *"kMGTPE"), -3)}
 _BINARY = {f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
@@ -15,6 +16,7 @@ _SUFFIXES = _DECIMAL | _BINARY
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,3})?")
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str | int | float) -> Fraction:
     """In the base unit: cores, bytes. Raises ValueError."""
     found = _QUANTITY.fullmatch(str(text))

@@ -1,7 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.api.store import HISTORY, Store
 from sandbox.core.cluster import ApiError, Object
+from sandbox.core.objects import manager_uid
 
 
 def thing(name: str, namespace: str | None = "default", **more: object) -> Object:
@@ -72,3 +75,51 @@ async def test_a_subscription_gets_its_kinds_only_and_an_end_with_the_kind() -> 
     assert record is not None
     assert (record.type, record.key) == ("ADDED", "gateways")
     assert await changes.next() is None
+
+
+LABELS = st.dictionaries(st.sampled_from(("app", "version")), st.sampled_from("ab"), max_size=2)
+OWNERS = st.lists(st.tuples(st.sampled_from(("u1", "u2")), st.booleans()), max_size=2)
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(("a", "b", None)), st.sampled_from("xyz"), LABELS, OWNERS, st.booleans())
+)
+
+
+@given(changes=CHANGES, labels=LABELS, manager=st.sampled_from((None, "", "u1", "u2")))
+def test_a_list_is_what_a_look_at_all_finds(
+    changes: list[tuple[str | None, str, dict[str, str], list[tuple[str, bool]], bool]],
+    labels: dict[str, str],
+    manager: str | None,
+) -> None:
+    """And an observer has been told all of it."""
+    store = Store()
+    there: dict[tuple[str, str], Object] = {}
+    observed: dict[tuple[str, str], Object] = {}
+
+    def observer(old: Object | None, new: Object | None) -> None:
+        for obj, keep in ((old, False), (new, True)):
+            if obj is not None:
+                at = (obj["metadata"]["namespace"] or "", obj["metadata"]["name"])
+                assert observed.pop(at, None) is (obj if not keep else None)
+                if keep:
+                    observed[at] = obj
+
+    for number, (namespace, name, given_labels, owners, stays) in enumerate(changes):
+        if number == len(changes) // 2:
+            store.observe("pods", observer)
+        if stays:
+            references = [{"uid": uid, "controller": controls} for uid, controls in owners]
+            obj = thing(name, namespace)
+            obj["metadata"] |= {"labels": given_labels, "ownerReferences": references}
+            there[namespace or "", name] = store.put("pods", obj)
+        elif there.pop((namespace or "", name), None) is not None:
+            store.remove("pods", namespace, name)
+    if changes:
+        assert observed == there
+    for home in (None, "a", "b"):
+        assert store.list("pods", home, labels, manager) == [
+            obj
+            for (place, _), obj in sorted(there.items())
+            if home in (None, place)
+            and labels.items() <= obj["metadata"]["labels"].items()
+            and manager in (None, manager_uid(obj))
+        ]

@@ -3,6 +3,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.controllers.scheduler import Occupancy
 from sandbox.core.cluster import Object
 
 from .conftest import World, add_node
@@ -107,3 +111,48 @@ async def test_pods_of_a_deleted_node_are_made_elsewhere(world: World) -> None:
         return sorted(one["spec"].get("nodeName", "") for one in world.pods())
 
     await world.until(lambda: nodes() in (["node-0", "node-0", "node-2"], ["node-0", "node-2", "node-2"]))
+
+
+PODS = st.fixed_dictionaries(
+    {
+        "node": st.sampled_from((None, "one", "two")),
+        "owner": st.sampled_from((None, "u1", "u2")),
+        "cpu": st.sampled_from((None, "100m", "1")),
+        "phase": st.sampled_from(("Pending", "Running", "Failed")),
+        "leaves": st.booleans(),
+    }
+)
+
+
+@given(changes=st.lists(st.tuples(st.sampled_from("abc"), st.none() | PODS), max_size=15))
+def test_what_is_counted_on_the_way_is_what_is_there(changes: list[tuple[str, dict[str, Any] | None]]) -> None:
+    occupancy = Occupancy()
+    there: dict[str, Object] = {}
+    for name, drawn in changes:
+        old = there.pop(name, None)
+        new = _drawn(name, drawn) if drawn else None
+        if old or new:
+            occupancy(old, new)
+        if new:
+            there[name] = new
+    afresh = Occupancy()
+    for one in there.values():
+        afresh(None, one)
+    assert occupancy.waiting == afresh.waiting
+    for node in ("one", "two"):
+        counted = occupancy.of(node)
+        assert (counted.pods, counted.of_owner) == (afresh.of(node).pods, afresh.of(node).of_owner)
+        assert {key: value for key, value in counted.requests.items() if value} == afresh.of(node).requests
+
+
+def _drawn(name: str, drawn: dict[str, Any]) -> Object:
+    metadata: Object = {"namespace": "default", "name": name}
+    if drawn["owner"]:
+        metadata["ownerReferences"] = [{"uid": drawn["owner"], "controller": True}]
+    if drawn["leaves"]:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    requests = {"cpu": drawn["cpu"]} if drawn["cpu"] else {}
+    spec: Object = {"containers": [{"name": "c", "resources": {"requests": requests}}]}
+    if drawn["node"]:
+        spec["nodeName"] = drawn["node"]
+    return {"metadata": metadata, "spec": spec, "status": {"phase": drawn["phase"]}}
