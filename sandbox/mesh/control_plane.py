@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
 
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
-from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, registry, route_tables, rules
+from sandbox.core.turns import Turns
+from sandbox.mesh import envoy_clusters, mesh_certificates, rules
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
-from sandbox.mesh.envoy_clusters import Destination
-from sandbox.mesh.mesh_certificates import Credential, RootCertificates
-from sandbox.mesh.registry import SLICES, Proxy, Registry
-from sandbox.mesh.registry import from_entries as from_entries
+from sandbox.mesh.known_services import KnownServices
+from sandbox.mesh.mesh_certificates import RootCertificates
+from sandbox.mesh.proxy_translation import NamespaceView, ProxyTranslation
+from sandbox.mesh.registry import SLICES, Proxy
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.validation import find_problems
 from sandbox.mesh.xds.ads import Configuration
@@ -35,50 +33,22 @@ _RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, service_entries.RESOURC
 _WATCHED = ("services", SLICES, "pods", "secrets", *_RULES)
 
 
-@dataclass
-class _Cache:
-    """Proxies' configuration made from `origin`; good for as long as that stays the same."""
-
-    origin: object
-    made: dict[str, tuple[Proxy, Configuration]] = field(default_factory=dict)
-
-    def valid_for(self, origin: object) -> _Cache:
-        return self if self.origin == origin else _Cache(origin)
-
-    def get(self, proxy: Proxy, make: Callable[[], Configuration]) -> Configuration:
-        """A later pod may have the name of an earlier one, and then it has another address."""
-        known = self.made.get(proxy.id)
-        if known is None or known[0] is not proxy:
-            known = self.made[proxy.id] = (proxy, make())
-        return known[1]
-
-
-_NOTHING = _Cache(None)
-
-
-@dataclass(frozen=True, slots=True)
-class _NamespaceView:
-    """The mesh as proxies of one namespace see it, and what they were made of it."""
-
-    services: Registry
-    destinations: list[Destination]
-    localities: list[tuple[Destination, list[dict[str, Any]]]]
-    credentials: dict[str, Credential]
-    by_services: _Cache
-    by_rules: _Cache
-
-
 class ControlPlane:
     """`start` and `stop` are called by each replica of istiod; any of them being there is enough."""
 
-    def __init__(self, cluster: Cluster, data_plane: DataPlane) -> None:
+    def __init__(self, cluster: Cluster, data_plane: DataPlane, services: KnownServices | None = None) -> None:
         self._cluster, self._data_plane = cluster, data_plane
+        self._services = services or KnownServices(cluster)
         self._replicas = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._roots = RootCertificates(cluster)
         self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
         self._labels: dict[str, Object] = {}
-        self._views: dict[str, _NamespaceView] = {}
+        self._rules = Rules()
+        self._entries: tuple[list[Object], list[service_entries.Host]] = ([], [])
+        """ServiceEntries, and their hosts."""
+        self._views: dict[str, NamespaceView] = {}
+        self._translations: dict[str, ProxyTranslation] = {}
         self._credentials: frozenset[str] = frozenset()
         data_plane.changed.append(self._watch.trigger)
 
@@ -121,54 +91,45 @@ class ControlPlane:
             valid = {kind: list(filter(_is_valid, found)) for kind, found in written.items()}
             if valid == written:
                 raise
-            self._views = {}
             await self._publish(valid)
 
     async def _publish(self, written: Mapping[str, list[Object]]) -> None:
-        list_ = self._cluster.list
-        own = registry.build(list_("services"), list_(SLICES), list_("pods"))
-        entries = list(service_entries.hosts(written[service_entries.RESOURCE]))
-        in_force = rules.build(*(written[kind] for kind in (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES)))
+        own = self._services.registry()
+        if self._entries[0] != (found := written[service_entries.RESOURCE]):
+            self._entries = (found, list(service_entries.hosts(found)))
+        in_force = self._rules = rules.build(
+            written[GATEWAYS], written[VIRTUAL_SERVICES], written[DESTINATION_RULES], self._rules
+        )
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
-        views: dict[str, _NamespaceView] = {}
-        parts = {"shared": _shared()}
-        for proxy in list(self._data_plane.proxies.values()):
-            if proxy.namespace not in views:
-                views[proxy.namespace] = self._view(proxy.namespace, own, entries, in_force)
-            view = views[proxy.namespace]
-            by_services, by_rules = view.by_services, view.by_rules
-            services, secrets = view.services, view.credentials
-            one = by_services.get(proxy, partial(_from_services, proxy, services, view.destinations))
-            other = by_rules.get(proxy, partial(_from_rules, proxy, services, in_force, secrets))
-            parts[proxy.id] = Configuration(
-                one.clusters,
-                envoy_clusters.assignments(proxy.id, view.localities),
-                {**one.listeners, **other.listeners},
-                other.routes,
-            )
-        self._views = views
-        await self._data_plane.publish(parts)
+        proxies, turns = list(self._data_plane.proxies.values()), Turns()
+        self._views = {
+            namespace: self._views.get(namespace) or NamespaceView(namespace)
+            for namespace in dict.fromkeys(proxy.namespace for proxy in proxies)
+        }
+        for namespace, view in self._views.items():
+            secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
+            by_name = {secret["metadata"]["name"]: secret for secret in secrets}
+            view.update(own, self._entries[1], in_force, by_name, self._credentials)
+        self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
+        for translation in self._translations.values():
+            translation.update(self._views[translation.proxy.namespace], in_force)
+            await turns.give()
+        # Some may have ended, or come anew under their name, while the loop had its turns.
+        present = {
+            proxy.id: self._translations[proxy.id].told
+            for proxy in proxies
+            if self._data_plane.proxies.get(proxy.id) is proxy
+        }
+        await self._data_plane.publish({"shared": _SHARED, **present})
 
-    def _view(
-        self, namespace: str, own: Registry, entries: list[service_entries.Host], in_force: Rules
-    ) -> _NamespaceView:
-        """What a namespace sees, with what was made for its proxies before as far as it is still good."""
-        seen = service_entries.preferred(entries, namespace).values()
-        services = own.with_others(from_entries(seen)) if seen else own
-        before = self._views.get(namespace)
-        secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
-        usable = mesh_certificates.credentials(
-            self._credentials, {secret["metadata"]["name"]: secret for secret in secrets}
-        )
-        destinations = list(envoy_clusters.destinations(services, in_force, namespace))
-        return _NamespaceView(
-            services,
-            destinations,
-            envoy_clusters.localities(destinations),
-            usable,
-            (before.by_services if before else _NOTHING).valid_for((services, in_force.destination_rules)),
-            (before.by_rules if before else _NOTHING).valid_for((services, in_force, usable)),
-        )
+    def _translation(self, proxy: Proxy) -> ProxyTranslation:
+        """A later pod may have the name of an earlier one, and then it has another address."""
+        known = self._translations.get(proxy.id)
+        return known if known is not None and known.proxy is proxy else ProxyTranslation(proxy)
+
+
+_SHARED = Configuration(clusters={envoy_clusters.PASSTHROUGH: envoy_clusters.passthrough()})
+"""What all proxies use together."""
 
 
 def _is_valid(rule: Object) -> bool:
@@ -177,42 +138,3 @@ def _is_valid(rule: Object) -> bool:
         name = f"{rule['kind']} {rule['metadata']['namespace']}/{rule['metadata']['name']}"
         log.warning("%s is left out: %s", name, "; ".join(problems))
     return not problems
-
-
-# From services and rules to everything one proxy has in Envoy: pure functions
-
-
-def _shared() -> Configuration:
-    """What all proxies use together."""
-    return Configuration(clusters={envoy_clusters.PASSTHROUGH: envoy_clusters.passthrough()})
-
-
-def _from_services(proxy: Proxy, registry: Registry, destinations: Iterable[Destination]) -> Configuration:
-    """What changes with services and DestinationRules only: clusters, and a sidecar's listeners."""
-    destinations = list(destinations)
-    own = {
-        made["name"]: made
-        for made in (envoy_clusters.cluster(proxy.id, destination) for destination in destinations)
-    }
-    if proxy.kind == "gateway":
-        return Configuration(own)
-    traffic = {
-        (destination.service.host, destination.port.number): destination.traffic
-        for destination in destinations
-        if not destination.subset
-    }
-    opened = (listeners.sidecar(proxy, registry, traffic), listeners.health(proxy))
-    return Configuration(own, listeners={listener["name"]: listener for listener in opened})
-
-
-def _from_rules(
-    proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential]
-) -> Configuration:
-    """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
-    if proxy.kind == "gateway":
-        opened, own = gateways.translate(proxy, registry, rules, credentials)
-    else:
-        opened, own = [], list(route_tables.sidecar_tables(proxy, registry, rules))
-    return Configuration(
-        listeners={made["name"]: made for made in opened}, routes={made["name"]: made for made in own}
-    )

@@ -20,7 +20,7 @@ from yarl import URL
 from sandbox.mesh.envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds import grpc_server
-from sandbox.mesh.xds.ads import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Ads, Configuration, Kind
+from sandbox.mesh.xds.ads import CLUSTERS, ENDPOINTS, KINDS, LISTENERS, ROUTES, Ads, Configuration, Kind, Resource
 from sandbox.mesh.xds.grpc_server import short_path
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ class DataPlane:
             self._needed.set()
         self._ads = Ads(self._refused)
         self._parts: dict[str, Configuration] = {}
-        self._version = self._in_effect = 0
+        self._changes: dict[Kind, dict[str, Resource | None]] = {kind: {} for kind in KINDS}
+        """What Envoy is to be told next."""
         self._publishing = asyncio.Lock()
         self._flushing = asyncio.Lock()
         self._live: set[str] = set()
@@ -106,7 +107,8 @@ class DataPlane:
 
         Several calls at a time are put together into one change.
         """
-        self._parts.update(parts)
+        for name, part in parts.items():
+            self._replace(name, part)
         if any(part.listeners for part in parts.values()):
             self._needed.set()
         await self._apply()
@@ -114,21 +116,26 @@ class DataPlane:
             self._live.update(name for name in parts if name in self._parts)
             self._progress.notify_all()
 
+    def _replace(self, name: str, part: Configuration) -> None:
+        """Have this part; what is not the same object as before may be another resource."""
+        before = self._parts.get(name) or Configuration()
+        self._parts[name] = part
+        for kind, changes in self._changes.items():
+            was, now = before.of(kind), part.of(kind)
+            if was is now:
+                continue
+            for resource_name, resource in now.items():
+                if was.get(resource_name) is not resource:
+                    changes[resource_name] = resource
+            for resource_name in was:
+                if resource_name not in now:
+                    changes[resource_name] = None
+
     async def _apply(self) -> None:
-        self._version += 1
-        version = self._version
+        """Returns when all there is to tell is in effect, by whomever it was told."""
         async with self._publishing:
-            if self._in_effect >= version:
-                return
-            latest, parts = self._version, list(self._parts.values())
-            merged = Configuration(
-                {name: made for part in parts for name, made in part.clusters.items()},
-                {name: made for part in parts for name, made in part.endpoints.items()},
-                {name: made for part in parts for name, made in part.listeners.items()},
-                {name: made for part in parts for name, made in part.routes.items()},
-            )
-            await self._ads.publish(merged)
-            self._in_effect = latest
+            changes, self._changes = self._changes, {kind: {} for kind in KINDS}
+            await self._ads.publish(changes)
 
     def register(self, proxy: Proxy) -> None:
         """A proxy has started: the control plane, if there is one, will configure it."""
@@ -148,13 +155,15 @@ class DataPlane:
         self._tell()
         part = self._parts.get(proxy.id)
         if part is not None:
-            draining = self._parts[proxy.id] = replace(part, listeners={})
+            draining = replace(part, listeners={})
+            self._replace(proxy.id, draining)
             asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._forget, proxy.id, draining)
             await self._apply()
 
     def _forget(self, name: str, draining: Configuration) -> None:
         """The proxy has drained, unless one of the same name has come in its place."""
         if self._parts.get(name) is draining:
+            self._replace(name, Configuration())
             del self._parts[name]
             task = asyncio.get_running_loop().create_task(self._apply())
             self._forgetting.add(task)

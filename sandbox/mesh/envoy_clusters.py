@@ -11,8 +11,8 @@ from typing import Any
 
 from sandbox.core.addresses import is_pod, listen_port
 from sandbox.mesh import traffic_policies
-from sandbox.mesh.registry import Endpoint, Port, Registry, Service
-from sandbox.mesh.rules import Rules
+from sandbox.mesh.registry import Endpoint, Port, Service
+from sandbox.mesh.rules import Policy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
 PASSTHROUGH = "PassthroughCluster"
@@ -36,30 +36,28 @@ class Destination:
     traffic: Mapping[str, Any]
     origin: Mapping[str, Any]
 
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        return self.service.endpoints[self.port.number]
-
 
 def name(proxy_id: str, host: str, port: int, subset: str = "") -> str:
     """A cluster's name: the proxy's, then as Istio writes it."""
     return f"{proxy_id}/outbound|{port}|{subset}|{host}"
 
 
-def destinations(registry: Registry, rules: Rules, namespace: str) -> Iterator[Destination]:
-    """All that a proxy in `namespace` can be sent to."""
-    for service in registry.services:
-        policy = rules.policy(service.host, service.namespace, namespace)
-        for port in service.ports:
-            traffic = traffic_policies.of_port(policy.traffic, port.number)
-            yield Destination(service, port, "", {}, traffic, policy.origin)
-            for subset, chosen in policy.subsets.items():
-                own = traffic_policies.of_port(chosen.get("trafficPolicy") or {}, port.number, traffic)
-                yield Destination(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
+def name_of(proxy_id: str, destination: Destination) -> str:
+    return name(proxy_id, destination.service.host, destination.port.number, destination.subset)
+
+
+def destinations_of(service: Service, policy: Policy) -> Iterator[Destination]:
+    """All that a proxy that is told this policy can be sent to."""
+    for port in service.ports:
+        traffic = traffic_policies.of_port(policy.traffic, port.number)
+        yield Destination(service, port, "", {}, traffic, policy.origin)
+        for subset, chosen in policy.subsets.items():
+            own = traffic_policies.of_port(chosen.get("trafficPolicy") or {}, port.number, traffic)
+            yield Destination(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
 
 
 def cluster(proxy_id: str, destination: Destination) -> dict[str, Any]:
-    cluster_name = name(proxy_id, destination.service.host, destination.port.number, destination.subset)
+    cluster_name = name_of(proxy_id, destination)
     pool = destination.traffic.get("connectionPool") or {}
     if destination.service.forwarded:
         made: dict[str, Any] = {**_named(cluster_name), "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
@@ -125,25 +123,6 @@ def passthrough() -> dict[str, Any]:
 def selected(endpoints: Iterable[Endpoint], labels: Mapping[str, str]) -> list[Endpoint]:
     """Those whose pods have all of a subset's labels."""
     return [endpoint for endpoint in endpoints if labels.items() <= endpoint.labels.items()]
-
-
-def localities(destinations: Iterable[Destination]) -> list[tuple[Destination, list[dict[str, Any]]]]:
-    """The ready endpoints of each destination; the same for all proxies, so they are made once and shared."""
-    return [
-        (destination, locality(selected(destination.endpoints, destination.labels)))
-        for destination in destinations
-        if not destination.service.forwarded
-    ]
-
-
-def assignments(
-    proxy_id: str, by_destination: Iterable[tuple[Destination, list[dict[str, Any]]]]
-) -> dict[str, dict[str, Any]]:
-    """A proxy's endpoints by cluster."""
-    names = {
-        name(proxy_id, to.service.host, to.port.number, to.subset): endpoints for to, endpoints in by_destination
-    }
-    return {cluster: assignment(cluster, endpoints) for cluster, endpoints in names.items()}
 
 
 def locality(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from sandbox.mesh import listeners, route_tables
 from sandbox.mesh.istio import HEALTH_PORT
 from sandbox.mesh.mesh_certificates import Credential
 from sandbox.mesh.registry import Proxy, Registry
+from sandbox.mesh.route_tables import TableCache
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
@@ -43,7 +44,9 @@ class _Port:
     hosts: set[str] = field(default_factory=set)
 
 
-def translate(proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential]) -> Configured:
+def translate(
+    proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential], cache: TableCache
+) -> Configured:
     """The listeners and route tables of one gateway's pod."""
     opened = [listeners.health(proxy)]
     own = []
@@ -57,13 +60,17 @@ def translate(proxy: Proxy, registry: Registry, rules: Rules, credentials: Mappi
                     table = _table_name(proxy, gateway, server)
                     chains.append(listeners.tls_chain(proxy, port, table, _server_names(server), context))
                     only = [(gateway, server)]
-                    own.append(route_tables.gateway_table(proxy, port, only, registry, rules, name=table))
+                    own.append(
+                        route_tables.gateway_table(proxy, port, only, registry, rules, name=table, cache=cache)
+                    )
             if chains:
                 opened.append(listeners.gateway(proxy, port, chains))
         else:
             opened.append(listeners.gateway(proxy, port))
             own.append(
-                route_tables.gateway_table(proxy, port, found.servers, registry, rules, https_port=https_port)
+                route_tables.gateway_table(
+                    proxy, port, found.servers, registry, rules, https_port=https_port, cache=cache
+                )
             )
     return opened, own
 

@@ -33,6 +33,21 @@ def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Rout
     return found
 
 
+def stands_on(virtual_service: Mapping[str, Any], context: Context) -> object:
+    """What of services and DestinationRules a translation depends on, to be held against a later one."""
+    namespace = virtual_service["metadata"]["namespace"]
+    services = tuple(
+        context.registry.by_host.get(rules.full_host(destination["host"], namespace))
+        for http in virtual_service["spec"].get("http") or []
+        for destination in (
+            *(one["destination"] for one in http.get("route") or []),
+            *(destination for destination, _ in _mirrors(http)),
+        )
+    )
+    hashing = context.rules.policies if context.rules.policies.hash else None
+    return tuple(service and (service.namespace, service.ports) for service in services), hashing
+
+
 def to(destination: Mapping[str, Any], context: Context) -> list[Route]:
     """One route that sends everything to one destination (its host in full), with Istio's defaults."""
     (route,) = to_cluster(destination_cluster(destination, context, ""))
@@ -148,7 +163,7 @@ def destination_cluster(destination: Mapping[str, Any], context: Context, namesp
 
 def _hash_policy(destination: Mapping[str, Any], context: Context, namespace: str) -> list[dict[str, Any]]:
     """Envoy's, where a DestinationRule has the endpoint depend on the request."""
-    if not context.rules.hash:
+    if not context.rules.policies.hash:
         return []
     host, port = _host_and_port(destination, context, namespace)
     service = context.registry.by_host.get(host)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from sandbox.core.addresses import SIDECAR_PORT, listen_port
 from sandbox.mesh import envoy_clusters, http_routes, traffic_policies
 from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.istio import HEALTH_PATH, HEALTH_PORT
+from sandbox.mesh.kept import Kept
 from sandbox.mesh.registry import Port, Proxy, Registry, Service
 from sandbox.mesh.route_tables import table_name
-from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
+from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, Part
 
 _EXTENSIONS = "envoy.extensions.filters"
 
@@ -21,30 +23,34 @@ _NO_POLICY: Mapping[str, Any] = {}
 
 
 def sidecar(
-    proxy: Proxy, registry: Registry, traffic: Mapping[tuple[str, int], Mapping[str, Any]] | None = None
+    proxy: Proxy,
+    registry: Registry,
+    traffic: Mapping[tuple[str, int], Mapping[str, Any]],
+    chains_kept: Kept[str, Part],
 ) -> dict[str, Any]:
     """Takes all that leaves the pod; the PROXY protocol header says where it was going.
 
     On a port where services speak HTTP one chain serves them all, for the request names the host. TCP goes by
     the service's address; of several services with the same one the first counts. Where nobody said what a port
     speaks, the first bytes decide. The rest is passed on. `traffic` are policies by host and port.
+    `chains_kept` are the chains as they were made last, by name.
     """
-    chains: list[dict[str, Any]] = []
+    chains: list[Part] = []
     guessed: list[int] = []
     for number, serving in registry.by_port.items():
-        http = _http(f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
+        http = partial(_http, f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
         speaks_http = any(port.protocol != "tcp" for _, port in serving)
         if speaks_http:
-            chains.append(_chain(f"http_{number}", {"destination_port": number}, http))
+            chains.append(_kept_chain(chains_kept, f"http_{number}", {"destination_port": number}, None, http))
         for service, match in _by_destination(number, serving, wildcard=not speaks_http):
             port = service.port(number)
             if port is not None and port.protocol == "auto":
                 guessed.append(number)
                 spoken = {**match, "application_protocols": ["http/1.0", "http/1.1", "h2c"]}
-                chains.append(_chain(f"http_{service.host}_{number}", spoken, http))
-            policy = (traffic or {}).get((service.host, number), _NO_POLICY)
-            tcp = _tcp(envoy_clusters.name(proxy.id, service.host, number), policy)
-            chains.append(_chain(f"tcp_{service.host}_{number}", match, tcp))
+                chains.append(_kept_chain(chains_kept, f"http_{service.host}_{number}", spoken, None, http))
+            policy = traffic.get((service.host, number), _NO_POLICY)
+            tcp = partial(_tcp, envoy_clusters.name(proxy.id, service.host, number), policy)
+            chains.append(_kept_chain(chains_kept, f"tcp_{service.host}_{number}", match, policy, tcp))
     return {
         "name": f"{proxy.id}/outbound",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{SIDECAR_PORT}",
@@ -139,6 +145,12 @@ def _prefix(address: str) -> dict[str, Any]:
     """Of an address, or of a network ("10.0.0.0/8")."""
     first, _, length = address.partition("/")
     return {"address_prefix": first, "prefix_len": int(length or 32)}
+
+
+def _kept_chain(
+    kept: Kept[str, Part], name: str, match: Mapping[str, Any], policy: Any, make: Callable[[], Filter]
+) -> Part:
+    return kept.get(name, (match, policy), lambda: Part(_chain(name, match, make())))
 
 
 def _chain(name: str, match: Mapping[str, Any], network_filter: Filter) -> dict[str, Any]:

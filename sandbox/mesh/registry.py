@@ -6,7 +6,7 @@ Made anew from Kubernetes objects whenever one changes, and never changed: what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -16,6 +16,8 @@ from sandbox.core.service_entry_hosts import Host
 
 DOMAIN = "svc.cluster.local"
 SLICES = "endpointslices.discovery.k8s.io"
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label by which a slice says whose it is."""
 
 Protocol = Literal["http", "http2", "tcp", "auto"]
 
@@ -114,20 +116,28 @@ def build(services: Iterable[Object], slices: Iterable[Object], pods: Iterable[O
     labels = {
         (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod["metadata"].get("labels") or {} for pod in pods
     }
+
+    def labels_of(namespace: str, name: str) -> Mapping[str, str]:
+        return labels.get((namespace, name), {})
+
     by_service: dict[tuple[str, str], list[Object]] = {}
     for piece in slices:
         metadata = piece["metadata"]
-        owner = (metadata.get("labels") or {}).get("kubernetes.io/service-name", "")
+        owner = (metadata.get("labels") or {}).get(SERVICE_NAME, "")
         by_service.setdefault((metadata["namespace"], owner), []).append(piece)
     found = [
-        _service(obj, by_service.get((obj["metadata"]["namespace"], obj["metadata"]["name"]), []), labels)
+        service_of(obj, by_service.get((obj["metadata"]["namespace"], obj["metadata"]["name"]), []), labels_of)
         for obj in services
         if obj["spec"].get("type") != "ExternalName"
     ]
     return Registry(tuple(sorted(found, key=lambda service: (service.namespace, service.name))))
 
 
-def _service(obj: Object, slices: list[Object], labels: Mapping[tuple[str, str], Mapping[str, str]]) -> Service:
+LabelsOf = Callable[[str, str], Mapping[str, str]]
+"""A pod's, by namespace and name."""
+
+
+def service_of(obj: Object, slices: list[Object], labels_of: LabelsOf) -> Service:
     spec, namespace = obj["spec"], obj["metadata"]["namespace"]
     ports = [port for port in spec.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
     address = spec.get("clusterIP") or ""
@@ -138,7 +148,7 @@ def _service(obj: Object, slices: list[Object], labels: Mapping[tuple[str, str],
         ports=tuple(Port(port["port"], port.get("name") or "", protocol(port)) for port in ports),
         selector=spec.get("selector") or {},
         target_ports={port["port"]: port.get("targetPort", port["port"]) for port in ports},
-        endpoints={port["port"]: tuple(_endpoints(port, namespace, slices, labels)) for port in ports},
+        endpoints={port["port"]: tuple(_endpoints(port, namespace, slices, labels_of)) for port in ports},
     )
 
 
@@ -154,7 +164,7 @@ def _endpoints(
     port: Object,
     namespace: str,
     slices: list[Object],
-    labels: Mapping[tuple[str, str], Mapping[str, str]],
+    labels_of: LabelsOf,
 ) -> Iterable[Endpoint]:
     name = port.get("name") or ""
     for piece in slices:
@@ -163,7 +173,7 @@ def _endpoints(
             if numbers and (endpoint.get("conditions") or {}).get("ready", True):
                 pod = (endpoint.get("targetRef") or {}).get("name", "")
                 for address in endpoint["addresses"]:
-                    yield Endpoint(address, numbers[0], labels.get((namespace, pod), {}))
+                    yield Endpoint(address, numbers[0], labels_of(namespace, pod))
 
 
 # ServiceEntries: what is known to the mesh and is no Service of the cluster

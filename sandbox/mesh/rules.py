@@ -44,28 +44,72 @@ NO_POLICY = Policy()
 class Rules:
     gateways: tuple[Object, ...] = ()
     virtual_services: tuple[Object, ...] = ()
-    destination_rules: tuple[Object, ...] = ()
+    policies: Policies = field(default_factory=lambda: Policies(()))
 
-    @cached_property
-    def hash(self) -> bool:
-        """Whether any DestinationRule says `consistentHash`, without which nobody needs to look for it."""
-        return any(_says("consistentHash", rule["spec"]) for rule in self.destination_rules)
+    def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
+        """What clients in a namespace are told of `host`."""
+        return self.policies.of(host, service_namespace, client_namespace)
 
     def of_mesh(self, namespace: str) -> MeshRules:
         """VirtualServices for sidecars in `namespace`."""
-        return mesh_rules(self.virtual_services, namespace)
+        if namespace not in self._of_mesh:
+            self._of_mesh[namespace] = mesh_rules(self.virtual_services, namespace)
+        return self._of_mesh[namespace]
+
+    @cached_property
+    def _of_mesh(self) -> dict[str, MeshRules]:
+        return {}
 
     def of_gateway(self, gateway: Object, namespace: str) -> list[Object]:
         """VirtualServices for `gateway` (a Gateway object), whose pods are in `namespace`."""
         name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
         return gateway_rules(self.virtual_services, name, namespace)
 
-    def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
+
+@dataclass(frozen=True)
+class Policies:
+    """DestinationRules, the oldest first: what is said of a host to whom."""
+
+    destination_rules: tuple[Object, ...]
+
+    @cached_property
+    def hash(self) -> bool:
+        """Whether any DestinationRule says `consistentHash`, without which nobody needs to look for it."""
+        return any(_says("consistentHash", rule["spec"]) for rule in self.destination_rules)
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, dict[str, list[Object]]]:
+        """Rules by their namespace and the host in full."""
+        found: dict[str, dict[str, list[Object]]] = {}
+        for rule in self.destination_rules:
+            namespace = rule["metadata"]["namespace"]
+            by_host = found.setdefault(namespace, {})
+            by_host.setdefault(full_host(rule["spec"]["host"], namespace), []).append(rule)
+        return found
+
+    @cached_property
+    def _wildcards(self) -> dict[str, list[str]]:
+        return {
+            namespace: [host for host in by_host if host.startswith("*")]
+            for namespace, by_host in self._by_namespace.items()
+        }
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str, str], Policy]:
+        return {}
+
+    def of(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         """What clients in `client_namespace` are told of `host`.
 
         Rules of the client's namespace come first, then those of the service's, then the root namespace's. The
         root namespace's are for everybody, so for clients in it only those come first that are for it alone.
         """
+        asked = (host, service_namespace, client_namespace)
+        if asked not in self._found:
+            self._found[asked] = self._find(*asked)
+        return self._found[asked]
+
+    def _find(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         found: list[Object] | None = None
         if client_namespace == ROOT_NAMESPACE:
             found = self._rules_for(host, ROOT_NAMESPACE, client_namespace, private=True)
@@ -78,18 +122,35 @@ class Rules:
         self, host: str, namespace: str, client_namespace: str, *, private: bool = False
     ) -> list[Object] | None:
         """DestinationRules of `namespace`, the oldest first; of `private` ones those nobody else may see."""
-        candidates: dict[str, list[Object]] = {}
-        for rule in self.destination_rules:
-            visible = exports(rule) == {namespace} if private else exported_to(rule, client_namespace)
-            if visible and rule["metadata"]["namespace"] == namespace:
-                candidates.setdefault(full_host(rule["spec"]["host"], namespace), []).append(rule)
-        return most_specific(candidates.items(), host)
+        by_host = self._by_namespace.get(namespace)
+        if by_host is None:
+            return None
+
+        def seen(pattern: str) -> list[Object]:
+            return [
+                rule
+                for rule in by_host.get(pattern, ())
+                if (exports(rule) == {namespace} if private else exported_to(rule, client_namespace))
+            ]
+
+        if found := seen(host):
+            return found
+        covering = [(pattern, found) for pattern in self._wildcards[namespace] if (found := seen(pattern))]
+        return most_specific(covering, host)
 
 
 def build(
-    gateways: Iterable[Object], virtual_services: Iterable[Object], destination_rules: Iterable[Object]
+    gateways: Iterable[Object],
+    virtual_services: Iterable[Object],
+    destination_rules: Iterable[Object],
+    before: Rules | None = None,
 ) -> Rules:
-    return Rules(*(tuple(by_age(objects)) for objects in (gateways, virtual_services, destination_rules)))
+    """`before` are the rules that were in force: what has not changed is theirs."""
+    policies = Policies(tuple(by_age(destination_rules)))
+    if before is not None and policies == before.policies:
+        policies = before.policies
+    made = Rules(tuple(by_age(gateways)), tuple(by_age(virtual_services)), policies)
+    return before if before is not None and made == before else made
 
 
 def _says(name: str, value: Any) -> bool:
@@ -139,13 +200,24 @@ class MeshRules:
         found = most_specific(self.wildcards.items(), host)
         return [] if found is None else [found]
 
-    def others(self, registry: Registry) -> Iterator[tuple[Object, list[str], frozenset[int]]]:
+    def others(self, registry: Registry) -> list[tuple[Object, list[str], frozenset[int]]]:
         """(rule, its hosts that are no service, the ports on which these count).
 
         Those are the ports of the rule's services, if it has any.
         """
+        known = self._others.get("last")
+        if known is None or known[0] is not registry:
+            known = self._others["last"] = (registry, list(self._find_others(registry)))
+        return known[1]
+
+    @cached_property
+    def _others(self) -> dict[str, tuple[Registry, list[tuple[Object, list[str], frozenset[int]]]]]:
+        return {}
+
+    def _find_others(self, registry: Registry) -> Iterator[tuple[Object, list[str], frozenset[int]]]:
+        hosts = self._wildcard_hosts(registry)
         found = [
-            (rule, [host for host in full_hosts(rule) if not _stands_for_some(host, registry)])
+            (rule, [host for host in full_hosts(rule) if host not in registry.by_host and host not in hosts])
             for rule in self.rules
         ]
         found = [(rule, names) for rule, names in found if names]
@@ -155,6 +227,14 @@ class MeshRules:
                 by_rule.setdefault(id(rule), set()).update(p.number for p in service.ports if p.protocol != "tcp")
         for rule, names in found:
             yield rule, names, frozenset(by_rule.get(id(rule)) or {_EXTERNAL_HOSTS_PORT})
+
+    def _wildcard_hosts(self, registry: Registry) -> set[str]:
+        """Wildcards that stand for some service."""
+        return {
+            wildcard
+            for wildcard in self.wildcards
+            if any(covers(wildcard, service.host) for service in registry.services)
+        }
 
 
 def mesh_rules(rules: Iterable[Object], namespace: str) -> MeshRules:
@@ -211,12 +291,6 @@ def gateway_key(gateway: str, namespace: str) -> str:
         return f"{namespace if of == '.' else of}/{name}"
     name, *more = gateway.split(".")
     return f"{more[0] if more else namespace}/{name}"
-
-
-def _stands_for_some(host: str, registry: Registry) -> bool:
-    if not host.startswith("*"):
-        return host in registry.by_host
-    return any(covers(host, service) for service in registry.by_host)
 
 
 # Host names: short ones, wildcards, and which is meant

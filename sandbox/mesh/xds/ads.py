@@ -1,9 +1,10 @@
 """What Envoy is told, and in which order.
 
-`Ads.publish` takes the whole configuration that is wanted; only what differs from what Envoy has goes over the
-wire, and in an order in which no request ever meets a route to a cluster that is not there yet: clusters, their
-endpoints, listeners, route tables, and last the clusters that nothing needs any more. Each step waits until
-Envoy has acknowledged the one before, so that when `publish` returns the change is in effect.
+`Ads.publish` takes what is wanted otherwise than before. Of that, what differs from what Envoy has goes over the
+wire, and nothing else is looked at: a change costs what it changes. It goes in an order in which no request ever
+meets a route to a cluster that is not there yet: clusters, their endpoints, listeners, route tables, and last the
+clusters that nothing needs any more. Each step waits until Envoy has acknowledged the one before, so that when
+`publish` returns the change is in effect.
 
 Envoy subscribes to all clusters and listeners (wildcard), and by name to the endpoints and route tables that
 those refer to. A refusal (NACK) names its reason, but not always the resource, and of several in one message Envoy
@@ -35,14 +36,18 @@ CLUSTERS: Kind = "envoy.config.cluster.v3.Cluster"
 ENDPOINTS: Kind = "envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENERS: Kind = "envoy.config.listener.v3.Listener"
 ROUTES: Kind = "envoy.config.route.v3.RouteConfiguration"
-_KINDS = (CLUSTERS, ENDPOINTS, LISTENERS, ROUTES)
+KINDS = (CLUSTERS, ENDPOINTS, LISTENERS, ROUTES)
 _BY_NAME = (ENDPOINTS, ROUTES)
 _ACKNOWLEDGE_SECONDS = 5.0
 
 
+Changes = Mapping[Kind, Mapping[str, Resource | None]]
+"""Resources by kind and name; None for one that is wanted no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that Envoy should have, by name. A cluster's endpoints and a listener's routes go by their own names."""
+    """What Envoy should have, by name. A cluster's endpoints and a listener's routes go by their own names."""
 
     clusters: Mapping[str, Resource] = field(default_factory=dict)
     endpoints: Mapping[str, Resource] = field(default_factory=dict)
@@ -63,19 +68,26 @@ class Ads:
 
     def __init__(self, on_refusal: Callable[[Kind, str, str], None]) -> None:
         """`on_refusal` is told the kind, the name and Envoy's reason."""
-        self.wanted = Configuration()
+        self.wanted: dict[Kind, dict[str, Resource]] = {kind: {} for kind in KINDS}
+        """All that Envoy should have."""
         self.on_refusal = on_refusal
         self.refused: dict[tuple[Kind, str], str] = {}
         """Envoy's reason, for each resource whose last version it did not take, by kind and name."""
         self._stream: _Stream | None = None
         self._publishing = asyncio.Lock()
 
-    async def publish(self, wanted: Configuration) -> None:
-        """Bring Envoy to `wanted`; returns when that is in effect (or when there is no Envoy to tell)."""
+    async def publish(self, changes: Changes) -> None:
+        """Returns when they are in effect (or when there is no Envoy to tell)."""
         async with self._publishing:
-            self.wanted = wanted
+            for kind, changed in changes.items():
+                of_kind = self.wanted[kind]
+                for name, resource in changed.items():
+                    if resource is None:
+                        of_kind.pop(name, None)
+                    else:
+                        of_kind[name] = resource
             if self._stream is not None:
-                await self._stream.update(wanted)
+                await self._stream.update(changes)
 
     async def handle(self, call: Call) -> None:
         stream = self._stream = _Stream(call, self)
@@ -92,7 +104,9 @@ class Ads:
 class _Stream:
     def __init__(self, call: Call, ads: Ads) -> None:
         self._call, self._ads = call, ads
-        self._sent: dict[Kind, dict[str, Resource | None]] = {kind: {} for kind in _KINDS}
+        self._sent: dict[Kind, dict[str, Resource | None]] = {kind: {} for kind in KINDS}
+        self._due: dict[Kind, dict[str, None]] = {kind: dict.fromkeys(ads.wanted[kind]) for kind in KINDS}
+        """Names of what may differ from what was sent."""
         self._subscribed: dict[Kind, set[str]] = {kind: set() for kind in _BY_NAME}
         self._nonces = itertools.count(1)
         self._unacknowledged: dict[str, Mapping[str, Resource]] = {}
@@ -109,7 +123,7 @@ class _Stream:
     def received(self, request: Any) -> None:
         """A DeltaDiscoveryRequest: a subscription, an acknowledgement, a refusal, or several of these in one."""
         kind = request.type_url.removeprefix(envoy_messages.TYPE_PREFIX)
-        if kind not in _KINDS:
+        if kind not in KINDS:
             return
         nonce = request.response_nonce
         if nonce:
@@ -120,7 +134,7 @@ class _Stream:
             self._subscriptions(kind, request.resource_names_subscribe, request.resource_names_unsubscribe)
         elif not nonce:
             self._asked.add(kind)
-            self._send_difference(kind, self._ads.wanted.of(kind), always=True)
+            self._send_difference(kind, {*self._ads.wanted[kind], *self._sent[kind]}, always=True)
         self._progress.set()
 
     def _answered(self, kind: Kind, nonce: str, error: str) -> None:
@@ -141,46 +155,57 @@ class _Stream:
         self._subscribed[kind].difference_update(unsubscribe)
         self._forget(kind, unsubscribe)
         self._subscribed[kind].update(subscribe)
-        wanted = self._ads.wanted.of(kind)
+        wanted = self._ads.wanted[kind]
         present = {name: wanted[name] for name in subscribe if name in wanted}
         absent = [name for name in subscribe if name not in wanted]
         if present or absent:
             self._send(kind, present, absent)
 
-    async def update(self, wanted: Configuration) -> None:
+    async def update(self, changes: Changes) -> None:
+        for kind, changed in changes.items():
+            self._due[kind].update(dict.fromkeys(changed))
+        due, wanted = {kind: list(names) for kind, names in self._due.items()}, self._ads.wanted
         await self._wait(lambda: {CLUSTERS, LISTENERS} <= self._asked, "ask for clusters and listeners")
-        changed = self._changed(CLUSTERS, wanted.clusters)
-        by_endpoints = {cluster for cluster, resource in changed.items() if "eds_cluster_config" in resource}
+        clusters = self._changed(CLUSTERS, due[CLUSTERS])
+        by_endpoints = {cluster for cluster, resource in clusters.items() if "eds_cluster_config" in resource}
         known = by_endpoints & self._subscribed[ENDPOINTS]
-        self._send(CLUSTERS, changed)
+        self._send(CLUSTERS, clusters)
         # A changed cluster waits for its endpoints anew before it replaces the old one, even if they are the same,
         # and Envoy acknowledges clusters only when none waits any more.
-        endpoints = self._changed(ENDPOINTS, wanted.endpoints)
-        endpoints.update({name: wanted.endpoints[name] for name in known if name in wanted.endpoints})
+        endpoints = self._changed(ENDPOINTS, due[ENDPOINTS])
+        endpoints.update({name: wanted[ENDPOINTS][name] for name in known if name in wanted[ENDPOINTS]})
         self._send(ENDPOINTS, {n: r for n, r in endpoints.items() if n in self._subscribed[ENDPOINTS]})
         await self._settled()
         # Nobody will ask for the endpoints of a cluster that is refused.
         by_endpoints = {cluster for cluster in by_endpoints if (CLUSTERS, cluster) not in self._ads.refused}
         await self._wait(lambda: by_endpoints <= self._subscribed[ENDPOINTS], "ask for new clusters' endpoints")
         await self._settled()
-        routes = self._changed(ROUTES, wanted.routes)
+        routes = self._changed(ROUTES, due[ROUTES])
         self._send(ROUTES, {n: r for n, r in routes.items() if n in self._subscribed[ROUTES]})
-        self._send_difference(LISTENERS, wanted.listeners)
+        self._send_difference(LISTENERS, due[LISTENERS])
         await self._settled()
-        self._send_difference(CLUSTERS, wanted.clusters)
+        self._send_difference(CLUSTERS, due[CLUSTERS])
         await self._settled()
+        for kind, names in due.items():
+            for name in names:
+                del self._due[kind][name]
 
-    def _changed(self, kind: Kind, wanted: Mapping[str, Resource]) -> dict[str, Resource]:
-        sent = self._sent[kind]
+    def _changed(self, kind: Kind, names: Iterable[str]) -> dict[str, Resource]:
+        """What of these is wanted and is not what was sent last."""
+        sent, wanted = self._sent[kind], self._ads.wanted[kind]
         return {
             name: resource
-            for name, resource in wanted.items()
-            if (before := sent.get(name)) is not resource and before != resource
+            for name in names
+            if (resource := wanted.get(name)) is not None
+            and (before := sent.get(name)) is not resource
+            and before != resource
         }
 
-    def _send_difference(self, kind: Kind, wanted: Mapping[str, Resource], *, always: bool = False) -> None:
-        gone = [name for name in self._sent[kind] if name not in wanted]
-        self._send(kind, self._changed(kind, wanted), gone, always=always)
+    def _send_difference(self, kind: Kind, names: Iterable[str], *, always: bool = False) -> None:
+        """Of `names` also what is wanted no more."""
+        names = list(names)
+        gone = [name for name in names if name in self._sent[kind] and name not in self._ads.wanted[kind]]
+        self._send(kind, self._changed(kind, names), gone, always=always)
 
     def _send(
         self, kind: Kind, resources: Mapping[str, Resource], gone: Iterable[str] = (), *, always: bool = False
@@ -237,13 +262,12 @@ class _Stream:
 def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: Iterable[str]) -> Message:
     """Raises ParseError."""
     url = envoy_messages.TYPE_PREFIX + kind
-    response = {
-        "type_url": url,
-        "nonce": nonce,
-        "resources": [
-            {"name": name, "version": nonce, "resource": {"@type": url, **resource}}
-            for name, resource in resources.items()
-        ],
-        "removed_resources": list(gone),
-    }
-    return envoy_messages.encode(RESPONSE, response)
+    response: Any = envoy_messages.message_class(RESPONSE)()
+    response.type_url, response.nonce = url, nonce
+    response.removed_resources.extend(gone)
+    for name, resource in resources.items():
+        added = response.resources.add()
+        added.name, added.version = name, nonce
+        added.resource.type_url, added.resource.value = url, envoy_messages.serialize(kind, resource)
+    made: Message = response
+    return made

@@ -3,6 +3,10 @@
 Their descriptors are packaged (see tools/extract_xds_schema.py); the message classes are made of them when first
 asked for. A name that no message has is an error with its path, so a mistake in a translation never reaches Envoy
 as a missing setting.
+
+Writing is what costs most of a change. A large resource is made of many messages that stay as they are while one
+changes (a route table of its virtual hosts, a listener of its filter chains): each of these, a `Part`, keeps how it
+is written, and a message's bytes are those of its parts one behind the other.
 """
 
 from __future__ import annotations
@@ -21,6 +25,50 @@ TYPE_PREFIX = "type.googleapis.com/"
 def encode(name: str, value: dict[str, Any]) -> Message:
     """`value` as a message of the type `name` (a full name). Raises json_format.ParseError."""
     return json_format.ParseDict(value, message_class(name)(), descriptor_pool=_pool())
+
+
+class Part(dict[str, Any]):
+    """A message among several in a field of a resource, never changed once it is made."""
+
+    __slots__ = ("written",)
+
+    written: bytes
+
+
+def serialize(name: str, resource: dict[str, Any]) -> bytes:
+    """`resource` as the bytes of a message of the type `name`. Raises json_format.ParseError."""
+    fields = message_class(name).DESCRIPTOR.fields_by_name
+    whole: dict[str, Any] = {}
+    written: list[bytes] = []
+    for key, value in resource.items():
+        if isinstance(value, list) and value and all(isinstance(one, Part) for one in value):
+            field: Any = fields[key]
+            tag = _varint(field.number << 3 | _LENGTH_DELIMITED)
+            written += [_written(field.message_type.full_name, tag, part) for part in value]
+        else:
+            whole[key] = value
+    return encode(name, whole).SerializeToString() + b"".join(written)
+
+
+_LENGTH_DELIMITED = 2
+
+
+def _written(kind: str, tag: bytes, part: Part) -> bytes:
+    try:
+        return part.written
+    except AttributeError:
+        content = encode(kind, part).SerializeToString()
+        part.written = tag + _varint(len(content)) + content
+        return part.written
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
 
 
 @cache

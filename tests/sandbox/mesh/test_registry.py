@@ -116,7 +116,7 @@ def test_destination_rules_merge_and_the_clients_namespace_comes_first() -> None
 
 
 def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_in_turn() -> None:
-    services = registry.build([service()], [], [])
+    (known,) = registry.build([service()], [], []).services
     policy = {"loadBalancer": {"simple": "RANDOM"}}
     own = {"loadBalancer": {"simple": "LEAST_REQUEST"}}
     subsets = [{"name": "v1"}, {"name": "v2", "trafficPolicy": own}]
@@ -127,7 +127,7 @@ def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_in_turn() -> 
     ):
         found = {
             t.subset: envoy_clusters.cluster("p", t)
-            for t in envoy_clusters.destinations(services, in_force, "shop")
+            for t in envoy_clusters.destinations_of(known, in_force.policy(known.host, "shop", "shop"))
         }
         assert {subset: made["lb_policy"] for subset, made in found.items()} == expected
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sandbox.mesh.xds import envoy_messages
-from sandbox.mesh.xds.ads import ROUTES, Ads, Configuration, _Stream
+from sandbox.mesh.xds.ads import ROUTES, Ads, _Stream
 
 
 class Recorded:
@@ -33,7 +33,7 @@ def request(nonce: str = "", error: str = "", subscribe: tuple[str, ...] = (), g
 def test_halves_until_it_is_alone_and_nothing_that_has_gone() -> None:
     told: list[tuple[str, str, str]] = []
     ads, call = Ads(lambda *refusal: told.append(refusal)), Recorded()
-    ads.wanted = Configuration(routes={name: {"name": name} for name in "abcde"})
+    ads.wanted[ROUTES] = {name: {"name": name} for name in "abcde"}
     stream = _Stream(call, ads)  # type: ignore[arg-type]
     stream.received(request(subscribe=tuple("abcde")))
     stream.received(request(gone=("b",)))

@@ -1,0 +1,187 @@
+"""From services and rules to everything one proxy has in Envoy, kept in pieces: what a change does not touch stays
+the same object, all the way to what Envoy is told.
+
+It is what a translation from nothing would give at any moment; only the work follows the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from sandbox.core import service_entry_hosts as service_entries
+from sandbox.core.cluster import Object
+from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, route_tables
+from sandbox.mesh.envoy_clusters import Destination
+from sandbox.mesh.kept import Kept
+from sandbox.mesh.mesh_certificates import Credential
+from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entries
+from sandbox.mesh.route_tables import TableCache
+from sandbox.mesh.rules import Policy, Rules
+from sandbox.mesh.xds.ads import Configuration
+from sandbox.mesh.xds.envoy_messages import Part
+
+_Resources = Mapping[str, dict[str, Any]]
+_Locality = list[dict[str, Any]]
+
+
+class NamespaceView:
+    """The mesh as proxies of one namespace see it."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.services = self.shape = Registry(())
+        """`shape` is an earlier state of `services` that differs by endpoints at most."""
+        self.destinations: list[Destination] = []
+        self.localities: list[tuple[Destination, _Locality]] = []
+        """The ready endpoints of each destination that has any of its own."""
+        self.credentials: dict[str, Credential] = {}
+        self._made_of: tuple[Registry, list[service_entries.Host]] | None = None
+        self._of_service: Kept[str, list[Destination]] = Kept()
+        self._of_endpoints: Kept[tuple[str, int, str], _Locality] = Kept()
+
+    def update(
+        self,
+        own: Registry,
+        entries: list[service_entries.Host],
+        rules: Rules,
+        secrets: Mapping[str, Object],
+        wanted_secrets: frozenset[str],
+    ) -> None:
+        if self._made_of is None or self._made_of[0] is not own or self._made_of[1] is not entries:
+            seen = service_entries.preferred(entries, self.namespace).values()
+            self.services = own.with_others(from_entries(seen)) if seen else own
+            self._made_of = (own, entries)
+        if self.shape != self.services:
+            self.shape = self.services
+        usable = mesh_certificates.credentials(wanted_secrets, secrets)
+        self.credentials = self.credentials if self.credentials == usable else usable
+        self._of_service.turn()
+        found = [
+            destination
+            for service in self.services.services
+            for destination in self._destinations(
+                service, rules.policy(service.host, service.namespace, self.namespace)
+            )
+        ]
+        self.destinations = self.destinations if self.destinations == found else found
+        self._of_endpoints.turn()
+        by_destination = [
+            (destination, self._locality(destination))
+            for destination in self.destinations
+            if not destination.service.forwarded
+        ]
+        self.localities = self.localities if self.localities == by_destination else by_destination
+
+    def _destinations(self, service: Service, policy: Policy) -> list[Destination]:
+        return self._of_service.get(
+            service.host, (service, policy), lambda: list(envoy_clusters.destinations_of(service, policy))
+        )
+
+    def _locality(self, destination: Destination) -> _Locality:
+        host, port = destination.service.host, destination.port.number
+        # The destination's own service may be of before its endpoints changed.
+        endpoints: tuple[Endpoint, ...] = self.services.by_host[host].endpoints[port]
+        return self._of_endpoints.get(
+            (host, port, destination.subset),
+            (endpoints, destination.labels),
+            lambda: envoy_clusters.locality(envoy_clusters.selected(endpoints, destination.labels)),
+        )
+
+
+class ProxyTranslation:
+    """What one proxy was told last."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.told = Configuration()
+        # Each with what it was made of: a translation may fail halfway, and go on from there.
+        self._seen: tuple[object, ...] = ()
+        self._destinations: list[Destination] | None = None
+        self._localities: list[tuple[Destination, _Locality]] | None = None
+        self._own_clusters: _Resources = {}
+        self._own_endpoints: _Resources = {}
+        self._tables = TableCache()
+        self._clusters: Kept[tuple[str, int, str], dict[str, Any]] = Kept()
+        self._assignments: Kept[str, dict[str, Any]] = Kept()
+        self._chains: Kept[str, Part] = Kept()
+        self._listeners: Kept[str, dict[str, Any]] = Kept()
+        self._own: list[dict[str, Any]] = []
+        """A sidecar's listeners."""
+        self._by_rules: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+        """A gateway's listeners, and route tables."""
+
+    def update(self, view: NamespaceView, rules: Rules) -> Configuration:
+        if self._destinations is not view.destinations:
+            self._own_clusters = self._make_clusters(view.destinations)
+            if self.proxy.kind == "sidecar":
+                self._own = self._make_own(view)
+            self._destinations = view.destinations
+        if self._localities is not view.localities:
+            self._assignments.turn()
+            self._own_endpoints = {
+                name: self._assignments.get(name, locality, partial(envoy_clusters.assignment, name, locality))
+                for destination, locality in view.localities
+                for name in (envoy_clusters.name_of(self.proxy.id, destination),)
+            }
+            self._localities = view.localities
+        self._apply_rules(view, rules)
+        told, (opened, tables) = self.told, self._by_rules
+        self.told = Configuration(
+            _kept(told.clusters, self._own_clusters),
+            _kept(told.endpoints, self._own_endpoints),
+            _kept(told.listeners, {listener["name"]: listener for listener in (*self._own, *opened)}),
+            _kept(told.routes, {table["name"]: table for table in tables}),
+        )
+        return self.told
+
+    def _make_clusters(self, destinations: list[Destination]) -> _Resources:
+        self._clusters.turn()
+        made = (
+            self._clusters.get(
+                (destination.service.host, destination.port.number, destination.subset),
+                destination,
+                partial(envoy_clusters.cluster, self.proxy.id, destination),
+            )
+            for destination in destinations
+        )
+        return {cluster["name"]: cluster for cluster in made}
+
+    def _make_own(self, view: NamespaceView) -> list[dict[str, Any]]:
+        traffic = {
+            (destination.service.host, destination.port.number): destination.traffic
+            for destination in view.destinations
+            if not destination.subset
+        }
+        self._chains.turn()
+        opened = (listeners.sidecar(self.proxy, view.services, traffic, self._chains), listeners.health(self.proxy))
+        return self._same(opened)
+
+    def _apply_rules(self, view: NamespaceView, rules: Rules) -> None:
+        """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
+        proxy = self.proxy
+        if proxy.kind == "gateway":
+            seen: tuple[object, ...] = (view.services, rules, view.credentials)
+        else:
+            seen = (view.shape, rules)
+        if self._seen and all(a is b for a, b in zip(seen, self._seen, strict=True)):
+            return
+        self._tables.turn(view.services, rules)
+        if proxy.kind == "gateway":
+            opened, tables = gateways.translate(proxy, view.services, rules, view.credentials, self._tables)
+            self._by_rules = (self._same(opened), tables)
+        else:
+            self._by_rules = ([], list(route_tables.sidecar_tables(proxy, view.services, rules, self._tables)))
+        self._seen = seen
+
+    def _same(self, opened: Any) -> list[dict[str, Any]]:
+        self._listeners.turn()
+        return [self._listeners.same(listener["name"], listener) for listener in opened]
+
+
+def _kept(before: _Resources, now: _Resources) -> _Resources:
+    """The same mapping if it holds the same objects."""
+    if before is now:
+        return before
+    return before if len(before) == len(now) and all(before.get(k) is v for k, v in now.items()) else now
