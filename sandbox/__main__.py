@@ -77,6 +77,9 @@ def shell(options: argparse.Namespace) -> int:
 
 
 def serve(options: argparse.Namespace) -> int:
+    from sandbox.server import garbage
+
+    garbage.put_off()
     from sandbox.server.serve import main as run
 
     return run(options.state, options.idle, options.lock)

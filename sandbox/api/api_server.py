@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import socket
 import ssl
@@ -24,6 +23,7 @@ from sandbox.api.local_cluster import LocalCluster
 from sandbox.api.read_requests import Reader
 from sandbox.api.requests import Form, RequestInfo, flag, parse_accept, parse_path
 from sandbox.api.write_requests import Writes, read_body, scale_of
+from sandbox.core import json_text
 from sandbox.core.cluster import ApiError, Object
 from sandbox.schema import openapi_documents as documents
 
@@ -128,7 +128,7 @@ class ApiServer:
         if info.name is None:
             if flag(request.query, "watch"):
                 return await self._reader.watch(request, info, form)
-            return _response(self._reader.list(info, form, request.query))
+            return await self._reader.listing(request, info, form)
         live = self._reader.find(info)
         if info.subresource == "scale":
             return _response(scale_of(live))
@@ -167,7 +167,7 @@ class ApiServer:
             self._documents.clear()
             self._documents_of = registry.generation
         if path not in self._documents:
-            self._documents[path] = _json(self._make_document(path))
+            self._documents[path] = json_text.encode(self._make_document(path))
         return web.Response(body=self._documents[path], content_type="application/json")
 
     def _make_document(self, path: str) -> Mapping[str, object]:
@@ -187,10 +187,6 @@ async def _review(request: web.Request, status: Object) -> web.StreamResponse:
     return _response({**review, "metadata": {"creationTimestamp": None}, "status": status}, 201)
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
 def _refusal(request: web.Request, error: ApiError) -> web.Response:
     """Raises ConnectionError once an answer has begun: another one would be taken for a part of it."""
     if request.writer.output_size:
@@ -201,7 +197,7 @@ def _refusal(request: web.Request, error: ApiError) -> web.Response:
 def _response(
     obj: object, status: int = 200, warnings: list[str] | None = None, content_type: str = "application/json"
 ) -> web.Response:
-    response = web.Response(body=_json(obj), status=status, headers={"Content-Type": content_type})
+    response = web.Response(body=json_text.encode(obj), status=status, headers={"Content-Type": content_type})
     for warning in warnings or ():
         text = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
         response.headers.add("Warning", f'299 - "{text}"')

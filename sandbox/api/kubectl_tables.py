@@ -63,11 +63,11 @@ def table(layout: Layout, objects: Iterable[Object], include: IncludeObject, *, 
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
         "columnDefinitions": [column.definition() for column in layout.columns],
-        "rows": [_row(layout, obj, include) for obj in objects],
+        "rows": [row(layout, obj, include) for obj in objects],
     }
 
 
-def _row(layout: Layout, obj: Object, include: IncludeObject) -> Object:
+def row(layout: Layout, obj: Object, include: IncludeObject) -> Object:
     row: Object = {"cells": layout.row(obj)}
     if include == "Object":
         row["object"] = obj

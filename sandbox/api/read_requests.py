@@ -1,7 +1,8 @@
 """GET and WATCH: objects and lists by selectors, in the form the client wants, and lists' changes as a stream.
 
-Lists are given whole: `limit` is a wish that a server may leave unmet (metav1.ListOptions says so), and then there
-is no `continue`.
+Lists are given whole, though a large one is written and sent in pieces, between which the loop has its turn: it is
+the state of one moment all the same, as objects are never changed in place. `limit` is a wish that a server may
+leave unmet (metav1.ListOptions says so), and then there is no `continue`.
 
 A watch begins with what is there (no resourceVersion), with what happened since a resourceVersion, or, for
 clients that ask for `sendInitialEvents`, with what is there followed by a bookmark that says so; there are no other
@@ -13,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
@@ -25,9 +26,10 @@ from sandbox.api import kubectl_tables as tables
 from sandbox.api.kinds import Registry
 from sandbox.api.requests import Form, RequestInfo, flag, number
 from sandbox.api.store import Record, Store
-from sandbox.core import label_selectors
+from sandbox.core import json_text, label_selectors
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.core.objects import at
+from sandbox.core.turns import Turns
 
 Match = Callable[[Object], bool]
 Encode = Callable[[str, Object], Object]
@@ -48,6 +50,20 @@ _FIELDS: Mapping[str, str] = {
     "replicasets.apps": "status.replicas",
 }
 """What field selectors may ask of kinds, besides their name and namespace."""
+
+
+_PIECE = 32
+"""Objects that are written in one go."""
+_FEW = 8
+"""Pieces that are sent as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a list or a watch is about: all that `match` have at least these `labels`."""
+
+    labels: Mapping[str, str]
+    match: Match
 
 
 class Reader:
@@ -71,7 +87,9 @@ class Reader:
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
         return tables.table(self._layout(info), [obj], _include(query), metadata=metadata)
 
-    def list(self, info: RequestInfo, form: Form, query: Mapping[str, str]) -> Object:
+    async def listing(self, request: web.BaseRequest, info: RequestInfo, form: Form) -> web.StreamResponse:
+        """What is there at this moment, in pieces where it is much."""
+        query = request.query
         number(query, "limit")
         if query.get("continue"):
             raise errors.bad_request("continue key is not valid: the sandbox gives lists whole")
@@ -80,68 +98,97 @@ class Reader:
             raise ApiError(504, "Timeout", f"Too large resource version: {wanted}, current: {revision}")
         if query.get("resourceVersionMatch") == "Exact" and wanted != revision:
             raise ApiError(410, "Expired", f"The resourceVersion for the provided list is too old: {wanted}")
-        match, resource = self._matcher(info, query), info.resource
-        found = self._store.list(resource.key, info.namespace)
-        served = [resource.versioned(obj) for obj in found if match(obj)]
+        asked, resource = self._question(info, query), info.resource
+        found = self._present(info, asked)
         metadata = {"resourceVersion": str(revision)}
         if form == "table":
-            return tables.table(self._layout(info), served, _include(query), metadata=metadata)
-        kind = at(self._registry.crds.get(resource.key), "spec", "names", "listKind") or f"{resource.kind}List"
-        return {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": served}
+            layout, include = self._layout(info), _include(query)
+            head, field = tables.table(layout, [], include, metadata=metadata), "rows"
+
+            def shown(obj: Object) -> Object:
+                return tables.row(layout, resource.versioned(obj), include)
+
+        else:
+            kind = at(self._registry.crds.get(resource.key), "spec", "names", "listKind") or f"{resource.kind}List"
+            head, field = {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata}, "items"
+            shown = resource.versioned
+        head.pop(field, None)
+        pieces = [json_text.encode({**head, field: []})[:-2]]
+        turns, first = Turns(), True
+        for start in range(0, len(found), _PIECE):
+            written = [json_text.encode(shown(obj)) for obj in found[start : start + _PIECE] if asked.match(obj)]
+            if written:
+                pieces.append((b"" if first else b",") + b",".join(written))
+                first = False
+            await turns.give()
+        pieces.append(b"]}")
+        return await _send(request, pieces)
 
     async def watch(self, request: web.BaseRequest, info: RequestInfo, form: Form) -> web.StreamResponse:
         """Until the client leaves, its `timeoutSeconds` are over or the kind is withdrawn."""
         query = request.query
-        match, encode = self._matcher(info, query), self._encoder(info, form, query)
+        asked, encode = self._question(info, query), self._encoder(info, form, query)
         # No await between these two: nothing can happen that is in neither or in both.
-        first = list(self._first_events(match, info, query))
+        first = self._first_events(asked, info, query)
         changes = self._store.subscribe(info.resource.key)
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-        await response.write(b"".join(_line(encode, kind, obj) for kind, obj in first))
+        turns = Turns()
+        for start in range(0, len(first), _PIECE):
+            told = (
+                _line(encode, kind, obj)
+                for kind, obj, to_match in first[start : start + _PIECE]
+                if not to_match or asked.match(obj)
+            )
+            await response.write(b"".join(told))
+            await turns.give()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(number(query, "timeoutSeconds") or _LONGEST, _LONGEST)):
                 while (record := await changes.next()) is not None:
-                    for kind, obj in _seen(record, match):
+                    for kind, obj in _seen(record, asked.match):
                         await response.write(_line(encode, kind, info.resource.versioned(obj)))
         await response.write_eof()
         return response
 
+    def _present(self, info: RequestInfo, asked: Question) -> Sequence[Object]:
+        """What is there now, among it all that is asked for."""
+        return self._store.list(info.resource.key, info.namespace, asked.labels)
+
     def _first_events(
-        self, match: Match, info: RequestInfo, query: Mapping[str, str]
-    ) -> Iterator[tuple[str, Object]]:
+        self, asked: Question, info: RequestInfo, query: Mapping[str, str]
+    ) -> list[tuple[str, Object, bool]]:
+        """Events' kinds and objects, and whether these are still to be matched."""
         store, resource = self._store, info.resource
         revision = number(query, "resourceVersion") or 0
         initial = flag(query, "sendInitialEvents")
         if initial or revision == 0:
-            for obj in store.list(resource.key, info.namespace):
-                if match(obj):
-                    yield "ADDED", resource.versioned(obj)
+            events = [("ADDED", resource.versioned(obj), True) for obj in self._present(info, asked)]
             if initial and flag(query, "allowWatchBookmarks"):
-                yield "BOOKMARK", _end_of_initial_events(info, store.revision)
-            return
+                events.append(("BOOKMARK", _end_of_initial_events(info, store.revision), False))
+            return events
         try:
             # A revision to come is one of an earlier sandbox in this place: the client must begin again.
             missed = store.since(resource.key, revision if revision <= store.revision else 0)
         except ApiError as error:
-            yield "ERROR", error.status()
-            return
-        for record in missed:
-            for kind, obj in _seen(record, match):
-                yield kind, resource.versioned(obj)
+            return [("ERROR", error.status(), False)]
+        return [
+            (kind, resource.versioned(obj), False) for record in missed for kind, obj in _seen(record, asked.match)
+        ]
 
-    def _matcher(self, info: RequestInfo, query: Mapping[str, str]) -> Match:
+    def _question(self, info: RequestInfo, query: Mapping[str, str]) -> Question:
         """What of a kind's stored objects a list or watch is about."""
         tests: list[Match] = []
+        labels: Mapping[str, str] = {}
         if info.namespace is not None:
             tests.append(lambda obj: obj["metadata"].get("namespace") == info.namespace)
         if text := query.get("labelSelector"):
             selector = label_selectors.parse(text)
+            labels = label_selectors.required(selector)
             tests.append(lambda obj: label_selectors.selects(selector, obj))
         if text := query.get("fieldSelector"):
             tests.append(field_selector(info.resource, text))
-        return lambda obj: all(test(obj) for test in tests)
+        return Question(labels, lambda obj: all(test(obj) for test in tests))
 
     def _layout(self, info: RequestInfo) -> tables.Layout:
         return tables.layout_of(info.resource, self._registry.crds.get(info.resource.key))
@@ -186,7 +233,22 @@ def _end_of_initial_events(info: RequestInfo, revision: int) -> Object:
 
 def _line(encode: Encode, kind: str, obj: Object) -> bytes:
     event = {"type": kind, "object": encode(kind, obj)}
-    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+    return json_text.encode(event) + b"\n"
+
+
+async def _send(request: web.BaseRequest, pieces: list[bytes]) -> web.StreamResponse:
+    """JSON as one answer of known length. What is long is encrypted in pieces, too."""
+    headers = {"Content-Type": "application/json"}
+    if len(pieces) <= _FEW or request.method == "HEAD":
+        return web.Response(body=b"".join(pieces), headers=headers)
+    response = web.StreamResponse(headers=headers)
+    response.content_length = sum(map(len, pieces))
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+        await asyncio.sleep(0)
+    await response.write_eof()
+    return response
 
 
 def _include(query: Mapping[str, str]) -> tables.IncludeObject:

@@ -67,6 +67,15 @@ def matches(selector: Selector | None, labels: Mapping[str, str] | None) -> bool
     return all(requirement_holds(one, labels) for one in selector.get("matchExpressions") or ())
 
 
+def required(selector: Selector) -> dict[str, str]:
+    """Labels that everything it selects has, with their values. Of two values of one label the last counts."""
+    found = dict(selector.get("matchLabels") or {})
+    for one in selector.get("matchExpressions") or ():
+        if one["operator"] == "In" and len(one.get("values") or ()) == 1:
+            found[one["key"]] = one["values"][0]
+    return found
+
+
 def selects(selector: Selector | None, obj: Object) -> bool:
     return matches(selector, obj["metadata"].get("labels"))
 

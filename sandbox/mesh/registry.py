@@ -66,7 +66,7 @@ class Service:
     forwarded: bool = False
     """Has no endpoints: a connection goes on to where it was going."""
 
-    @property
+    @cached_property
     def host(self) -> str:
         return self.hostname or f"{self.name}.{self.namespace}.{DOMAIN}"
 
@@ -76,11 +76,18 @@ class Service:
 
     def domains(self, namespace: str) -> list[str]:
         """The names by which requests from `namespace` may ask for it."""
+        return self._domains_at_home if namespace == self.namespace else self._domains_elsewhere
+
+    @cached_property
+    def _domains_at_home(self) -> list[str]:
+        return self._domains_elsewhere if self.hostname else [self.host, self.name, *self._domains_elsewhere[1:]]
+
+    @cached_property
+    def _domains_elsewhere(self) -> list[str]:
         single = [address for address in self.addresses if "/" not in address]
         if self.hostname:
             return [self.hostname, *single]
-        own = [self.name] if namespace == self.namespace else []
-        return [self.host, *own, f"{self.name}.{self.namespace}", f"{self.name}.{self.namespace}.svc", *single]
+        return [self.host, f"{self.name}.{self.namespace}", f"{self.name}.{self.namespace}.svc", *single]
 
     def port(self, number: int) -> Port | None:
         return next((port for port in self.ports if port.number == number), None)

@@ -34,6 +34,7 @@ from sandbox.arm.arm_server import ArmServer
 from sandbox.arm.cloud import Cloud
 from sandbox.core.addresses import ARM_PORT, Network
 from sandbox.core.node_pool import NodePool
+from sandbox.server import garbage
 from sandbox.server.certificates import write_private
 from sandbox.server.client_files import PRIMARY, SECONDARY, Entry, install_commands, kubeconfig
 from sandbox.server.stacks import KubernetesStack, ManagedStacks, Reservation, listen, reserve
@@ -94,11 +95,14 @@ async def serve(state: StateFolder, lock: int, idle_seconds: float, settings: az
 
             watching = group.create_task(_stop_when_idle(idle, traffic, idle_seconds, stopping))
             await stack.ready.wait()
+            garbage.begin()
+            collecting = group.create_task(garbage.collect_when_quiet(), name="garbage")
             _announce(state, primary)
             state.sign(lock, ready=True)
             await stopping.wait()
             await arm.stop()
             watching.cancel()
+            collecting.cancel()
             ready_made.cancel()
             managed.cancel()
     finally:
