@@ -8,6 +8,7 @@ ask anything else, the sandbox has no way: such a webhook fails, with its name, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -31,11 +32,14 @@ class Unanswered(Exception):
 def hook(cluster: Cluster, kind: Literal["mutating", "validating"], services: Services) -> AdmissionHook:
     """Asks the webhooks of that kind, by their configurations' names and then as they stand there."""
     configurations = f"{kind}webhookconfigurations.{_GROUP}"
+    concerned = _Concerned()
+    cluster.observe(configurations, concerned)
 
     def ask(admission: Admission) -> None:
         if admission.resource.group == _GROUP:
             return
-        for configuration in cluster.list(configurations):
+        for name in concerned.by(admission.resource):
+            configuration = cluster.get(configurations, None, name)
             for webhook in configuration.get("webhooks") or ():
                 if not _applies(cluster, webhook, admission):
                     continue
@@ -48,6 +52,32 @@ def hook(cluster: Cluster, kind: Literal["mutating", "validating"], services: Se
                 answer(admission, webhook["name"])
 
     return ask
+
+
+class _Concerned:
+    """An observer of configurations: which of them have a rule that may be about a kind."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], set[str]] = {}
+        """By group and plural; `*` for all, as rules have it."""
+
+    def __call__(self, old: Object | None, new: Object | None) -> None:
+        for configuration in (old, new):
+            if configuration is None:
+                continue
+            name = configuration["metadata"]["name"]
+            for webhook in configuration.get("webhooks") or ():
+                for rule in webhook.get("rules") or ():
+                    for key in itertools.product(rule.get("apiGroups") or (), rule.get("resources") or ()):
+                        if configuration is new:
+                            self._names.setdefault(key, set()).add(name)
+                        else:
+                            self._names.get(key, set()).discard(name)
+
+    def by(self, resource: Resource) -> list[str]:
+        """In order."""
+        keys = itertools.product((resource.group, "*"), (resource.plural, "*", "*/*"))
+        return sorted(set().union(*(self._names.get(key, ()) for key in keys)))
 
 
 def denied(webhook: str, why: str) -> ApiError:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import NameOID
 
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
+from sandbox.core.objects import terminating
+from sandbox.core.turns import Turns
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.istio import KUBERNETES_NAMESPACES, REVOCATIONS, ROOT_CERTIFICATE
 
@@ -41,23 +43,35 @@ class RootCertificates:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._data: dict[str, dict[str, str]] = {}
+        self._due: set[str] = set()
+        """Namespaces that may lack one of them."""
         self.watch = DebouncedWatch(cluster, ("namespaces", "configmaps"), self._write, self._relevant)
 
     def _relevant(self, event: WatchEvent) -> bool:
-        return event.resource == "namespaces" or event.object["metadata"]["name"] in (ROOT_CERTIFICATE, REVOCATIONS)
+        metadata = event.object["metadata"]
+        if event.resource == "namespaces":
+            self._due.add(metadata["name"])
+        elif metadata["name"] in (ROOT_CERTIFICATE, REVOCATIONS):
+            self._due.add(metadata["namespace"])
+        else:
+            return False
+        return True
 
     async def _write(self) -> None:
         if not self._data:
             self._data = {ROOT_CERTIFICATE: {"root-cert.pem": _authority()}, REVOCATIONS: {"ca-crl.pem": ""}}
-        for namespace in self._cluster.list("namespaces"):
-            metadata = namespace["metadata"]
-            if metadata["name"] in _NOT_IN or metadata.get("deletionTimestamp"):
+        turns = Turns()
+        while self._due:
+            namespace = self._due.pop()
+            found = self._cluster.find("namespaces", None, namespace)
+            if namespace in _NOT_IN or found is None or terminating(found):
                 continue
             for name, data in self._data.items():
                 try:
-                    self._keep(metadata["name"], name, data)
+                    self._keep(namespace, name, data)
                 except ApiError as error:
-                    log.error("%s was not written into namespace %s: %s", name, metadata["name"], error.message)
+                    log.error("%s was not written into namespace %s: %s", name, namespace, error.message)
+            await turns.give()
 
     def _keep(self, namespace: str, name: str, data: dict[str, str]) -> None:
         live = self._cluster.find("configmaps", namespace, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sandbox.core.cluster import Cluster, Object
 from sandbox.core.quantities import divided
@@ -19,6 +20,28 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 class NotConfigured(Exception):
     """Something the container refers to is not there (yet)."""
+
+
+@lru_cache(maxsize=8192)
+def _links_to(service: str, address: str, ports: tuple[tuple[str, int, str | None], ...]) -> dict[str, str]:
+    """The variables that tell pods of a service: the same texts for all of them."""
+    name = service.upper().replace("-", "_")
+    links = {f"{name}_SERVICE_HOST": address}
+    for index, (protocol, port, port_name) in enumerate(ports):
+        number = str(port)
+        prefix = f"{name}_PORT_{number}_{protocol}"
+        url = f"{protocol.lower()}://{address}:{number}"
+        if index == 0:
+            links |= {f"{name}_SERVICE_PORT": number, f"{name}_PORT": url}
+        if port_name:
+            links[f"{name}_SERVICE_PORT_{port_name.upper().replace('-', '_')}"] = number
+        links |= {
+            prefix: url,
+            f"{prefix}_PROTO": protocol.lower(),
+            f"{prefix}_PORT": number,
+            f"{prefix}_ADDR": address,
+        }
+    return links
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +82,12 @@ class Environment:
             services += self.cluster.list("services", self._namespace)
         for service in services:
             address = service["spec"].get("clusterIP") if service else None
-            if service is None or address in (None, "", "None"):
-                continue
-            name = service["metadata"]["name"].upper().replace("-", "_")
-            links[f"{name}_SERVICE_HOST"] = address
-            for index, port in enumerate(service["spec"].get("ports") or []):
-                protocol, number = port.get("protocol", "TCP"), str(port["port"])
-                prefix = f"{name}_PORT_{number}_{protocol}"
-                url = f"{protocol.lower()}://{address}:{number}"
-                if index == 0:
-                    links |= {f"{name}_SERVICE_PORT": number, f"{name}_PORT": url}
-                if port.get("name"):
-                    links[f"{name}_SERVICE_PORT_{port['name'].upper().replace('-', '_')}"] = number
-                links |= {
-                    prefix: url,
-                    f"{prefix}_PROTO": protocol.lower(),
-                    f"{prefix}_PORT": number,
-                    f"{prefix}_ADDR": address,
-                }
+            if service is not None and address not in (None, "", "None"):
+                ports = tuple(
+                    (port.get("protocol", "TCP"), port["port"], port.get("name"))
+                    for port in service["spec"].get("ports") or []
+                )
+                links |= _links_to(service["metadata"]["name"], address, ports)
         return links
 
     def _value(self, container: Object, variable: Object, env: Mapping[str, str]) -> str | None:
