@@ -12,6 +12,7 @@ from sandbox.api.store import Store, Subscription
 from sandbox.api.writer import DeleteOptions, WriteOptions, Writer, delete
 from sandbox.core.cluster import AdmissionHook, Object, Observer, Resource, WatchEvent
 from sandbox.core.objects import clone
+from sandbox.core.turns import Turns
 
 _FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
@@ -110,10 +111,14 @@ class LocalCluster:
 
 
 async def _follow(present: list[tuple[str, Object]], changes: Subscription) -> AsyncIterator[WatchEvent]:
+    # Who follows may have much to do for each, and a burst of changes is there at once.
+    turns = Turns()
     for key, obj in present:
         yield WatchEvent("ADDED", key, obj)
+        await turns.give()
     while True:
         record = await changes.next()
+        await turns.give()
         # None: the kind is not served any more. It may be again.
         if record is not None:
             yield WatchEvent(record.type, record.key, record.object)

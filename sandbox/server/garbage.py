@@ -3,7 +3,7 @@
 Nearly everything here is freed as soon as nothing refers to it; objects of the API are trees. A look through all
 objects finds next to nothing, and stops the loop for a time that grows with what is there: 85 ms for a workshop's
 clusters, a multiple of it for a thousand pods. So what is there after the start is looked at never again, young
-objects as always, and old ones when the sandbox has had nothing to do for a while.
+objects as always, and old ones when nobody has used the sandbox for a minute.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Callable
 
-_YOUNG, _MIDDLE, _NEVER = 10_000, 10, 1_000_000
+_YOUNG, _MIDDLE, _NEVER = 2_000, 10, 1_000_000
+"""A look at those in the middle is at 20,000 at most, in two milliseconds."""
 _EVERY = 10.0
 _QUIET = 0.03
-"""Of a processor, at most."""
+"""Of a processor, at most: what pods do for somebody who does not ask the API passes here as well."""
+_LONG = 60.0
 _WORTH = 5
 """Looks at those in the middle, after which it is worth to look at the old ones."""
 
@@ -31,10 +34,11 @@ def begin() -> None:
     gc.enable()
 
 
-async def collect_when_quiet() -> None:
-    """Until cancelled."""
+async def collect_when_quiet(idle: Callable[[], float]) -> None:
+    """Until cancelled. `idle` says since how many seconds nobody has asked for anything."""
     while True:
         before = time.process_time()
         await asyncio.sleep(_EVERY)
-        if time.process_time() - before < _QUIET * _EVERY and gc.get_count()[2] >= _WORTH:
+        quiet = idle() >= _LONG and time.process_time() - before < _QUIET * _EVERY
+        if quiet and gc.get_count()[2] >= _WORTH:
             gc.collect()

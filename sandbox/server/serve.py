@@ -96,7 +96,7 @@ async def serve(state: StateFolder, lock: int, idle_seconds: float, settings: az
             watching = group.create_task(_stop_when_idle(idle, traffic, idle_seconds, stopping))
             await stack.ready.wait()
             garbage.begin()
-            collecting = group.create_task(garbage.collect_when_quiet(), name="garbage")
+            collecting = group.create_task(garbage.collect_when_quiet(idle), name="garbage")
             _announce(state, primary)
             state.sign(lock, ready=True)
             await stopping.wait()

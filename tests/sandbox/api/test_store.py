@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.api.store import HISTORY, Store
@@ -84,6 +84,7 @@ CHANGES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(changes=CHANGES, labels=LABELS, manager=st.sampled_from((None, "", "u1", "u2")))
 def test_a_list_is_what_a_look_at_all_finds(
     changes: list[tuple[str | None, str, dict[str, str], list[tuple[str, bool]], bool]],

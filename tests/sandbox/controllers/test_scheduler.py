@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.controllers.scheduler import Occupancy
@@ -124,6 +124,7 @@ PODS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from("abc"), st.none() | PODS), max_size=15))
 def test_what_is_counted_on_the_way_is_what_is_there(changes: list[tuple[str, dict[str, Any] | None]]) -> None:
     occupancy = Occupancy()

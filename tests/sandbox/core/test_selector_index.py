@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.core.cluster import Object
@@ -25,6 +25,7 @@ PLACES = st.tuples(st.sampled_from(("one", "two")), st.sampled_from("abcd"))
 CHANGES = st.lists(st.tuples(PLACES, st.booleans(), SELECTORS), max_size=20)
 
 
+@settings(deadline=None)
 @given(changes=CHANGES, labels=LABELS)
 def test_it_finds_what_a_look_at_all_finds(
     changes: list[tuple[tuple[str, str], bool, Selector | None]], labels: dict[str, str]

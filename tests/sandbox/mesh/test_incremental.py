@@ -140,7 +140,7 @@ def _object(kind: str, place: tuple[str, str], drawn: Any, number: int) -> Objec
     return {"metadata": metadata, "endpoints": told, "ports": [{"name": port, "port": 9080}]}
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(CHANGE, min_size=1, max_size=3), max_size=8))
 @example([[("services", TWO, _service((90, "http"), (80, "http")))]]).via(
     "a rule leads to a port that another has now"
