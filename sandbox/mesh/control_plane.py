@@ -110,10 +110,10 @@ class ControlPlane:
             secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
             by_name = {secret["metadata"]["name"]: secret for secret in secrets}
             view.update(own, self._entries[1], in_force, by_name, self._credentials)
+            await turns.give()
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
         for translation in self._translations.values():
-            translation.update(self._views[translation.proxy.namespace], in_force)
-            await turns.give()
+            await translation.update(self._views[translation.proxy.namespace], in_force, turns)
         # Some may have ended, or come anew under their name, while the loop had its turns.
         present = {
             proxy.id: self._translations[proxy.id].told

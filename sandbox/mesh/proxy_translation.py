@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Object
+from sandbox.core.turns import Turns
 from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, route_tables
 from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.kept import Kept
@@ -112,11 +113,14 @@ class ProxyTranslation:
         self._by_rules: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
         """A gateway's listeners, and route tables."""
 
-    def update(self, view: NamespaceView, rules: Rules) -> Configuration:
+    async def update(self, view: NamespaceView, rules: Rules, turns: Turns) -> None:
+        """Follow what has changed; `told` is it, wholly translated, afterwards."""
         if self._destinations is not view.destinations:
             self._own_clusters = self._make_clusters(view.destinations)
+            await turns.give()
             if self.proxy.kind == "sidecar":
                 self._own = self._make_own(view)
+                await turns.give()
             self._destinations = view.destinations
         if self._localities is not view.localities:
             self._assignments.turn()
@@ -126,7 +130,8 @@ class ProxyTranslation:
                 for name in (envoy_clusters.name_of(self.proxy.id, destination),)
             }
             self._localities = view.localities
-        self._apply_rules(view, rules)
+            await turns.give()
+        await self._apply_rules(view, rules, turns)
         told, (opened, tables) = self.told, self._by_rules
         self.told = Configuration(
             _kept(told.clusters, self._own_clusters),
@@ -134,7 +139,7 @@ class ProxyTranslation:
             _kept(told.listeners, {listener["name"]: listener for listener in (*self._own, *opened)}),
             _kept(told.routes, {table["name"]: table for table in tables}),
         )
-        return self.told
+        await turns.give()
 
     def _make_clusters(self, destinations: list[Destination]) -> _Resources:
         self._clusters.turn()
@@ -158,7 +163,7 @@ class ProxyTranslation:
         opened = (listeners.sidecar(self.proxy, view.services, traffic, self._chains), listeners.health(self.proxy))
         return self._same(opened)
 
-    def _apply_rules(self, view: NamespaceView, rules: Rules) -> None:
+    async def _apply_rules(self, view: NamespaceView, rules: Rules, turns: Turns) -> None:
         """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
         proxy = self.proxy
         if proxy.kind == "gateway":
@@ -172,7 +177,11 @@ class ProxyTranslation:
             opened, tables = gateways.translate(proxy, view.services, rules, view.credentials, self._tables)
             self._by_rules = (self._same(opened), tables)
         else:
-            self._by_rules = ([], list(route_tables.sidecar_tables(proxy, view.services, rules, self._tables)))
+            made = []
+            for table in route_tables.sidecar_tables(proxy, view.services, rules, self._tables):
+                made.append(table)
+                await turns.give()
+            self._by_rules = ([], made)
         self._seen = seen
 
     def _same(self, opened: Any) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ in `refused`, and not sent again before it changes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -108,6 +109,8 @@ class _Stream:
         self._sent: dict[Kind, dict[str, Resource | None]] = {kind: {} for kind in KINDS}
         self._due: dict[Kind, dict[str, None]] = {kind: dict.fromkeys(ads.wanted[kind]) for kind in KINDS}
         """Names of what may differ from what was sent."""
+        self._written: dict[int, tuple[Resource, bytes]] = {}
+        """Resources, by their identity, as they go over the wire."""
         self._subscribed: dict[Kind, set[str]] = {kind: set() for kind in _BY_NAME}
         self._nonces = itertools.count(1)
         self._unacknowledged: dict[str, Mapping[str, Resource]] = {}
@@ -165,34 +168,55 @@ class _Stream:
     async def update(self, changes: Changes) -> None:
         for kind, changed in changes.items():
             self._due[kind].update(dict.fromkeys(changed))
-        turns = Turns()
-        due, wanted = {kind: list(names) for kind, names in self._due.items()}, self._ads.wanted
+        due, wanted, turns = {kind: list(names) for kind, names in self._due.items()}, self._ads.wanted, Turns()
+        if any(due.values()):
+            for _ in envoy_messages.prepare():
+                await turns.give()
         await self._wait(lambda: {CLUSTERS, LISTENERS} <= self._asked, "ask for clusters and listeners")
         clusters = self._changed(CLUSTERS, due[CLUSTERS])
         by_endpoints = {cluster for cluster, resource in clusters.items() if "eds_cluster_config" in resource}
+        await self._write(CLUSTERS, clusters, turns)
         known = by_endpoints & self._subscribed[ENDPOINTS]
         self._send(CLUSTERS, clusters)
         # A changed cluster waits for its endpoints anew before it replaces the old one, even if they are the same,
         # and Envoy acknowledges clusters only when none waits any more.
         endpoints = self._changed(ENDPOINTS, due[ENDPOINTS])
         endpoints.update({name: wanted[ENDPOINTS][name] for name in known if name in wanted[ENDPOINTS]})
-        self._send(ENDPOINTS, {n: r for n, r in endpoints.items() if n in self._subscribed[ENDPOINTS]})
+        self._send(ENDPOINTS, await self._subscribed_of(ENDPOINTS, endpoints, turns))
         await self._settled()
         # Nobody will ask for the endpoints of a cluster that is refused.
         by_endpoints = {cluster for cluster in by_endpoints if (CLUSTERS, cluster) not in self._ads.refused}
         await self._wait(lambda: by_endpoints <= self._subscribed[ENDPOINTS], "ask for new clusters' endpoints")
         await self._settled()
-        routes = self._changed(ROUTES, due[ROUTES])
-        for piece in _pieces({n: r for n, r in routes.items() if n in self._subscribed[ROUTES]}):
-            self._send(ROUTES, piece)
-            await turns.give()
+        for piece in _pieces(self._changed(ROUTES, due[ROUTES])):
+            self._send(ROUTES, await self._subscribed_of(ROUTES, piece, turns))
+        await self._write(LISTENERS, self._changed(LISTENERS, due[LISTENERS]), turns)
         self._send_difference(LISTENERS, due[LISTENERS])
         await self._settled()
         self._send_difference(CLUSTERS, due[CLUSTERS])
         await self._settled()
+        self._written.clear()
         for kind, names in due.items():
             for name in names:
                 del self._due[kind][name]
+
+    async def _write(self, kind: Kind, resources: Mapping[str, Resource], turns: Turns) -> None:
+        """Write them down for the message that will be sent next, which finds out what cannot be written."""
+        for resource in resources.values():
+            written: list[bytes] = []
+            with contextlib.suppress(ParseError):
+                for piece in envoy_messages.pieces(kind, resource):
+                    written.append(piece)
+                    await turns.give()
+                self._written[id(resource)] = (resource, b"".join(written))
+
+    async def _subscribed_of(
+        self, kind: Kind, resources: Mapping[str, Resource], turns: Turns
+    ) -> dict[str, Resource]:
+        """Those that Envoy asks for, written down."""
+        found = {n: r for n, r in resources.items() if n in self._subscribed[kind]}
+        await self._write(kind, found, turns)
+        return {n: r for n, r in found.items() if n in self._subscribed[kind]}
 
     def _changed(self, kind: Kind, names: Iterable[str]) -> dict[str, Resource]:
         """What of these is wanted and is not what was sent last."""
@@ -221,19 +245,33 @@ class _Stream:
         self._sent[kind].update(resources)
         self._forget(kind, gone)
         try:
-            message = _response(kind, nonce, resources, gone)
+            message = self._response(kind, nonce, resources, gone)
         except ParseError:
             resources = self._encodable(kind, resources)
-            message = _response(kind, nonce, resources, gone)
+            message = self._response(kind, nonce, resources, gone)
         self._unacknowledged[nonce] = resources
         self._call.send(message)
+
+    def _response(self, kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: Iterable[str]) -> Message:
+        """Raises ParseError."""
+        url = envoy_messages.TYPE_PREFIX + kind
+        response: Any = envoy_messages.message_class(RESPONSE)()
+        response.type_url, response.nonce = url, nonce
+        response.removed_resources.extend(gone)
+        for name, resource in resources.items():
+            added = response.resources.add()
+            added.name, added.version = name, nonce
+            _, written = self._written.get(id(resource)) or (resource, envoy_messages.serialize(kind, resource))
+            added.resource.type_url, added.resource.value = url, written
+        made: Message = response
+        return made
 
     def _encodable(self, kind: Kind, resources: Mapping[str, Resource]) -> Mapping[str, Resource]:
         """Those that there is a message for. The others count as refused: Envoy cannot even be asked."""
         found = {}
         for name, resource in resources.items():
             try:
-                _response(kind, "", {name: resource}, ())
+                self._response(kind, "", {name: resource}, ())
                 found[name] = resource
             except ParseError as error:
                 self._refused(kind, name, str(error))
@@ -279,17 +317,3 @@ def _pieces(tables: Mapping[str, Resource]) -> Iterator[dict[str, Resource]]:
             piece, size = {}, 0
     if piece:
         yield piece
-
-
-def _response(kind: Kind, nonce: str, resources: Mapping[str, Resource], gone: Iterable[str]) -> Message:
-    """Raises ParseError."""
-    url = envoy_messages.TYPE_PREFIX + kind
-    response: Any = envoy_messages.message_class(RESPONSE)()
-    response.type_url, response.nonce = url, nonce
-    response.removed_resources.extend(gone)
-    for name, resource in resources.items():
-        added = response.resources.add()
-        added.name, added.version = name, nonce
-        added.resource.type_url, added.resource.value = url, envoy_messages.serialize(kind, resource)
-    made: Message = response
-    return made

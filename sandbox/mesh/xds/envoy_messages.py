@@ -11,6 +11,7 @@ is written, and a message's bytes are those of its parts one behind the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -37,17 +38,37 @@ class Part(dict[str, Any]):
 
 def serialize(name: str, resource: dict[str, Any]) -> bytes:
     """`resource` as the bytes of a message of the type `name`. Raises json_format.ParseError."""
+    return b"".join(pieces(name, resource))
+
+
+def pieces(name: str, resource: dict[str, Any]) -> Iterator[bytes]:
+    """The same in pieces, which may be written one at a time."""
     fields = message_class(name).DESCRIPTOR.fields_by_name
     whole: dict[str, Any] = {}
-    written: list[bytes] = []
+    in_parts: list[tuple[Any, list[Part]]] = []
     for key, value in resource.items():
         if isinstance(value, list) and value and all(isinstance(one, Part) for one in value):
-            field: Any = fields[key]
-            tag = _varint(field.number << 3 | _LENGTH_DELIMITED)
-            written += [_written(field.message_type.full_name, tag, part) for part in value]
+            in_parts.append((fields[key], value))
         else:
             whole[key] = value
-    return encode(name, whole).SerializeToString() + b"".join(written)
+    yield encode(name, whole).SerializeToString()
+    for field, parts in in_parts:
+        tag = _varint(field.number << 3 | _LENGTH_DELIMITED)
+        for part in parts:
+            yield _written(field.message_type.full_name, tag, part)
+
+
+def prepare() -> Iterator[None]:
+    """Make the classes of all messages, one at a time: made as they are needed, all come at once."""
+    if not _prepared:
+        _prepared.append(True)
+        for file in _files():
+            for message in file.message_type:
+                message_class(f"{file.package}.{message.name}")
+                yield
+
+
+_prepared: list[bool] = []
 
 
 _LENGTH_DELIMITED = 2
@@ -78,8 +99,13 @@ def message_class(name: str) -> type[Message]:
 
 @cache
 def _pool() -> DescriptorPool:
-    packaged = (resources.files(__package__) / "envoy.binpb").read_bytes()
     pool = DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(packaged).file:
+    for file in _files():
         pool.Add(file)
     return pool
+
+
+def _files() -> Sequence[descriptor_pb2.FileDescriptorProto]:
+    """In an order in which none needs a later one."""
+    packaged = (resources.files(__package__) / "envoy.binpb").read_bytes()
+    return descriptor_pb2.FileDescriptorSet.FromString(packaged).file
