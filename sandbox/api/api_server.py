@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from sandbox.api import api_errors as errors
+from sandbox.api.answers import whole
 from sandbox.api.discovery import REVIEWS, Discovery, version_info
 from sandbox.api.kinds import POD_STREAMS
 from sandbox.api.local_cluster import LocalCluster
@@ -110,7 +111,7 @@ class ApiServer:
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/")
         if path.startswith("/openapi/"):
-            return self._openapi(request, path)
+            return await self._openapi(request, path)
         if (document := self._discovery.document(path, request.headers.get("Accept", ""))) is not None:
             body, content_type = document
             return _response(body, content_type=content_type)
@@ -156,19 +157,19 @@ class ApiServer:
         pod = self._reader.find(info)
         return await self.streams(request, pod, str(info.subresource))
 
-    def _openapi(self, request: web.Request, path: str) -> web.StreamResponse:
+    async def _openapi(self, request: web.Request, path: str) -> web.StreamResponse:
         if path == "/openapi/v2":
             if documents.V2_ACCEPTED not in request.headers.get("Accept", ""):
                 raise ApiError(406, "NotAcceptable", f"only {documents.V2_ACCEPTED} is served here")
             body = documents.openapi_v2(self.cluster.resources())
-            return web.Response(body=body, headers={"Content-Type": documents.V2_MEDIA_TYPE})
+            return await whole(request, [body], {"Content-Type": documents.V2_MEDIA_TYPE})
         registry = self.cluster.registry
         if self._documents_of != registry.generation:
             self._documents.clear()
             self._documents_of = registry.generation
         if path not in self._documents:
             self._documents[path] = json_text.encode(self._make_document(path))
-        return web.Response(body=self._documents[path], content_type="application/json")
+        return await whole(request, [self._documents[path]], {"Content-Type": "application/json"})
 
     def _make_document(self, path: str) -> Mapping[str, object]:
         resources, types = self.cluster.resources(), self.cluster.registry.types()

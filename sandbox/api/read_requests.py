@@ -23,6 +23,7 @@ from aiohttp import web
 
 from sandbox.api import api_errors as errors
 from sandbox.api import kubectl_tables as tables
+from sandbox.api.answers import whole
 from sandbox.api.kinds import Registry
 from sandbox.api.requests import Form, RequestInfo, flag, number
 from sandbox.api.store import Record, Store
@@ -54,8 +55,6 @@ _FIELDS: Mapping[str, str] = {
 
 _PIECE = 32
 """Objects that are written in one go."""
-_FEW = 8
-"""Pieces that are sent as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class Reader:
                 first = False
             await turns.give()
         pieces.append(b"]}")
-        return await _send(request, pieces)
+        return await whole(request, pieces, {"Content-Type": "application/json"})
 
     async def watch(self, request: web.BaseRequest, info: RequestInfo, form: Form) -> web.StreamResponse:
         """Until the client leaves, its `timeoutSeconds` are over or the kind is withdrawn."""
@@ -234,21 +233,6 @@ def _end_of_initial_events(info: RequestInfo, revision: int) -> Object:
 def _line(encode: Encode, kind: str, obj: Object) -> bytes:
     event = {"type": kind, "object": encode(kind, obj)}
     return json_text.encode(event) + b"\n"
-
-
-async def _send(request: web.BaseRequest, pieces: list[bytes]) -> web.StreamResponse:
-    """JSON as one answer of known length. What is long is encrypted in pieces, too."""
-    headers = {"Content-Type": "application/json"}
-    if len(pieces) <= _FEW or request.method == "HEAD":
-        return web.Response(body=b"".join(pieces), headers=headers)
-    response = web.StreamResponse(headers=headers)
-    response.content_length = sum(map(len, pieces))
-    await response.prepare(request)
-    for piece in pieces:
-        await response.write(piece)
-        await asyncio.sleep(0)
-    await response.write_eof()
-    return response
 
 
 def _include(query: Mapping[str, str]) -> tables.IncludeObject:

@@ -35,17 +35,25 @@ def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Rout
 
 def stands_on(virtual_service: Mapping[str, Any], context: Context) -> object:
     """What of services and DestinationRules a translation depends on, to be held against a later one."""
+    metadata = virtual_service["metadata"]
+    known = context.registry.stood_on
+    key = (metadata["namespace"], metadata["name"])
+    if key not in known or known[key][0] is not virtual_service:
+        known[key] = (virtual_service, _services_of(virtual_service, context.registry))
+    return known[key][1], context.rules.policies if context.rules.policies.hash else None
+
+
+def _services_of(virtual_service: Mapping[str, Any], registry: Registry) -> object:
     namespace = virtual_service["metadata"]["namespace"]
-    services = tuple(
-        context.registry.by_host.get(rules.full_host(destination["host"], namespace))
+    services = [
+        registry.by_host.get(rules.full_host(destination["host"], namespace))
         for http in virtual_service["spec"].get("http") or []
         for destination in (
             *(one["destination"] for one in http.get("route") or []),
             *(destination for destination, _ in _mirrors(http)),
         )
-    )
-    hashing = context.rules.policies if context.rules.policies.hash else None
-    return tuple(service and (service.namespace, service.ports) for service in services), hashing
+    ]
+    return [service and (service.namespace, service.ports) for service in services]
 
 
 def to(destination: Mapping[str, Any], context: Context) -> list[Route]:

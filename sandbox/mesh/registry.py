@@ -109,6 +109,11 @@ class Registry:
         return {service.host: service for service in self.services}
 
     @cached_property
+    def stood_on(self) -> dict[tuple[str, str], tuple[object, object]]:
+        """What rules (by namespace and name) depend on of it, kept for all proxies by who asks."""
+        return {}
+
+    @cached_property
     def by_port(self) -> Mapping[int, list[tuple[Service, Port]]]:
         """Services by the ports that they serve, in order of port and name."""
         found: dict[int, list[tuple[Service, Port]]] = {}
