@@ -1,15 +1,17 @@
 """How the sandbox's cost grows with what is in it: `python benchmarks/sandbox_scale.py [PART ...]`.
 
-Parts: deployments, rules, beside, start; all of them without an argument. Each prints the rows of a table as soon as it
-has them. Requests go over one connection that stays open, so that no client's start is measured. Processor time is
-that of the server and its Envoy; memory is their resident set. The longest wait is that of somebody who asks the API
-for its version a hundred times a second meanwhile: on a busy machine much of it is waiting for a processor.
+Parts: deployments, rules, beside, start; all of them without an argument. Each prints a table's rows as soon as it
+has them. Requests go over one connection that stays open, so that no client's start is measured. Processor time
+is that of the server and its Envoy; memory is their resident set. The longest wait is that of somebody who asks the
+API for its version a hundred times a second meanwhile: on a busy machine much of it is waiting for a processor.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import multiprocessing
+import multiprocessing.connection
 import os
 import re
 import ssl
@@ -36,7 +38,7 @@ class Sandbox:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        subprocess.run([sys.executable, "-m", "sandbox", "up", "--state", str(folder)], cwd=ROOT, check=True, text=True,
+        subprocess.run([sys.executable, "-m", "sandbox", "up", "--state", str(folder)], cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
         self.pid = int(json.loads((folder / "server.json").read_text())["pid"])
         config = json.loads((folder / "kubeconfig").read_text())
@@ -51,7 +53,9 @@ class Sandbox:
     def __call__(self, method: str, path: str, body: Body | None = None) -> Body:
         return self.over(self._connection, method, path, body)
 
-    def over(self, connection: http.client.HTTPSConnection, method: str, path: str, body: Body | None = None) -> Body:
+    def over(
+        self, connection: http.client.HTTPSConnection, method: str, path: str, body: Body | None = None
+    ) -> Body:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         connection.request(method, path, json.dumps(body).encode() if body is not None else None, headers)
         answer = connection.getresponse()
@@ -89,8 +93,8 @@ class Sandbox:
 
 
 def _processor(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def _resident(pid: int) -> float:
@@ -106,37 +110,42 @@ def sandbox() -> Iterator[Sandbox]:
             yield Sandbox(state)
         finally:
             subprocess.run(
-                [sys.executable, "-m", "sandbox", "down", "--state", str(state)], cwd=ROOT, stdout=subprocess.DEVNULL
+                [sys.executable, "-m", "sandbox", "down", "--state", str(state)],
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,
             )
 
 
 class Waits:
-    """Asks for the version again and again, beside whatever else is asked."""
+    """Asks for the version again and again, in a process of its own, beside whatever else is asked."""
 
     def __init__(self, of: Sandbox) -> None:
-        self._of, self._over = of, threading.Event()
         self.milliseconds: list[float] = []
-        self._thread = threading.Thread(target=self._ask)
-
-    def _ask(self) -> None:
-        connection = self._of.connect()
-        while not self._over.wait(0.01):
-            started = time.perf_counter()
-            self._of.over(connection, "GET", "/version")
-            self.milliseconds.append((time.perf_counter() - started) * 1000)
-        connection.close()
+        self._ours, theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.Process(target=_ask_again_and_again, args=(of, theirs))
 
     def __enter__(self) -> Waits:
-        self._thread.start()
+        self._process.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        self._ours.send("enough")
+        self.milliseconds = self._ours.recv()
+        self._process.join()
 
     def __str__(self) -> str:
         found = sorted(self.milliseconds)
         return f"{found[len(found) // 2]:.1f} / {found[len(found) * 99 // 100]:.1f} / {found[-1]:.1f}"
+
+
+def _ask_again_and_again(of: Sandbox, pipe: multiprocessing.connection.Connection) -> None:
+    connection = of.connect()
+    milliseconds = []
+    while not pipe.poll(0.01):
+        started = time.perf_counter()
+        of.over(connection, "GET", "/version")
+        milliseconds.append((time.perf_counter() - started) * 1000)
+    pipe.send(milliseconds)
 
 
 # Objects
@@ -153,7 +162,10 @@ def deployment(name: str, image: str = HTTPBIN, replicas: int = 1, **labels: str
 
 
 def service(name: str, port: int = 9080) -> Body:
-    return {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port}]}}
+    return {
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port}]},
+    }
 
 
 def all_ready(of: Sandbox, names: set[str], path: str = DEPLOYMENTS) -> None:
@@ -187,8 +199,8 @@ def deployments() -> None:
 
 
 def rules() -> None:
-    """With BookInfo (six sidecars and the gateway). The rule whose effect is measured is for `reviews`: a status that
-    productpage gets instead of an answer, seen from outside."""
+    """With BookInfo (six sidecars and the gateway). The rule whose effect is measured is for `reviews`: a status
+    that productpage gets instead of an answer, seen from outside."""
     print("| other VirtualServices | each with a Service of its own | until it has its effect (median, most) ms | "
           "processor ms |")  # fmt: skip
     print("|---|---|---|---|")
@@ -204,8 +216,8 @@ def rules() -> None:
                 there = others
                 settle(of)
                 took, used = zip(*(effect(of, url, 530 + turn % 20) for turn in range(15)), strict=True)
-                print(f"| {others} | {'yes' if services else 'no'} | {statistics.median(took):.0f}, {max(took):.0f} | "
-                      f"{statistics.median(used):.0f} |", flush=True)  # fmt: skip
+                cells = (others, "yes" if services else "no", f"{statistics.median(took):.0f}, {max(took):.0f}")
+                print(*("", *cells, f"{statistics.median(used):.0f}", ""), sep="|", flush=True)
 
 
 def other(name: str, host: str) -> Body:
@@ -235,7 +247,11 @@ def bookinfo(of: Sandbox) -> str:
     gateway = {"selector": {"istio": "ingressgateway"}, "servers": [{"port": port, "hosts": ["*"]}]}
     of("POST", "/apis/networking.istio.io/v1/namespaces/default/gateways",
        {"metadata": {"name": "gateway"}, "spec": gateway})  # fmt: skip
-    way_in = {"hosts": ["*"], "gateways": ["gateway"], "http": [{"route": [{"destination": {"host": "productpage"}}]}]}
+    way_in = {
+        "hosts": ["*"],
+        "gateways": ["gateway"],
+        "http": [{"route": [{"destination": {"host": "productpage"}}]}],
+    }
     of("POST", VIRTUAL_SERVICES, {"metadata": {"name": "way-in"}, "spec": way_in})
     of("POST", VIRTUAL_SERVICES, abort(529))
     all_ready(of, names)
@@ -346,15 +362,20 @@ def beside(count: int = 5000) -> None:
             if path.startswith(_ISTIO):
                 of.run("istioctl", "install", "-y")
             make_some(of, path, make, "warm", 50)
-            alone = make_some(of, path, make, "none", 50)
+            alone = several(of, path, make, "none")
             make_some(of, path, make, "other", count)
+            among = several(of, path, make, "more")
             with Waits(of) as waits:
-                among = make_some(of, path, make, "more", 50)
+                make_some(of, path, make, "last", 50)
                 started = time.perf_counter()
                 of("GET", path)
                 listed = time.perf_counter() - started
             print(f"| {kind} | {alone:.1f} | {among:.1f} | {among / alone:.2f} | {listed:.2f} s | "
                   f"{max(waits.milliseconds):.0f} |", flush=True)  # fmt: skip
+
+
+def several(of: Sandbox, path: str, make: Callable[[str], Body], prefix: str) -> float:
+    return statistics.median(make_some(of, path, make, f"{prefix}-{turn}", 50) for turn in range(3))
 
 
 def make_some(of: Sandbox, path: str, make: Callable[[str], Body], prefix: str, count: int) -> float:
