@@ -178,3 +178,26 @@ def test_configurations_of_webhooks_are_never_asked_about(place: Place) -> None:
     place.webhook(rule=every)
     assert place.delete(CONFIGURATIONS, None, "w")
     assert place.write() == ""
+
+
+def test_who_is_asked_follows_the_configuration(place: Place) -> None:
+    place.webhook(rule={"resources": ["secrets"]})
+    place.service()
+    place.endpoint()
+
+    def about(resource: str) -> None:
+        def change(configuration: Object) -> None:
+            configuration["webhooks"][0]["rules"][0]["resources"] = [resource]
+
+        place.edit(CONFIGURATIONS, None, "w", change, manager="test")
+
+    assert place.write("early") == ""
+    about("configmaps")
+    assert place.write("asked") == ""
+    about("secrets")
+    assert place.write("late") == ""
+    about("*/*")
+    assert place.write("all") == ""
+    place.delete(CONFIGURATIONS, None, "w")
+    assert place.write("bad") == ""
+    assert place.asked == ["asked", "all"]

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from sandbox.api.store import HISTORY, Store
 from sandbox.core.cluster import ApiError, Object
 from sandbox.core.objects import manager_uid
+from tests.kit.laws import LAW
 
 
 def thing(name: str, namespace: str | None = "default", **more: object) -> Object:
@@ -84,7 +85,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(deadline=None)
+@settings(LAW, max_examples=100)
 @given(changes=CHANGES, labels=LABELS, manager=st.sampled_from((None, "", "u1", "u2")))
 def test_a_list_is_what_a_look_at_all_finds(
     changes: list[tuple[str | None, str, dict[str, str], list[tuple[str, bool]], bool]],

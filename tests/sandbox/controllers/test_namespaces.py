@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from sandbox.core.cluster import ApiError, Object
@@ -104,3 +106,20 @@ async def test_the_api_servers_service_is_put_back(world: World) -> None:
 async def test_the_first_namespaces_stay(world: World) -> None:
     with pytest.raises(ApiError, match="this namespace may not be deleted"):
         world.cluster.delete("namespaces", None, "default")
+
+
+async def test_a_namespace_is_emptied_in_pieces(world: World) -> None:
+    """Nothing else would have its turn for as long as thousands of objects go."""
+    make(world)
+    await world.settled()
+    for number in range(40):
+        world.create("secrets", {"metadata": {"name": f"s{number}", "namespace": "shop"}})
+    world.cluster.delete("namespaces", None, "shop")
+    seen = []
+
+    def look() -> bool:
+        seen.append(len(world.cluster.list("secrets", "shop")))
+        return gone(world)
+
+    await world.until(look)
+    assert max(before - after for before, after in itertools.pairwise(seen)) <= 16

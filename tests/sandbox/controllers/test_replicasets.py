@@ -81,3 +81,16 @@ async def test_a_bare_pod_that_fits_is_adopted(world: World) -> None:
     assert len(world.pods()) == 2
     assert {one["metadata"]["ownerReferences"][0]["name"] for one in world.pods()} == {"web"}
     assert len(world.messages("SuccessfulCreate")) == 1
+
+
+async def test_a_pod_that_is_taken_away_from_its_manager_is_replaced(world: World) -> None:
+    world.deploy(replicas=1)
+    await world.until(world.is_complete)
+    (first,) = world.pods()
+
+    def take(changed: Object) -> None:
+        changed["metadata"]["labels"] = {"app": "debug"}
+        del changed["metadata"]["ownerReferences"]
+
+    world.edit("pods", first["metadata"]["name"], take)
+    await world.until(lambda: len(world.pods()) == 2)

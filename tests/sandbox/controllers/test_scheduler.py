@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sandbox.controllers.scheduler import Occupancy
 from sandbox.core.cluster import Object
+from tests.kit.laws import LAW
 
 from .conftest import World, add_node
 
@@ -124,7 +125,7 @@ PODS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
+@settings(LAW, max_examples=100)
 @given(changes=st.lists(st.tuples(st.sampled_from("abc"), st.none() | PODS), max_size=15))
 def test_what_is_counted_on_the_way_is_what_is_there(changes: list[tuple[str, dict[str, Any] | None]]) -> None:
     occupancy = Occupancy()

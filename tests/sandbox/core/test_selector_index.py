@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sandbox.core.cluster import Object
 from sandbox.core.label_selectors import Selector, matches
 from sandbox.core.selector_index import SelectorIndex
+from tests.kit.laws import LAW
 
 KEYS, VALUES = ("app", "version", "tier"), ("a", "b")
 LABELS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=3)
@@ -25,7 +26,7 @@ PLACES = st.tuples(st.sampled_from(("one", "two")), st.sampled_from("abcd"))
 CHANGES = st.lists(st.tuples(PLACES, st.booleans(), SELECTORS), max_size=20)
 
 
-@settings(deadline=None)
+@settings(LAW, max_examples=100)
 @given(changes=CHANGES, labels=LABELS)
 def test_it_finds_what_a_look_at_all_finds(
     changes: list[tuple[tuple[str, str], bool, Selector | None]], labels: dict[str, str]

@@ -16,6 +16,7 @@ from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.registry import SERVICE_NAME, SLICES, Proxy
 from sandbox.mesh.xds import envoy_messages
 from sandbox.mesh.xds.ads import KINDS
+from tests.kit.laws import LAW
 
 ENTRIES = "serviceentries.networking.istio.io"
 NAMESPACES = ("shop", "other")
@@ -140,7 +141,7 @@ def _object(kind: str, place: tuple[str, str], drawn: Any, number: int) -> Objec
     return {"metadata": metadata, "endpoints": told, "ports": [{"name": port, "port": 9080}]}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(LAW, max_examples=40)
 @given(st.lists(st.lists(CHANGE, min_size=1, max_size=3), max_size=8))
 @example([[("services", TWO, _service((90, "http"), (80, "http")))]]).via(
     "a rule leads to a port that another has now"
