@@ -141,7 +141,7 @@ def _object(kind: str, place: tuple[str, str], drawn: Any, number: int) -> Objec
     return {"metadata": metadata, "endpoints": told, "ports": [{"name": port, "port": 9080}]}
 
 
-@settings(LAW, max_examples=40)
+@settings(LAW, max_examples=25)
 @given(st.lists(st.lists(CHANGE, min_size=1, max_size=3), max_size=8))
 @example([[("services", TWO, _service((90, "http"), (80, "http")))]]).via(
     "a rule leads to a port that another has now"
