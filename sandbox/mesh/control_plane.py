@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
+from sandbox.core.istio_exports import ByAge
 from sandbox.core.turns import Turns
 from sandbox.mesh import envoy_clusters, mesh_certificates, rules
 from sandbox.mesh.data_plane import DataPlane
@@ -44,8 +45,11 @@ class ControlPlane:
         self._roots = RootCertificates(cluster)
         self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
         self._labels: dict[str, Object] = {}
+        self._written = {kind: ByAge() for kind in _RULES}
+        for kind, aged in self._written.items():
+            cluster.observe(kind, aged)
         self._rules = Rules()
-        self._entries: tuple[list[Object], list[service_entries.Host]] = ([], [])
+        self._entries: tuple[tuple[Object, ...], list[service_entries.Host]] = ((), [])
         """ServiceEntries, and their hosts."""
         self._views: dict[str, NamespaceView] = {}
         self._translations: dict[str, ProxyTranslation] = {}
@@ -84,20 +88,20 @@ class ControlPlane:
     async def _translate(self) -> None:
         """What makes no sense, and came in while no webhook was asked, is for Envoy to refuse. When it cannot even
         be translated, the rules that make sense have their effect without it."""
-        written = {kind: self._cluster.list(kind) for kind in _RULES}
+        written = {kind: aged.all() for kind, aged in self._written.items()}
         try:
             await self._publish(written)
         except Exception:
-            valid = {kind: list(filter(_is_valid, found)) for kind, found in written.items()}
+            valid = {kind: tuple(filter(_is_valid, found)) for kind, found in written.items()}
             if valid == written:
                 raise
             await self._publish(valid)
 
-    async def _publish(self, written: Mapping[str, list[Object]]) -> None:
+    async def _publish(self, written: Mapping[str, tuple[Object, ...]]) -> None:
         own = self._services.registry()
         if self._entries[0] != (found := written[service_entries.RESOURCE]):
             self._entries = (found, list(service_entries.hosts(found)))
-        in_force = self._rules = rules.build(
+        in_force = self._rules = rules.in_force(
             written[GATEWAYS], written[VIRTUAL_SERVICES], written[DESTINATION_RULES], self._rules
         )
         self._credentials = mesh_certificates.credential_names(in_force.gateways)

@@ -140,17 +140,23 @@ class Policies:
 
 
 def build(
-    gateways: Iterable[Object],
-    virtual_services: Iterable[Object],
-    destination_rules: Iterable[Object],
-    before: Rules | None = None,
+    gateways: Iterable[Object], virtual_services: Iterable[Object], destination_rules: Iterable[Object]
 ) -> Rules:
-    """`before` are the rules that were in force: what has not changed is theirs."""
-    policies = Policies(tuple(by_age(destination_rules)))
-    if before is not None and policies == before.policies:
+    return in_force(tuple(by_age(gateways)), tuple(by_age(virtual_services)), tuple(by_age(destination_rules)))
+
+
+def in_force(
+    gateways: tuple[Object, ...],
+    virtual_services: tuple[Object, ...],
+    destination_rules: tuple[Object, ...],
+    before: Rules = Rules(),
+) -> Rules:
+    """Of rules by age. `before` are those that were in force: what has not changed is theirs."""
+    policies = Policies(destination_rules)
+    if policies == before.policies:
         policies = before.policies
-    made = Rules(tuple(by_age(gateways)), tuple(by_age(virtual_services)), policies)
-    return before if before is not None and made == before else made
+    made = Rules(gateways, virtual_services, policies)
+    return before if made == before else made
 
 
 def _says(name: str, value: Any) -> bool:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sandbox.core.istio_exports import ByAge, by_age
 from sandbox.mesh import registry, route_tables, rules
 from sandbox.mesh.registry import Proxy, Registry
 from sandbox.mesh.rules import gateway_key, mesh_rules
+from tests.kit.laws import LAW
 
 OLD, YOUNG = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 HOST = "one.shop.svc.cluster.local"
@@ -183,3 +187,20 @@ def test_a_match_that_names_gateways_does_not_ask_for_labels() -> None:
 )
 def test_names_of_gateways(written: str, meant: str) -> None:
     assert gateway_key(written, "shop") == meant
+
+
+AGED = st.tuples(st.sampled_from(("one", "two")), st.sampled_from("abc"), st.sampled_from("123"), st.booleans())
+
+
+@settings(LAW, max_examples=100)
+@given(st.lists(AGED, max_size=12))
+def test_kept_by_age_is_sorted_by_age(changes: list[tuple[str, str, str, bool]]) -> None:
+    kept, there = ByAge(), {}
+    for namespace, name, created, stays in changes:
+        old = there.pop((namespace, name), None)
+        new = {"metadata": {"namespace": namespace, "name": name, "creationTimestamp": created}}
+        if stays:
+            there[namespace, name] = new
+        if stays or old is not None:
+            kept(old, new if stays else None)
+        assert list(kept.all()) == by_age(there.values())
