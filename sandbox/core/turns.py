@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _LONGEST = 0.004
 """Seconds of work between two turns: a fifth of the pause that nobody may notice (20 ms), for pieces differ."""
@@ -20,3 +24,9 @@ class Turns:
         if time.perf_counter() - self._since > _LONGEST:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
+
+    async def between(self, parts: Iterable[T]) -> AsyncIterator[T]:
+        """Give between each of these and the next."""
+        for part in parts:
+            yield part
+            await self.give()

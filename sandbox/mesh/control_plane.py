@@ -99,13 +99,14 @@ class ControlPlane:
 
     async def _publish(self, written: Mapping[str, tuple[Object, ...]]) -> None:
         own = self._services.registry()
+        turns = Turns()
         if self._entries[0] != (found := written[service_entries.RESOURCE]):
-            self._entries = (found, list(service_entries.hosts(found)))
+            self._entries = (found, [host async for host in turns.between(service_entries.hosts(found))])
         in_force = self._rules = rules.in_force(
             written[GATEWAYS], written[VIRTUAL_SERVICES], written[DESTINATION_RULES], self._rules
         )
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
-        proxies, turns = list(self._data_plane.proxies.values()), Turns()
+        proxies = list(self._data_plane.proxies.values())
         self._views = {
             namespace: self._views.get(namespace) or NamespaceView(namespace)
             for namespace in dict.fromkeys(proxy.namespace for proxy in proxies)
@@ -113,8 +114,7 @@ class ControlPlane:
         for namespace, view in self._views.items():
             secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
             by_name = {secret["metadata"]["name"]: secret for secret in secrets}
-            view.update(own, self._entries[1], in_force, by_name, self._credentials)
-            await turns.give()
+            await view.update(own, self._entries[1], in_force, by_name, self._credentials, turns)
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
         for translation in self._translations.values():
             await translation.update(self._views[translation.proxy.namespace], in_force, turns)

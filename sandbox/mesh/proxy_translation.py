@@ -17,9 +17,9 @@ from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates,
 from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.mesh_certificates import Credential
-from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entries
+from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry
 from sandbox.mesh.route_tables import TableCache
-from sandbox.mesh.rules import Policy, Rules
+from sandbox.mesh.rules import Rules
 from sandbox.mesh.xds.ads import Configuration
 from sandbox.mesh.xds.envoy_messages import Part
 
@@ -39,43 +39,53 @@ class NamespaceView:
         """The ready endpoints of each destination that has any of its own."""
         self.credentials: dict[str, Credential] = {}
         self._made_of: tuple[Registry, list[service_entries.Host]] | None = None
+        self._of_entry: Kept[tuple[str, str, str], Service] = Kept()
         self._of_service: Kept[str, list[Destination]] = Kept()
         self._of_endpoints: Kept[tuple[str, int, str], _Locality] = Kept()
 
-    def update(
+    async def update(
         self,
         own: Registry,
         entries: list[service_entries.Host],
         rules: Rules,
         secrets: Mapping[str, Object],
         wanted_secrets: frozenset[str],
+        turns: Turns,
     ) -> None:
         if self._made_of is None or self._made_of[0] is not own or self._made_of[1] is not entries:
             seen = service_entries.preferred(entries, self.namespace).values()
-            self.services = own.with_others(from_entries(seen)) if seen else own
+            self._of_entry.turn()
+            others = [service async for service in turns.between(self._from_entry(host) for host in seen)]
+            self.services = own.with_others(others) if others else own
             self._made_of = (own, entries)
+            await turns.give()
         if self.shape != self.services:
             self.shape = self.services
         usable = mesh_certificates.credentials(wanted_secrets, secrets)
         self.credentials = self.credentials if self.credentials == usable else usable
         self._of_service.turn()
-        found = [
-            destination
-            for service in self.services.services
-            for destination in self._destinations(
-                service, rules.policy(service.host, service.namespace, self.namespace)
-            )
-        ]
+        found: list[Destination] = []
+        async for destinations in turns.between(self._destinations(one, rules) for one in self.services.services):
+            found += destinations
         self.destinations = self.destinations if self.destinations == found else found
         self._of_endpoints.turn()
         by_destination = [
-            (destination, self._locality(destination))
-            for destination in self.destinations
-            if not destination.service.forwarded
+            (destination, locality)
+            async for destination, locality in turns.between(
+                (destination, self._locality(destination))
+                for destination in self.destinations
+                if not destination.service.forwarded
+            )
         ]
         self.localities = self.localities if self.localities == by_destination else by_destination
 
-    def _destinations(self, service: Service, policy: Policy) -> list[Destination]:
+    def _from_entry(self, host: service_entries.Host) -> Service:
+        return self._of_entry.get(
+            (host.namespace, host.entry["metadata"]["name"], host.name), host, partial(from_entry, host)
+        )
+
+    def _destinations(self, service: Service, rules: Rules) -> list[Destination]:
+        policy = rules.policy(service.host, service.namespace, self.namespace)
         return self._of_service.get(
             service.host, (service, policy), lambda: list(envoy_clusters.destinations_of(service, policy))
         )

@@ -198,12 +198,8 @@ ENTRY_PROTOCOLS: Mapping[str, Protocol] = {
 """What a port may say it speaks, in capitals. What is encrypted is forwarded as it is."""
 
 
-def from_entries(found: Iterable[Host]) -> list[Service]:
-    """One for each host. Endpoints are addresses only, so all ways of resolving them but NONE come to the same."""
-    return [_from_entry(host) for host in found]
-
-
-def _from_entry(host: Host) -> Service:
+def from_entry(host: Host) -> Service:
+    """Endpoints are addresses only, so all ways of resolving them but NONE come to the same."""
     spec, metadata = host.entry["spec"], host.entry["metadata"]
     ports = spec.get("ports") or []
     return Service(
