@@ -126,8 +126,11 @@ class ProxyTranslation:
     async def update(self, view: NamespaceView, rules: Rules, turns: Turns) -> None:
         """Follow what has changed; `told` is it, wholly translated, afterwards."""
         if self._destinations is not view.destinations:
-            self._own_clusters = self._make_clusters(view.destinations)
-            await turns.give()
+            self._clusters.turn()
+            self._own_clusters = {
+                cluster["name"]: cluster
+                async for cluster in turns.between(self._cluster(destination) for destination in view.destinations)
+            }
             if self.proxy.kind == "sidecar":
                 self._own = self._make_own(view)
                 await turns.give()
@@ -135,9 +138,8 @@ class ProxyTranslation:
         if self._localities is not view.localities:
             self._assignments.turn()
             self._own_endpoints = {
-                name: self._assignments.get(name, locality, partial(envoy_clusters.assignment, name, locality))
-                for destination, locality in view.localities
-                for name in (envoy_clusters.name_of(self.proxy.id, destination),)
+                assignment["cluster_name"]: assignment
+                async for assignment in turns.between(self._assignment(*each) for each in view.localities)
             }
             self._localities = view.localities
             await turns.give()
@@ -151,17 +153,13 @@ class ProxyTranslation:
         )
         await turns.give()
 
-    def _make_clusters(self, destinations: list[Destination]) -> _Resources:
-        self._clusters.turn()
-        made = (
-            self._clusters.get(
-                (destination.service.host, destination.port.number, destination.subset),
-                destination,
-                partial(envoy_clusters.cluster, self.proxy.id, destination),
-            )
-            for destination in destinations
-        )
-        return {cluster["name"]: cluster for cluster in made}
+    def _cluster(self, destination: Destination) -> dict[str, Any]:
+        key = (destination.service.host, destination.port.number, destination.subset)
+        return self._clusters.get(key, destination, lambda: envoy_clusters.cluster(self.proxy.id, destination))
+
+    def _assignment(self, destination: Destination, locality: _Locality) -> dict[str, Any]:
+        name = envoy_clusters.name_of(self.proxy.id, destination)
+        return self._assignments.get(name, locality, lambda: envoy_clusters.assignment(name, locality))
 
     def _make_own(self, view: NamespaceView) -> list[dict[str, Any]]:
         traffic = {
