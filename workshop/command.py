@@ -222,20 +222,18 @@ def _job(part: Part, target: Target, toolbox: Mapping[type, object], listen: Lis
 def _plan(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         toolbox = _ready(part, target, _telling(screen))
-        found = run_cuttable(planning.plan(_job(part, target, toolbox, screen.listen)))
+        found, refusal = run_cuttable(_planned(_job(part, target, toolbox, screen.listen), target))
         screen.show_plan(found, commands=config.run.dry)
         if part.use.account and not config.run.dry:
             from workshop import account  # as in Target.account
 
             for line in account.cost_summary(toolbox, part.request.taking_part(part.runbook)):
                 screen.listen(events.Told("", line))
-        try:
-            run_cuttable(_refuse_at_once(target, found))
-        except WorkshopError as error:
-            screen.listen(events.Told("", "\nA run would be refused now"))
-            screen.show_error(error)
-            return max(found.exit_status, error.exit_status)
-        return found.exit_status
+        if refusal is None:
+            return found.exit_status
+        screen.listen(events.Told("", "\nA run would be refused now"))
+        screen.show_error(refusal)
+        return max(found.exit_status, refusal.exit_status)
 
 
 def _check(config: Config, part: Part, target: Target) -> int:
@@ -296,6 +294,16 @@ class _Versions:
             await asyncio.wait({self._asking}, timeout=1)  # it was asked seconds ago, or the cluster is gone
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
+
+
+async def _planned(job: Job, target: Target) -> tuple[Plan, WorkshopError | None]:
+    """And what a run of it would be refused with."""
+    found = await planning.plan(job)
+    try:
+        await _refuse_at_once(target, found)
+    except WorkshopError as error:
+        return found, error
+    return found, None
 
 
 async def _refuse_at_once(target: Target, found: Plan) -> None:

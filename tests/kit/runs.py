@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.kit.heard import Heard
+from workshop.kubernetes.kinds import Place
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests, Object
 from workshop.runbook import events
@@ -60,10 +61,17 @@ class Recorded(Run, Heard):
 
     @property
     def commands(self) -> list[str]:
-        """What kubectl was asked, without the options that are always the same."""
+        """What kubectl was asked, without the options that are always the same, and the one that stays for it."""
         found = [event.argv for event in self.of(events.Command)]
+        found = [argv for argv in found if "proxy" not in argv]
         always = ("--kubeconfig", "--context", "--cache-dir")
         return [" ".join(arg for arg in argv[1:] if not arg.startswith(always)) for argv in found]
+
+    @property
+    def processes(self) -> list[events.Event]:
+        """Those that were started, but for the one that stays."""
+        found = [event for event in self.events if isinstance(event, events.Command) and event.process]
+        return [event for event in found if "proxy" not in event.argv]
 
     async def converge(self, step: Step) -> tuple[str, Verdict | None]:
         """As the engine does: check, and apply and verify when it must."""
@@ -109,6 +117,11 @@ def key(obj: Object) -> Key:
     return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
+def _is_at(obj: Object, place: Place) -> bool:
+    kind, namespace, name = key(obj)
+    return (kind, namespace) == (place.kind, place.namespace) and place.name in ("", name)
+
+
 def server_side_apply(live: Any, wanted: Any) -> Any:
     """As the API server merges a manifest of one of Istio's kinds, whose schema has no list with keys: what is
     wanted wins, and what others have beside it in a mapping stays."""
@@ -144,21 +157,21 @@ class Memory(Kubectl):
     def put(self, *objects: Object) -> None:
         self.objects.update({key(obj): copy.deepcopy(obj) for obj in objects})
 
-    async def get_items(self, *args: str, seconds: float = 30.0) -> list[Object]:
-        return copy.deepcopy(list(self.objects.values()))
+    async def look(self, places: Iterable[Place], *, seconds: float = 30.0) -> dict[Place, list[Object] | None]:
+        return {
+            place: [copy.deepcopy(obj) for obj in self.objects.values() if _is_at(obj, place)] for place in places
+        }
 
-    async def call(self, *args: str, stdin: str = "", seconds: float = 30.0) -> str:
-        assert args[0] == "get", args
-        return ""
-
-    async def apply(self, objects: Sequence[Object], *, seconds: float = 60.0) -> None:
+    async def apply(self, objects: Sequence[Object], *, seconds: float = 60.0) -> list[Object]:
         self.writes.append("apply")
         for obj in objects:
             self.objects[key(obj)] = server_side_apply(self.objects.get(key(obj)), obj)
+        return [copy.deepcopy(self.objects[key(obj)]) for obj in objects]
 
-    async def merge_patch(self, obj: Object, patch: Mapping[str, Any]) -> None:
+    async def merge_patch(self, obj: Object, patch: Mapping[str, Any]) -> list[Object]:
         self.writes.append("patch")
         self.objects[key(obj)] = merge_patch(self.objects[key(obj)], dict(patch))
+        return [copy.deepcopy(self.objects[key(obj)])]
 
     async def delete(self, objects: Sequence[Object], *, wait: bool = True, seconds: float = 120.0) -> None:
         self.writes.append("delete")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.kit.laws import LAW
 from tests.kit.runs import Memory, key, merge_patch, server_side_apply
-from workshop.kubernetes.cluster_facts import ClusterFacts, Snapshot
+from workshop.kubernetes.cluster_facts import Snapshot, look_for
 from workshop.kubernetes.drift import differences, drift, repair
 from workshop.kubernetes.manifests import Object, mark
 
@@ -45,15 +45,15 @@ async def test_a_repair_makes_of_whatever_is_there_what_is_wanted(
     kubectl, obj = Memory(), rule(wanted)
     kubectl.put(rule(there, **noise))
     run = kubectl.run()
-    drifted = await repair(kubectl, [obj], await run.observe(ClusterFacts()))
+    drifted = await repair(kubectl, [obj], await look_for(run, [obj]))
     run.facts.forget()
-    assert drift(obj, await run.observe(ClusterFacts())) == ()
+    assert drift(obj, await look_for(run, [obj])) == ()
     if drifted:
         assert kubectl.objects[key(obj)]["spec"] == wanted
     assert kubectl.objects[key(obj)]["metadata"].items() >= noise.items()
 
     kubectl.writes.clear()
-    assert await repair(kubectl, [obj], await run.observe(ClusterFacts())) == []
+    assert await repair(kubectl, [obj], await look_for(run, [obj])) == []
     assert kubectl.writes == []
 
 

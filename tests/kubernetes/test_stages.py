@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.runs import Recorded, config_map, manifests
-from workshop.kubernetes.cluster_facts import ClusterFacts
+from workshop.kubernetes.cluster_facts import look
+from workshop.kubernetes.kinds import Place
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.stages import Stage, Stages, stage
@@ -123,7 +124,7 @@ async def test_two_labs_move_the_same_objects(
 
     await second.converge(late.step("alone", second))
     assert await late.position(second) == Position("alone", moved_by="istio.late")
-    assert (await second.observe(ClusterFacts())).get("ConfigMap", namespace, "one") is None
+    assert (await look(second, [Place("ConfigMap", namespace)])).get("ConfigMap", namespace, "one") is None
 
     assert await second.take_back(late) == "changed"
     assert await late.position(second) == Position(None, moved_by="istio.early")

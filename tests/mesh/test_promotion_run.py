@@ -29,7 +29,7 @@ LABS = Manifests(ROOT / "labs", IMAGES)
 
 def asking(*live: dict[str, object], **options: str) -> Run:
     run = there(*live, **options)
-    run.toolbox = {Manifests: LABS}
+    run.toolbox = {**run.toolbox, Manifests: LABS}
     return run
 
 

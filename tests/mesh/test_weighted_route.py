@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.kit.runs import Recorded
+from tests.kit.runs import Memory, Recorded
 from tests.mesh.test_install import uninstall
-from workshop.kubernetes.cluster_facts import ClusterFacts, Snapshot
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl
 from workshop.mesh.weighted_route import Route, WeightedRoute, split
 from workshop.runbook.errors import WrongFlags
 from workshop.runbook.model import Position
 from workshop.runbook.results import ABSENT, Verdict
-from workshop.runbook.run import Facts
 
 
 class Shares:
@@ -42,19 +40,11 @@ REVIEWS = WeightedRoute(
 )
 
 
-class Observed(Facts):
-    def __init__(self, *live: dict[str, Any]) -> None:
-        super().__init__()
-        self._snapshot = Snapshot(live, istio=True)
-
-    async def get(self, source: object, run: object) -> Any:
-        assert isinstance(source, ClusterFacts)
-        return self._snapshot
-
-
 def there(*live: dict[str, Any], **options: str) -> Recorded:
-    run = Recorded(options=options)
-    run.facts = Observed(*live)
+    cluster = Memory()
+    cluster.put(*live)
+    run = cluster.run()
+    run.options = options
     return run
 
 

@@ -235,9 +235,11 @@ class Lines:
         )
 
     def command(self, event: events.Command, lab: str = "") -> RenderableType:
-        """As a person would type it; what only says which cluster is there, but does not stand out."""
+        """As a person would type it; what only says which cluster is there, but does not stand out. A `=` is before
+        what is no process of its own."""
         program, *arguments = event.argv
-        line = Text.assemble((f"{lab}  " if lab else "", "cyan"), ("$ ", "dim"), (PurePath(program).name, "blue"))
+        prompt = "$ " if event.process else "= "
+        line = Text.assemble((f"{lab}  " if lab else "", "cyan"), (prompt, "dim"), (PurePath(program).name, "blue"))
         for argument in arguments:
             line.append(f" {shlex.quote(argument)}", "dim" if argument.startswith(_CONNECTION) else "blue")
         if event.stdin:

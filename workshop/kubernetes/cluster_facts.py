@@ -1,57 +1,62 @@
-"""What is really in the cluster, in two calls that serve the checks of a whole runbook.
+"""What is really in the cluster, as far as the workshop has to do with it.
 
-One `kubectl get` has the objects that labs make or look at, Istio's kinds among them. Whether those exist is not
-asked beforehand (its CRDs are megabytes on a real cluster): the call says so itself when they do not, and is made
-again without. The other call, at the same time, has the names of what istioctl has installed of all other kinds: as
-a table, for which the server sends no more of an object than its metadata. Labs change none of those, but for the
-one that installs: it is made once, not after each step.
+A check looks at places: all of a kind in a namespace where its objects are (what has lost its label there, or was
+made by hand, is seen), and a namespace by its name. Nothing else of a cluster is looked at, whatever is in it. What
+one check has looked at serves the others, until something is applied: then it is looked at anew, place by place, by
+whom it concerns. That is a millisecond a place; facts that outlive an apply could call a step unchanged that
+somebody has just edited.
+
+**Learn from what was written.** The API server answers a write with the object as it is then: with what it has
+filled in, and what webhooks have changed. It takes the place of what was seen before, so that whoever checks while
+the one that wrote it still waits for its effect does not see what was there before.
+
+A snapshot knows where it has looked, and refuses to tell of any other place: absent would be a guess.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes import kinds
+from workshop.kubernetes.kinds import OF_ISTIO, Place
+from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, Object
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.results import Lasting
 from workshop.runbook.run import Run
 
-CORE = {
-    "Namespace": "namespaces",
-    "Pod": "pods",
-    "Deployment": "deployments.apps",
-    "Service": "services",
-    "ServiceAccount": "serviceaccounts",
-    "ConfigMap": "configmaps",
-    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations.admissionregistration.k8s.io",
-    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations.admissionregistration.k8s.io",
-}
-ISTIO = {
-    "Gateway": "gateways.networking.istio.io",
-    "VirtualService": "virtualservices.networking.istio.io",
-    "DestinationRule": "destinationrules.networking.istio.io",
-    "ServiceEntry": "serviceentries.networking.istio.io",
-}
-
-CLUSTER_WIDE = {
-    "ClusterRole": "clusterroles.rbac.authorization.k8s.io",
-    "ClusterRoleBinding": "clusterrolebindings.rbac.authorization.k8s.io",
-    "MutatingWebhookConfiguration": CORE["MutatingWebhookConfiguration"],
-    "ValidatingWebhookConfiguration": CORE["ValidatingWebhookConfiguration"],
-    "CustomResourceDefinition": "customresourcedefinitions.apiextensions.k8s.io",
-}
-_NAMES_ONLY = {
-    "HorizontalPodAutoscaler": "horizontalpodautoscalers.autoscaling",
-    "PodDisruptionBudget": "poddisruptionbudgets.policy",
-    "Role": "roles.rbac.authorization.k8s.io",
-    "RoleBinding": "rolebindings.rbac.authorization.k8s.io",
-    **{kind: plural for kind, plural in CLUSTER_WIDE.items() if kind not in CORE},
-}
+_KNOWN = frozenset(kind.name for kind in (*kinds.CORE, *kinds.ISTIO))
+"""Of which there are facts."""
 INSTALLED_LABEL = "operator.istio.io/component"
 """What istioctl puts on everything that it installs."""
+CLUSTER_WIDE = (
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+    "CustomResourceDefinition",
+)
+"""Kinds of it that are in no namespace."""
+_WEBHOOK = "WebhookConfiguration"
+_OWN_WEBHOOKS = "istio.io/rev"
+"""A label of every webhook configuration of an Istio, whoever has installed it."""
+_INSTALLATION = (
+    Place("Namespace", "", ISTIO_NAMESPACE),
+    *(Place(kind, ISTIO_NAMESPACE) for kind in ("Deployment", "Service", "ServiceAccount", "ConfigMap")),
+    *(Place(kind.name, ISTIO_NAMESPACE) for kind in kinds.ISTIO),
+    *(Place(f"{what}{_WEBHOOK}", selector=_OWN_WEBHOOKS) for what in ("Mutating", "Validating")),
+)
+_NAMES = tuple(
+    Place(kind, "" if kind in CLUSTER_WIDE else ISTIO_NAMESPACE, selector=INSTALLED_LABEL, named_only=True)
+    for kind in ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Role", "RoleBinding", *CLUSTER_WIDE)
+    if not kind.endswith(_WEBHOOK)
+)
+
+_RULES = ("VirtualService", "DestinationRule")
+_BESIDE = {"Deployment": ("Pod",), "Service": _RULES, **{rule: (rule,) for rule in _RULES}}
+"""Kinds that a check of one looks at as well, in the same namespace: whether it is ready, and who else has made a
+rule about the same host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,64 +76,182 @@ class Installed:
         return f"{self.kind} {'' if self.cluster_wide else ISTIO_NAMESPACE + '/'}{self.name}"
 
 
+_Key = tuple[str, str, str, str]
+
+
 class Snapshot:
-    """The objects found. `istio` says whether the cluster has Istio's kinds, `installed` what istioctl has put
-    there."""
+    """The objects found at `places` (None: everywhere). `istio` says whether the cluster has Istio's kinds,
+    `installed` what istioctl has put there. `learned` is told of what has been written."""
 
-    def __init__(self, objects: Iterable[Object], *, istio: bool, installed: tuple[Installed, ...] = ()) -> None:
+    def __init__(
+        self,
+        objects: Iterable[Object],
+        *,
+        istio: bool,
+        installed: tuple[Installed, ...] = (),
+        places: Iterable[Place] | None = None,
+        learned: Callable[[Sequence[Object]], None] = lambda objects: None,
+    ) -> None:
         self.istio, self.installed = istio, installed
+        self._places = None if places is None else frozenset((it.kind, it.namespace, it.name) for it in places)
         self._objects = {_key(obj): obj for obj in objects}
-
-    @property
-    def cluster(self) -> str:
-        """What identifies the cluster among all there are and ever were; empty when it is not there."""
-        system = self.get("Namespace", "", "kube-system")
-        return str(system["metadata"]["uid"]) if system else ""
+        self._learned = learned
 
     def find(self, wanted: Object) -> Object | None:
         """The live object of `wanted`'s kind, namespace and name. Raises WorkshopError for a kind that no facts are
-        collected of: absent would be a guess."""
-        kind = wanted["kind"]
-        if kind not in CORE and kind not in ISTIO:
-            raise WorkshopError(
-                f"look for the {kind} {wanted['metadata']['name']}",
-                "no facts are collected about this kind",
-                cause=f"known are {', '.join((*CORE, *ISTIO))} (workshop/kubernetes/cluster_facts.py)",
-            )
+        collected of, and LookupError for a place that was not looked at: absent would be a guess."""
+        kind, metadata = wanted["kind"], wanted["metadata"]
+        if kind not in _KNOWN:
+            raise _without_facts(wanted)
+        self._refuse_unseen(kind, metadata.get("namespace", ""), metadata["name"])
         return self._objects.get(_key(wanted))
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """As `find`; `namespace` is empty for what is in none."""
         metadata = {"name": name, "namespace": namespace}
-        api_version = "networking.istio.io/v1" if kind in ISTIO else ""
+        api_version = "networking.istio.io/v1" if kind in OF_ISTIO else ""
         return self.find({"apiVersion": api_version, "kind": kind, "metadata": metadata})
 
-    def all(self, kind: str, namespace: str | None = None) -> list[Object]:
-        """Those of one namespace, or of all."""
+    def all(self, kind: str, namespace: str) -> list[Object]:
+        """Those of one namespace, of which there may be none."""
+        self._refuse_unseen(kind, namespace)
         return [
             obj
             for (_, found_kind, found_namespace, _), obj in self._objects.items()
-            if found_kind == kind and namespace in (None, found_namespace)
+            if found_kind == kind and namespace == found_namespace
         ]
+
+    def learn(self, written: Sequence[Object]) -> None:
+        """How objects are that have just been written."""
+        self._objects.update({_key(obj): obj for obj in written})
+        self._learned(written)
+
+    def _refuse_unseen(self, kind: str, namespace: str, name: str = "") -> None:
+        if self._places is not None and not {(kind, namespace, ""), (kind, namespace, name)} & self._places:
+            raise LookupError(f"nobody has looked for {kind} {namespace}/{name}")
+
+
+def places_of(objects: Iterable[Object]) -> frozenset[Place]:
+    """Where a check of objects looks."""
+    found: set[Place] = set()
+    for obj in objects:
+        kind, namespace = obj["kind"], obj["metadata"].get("namespace", "")
+        if kind not in _KNOWN:
+            raise _without_facts(obj)
+        found |= {Place(one, namespace) if namespace else _named(obj) for one in (kind, *_BESIDE.get(kind, ()))}
+    return frozenset(found)
+
+
+def _named(obj: Object) -> Place:
+    return Place(obj["kind"], "", obj["metadata"]["name"])
+
+
+def _without_facts(obj: Object) -> WorkshopError:
+    return WorkshopError(
+        f"look for the {obj['kind']} {obj['metadata']['name']}",
+        "no facts are collected about this kind",
+        cause=f"known are {', '.join(sorted(_KNOWN))} (workshop/kubernetes/kinds.py)",
+    )
+
+
+async def look(run: Run, places: Iterable[Place]) -> Snapshot:
+    """What is there. Raises KubectlError."""
+    wanted = frozenset(places)
+    if run.use(Kubectl).absent:
+        return Snapshot((), istio=False)
+    looked: _Looked = await run.observe(_LookedAt())
+    found = await looked.at(wanted, run)
+    objects = [obj for items in found.values() for obj in items or ()]
+    istio = all(items is not None for place, items in found.items() if place.kind in OF_ISTIO)
+    return Snapshot(objects, istio=istio, places=wanted, learned=looked.learn)
+
+
+async def look_for(run: Run, objects: Iterable[Object]) -> Snapshot:
+    """What there is of these objects, and beside them."""
+    return await look(run, places_of(objects))
+
+
+async def look_at_installation(run: Run) -> Snapshot:
+    """Istio, whoever has installed it."""
+    snapshot = await look(run, _INSTALLATION)
+    if not run.use(Kubectl).absent:
+        snapshot.installed = (*_installed(snapshot), *await run.observe(InstalledNames()))
+    return snapshot
+
+
+Looks = Mapping[Place, list[Object] | None]
+
+
+@dataclass
+class _Looked:
+    """What has been looked at since something was applied, and by which observation."""
+
+    by: dict[Place, _Look] = field(default_factory=dict)
+    seen: dict[Place, list[Object] | None] = field(default_factory=dict)
+    looks: int = 0
+
+    async def at(self, places: frozenset[Place], run: Run) -> Looks:
+        if new := frozenset(places - self.by.keys()):
+            self.looks += 1
+            self.by.update(dict.fromkeys(new, _Look(new, self.looks)))
+        found: dict[Place, list[Object] | None] = {}
+        looks = {place: self.by[place] for place in places}
+        for one in dict.fromkeys(looks.values()):
+            # One that somebody else has begun is waited for; where it has been forgotten since, it is made anew.
+            there = await run.observe(one)
+            for place in [it for it, by in looks.items() if by is one]:
+                found[place] = there[place]
+                if self.by.get(place) is one:
+                    self.seen[place] = there[place]
+        return found
+
+    def learn(self, written: Sequence[Object]) -> None:
+        for obj in written:
+            metadata = obj["metadata"]
+            for place in [it for it in self.by if _is_at(metadata, obj["kind"], it)]:
+                if (items := self.seen.get(place)) is None:
+                    # The kind was not served, or it is being looked at just now, perhaps from before the write.
+                    del self.by[place]
+                    self.seen.pop(place, None)
+                else:
+                    items[:] = [it for it in items if it["metadata"]["name"] != metadata["name"]] + [obj]
+
+
+def _is_at(metadata: Object, kind: str, place: Place) -> bool:
+    home, name = metadata.get("namespace", ""), metadata["name"]
+    return place.kind == kind and place.namespace == home and place.name in ("", name)
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterFacts:
-    """The source of a Snapshot; all steps observe the same one."""
+class _LookedAt:
+    """The source of where nobody has looked yet."""
 
-    async def observe(self, run: Run) -> Snapshot:
+    async def observe(self, run: Run) -> _Looked:
+        return _Looked()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The source of what is at some places, asked all at once, the `number`th time."""
+
+    places: frozenset[Place]
+    number: int
+
+    async def observe(self, run: Run) -> Looks:
+        return await Kubectl.of(run).look(self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The source of the names, in all namespaces, of those of a kind that a label selector takes."""
+
+    kind: str
+    selector: str
+
+    async def observe(self, run: Run) -> list[Object]:
+        place = Place(self.kind, selector=self.selector, named_only=True)
         kubectl = Kubectl.of(run)
-        if kubectl.absent:
-            return Snapshot((), istio=False)
-        try:
-            async with asyncio.TaskGroup() as both:
-                found = both.create_task(_objects(kubectl))
-                named = both.create_task(run.observe(InstalledNames()))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        objects, istio = found.result()
-        installed = (*_installed(objects), *named.result())
-        return Snapshot(objects, istio=istio, installed=installed)
+        return [] if kubectl.absent else (await kubectl.look([place]))[place] or []
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,59 +260,40 @@ class InstalledNames(Lasting):
     uninstalls forgets it."""
 
     async def observe(self, run: Run) -> tuple[Installed, ...]:
-        return await _named(Kubectl.of(run))
+        found = await Kubectl.of(run).look(_NAMES)
+        return tuple(_part(obj) for place in _NAMES for obj in found[place] or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Lasting):
+    """The source of what identifies the cluster among all there are and ever were; empty when it is not there."""
+
+    async def observe(self, run: Run) -> str:
+        kubectl = Kubectl.of(run)
+        system = None if kubectl.absent else await kubectl.find("Namespace", "", "kube-system")
+        return str(system["metadata"]["uid"]) if system else ""
 
 
 async def cluster_of(run: Run) -> str:
-    """See `Snapshot.cluster`."""
-    return (await run.observe(ClusterFacts())).cluster
+    """See `Identity`."""
+    return await run.observe(Identity())
 
 
-async def _objects(kubectl: Kubectl) -> tuple[list[Object], bool]:
-    """And whether Istio's kinds are there; when one is not, those of the others are not looked at."""
-    try:
-        return await kubectl.get_items(",".join((*CORE.values(), *ISTIO.values())), "-A"), True
-    except KubectlError as error:
-        if error.reason is not Reason.NOT_SERVED:
-            raise
-    return await kubectl.get_items(",".join(CORE.values()), "-A"), False
+def _installed(snapshot: Snapshot) -> Iterator[Installed]:
+    for place in _INSTALLATION:
+        if place.kind not in ("Namespace", *OF_ISTIO):
+            for obj in snapshot.all(place.kind, place.namespace):
+                if INSTALLED_LABEL in obj["metadata"].get("labels", {}):
+                    yield _part(obj)
 
 
-def _installed(objects: Iterable[Object]) -> Iterator[Installed]:
-    for obj in objects:
-        metadata = obj["metadata"]
-        labels, home = metadata.get("labels", {}), metadata.get("namespace", ISTIO_NAMESPACE)
-        if INSTALLED_LABEL in labels and home == ISTIO_NAMESPACE and obj["kind"] != "Pod":
-            yield Installed(obj["kind"], metadata["name"], labels.get(LAB, ""))
+def _part(obj: Object) -> Installed:
+    metadata = obj["metadata"]
+    return Installed(obj["kind"], metadata["name"], metadata.get("labels", {}).get(LAB, ""))
 
 
-async def _named(kubectl: Kubectl) -> tuple[Installed, ...]:
-    printed = await kubectl.call(
-        "get",
-        ",".join(_NAMES_ONLY.values()),
-        f"--namespace={ISTIO_NAMESPACE}",
-        f"--selector={INSTALLED_LABEL}",
-        "--no-headers",
-        "--show-labels",
-    )
-    return tuple(_row(line) for line in printed.splitlines() if line.strip())
-
-
-def _row(line: str) -> Installed:
-    """Of a line of that table: "service/istiod  ClusterIP  ...  app=istiod,release=istio"."""
-    columns = line.split()
-    resource, _, name = columns[0].partition("/")
-    labels = dict(pair.partition("=")[::2] for pair in columns[-1].split(","))
-    return Installed(_KINDS[resource], name, labels.get(LAB, ""))
-
-
-_KINDS = {
-    ".".join(filter(None, (kind.lower(), plural.partition(".")[2]))): kind for kind, plural in _NAMES_ONLY.items()
-}
-"""By the name that kubectl puts before an object's: "clusterrole.rbac.authorization.k8s.io"."""
-
-
-def _key(obj: Object) -> tuple[str, str, str, str]:
+def _key(obj: Object) -> _Key:
     """By group, not version: the server may answer in another version than the manifest is written in."""
-    group = obj["apiVersion"].rpartition("/")[0] if obj["kind"] in ISTIO else ""
-    return (group, obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+    kind = obj["kind"]
+    group = obj["apiVersion"].rpartition("/")[0] if kind in OF_ISTIO else ""
+    return (group, kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])

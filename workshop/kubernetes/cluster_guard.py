@@ -40,10 +40,7 @@ class ClusterGuard:
         self._holder = holder or Holder.me()
 
     async def is_marked(self) -> bool:
-        found = await self.kubectl.call(
-            "get", "configmap", MARK, "-n", NAMESPACE, "--ignore-not-found", "-o", "name"
-        )
-        return bool(found.strip())
+        return await self.kubectl.find("ConfigMap", NAMESPACE, MARK) is not None
 
     async def adopt(self) -> None:
         """Put the mark there. Adopting again changes nothing."""

@@ -326,7 +326,7 @@ _RULES = {
 def _rules_beside(wanted: Object, snapshot: Snapshot) -> Iterator[Object]:
     """Rules that the workshop did not make, about a host and a way in that are `wanted`'s as well."""
     for kind in _RULES.get(wanted["kind"], ()):
-        for rule in snapshot.all(kind):
+        for rule in snapshot.all(kind, wanted["metadata"]["namespace"]):
             if not is_ours(rule) and _hosts(rule) & _hosts(wanted) and _ways(rule) & _ways(wanted):
                 yield rule
 
@@ -357,10 +357,10 @@ async def repair(
     if leaving := [obj for obj in drifted if is_terminating(snapshot.find(obj))]:
         await delete_and_wait(kubectl, leaving, seconds=min(seconds, _GONE_SECONDS))
     if drifted:
-        await kubectl.apply([_owned(obj, snapshot) for obj in drifted], seconds=seconds)
-    for obj in drifted:
-        if extra := _removals(obj, snapshot):
-            await kubectl.merge_patch(obj, extra)
+        removals = [(obj, extra) for obj in drifted if (extra := _removals(obj, snapshot))]
+        snapshot.learn(await kubectl.apply([_owned(obj, snapshot) for obj in drifted], seconds=seconds))
+        for obj, extra in removals:
+            snapshot.learn(await kubectl.merge_patch(obj, extra))
     return drifted
 
 

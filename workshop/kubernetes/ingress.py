@@ -37,7 +37,9 @@ class Ingress(Lasting):
         found: list[str] = []
 
         async def missing() -> str:
-            service = await kubectl.get_json("service", self.service, "-n", self.namespace)
+            service = await kubectl.find("Service", self.namespace, self.service)
+            if service is None:
+                return f"the Service {self.namespace}/{self.service}"
             entry = read(service, self.port)
             if isinstance(entry, str):
                 return entry
@@ -90,7 +92,10 @@ def url(host: str, port: int) -> str:
 
 
 async def _node_address(kubectl: Kubectl) -> str:
-    nodes = await kubectl.get_items("nodes")
+    from workshop.kubernetes.kinds import Place
+
+    place = Place("Node")
+    nodes = (await kubectl.look([place]))[place] or ()
     addresses = [a for node in nodes for a in node.get("status", {}).get("addresses", ())]
     by_type = {address["type"]: address["address"] for address in reversed(addresses)}
     address: str = by_type.get("ExternalIP") or by_type["InternalIP"]
@@ -104,11 +109,13 @@ class Address:
     ingress: Ingress
 
     async def observe(self, run: Run) -> tuple[str, int]:
-        from workshop.kubernetes.cluster_facts import ClusterFacts
+        from workshop.kubernetes.cluster_facts import look
+        from workshop.kubernetes.kinds import Place
         from workshop.kubernetes.kubectl import Kubectl
 
         ingress = self.ingress
-        service = (await run.observe(ClusterFacts())).get("Service", ingress.namespace, ingress.service)
+        there = await look(run, [Place("Service", ingress.namespace)])
+        service = there.get("Service", ingress.namespace, ingress.service)
         entry = read(service, ingress.port) if service else "the Service"
         if isinstance(entry, str):
             raise WorkshopError(

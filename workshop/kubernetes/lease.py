@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import json
 import os
 import socket
 import subprocess
@@ -33,6 +32,7 @@ from workshop.runbook.run import Listener, unheard
 
 LASTS = 30
 """Seconds without a renewal until anybody may take the lease."""
+_WRITTEN_WITHIN = 10.0
 _GLANCE = 5.0
 """Seconds for a look whether another run has it, beside what a run looks at itself."""
 _RENEWED_EVERY, _TRIED_AGAIN_AFTER = 10.0, 2.0
@@ -95,18 +95,20 @@ class Lease:
         ahead has written, at most as long as that lasts."""
         while True:
             try:
-                self._keep(await self._write("create", self._body()))
+                self._keep(await self._kubectl.create(self._body(), seconds=_WRITTEN_WITHIN))
                 return
             except KubectlError as error:
                 if error.reason is not Reason.ALREADY_EXISTS:
                     raise
             try:
-                live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
+                live = await self._read()
+                if live is None:
+                    continue  # it was released
                 if (theirs := self._theirs(live)) is not None:
                     await self._watch(live, theirs)
                 taken = self._body(transitions=live["spec"].get("leaseTransitions", 0) + 1)
                 taken["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
-                self._keep(await self._write("replace", taken))
+                self._keep(await self._kubectl.replace(taken, seconds=_WRITTEN_WITHIN))
                 return
             except KubectlError as error:
                 if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
@@ -115,14 +117,9 @@ class Lease:
     async def refuse_if_held(self) -> None:
         """Raises Held when another run has it, KubectlError when it cannot be read. Of one whose holder's clock is
         ahead a glance does not tell."""
-        try:
-            live = await self._kubectl.get_json("lease", self._name, "-n", self._namespace, seconds=_GLANCE)
-        except KubectlError as error:
-            if error.reason is not Reason.NOT_FOUND:
-                raise
-            return
-        theirs = self._theirs(live)
-        if theirs and theirs.until and live["spec"].get("holderIdentity") != self._holder.identity:
+        live = await self._read(_GLANCE)
+        theirs = self._theirs(live) if live else None
+        if live and theirs and theirs.until and live["spec"].get("holderIdentity") != self._holder.identity:
             raise theirs.held
 
     async def keep(self) -> None:
@@ -136,14 +133,11 @@ class Lease:
 
     async def release(self) -> None:
         """Delete it, if it is still the very lease that was written last."""
-        metadata, self._live = self._live.get("metadata"), {}
-        if metadata is None:
+        live, self._live = self._live, {}
+        if not live:
             return
-        exactly = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": exactly}
-        path = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases/{self._name}"
         try:
-            await self._kubectl.call("delete", "--raw", path, "-f", "-", stdin=json.dumps(options), seconds=10)
+            await self._kubectl.remove(live, seconds=_WRITTEN_WITHIN)
         except KubectlError as error:
             if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
                 raise
@@ -152,7 +146,7 @@ class Lease:
         while True:
             renewed = {**self._live, "spec": {**self._live["spec"], "renewTime": _text(self._clock())}}
             try:
-                self._keep(await self._write("replace", renewed))
+                self._keep(await self._kubectl.replace(renewed, seconds=_WRITTEN_WITHIN))
                 return
             except KubectlError as error:
                 if error.reason in (Reason.CONFLICT, Reason.NOT_FOUND):
@@ -192,7 +186,9 @@ class Lease:
             missing = f"{theirs.held.holder} has it; that clock is ahead, so the lock is watched for a renewal"
             self._emit(events.Waiting("", what, missing, waited, theirs.lasts))
             await asyncio.sleep(min(_LOOKED_AT_EVERY, theirs.lasts - waited))
-            now = await self._kubectl.get_json("lease", self._name, "-n", self._namespace)
+            now = await self._read()
+            if now is None:
+                return  # it was released
             if now["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
                 raise theirs.held
 
@@ -226,13 +222,8 @@ class Lease:
             },
         }
 
-    async def _write(self, verb: str, lease: Object) -> Object:
-        written: Object = json.loads(
-            await self._kubectl.call(
-                verb, "-f", "-", "-o", "json", "--validate=false", stdin=json.dumps(lease), seconds=10
-            )
-        )
-        return written
+    async def _read(self, seconds: float = 30.0) -> Object | None:
+        return await self._kubectl.find("Lease", self._namespace, self._name, seconds=seconds)
 
     def _keep(self, live: Object) -> None:
         self._live, self._renewed = live, time.monotonic()

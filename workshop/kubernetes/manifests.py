@@ -12,11 +12,12 @@ changed again).
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -69,10 +70,16 @@ class Manifests:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"read {path}", error.strerror or str(error)) from error
-        objects = parse(_filled(text, path, {**self.images, **values}), str(path))
+        objects: list[Object] = copy.deepcopy(_parsed(_filled(text, path, {**self.images, **values}), str(path)))
         for obj in objects:
             mark(obj, lab)
         return objects
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, file: str) -> list[Object]:
+    """The objects of a manifest, of which everybody takes a copy: a run asks five times for each."""
+    return parse(text, file)
 
 
 def _filled(text: str, path: Path, known: Mapping[str, str]) -> str:

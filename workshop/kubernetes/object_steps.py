@@ -8,7 +8,7 @@ Labs are imported by `invoke --list`, so everything heavy is imported when a ste
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from workshop.kubernetes.manifests import (
@@ -88,10 +88,10 @@ def choice(option: str, *values: str) -> Choice:
     return Choice(option, values)
 
 
-async def _snapshot(run: Run) -> Snapshot:
-    from workshop.kubernetes.cluster_facts import ClusterFacts
+async def _snapshot(run: Run, objects: Iterable[Object]) -> Snapshot:
+    from workshop.kubernetes.cluster_facts import look_for
 
-    return await run.observe(ClusterFacts())
+    return await look_for(run, objects)
 
 
 class Apply(Step):
@@ -123,8 +123,9 @@ class Apply(Step):
     async def check(self, run: Run) -> Check:
         from workshop.kubernetes.drift import added, drift
 
-        snapshot, found, more = await _snapshot(run), list[Difference](), list[Difference]()
-        for obj in await self.objects(run):
+        objects, found, more = await self.objects(run), list[Difference](), list[Difference]()
+        snapshot = await _snapshot(run, objects)
+        for obj in objects:
             found += [*drift(obj, snapshot), *self._unready(obj, snapshot)]
             more += added(obj, snapshot)
         return Check(tuple(found), added=tuple(more))
@@ -132,8 +133,9 @@ class Apply(Step):
     async def check_readiness(self, run: Run) -> Check:
         from workshop.kubernetes import rollout
 
-        snapshot, found = await _snapshot(run), await self.check(run)
-        live = [snapshot.find(obj) for obj in await self.objects(run) if obj["kind"] == "Deployment"]
+        objects, found = await self.objects(run), await self.check(run)
+        snapshot = await _snapshot(run, objects)
+        live = [snapshot.find(obj) for obj in objects if obj["kind"] == "Deployment"]
         idle = [item for obj in live if obj is not None for item in rollout.without_pods(obj)]
         return Check((*found.differences, *idle))
 
@@ -142,12 +144,16 @@ class Apply(Step):
         from workshop.kubernetes.drift import repair
         from workshop.kubernetes.kubectl import Kubectl
 
-        kubectl, snapshot, objects = Kubectl.of(run), await _snapshot(run), await self.objects(run, strict=True)
+        kubectl, objects = Kubectl.of(run), await self.objects(run, strict=True)
+        snapshot = await _snapshot(run, objects)
         drifted = await repair(kubectl, objects, snapshot, seconds=self._seconds)
         deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
+        lacking: dict[str, list[str]] = {}
         for obj in deployments:
             if obj not in drifted and self._lacks_containers(obj, snapshot):
-                await kubectl.restart(obj["metadata"]["namespace"], [obj["metadata"]["name"]])
+                lacking.setdefault(obj["metadata"]["namespace"], []).append(obj["metadata"]["name"])
+        for namespace, names in lacking.items():
+            await kubectl.restart(namespace, names)
         wanted = {
             (obj["metadata"]["namespace"], obj["metadata"]["name"]): rollout.with_more(
                 self.ready, obj, snapshot.find(obj)
@@ -169,8 +175,8 @@ class Apply(Step):
         from workshop.kubernetes import rollout
         from workshop.kubernetes.deletion import waits_for
 
-        snapshot = await _snapshot(run)
         objects = await self.objects(run)
+        snapshot = await _snapshot(run, objects)
         left = _ours(objects, snapshot)
         for obj in objects:
             if obj["kind"] == "Deployment" and snapshot.find(obj) in (None, *left):
@@ -182,12 +188,14 @@ class Apply(Step):
         from workshop.kubernetes.deletion import held_up
         from workshop.kubernetes.kubectl import Kubectl
 
-        return await held_up(Kubectl.of(run), _ours(await self.objects(run), await _snapshot(run)))
+        objects = await self.objects(run)
+        return await held_up(Kubectl.of(run), _ours(objects, await _snapshot(run, objects)))
 
     async def undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
 
-        if ours := _ours(await self.objects(run), await _snapshot(run)):
+        objects = await self.objects(run)
+        if ours := _ours(objects, await _snapshot(run, objects)):
             await Kubectl.of(run).delete(ours, wait=False)
 
     async def made(self, run: Run) -> frozenset[str]:
@@ -264,7 +272,7 @@ class LabelNamespaces(Step):
         self.title, self._namespaces, self._labels, self._proofs = title, namespaces, labels, proofs
 
     async def check(self, run: Run) -> Check:
-        snapshot, found = await _snapshot(run), []
+        snapshot, found = await self._snapshot(run), []
         for namespace in self._namespaces:
             live = snapshot.get("Namespace", "", namespace)
             if live is None:
@@ -279,7 +287,8 @@ class LabelNamespaces(Step):
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
 
-        await Kubectl.of(run).label("namespace", self._namespaces, self._wanted(run))
+        snapshot, there = await self._snapshot(run), [namespace_object(name) for name in self._namespaces]
+        snapshot.learn(await Kubectl.of(run).label(there, self._wanted(run)))
 
     async def verify(self, run: Run) -> Verdict | None:
         return await prove_all(run, self._proofs, [namespace_object(name) for name in self._namespaces])
@@ -291,7 +300,7 @@ class LabelNamespaces(Step):
         return await look_at_all(run, self._proofs)
 
     async def check_undo(self, run: Run) -> Check:
-        snapshot, found = await _snapshot(run), []
+        snapshot, found = await self._snapshot(run), []
         for namespace in self._namespaces:
             live = snapshot.get("Namespace", "", namespace) or {"metadata": {}}
             labels = live["metadata"].get("labels", {})
@@ -305,10 +314,10 @@ class LabelNamespaces(Step):
     async def undo(self, run: Run) -> None:
         from workshop.kubernetes.kubectl import Kubectl
 
-        snapshot = await _snapshot(run)
-        there = [name for name in self._namespaces if snapshot.get("Namespace", "", name)]
+        snapshot = await self._snapshot(run)
+        there = [namespace_object(name) for name in self._namespaces if snapshot.get("Namespace", "", name)]
         if there:
-            await Kubectl.of(run).label("namespace", there, dict.fromkeys(self._labels))
+            snapshot.learn(await Kubectl.of(run).label(there, dict.fromkeys(self._labels)))
 
     def explain(self, run: Run) -> Explanation:
         labels = " ".join(f"{key}={value}" for key, value in self._wanted(run).items())
@@ -318,6 +327,9 @@ class LabelNamespaces(Step):
     def explain_undo(self, run: Run) -> Explanation:
         labels = " ".join(f"{key}-" for key in self._labels)
         return Explanation(commands=(f"kubectl label namespace {' '.join(self._namespaces)} {labels}",))
+
+    async def _snapshot(self, run: Run) -> Snapshot:
+        return await _snapshot(run, map(namespace_object, self._namespaces))
 
     def _wanted(self, run: Run) -> dict[str, str]:
         return {key: value.of(run) if isinstance(value, Choice) else value for key, value in self._labels.items()}

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from workshop.kubernetes.manifests import Object, name_of
+from workshop.kubernetes.manifests import Object, name_of, namespace_object
 from workshop.kubernetes.other_clusters import typed_for
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.lazy_dataclass import dataclass
@@ -221,12 +221,12 @@ async def refuse_if_changed(run: Run, objects: Sequence[Object], said: str) -> N
     """Raises WorkshopError when one of `objects` is not as it was applied any more, or what the step stands on not
     as it was made; `said` is what was to be said of the effect; KubectlError when the cluster is gone altogether.
     One that answers with an error leaves it at that."""
-    from workshop.kubernetes.cluster_facts import ClusterFacts
+    from workshop.kubernetes.cluster_facts import look_for
     from workshop.kubernetes.kubectl import KubectlError, Reason
 
     run.facts.forget()
     try:
-        snapshot = await run.observe(ClusterFacts())
+        snapshot = await look_for(run, (*objects, *map(namespace_object, filter(None, map(_home, objects)))))
     except WorkshopError as error:
         if isinstance(error, KubectlError) and error.reason is Reason.UNREACHABLE:
             raise
@@ -290,12 +290,18 @@ def _described_prerequisites(unlike: Sequence[tuple[str, Difference]]) -> Iterat
         yield f"{said} (of {lab})"
 
 
+def _home(obj: Object) -> str:
+    """Its namespace, or which one it is itself."""
+    name: str = obj["metadata"].get("namespace") or (obj["metadata"]["name"] if obj["kind"] == "Namespace" else "")
+    return name
+
+
 def _changes(objects: Sequence[Object], snapshot: Snapshot) -> Iterator[str]:
     from workshop.kubernetes.deletion import is_terminating
     from workshop.kubernetes.drift import drift
 
     for obj in objects:
-        home = obj["metadata"].get("namespace") or (obj["metadata"]["name"] if obj["kind"] == "Namespace" else "")
+        home = _home(obj)
         there = snapshot.get("Namespace", "", home) if home else None
         if home and (there is None or is_terminating(there)):
             yield f"Namespace {home} was deleted meanwhile"

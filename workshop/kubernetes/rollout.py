@@ -6,8 +6,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from workshop.kubernetes.kinds import Place
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Object, name_of
+from workshop.kubernetes.watching import Watched, watched
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.results import Difference
 from workshop.runbook.run import Run
@@ -177,12 +179,8 @@ async def wait(run: Run, kubectl: Kubectl, wanted: Mapping[tuple[str, str], str]
     namespaces = sorted({namespace for namespace, _ in wanted})
     uninjected_since: list[float] = []
 
-    async def still() -> str:
-        objects: list[Object] = []
-        for namespace in namespaces:
-            objects += await kubectl.get_items("deployments.apps,pods", "-n", namespace)
-        deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
-        pods = [obj for obj in objects if obj["kind"] == "Pod"]
+    async def still(there: Watched) -> str:
+        deployments, pods = there.objects("Deployment"), there.objects("Pod")
         said = missing(wanted, deployments, pods)
         lacks = lacking(wanted, deployments, pods)
         if lacks is None:
@@ -199,12 +197,16 @@ async def wait(run: Run, kubectl: Kubectl, wanted: Mapping[tuple[str, str], str]
             )
         return f"{said} ({why})"
 
-    if wanted:
+    if not wanted:
+        return
+    places = [Place(kind, namespace) for namespace in namespaces for kind in ("Deployment", "Pod")]
+    async with watched(kubectl, places) as there:
         await run.wait(
             f"{len(wanted)} Deployment{'s' if len(wanted) > 1 else ''} in {', '.join(namespaces)}",
-            still,
+            lambda: still(there),
             seconds=seconds,
-            every=0.1,
+            every=1.0,
+            pause=there.changed,
             next_command=kubectl.typed(f"kubectl get pods -n {namespaces[0]}"),
         )
 
@@ -236,9 +238,9 @@ def selects(selector: Object, labels: Mapping[str, str]) -> bool:
 async def not_injected(kubectl: Kubectl, pod: Object) -> tuple[str, str]:
     """Why a pod is there without what should have been injected, and what to type."""
     name = pod["metadata"]["namespace"]
-    found = await kubectl.get_items("mutatingwebhookconfigurations.admissionregistration.k8s.io,namespaces")
-    configurations = [obj for obj in found if obj["kind"] == "MutatingWebhookConfiguration"]
-    namespaces = [obj for obj in found if obj["kind"] == "Namespace" and obj["metadata"]["name"] == name]
+    webhooks, home = Place("MutatingWebhookConfiguration"), Place("Namespace", "", name)
+    found = await kubectl.look([webhooks, home])
+    configurations, namespaces = found[webhooks] or (), found[home] or ()
     if not any(injects(configurations, namespace, pod) for namespace in namespaces):
         why = (
             f"the injector is missing: no MutatingWebhookConfiguration asks for new pods of namespace {name}, "

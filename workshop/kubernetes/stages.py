@@ -129,12 +129,14 @@ class Stages(Timeline):
     async def observe(self, run: Run, *, strict: bool = False) -> ObservedStages:
         """What is there, beside what each stage has. With `strict`, raises WorkshopError for a value that is not
         known yet."""
-        from workshop.kubernetes.cluster_facts import ClusterFacts
+        from workshop.kubernetes.cluster_facts import look_for
 
         objects: dict[str, list[Object]] = {}
         for one in (self._start, *self._stages.values()):
             objects[one.name] = self.made(one, run, await resolved_values(one.values, run, strict=strict))
-        return ObservedStages(await run.observe(ClusterFacts()), objects, self._clears, self.normal)
+        every = (obj for those in objects.values() for obj in those)
+        snapshot = await look_for(run, (*every, *map(_referred, self._clears)))
+        return ObservedStages(snapshot, objects, self._clears, self.normal)
 
     def made(self, one: Stage, run: Run, values: Mapping[str, str]) -> list[Object]:
         return one.make(run, one.lab or run.lab, values)
@@ -282,6 +284,11 @@ def _others(
 
 def _reference(obj: Object) -> Reference:
     return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def _referred(reference: Reference) -> Object:
+    kind, namespace, name = reference
+    return {"kind": kind, "metadata": {"name": name, **({"namespace": namespace} if namespace else {})}}
 
 
 def _deletions(surplus: list[Object]) -> tuple[Difference, ...]:

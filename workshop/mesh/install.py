@@ -51,7 +51,7 @@ _OBJECTS = "objects"
 _INJECTOR, _VALIDATOR = "sidecar-injector.istio.io", "validation.istio.io"
 _DEACTIVATED = "istio.io/deactivated"
 _CONFIG_MAPS = ("istio-ca-root-cert", "istio-ca-crl")
-_CONFIG_LABEL = {"istio.io/config": "true"}
+_CONFIG_SELECTOR = "istio.io/config=true"
 _ISTIOD_LEAVES_SECONDS = 120
 _SHOWN = 4
 
@@ -140,7 +140,7 @@ class Install(Step):
         if namespace is not None:
             left.insert(0, Difference(f"Namespace {ISTIO_NAMESPACE}, with Istio", "", ABSENT, waits_for(namespace)))
         if left:
-            left += left_config_maps(snapshot)
+            left += await left_config_maps(run)
         return Check(tuple(left))
 
     async def held_up(self, run: Run) -> HeldUp:
@@ -198,9 +198,9 @@ def _note(run: Run, version: str) -> None:
 
 
 async def _snapshot(run: Run) -> Snapshot:
-    from workshop.kubernetes.cluster_facts import ClusterFacts
+    from workshop.kubernetes.cluster_facts import look_at_installation
 
-    return await run.observe(ClusterFacts())
+    return await look_at_installation(run)
 
 
 def _namespace(run: Run) -> Object:
@@ -385,38 +385,49 @@ def _unmarked(snapshot: Snapshot) -> list[Difference]:
 
 async def record_parts(run: Run, kubectl: Kubectl) -> None:
     """Write down what is installed, then mark it: without the mark, the next run does both again."""
-    from workshop.kubernetes.cluster_facts import ClusterFacts
+    from workshop.kubernetes.kinds import KINDS
 
     run.facts.forget()
-    installed = (await run.observe(ClusterFacts())).installed
+    installed = (await _snapshot(run)).installed
     written = record_reference()
     written["data"] = {_OBJECTS: "\n".join(part.subject for part in installed)}
     mark(written, run.lab)
     await kubectl.apply([written])
-    kinds, selector = marking()
-    await kubectl.label(kinds, [selector], {LAB: run.lab})
+    parts: list[Object] = [
+        {"apiVersion": KINDS[part.kind].api_version, "kind": part.kind, "metadata": {"name": part.name}}
+        for part in installed
+        if part.cluster_wide
+    ]
+    if parts:
+        await kubectl.label(parts, {LAB: run.lab}, selector=marking()[1])
 
 
 def marking() -> tuple[str, str]:
     """Kinds and selector of what has to carry the workshop's label, as kubectl takes them."""
     from workshop.kubernetes.cluster_facts import CLUSTER_WIDE, INSTALLED_LABEL
+    from workshop.kubernetes.kinds import KINDS
 
-    return ",".join(CLUSTER_WIDE.values()), f"--selector={INSTALLED_LABEL}"
+    return ",".join(KINDS[kind].resource for kind in CLUSTER_WIDE), f"--selector={INSTALLED_LABEL}"
 
 
 def record_reference() -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RECORD, "namespace": ISTIO_NAMESPACE}}
 
 
-def left_config_maps(snapshot: Snapshot) -> Iterator[Difference]:
+async def left_config_maps(run: Run) -> list[Difference]:
     """Those that are there, as what a clean-up is to change."""
-    metadata = [obj["metadata"] for obj in snapshot.all("ConfigMap")]
-    written = [each["name"] for each in metadata if _CONFIG_LABEL.items() <= each.get("labels", {}).items()]
-    for name in _CONFIG_MAPS:
-        there = [each for each in written if each == name]
-        if there:
-            places = f"{len(there)} namespace" + ("s" if len(there) > 1 else "")
-            yield Difference(f"ConfigMap {name} in {places}", "", ABSENT, "present")
+    from workshop.kubernetes.cluster_facts import Selected
+
+    written = [obj["metadata"]["name"] for obj in await run.observe(Selected("ConfigMap", _CONFIG_SELECTOR))]
+    return [
+        Difference(f"ConfigMap {name} in {_count(written.count(name))}", "", ABSENT, "present")
+        for name in _CONFIG_MAPS
+        if name in written
+    ]
+
+
+def _count(namespaces: int) -> str:
+    return f"{namespaces} namespace" + ("s" if namespaces > 1 else "")
 
 
 async def remove_config_maps(kubectl: Kubectl, istio_namespace: str) -> None:
@@ -433,17 +444,15 @@ def config_map_commands(istio_namespace: str) -> tuple[str, ...]:
 def _config_map_arguments(istio_namespace: str) -> Iterator[tuple[str, ...]]:
     limit = f"--timeout={_ISTIOD_LEAVES_SECONDS}s"
     yield ("wait", "--for=delete", "pod", "-n", istio_namespace, "-l", "app=istiod", limit)
-    ((label, value),) = _CONFIG_LABEL.items()
     for name in _CONFIG_MAPS:
-        yield ("delete", "configmaps", "-A", "-l", f"{label}={value}", f"--field-selector=metadata.name={name}")
+        yield ("delete", "configmaps", "-A", "-l", _CONFIG_SELECTOR, f"--field-selector=metadata.name={name}")
 
 
 async def installation_finding(row: str, run: Run, command: str) -> Finding:
     """`command` is how Invoke was called. Raises KubectlError."""
-    from workshop.kubernetes.cluster_facts import ClusterFacts
     from workshop.mesh.istioctl import Istioctl
 
-    snapshot, istioctl = await run.observe(ClusterFacts()), run.use(Istioctl)
+    snapshot, istioctl = await _snapshot(run), run.use(Istioctl)
     whose = owner(snapshot)
     if whose is Owner.NOBODY:
         return Finding(row, "ok", "not installed yet")

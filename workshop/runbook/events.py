@@ -123,10 +123,12 @@ class Found(Detail):
 
 @dataclass(frozen=True, slots=True)
 class Command(Detail):
-    """A subprocess is about to start; secrets never travel in arguments."""
+    """A subprocess is about to start; secrets never travel in arguments. Where it is no `process`, one that is
+    there already is asked, and this is what a person types to ask the same."""
 
     argv: tuple[str, ...]
     stdin: str = ""
+    process: bool = True
 
 
 @dataclass(frozen=True, slots=True)

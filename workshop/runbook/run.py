@@ -185,8 +185,10 @@ class Run:
         next_command: str = "",
         found: str = "still missing",
         on_purpose: bool = False,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Call `missing` until it says "" (nothing), at growing intervals (from `every`, to 2 s).
+        """Call `missing` until it says "" (nothing), at growing intervals (from `every`, to 2 s), each a `pause` of
+        so many seconds: shorter where that knows that something has changed.
 
         It returns in words what is still missing (or otherwise not as wanted: `found`), which is shown. Raises
         WorkshopError after `seconds`. Ctrl-C cuts the wait short. `on_purpose`: what is waited for takes its time
@@ -199,7 +201,7 @@ class Run:
         async def until_nothing_is_missing() -> None:
             nonlocal there
             started = time.monotonic()
-            for pause in pauses(every):
+            for longest in pauses(every):
                 looked = clock()
                 still = await missing()
                 waited = time.monotonic() - started
@@ -211,7 +213,7 @@ class Run:
                         f"waited {seconds:g} s for {what}", f"{found}: {still}", next_command=next_command
                     )
                 self.emit(events.Waiting(self.lab, what, still, waited, seconds))
-                await asyncio.sleep(min(pause, seconds - waited))
+                await pause(min(longest, seconds - waited))
 
         try:
             await self.cuttable(until_nothing_is_missing())
