@@ -14,13 +14,12 @@ from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.other_clusters import if_cluster, on_cluster
 from workshop.kubernetes.stages import StagesAcross, stage
 from workshop.mesh.install import install
-from workshop.runbook import Lab
+from workshop.runbook import Lab, Together
 
 LAB = Lab(
     name="istio.mirror",
     title="Copy requests to v2, here and in another cluster",
     text=__doc__,
-    needs=("istio.shift",),
     options=(SHARE,),
     tries=(("--share 10", "fewer copies"),),
     parts=(
@@ -32,9 +31,16 @@ LAB = Lab(
             "secondary",
             apply("Deploy HelloWorld v2 there, behind a gateway", "secondary-helloworld.yaml", ready="2/2"),
         ),
-        if_cluster(
-            "secondary",
-            apply("Name that gateway in this mesh", "secondary-gateway.yaml", values=(IngressOf("secondary"),)),
+        Together(  # the other cluster is made ready meanwhile
+            (
+                if_cluster(
+                    "secondary",
+                    apply(
+                        "Name that gateway in this mesh", "secondary-gateway.yaml", values=(IngressOf("secondary"),)
+                    ),
+                ),
+            ),
+            after=("istio.shift",),
         ),
         StagesAcross(
             "Mirror HelloWorld's requests",
