@@ -15,7 +15,7 @@ import pytest
 from tests.kubernetes.scripted_api import Answering, Asked, ScriptedApi, pods, status
 from tests.kubernetes.test_tool_process import start_python, until_gone, until_written
 from workshop.kubernetes.kinds import Place
-from workshop.kubernetes.kubectl import Kubectl, KubectlError
+from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 
 PODS = Place("Pod", "shop")
 Leads = Callable[[Answering], Kubectl]
@@ -141,6 +141,32 @@ async def test_what_is_applied_comes_back_as_a_webhook_has_changed_it(
     assert (first["metadata"]["name"], second["data"]) == ("shop", {"more": "yes"})
     assert {asked.headers["content-type"] for asked in api.asked} == {"application/apply-patch+yaml"}
     assert {asked.query for asked in api.asked} == {"fieldManager=mesh-workshop&force=true&fieldValidation=Strict"}
+
+
+async def test_who_may_not_look_is_told_so(api: ScriptedApi, tmp_path: Path, binary: Path) -> None:
+    """In kubectl's words: a user who may see some namespaces only."""
+
+    async def answering(asked: Asked) -> None:
+        said = 'namespaces "kube-system" is forbidden: User "ada" cannot get resource "namespaces"'
+        if asked.path == "/api":
+            await asked.answer({"kind": "APIVersions", "versions": ["v1"]})
+        elif asked.path == "/apis":
+            await asked.answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})
+        elif asked.path == "/api/v1":
+            one = {"name": "namespaces", "singularName": "namespace", "kind": "Namespace", "verbs": ["get"]}
+            resources = [{**one, "namespaced": False}]
+            kinds = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": resources}
+            await asked.answer(kinds)
+        else:
+            await asked.answer(status(403, "Forbidden", said), 403)
+
+    api.answering = answering
+    kubectl = api.kubectl(tmp_path, binary)
+    with pytest.raises(KubectlError) as failed:
+        await kubectl.find("Namespace", "", "kube-system")
+    assert failed.value.reason is Reason.FORBIDDEN
+    assert 'User "ada" cannot get' in failed.value.came_back
+    assert failed.value.next_command == kubectl.typed("kubectl auth can-i --list")
 
 
 @pytest.fixture

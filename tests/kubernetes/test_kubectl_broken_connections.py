@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from workshop.kubernetes.kinds import Place
 from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason, broke_on_its_way
 
 Break = Callable[[asyncio.StreamWriter], None]
@@ -133,6 +134,26 @@ async def test_a_read_is_tried_once_more_and_not_again(proxy: Proxy, through: Ku
         await through.get_items("pods", "-A")
     assert failed.value.reason is Reason.UNREACHABLE
     assert len(proxy.started) == 2
+
+
+async def test_a_look_whose_connection_breaks_is_asked_of_a_kubectl_process(proxy: Proxy, through: Kubectl) -> None:
+    """The one that stays has told that it does not reach the API server."""
+    proxy.breaks, proxy.only = resets, 1
+    default = Place("Namespace", "", "default")
+    (found,) = (await through.look([default]))[default] or ()
+    assert found["metadata"]["name"] == "default"
+    assert proxy.broken == 1
+    assert [argv[4:] for argv in proxy.started] == [
+        ("get", "namespaces", "default", "--ignore-not-found", "-o", "json")
+    ]
+
+
+async def test_a_cluster_that_nobody_reaches_is_told_as_by_kubectl(proxy: Proxy, through: Kubectl) -> None:
+    proxy.sound_from = 99
+    with pytest.raises(KubectlError) as failed:
+        await through.look([Place("Pod", "default"), Place("Gateway", "default")])
+    assert failed.value.reason is Reason.UNREACHABLE
+    assert "was refused" in failed.value.came_back
 
 
 async def test_a_write_is_not_repeated(proxy: Proxy, through: Kubectl) -> None:

@@ -15,6 +15,7 @@ A snapshot knows where it has looked, and refuses to tell of any other place: ab
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -173,9 +174,18 @@ async def look_for(run: Run, objects: Iterable[Object]) -> Snapshot:
 
 async def look_at_installation(run: Run) -> Snapshot:
     """Istio, whoever has installed it."""
-    snapshot = await look(run, _INSTALLATION)
-    if not run.use(Kubectl).absent:
-        snapshot.installed = (*_installed(snapshot), *await run.observe(InstalledNames()))
+    if run.use(Kubectl).absent:
+        return Snapshot((), istio=False)
+    try:
+        async with asyncio.TaskGroup() as both:
+            found, named = (
+                both.create_task(look(run, _INSTALLATION)),
+                both.create_task(run.observe(InstalledNames())),
+            )
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    snapshot = found.result()
+    snapshot.installed = (*_installed(snapshot), *named.result())
     return snapshot
 
 

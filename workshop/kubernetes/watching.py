@@ -85,7 +85,8 @@ class _Watch:
         self._waiting.remove(changes)
         if not self._waiting and self._task:
             self._task.cancel()
-            self._shared.pop(self.place, None)
+            if self._shared.get(self.place) is self:
+                del self._shared[self.place]
 
     async def first_look(self) -> None:
         assert self._task
@@ -99,7 +100,8 @@ class _Watch:
     def refuse_if_failed(self) -> None:
         """Raises what has ended it; who comes later begins another one."""
         if self._task and self._task.done():
-            self._shared.pop(self.place, None)
+            if self._shared.get(self.place) is self:
+                del self._shared[self.place]
             self._task.result()
 
     async def _keep(self) -> None:
