@@ -55,11 +55,11 @@ def test_cleanup_is_refused_also_when_it_finds_nothing_to_do(
 
 
 def stopped_while_it_holds_the_lock(workshop: Workshop) -> subprocess.Popen[str]:
-    """In the middle of a lab that is short: on a busy machine it may be over before it is stopped."""
+    """While it waits for pods: on a busy machine it may be over before it is stopped."""
     for _ in range(20):
-        workshop.converge("lab.istio.inject", "--undo", "--yes")
-        process = workshop.start("-e", "lab.istio.inject")
-        until(process, r"\$ kubectl [^$]*apply")
+        workshop.converge("lab.istio.bookinfo", "--undo", "--yes")
+        process = workshop.start("-e", "lab.istio.bookinfo")
+        until(process, r"= kubectl [^$]*apply")
         process.send_signal(signal.SIGSTOP)
         if str(process.pid) in workshop.by_hand("kubectl get lease -n workshop-system -o yaml"):
             return process
