@@ -216,6 +216,7 @@ def nothing(bench: Bench) -> None:
                 row.prepare(bench, here)
                 taken = row.run(bench, here)
                 figures[row.name].add(taken)
+                _tell(bench, number, row, taken)
                 if not taken.status:
                     _refuse_unlike(row, here)
     counted = {row.name: count(bench, row) for row in rows}
@@ -231,6 +232,11 @@ def nothing(bench: Bench) -> None:
         ended = f"; exit statuses {odd}" if odd else ""
         took = f"{middle(found.seconds)} | {middle(found.cpu)}"
         print(f"| {row.name}{late}{ended} | {took} | {processes} | {requests} |", flush=True)
+
+
+def _tell(bench: Bench, number: int, row: Row, taken: Taken) -> None:
+    """How far it is, beside the tables."""
+    print(f"{number + 1} of {bench.runs}: {row.name}: {taken.seconds:.1f} s, {taken.cpu:.1f} s", file=sys.stderr)
 
 
 def _refuse_unlike(row: Row, here: Place) -> None:
@@ -353,7 +359,9 @@ def line(bench: Bench) -> None:
                 bench.ready(here)
                 row.prepare(bench, here)
                 with behind(here, slow=True) as (there, _):
-                    figures[row.name].add(row.run(bench, there))
+                    taken = row.run(bench, there)
+                    figures[row.name].add(taken)
+                    _tell(bench, number, row, taken)
                     if row is UNPROVED_ROW:
                         for name, run in again.items():
                             figures[name].add(run(there))
