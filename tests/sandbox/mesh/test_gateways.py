@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from .world import Client, World, eventually
@@ -150,3 +151,27 @@ async def test_load_balancers_and_node_ports_work_without_a_mesh(world: World) -
     for address, port in ((balancer, 8000), (node, 30080)):
         client = world.outside(address, port)
         await eventually(lambda client=client: _served(client, "v1"))  # type: ignore[misc]
+
+
+async def test_the_ways_in_follow_endpoints_and_end_with_their_service(world: World) -> None:
+    world.service("one", {"http": 8000}, type="LoadBalancer", port={"targetPort": 9080})
+    await world.pod("one", "one", "v1")
+    balancer = world.network.load_balancers.take()
+    status = {"loadBalancer": {"ingress": [{"ip": balancer}]}}
+    world.cluster.edit(
+        "services", "default", "one", lambda obj: obj.update(status=status), manager="test", subresource="status"
+    )
+    await eventually(lambda: _served(world.outside(balancer, 8000), "v1"))
+    await world.pod("two", "one", "v2")
+    await eventually(lambda: _served(world.outside(balancer, 8000), "v2"))
+    world.cluster.delete("services", "default", "one")
+
+    async def closed() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(balancer, 8000)
+            writer.close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    await eventually(closed)
