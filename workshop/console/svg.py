@@ -63,6 +63,10 @@ _CELLS, _CELL, _HEIGHT, _ABOVE, _BELOW = 4, 10, 60, 16, 18
 """Columns of a slot, how wide one is, how high all answers are, and what is above and below."""
 
 
+_NAME = 30
+"""How wide a percentile's name is."""
+
+
 def histogram(latencies: Latencies) -> Markup:
     """How many of the answers took how long, on the axis that all histograms have."""
     width = scales.SLOTS * _CELLS * _CELL
@@ -102,20 +106,20 @@ def _axis(width: int) -> Iterator[Markup]:
 
 
 def _marks(latencies: Latencies) -> Iterator[Markup]:
-    """P50 to the left of its line and P99 to the right, so that they never lie on each other."""
-    for name, seconds, colour, aside, anchor in (
-        ("P50", latencies.p50, "good", -3, "end"),
-        ("P99", latencies.p99, "doubt", 3, "start"),
-    ):
-        at = (scales.mark(seconds, _CELLS) + 0.5) * _CELL
-        if at < 30 and anchor == "end":
-            aside, anchor = 3, "start"
-        if at > scales.SLOTS * _CELLS * _CELL - 30:
-            aside, anchor = -3, "end"
+    """P50 to the left of its line and P99 to the right, so that they never lie on each other. At an end of the axis
+    both are on the same side: then one name is for both."""
+    width = scales.SLOTS * _CELLS * _CELL
+    first, last = ((scales.mark(seconds, _CELLS) + 0.5) * _CELL for seconds in (latencies.p50, latencies.p99))
+    names = ("P50", "P99")
+    if last < _NAME or first > width - _NAME:
+        names = ("P50/P99", "")
+    for name, at, colour, right in ((names[0], first, "good", first < _NAME), (names[1], last, "doubt", True)):
         yield tag(
             "line", x1=at, y1=4, x2=at, y2=_ABOVE + _HEIGHT, stroke=f"var(--{colour})", stroke_dasharray="3 2"
         )
-        yield tag("text", name, x=at + aside, y=11, text_anchor=anchor, fill=f"var(--{colour})")
+        aside, anchor = (3, "start") if right and at <= width - _NAME else (-3, "end")
+        if name:
+            yield tag("text", name, x=at + aside, y=11, text_anchor=anchor, fill=f"var(--{colour})")
 
 
 def accepted(item: Bar) -> str:
