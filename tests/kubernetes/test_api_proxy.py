@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.kubernetes.scripted_api import Answering, Asked, ScriptedApi, pods, status
 from tests.kubernetes.test_tool_process import start_python, until_gone, until_written
 from workshop.kubernetes.kinds import Place
 from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.tool_process import ToolTimeout
 
 PODS = Place("Pod", "shop")
 Leads = Callable[[Answering], Kubectl]
@@ -167,6 +169,23 @@ async def test_who_may_not_look_is_told_so(api: ScriptedApi, tmp_path: Path, bin
     assert failed.value.reason is Reason.FORBIDDEN
     assert 'User "ada" cannot get' in failed.value.came_back
     assert failed.value.next_command == kubectl.typed("kubectl auth can-i --list")
+
+
+async def test_a_login_that_waits_for_somebody_is_told(api: ScriptedApi, tmp_path: Path, binary: Path) -> None:
+    """What a plugin for credentials prints, and then asks for what nobody sees."""
+    kubectl = api.kubectl(tmp_path, binary)
+    login = tmp_path / "login"
+    login.write_text("#!/bin/sh\necho To sign in, open a page >&2\nexec sleep 600\n")
+    login.chmod(0o755)
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(login), "interactiveMode": "Never"}
+    content = yaml.safe_load(kubectl.kubeconfig.read_text())
+    content["users"][0]["user"] = {"exec": plugin}
+    content["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{api.port}"  # it is for no other
+    kubectl.kubeconfig.write_text(yaml.safe_dump(content))
+    with pytest.raises(ToolTimeout) as late:
+        await kubectl.look([PODS], seconds=2)
+    assert "To sign in, open a page" in late.value.came_back
+    assert late.value.cause == "the API server is slow or does not answer"
 
 
 @pytest.fixture

@@ -81,6 +81,11 @@ class ApiProxy:
         self.shared: dict[object, Any] = {}
         """What its users keep for each other, for as long as it is there."""
 
+    @property
+    def stderr(self) -> str:
+        """What the proxy has written there, and what it has called to log in."""
+        return self._process.stderr if self._process else ""
+
     async def request(
         self,
         method: str,

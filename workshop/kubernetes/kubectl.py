@@ -312,7 +312,8 @@ class Kubectl:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
-            raise self._too_late(ToolTimeout(command_line(self._argv(args)), seconds, "")) from None
+            said = without_log_lines(self.proxy().stderr)  # a login that waits for somebody says so there
+            raise self._too_late(ToolTimeout(command_line(self._argv(args)), seconds, said)) from None
 
     def _broken(self, args: Sequence[str], failed: ProxyFailed) -> KubectlError:
         """A write that may have arrived, so that it is not repeated."""
