@@ -25,6 +25,8 @@ from workshop.runbook.errors import WorkshopError
 
 _SILENT_SECONDS = 5.0
 _ANSWERS_WITHIN = 30.0
+_AGAIN_AFTER = 0.05
+"""Seconds after a watch that has ended: there may be a server that ends each at once."""
 _ASKED_EVERY = 0.5
 """Seconds between two lists, where there is no watch."""
 
@@ -109,6 +111,7 @@ class _Watch:
             while True:
                 try:
                     await self._list_and_watch()
+                    await asyncio.sleep(_AGAIN_AFTER)
                 except (ProxyFailed, Refused, TimeoutError):
                     self._see((await self._kubectl.look([self.place]))[self.place] or ())
                     await asyncio.sleep(_ASKED_EVERY)
