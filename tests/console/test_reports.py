@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -18,6 +19,7 @@ from workshop.console.record_view import moment, run_as_data
 from workshop.console.report_page import report_page
 from workshop.console.report_texts import report_json, report_markdown
 from workshop.console.web_page import plain, tag
+from workshop.runbook.record import RunRecord, Trouble
 
 SEEN = re.compile(r"\s+").sub(" ", plain(HOSTILE)).strip()
 
@@ -84,7 +86,8 @@ def test_the_page_says_what_was_measured_against_what_was_expected() -> None:
         "steps 2 failed, 1 inconclusive, 1 changed, 2 unchanged, 1 skipped",
         "proofs 2 proved, 1 failed, 1 cannot tell",
         "requests 3,012 measured, 12 failed",
-        "time looking 0.5, proving 9.2 s",
+        "time looking 0.5, proving 9.2 s to go on invoke lab.istio.canary",
+        "5 % of the calls to v3 How long pages took",
         "versions Mesh Workshop 0.1.0, Istio 1.31.1, Kubernetes 1.36.1",
         "v1, no stars 49.3 % 50.0 % 45.0\u201355.0 % ✓",
         "answered 71.0 % 50.0 % 45.0\u201355.0 % ✗",
@@ -99,6 +102,31 @@ def test_the_page_says_what_was_measured_against_what_was_expected() -> None:
         "aria-label",
         "Times of 900 answers, from 1 ms to 10 s: half took at most 8.0 ms, 99 % at most 3.10 s",
     ) in (page.attributes)
+
+
+def test_a_lab_s_span_is_from_its_first_step_s_begin_to_its_last_one_s_end() -> None:
+    spans = re.findall(r'<rect x="([\d.]+)" y="2" width="([\d.]+)"', report_page([FAILED], "Run"))
+    assert [tuple(map(float, span)) for span in spans] == [
+        (pytest.approx(0.5 / 14 * 100, abs=0.01), pytest.approx(1.5 / 14 * 100, abs=0.01)),
+        (pytest.approx(0.5 / 14 * 100, abs=0.01), pytest.approx(9.5 / 14 * 100, abs=0.01)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "errors"),
+    [
+        (KILLED, ["Run 8: cut off came back it was killed, or the machine went away next invoke lab.istio"]),
+        (replace(KILLED, exit_status=130, resume="invoke lab.istio"), []),
+        (replace(KILLED, under_way=True), []),
+        (replace(REFUSED, trouble=Trouble("no", "why", "do")), ["Run 9: failed came back no likely why next do"]),
+    ],
+)
+def test_what_ended_a_run_as_a_whole_is_an_error_and_an_interruption_is_none(
+    run: RunRecord, errors: list[str]
+) -> None:
+    said = " ".join(Page(report_page([run], "Run")).text.split())
+    listed = re.findall(r" Errors (Run .*?) Run \d", said)
+    assert [" ".join(one.replace(" : ", ": ").split()) for one in listed] == errors
 
 
 def test_markdown_has_the_same_in_blocks_of_its_own() -> None:

@@ -140,6 +140,7 @@ def _overview(runs: Sequence[RunRecord]) -> Child:
         ),
         ("requests", f"{asked:,} measured, {f'{failed:,} failed' if failed else 'none failed'}" if asked else ""),
         ("time", _spent(runs[0].spent) if len(runs) == 1 else ""),
+        ("to go on", tag("code", runs[0].resume) if len(runs) == 1 and runs[0].resume else None),
         ("versions", ", ".join((*_workshop(runs), *(f"{name} {version}" for name, version in versions)))),
     ]
     rows = (
