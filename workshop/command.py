@@ -387,7 +387,7 @@ def reset(
         program, look = invocation.invoke(), _explain if explain else _plan if plan or config.run.dry else None
         names = tuple(lab.name for lab in runbook.labs if not lab.undoes and not lab.name.startswith(ACCOUNT))
         state = resetting.state_of(runbook, names, to=to, before=before, program=program)
-        whole = Request((), invocation.typed(), yes=yes, program=program)
+        whole = Request((), invocation.typed(), yes=yes, brief=True, program=program)
         book, clean_up = resetting.runbook_for(runbook, state, foreign=foreign)
         back = Part(book, replace(whole, labs=(clean_up,)), _use(whole))
         ahead = [Part(runbook, one, _use(one)) for one in resetting.requests_of(state, whole, proofs=proof)]

@@ -141,6 +141,22 @@ def test_needs_that_were_all_there_is_are_told_at_the_end() -> None:
     assert FOLDED.format("1 lab", "has", "1 step") in log
 
 
+def test_a_brief_run_shows_what_differs_and_counts_the_rest() -> None:
+    same = [converged(name, needed=False, outcomes=["unchanged"] * 2) for name in NEEDS[:2]]
+    differs = converged(NEEDS[2], needed=False, outcomes=["unchanged", "changed", "unchanged"])
+    started, *rest = run(*same, differs, converged(NEEDS[3], needed=False))
+    assert isinstance(started, RunStarted)
+    events = [replace(started, brief=True), *rest, RunFinished("", 0, 1.0, {"changed": 1, "unchanged": 7})]
+    for view in (plain(events), bare(live(events))):
+        assert headings(view) == [NEEDS[2]]
+        assert "= 2 labs have converged  4 steps unchanged" in view
+        assert view.index("2 labs have") < view.index(NEEDS[2]) < view.index("changed       2 Step 2")
+        assert view.index("changed       2 Step 2") < view.index("= 2 steps unchanged")
+        assert "= 1 lab has converged  1 step unchanged" in view
+        assert "Step 1" not in view
+        assert "Step 3" not in view
+
+
 async def test_a_plan_folds_its_needs_as_the_run_does() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1"), needs=["a"]), lab("c", Put("c1"), needs=["b"]))
     assert await world.run("b") == 0

@@ -102,17 +102,22 @@ class Lines:
         line = Text(f"  {self.glyphs.skipped} {said}  {words.count(steps, 'step')} skipped", "dim")
         return Group(Text(), line)
 
-    def folded(self, labs: int, steps: int, *, of_one: bool) -> RenderableType:
-        """Needs of which nothing is otherwise than it should be: of one lab, or of several."""
+    def folded(self, labs: int, steps: int, *, of_one: bool, brief: bool = False) -> RenderableType:
+        """Labs of which nothing is otherwise than it should be: needs of one lab or of several; if `brief`, any."""
         have = "has" if labs == 1 else "have"
-        said = f"{words.count(labs, 'lab')} {'it needs' if of_one else 'they need'} {have} converged"
+        which = "" if brief else " it needs" if of_one else " they need"
+        said = f"{words.count(labs, 'lab')}{which} {have} converged"
         line = Text.assemble(
             f"  {self.glyphs.unchanged} {said}", (f"  {words.count(steps, 'step')} unchanged", "dim")
         )
         return Group(Text(), line)
 
+    def unchanged(self, steps: int) -> RenderableType:
+        """A lab's steps that there was nothing to do for, in one line: others of it are shown."""
+        return Text(f"  {self.glyphs.unchanged} {words.count(steps, 'step')} unchanged", "dim")
+
     def is_quiet(self, event: events.StepFinished) -> bool:
-        """Whether nothing of the step is otherwise than it should be, so that a need's line may be folded."""
+        """Whether nothing of the step is otherwise than it should be, so that its line may be folded."""
         return event.outcome == "unchanged" and not (event.verdict or event.error)
 
     def row(

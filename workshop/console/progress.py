@@ -43,7 +43,7 @@ class LabProgress:
     ended: list[events.StepFinished | events.Measured] = field(default_factory=list)
     """What is to be printed once its turn has come."""
     quiet: list[RenderableType] = field(default_factory=list)
-    """Lines of a need that say that nothing differs: printed only once something does."""
+    """Lines that say that nothing differs: of a need, printed once something does; in a brief run, counted."""
     lines: list[RenderableType] = field(default_factory=list)
     """Lines that are finished and wait for the lab's turn."""
     done: int = 0
@@ -70,13 +70,14 @@ class RunProgress:
     ascend, whichever step ends first.
 
     What was needed and has converged already is folded: one line says how many labs that are.
+    In a brief run so is whatever is unchanged, and of a lab that differs only the steps that do are shown.
     """
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
         self.labs: dict[str, LabProgress] = {}
         self.total = self.done = 0
-        self._part, self._of_one = (1, 1), True
+        self._part, self._of_one, self._brief = (1, 1), True, False
         self.began = time.monotonic()
         self.interrupted = self.over = False
         self.under: LabProgress | None = None
@@ -141,7 +142,7 @@ class RunProgress:
     def _fold(self) -> Iterator[RenderableType]:
         if self._folded:
             steps = sum(lab.done for lab in self._folded)
-            yield self.lines.folded(len(self._folded), steps, of_one=self._of_one)
+            yield self.lines.folded(len(self._folded), steps, of_one=self._of_one, brief=self._brief)
             self._folded = []
 
     def _take(self, event: events.Event) -> Iterator[Line]:
@@ -149,6 +150,7 @@ class RunProgress:
             case events.RunStarted():
                 self.total, self.began = event.steps, time.monotonic()
                 self._part, self._of_one = event.part, len(event.labs) - event.needs == 1
+                self._brief = event.brief
                 self._order += [name for name in event.labs if name not in self._order]
                 yield "", self.lines.start(event)
             case events.NeedsConverged():
@@ -213,6 +215,9 @@ class RunProgress:
             yield self.lines.skipped_lab(skipped)
         else:
             yield from self._print(lab, lab.ended)
+            if lab.differs and lab.quiet:
+                yield self.lines.unchanged(len(lab.quiet))
+                lab.quiet = []
         lab.printed = lab.finished = True
 
     def _turn_of_steps(self, lab: LabProgress) -> Iterator[RenderableType]:
@@ -235,15 +240,18 @@ class RunProgress:
                 continue
             told = self._told(lab, event.step)
             line = self.lines.step(event, told)
-            if lab.needed_by and not lab.differs and self.lines.is_quiet(event) and not told:
+            folds = self._brief or (lab.needed_by and not lab.differs)
+            if folds and self.lines.is_quiet(event) and not told:
                 lab.quiet.append(line)
             else:
                 yield from self._differs(lab)
                 yield line
 
     def _differs(self, lab: LabProgress) -> Iterator[RenderableType]:
-        """Something of a need does: so all of it is shown."""
+        """Something of a need does: so all of it is shown; in a brief run only that."""
         lab.differs = True
+        if self._brief:
+            return
         yield from lab.quiet
         lab.quiet = []
 

@@ -27,7 +27,7 @@ class Detail(Event):
 class RunStarted(Event):
     """`labs` are all that take part, in the order in which they are to be shown, `needs` of which only because
     others need them; `steps` counts theirs. `part` says which of how many runs of one command this is, and `asked`
-    are the labs asked for."""
+    are the labs asked for. `brief`: what is unchanged is to be told together, whoever asked for it."""
 
     labs: tuple[str, ...]
     target: str
@@ -35,6 +35,7 @@ class RunStarted(Event):
     needs: int = 0
     part: tuple[int, int] = (1, 1)
     asked: tuple[str, ...] = ()
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ class Request:
     unchanged; `timings` shows where the time went; `yes` answers the question before something is destroyed.
     `straight` goes to the last stage of each timeline without those before it; `proved` are labs that are verified
     where they are unchanged as well; without `proofs` nothing is verified, and what was applied stays to be proved
-    by another run. `program` is how Invoke was called (with a profile, say), for the commands that errors name, and
+    by another run. `brief` is for a run whose unchanged steps say nothing that was asked: they are told together.
+    `program` is how Invoke was called (with a profile, say), for the commands that errors name, and
     `activation` what a shell needs first to find it, if anything. `earlier` and `later` are the labs that the same
     command runs before and after these, in runs of their own, and `part` says which of how many this one is.
     """
@@ -43,6 +44,7 @@ class Request:
     straight: bool = False
     proved: tuple[str, ...] = ()
     proofs: bool = True
+    brief: bool = False
     options: Mapping[str, Options] = field(default_factory=dict)
     program: str = "invoke"
     activation: str = ""

@@ -98,7 +98,8 @@ class _Runner:
         steps = sum(len(self._steps_of(lab)) for lab in labs)
         names, needs = tuple(lab.name for lab in labs), sum(lab.name not in self._request.labs for lab in labs)
         asked = tuple(name for name in names if name in self._request.labs)
-        self._listener(events.RunStarted("", names, self._job.target, steps, needs, self._request.part, asked))
+        part, brief = self._request.part, self._request.brief
+        self._listener(events.RunStarted("", names, self._job.target, steps, needs, part, asked, brief))
         self._lock.begin_to_look()
         with self._times.engine("looking"):
             if any(lab.undoes for lab in labs):
