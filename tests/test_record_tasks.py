@@ -15,10 +15,14 @@ import pytest
 
 from labs import RUNBOOK
 from tests.kit.cases import cases
+from tests.kit.screens import bare, rendered
 from tests.kit.workshop import BIN, Workshop, until
 from workshop import written_files
+from workshop.console.lines import Lines
+from workshop.console.record_view import history_lines
 from workshop.console.report_page import report_page
 from workshop.console.report_texts import report_json
+from workshop.console.words import UNICODE
 from workshop.record_tasks import chosen_runs, records, to_resume
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError
@@ -149,6 +153,12 @@ def test_a_report_of_what_there_is_none_of_is_refused(
         chosen_runs(runs, *asked)
     assert str(refused.value) == said
     assert refused.value.next_command == "invoke history"
+
+
+def test_what_a_run_came_to_goes_on_below_itself() -> None:
+    told = replace(RUNS[0], part=(1, 2), target="a context with a name that has many words", seconds=3.5)
+    first, second = bare(rendered(history_lines([told], Lines(80, UNICODE)))).rstrip().splitlines()[1:]
+    assert first.index("part 1 of 2") == len(second) - len(second.lstrip())
 
 
 def test_a_document_is_written_over_its_like_and_over_nothing_else(

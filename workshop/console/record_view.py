@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from workshop.console import words
@@ -63,7 +64,8 @@ def history_lines(runs: Sequence[RunRecord], lines: Lines) -> Iterator[Renderabl
             facts.insert(0, "part {} of {}".format(*run.part))
         if run.seconds is not None:
             facts.append(words.duration(run.seconds))
-        yield Text(" " * (_BELOW + 2) + f" {lines.glyphs.dot} ".join(facts), "dim")
+        told = Text(f" {lines.glyphs.dot} ".join(facts), "dim")
+        yield Padding(told, (0, 0, 0, _BELOW + 2), expand=False)
 
 
 def run_as_data(run: RunRecord) -> dict[str, Any]:
