@@ -223,7 +223,7 @@ def _plan(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         toolbox = _ready(part, target, _telling(screen))
         found, refusal = run_cuttable(_planned(_job(part, target, toolbox, screen.listen), target))
-        screen.show_plan(found, commands=config.run.dry)
+        screen.show_plan(found, commands=config.run.dry, brief=part.request.brief)
         if part.use.account and not config.run.dry:
             from workshop import account  # as in Target.account
 

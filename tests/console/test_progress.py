@@ -157,6 +157,18 @@ def test_a_brief_run_shows_what_differs_and_counts_the_rest() -> None:
         assert "Step 3" not in view
 
 
+async def test_a_brief_plan_shows_what_would_change_and_counts_the_rest() -> None:
+    world = bench(lab("a", Put("a1")), lab("b", Put("b1"), Put("b2")))
+    assert await world.run("a", "b") == 0
+    del world.world.objects["b2"]
+    plan = await world.plan("a", "b")
+    shown = bare(rendered(plan_lines(plan, Lines(80, UNICODE), commands=False, brief=True)))
+    assert headings(shown) == ["b"]
+    assert "= 1 lab has converged  1 step unchanged" in shown
+    assert shown.index("change        2") < shown.index("= 1 step unchanged\n")
+    assert "1 of 3 steps would change something" in shown
+
+
 async def test_a_plan_folds_its_needs_as_the_run_does() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1"), needs=["a"]), lab("c", Put("c1"), needs=["b"]))
     assert await world.run("b") == 0

@@ -15,33 +15,37 @@ from workshop.console import words
 from workshop.console.differences import added_lines
 from workshop.console.lines import Lines, error_lines
 from workshop.console.verbatim import Commands, unbroken
-from workshop.runbook.plan import LabPlan, Plan, StepPlan
+from workshop.runbook.plan import Plan, StepPlan
 from workshop.runbook.results import Finding
 
 
-def plan_lines(plan: Plan, lines: Lines, *, commands: bool) -> Iterator[RenderableType]:
-    """With `commands`, what a person would type for each change instead of what would differ."""
+def plan_lines(plan: Plan, lines: Lines, *, commands: bool, brief: bool = False) -> Iterator[RenderableType]:
+    """With `commands`, what a person would type for each change instead of what would differ. `brief`: labs asked
+    for are folded as needs are, and of the others the unchanged steps are one line."""
     title = "What a run would do by hand" if commands else "What a run would change"
     yield Text.assemble((title, "bold"), (f"  {plan.target} {lines.glyphs.dot} nothing is changed now", "dim"))
-    needs = [lab for lab in plan.labs if _is_quiet_need(lab)]
+    folds = [lab for lab in plan.labs if (brief or not lab.asked) and all(map(_is_quiet, lab.steps))]
     asked = [lab for lab in plan.labs if lab.asked]
     for lab in plan.labs:
-        if needs and lab is asked[0]:
-            yield lines.folded(len(needs), sum(len(lab.steps) for lab in needs), of_one=len(asked) == 1)
-        if lab in needs:
+        if folds and lab is asked[0]:
+            steps = sum(len(lab.steps) for lab in folds)
+            yield lines.folded(len(folds), steps, of_one=len(asked) == 1, brief=brief)
+        if lab in folds:
             continue
         yield lines.heading(lab.name, lab.title)
         typed = Commands() if commands else None
+        quiet = [step for step in lab.steps if brief and _is_quiet(step)]
         for step in lab.steps:
-            yield from _step(step, lines, typed)
+            if step not in quiet:
+                yield from _step(step, lines, typed)
+        if quiet:
+            yield lines.unchanged(len(quiet))
     yield from _summary(plan, lines)
 
 
-def _is_quiet_need(lab: LabPlan) -> bool:
-    """Nothing of it differs, and nobody asked for it: all of them are one line."""
-    return not lab.asked and not any(
-        step.changes or step.unproved or step.error or step.check.added for step in lab.steps
-    )
+def _is_quiet(step: StepPlan) -> bool:
+    """Nothing of it differs from what it should be."""
+    return not (step.changes or step.unproved or step.error or step.check.added)
 
 
 def _step(step: StepPlan, lines: Lines, commands: Commands | None) -> Iterator[RenderableType]:

@@ -74,9 +74,10 @@ class Screen(ABC):
         """A run ends with where its time went, lab by lab."""
         self.lines = self.progress.lines = replace(self.lines, timings=True)
 
-    def show_plan(self, plan: Plan, *, commands: bool = False) -> None:
-        """What a run would change; with `commands` (Invoke's --dry), what a person would type for it."""
-        for line in plan_lines(plan, self.lines, commands=commands):
+    def show_plan(self, plan: Plan, *, commands: bool = False, brief: bool = False) -> None:
+        """What a run would change; with `commands` (Invoke's --dry), what a person would type. `brief` as the
+        run would be."""
+        for line in plan_lines(plan, self.lines, commands=commands, brief=brief):
             self.print(line)
 
     def show_explanation(self, labs: Sequence[LabExplanation], first: Sequence[str] = ()) -> None:
