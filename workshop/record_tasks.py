@@ -151,7 +151,7 @@ def to_resume(runs: Sequence[RunRecord], runbook: Runbook) -> RunRecord:
                 cause="it may end well",
                 next_command=listing,
             )
-        if run.cut_off:
+        if run.cut_off and not _went_on(run, runs):
             break
     else:
         raise UsageError(tried, "there is none", cause=_why_none(runs), next_command=listing)
@@ -166,6 +166,16 @@ def to_resume(runs: Sequence[RunRecord], runbook: Runbook) -> RunRecord:
     if not run.origin.command:
         raise UsageError(tried, f"run {run.number} does not say how it was typed", next_command=listing)
     return run
+
+
+def _went_on(run: RunRecord, runs: Sequence[RunRecord]) -> bool:
+    """Whether the next part of its command began after it: how that one ended is that one's to say."""
+    next_part = (run.part[0] + 1, run.part[1])
+    return run.exit_status == 0 and any(
+        later.part == next_part and later.origin.command == run.origin.command and later.exit_status != 2
+        for later in runs
+        if later.number > run.number
+    )
 
 
 def _why_none(runs: Sequence[RunRecord]) -> str:
