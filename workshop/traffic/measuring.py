@@ -159,7 +159,7 @@ class Measuring:
     async def _timed(self, run: Run, load: Load, until: float, *, sample: bool) -> tuple[Timed, str, Load]:
         """With a sample ahead, once that contradicts nothing. Returns what still does when the time is up, and the
         load with no more at once than what may be why a sample came late."""
-        found = Timed()
+        found, late = Timed(), False
 
         async def once(size: int) -> None:
             nonlocal found
@@ -169,12 +169,13 @@ class Measuring:
             found = await send_timed(left, self.test, sample=size, prompt=self.prompt, progress=shown)
 
         async def missing() -> str:
-            nonlocal load
+            nonlocal load, late
             try:
                 await once(sample_size(self.test.last, parts=AHEAD))
             except LoginError as error:
                 return str(error)
-            if found.contradicts and self._later(found.sampled):
+            before, late = late, bool(found.contradicts) and self._later(found.sampled)
+            if before and late:  # one alone may be of what was there before the change
                 load = self._with_fewer(load)
             return found.contradicts
 
