@@ -45,9 +45,9 @@ def sent(service: Callable[[int], float]) -> tuple[list[int], list[int], float]:
     return groups, over, seconds
 
 
-def test_a_quick_service_is_sent_what_may_be_enough_and_then_what_it_serves_during_a_look() -> None:
+def test_a_quick_service_is_sent_what_may_be_enough_and_then_a_quarter_of_that() -> None:
     groups, over, _ = sent(quick)
-    assert (groups[:3], set(over)) == ([LEAST, 150, 150], {16})
+    assert (groups[:3], set(over)) == ([LEAST, LEAST // 4, LEAST // 4], {16})
 
 
 def test_a_service_that_waits_gets_as_many_connections_as_help() -> None:

@@ -15,6 +15,9 @@ from workshop.traffic.load import Load, Result, Trouble
 LOOK = 0.1
 """Seconds of sending after which a look is taken, once there may be a verdict, unless a look takes longer."""
 
+PARTS = 4
+"""However fast a service is: with a look after each quarter of the least that may be enough, few are too many."""
+
 SLOW = 1.0
 """Seconds: until then nothing is worth more connections, nor a look that is known to be too early."""
 
@@ -40,7 +43,7 @@ class Pace:
     def size(self, sent: int, least: int, most: int) -> int:
         """How many more to send: `least` before there may be a verdict, `most` in all."""
         if sent >= least:
-            wanted = max(int(self.rate * self.look), self.connections)
+            wanted = max(min(int(self.rate * self.look), least // PARTS), self.connections)
         elif self.rate:
             wanted = min(least - sent, max(int(self.rate * SLOW), 2 * self.connections))
         else:
