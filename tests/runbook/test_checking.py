@@ -86,6 +86,21 @@ async def test_the_verdict_is_the_exit_status_and_nothing_is_written_down(
     assert not (tmp_path / "journal.sqlite").exists()
 
 
+class Waits(Measured):
+    """Its verdict is how it would wait."""
+
+    async def verify(self, run: Run) -> Verdict | None:
+        return Verdict("inconclusive", f"{run.patience:g} s, {run.only_looks}")
+
+
+async def test_a_proof_waits_less_where_nothing_has_just_been_changed_and_does_nothing_that_is_noticed() -> None:
+    world, said = bench(lab("a", Waits("a1"))), list[str]()
+    for look in (world.run, world.check):
+        assert await look("a") == 3
+        said += [event.verdict.reason for event in world.steps() if event.verdict]
+    assert said == ["inf s, False", "10 s, True"]
+
+
 async def test_a_proof_that_raises_has_failed() -> None:
     world = bench(lab("a", Measured("a1")), objects={"a1": (1, "a")})
     world.world.before_verify = failing("503")

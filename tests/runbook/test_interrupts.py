@@ -15,6 +15,7 @@ from tests.kit.engine import Bench, FakeGate, Measured, Put, bench, lab
 from workshop.runbook.events import Interrupted
 from workshop.runbook.results import Check
 from workshop.runbook.run import Run
+from workshop.runbook.stop import Stop
 
 
 def hit(*signals: int) -> None:
@@ -244,3 +245,17 @@ def test_ctrl_c_that_another_thread_gets_wakes_the_loop() -> None:
         [sys.executable, "-c", _SIGNALLED_ELSEWHERE], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "interrupted\n"
+
+
+async def test_what_is_cancelled_stays_cancelled_and_does_not_count_as_stopped() -> None:
+    """By a run that ends at once, after it was asked to, or by whoever else waits for what is looked at."""
+    at_once, other = Stop(), asyncio.get_running_loop().create_future()
+    ended = asyncio.ensure_future(at_once.cuttable(asyncio.sleep(60)))
+    waiting = asyncio.ensure_future(Stop().cuttable(other))
+    await asyncio.sleep(0)
+    at_once.ask()
+    ended.cancel()
+    other.cancel()
+    for task in (ended, waiting):
+        with pytest.raises(asyncio.CancelledError):
+            await task

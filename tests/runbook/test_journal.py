@@ -142,6 +142,17 @@ def test_runs_and_threads_at_once(path: Path) -> None:
     assert rows(path, "select count(*) from operations") == [(0,)]
 
 
+def test_another_process_that_has_just_made_the_file_is_waited_for(path: Path) -> None:
+    """And is about to write into it. SQLite itself does not wait then, whatever its timeout."""
+    path.parent.mkdir()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("begin immediate")
+    threading.Timer(0.05, other.execute, ["commit"]).start()
+    Journal(path).begin(ID, "create cluster", "token")
+    assert rows(path, "select kind from operations") == [("create cluster",)]
+    other.close()
+
+
 def test_nothing_is_made_until_something_is_written(path: Path) -> None:
     Journal(path).close()
     assert not path.parent.exists()

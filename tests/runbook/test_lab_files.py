@@ -136,6 +136,13 @@ def test_tests_and_helpers_are_no_labs(folder: Path) -> None:
     assert [lab.name for lab in found("acme")] == ["acme.good"]
 
 
+def test_a_package_is_found_by_its_name_from_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(folder.parent)
+    monkeypatch.chdir("/")
+    assert [lab.name for lab in found("acme")] == ["acme.good"]
+
+
 @pytest.mark.parametrize(
     ("place", "said"),
     [

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 
 from tests.kit.engine import Put, World, lab
-from workshop.runbook.model import Runbook, Step, WrappedStep
-from workshop.runbook.results import Check, Difference
+from workshop.runbook.model import Lab, Runbook, Step, WrappedStep
+from workshop.runbook.results import Check, Difference, Explanation, HeldUp
 from workshop.runbook.run import Facts, Run
 
-
-def test_a_wrapped_step_passes_on_all_that_a_step_does() -> None:
-    """Else what is forgotten is the default's: no proof, nothing to undo."""
-    does = {name for name, thing in vars(Step).items() if callable(thing) and not name.startswith("_")}
-    assert does <= set(vars(WrappedStep))
+METHODS = sorted(name for name, thing in vars(Step).items() if callable(thing) and not name.startswith("_"))
 
 
 class LeftOut(WrappedStep):
@@ -23,21 +20,52 @@ class LeftOut(WrappedStep):
         return None
 
 
-async def test_a_wrapped_step_is_the_inner_one_or_nothing() -> None:
-    world = World()
-    run = Run("a", {World: world}, Facts(), {}, lambda event: None)
-    inner = Put("a1")
-    assert await WrappedStep(inner).check(run) == await inner.check(run)
-    assert WrappedStep(inner).explain(run) == inner.explain(run)
-    out = LeftOut(inner)
-    await out.apply(run)
-    await out.undo(run)
-    assert world.changes == []
-    assert await out.check(run) == Check(note="left out", left_out=True)
-    assert (await out.check_undo(run)).converged
-    assert not out.has_proof(run)
-    await WrappedStep(inner).apply(run)
-    assert world.changes == ["a1"]
+class Elsewhere(WrappedStep):
+    def inner_run(self, run: Run) -> Run | None:
+        return run.elsewhere("secondary", {})
+
+
+async def called(step: Step, name: str, run: Run) -> Any:
+    given = (run,) if "run" in inspect.signature(getattr(Step, name)).parameters else ()
+    result = getattr(step, name)(*given)
+    return await result if inspect.isawaitable(result) else result
+
+
+@pytest.mark.parametrize("name", METHODS)
+async def test_a_wrapped_step_is_the_inner_one_in_its_run_or_nothing(name: str) -> None:
+    """All that a step does: what is forgotten would be the default's, no proof and nothing to undo."""
+    run = Run("a", {}, Facts(), {}, lambda event: None)
+    inner, found, places = Put("a1"), object(), list[str]()
+
+    async def later(run: Run) -> object:
+        places.append(run.place)
+        return found
+
+    def at_once(run: Run | None = None) -> object:
+        places.append(run.place if run else "secondary")
+        return found
+
+    waits = inspect.iscoroutinefunction(getattr(Step, name))
+    setattr(inner, name, later if waits else at_once)
+    returned = await called(Elsewhere(inner), name, run)
+    assert returned is (None if name in ("apply", "settle", "undo") else found)
+    assert places == ["secondary"]
+    if name != "others":  # which is asked only where a step has done something
+        assert await called(LeftOut(inner), name, run) == NOTHING.get(name)
+        assert len(places) == 1
+
+
+NOTHING = {
+    "check": Check(note="left out", left_out=True),
+    "check_readiness": Check(),
+    "check_undo": Check(),
+    "explain": Explanation(),
+    "explain_undo": Explanation(),
+    "has_proof": False,
+    "held_up": HeldUp(),
+    "look_at": (),
+    "made": frozenset(),
+}
 
 
 def test_what_a_step_s_apply_leaves_for_its_verify_is_the_run_s() -> None:
@@ -69,3 +97,7 @@ async def test_elsewhere_a_run_has_other_tools_and_asks_for_its_prerequisites_at
 def test_a_lab_needs_what_comes_before_it(more: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="a needs later, which does not come before it"):
         Runbook((lab("a", **more), lab("later")))
+
+
+def test_where_a_lab_is_declared_is_no_part_of_what_it_is() -> None:
+    assert Lab("a.b", "", "") == Lab("a.b", "", "", file="elsewhere.py", line=3)

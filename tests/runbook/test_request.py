@@ -62,6 +62,13 @@ def test_what_the_runbook_does_not_have_is_refused(
     assert refused.value.next_command == next_command
 
 
+@pytest.mark.parametrize(("parts", "said"), [("a", "it has one step"), ("ab", "it has steps 1 to 2")])
+def test_how_many_steps_there_are_is_told(parts: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Request(("a",), step=3).validate(Runbook((lab("a", *map(Put, parts)),)))
+    assert refused.value.came_back == said
+
+
 def test_a_stage_without_a_name_is_told_as_one() -> None:
     with pytest.raises(UsageError) as refused:
         Request(("istio.canary",), to="").validate(RUNBOOK)

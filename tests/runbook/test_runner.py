@@ -289,6 +289,7 @@ async def test_only_refuses_and_names_the_command_to_run() -> None:
     assert await world.run("d", only=True) == 2
     error = world.finished().error
     assert isinstance(error, UsageError)
+    assert error.came_back == "a, b must have converged before, and have not"
     assert error.next_command == "invoke lab.b"
     assert world.world.changes == []
     assert world.outcomes() == ["skipped"]
