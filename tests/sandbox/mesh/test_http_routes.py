@@ -60,3 +60,14 @@ def test_routes(case: dict[str, Any]) -> None:
     made = shortened(http_routes.translate(rule, Context(PROXY, case.get("port", 80), "mesh", REGISTRY)))
     assert len(made) == len(case["routes"])
     assert [of(expected, found) for expected, found in zip(case["routes"], made, strict=True)] == case["routes"]
+
+
+def test_a_service_that_no_rule_is_for_is_routed_as_by_a_rule_that_says_nothing_else() -> None:
+    destination = {"host": "one.shop.svc.cluster.local"}
+    rule = {
+        "metadata": {"name": "r", "namespace": "shop"},
+        "spec": {"http": [{"route": [{"destination": destination}]}]},
+    }
+    context = Context(PROXY, 80, "mesh", REGISTRY)
+    (by_rule,) = http_routes.translate(rule, context)
+    assert http_routes.to(destination, context) == [{key: by_rule[key] for key in by_rule if key != "metadata"}]

@@ -139,6 +139,40 @@ def test_a_host_that_is_no_service_counts_on_port_80_or_where_the_rules_services
     assert [routed([beside], "out.example", services, port) for port in (80, 9080)] == [None, ["v1"]]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "host", "covered"),
+    [
+        ("*", "b.example", True),
+        ("*.example", "b.example", True),
+        ("*.example", "example", False),
+        ("*.example", "bexample", False),
+        ("*.example", "*.b.example", True),
+        ("*.b.example", "*.example", False),
+        ("b.example", "b.example", True),
+        ("b.example", "a.b.example", False),
+    ],
+)
+def test_which_names_a_pattern_stands_for(pattern: str, host: str, covered: bool) -> None:
+    assert rules.covers(pattern, host) == covered
+
+
+@pytest.mark.parametrize(
+    ("pattern", "of_the_service", "by_itself"),
+    [("*.shop.svc.cluster.local", ["v1"], None), ("*.example", [""], ["v1"])],
+)
+def test_a_wildcard_is_for_services_or_else_a_host_by_itself(
+    pattern: str, of_the_service: list[str], by_itself: list[str] | None
+) -> None:
+    found = [rule("a", hosts=[pattern], http=[to("v1")])]
+    assert (routed(found), routed(found, pattern)) == (of_the_service, by_itself)
+
+
+def test_a_direct_answer_may_be_as_long_as_in_the_real_mesh() -> None:
+    """`maxDirectResponseBodySizeBytes` in `shared/real/proxies/productpage-routes-9080.json`."""
+    (table,) = route_tables.sidecar_tables(PROXY, known(), rules.build([], [], []))
+    assert table["max_direct_response_body_size_bytes"] == 1_048_576
+
+
 def test_no_name_is_there_twice() -> None:
     """A rule's literal `one.shop` is also a name of the service."""
     found = [rule("a", hosts=["one.shop"], http=[to("literal")]), rule("b", http=[to("v1")])]
@@ -173,6 +207,22 @@ def test_one_rule_for_sidecars_and_gateways_with_matches_for_either() -> None:
 def test_a_match_that_names_gateways_does_not_ask_for_labels() -> None:
     http = [to("v1", gateways=["mesh"], sourceLabels={"app": "q"})]
     assert routed([rule("a", http=http)]) == ["v1"]
+
+
+@pytest.mark.parametrize(("port", "there"), [({}, {}), ({"https_port": 8443}, {"port_redirect": 8443})])
+def test_a_server_that_redirects_sends_whoever_comes_to_where_it_is_encrypted(
+    port: dict[str, int], there: dict[str, int]
+) -> None:
+    """Without a port in the address where that is the usual one."""
+    proxy = Proxy("gateway", "g", "ways", "127.64.16.2", {})
+    server = {"port": {"number": 80}, "hosts": ["*/*.example"], "tls": {"httpsRedirect": True}}
+    in_force = rules.build([], [rule("a", gateways=["ways/gate"], hosts=["a.example"], http=[to("v1")])], [])
+    table = route_tables.gateway_table(proxy, 8080, [(GATEWAY, server)], known(), in_force, **port)
+    made = {host["domains"][0]: [each["redirect"] for each in host["routes"]] for host in table["virtual_hosts"]}
+    assert made == {
+        "a.example": [{"https_redirect": True, **there}],
+        "*.example": [{"https_redirect": True, **there}],
+    }
 
 
 @pytest.mark.parametrize(
