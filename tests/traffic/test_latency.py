@@ -99,6 +99,12 @@ def test_too_many_buckets_are_added_up() -> None:
     assert (len(many.counts), many.counts[0], many.bounds[-1]) == (MOST_BUCKETS, 4, 1e8)
 
 
+def test_a_dozen_buckets_keep_their_bounds() -> None:
+    found = of_buckets([(bound, 1) for bound in ENVOY[-MOST_BUCKETS:]])
+    assert found is not None
+    assert found.bounds == (0.0, *ENVOY[-MOST_BUCKETS:])
+
+
 def test_no_answer_has_no_histogram() -> None:
     assert of_buckets([]) is None
     assert of_buckets([(0.001, 0), (math.inf, 0)]) is None

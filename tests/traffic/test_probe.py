@@ -310,6 +310,11 @@ def test_figures_from_options_are_checked_when_a_probe_is_made(more: dict[str, o
         Probe("slow pages", "/", (AT_ONCE, LATER), **figures)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("figures", [{"concurrency": 1}, {"request_timeout": 2.1}, {"expected": (1, 0)}])
+def test_figures_at_their_bounds_are_taken(figures: dict[str, Any]) -> None:
+    Probe("slow pages", "/", (AT_ONCE, LATER), **{"expected": (0.5, 0.5), "control": CONTROL, **figures})
+
+
 async def test_without_an_answer_there_are_no_latencies() -> None:
     run, _ = listening()
     async with serving(splitting(lambda served: 503)) as server:
@@ -346,6 +351,14 @@ def test_a_share_is_shown_by_counting_a_hundred_answers() -> None:
     )
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert [line.split() for line in done.stdout.splitlines()] == [["90", "v1"], ["10", "v2"]]
+
+
+def test_where_time_tells_a_person_sees_ten_times() -> None:
+    timed = Probe("p", "/page", (AT_ONCE, LATER), (0.5, 0.5), control=CONTROL, telling="v[12]")
+    *_, loop = timed.commands("http://$GATEWAY_URL")
+    script = loop.replace("curl -s -o /dev/null -w '%{time_total} s\\n' http://$GATEWAY_URL/page", "echo $i s")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [f"{time} s" for time in range(1, 11)]
 
 
 def test_who_logs_in_types_the_form_first_and_sends_the_cookies() -> None:

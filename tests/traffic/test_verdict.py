@@ -160,6 +160,13 @@ def test_a_category_with_a_share_that_gets_nothing_is_noticed_whatever_the_devia
     assert judge(found, {"v1": found.n}).kind == "fail"
 
 
+def test_a_share_that_is_all_but_for_rounding_is_all() -> None:
+    """Else a single other answer would be within its range."""
+    sixths = sum([1 / 6] * 6)
+    assert sixths < 1
+    assert plan({"v1": sixths, "v2": 1 - sixths}, 0.1) == plan({"v1": 1.0, "v2": 0.0}, 0.1)
+
+
 @pytest.mark.parametrize("shares", [(), (0.5, 0.4), (1.2, -0.2), (0.5, 0.5, 0.1)])
 def test_shares_must_add_up(shares: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="add up to 1"):
