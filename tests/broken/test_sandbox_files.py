@@ -107,7 +107,7 @@ def test_the_workshop_s_own_kubeconfig_damaged(workshop: Workshop, folder: Path)
         assert kubeconfig.read(own) is None, content[:20]
         assert (contexts_in(own), current_context(own)) == ([], ""), content[:20]
     said = workshop.converge("doctor").unfolded
-    assert "kubeconfig is damaged: no lab finds" in said.replace("/ ", "/")
+    assert "kubeconfigisdamaged:nolabfinds" in said.replace(" ", "")  # a long path is broken anywhere
     assert "invoke lab.azure.credentials" in said
     own.unlink()
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,18 +23,23 @@ Remembering = Callable[..., Bench]
 
 
 @pytest.fixture
-def remembering(tmp_path: Path) -> Remembering:
-    """A bench of these labs whose target remembers, in one journal, on the place named."""
+def remembering(tmp_path: Path) -> Iterator[Remembering]:
+    """A bench of these labs whose target remembers, in one journal, on the place named. What it is kept in stays
+    open: the last who closes the file writes into it."""
+    journals: list[Journal] = []
 
     def make(*labs: Lab, place: str = "one") -> Bench:
         async def here(run: Run) -> str:
             return place
 
         made = bench(*labs)
-        made.tools[ProofRecord] = JournalProofRecord(Journal(tmp_path / "journal.sqlite"), here)
+        journals.append(Journal(tmp_path / "journal.sqlite"))
+        made.tools[ProofRecord] = JournalProofRecord(journals[-1], here)
         return made
 
-    return make
+    yield make
+    for journal in journals:
+        journal.close()
 
 
 def again(world: Bench, remembering: Remembering, place: str = "one") -> Bench:

@@ -196,7 +196,7 @@ class StepRunner:
                 step.number,
                 outcome,
                 error,
-                answered=progress.check is not None,
+                answered=progress.check is not None and not progress.check.left_out,
                 changing=progress.changing and not isinstance(error, UsageError),
                 moved=progress.changing and step.timeline_run is not None,
             )
