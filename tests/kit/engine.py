@@ -297,8 +297,13 @@ class Bench(Heard):
         back = replace(self._job(Request((clean_up,), yes=True)), runbook=book)
         if not foreign:
             await refuse_in_the_way(back, state, clean_up)
+        planned = {step.number for lab in (await plan(back)).labs for step in lab.steps if step.changes}
+        self.events.clear()
         ahead = [self._job(request) for request in requests_of(state, Request(()), proofs=proofs)]
-        statuses = [await execute(job, self.guard, self.gate) for job in (back, *ahead)]
+        statuses = [await execute(back, self.guard, self.gate)]
+        if statuses == [0]:
+            assert planned == {step for _, step in self.changed()}, "a plan says what the run then does"
+        statuses += [await execute(job, self.guard, self.gate) for job in ahead]
         return statuses, await compare(replace(back, facts=Facts()), state, clean_up)
 
     async def plan(self, *labs: str, **asked: Any) -> Plan:

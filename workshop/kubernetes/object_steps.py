@@ -177,12 +177,16 @@ class Apply(Step):
 
         objects = await self.objects(run)
         snapshot = await _snapshot(run, objects)
-        left = _ours(objects, snapshot)
+        ours = _ours(objects, snapshot)
+        left = [(obj, "") for obj in ours]
         for obj in objects:
-            if obj["kind"] == "Deployment" and snapshot.find(obj) in (None, *left):
+            if obj["kind"] == "Deployment" and snapshot.find(obj) in (None, *ours):
                 namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-                left += rollout.left_by(namespace, name, snapshot.all("Pod", namespace))
-        return Check(tuple(Difference(name_of(obj), "", ABSENT, waits_for(obj)) for obj in left))
+                pods = rollout.left_by(namespace, name, snapshot.all("Pod", namespace))
+                left += [(pod, name_of(obj)) for pod in pods]
+        return Check(
+            tuple(Difference(name_of(obj), "", ABSENT, waits_for(obj), goes_with=owner) for obj, owner in left)
+        )
 
     async def held_up(self, run: Run) -> HeldUp:
         from workshop.kubernetes.deletion import held_up

@@ -157,7 +157,8 @@ class OnCluster(IfCluster):
         return replace(check, differences=tuple(there), added=tuple(more))
 
     def _of(self, difference: Difference) -> Difference:
-        return replace(difference, subject=f"{self.cluster}: {difference.subject}")
+        owner = f"{self.cluster}: {difference.goes_with}" if difference.goes_with else ""
+        return replace(difference, subject=f"{self.cluster}: {difference.subject}", goes_with=owner)
 
     def _typed(self, explanation: Explanation, run: Run) -> Explanation:
         def there(commands: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ plan know better than the check: the later stages of a timeline, and other labs'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Lab, Runbook, Timeline
 from workshop.runbook.request import Request
-from workshop.runbook.results import Check, Difference, Explanation
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation
 from workshop.runbook.run import Run, unheard
 from workshop.runbook.schedule import Job, Schedule, ScheduledStep, StepState, TimelineRun, Undo
 from workshop.runbook.stop import only_cause
@@ -82,6 +82,22 @@ async def plan(job: Job) -> Plan:
         await job.facts.close()
 
 
+def _removed(steps: Iterable[StepPlan]) -> Iterator[str]:
+    """The subjects that these steps will have deleted."""
+    for step in steps:
+        for item in step.check.differences if step.destroys else ():
+            if not item.path and item.wanted is ABSENT:
+                yield item.subject
+
+
+def _without(state: StepState, step: ScheduledStep, removed: Set[str]) -> StepState:
+    """As it will be once these subjects are deleted, where the step takes something back."""
+    if not (step.undoes and removed):
+        return state
+    left = [it for it in state.check.differences if removed.isdisjoint((it.subject, it.goes_with))]
+    return replace(state, check=replace(state.check, differences=tuple(left)))
+
+
 class Planner:
     """The looking half of a run, also used by the runner for what must have converged before."""
 
@@ -101,13 +117,19 @@ class Planner:
         return self._request.taking_part(self._runbook)
 
     async def lab(self, lab: Lab, schedule: Schedule) -> LabPlan:
-        steps = tuple([await self._step(step, lab) for step in self._job.taking_part(schedule)])
-        return LabPlan(lab.name, lab.title, steps, lab.name in self._request.labs)
+        steps: list[StepPlan] = []
+        removed: set[str] = set()
+        for group in schedule:
+            planned = [await self._step(step, lab, removed) for step in self._job.taking_part((group,))]
+            removed.update(_removed(planned))
+            steps += planned
+        return LabPlan(lab.name, lab.title, tuple(steps), lab.name in self._request.labs)
 
-    async def _step(self, step: ScheduledStep, lab: Lab) -> StepPlan:
+    async def _step(self, step: ScheduledStep, lab: Lab, removed: Set[str]) -> StepPlan:
+        """What earlier steps will have `removed` need not be taken back once more."""
         run = self._job.run_of(step, lab)
         try:
-            state = await self._state(step, run)
+            state = await self._state(step, run, removed)
         except Exception as error:
             self.refuse_if_nothing_answers(error)
             return StepPlan(step.number, step.title, Check(), Explanation(), step.undoes, error)
@@ -128,18 +150,18 @@ class Planner:
         self._named.update((item.subject, item.path) for item in new)
         return replace(check, added=tuple(new))
 
-    async def _state(self, step: ScheduledStep, run: Run) -> StepState:
+    async def _state(self, step: ScheduledStep, run: Run, removed: Set[str]) -> StepState:
         """What the check says now, or will say after what the plan has before it."""
         timeline_run = step.timeline_run
         timeline = (
             timeline_run.timeline if timeline_run else step.step.part if isinstance(step.step, Undo) else None
         )
         if not isinstance(timeline, Timeline):
-            return await step.state(run)
+            return _without(await step.state(run), step, removed)
         mover = (await timeline.position(run)).moved_by
         if timeline_run and mover in self._moved:
             self._moved_runs.add(timeline_run)
-        state = await step.state(run, moved=timeline_run in self._moved_runs)
+        state = _without(await step.state(run, moved=timeline_run in self._moved_runs), step, removed)
         if not timeline_run and state.check.converged and self._moved.get(mover) in timeline.stages:
             state = StepState(Check((Difference(timeline.title, "", timeline.start, self._moved[mover]),)))
         if not state.check.converged:

@@ -27,7 +27,7 @@ from workshop.runbook.status import LabStatus, status
 from workshop.runbook.stop import only_cause
 
 CLEAN = "clean"
-_EXTRAS = "what is not part of it"
+_EXTRAS = "reset"
 _SHOWN = 10
 
 

@@ -29,13 +29,15 @@ ABSENT: Any = _Absent()
 class Difference:
     """One thing that is not as wanted. `subject` is an object ("VirtualService bookinfo/reviews"),
     `path` the field in it ("spec.http[0].route[0].weight"), empty for the object as a whole. `note` is shown beside
-    the subject: what is worth knowing before it is changed."""
+    the subject: what is worth knowing before it is changed. `goes_with` is the subject that takes it along when it
+    is deleted itself."""
 
     subject: str
     path: str = ""
     wanted: Any = ABSENT
     found: Any = ABSENT
     note: str = ""
+    goes_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)
