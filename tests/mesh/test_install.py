@@ -24,11 +24,11 @@ assert isinstance(STEP, Install)
 
 
 def everything(kubectl: Kubectl) -> set[str]:
-    """All objects by kind and name; not events, nor what earlier tests have left to go with its namespace."""
+    """All objects by kind and name; not events and leases, nor what earlier tests have left to go with its namespace."""
     cluster = Cluster(kubectl.kubeconfig, kubectl.context)
     spaces = [item["metadata"] for _, item in cluster.items("Namespace".__eq__)]
     going = {space["name"] for space in spaces if "deletionTimestamp" in space}
-    return {name for name, _ in cluster.versions(aside=("Event",)) if going.isdisjoint(name.split("/"))}
+    return {name for name, _ in cluster.versions(aside=("Event", "Lease")) if going.isdisjoint(name.split("/"))}
 
 
 async def uninstall(kubectl: Kubectl, istioctl: Istioctl) -> None:
