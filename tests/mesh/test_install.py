@@ -24,7 +24,7 @@ assert isinstance(STEP, Install)
 
 
 def everything(kubectl: Kubectl) -> set[str]:
-    """All objects by kind and name; not events and leases, nor what earlier tests have left to go with its namespace."""
+    """All objects by kind and name; not events and leases, nor what goes with the namespace of an earlier test."""
     cluster = Cluster(kubectl.kubeconfig, kubectl.context)
     spaces = [item["metadata"] for _, item in cluster.items("Namespace".__eq__)]
     going = {space["name"] for space in spaces if "deletionTimestamp" in space}
