@@ -172,6 +172,8 @@ async def test_the_ways_in_follow_endpoints_and_end_with_their_service(world: Wo
             writer.close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            return False  # it is being closed just now
         return False
 
     await eventually(closed)
