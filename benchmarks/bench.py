@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -75,7 +77,7 @@ class Place:
         """A shell script in the program's place, which finds it as $REAL."""
         real, path = shutil.which(program, path=self.environment["PATH"]), self.folder / "bin" / program
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"#!/bin/sh\nREAL={real}\n{script}\n")
+        path.write_text(f"#!/bin/sh\nREAL={shlex.quote(str(real))}\n{script}\n")
         path.chmod(0o755)
 
     def invoke(self, *words: str, may_fail: bool = False) -> Taken:
@@ -91,6 +93,13 @@ def place(folder: Path, name: str) -> Iterator[Place]:
     finally:
         here.invoke("sandbox.down", "--yes", may_fail=True)
         shutil.rmtree(here.folder, ignore_errors=True)
+
+
+def kubectl_processes(echoed: str) -> int:
+    """Of a run with --echo: those after a $, and for each cluster that is asked after a = the one that stays."""
+    started = re.findall(r"(?m)^ *(?:\S+  )?\$ \S*kubectl ", echoed)
+    staying = re.findall(r"(?m)^ *(?:\S+  )?= \S*kubectl .*?--context=(\S+)", echoed)
+    return len(started) + len(set(staying))
 
 
 def timed(command: Sequence[str], environment: Mapping[str, str], stdin: str = "") -> Taken:

@@ -8,7 +8,6 @@ it.
 from __future__ import annotations
 
 import json
-import re
 import statistics
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench import INVOKE, ROOT, Place, place, resident, timed
+from bench import INVOKE, ROOT, Place, kubectl_processes, place, resident, timed
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def main() -> None:
 
         def ready() -> float:
             here.invoke("sandbox.down")
-            return here.run(["/bin/sh", "-c", f"{INVOKE} sandbox.shell"], stdin="kubectl get nodes").seconds
+            return here.run([INVOKE, "sandbox.shell"], stdin="kubectl get nodes").seconds
 
         def from_nothing() -> float:
             here.invoke("sandbox.down")
@@ -51,8 +50,15 @@ def main() -> None:
         row("memory of all sandbox processes then", "400 MB", [resident(pid)], "MB")
         row("the same again, converged", "0.5 s", several(lambda: here.invoke("lab.istio").seconds, 7))
         said = here.invoke("--echo", "lab.istio").said
-        processes = re.findall(r"^ *(?:istio\.\S+  )?\$ \S*kubectl", said, re.M)
-        row("its kubectl processes", "5", [float(len(processes))])
+        row("its kubectl processes", "5", [float(kubectl_processes(said))])
+        row("`status` of both clusters", "1 s", several(lambda: here.invoke("status").seconds, 7))
+
+        def back() -> float:
+            here.invoke("lab.istio")
+            return here.invoke("reset", "--to", "istio.gateway").seconds
+
+        row("`reset --to istio.gateway` from the end of all labs", "5 s", several(back, 3))
+        here.invoke("lab.istio")
         row("`invoke lab.istio.cleanup`", "", [here.invoke("lab.istio.cleanup").seconds])
 
 

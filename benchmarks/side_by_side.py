@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import yaml  # noqa: E402
-from bench import BIN, Place, Taken, middle, place, resident  # noqa: E402
+from bench import BIN, Place, Taken, kubectl_processes, middle, place, resident  # noqa: E402
 from between import Counter, led_through  # noqa: E402
 from page import PageStep, by_hand, in_the_end, steps_of  # noqa: E402
 
@@ -40,7 +41,7 @@ CONVERGED = "a run would change nothing"
 FOREIGN = (0, 1000, 5000)
 CLONES = 10
 
-_AS_PINNED = """case $1 in version) $REAL "$@" | sed s/-sandbox//g ;; *) exec $REAL "$@" ;; esac"""
+_AS_PINNED = """case $1 in version) "$REAL" "$@" | sed s/-sandbox//g ;; *) exec "$REAL" "$@" ;; esac"""
 """An istioctl of the version that a cluster asks for; the sandbox's own says where it is from."""
 
 
@@ -257,9 +258,9 @@ def count(bench: Bench, row: Row) -> tuple[int, int]:
             if row.run in (invoke_unproved, invoke_proved):
                 search = UNPROVED if row.run is invoke_unproved else ()
                 said = there.invoke("--echo", *search, "lab.istio", may_fail=True).said
-                processes = len(re.findall(r"(?m)^ *(?:\S+  )?\$ \S*kubectl ", said))
+                processes = kubectl_processes(said)
             else:
-                there.stand_in("kubectl", f'echo >> {log}\nexec $REAL "$@"')
+                there.stand_in("kubectl", f'echo >> {shlex.quote(str(log))}\nexec "$REAL" "$@"')
                 row.run(bench, there)
                 processes = len(log.read_text().splitlines())
         return processes, sum(counter.requests for counter in counters)
