@@ -34,18 +34,19 @@ def _escaped(label: str) -> str:
     return label.replace(".", r"\.")
 
 
-_COLUMNS = (
-    ("API", ".apiVersion"),
-    ("KIND", ".kind"),
-    ("NAMESPACE", ".metadata.namespace"),
-    ("NAME", ".metadata.name"),
-    ("PART", f".metadata.labels.{_escaped(PART_OF)}"),
-    ("LAB", f".metadata.labels.{_escaped(LAB)}"),
-    ("OWNER", ".metadata.ownerReferences[0].kind"),
-    ("CONFIG", r".metadata.labels.istio\.io/config"),
-    ("TYPE", ".type"),
+_FIELDS = (
+    ".apiVersion",
+    ".kind",
+    ".metadata.namespace",
+    ".metadata.name",
+    f".metadata.labels.{_escaped(PART_OF)}",
+    f".metadata.labels.{_escaped(LAB)}",
+    ".metadata.ownerReferences[0].kind",
+    r".metadata.labels.istio\.io/config",
+    ".type",
 )
-_NONE = "<none>"
+_LINES = "{range .items[*]}" + r'{"\t"}'.join(f"{{{field}}}" for field in _FIELDS) + r'{"\n"}{end}'
+"""Of what kubectl prints. A value may have blanks in it: names of roles have few rules, types of Secrets none."""
 _OF_ACCOUNTS = "kubernetes.io/service-account-token"
 
 
@@ -158,12 +159,7 @@ def _looked_at(kinds: Mapping[str, bool], namespace: str) -> list[str]:
 async def _listed(kubectl: Kubectl, kinds: list[str], *arguments: str) -> list[Found]:
     if not kinds:
         return []
-    columns = ",".join(f"{name}:{path}" for name, path in _COLUMNS)
     printed = await kubectl.call(
-        "get", ",".join(kinds), *arguments, "--ignore-not-found", "--no-headers", "-o", f"custom-columns={columns}"
+        "get", ",".join(kinds), *arguments, "--ignore-not-found", "-o", f"jsonpath={_LINES}"
     )
-    return [_row(line) for line in printed.splitlines() if line.strip()]
-
-
-def _row(line: str) -> Found:
-    return Found(*("" if value == _NONE else value for value in line.split()))
+    return [Found(*line.split("\t")) for line in printed.split("\n") if line]

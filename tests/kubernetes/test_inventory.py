@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from tests.kit.runs import Recorded
+from workshop.kubernetes.inventory import ClusterInventory
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.manifests import LAB, PART_OF, WORKSHOP
+from workshop.kubernetes.other_clusters import OtherClusters
+
+
+async def test_a_value_may_have_blanks_in_it(kubectl: Kubectl, namespace: str) -> None:
+    """The name of a role, and the type of a Secret."""
+    await kubectl.call("label", "namespace", namespace, f"{PART_OF}={WORKSHOP}", f"{LAB}=istio.canary")
+    await kubectl.call("create", "role", "my role", "-n", namespace, "--verb=get", "--resource=pods")
+    await kubectl.call("create", "secret", "generic", "mine", "-n", namespace, "--type=my type")
+    run = Recorded(kubectl, OtherClusters({}))
+    there = await run.observe(ClusterInventory().source())
+    found = [(item.subject, item.lab, item.home_of) for item in there if namespace in item.subject]
+    assert sorted(found) == [
+        (f"Namespace {namespace}", "istio.canary", ""),
+        (f"Role {namespace}/my role", None, "istio.canary"),
+        (f"Secret {namespace}/mine", None, "istio.canary"),
+    ]
