@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +125,24 @@ async def test_a_write_whose_connection_breaks_is_not_repeated(
     with pytest.raises(KubectlError):
         await kubectl.apply([made])
     assert [asked.method for asked in api.asked] == ["PATCH"]
+
+
+async def test_a_write_when_the_proxy_is_gone_is_made_by_a_process(
+    api: ScriptedApi, tmp_path: Path, binary: Path
+) -> None:
+    """Somebody has ended it between two questions, so nothing of the write can have arrived."""
+    kubectl = api.kubectl(tmp_path, binary)
+    await kubectl.look([PODS])
+    process = kubectl.proxy()._process
+    assert process
+    os.kill(process.pid, signal.SIGKILL)
+    await process.wait()
+    started = list[str]()
+    by_process = replace(kubectl, echo=lambda argv, stdin: started.append(argv[4]))
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    with contextlib.suppress(KubectlError):  # of an API server that serves no discovery
+        await by_process.apply([made])
+    assert started == ["apply"]
 
 
 async def test_what_is_applied_comes_back_as_a_webhook_has_changed_it(

@@ -131,16 +131,15 @@ class ApiProxy:
         reads = method == "GET"
         while True:
             connection = await self._connection()
-            used, sent = connection.used, False
+            used = connection.used
             try:
-                sent = True
                 head = await connection.ask(method, path, content, content_type, accept)
                 answer = b"".join([chunk async for chunk in connection.chunks(head)])
             except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
                 self._drop(connection)
                 if used and reads:
                     continue  # it may have been closed while nobody used it
-                raise ProxyFailed(f"kubectl proxy: {error}", sent=sent) from error
+                raise ProxyFailed(f"kubectl proxy: {error}", sent=True) from error
             except BaseException:
                 self._drop(connection)  # an answer that nobody waits for any more would be taken for the next one's
                 raise
@@ -151,8 +150,11 @@ class ApiProxy:
             return head, answer
 
     async def _connection(self, *, fresh: bool = False) -> _Connection:
-        if self._idle and not fresh:
-            return self._idle.pop()
+        while self._idle and not fresh:
+            connection = self._idle.pop()
+            if not connection.over:
+                return connection
+            self._drop(connection)
         await self._start()
         try:
             connection = _Connection(*await asyncio.open_unix_connection(self._socket, limit=_CHUNK))
@@ -252,6 +254,11 @@ class _Connection:
         elif length := int(head.headers.get("content-length", 0)):
             yield await self._reader.readexactly(length)
 
+    @property
+    def over(self) -> bool:
+        """Whether the other end has closed it, while nobody used it: nothing that is asked arrives there."""
+        return self._reader.at_eof()
+
     def close(self) -> None:
         self._writer.transport.abort()
 
@@ -272,9 +279,8 @@ def _answer(status: int, content: bytes) -> Answer:
     return Answer(status, found)
 
 
-def _short_folder() -> str | None:
-    """Where sockets go: None for the usual place. Raises ProxyFailed where there is none whose path is short
-    enough."""
+def _short_folder() -> str:
+    """Where sockets go. Raises ProxyFailed where there is none whose path is short enough."""
     name = len(f"/{_PREFIX}{os.getpid()}-12345678/api")
     for folder in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - in a folder of its own there
         if len(os.fsencode(folder)) + name <= _LONGEST_PATH and os.access(folder, os.W_OK):
@@ -285,7 +291,7 @@ def _short_folder() -> str | None:
 def _sweep() -> None:
     """Remove the folders of runs that were killed."""
     with contextlib.suppress(OSError, ProxyFailed):
-        for entry in Path(_short_folder() or "").glob(f"{_PREFIX}*"):
+        for entry in Path(_short_folder()).glob(f"{_PREFIX}*"):
             pid = entry.name.removeprefix(_PREFIX).partition("-")[0]
             if pid.isdigit() and entry.stat().st_uid == os.getuid() and not _is_there(int(pid)):
                 shutil.rmtree(entry, ignore_errors=True)
