@@ -15,6 +15,7 @@ from workshop.console import words
 from workshop.console.lines import Lines
 from workshop.console.markdown import escaped, fenced, paragraph
 from workshop.console.verbatim import PAGE, Commands, highlighted
+from workshop.runbook.model import Lab
 from workshop.runbook.plan import LabExplanation, StepExplanation
 
 FIRST = "In a shell of your own, type this first; it makes the tools talk to this cluster."
@@ -73,14 +74,19 @@ def markdown(labs: Sequence[LabExplanation], first: Sequence[str] = ()) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _lab(explained: LabExplanation) -> Iterator[str]:
-    lab, commands = explained.lab, Commands()
+def lab_head(lab: Lab) -> Iterator[str]:
+    """Blocks of Markdown: what it is about, what it needs, and its options."""
     yield f"## {escaped(f'{lab.name}: {lab.title}')}"
     yield from map(paragraph, words.paragraphs(lab.text))
     if lab.all_needs:
         yield paragraph(f"Needs: {', '.join(lab.all_needs)}")
     if lab.options:
         yield "\n".join(paragraph(f"`--{option.name}` {option.help}", bullet="- ") for option in lab.options)
+
+
+def _lab(explained: LabExplanation) -> Iterator[str]:
+    commands = Commands()
+    yield from lab_head(explained.lab)
     for step in explained.steps:
         yield f"### {step.number}. {escaped(step.title)}"
         if typed := list(commands.typed(step.explanation.commands)):

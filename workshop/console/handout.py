@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workshop.console import words
+from workshop.console.explanation_view import lab_head
 from workshop.console.markdown import escaped, fenced, paragraph
 from workshop.console.verbatim import Commands
 from workshop.console.web_page import Child, Markup, links, listed, page, prose, tag
@@ -154,12 +155,7 @@ def handout_markdown(handout: Handout) -> str:
 
 def _lab_blocks(handout: Handout, one: LabExplanation) -> Iterator[str]:
     lab, commands = one.lab, Commands()
-    yield f"## {escaped(f'{lab.name}: {lab.title}')}"
-    yield from map(paragraph, words.paragraphs(lab.text))
-    if lab.all_needs:
-        yield paragraph(f"Needs: {', '.join(lab.all_needs)}")
-    if lab.options:
-        yield "\n".join(paragraph(f"`--{option.name}` {option.help}", bullet="- ") for option in lab.options)
+    yield from lab_head(lab)
     for step in one.steps:
         yield from _step_blocks(handout, lab, step, commands)
     yield "\n".join(paragraph(f"{about}: `{command}`", bullet="- ") for about, command in handout.ways(lab))
