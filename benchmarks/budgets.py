@@ -40,7 +40,7 @@ def main() -> None:
             here.invoke("sandbox.down")
             return here.invoke("lab.istio").seconds
 
-        row("sandbox from nothing to `kubectl get nodes` (two Invoke starts included)", "1.0 s", several(ready, 7))
+        row("sandbox from nothing to `kubectl get nodes` (Invoke's start included)", "1.0 s", several(ready, 7))
         row(
             "`invoke lab.istio` from nothing, sandbox start included",
             "15 s, deliberate delays aside",
