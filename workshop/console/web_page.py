@@ -163,7 +163,7 @@ a:focus-visible, [tabindex]:focus-visible { outline: 2px solid var(--link); outl
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; }
 code { font-size: 0.9em; overflow-wrap: anywhere; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 0.75rem 1rem;
-  font-size: 0.84rem; line-height: 1.45; white-space: pre-wrap; word-break: break-all; margin: 0.6rem 0; }
+  font-size: 0.84rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.6rem 0; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 1rem; top: 1rem; background: var(--paper); padding: 0.5rem; z-index: 1; }
 nav h2 { border: 0; font-size: 0.8rem; margin: 0; padding: 0; color: var(--dim); text-transform: uppercase;
@@ -198,7 +198,7 @@ svg { display: block; max-width: 100%; }
   .facts { grid-template-columns: 1fr; gap: 0; }
   .facts dt { margin-top: 0.4rem; font-size: 0.85rem; }
   th, td { padding-right: 0.4rem; font-size: 0.85rem; }
-  pre { word-break: normal; overflow-wrap: anywhere; padding: 0.6rem; }
+  pre { padding: 0.6rem; }
 }
 @page { size: A4; margin: 16mm 14mm; }
 @media print {
