@@ -63,6 +63,16 @@ def test_what_is_no_state_is_refused_with_the_nearest_one(to: str, before: str, 
     assert refused.value.next_command == next_command
 
 
+@pytest.mark.parametrize(
+    ("to", "cause"),
+    [("claen", "did you mean clean?"), ("elsewhere", "the states are those of a, b, c, and clean")],
+)
+def test_what_is_likely_meant_is_said_and_all_states_only_where_nothing_is(to: str, cause: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        state_of(three().runbook, ("a", "b", "c"), to=to, before="")
+    assert refused.value.cause == cause
+
+
 @pytest.mark.parametrize("there", [{}, {**ALL}, {"r": ("v9", "c")}, {"b-1": (7, "b"), "old-1": (1, "gone")}])
 async def test_back_to_a_lab_from_anywhere(there: dict[str, Object]) -> None:
     world = three()

@@ -63,9 +63,11 @@ def state_of(runbook: Runbook, names: Iterable[str], *, to: str, before: str, pr
     if lab not in names or (before and stage):
         near = difflib.get_close_matches(lab, [*names, CLEAN] if to else names, n=1, cutoff=0.4)
         flag = "to" if to else "before"
+        known = f"the states are those of {', '.join(names)}" + (f", and {CLEAN}" if to else "")
         raise UsageError(
             f"reset {'to' if to else 'to before'} {shlex.quote(to or before)}",
-            f"the states are those of {', '.join(names)}" + (f", and {CLEAN}" if to else ""),
+            "there is no such state",
+            cause=f"did you mean {near[0]}?" if near else known,
             next_command=f"{program} reset --{flag} {near[0] if near else names[0]}",
         )
     place = names.index(lab) + bool(to)
