@@ -72,6 +72,11 @@ MINE = "invoke -f my.yaml"
                 "undo invoke lab.istio.canary lab.istio.shift --undo",
             ],
         ),
+        # After a reset nothing else of the group is there.
+        (
+            Request(("istio.install", "istio.canary"), brief=True),
+            ["next invoke lab.istio.shift", "undo invoke lab.istio.cleanup"],
+        ),
         (
             Request(("istio.canary", "istio.shift"), earlier=("azure.group",)),
             [

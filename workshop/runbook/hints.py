@@ -68,7 +68,8 @@ def _last_stages(lab: Lab) -> set[str]:
 
 
 def _back(runbook: Runbook, request: Request, labs: Sequence[Lab]) -> Iterator[Hint]:
-    """All labs of a group by its clean-up; else just those that were run, and what needs them."""
+    """All labs of a group by its clean-up; else just those that were run, and what needs them. What a brief run
+    leaves out of a line it does not list here, either: of a group several of whose labs it ran, the clean-up."""
     made = {lab.name for lab in labs} | set(request.earlier)
     if len(made) == 1:
         yield _these(runbook, request, list(made))
@@ -76,7 +77,8 @@ def _back(runbook: Runbook, request: Request, labs: Sequence[Lab]) -> Iterator[H
     for clean_up in reversed(runbook.labs):
         names = [name for name in clean_up.undoes if name in made]
         its_own = (name for name in clean_up.undoes if runbook.lab(name).group == clean_up.group)
-        if names and made.issuperset(its_own):  # labs from elsewhere that are not there need no undoing
+        brief = request.brief and any(runbook.lab(name).group == clean_up.group for name in names)
+        if names and (brief or made.issuperset(its_own)):  # labs from elsewhere that are not there need no undoing
             yield Hint("undo", f"{request.program} lab.{clean_up.name}", f"take back all of lab.{clean_up.group}")
         elif names:
             yield _these(runbook, request, names)
