@@ -39,6 +39,7 @@ from workshop.runbook.events import (
     LabStarted,
     Measured,
     Progress,
+    Removing,
     RunFinished,
     RunStarted,
     StepFinished,
@@ -275,6 +276,14 @@ async def test_who_pauses_reads_the_lab_s_text_before_its_first_step_and_what_to
     assert "What a teaches." not in said
     assert words("open  http://127.0.0.1:8080/b2  No stars") == words(between)[-4:]
     assert said.count("What b teaches.") == 1
+
+
+def test_what_a_clean_up_removes_is_named_as_far_as_it_can_be_taken_in() -> None:
+    removing = Removing("", "sandbox", tuple(f"Pod a/{number}" for number in range(30)))
+    for said in (plain([removing]), bare(live([removing]))):
+        first, *lines = said.splitlines()
+        assert first == "removing from sandbox:"
+        assert [line.strip() for line in lines] == [*removing.doomed[:20], "and 10 more"]
 
 
 async def test_a_question_comes_below_its_lab_s_heading_and_text() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.engine import Bench, Moves, Object, Put, bench, lab
 from workshop.runbook.errors import UsageError, WorkshopError
-from workshop.runbook.events import LabStarted, StepPhase, Told
+from workshop.runbook.events import LabStarted, Removing, StepPhase
 from workshop.runbook.model import Runbook, Together
 from workshop.runbook.request import Request
 from workshop.runbook.run import Facts, Run
@@ -109,12 +109,12 @@ async def test_what_goes_is_shown_before_anything_does_also_when_nobody_is_asked
     changed: list[int] = []
 
     async def count(name: str) -> None:
-        changed.append(sum(isinstance(event, Told) for event in world.events))
+        changed.append(sum(isinstance(event, Removing) for event in world.events))
 
     world.world.before_change = count
     assert await world.run("cleanup", yes=not disposable) == 0
-    (told,) = world.told
-    assert told.split() == ["removing", "from", "primary:", "reviews", "b1", "b2", "a2", "a1"]
+    (removing,) = [event for event in world.events if isinstance(event, Removing)]
+    assert removing == Removing("", "primary", ("reviews", "b1", "b2", "a2", "a1"))
     assert changed == [1] * 5
 
 

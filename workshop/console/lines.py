@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePath
 
@@ -44,6 +44,8 @@ _TIME = 10
 """Columns of a step's time, and the gap before it."""
 
 _MOST_DIFFERENCES = 4
+
+_MOST_DOOMED = 20
 
 _VALUES = 8
 """Columns left of values that have lines of their own."""
@@ -201,6 +203,13 @@ class Lines:
     def below(self, block: RenderableType) -> RenderableType:
         """What belongs to the step's line above it."""
         return _Below(block)
+
+    def doomed(self, subjects: Sequence[str]) -> Iterator[RenderableType]:
+        """What a clean-up is to remove, as far as it can be taken in."""
+        for subject in subjects[:_MOST_DOOMED]:
+            yield self.below(Text(subject, "dim"))
+        if (more := len(subjects) - _MOST_DOOMED) > 0:
+            yield self.below(Text(f"and {more} more", "dim"))
 
     def beside(self, line: Text) -> RenderableType:
         """The same in the column of the titles, for what is short and passes."""

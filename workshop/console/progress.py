@@ -172,6 +172,9 @@ class RunProgress:
                 yield from ((event.lab, line) for line in self._of_lab(self.labs[event.lab], event))
             case events.Told():
                 yield "", event.text
+            case events.Removing():
+                yield "", f"removing from {event.target}:"
+                yield from (("", line) for line in self.lines.doomed(event.doomed))
 
     def _of_lab(self, lab: LabProgress, event: events.Event) -> Iterator[RenderableType]:
         match event:

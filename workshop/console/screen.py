@@ -104,9 +104,6 @@ class Screen(ABC):
         self.print(error_lines(error, debug=self.lines.debug))
 
 
-_MOST_DOOMED = 20
-
-
 class TerminalGate:
     """`show` prints a line, `ask` a question without a line's end; `quiet` holds what moves on the screen."""
 
@@ -139,10 +136,8 @@ class TerminalGate:
         with self._quiet():
             count = words.count(len(doomed), "object")
             self._show(Text.assemble(("\nremove  ", "bold red"), (f"{count} from {target}", "bold")))
-            for subject in doomed[:_MOST_DOOMED]:
-                self._show(self._lines.below(Text(subject, "dim")))
-            if len(doomed) > _MOST_DOOMED:
-                self._show(self._lines.below(Text(f"and {len(doomed) - _MOST_DOOMED} more", "dim")))
+            for line in self._lines.doomed(doomed):
+                self._show(line)
             answer = await self._answer(f"      Type {target} to go on: ")
         return answer == target
 

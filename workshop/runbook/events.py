@@ -103,6 +103,14 @@ class Told(Detail):
 
 
 @dataclass(frozen=True, slots=True)
+class Removing(Event):
+    """All that a clean-up is about to remove from `target`, where nobody is asked."""
+
+    target: str
+    doomed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Measured(Detail):
     """A step that measures several times has measured once more; `title` says at what (a stage, a load).
 

@@ -339,8 +339,7 @@ class StepRunner:
             guard = self._lock.guard
             await self._stop.cuttable(guard.may_destroy())
             if self._request.yes or guard.disposable:
-                doomed = await self._doomed(ask=False)
-                self._listener(events.Told("", "\n    ".join((f"removing from {guard.name}:", *doomed))))
+                self._listener(events.Removing("", guard.name, await self._doomed(ask=False)))
             else:
                 await self._confirm(guard.name, await self._doomed(ask=True))
             self._may_destroy = True
