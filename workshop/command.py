@@ -337,7 +337,7 @@ def status(config: Config, runbook: Runbook, form: str) -> int:
             whole = Status(
                 found[-1].target,
                 tuple(lab for one in found for lab in one.labs),
-                next((one.following for one in found if one.following), ""),
+                next((one.following for one in found if one.following), None),
             )
             if form == "table":
                 screen.show_status(whole)

@@ -12,7 +12,7 @@ from workshop.runbook.errors import WorkshopError
 from workshop.runbook.events import RunStarted, StepFinished
 from workshop.runbook.journal import Journal, JournalProofRecord, LastRun, ProofRecord
 from workshop.runbook.record import Origin
-from workshop.runbook.results import ABSENT, Check, Difference, Outcome
+from workshop.runbook.results import ABSENT, Check, Difference, Hint, Outcome
 from workshop.runbook.run import Run
 
 STAGES = ("v1", "half", "v3")
@@ -77,14 +77,15 @@ async def test_what_differs_is_said_as_a_plan_says_it() -> None:
     ],
 )
 async def test_what_is_next(objects: dict[str, Object], following: str) -> None:
-    assert (await one(objects).status()).following == following
+    found = (await one(objects).status()).following
+    assert (found.what if found else "") == following
 
 
 async def test_what_is_there_and_wrong_comes_before_what_is_not_there() -> None:
     world = bench(lab("a", Put("a1")), lab("b", Put("b1"), Put("b2")), objects={"b2": (1, "b")})
     found = await world.status()
     assert [one.state for one in found.labs] == ["not there", "drifted"]
-    assert found.following == "invoke lab.b"
+    assert found.following == Hint("next", "invoke lab.b", found.labs[1].title)
 
 
 async def test_what_was_added_by_hand_is_told_once() -> None:
@@ -107,7 +108,8 @@ async def test_what_was_applied_and_not_proved_is_not_converged(tmp_path: Path) 
     await JournalProofRecord(journal, place).applied(Run("a", {}, None, {}, print), "Put a1")  # type: ignore[arg-type]
     found = await world.status(a=ENDED)
     assert [one.state for one in found.labs] == ["not proved"]
-    assert (found.exit_status, found.following) == (0, "invoke lab.a")
+    assert found.exit_status == 0
+    assert found.following == Hint("next", "invoke lab.a", found.labs[0].title)
 
 
 async def test_a_check_that_cannot_tell_says_why_and_the_others_are_told() -> None:

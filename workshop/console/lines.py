@@ -57,7 +57,7 @@ _KIND = len("next") + 2
 """Columns of what a hint asks for."""
 
 _MARGIN = 2
-"""Columns left of what is worth doing at the end of a run."""
+"""Columns left of what is worth doing at the end."""
 
 _CONNECTION = ("--kubeconfig", "--context", "--cache-dir")
 
@@ -200,6 +200,10 @@ class Lines:
             lines += [Padding(Text(said, "dim"), (0, 0, 0, _KIND), expand=False) for said in about]
         return lines
 
+    def worth_doing(self, hints: Sequence[Hint]) -> list[RenderableType]:
+        """The same at the end of all."""
+        return [_Below(line, _MARGIN) for line in self.hints(hints, self.width - _MARGIN)]
+
     def below(self, block: RenderableType) -> RenderableType:
         """What belongs to the step's line above it."""
         return _Below(block)
@@ -285,8 +289,7 @@ class Lines:
         if event.resume:
             lines.append(unbroken(("  go on with  ", "dim"), (event.resume, "bold cyan")))
         if event.hints:
-            hints = self.hints(event.hints, self.width - _MARGIN)
-            lines += [Text(), *(_Below(hint, _MARGIN) for hint in hints)]
+            lines += [Text(), *self.worth_doing(event.hints)]
         return Group(*lines)
 
     def _counts(self, counts: dict[Outcome, int]) -> Text:

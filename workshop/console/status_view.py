@@ -20,7 +20,6 @@ from rich.text import Text
 from workshop.console import words
 from workshop.console.differences import added_lines
 from workshop.console.lines import Lines, error_lines
-from workshop.console.verbatim import unbroken
 from workshop.runbook.journal import LastRun
 from workshop.runbook.reset import Comparison
 from workshop.runbook.results import ABSENT, Difference
@@ -60,7 +59,7 @@ def status_lines(status: Status, lines: Lines, *, now: float) -> Iterator[Render
     parts = [Text(f"{counts[state]} {state}", _STYLES[state][1]) for state in _STYLES if counts[state]]
     yield Text(f" {lines.glyphs.dot} ").join(parts)
     if status.following:
-        yield unbroken(("  next  ", "dim"), (status.following, "bold cyan"))
+        yield from lines.worth_doing([status.following])
 
 
 def _row(lab: LabStatus, lines: Lines, names: int, states: int, now: float) -> RenderableType:
@@ -138,7 +137,7 @@ def status_json(status: Status) -> str:
         {
             "target": status.target,
             "labs": [_lab(lab) for lab in status.labs],
-            "next": status.following or None,
+            "next": status.following.what if status.following else None,
             "exit_status": status.exit_status,
         },
         indent=2,

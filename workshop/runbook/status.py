@@ -17,7 +17,7 @@ from workshop.runbook.journal import LastRun
 from workshop.runbook.lab_rows import Row, groups, row_of
 from workshop.runbook.model import Lab, Together
 from workshop.runbook.plan import Planner
-from workshop.runbook.results import ABSENT, Check, Difference
+from workshop.runbook.results import ABSENT, Check, Difference, Hint
 from workshop.runbook.schedule import Job
 from workshop.runbook.stop import only_cause
 
@@ -49,12 +49,12 @@ class LabStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`following` is the command to type next: it puts right, or ends, the first lab that is there and not done,
-    else begins the first that is not there; empty where all are done."""
+    """`following` is what to type next: it puts right, or ends, the first lab that is there and not done, else
+    begins the first that is not there; None where all are done."""
 
     target: str
     labs: tuple[LabStatus, ...]
-    following: str = ""
+    following: Hint | None = None
 
     @property
     def exit_status(self) -> int:
@@ -73,7 +73,8 @@ async def status(job: Job, records: Mapping[str, LastRun]) -> Status:
         await job.facts.close()
     undone = [lab for lab in labs if not lab.done]
     first = min(undone, key=lambda lab: lab.state == "not there", default=None)  # the first of its kind
-    return Status(job.target, labs, f"{job.request.program} lab.{first.name}" if first else "")
+    following = Hint("next", f"{job.request.program} lab.{first.name}", first.title) if first else None
+    return Status(job.target, labs, following)
 
 
 async def _lab(job: Job, planner: Planner, lab: Lab, last: LastRun | None) -> LabStatus:
