@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.kit.laws import LAW
 from workshop.console.scales import LABELS, TICKS
-from workshop.console.svg import accepted, histogram, share_bar, span_bar
+from workshop.console.svg import histogram, share_bar, span_bar
 from workshop.console.web_page import Markup
+from workshop.console.words import accepted
 from workshop.runbook.results import Bar, Latencies
 
 SHARE = st.floats(0, 1)

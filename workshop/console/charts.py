@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workshop.console import scales
-from workshop.console.words import Glyphs, count, duration, latency, percent
+from workshop.console.words import Glyphs, accepted, count, duration, latency, percent
 from workshop.runbook.results import Bar, Latencies, Measurement, Verdict
 
 _COLOURS = {"none": "white", "black": "bright_black", "": "cyan"}
@@ -146,8 +146,7 @@ def _row(item: Bar, cells: int, compared: bool, glyphs: Glyphs, *, told: bool) -
     inside = low <= item.measured <= high
     sign = Text(glyphs.changed, "green") if inside else Text(glyphs.failed, "bold red")
     sign = sign if told else Text()
-    accepted = percent(high) if low == high else f"{low * 100:.1f}{glyphs.dash}{percent(high)}"
-    return [*row, Text(f" {accepted}", "dim"), sign]
+    return [*row, Text(f" {accepted(item, glyphs)}", "dim"), sign]
 
 
 def _track(share: float, cells: int, style: str, glyphs: Glyphs) -> Text:

@@ -364,7 +364,7 @@ def _accepted(bar: Bar, one: Measurement) -> Child:
     sign = tag(
         "span", _SIGNS.get(state, ""), class_=f"sign {state}", title="in the range" if inside else "out of it"
     )
-    return joined(svg.accepted(bar), " ", sign if state else None)
+    return joined(words.accepted(bar), " ", sign if state else None)
 
 
 def _meaning() -> Markup:

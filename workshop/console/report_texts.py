@@ -16,7 +16,6 @@ from workshop.console.differences import flow
 from workshop.console.markdown import escaped, fenced, paragraph, table
 from workshop.console.record_view import moment, run_as_data, state_of
 from workshop.console.report_page import MADE_BY, MEANING, run_title, state_of_lab, troubled
-from workshop.console.svg import accepted
 from workshop.console.timings_view import spent
 from workshop.console.web_page import plain
 from workshop.console.words import UNICODE
@@ -115,7 +114,7 @@ def measured(one: Measurement) -> Iterator[str]:
                 scales.bar(bar.measured, _CELLS, UNICODE.full, UNICODE.eighths),
                 words.percent(bar.measured),
                 "" if bar.expected is None else words.percent(bar.expected),
-                accepted(bar),
+                words.accepted(bar),
             )
             for bar in one.bars
         ]

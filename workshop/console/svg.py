@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from workshop.console import scales
 from workshop.console.web_page import Markup, tag
-from workshop.console.words import count, latency, percent
+from workshop.console.words import count, latency
 from workshop.runbook.results import Bar, Latencies
 
 _COLOURS = {
@@ -120,14 +120,6 @@ def _marks(latencies: Latencies) -> Iterator[Markup]:
         aside, anchor = (3, "start") if right and at <= width - _NAME else (-3, "end")
         if name:
             yield tag("text", name, x=at + aside, y=11, text_anchor=anchor, fill=f"var(--{colour})")
-
-
-def accepted(item: Bar) -> str:
-    """The range, in words."""
-    if item.accepted is None:
-        return ""
-    low, high = item.accepted
-    return percent(high) if low == high else f"{low * 100:.1f}\u2013{percent(high)}"
 
 
 STYLE = """

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from workshop.runbook.results import ABSENT, Difference, Outcome
+from workshop.runbook.results import ABSENT, Bar, Difference, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,14 @@ def count(number: int, what: str, plural: str = "") -> str:
 
 def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
+
+
+def accepted(bar: Bar, glyphs: Glyphs = UNICODE) -> str:
+    """The range, "45.0-55.5 %"; empty where there is none."""
+    if bar.accepted is None:
+        return ""
+    low, high = bar.accepted
+    return percent(high) if low == high else f"{low * 100:.1f}{glyphs.dash}{percent(high)}"
 
 
 def by_subject(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
