@@ -123,28 +123,6 @@ class Registry:
         return dict(sorted(found.items()))
 
 
-def build(services: Iterable[Object], slices: Iterable[Object], pods: Iterable[Object]) -> Registry:
-    """A registry of Services, EndpointSlices and the Pods behind them."""
-    labels = {
-        (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod["metadata"].get("labels") or {} for pod in pods
-    }
-
-    def labels_of(namespace: str, name: str) -> Mapping[str, str]:
-        return labels.get((namespace, name), {})
-
-    by_service: dict[tuple[str, str], list[Object]] = {}
-    for piece in slices:
-        metadata = piece["metadata"]
-        owner = (metadata.get("labels") or {}).get(SERVICE_NAME, "")
-        by_service.setdefault((metadata["namespace"], owner), []).append(piece)
-    found = [
-        service_of(obj, by_service.get((obj["metadata"]["namespace"], obj["metadata"]["name"]), []), labels_of)
-        for obj in services
-        if obj["spec"].get("type") != "ExternalName"
-    ]
-    return Registry(tuple(sorted(found, key=lambda service: (service.namespace, service.name))))
-
-
 LabelsOf = Callable[[str, str], Mapping[str, str]]
 """A pod's, by namespace and name."""
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from sandbox.core.cluster import Object
-from sandbox.core.istio_exports import EVERYBODY, by_age, exported_to, exports
+from sandbox.core.istio_exports import EVERYBODY, exported_to, exports
 from sandbox.mesh.istio import ISTIO_NAMESPACE
 from sandbox.mesh.registry import DOMAIN, Registry
 
@@ -137,12 +137,6 @@ class Policies:
             return found
         covering = [(pattern, found) for pattern in self._wildcards[namespace] if (found := seen(pattern))]
         return most_specific(covering, host)
-
-
-def build(
-    gateways: Iterable[Object], virtual_services: Iterable[Object], destination_rules: Iterable[Object]
-) -> Rules:
-    return in_force(tuple(by_age(gateways)), tuple(by_age(virtual_services)), tuple(by_age(destination_rules)))
 
 
 def in_force(

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.mesh import http_routes, registry
+from sandbox.mesh import http_routes
 from sandbox.mesh.http_routes import Context
 from sandbox.mesh.registry import Proxy
+
+from . import inputs
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases/routes.yaml").read_text(encoding="utf-8"))
 PROXY = Proxy("sidecar", "p", "shop", "127.64.16.1", {"app": "p"})
@@ -23,7 +25,7 @@ def service(name: str, *ports: int) -> dict:
     }
 
 
-REGISTRY = registry.build([service("one", 80), service("two", 80, 90)], [], [])
+REGISTRY = inputs.known([service("one", 80), service("two", 80, 90)])
 
 
 def expanded(rule: dict[str, Any]) -> dict[str, Any]:

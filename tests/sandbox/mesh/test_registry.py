@@ -8,6 +8,8 @@ from sandbox.mesh import envoy_clusters, gateways, registry, rules
 from sandbox.mesh.envoy_clusters import selected
 from sandbox.mesh.registry import Proxy
 
+from . import inputs
+
 
 def service(name: str = "one", namespace: str = "shop", **spec: object) -> dict:
     ports = [{"port": 80, "name": "http", "targetPort": 8080}]
@@ -55,15 +57,15 @@ def test_ready_endpoints_have_their_pods_labels() -> None:
         piece(endpoint("127.64.16.1", "a"), endpoint("127.64.16.2", "b"), endpoint("127.64.16.3", "c", ready=False))
     ]
     pods = [pod("a", version="v1"), pod("b", version="v2"), pod("c", version="v1")]
-    found = registry.build([service()], slices, pods).services[0].endpoints[80]
+    found = inputs.known([service()], slices, pods).services[0].endpoints[80]
     assert [(e.address, e.port) for e in found] == [("127.64.16.1", 8080), ("127.64.16.2", 8080)]
     assert [e.address for e in selected(found, {"version": "v2"})] == ["127.64.16.2"]
 
 
 def test_endpoints_come_and_go_without_changing_what_a_registry_is() -> None:
     one, other = (
-        registry.build([service()], [], []),
-        registry.build([service()], [piece(endpoint("127.64.16.1", "a"))], []),
+        inputs.known([service()]),
+        inputs.known([service()], [piece(endpoint("127.64.16.1", "a"))]),
     )
     assert one == other
     assert one.services[0].endpoints != other.services[0].endpoints
@@ -71,7 +73,7 @@ def test_endpoints_come_and_go_without_changing_what_a_registry_is() -> None:
 
 def test_external_names_and_udp_are_not_the_meshs() -> None:
     udp = service("udp", ports=[{"port": 53, "protocol": "UDP"}])
-    found = registry.build([service("out", type="ExternalName"), udp], [], [])
+    found = inputs.known([service("out", type="ExternalName"), udp])
     assert [(s.name, s.ports) for s in found.services] == [("udp", ())]
 
 
@@ -100,10 +102,8 @@ def rule(name: str, created: str = "2026-01-01T00:00:00Z", namespace: str = "sho
 def test_destination_rules_merge_and_the_clients_namespace_comes_first() -> None:
     v1, v2 = {"name": "v1", "labels": {"version": "1"}}, {"name": "v2"}
     policy = {"loadBalancer": {"simple": "RANDOM"}}
-    found = rules.build(
-        [],
-        [],
-        [
+    found = inputs.rules(
+        destination_rules=[
             rule("a", host="one", subsets=[v1], trafficPolicy=policy),
             rule("b", "2026-02-01T00:00:00Z", host="one", subsets=[{"name": "v1"}, v2]),
             rule("c", namespace="client", host="one.shop.svc.cluster.local"),
@@ -116,11 +116,11 @@ def test_destination_rules_merge_and_the_clients_namespace_comes_first() -> None
 
 
 def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_in_turn() -> None:
-    (known,) = registry.build([service()], [], []).services
+    (known,) = inputs.known([service()]).services
     policy = {"loadBalancer": {"simple": "RANDOM"}}
     own = {"loadBalancer": {"simple": "LEAST_REQUEST"}}
     subsets = [{"name": "v1"}, {"name": "v2", "trafficPolicy": own}]
-    with_rule = rules.build([], [], [rule("a", host="one", subsets=subsets, trafficPolicy=policy)])
+    with_rule = inputs.rules(destination_rules=[rule("a", host="one", subsets=subsets, trafficPolicy=policy)])
     for in_force, expected in (
         (with_rule, {"": "RANDOM", "v1": "RANDOM", "v2": "LEAST_REQUEST"}),
         (rules.Rules(), {"": "ROUND_ROBIN"}),
@@ -139,4 +139,4 @@ def test_a_gateways_port_is_its_services_target_port(target: int | str, number: 
     proxy = Proxy("gateway", "g", "shop", "127.64.16.9", {"app": "gate"})
     ports = [{"port": 80, "name": "http", "targetPort": target}]
     slices = [{**piece(endpoint("127.64.16.9", "g"), name="gate"), "ports": [{"name": "http", "port": 8081}]}]
-    assert gateways.pod_port(proxy, number, registry.build([service("gate", ports=ports)], slices, [])) == expected
+    assert gateways.pod_port(proxy, number, inputs.known([service("gate", ports=ports)], slices)) == expected

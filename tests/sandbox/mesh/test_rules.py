@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.core.istio_exports import ByAge, by_age
-from sandbox.mesh import registry, route_tables, rules
+from sandbox.mesh import route_tables, rules
 from sandbox.mesh.registry import Proxy, Registry
 from sandbox.mesh.rules import gateway_key, mesh_rules
 from tests.kit.laws import LAW
+
+from . import inputs
 
 OLD, YOUNG = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 HOST = "one.shop.svc.cluster.local"
@@ -40,11 +42,11 @@ def service(name: str, namespace: str = "shop", port: int = 80) -> dict[str, Any
 
 
 def known(*services: dict[str, Any]) -> Registry:
-    return registry.build(services or [service("one")], [], [])
+    return inputs.known(services or [service("one")])
 
 
 def chosen(found: list[dict[str, Any]], namespace: str = "shop", host: str = HOST) -> list[str]:
-    in_age = rules.build([], found, []).virtual_services
+    in_age = inputs.rules(virtual_services=found).virtual_services
     return [each["metadata"]["name"] for each in mesh_rules(in_age, namespace).candidates(host)]
 
 
@@ -52,7 +54,7 @@ def routed(
     found: list[dict[str, Any]], name: str = HOST, services: Registry | None = None, port: int = 80
 ) -> list[str] | None:
     """Where a sidecar sends requests for a host's name: subsets, or None where it does not know the name."""
-    made = route_tables.sidecar_tables(PROXY, services or known(), rules.build([], found, []))
+    made = route_tables.sidecar_tables(PROXY, services or known(), inputs.rules(virtual_services=found))
     (table,) = (table for table in made if table["name"].endswith(f"/{port}"))
     for virtual_host in table["virtual_hosts"]:
         if name in virtual_host["domains"]:
@@ -64,7 +66,7 @@ def at_gateway(found: list[dict[str, Any]], namespace: str = "ways") -> dict[str
     """Subsets by the host's name."""
     proxy = Proxy("gateway", "g", namespace, "127.64.16.2", {})
     servers = [(GATEWAY, server) for server in GATEWAY["spec"]["servers"]]
-    table = route_tables.gateway_table(proxy, 8080, servers, known(), rules.build([GATEWAY], found, []))
+    table = route_tables.gateway_table(proxy, 8080, servers, known(), inputs.rules([GATEWAY], found))
     return {
         host["domains"][0]: [route["route"]["cluster"].split("|")[2] for route in host["routes"]]
         for host in table["virtual_hosts"]
@@ -169,7 +171,7 @@ def test_a_wildcard_is_for_services_or_else_a_host_by_itself(
 
 def test_a_direct_answer_may_be_as_long_as_in_the_real_mesh() -> None:
     """`maxDirectResponseBodySizeBytes` in `shared/real/proxies/productpage-routes-9080.json`."""
-    (table,) = route_tables.sidecar_tables(PROXY, known(), rules.build([], [], []))
+    (table,) = route_tables.sidecar_tables(PROXY, known(), inputs.rules())
     assert table["max_direct_response_body_size_bytes"] == 1_048_576
 
 
@@ -177,7 +179,7 @@ def test_no_name_is_there_twice() -> None:
     """A rule's literal `one.shop` is also a name of the service."""
     found = [rule("a", hosts=["one.shop"], http=[to("literal")]), rule("b", http=[to("v1")])]
     assert (routed(found, "one.shop"), routed(found)) == (["literal"], ["v1"])
-    (table,) = route_tables.sidecar_tables(PROXY, known(), rules.build([], found, []))
+    (table,) = route_tables.sidecar_tables(PROXY, known(), inputs.rules(virtual_services=found))
     domains = [domain for host in table["virtual_hosts"] for domain in host["domains"]]
     assert len(domains) == len(set(domains))
 
@@ -216,7 +218,9 @@ def test_a_server_that_redirects_sends_whoever_comes_to_where_it_is_encrypted(
     """Without a port in the address where that is the usual one."""
     proxy = Proxy("gateway", "g", "ways", "127.64.16.2", {})
     server = {"port": {"number": 80}, "hosts": ["*/*.example"], "tls": {"httpsRedirect": True}}
-    in_force = rules.build([], [rule("a", gateways=["ways/gate"], hosts=["a.example"], http=[to("v1")])], [])
+    in_force = inputs.rules(
+        virtual_services=[rule("a", gateways=["ways/gate"], hosts=["a.example"], http=[to("v1")])]
+    )
     table = route_tables.gateway_table(proxy, 8080, [(GATEWAY, server)], known(), in_force, **port)
     made = {host["domains"][0]: [each["redirect"] for each in host["routes"]] for host in table["virtual_hosts"]}
     assert made == {

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.mesh import rules, traffic_policies
+from sandbox.mesh import traffic_policies
 from sandbox.mesh.rules import ROOT_NAMESPACE
 from sandbox.mesh.xds import envoy_messages
+
+from . import inputs
 
 HOST = "one.shop.svc.cluster.local"
 LIMIT = {"connectionPool": {"tcp": {"maxConnections": 1}}}
@@ -25,7 +27,7 @@ def rule(name: str, namespace: str = "shop", day: int = 1, **spec: Any) -> dict:
 
 
 def traffic(client: str, *found: dict) -> object:
-    return rules.build([], [], found).policy(HOST, "shop", client).traffic
+    return inputs.rules(destination_rules=found).policy(HOST, "shop", client).traffic
 
 
 def test_the_policy_is_the_oldest_one_there_is() -> None:
@@ -36,10 +38,8 @@ def test_the_policy_is_the_oldest_one_there_is() -> None:
 
 def test_rules_for_other_namespaces_are_not_merged() -> None:
     subsets = [{"name": "v1"}], [{"name": "v2"}]
-    found = rules.build(
-        [],
-        [],
-        [
+    found = inputs.rules(
+        destination_rules=[
             rule("a", subsets=subsets[0], exportTo=["client"]),
             rule("b", day=2, subsets=subsets[1]),
             rule("c", day=3, trafficPolicy=LIMIT, exportTo=["*"]),
