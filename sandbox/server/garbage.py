@@ -1,9 +1,10 @@
-"""When Python looks for garbage in cycles: never while somebody waits.
+"""When Python looks for garbage in cycles: not while somebody waits, as long as that can be put off.
 
 Nearly everything here is freed as soon as nothing refers to it; objects of the API are trees. A look through all
-objects finds next to nothing, and stops the loop for a time that grows with what is there: 85 ms for a workshop's
-clusters, a multiple of it for a thousand pods. So what is there after the start is looked at never again, young
-objects as always, and old ones when nobody has used the sandbox for a minute.
+objects finds little (some kilobytes for each pod that has ended), and stops the loop for a time that grows with
+what is there: 85 ms for a workshop's clusters, a multiple of it for a thousand pods. So what is there after the
+start is looked at never again, young objects as always, and old ones when nobody has used the sandbox for a minute;
+or, where it is never left alone for that long, when so many have come that memory could grow for ever.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _QUIET = 0.03
 _LONG = 60.0
 _WORTH = 5
 """Looks at those in the middle, after which it is worth to look at the old ones."""
+_MOST = 250
+"""Looks at those in the middle, after which it is not put off any longer: those of about 15,000 pods."""
 
 
 def put_off() -> None:
@@ -40,5 +43,5 @@ async def collect_when_quiet(idle: Callable[[], float]) -> None:
         before = time.process_time()
         await asyncio.sleep(_EVERY)
         quiet = idle() >= _LONG and time.process_time() - before < _QUIET * _EVERY
-        if quiet and gc.get_count()[2] >= _WORTH:
+        if gc.get_count()[2] >= (_WORTH if quiet else _MOST):
             gc.collect()

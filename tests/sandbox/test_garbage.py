@@ -1,4 +1,4 @@
-"""When old garbage is looked for: not while anybody is there to notice."""
+"""When old garbage is looked for: not while anybody is there to notice, but not never."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ class Cycle:
         self._ends.append(True)
 
 
-@pytest.mark.parametrize(("idle", "collected"), [(59.0, False), (61.0, True)])
-async def test_old_garbage_is_collected_when_nobody_has_asked_for_a_minute(idle: float, collected: bool) -> None:
+@pytest.mark.parametrize(("idle", "most", "collected"), [(59.0, 250, False), (61.0, 250, True), (59.0, 5, True)])
+async def test_old_garbage_is_collected_when_nobody_has_asked_for_a_minute_or_there_is_much(
+    monkeypatch: pytest.MonkeyPatch, idle: float, most: int, collected: bool
+) -> None:
+    monkeypatch.setattr(garbage, "_MOST", most)
     there = gc.get_freeze_count()
     garbage.begin()
     assert gc.get_freeze_count() > there
