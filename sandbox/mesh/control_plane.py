@@ -44,7 +44,8 @@ class ControlPlane:
         self._tasks: list[asyncio.Task[None]] = []
         self._roots = RootCertificates(cluster)
         self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
-        self._labels: dict[str, Object] = {}
+        self._noted = 0
+        """Of the services' changes, those that are translated."""
         self._written = {kind: ByAge() for kind in _RULES}
         for kind, aged in self._written.items():
             cluster.observe(kind, aged)
@@ -71,19 +72,10 @@ class ControlPlane:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _relevant(self, event: WatchEvent) -> bool:
-        """All but what happens to pods while their labels stay (endpoints say the rest), and Secrets of others."""
+        """All but Secrets of others, and what happens to pods and leaves services as they are."""
         if event.resource == "secrets":
             return event.object["metadata"]["name"] in self._credentials
-        if event.resource != "pods":
-            return True
-        metadata = event.object["metadata"]
-        labels = metadata.get("labels") or {}
-        if event.type == "DELETED":
-            self._labels.pop(metadata["uid"], None)
-            return False
-        before = self._labels.get(metadata["uid"])
-        self._labels[metadata["uid"]] = labels
-        return before is not None and before != labels
+        return event.resource != "pods" or self._services.noted != self._noted
 
     async def _translate(self) -> None:
         """What makes no sense, and came in while no webhook was asked, is for Envoy to refuse. When it cannot even
@@ -98,7 +90,7 @@ class ControlPlane:
             await self._publish(valid)
 
     async def _publish(self, written: Mapping[str, tuple[Object, ...]]) -> None:
-        own = self._services.registry()
+        own, self._noted = self._services.registry(), self._services.noted
         turns = Turns()
         if self._entries[0] != (found := written[service_entries.RESOURCE]):
             self._entries = (found, [host async for host in turns.between(service_entries.hosts(found))])

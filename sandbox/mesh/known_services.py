@@ -5,7 +5,7 @@ the labels of a pod behind it changed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sandbox.core.cluster import Cluster, Object
 from sandbox.mesh.registry import SERVICE_NAME, SLICES, Registry, Service, service_of
@@ -23,6 +23,8 @@ class KnownServices:
         self._behind: dict[_Place, dict[str, _Place]] = {}
         """The services that have a pod behind them, by the slice that says so."""
         self._registry = Registry(())
+        self.noted = 0
+        """Grows with every change that may make a service another one."""
         cluster.observe("services", self._service)
         cluster.observe(SLICES, self._slice)
         cluster.observe("pods", self._pod)
@@ -59,9 +61,7 @@ class KnownServices:
         return (pod["metadata"].get("labels") or {}) if pod else {}
 
     def _service(self, old: Object | None, new: Object | None) -> None:
-        for obj in (old, new):
-            if obj is not None:
-                self._changed.add(_place(obj))
+        self._note(_place(obj) for obj in (old, new) if obj is not None)
 
     def _slice(self, old: Object | None, new: Object | None) -> None:
         for obj in (old, new):
@@ -69,7 +69,7 @@ class KnownServices:
                 continue
             metadata = obj["metadata"]
             service = (metadata["namespace"], (metadata.get("labels") or {}).get(SERVICE_NAME, ""))
-            self._changed.add(service)
+            self._note([service])
             for pod in _pods(obj):
                 if obj is new:
                     self._behind.setdefault(pod, {})[metadata["name"]] = service
@@ -82,7 +82,12 @@ class KnownServices:
         was, now = (obj and (obj["metadata"].get("labels") or {}) for obj in (old, new))
         if was != now:
             place = _place(new or old or {})
-            self._changed.update(self._behind.get(place, {}).values())
+            self._note(self._behind.get(place, {}).values())
+
+    def _note(self, places: Iterable[_Place]) -> None:
+        for place in places:
+            self._changed.add(place)
+            self.noted += 1
 
 
 def _pods(piece: Object) -> Iterator[_Place]:
