@@ -35,12 +35,11 @@ def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Rout
 
 def stands_on(virtual_service: Mapping[str, Any], context: Context) -> object:
     """What of services and DestinationRules a translation depends on, to be held against a later one."""
-    metadata = virtual_service["metadata"]
-    known = context.registry.stood_on
-    key = (metadata["namespace"], metadata["name"])
-    if key not in known or known[key][0] is not virtual_service:
-        known[key] = (virtual_service, _services_of(virtual_service, context.registry))
-    return known[key][1], context.rules.policies if context.rules.policies.hash else None
+    metadata, registry = virtual_service["metadata"], context.registry
+    services = registry.stood_on.get(
+        (metadata["namespace"], metadata["name"]), virtual_service, lambda: _services_of(virtual_service, registry)
+    )
+    return services, context.rules.policies if context.rules.policies.hash else None
 
 
 def _services_of(virtual_service: Mapping[str, Any], registry: Registry) -> object:

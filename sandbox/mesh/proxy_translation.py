@@ -61,6 +61,7 @@ class NamespaceView:
             await turns.give()
         if self.shape != self.services:
             self.shape = self.services
+        self.services.stood_on.turn()
         usable = mesh_certificates.credentials(wanted_secrets, secrets)
         self.credentials = self.credentials if self.credentials == usable else usable
         self._of_service.turn()

@@ -13,6 +13,7 @@ from typing import Literal
 
 from sandbox.core.cluster import Object
 from sandbox.core.service_entry_hosts import Host
+from sandbox.mesh.kept import Kept
 
 DOMAIN = "svc.cluster.local"
 SLICES = "endpointslices.discovery.k8s.io"
@@ -109,9 +110,9 @@ class Registry:
         return {service.host: service for service in self.services}
 
     @cached_property
-    def stood_on(self) -> dict[tuple[str, str], tuple[object, object]]:
+    def stood_on(self) -> Kept[tuple[str, str], object]:
         """What rules (by namespace and name) depend on of it, kept for all proxies by who asks."""
-        return {}
+        return Kept()
 
     @cached_property
     def by_port(self) -> Mapping[int, list[tuple[Service, Port]]]:
