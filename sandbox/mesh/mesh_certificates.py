@@ -60,7 +60,7 @@ class RootCertificates:
     async def _write(self) -> None:
         if not self._data:
             self._data = {ROOT_CERTIFICATE: {"root-cert.pem": _authority()}, REVOCATIONS: {"ca-crl.pem": ""}}
-        turns = Turns()
+        turns, left = Turns(), set()
         while self._due:
             namespace = self._due.pop()
             found = self._cluster.find("namespaces", None, namespace)
@@ -71,7 +71,9 @@ class RootCertificates:
                     self._keep(namespace, name, data)
                 except ApiError as error:
                     log.error("%s was not written into namespace %s: %s", name, namespace, error.message)
+                    left.add(namespace)
             await turns.give()
+        self._due |= left
 
     def _keep(self, namespace: str, name: str, data: dict[str, str]) -> None:
         live = self._cluster.find("configmaps", namespace, name)

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from sandbox.api.local_cluster import LocalCluster
+from sandbox.core.cluster import Admission, ApiError
 from sandbox.mesh.mesh_certificates import RootCertificates
 
 from .world import eventually
@@ -78,6 +79,26 @@ async def test_what_is_deleted_or_changed_is_written_again_while_istiod_runs(clu
     assert cluster.find("configmaps", "default", REVOCATIONS)
     async with running(certificates):
         await until(cluster, "default", ROOT, data)
+
+
+async def test_what_could_not_be_written_is_written_with_the_next_change(cluster: LocalCluster) -> None:
+    refused: list[str] = []
+
+    def refuse(admission: Admission) -> None:
+        if admission.resource.key == "configmaps" and len(refused) < 4:
+            refused.append(admission.object["metadata"]["namespace"])
+            raise ApiError(403, "Forbidden", "not now")
+
+    async def all_refused() -> bool:
+        return len(refused) == 4
+
+    cluster.validation.append(refuse)
+    async with running(RootCertificates(cluster)):
+        await eventually(all_refused)
+        cluster.create("namespaces", {"metadata": {"name": "later"}}, manager="test")
+        for namespace in ("default", "kube-system", "later"):
+            await until(cluster, namespace, ROOT)
+    assert sorted(refused) == ["default"] * 2 + ["kube-system"] * 2
 
 
 async def test_somebody_elses_of_that_name_keeps_its_labels_and_other_data(cluster: LocalCluster) -> None:
