@@ -32,7 +32,6 @@ class ServiceAddresses:
     """An admission hook. The first address is the API server's own service's."""
 
     def __init__(self, cluster: Cluster, network: Network) -> None:
-        self._cluster = cluster
         self._network = ipaddress.IPv4Network(network.service_cidr)
         # Going round, so that what is freed is not given to the next at once: others may still know it.
         self._last_address = 9

@@ -37,9 +37,12 @@ class Directory:
                 self._service((meta["namespace"], meta["name"]), event.object, event.type == "DELETED")
             else:
                 service = (meta.get("labels") or {}).get("kubernetes.io/service-name", "")
-                of_service = self._slices.setdefault((meta["namespace"], service), {})
+                key = (meta["namespace"], service)
+                of_service = self._slices.setdefault(key, {})
                 if event.type == "DELETED":
                     of_service.pop(meta["name"], None)
+                    if not of_service:
+                        del self._slices[key]
                 else:
                     of_service[meta["name"]] = event.object
             self._ready.clear()
