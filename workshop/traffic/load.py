@@ -13,6 +13,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from workshop.traffic import client
@@ -39,6 +40,12 @@ class Load:
     control: Control | None = None
     request_timeout: float = 15.0
     within: float = 120.0
+
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        """That all of it is sent over. Entering it raises LoginError."""
+        return client.session(
+            self.url, request_timeout=self.request_timeout, headers=dict(self.headers), login=self.login
+        )
 
 
 @dataclass(slots=True)
@@ -96,15 +103,7 @@ async def send(load: Load, count: int, *, progress: Progress | None = None) -> R
     sending: _Sending | None = None
     started = time.perf_counter()
     try:
-        async with (
-            asyncio.timeout(load.within),
-            client.session(
-                load.url,
-                request_timeout=load.request_timeout,
-                headers=dict(load.headers),
-                login=load.login,
-            ) as session,
-        ):
+        async with asyncio.timeout(load.within), load.session() as session:
             started = time.perf_counter()
             sending = _Sending(load, session, count, progress)
             await sending.go()

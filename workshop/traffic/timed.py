@@ -36,8 +36,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from workshop.runbook.results import Verdict
-from workshop.traffic import client
-from workshop.traffic.client import UNRECOGNISED, Answer, ask
+from workshop.traffic.client import UNRECOGNISED, Answer, Session, ask
 from workshop.traffic.load import Load, Result
 from workshop.traffic.sequential import Sequential
 from workshop.traffic.verdict import implausible
@@ -90,15 +89,7 @@ async def send_timed(
     sending: _Sending | None = None
     started = time.perf_counter()
     try:
-        async with (
-            asyncio.timeout(load.within),
-            client.session(
-                load.url,
-                request_timeout=load.request_timeout,
-                headers=dict(load.headers),
-                login=load.login,
-            ) as session,
-        ):
+        async with asyncio.timeout(load.within), load.session() as session:
             started = time.perf_counter()
             sending = _Sending(load, session, test, sample, prompt or {}, progress)
             await sending.go()
@@ -115,12 +106,7 @@ async def ask_alone(load: Load, requests: int = 0) -> Result:
     """One control, and so many requests at the same time. Raises LoginError, and what `load.classify` raises."""
     assert load.control is not None, "it is the load's"
     result = Result()
-    async with client.session(
-        load.url,
-        request_timeout=load.request_timeout,
-        headers=dict(load.headers),
-        login=load.login,
-    ) as session:
+    async with load.session() as session:
         asked = ask(session, load.control.path, load.control.classify)
         answer, *others = await asyncio.gather(
             asked, *(ask(session, load.url, load.classify) for _ in range(requests))
@@ -147,7 +133,7 @@ class _Sending:
     def __init__(
         self,
         load: Load,
-        session: client.Session,
+        session: Session,
         test: Sequential,
         sample: int,
         prompt: Mapping[str, float],
