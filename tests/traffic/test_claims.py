@@ -13,6 +13,7 @@ import pytest
 from workshop.runbook.results import Verdict
 from workshop.traffic.binomial import at_least, at_most, probability
 from workshop.traffic.claims import (
+    COUNTED,
     counting,
     differs,
     drawn_at_least,
@@ -59,7 +60,7 @@ def test_a_mirrored_share_is_wrongly_judged_once_in_a_thousand_at_most(part: flo
 @pytest.mark.parametrize("share", SHARES)
 def test_with_a_plans_number_every_count_is_judged_as_by_the_plan(share: float) -> None:
     whole = asked(share, 0.1).last
-    it = whole.ranges["counted"]
+    it = whole.ranges[COUNTED]
     for count in range(whole.n + 1):
         assert copied(whole.n, share, count).kind == ("pass" if it.low <= count <= it.high else "fail")
 

@@ -23,7 +23,7 @@ from workshop.mesh.breaker import joined
 from workshop.runbook import events
 from workshop.runbook.results import Bar, Hint, Measurement, Verdict
 from workshop.runbook.run import Run
-from workshop.traffic.claims import counting, judge_all, judge_count
+from workshop.traffic.claims import COUNTED, NOT_COUNTED, counting, judge_all, judge_count
 from workshop.traffic.probe import Category, called
 from workshop.traffic.verdict import implausible, sample_size
 
@@ -199,7 +199,7 @@ class Mirrored:
             began = time.monotonic()
             received = min(await self._arrived(run, mark, size, late=1.0), size)
             pace.look = time.monotonic() - began
-            copied = {"counted": received, "not counted": size - received}
+            copied = {COUNTED: received, NOT_COUNTED: size - received}
             return f"{received} of {size} copied" if implausible(need, copied) else ""
 
         what, within = f"copies to {self.receiver.label}: the change to be visible", self.visible_within
@@ -210,7 +210,7 @@ class Mirrored:
 
     async def _arrived(self, run: Run, mark: str, sent: int, late: float | None = None) -> int:
         """How many copies there are, once all have come: no more can, or none has for a while."""
-        least = sent * self._test().accepted("counted", sent, passed=False)[0]
+        least = sent * self._test().accepted(COUNTED, sent, passed=False)[0]
         started = last = time.monotonic()
         count = await self.receiver.count(run, mark)
         pace = time.monotonic() - started

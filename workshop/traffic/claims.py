@@ -53,7 +53,8 @@ from workshop.traffic.binomial import at_least, at_most
 from workshop.traffic.sequential import Sequential, sequential
 from workshop.traffic.verdict import ERROR, MOST_REQUESTS
 
-_COUNTED, _ELSE = "counted", "not counted"
+COUNTED, NOT_COUNTED = "counted", "not counted"
+"""The two categories of `counting`."""
 
 
 def judge_all(succeeded: int, n: int, deviation: float) -> Verdict:
@@ -84,7 +85,7 @@ def judge_some(found: int, n: int, share: float, *, what: str = "answers") -> Ve
 
 def counting(share: float, deviation: float) -> Sequential:
     """The test that `judge_count` asks. Raises ValueError for a share or a deviation that make no sense."""
-    return sequential({_COUNTED: share, _ELSE: 1 - share}, deviation)
+    return sequential({COUNTED: share, NOT_COUNTED: 1 - share}, deviation)
 
 
 def judge_count(
@@ -104,15 +105,15 @@ def judge_count(
     """
     if received < 0:
         raise ValueError(f"{received} is no count")
-    share = test.last.ranges[_COUNTED].share
+    share = test.last.ranges[COUNTED].share
     seen = f"{label}: {received:,} of {n:,}"
     if received > n:
         verdict = Verdict("fail", f"{seen}, more than were sent")
     else:
-        verdict = test.judge({_COUNTED: received, _ELSE: n - received})
+        verdict = test.judge({COUNTED: received, NOT_COUNTED: n - received})
         said = {"pass": ", as expected", "fail": f", expected {share:.1%}", "inconclusive": ": too few to tell"}
         verdict = Verdict(verdict.kind, f"{seen}{said[verdict.kind]}")
-    low, high = test.accepted(_COUNTED, n, passed=verdict.kind == "pass")
+    low, high = test.accepted(COUNTED, n, passed=verdict.kind == "pass")
     bar = Bar(label, received / n if n else 0.0, share, (low, high) if n else None, colour)
     return replace(verdict, measurements=(Measurement(title, (bar,), n, seconds),))
 
