@@ -59,6 +59,18 @@ def test_what_is_promised_is_more_than_what_happens_and_not_much_more(
     assert test.accepts_wrong / 2 < odds(test, wrong).passed <= test.accepts_wrong <= ERROR
 
 
+@pytest.mark.parametrize("size", [16, 101, 407])
+def test_both_errors_where_one_looks_after_groups_as_a_probe_does(size: int) -> None:
+    """Those of a busy service, of a quick one (a quarter of the least), and few looks."""
+    test = of(0.1, 0.5, 0.5)
+    looks = range(test.least, test.last.n, size)
+    right, wrong = (odds(test, true, looks) for true in ((0.5, 0.5), (0.6, 0.4)))
+    assert 0 < right.failed <= FALSE_ALARM
+    assert ERROR / 2 < wrong.passed <= ERROR
+    assert right.passed + right.failed == pytest.approx(1.0, abs=1e-6)
+    assert right.requests > odds(test, (0.5, 0.5)).requests, "no look is taken in between"
+
+
 def test_looking_with_the_last_looks_limits_would_break_the_promise() -> None:
     """The calculation has the power to see it: a wrong split is in the middle of a wide range again and again."""
     test = of(0.1, 0.5, 0.5)
