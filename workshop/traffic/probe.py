@@ -69,7 +69,7 @@ class Probe:
     """Requests to `path` and the share of them that each category is expected to get.
 
     `expected` are shares in the order of `categories`, adding up to 1. `deviation` is the smallest one that must
-    be noticed in any category (0.10 is ten percentage points); it decides the number of requests. An answer of no
+    be noticed in any category (0.10 is ten percentage points); it decides how many are enough. An answer of no
     category, or of several, is an error; with a control one of status 200 whose body fits none of them is of the
     category OTHER, of which none is expected, as no slowness explains it. Times are in seconds: `visible_within`
     for the change to arrive, `within` for the measurement as a whole, `request_timeout` for each request.
@@ -80,7 +80,7 @@ class Probe:
     Where time tells answers apart, or may change them, a slow machine must not decide: `control` says how it
     shows. Answers that it may have changed are lost, and what is inconclusive for such reasons is measured again,
     with fewer at once, `tries` times in all. With a control `concurrency` is the most that are under way at once;
-    without one it is how many always are.
+    without one it is how many are at first (`pace`).
 
     Shares may come from a lab's options, so all figures are checked here. Raises ValueError.
     """
@@ -196,7 +196,7 @@ class Probe:
         return ("sleep 2  # mostly enough for a change to reach all proxies", *said)
 
     async def measure(self, run: Run, base_url: str) -> Verdict:
-        """Wait until the change is visible at `base_url` (scheme, host and port), then measure once.
+        """Wait until the change is visible at `base_url` (scheme, host and port), then measure as `measuring` says.
 
         Emits `events.Waiting` while the change is not visible, then `events.Progress`.
         """

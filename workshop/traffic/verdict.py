@@ -32,24 +32,24 @@ passes with (1 - d)^n, so n >= log(ERROR) / log(1 - d). A share of 1 is that rul
 must match.
 
 **A slow machine.** Where time tells answers apart, those that a slow machine may have changed are lost
-(`load`): what was measured of them is not looked at. They count as answers that are missing, of any category,
+(`timed`): what was measured of them is not looked at. They count as answers that are missing, of any category,
 so (a) and (b) hold whichever were lost: had all come out, a pass had every count in its range and a fail one out of
 it. With a share of 0 or 1 nothing could be lost at all then; so a plan for several `tries` has `spare` answers that
 may be, the most that still leave (b): a share of d or more has no more than so many answers but for ERROR. A pass
 still needs that none of the other answers is of a category with share 0. That some are, and no more than spare, is
 no fail either, only inconclusive; more than that are not one slow moment's.
 
-What is inconclusive for such a reason is measured again. A verdict is wrong only when one of the measurements would
-have been wrong with all its answers, and each is planned with 1 / tries of both error rates; so together they are
-within them, whatever decides that there is another one (Bonferroni's inequality once more). It costs a seventh more
-requests for three tries. Repeating after a pass or a fail would break this, and is not done.
+What is inconclusive for such a reason is measured again, and so is a fail that slowness may explain (`measuring`).
+A verdict is wrong only when one of the measurements would have been wrong with all its answers, and each is planned
+with 1 / tries of both error rates; so together they are within them, whatever decides that there is another one
+(Bonferroni's inequality once more). It costs a seventh more requests for three tries, and there are never more.
 
 **What is guaranteed.** (a) and (b) at exactly the plan's n. Counts are whole numbers, so the errors do not fall
-evenly as n grows: the next larger n may miss one of them by a little. That is why a probe takes exactly n answers,
-and why a missing answer is not left out of the sum but counted against every category (see `judge`). Round robin
-spreads requests more evenly than chance, which only helps (a). Least request favours whoever answers faster, so
-equal shares are then not what is to be expected; and answers that depend on each other (a session that sticks to a
-version) are outside the calculation.
+evenly as n grows: the next larger n may miss one of them by a little. That is why a probe takes exactly n answers
+where fewer have not been enough (`sequential`), and why a missing answer is not left out of the sum but counted
+against every category (see `judge`). Round robin spreads requests more evenly than chance, which only helps (a).
+Least request favours whoever answers faster, so equal shares are then not what is to be expected; and answers that
+depend on each other (a session that sticks to a version) are outside the calculation.
 
 Sources: binomial and multinomial distribution, Bonferroni's inequality and the monotone likelihood ratio of the
 binomial, as in any textbook (e.g. Casella and Berger, Statistical Inference, 8.3). No approximation is used: tails
@@ -112,10 +112,9 @@ class Plan:
 def plan(expected: Mapping[str, float], deviation: float, tries: int = 1, part: float = 1.0) -> Plan:
     """The smallest plan that notices `deviation` (absolute: 0.10 is ten percentage points) in any category.
 
-    `expected` are the shares by category; they add up to 1. With `tries` it may be carried out so many times, as
-    long as it is inconclusive, and answers may be lost. It keeps within `part` of both error rates. Raises
-    ValueError for shares or a deviation that make no sense, and for a deviation so small that it needs more than
-    MOST_REQUESTS.
+    `expected` are the shares by category; they add up to 1. With `tries` it may be carried out so many times, until
+    a pass, and answers may be lost. It keeps within `part` of both error rates. Raises ValueError for shares or a
+    deviation that make no sense, and for a deviation so small that it needs more than MOST_REQUESTS.
     """
     shares = {label: _snap(share) for label, share in expected.items()}
     if not shares or min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > _ROUNDING:
