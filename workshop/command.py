@@ -392,6 +392,9 @@ def reset(
         back = Part(book, replace(whole, labs=(clean_up,)), _use(whole))
         ahead = [Part(runbook, one, _use(one)) for one in resetting.requests_of(state, whole, proofs=proof)]
         parts = _numbered([back, *ahead])
+        for part in parts:  # before the first one begins
+            part.request.validate(part.runbook)
+            refuse_missing_files(part.runbook, part.request.labs)
         target = describe(load(config), _use(whole)).with_labs(runbook)
         if not (foreign or explain):
             with invocation.open_screen(config) as screen:
@@ -399,7 +402,6 @@ def reset(
             run_cuttable(resetting.refuse_in_the_way(_job(back, target, ready, unheard), state, clean_up))
         statuses: list[int] = []
         for part in parts:
-            refuse_missing_files(part.runbook, part.request.labs)
             # What could not be taken back keeps nothing else from being put right.
             if not {2, 130}.intersection(statuses):
                 statuses.append((look or _run)(config, part, target))

@@ -19,8 +19,11 @@ from tests.kit.in_process import LABS, at_its_end, here, kubectl_here, run_of
 from tests.kit.workshop import Ran, Workshop
 from workshop import command
 from workshop.kubernetes.kubectl import Kubectl, KubectlError
+from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.other_clusters import OtherClusters
 from workshop.runbook import schedule
+from workshop.runbook.assembly import assembled
+from workshop.runbook.model import Lab
 
 KINDS = "namespaces,deployments,services,serviceaccounts,configmaps,poddisruptionbudgets"
 MESH = "gateways.networking.istio.io,virtualservices.networking.istio.io,destinationrules.networking.istio.io"
@@ -192,6 +195,22 @@ def test_usage(sandbox: Workshop) -> None:
         ran = sandbox.run(*words)
         assert ran.status == 2
         assert following in ran.said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Lab("mine.last", "Needs what there is not", "", needs=("istio.nothing",)),
+        Lab("mine.last", "Has lost its manifest", "", parts=(apply("Put it there", "absent.yaml"),)),
+    ],
+    ids=lambda lab: lab.title,
+)
+def test_a_lab_that_cannot_be_run_is_refused_before_anything_is_taken_back(sandbox: Workshop, wrong: Lab) -> None:
+    runbook = assembled((*RUNBOOK.labs, wrong))
+    ran = here(sandbox, lambda config: command.reset(config, runbook, to="mine.last", yes=True))
+    assert ran.status == 2
+    assert "there is no" in ran.said
+    assert "part 1 of" not in ran.said
 
 
 def test_a_cluster_that_is_not_the_workshops_is_refused(sandbox: Workshop) -> None:
