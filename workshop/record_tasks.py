@@ -77,8 +77,7 @@ def report(config: Config, *, run: str, day: str, form: str, to: str, force: boo
                 "each says which runs the report is of",
                 next_command=invocation.typed(without=f"--day={day}") if f"--day={day}" in sys.argv else "",
             )
-        journals = {"": Journal(journal_of(load(config)))}
-        chosen = chosen_runs([one for member, each in journals.items() for one in records(each, member)], run, day)
+        chosen = chosen_runs(records(Journal(journal_of(load(config)))), run, day)
         about = f"day {day}" if day else "run " + " and ".join(str(one.number) for one in chosen)
         file = to or f"report-{about.replace(' and ', '-').replace(' ', '-')}.{FORMS[form]}"
         text = _written(form, chosen, f"Mesh Workshop: {about}")
