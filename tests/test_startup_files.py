@@ -112,7 +112,7 @@ def test_what_the_user_s_files_say_is_read_and_then_set_right(
         program,
         'echo "config=$KUBECONFIG kuberc=$KUBECTL_KUBERC"',
         "printenv PATH",
-        "kubectl config view -o 'jsonpath=found:{.current-context}'",
+        'echo "found:$(kubectl config current-context)"',  # in one piece: what is typed ahead is echoed between two
         "kubectl config use-context secondary",
         "kubectl config use-context third",
         "export KUBECONFIG=/by-hand",

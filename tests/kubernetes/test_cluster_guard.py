@@ -49,7 +49,7 @@ def ended_process() -> Holder:
 
 async def test_a_cluster_without_the_mark_is_not_touched(kubectl: Kubectl) -> None:
     guard = ClusterGuard(kubectl, "primary")
-    await kubectl.call("delete", "configmap", MARK, "-n", NAMESPACE, "--ignore-not-found")
+    await kubectl.call("delete", "namespace", NAMESPACE, "--ignore-not-found")
     for refused in (guard.may_change(), guard.may_destroy()):
         with pytest.raises(UsageError) as error:
             await refused
