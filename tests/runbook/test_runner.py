@@ -421,3 +421,17 @@ async def test_the_lock_that_was_held_as_a_run_began_and_is_ours_now_is_no_obsta
     world.guard.refusal["refuse_if_held"] = UsageError("take the lock", "another run has it")
     assert await world.run("a") == 0
     assert world.guard.held == 1
+
+
+async def test_what_was_changed_while_a_person_was_asked_is_seen() -> None:
+    world = bench(lab("a", Put("a1"), Put("a2")))
+
+    async def somebody_puts_it(lab_name: str, title: str, check: Check) -> bool:
+        if title == "Put a2":
+            world.world.objects["a2"] = (1, "a")
+        return True
+
+    world.gate.go_on = somebody_puts_it  # type: ignore[method-assign]
+    assert await world.run("a", pause=True) == 0
+    assert world.outcomes() == ["changed", "unchanged"]
+    assert world.world.changes == ["a1"]

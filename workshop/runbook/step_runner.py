@@ -245,8 +245,8 @@ class StepRunner:
         await self._ask_before_changing(step, state.check)
         progress.thinking = time.monotonic() - began
         await self._take_lock(step)
-        if not held:
-            # Somebody else may have changed the target until the lock was ours.
+        if not held or self._request.pause:
+            # Somebody may have changed the target until the lock was ours, or while the person was asked.
             run.facts.forget()
             if step.timeline_run:
                 step.timeline_run.forget()
