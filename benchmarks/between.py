@@ -45,7 +45,8 @@ class Line:
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(task := asyncio.current_task())
-        with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError):
+        # A cancellation is the line's end: asyncio's server would print it for each connection.
+        with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
             there, away = await self.connect()
             try:
                 async with asyncio.TaskGroup() as both:
