@@ -137,7 +137,7 @@ async def test_destroying_asks_for_the_name(
         assert await gate.confirm("primary", [f"Pod a/{number}" for number in range(30)]) is answer
     text = bare(rendered(shown))
     assert "remove  30 objects from primary" in text
-    assert "and 10 more" in text
+    assert "and 10 more: 10 Pod" in text
 
 
 async def test_a_question_can_be_cancelled(keyboard: tuple[int, TerminalGate, list[RenderableType]]) -> None:

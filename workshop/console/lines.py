@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePath
@@ -209,11 +210,13 @@ class Lines:
         return _Below(block)
 
     def doomed(self, subjects: Sequence[str]) -> Iterator[RenderableType]:
-        """What a clean-up is to remove, as far as it can be taken in."""
+        """What a clean-up is to remove, as far as it can be taken in: of what is more, the kinds."""
         for subject in subjects[:_MOST_DOOMED]:
             yield self.below(Text(subject, "dim"))
-        if (more := len(subjects) - _MOST_DOOMED) > 0:
-            yield self.below(Text(f"and {more} more", "dim"))
+        if more := subjects[_MOST_DOOMED:]:
+            kinds = Counter(subject.split()[0] for subject in more)
+            told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+            yield self.below(Text(f"and {len(more)} more: {told}", "dim"))
 
     def beside(self, line: Text) -> RenderableType:
         """The same in the column of the titles, for what is short and passes."""
