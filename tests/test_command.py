@@ -16,7 +16,7 @@ from invoke.main import program
 from labs import RUNBOOK
 from tests.kit.workshop import Ran
 from workshop import settings
-from workshop.command import _parts
+from workshop.parts import parts_of
 from workshop.runbook.request import Request
 from workshop.settings import ROOT
 
@@ -129,7 +129,7 @@ def test_labs_on_a_cluster_run_on_the_one_that_labs_before_them_make(asked: list
     requests = [Request(tuple(labs.split())) for labs in asked]
     found = [
         f"{' '.join(part.request.labs)}: {'account' if part.use.account else 'made' if part.use.made else 'there'}"
-        for part in _parts(settings.collected({}), RUNBOOK, requests)
+        for part in parts_of(settings.collected({}), RUNBOOK, requests)
     ]
     assert found == parts
 

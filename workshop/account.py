@@ -66,12 +66,12 @@ def cost_summary(tools: Mapping[type, object], labs: Iterable[Lab]) -> tuple[str
     return run_cuttable(cost.summary(azure_of(tools), registry=makes_registry(labs)))
 
 
-def log_in(tools: Mapping[type, object]) -> None:
+async def log_in(tools: Mapping[type, object]) -> None:
     """Raises UsageError when there is no credential, or no subscription that something can be made in: once, not
     from every step's first look."""
     azure = azure_of(tools)
-    run_cuttable(azure.log_in())
-    finding = run_cuttable(preflight.subscription(azure))
+    await azure.log_in()
+    finding = await preflight.subscription(azure)
     if finding.state == "fail":
         raise UsageError(
             "look at the subscription",

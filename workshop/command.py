@@ -7,14 +7,25 @@ sees a traceback without `-d`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workshop import invocation, output, shell
 from workshop.kubernetes.cluster_guard import ClusterGuard
+from workshop.parts import (
+    Part,
+    for_status,
+    job_of,
+    numbered,
+    parts_of,
+    run_part,
+    toolbox_of,
+    undoing,
+    use_of,
+    validate,
+)
 from workshop.runbook import checking, events
 from workshop.runbook import plan as planning
 from workshop.runbook import reset as resetting
@@ -22,15 +33,14 @@ from workshop.runbook.assembly import refuse_missing_files
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.plan import Plan
-from workshop.runbook.request import Request, clean_up_of, refuse_timings, refuse_with_check, refuse_with_undo
-from workshop.runbook.run import Listener, unheard
-from workshop.runbook.runner import execute
+from workshop.runbook.request import Request, refuse_timings, refuse_with_check
+from workshop.runbook.run import unheard
 from workshop.runbook.schedule import Job
-from workshop.runbook.status import Status
+from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
 from workshop.runbook.stop import run_cuttable
 from workshop.settings import Settings, load
-from workshop.target import ACCOUNT, MAKES, Target, Use, describe, makes_clusters
+from workshop.target import ACCOUNT, MAKES, Target, Use, describe
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -40,15 +50,6 @@ if TYPE_CHECKING:
 
 FORMS = ("table", "json")
 """In which the status can be shown."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One run of a call: labs on the account, or labs on a cluster."""
-
-    runbook: Runbook
-    request: Request
-    use: Use
 
 
 def run_labs(
@@ -84,8 +85,8 @@ def run_labs(
             request.validate(runbook)
             refuse_missing_files(runbook, request.labs)
         settings = load(config)
-        parts = _numbered(_undoing(runbook, requests) if undo else _parts(settings, runbook, requests))
-        _validate(settings, account=any(part.use.account for part in parts))
+        parts = numbered(undoing(runbook, requests) if undo else parts_of(settings, runbook, requests))
+        validate(settings, account=any(part.use.account for part in parts))
         if len(parts) > 1:
             for part in parts:  # before the first one begins
                 describe(settings, part.use)
@@ -115,73 +116,6 @@ def _looking_on(act: Callable[[], int], requests: Sequence[Request], mode: str) 
         raise
 
 
-def _parts(settings: Settings, runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
-    makes = [lab.name for lab in runbook.labs if lab.name.startswith(ACCOUNT) and not lab.undoes]
-    made = False
-    for whole in requests:
-        account, cluster = _by_ground(whole.labs)
-        if settings.target == "cluster" and account and cluster:
-            print("the target is a cluster that is there: nothing is made on Azure")
-            account = ()
-        if account:
-            # The last of these labs gives the way into the clusters, and needs what makes them.
-            made = makes[-1] in (lab.name for lab in runbook.with_needs(account))
-            yield Part(runbook, replace(whole, labs=account), _use(whole, account=True))
-        if cluster:
-            yield Part(runbook, replace(whole, labs=cluster), _use(whole, made=made))
-
-
-def _undoing(runbook: Runbook, requests: Sequence[Request]) -> Iterator[Part]:
-    """What was made last goes first: what labs on a cluster made, then what those on the account did."""
-    whole, labs = requests[0], tuple(name for request in requests for name in request.labs)
-    for request in requests:
-        refuse_with_undo(request, labs)
-    account, cluster = _by_ground(labs)
-    for names in filter(None, (cluster, account)):
-        book, name = clean_up_of(runbook, *names)
-        yield Part(book, replace(whole, labs=(name,)), _use(whole, account=names is account))
-
-
-def _numbered(parts: Iterable[Part]) -> list[Part]:
-    """Each knows what the same command has run before it, and will run after it."""
-    parts = list(parts)
-
-    def labs(these: Iterable[Part]) -> tuple[str, ...]:
-        return tuple(name for part in these for name in part.request.labs)
-
-    return [
-        replace(
-            part,
-            request=replace(
-                part.request,
-                earlier=labs(parts[:place]),
-                later=labs(parts[place + 1 :]),
-                part=(place + 1, len(parts)),
-            ),
-        )
-        for place, part in enumerate(parts)
-    ]
-
-
-def _by_ground(labs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those on the account, and those on a cluster."""
-    account = tuple(name for name in labs if name.startswith(ACCOUNT))
-    return account, tuple(name for name in labs if name not in account)
-
-
-def _use(whole: Request, *, account: bool = False, made: bool = False) -> Use:
-    return Use(account=account, made=made, command=whole.program, typed=whole.command)
-
-
-def _validate(settings: Settings, *, account: bool) -> None:
-    """Raises UsageError for a setting that Azure would refuse: once, before anything is shown, looked at or
-    changed. Where nothing is made with Azure's settings, they may be anything."""
-    if settings.target == "azure" or (settings.target == "sandbox" and account):
-        from workshop.azure import rules  # which few runs need
-
-        rules.validate(settings.azure)
-
-
 def _explain(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         labs = planning.explain(part.runbook, part.request, target.toolbox)
@@ -206,23 +140,13 @@ def _telling(screen: Screen) -> Callable[[str], None]:
 def _ready(part: Part, target: Target, tell: Callable[[str], None]) -> dict[type, object]:
     """The tools of a target that is ready, and that somebody is logged in to. It is told what has to be done."""
     target.make_ready(tell)
-    if not part.use.account:
-        return target.toolbox
-    from workshop import account  # as in Target.account
-
-    toolbox = account.for_labs(target.toolbox, part.request.taking_part(part.runbook))
-    account.log_in(toolbox)
-    return toolbox
-
-
-def _job(part: Part, target: Target, toolbox: Mapping[type, object], listen: Listener) -> Job:
-    return Job(part.runbook, part.request, toolbox, listen, target.name)
+    return run_cuttable(toolbox_of(part, target)) if part.use.account else target.toolbox
 
 
 def _plan(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         toolbox = _ready(part, target, _telling(screen))
-        found, refusal = run_cuttable(_planned(_job(part, target, toolbox, screen.listen), target))
+        found, refusal = run_cuttable(_planned(job_of(part, target, toolbox, screen.listen), target))
         screen.show_plan(found, commands=config.run.dry, brief=part.request.brief)
         if part.use.account and not config.run.dry:
             from workshop import account  # as in Target.account
@@ -240,7 +164,7 @@ def _check(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         toolbox = _ready(part, target, _telling(screen))
         listen = screen.for_a_check().listen
-        look = checking.check(_job(part, target, toolbox, listen), target.guard)
+        look = checking.check(job_of(part, target, toolbox, listen), target.guard)
         return asyncio.run(look)
 
 
@@ -248,52 +172,17 @@ def _run(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         if part.request.timings:
             screen.with_timings()
-        versions = _Versions(target)
 
         def listen(event: events.Event) -> None:
-            target.journal.listen(event)  # first: what a person has seen is written down
             screen.listen(event)
             if isinstance(event, events.RunStarted):  # later, a run is brought to its end
                 output.refuse_if_lost()
-            versions.listen(event)
 
-        async def run() -> int:
-            async with versions:
-                return await execute(job, guard=target.guard, gate=screen.gate)
-
-        job = _job(part, target, _ready(part, target, _telling(screen)), listen)
-        status = asyncio.run(run())
+        toolbox = _ready(part, target, _telling(screen))
+        status = asyncio.run(run_part(part, target, toolbox, listen, screen.gate))
     if target.journal.trouble:
         invocation.show(target.journal.trouble)
     return status
-
-
-class _Versions:
-    """Writes down which Kubernetes a run works on, beside its first change: one that finds all converged does not
-    ask. What a run makes, no version of is known yet."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._asking: asyncio.Task[None] | None = None
-
-    def listen(self, event: events.Event) -> None:
-        begun = isinstance(event, events.StepPhase) and event.phase in ("apply", "undo", "verify")
-        if begun and not (self._asking or self._target.use.account or self._target.kubectl.absent):
-            self._asking = asyncio.get_running_loop().create_task(self._ask())
-
-    async def _ask(self) -> None:
-        with contextlib.suppress(WorkshopError, ValueError, KeyError):  # the run has its own words for a cluster
-            version = await self._target.kubectl.server_version()
-            self._target.journal.listen(events.Found("", "Kubernetes", version))
-
-    async def __aenter__(self) -> None:
-        return
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._asking:
-            await asyncio.wait({self._asking}, timeout=1)  # it was asked seconds ago, or the cluster is gone
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
 
 
 async def _planned(job: Job, target: Target) -> tuple[Plan, WorkshopError | None]:
@@ -330,15 +219,11 @@ def status(config: Config, runbook: Runbook, form: str) -> int:
                 next_command=f"{invocation.invoke()} status --format {FORMS[-1]}",
             )
         settings = load(config)
-        parts = list(_for_status(settings, runbook))
-        _validate(settings, account=any(part.use.account for part in parts))
+        parts = list(for_status(settings, runbook, Request((), invocation.typed(), program=invocation.invoke())))
+        validate(settings, account=any(part.use.account for part in parts))
         with invocation.open_screen(config) as screen:
             found = [_status(part, describe(settings, part.use).with_labs(runbook), screen) for part in parts]
-            whole = Status(
-                found[-1].target,
-                tuple(lab for one in found for lab in one.labs),
-                next((one.following for one in found if one.following), None),
-            )
+            whole = joined(found)
             if form == "table":
                 screen.show_status(whole)
         if form == "json":
@@ -350,22 +235,12 @@ def status(config: Config, runbook: Runbook, form: str) -> int:
     return invocation.ended(act)
 
 
-def _for_status(settings: Settings, runbook: Runbook) -> Iterator[Part]:
-    """All labs but the clean-ups; those on the account only where labs run on what they make."""
-    names = tuple(lab.name for lab in runbook.labs if not lab.undoes and not lab.mistake)
-    whole = Request(names, invocation.typed(), program=invocation.invoke())
-    account, cluster = _by_ground(names)
-    if made := makes_clusters(settings):
-        yield Part(runbook, replace(whole, labs=account), _use(whole, account=True))
-    yield Part(runbook, replace(whole, labs=cluster), _use(whole, made=made))
-
-
 def _status(part: Part, target: Target, screen: Screen) -> Status:
     def tell(doing: str) -> None:
         print(doing, file=sys.stderr)  # stdout may be for a program
 
     toolbox = _ready(part, target, tell)
-    job = replace(_job(part, target, toolbox, unheard), only_looks=True)
+    job = replace(job_of(part, target, toolbox, unheard), only_looks=True)
     return run_cuttable(status_of(job, target.journal.last_runs(target.name)))
 
 
@@ -389,17 +264,17 @@ def reset(
         state = resetting.state_of(runbook, names, to=to, before=before, program=program)
         whole = Request((), invocation.typed(), yes=yes, brief=True, program=program)
         book, clean_up = resetting.runbook_for(runbook, state, foreign=foreign)
-        back = Part(book, replace(whole, labs=(clean_up,)), _use(whole))
-        ahead = [Part(runbook, one, _use(one)) for one in resetting.requests_of(state, whole, proofs=proof)]
-        parts = _numbered([back, *ahead])
+        back = Part(book, replace(whole, labs=(clean_up,)), use_of(whole))
+        ahead = [Part(runbook, one, use_of(one)) for one in resetting.requests_of(state, whole, proofs=proof)]
+        parts = numbered([back, *ahead])
         for part in parts:  # before the first one begins
             part.request.validate(part.runbook)
             refuse_missing_files(part.runbook, part.request.labs)
-        target = describe(load(config), _use(whole)).with_labs(runbook)
+        target = describe(load(config), use_of(whole)).with_labs(runbook)
         if not (foreign or explain):
             with invocation.open_screen(config) as screen:
                 ready = _ready(back, target, _telling(screen))
-            run_cuttable(resetting.refuse_in_the_way(_job(back, target, ready, unheard), state, clean_up))
+            run_cuttable(resetting.refuse_in_the_way(job_of(back, target, ready, unheard), state, clean_up))
         statuses: list[int] = []
         for part in parts:
             # What could not be taken back keeps nothing else from being put right.
@@ -410,7 +285,7 @@ def reset(
         if status := next((status for status in (130, 2) if status in statuses), 0):
             return status
         with invocation.open_screen(config) as screen:
-            job = _job(back, target, target.toolbox, unheard)
+            job = job_of(back, target, target.toolbox, unheard)
             comparison = run_cuttable(resetting.compare(job, state, clean_up))
             screen.show_comparison(comparison)
         if not comparison.equal:

@@ -74,6 +74,11 @@ def open_screen(config: Config) -> Screen:
     return console.open(sys.stdout, debug=debugging(), echo=config.run.echo)
 
 
+def open_plainly() -> Screen:
+    """For what is not a run's: only to print on."""
+    return console.open(sys.stdout, debug=debugging())
+
+
 def profile() -> str:
     """What -f or INVOKE_RUNTIME_CONFIG names."""
     core = getattr(program, "core", None)  # once the line has been read

@@ -121,6 +121,15 @@ class SandboxSettings(Struct, frozen=True, forbid_unknown_fields=True):
     images: dict[str, str]
 
 
+class ClassroomSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`roster` is a file, relative to the folder of tasks.py. `at_once` members are worked on at the same time, and
+    of those in sandboxes the first `measured` have their labs proved."""
+
+    roster: str
+    at_once: int
+    measured: int
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     target: Literal["sandbox", "azure", "cluster"]
     state: str
@@ -130,6 +139,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     istio: IstioSettings
     images: dict[str, str]
     sandbox: SandboxSettings
+    classroom: ClassroomSettings
 
     @property
     def pins(self) -> dict[str, str]:
@@ -325,6 +335,12 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         for name, image in pins.items():
             if not image.strip():
                 raise Misfit(f"{section}.{name}", image, "the name of an image")
+    for name, number, least in (
+        ("at_once", settings.classroom.at_once, 1),
+        ("measured", settings.classroom.measured, 0),
+    ):
+        if number < least:
+            raise Misfit(f"classroom.{name}", number, f"a whole number, {least} or more")
     if settings.target == "azure" and not settings.azure.subscription:
         raise UsageError(
             "read the settings",

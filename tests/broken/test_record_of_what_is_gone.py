@@ -33,7 +33,7 @@ def toolbox(workshop: Workshop, *, account: bool) -> Mapping[type, object]:
     target = describe(collected({"state": str(workshop.state)}), Use(account=account))
     tools = target.toolbox
     if account:
-        log_in(tools)
+        asyncio.run(log_in(tools))
     return tools
 
 

@@ -112,8 +112,91 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return record_tasks.resume(context.config, runbook)
 
+    @task(klass=WorkshopTask, auto_shortflags=False, positional=["labs"], help=_LABS | _WHOM | _RUN)
+    def run(
+        context: Context,
+        labs: str,
+        to: str = "",
+        verify: bool = False,
+        plan: bool = False,
+        roster: str = "",
+        only: str = "",
+        failed: bool = False,
+        shard: str = "",
+        at_once: str = "",
+    ) -> int:
+        """Run labs for every member of the class."""
+        from workshop import class_tasks
+
+        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+        plan = plan or context.config.run.dry
+        return class_tasks.run(context.config, runbook, whom, labs=labs, to=to, verify=verify, plan=plan)
+
+    @task(klass=HarmlessTask, auto_shortflags=False, positional=["labs"], help=_LABS | _WHOM)
+    def check(
+        context: Context,
+        labs: str,
+        roster: str = "",
+        only: str = "",
+        failed: bool = False,
+        shard: str = "",
+        at_once: str = "",
+    ) -> int:
+        """Check and measure labs of every member, and change nothing."""
+        from workshop import class_tasks
+
+        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+        return class_tasks.run(context.config, runbook, whom, labs=labs, check=True)
+
+    @task(klass=HarmlessTask, auto_shortflags=False, name="status", help=_WHOM | _FORMAT)
+    def class_status(
+        context: Context,
+        format: str = "table",
+        roster: str = "",
+        only: str = "",
+        failed: bool = False,
+        shard: str = "",
+        at_once: str = "",
+    ) -> int:
+        """Show where every member is."""
+        from workshop import class_tasks
+
+        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+        return class_tasks.status(context.config, runbook, whom, format)
+
+    @task(klass=WorkshopTask, auto_shortflags=False, name="up", help=_WHOM)
+    def class_up(
+        context: Context,
+        roster: str = "",
+        only: str = "",
+        failed: bool = False,
+        shard: str = "",
+        at_once: str = "",
+    ) -> int:
+        """Have a cluster for every member: in sandboxes, or made on Azure."""
+        from workshop import class_tasks
+
+        return class_tasks.up(context.config, runbook, class_tasks.Whom(roster, only, failed, shard, at_once))
+
+    @task(klass=WorkshopTask, auto_shortflags=False, name="down", help=_WHOM | _YES)
+    def class_down(
+        context: Context,
+        roster: str = "",
+        only: str = "",
+        failed: bool = False,
+        shard: str = "",
+        at_once: str = "",
+        yes: bool = False,
+    ) -> int:
+        """Delete the clusters that class.up has made."""
+        from workshop import class_tasks
+
+        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+        return class_tasks.down(context.config, runbook, whom, yes=yes)
+
+    of_class = Collection("class", check, class_adopt, class_down, run, class_status, class_up)
     own = (adopt, doctor, handout, history, report, reset, resume, shell, status)
-    return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox())
+    return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox(), of_class)
 
 
 def _sandbox() -> Collection:
@@ -126,6 +209,45 @@ def adopt(context: Context, yes: bool = False) -> int:
     from workshop import command
 
     return command.adopt(context.config, yes=yes)
+
+
+_LABS = {"labs": "Labs or groups, with commas between them."}
+_RUN = {
+    "to": "Move straight to this stage.",
+    "verify": "Measure again what has converged.",
+    "plan": "Say what would change; change nothing.",
+}
+_FORMAT = {"format": "table, or json for a program."}
+_YES = {"yes": "Do not ask before something is deleted."}
+_WHOM = {
+    "roster": "The file with the members (classroom.roster, unless given).",
+    "only": "These members alone, with commas between them.",
+    "failed": "Those whose last task of the class has not ended well.",
+    "shard": "One of several equal shares of the class, for one of several machines: 2/4.",
+    "at-once": "How many members at the same time (classroom.at_once, unless given).",
+}
+
+
+@task(
+    klass=WorkshopTask,
+    auto_shortflags=False,
+    name="adopt",
+    help=_WHOM | {"yes": "Do not ask for the class's name."},
+)
+def class_adopt(
+    context: Context,
+    roster: str = "",
+    only: str = "",
+    failed: bool = False,
+    shard: str = "",
+    at_once: str = "",
+    yes: bool = False,
+) -> int:
+    """Mark every member's cluster as the workshop's."""
+    from workshop import class_tasks
+
+    whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+    return class_tasks.adopt(context.config, whom, yes=yes)
 
 
 @task(klass=WorkshopTask)

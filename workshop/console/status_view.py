@@ -25,7 +25,7 @@ from workshop.runbook.reset import Comparison
 from workshop.runbook.results import ABSENT, Difference
 from workshop.runbook.status import LabStatus, State, Status
 
-_STYLES: dict[State, tuple[str, str]] = {
+STATES: dict[State, tuple[str, str]] = {
     "drifted": ("failed", "bold red"),
     "unknown": ("failed", "bold red"),
     "not proved": ("inconclusive", "yellow"),
@@ -56,14 +56,14 @@ def status_lines(status: Status, lines: Lines, *, now: float) -> Iterator[Render
             yield lines.below(line)
     yield Text()
     counts = Counter(lab.state for lab in status.labs)
-    parts = [Text(f"{counts[state]} {state}", _STYLES[state][1]) for state in _STYLES if counts[state]]
+    parts = [Text(f"{counts[state]} {state}", STATES[state][1]) for state in STATES if counts[state]]
     yield Text(f" {lines.glyphs.dot} ").join(parts)
     if status.following:
         yield from lines.worth_doing([status.following])
 
 
 def _row(lab: LabStatus, lines: Lines, names: int, states: int, now: float) -> RenderableType:
-    glyph, style = _STYLES[lab.state]
+    glyph, style = STATES[lab.state]
     table = Table.grid(padding=(0, 2))
     table.width = lines.row_width
     table.add_column(width=1)
@@ -73,12 +73,12 @@ def _row(lab: LabStatus, lines: Lines, names: int, states: int, now: float) -> R
     table.add_column(justify="right", style="dim", no_wrap=True)
     note = Text(lab.note, "dim")
     table.add_row(
-        Text(getattr(lines.glyphs, glyph), style), Text(lab.state, style), lab.name, note, _ago(lab.last, now)
+        Text(getattr(lines.glyphs, glyph), style), Text(lab.state, style), lab.name, note, ago(lab.last, now)
     )
     return table
 
 
-def _ago(last: LastRun | None, now: float) -> str:
+def ago(last: LastRun | None, now: float) -> str:
     """How long ago a run last took part in it."""
     if last is None:
         return ""
@@ -133,16 +133,16 @@ def _first_up(text: str) -> str:
 
 
 def status_json(status: Status) -> str:
-    return json.dumps(
-        {
-            "target": status.target,
-            "labs": [_lab(lab) for lab in status.labs],
-            "next": status.following.what if status.following else None,
-            "exit_status": status.exit_status,
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    return json.dumps(status_as_data(status), indent=2, ensure_ascii=False)
+
+
+def status_as_data(status: Status) -> dict[str, Any]:
+    return {
+        "target": status.target,
+        "labs": [_lab(lab) for lab in status.labs],
+        "next": status.following.what if status.following else None,
+        "exit_status": status.exit_status,
+    }
 
 
 def _lab(lab: LabStatus) -> dict[str, Any]:

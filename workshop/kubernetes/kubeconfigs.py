@@ -54,6 +54,19 @@ def server_of(kubeconfig: Path, context: str) -> str:
         raise ValueError(context) from error
 
 
+def servers_in(kubeconfig: Path) -> dict[str, str]:
+    """Each context's API server, an empty text for one that leads nowhere; none at all when the file is not there
+    or not readable."""
+    try:
+        content = content_of(kubeconfig)
+        clusters = {str(item["name"]): str(item["cluster"]["server"]) for item in content["clusters"]}
+        return {
+            str(item["name"]): clusters.get(str(item["context"]["cluster"]), "") for item in content["contexts"]
+        }
+    except (OSError, ValueError, TypeError, KeyError):
+        return dict.fromkeys(contexts_in(kubeconfig), "")
+
+
 def only(kubeconfig: Path, *contexts: str) -> dict[str, Any]:
     """What a kubeconfig has to say to lead to these contexts alone, the first one being current, in whatever folder
     it is kept. Raises OSError, and ValueError for a context that is not there or leads nowhere."""

@@ -62,6 +62,15 @@ class Status:
         return int(any(lab.state in ("drifted", "unknown") for lab in self.labs))
 
 
+def joined(parts: Sequence[Status]) -> Status:
+    """Of several grounds, one after the other: the target is the last one's."""
+    return Status(
+        parts[-1].target,
+        tuple(lab for one in parts for lab in one.labs),
+        next((one.following for one in parts if one.following), None),
+    )
+
+
 async def status(job: Job, records: Mapping[str, LastRun]) -> Status:
     """Of the labs that the job asks for. Raises WorkshopError where nothing answers at all."""
     job.request.validate(job.runbook)

@@ -50,12 +50,16 @@ def only_cause(error: Exception) -> Exception:
 
 
 class Stop:
-    """Whether this run was asked to end."""
+    """Whether this run was asked to end. One `within` another is asked by that, and listens to no signals itself:
+    for several runs at the same time, of which a process has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: Stop | None = None) -> None:
         self.asked = False
         self.interrupted = False
+        self._within = within
         self._cuttable: set[asyncio.Task[Any]] = set()
+        self._parts: dict[Callable[[], None], Callable[[], None]] = {}
+        """Of each stop within this one that listens: what a first signal does, and what one that ends it does."""
 
     def ask(self) -> None:
         """Stop at the next safe point."""
@@ -86,11 +90,12 @@ class Stop:
         """Listen to SIGINT and SIGTERM; `cancel` ends the run at once. `seen` is told of each: False of the first
         Ctrl-C, True of what ends the run at once. Without effect outside the main thread, where Python delivers no
         signals."""
-        loop = asyncio.get_running_loop()
 
         def at_once() -> None:
             self.interrupted = self.asked = True
             seen(True)
+            for part in tuple(self._parts.values()):
+                part()
             cancel()
 
         def interrupt() -> None:
@@ -100,8 +105,24 @@ class Stop:
             self.interrupted = True
             seen(False)
             self.ask()
+            for part in tuple(self._parts):
+                part()
 
-        installed = []
+        with self._listening(interrupt, at_once):
+            yield
+
+    @contextlib.contextmanager
+    def _listening(self, interrupt: Callable[[], None], at_once: Callable[[], None]) -> Iterator[None]:
+        if self._within is not None:
+            self._within._parts[interrupt] = at_once
+            if self._within.asked:
+                interrupt()
+            try:
+                yield
+            finally:
+                del self._within._parts[interrupt]
+            return
+        loop, installed = asyncio.get_running_loop(), []
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, at_once)):
                 before = signal.getsignal(number)

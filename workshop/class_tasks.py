@@ -1,0 +1,451 @@
+"""What the tasks class.* do: the same for every member of the roster at the same time. Each returns an exit status.
+
+Whatever there is for one (a run, a check, a reset, a status) is done here with each member's settings; this module
+knows who the members are, and nothing of what is done for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.config import merge_dicts
+
+from sandbox.server import launcher
+from workshop import invocation
+from workshop.classroom import member_record
+from workshop.classroom.members import Seat, seats
+from workshop.classroom.roster import chosen, read_roster, shard
+from workshop.classroom.together import SILENT, Telling, Work, alike, together
+from workshop.parts import Part, for_status, job_of, numbered, parts_of, run_part, toolbox_of, undoing, validate
+from workshop.runbook import checking, events
+from workshop.runbook import plan as planning
+from workshop.runbook.assembly import refuse_missing_files
+from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.model import Runbook
+from workshop.runbook.request import Request
+from workshop.runbook.results import Check
+from workshop.runbook.run import Listener, unheard
+from workshop.runbook.schedule import Job
+from workshop.runbook.status import Status, joined
+from workshop.runbook.status import status as status_of
+from workshop.runbook.stop import INTERRUPTED, Stop
+from workshop.settings import ROOT, Settings, collected, load
+from workshop.target import ACCOUNT, describe
+
+if TYPE_CHECKING:
+    from invoke.config import Config
+
+    from workshop.console.class_view import MemberRow
+
+
+@dataclass(frozen=True)
+class Whom:
+    """Which members of which roster, as it was typed. `at_once` is empty for the setting's."""
+
+    roster: str = ""
+    only: str = ""
+    failed: bool = False
+    shard: str = ""
+    at_once: str = ""
+
+
+@dataclass(frozen=True)
+class Class:
+    """The members that a call is about, and how many of them at the same time."""
+
+    title: str
+    settings: Settings
+    seats: tuple[Seat, ...]
+    at_once: int
+
+    @property
+    def in_sandboxes(self) -> tuple[Path, ...]:
+        return tuple(seat.settings.sandbox_folder for seat in self.seats if seat.settings.target == "sandbox")
+
+
+def read_class(config: Config, whom: Whom) -> Class:
+    """Raises UsageError, before anything is done for anybody, for a roster or a choice that cannot be right."""
+    settings = load(config)
+    file = Path(whom.roster).expanduser() if whom.roster else _folder(config) / settings.classroom.roster
+    roster = read_roster(file)
+    members = chosen(roster, whom.only.replace(",", " ").split())
+    members = shard(members, whom.shard) if whom.shard else members
+    taken = seats(settings, roster, members, _overlaid(config))
+    if whom.failed:
+        taken = tuple(seat for seat in taken if (last := member_record.read(seat.folder)) and last.failed)
+    if not taken:
+        raise UsageError(
+            "find a member of the class",
+            "nobody's last task has failed" if whom.failed else f"share {whom.shard} of {file} has nobody in it",
+            next_command=f"{invocation.invoke()} class.status",
+        )
+    return Class(file.stem, settings, taken, _at_once(settings, whom.at_once))
+
+
+def _folder(config: Config) -> Path:
+    return Path(getattr(config, "_project_prefix", None) or ROOT)
+
+
+def _overlaid(config: Config) -> Callable[[Mapping[str, Any]], Settings]:
+    def overlaid(profile: Mapping[str, Any]) -> Settings:
+        given = deepcopy(dict(config.items()))
+        merge_dicts(given, dict(profile))
+        return collected(given)
+
+    return overlaid
+
+
+def _at_once(settings: Settings, given: str) -> int:
+    if not given:
+        return settings.classroom.at_once
+    if not given.isdecimal() or int(given) < 1:
+        raise UsageError(
+            f"work on {given!r} members at once",
+            "it is a whole number, 1 or more",
+            next_command=f"{invocation.invoke()} --help class.run",
+        )
+    return int(given)
+
+
+def run(
+    config: Config,
+    runbook: Runbook,
+    whom: Whom,
+    *,
+    labs: str,
+    to: str = "",
+    verify: bool = False,
+    check: bool = False,
+    plan: bool = False,
+) -> int:
+    """Run labs for every member, or only look: check them, or say what a run would change."""
+
+    def act() -> int:
+        names = _labs(runbook, labs, "class.check" if check else "class.run")
+        program = invocation.invoke()
+        whole = Request(names, invocation.typed(), program=program, to=to or None, verify=verify)
+        whole.validate(runbook)
+        refuse_missing_files(runbook, names)
+        the_class = read_class(config, whom)
+        parts = {
+            seat.name: _parts(seat, runbook, whole, proofs=check or plan or seat.measured)
+            for seat in the_class.seats
+        }
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            statuses = []
+            for part in parts[seat.name]:
+                target = describe(seat.settings, part.use).with_labs(part.runbook)
+                toolbox = await toolbox_of(part, target)
+                job = job_of(part, target, toolbox, listen, stop)
+                if check:
+                    statuses.append(await checking.check(job, target.guard))
+                elif plan:
+                    statuses.append(await _plan(job, listen))
+                else:
+                    statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
+                    if statuses[-1]:
+                        break
+            return _worst(statuses)
+
+        _begin(the_class)
+        return _all(the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", work)
+
+    return invocation.ended(act)
+
+
+async def _plan(job: Job, listen: Listener) -> int:
+    """Says in a word what a run would change."""
+    from workshop.console import words
+
+    with job.stop.signals(lambda: None):
+        found = await job.stop.cuttable(planning.plan(job))
+    changing = [step for step in found.steps if step.changes]
+    differences = [one for step in changing for one in step.check.differences]
+    said = f"{len(changing)} of {len(found.steps)} steps: {words.totals(differences)}".removesuffix(": ")
+    listen(events.Told("", said if changing else "nothing to change"))
+    return found.exit_status
+
+
+def _labs(runbook: Runbook, labs: str, task: str) -> tuple[str, ...]:
+    """Of labs and groups as they are typed, with commas between them."""
+    found: list[str] = []
+    for name in labs.replace(",", " ").split():
+        wanted = name.removeprefix("lab.")
+        group = [lab.name for lab in runbook.labs if lab.name.startswith(f"{wanted}.") and not lab.undoes]
+        found += group or [wanted]
+    if not found:
+        raise UsageError(
+            f"use {task}",
+            "it does not say which lab",
+            next_command=f"{invocation.invoke()} {task} {runbook.labs[-2].name}",
+        )
+    return tuple(dict.fromkeys(sorted(found, key=lambda name: _position(runbook, name))))
+
+
+def _position(runbook: Runbook, name: str) -> int:
+    names = [lab.name for lab in runbook.labs]
+    return names.index(name) if name in names else -1  # which is refused in a moment
+
+
+def _parts(seat: Seat, runbook: Runbook, whole: Request, *, proofs: bool = True) -> list[Part]:
+    if seat.settings.target == "cluster":
+        whole = replace(
+            whole, labs=tuple(name for name in whole.labs if not name.startswith(ACCOUNT)) or whole.labs
+        )
+    whole = replace(whole, proofs=proofs)
+    parts = numbered(parts_of(seat.settings, runbook, [whole]))
+    validate(seat.settings, account=any(part.use.account for part in parts))
+    return parts
+
+
+class _Nobody:
+    """Who is asked while all members are worked on at the same time."""
+
+    interactive = False
+
+    async def go_on(self, lab: str, title: str, check: Check) -> bool:
+        return False
+
+    async def confirm(self, target: str, doomed: Sequence[str]) -> bool:
+        return False
+
+
+def _begin(the_class: Class) -> None:
+    """Have the sandboxes of members that have one."""
+    if folders := the_class.in_sandboxes:
+        try:
+            launcher.ensure_all(folders)
+        except launcher.SandboxError as error:
+            raise WorkshopError(
+                "start the sandboxes of the class",
+                str(error),
+                next_command=f"{invocation.invoke()} class.down && {invocation.invoke()} class.up",
+            ) from error
+
+
+def _worst(statuses: Sequence[int]) -> int:
+    return next((status for status in (INTERRUPTED, 2, 1, 3) if status in statuses), 0)
+
+
+def _all(the_class: Class, task: str, work: Work, *, found: Mapping[str, Status] | None = None) -> int:
+    """Do it for all, show it, and say in the end what came of it. Where `found` is to be shown, it only looks, and
+    is no member's last task."""
+    from workshop.console.class_view import ClassScreen, MemberRow, class_status_lines, grouped, summary_lines
+
+    rows = [MemberRow(seat.name) for seat in the_class.seats]
+    screen = invocation.open_plainly()
+    began, at_once = time.monotonic(), min(the_class.at_once, len(rows))
+    dot = f" {screen.lines.glyphs.dot} "
+    title = [f"{the_class.title}: {task}", _members(len(rows)), *([f"{at_once} at once"] * (at_once < len(rows)))]
+    with ClassScreen(screen, dot.join(title), rows) as shown:
+        ended = shown.ended if found is None else lambda row: None
+        telling = Telling(ended, shown.stop, shown.still)
+        asyncio.run(_work(the_class, rows, work, telling, task if found is None else ""))
+    for line in class_status_lines(found, screen.lines, now=time.time()) if found is not None else ():
+        screen.print(line)
+    groups = grouped(rows, alike(the_class.seats))
+    seconds, following = time.monotonic() - began, _following(rows) if found is None else ()
+    for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following):
+        screen.print(line)
+    return _worst([_STATUS[row.state] for row in rows])
+
+
+async def _work(the_class: Class, rows: Sequence[MemberRow], work: Work, telling: Telling, task: str) -> None:
+    await together(
+        the_class.seats,
+        rows,
+        work,
+        telling,
+        task=task,
+        command=invocation.typed(),
+        at_once=the_class.at_once,
+    )
+
+
+_STATUS = {"done": 0, "inconclusive": 3, "failed": 1, "cut off": INTERRUPTED, "not begun": INTERRUPTED}
+
+
+def _members(count: int) -> str:
+    return f"{count} member{'' if count == 1 else 's'}"
+
+
+def _following(rows: Sequence[MemberRow]) -> list[tuple[str, str]]:
+    """What to type next: the same again for those that have not ended well."""
+    typed = invocation.typed()
+    if any(row.state == "not begun" for row in rows):
+        return [(typed, "goes on; what is done already is unchanged")]
+    left = [row.name for row in rows if row.state != "done"]
+    if not left:
+        return []
+    again = typed if "--failed" in typed.split() else f"{typed} --failed"
+    return [(again, f"only {'that one' if len(left) == 1 else f'those {len(left)}'}")]
+
+
+def up(config: Config, runbook: Runbook, whom: Whom) -> int:
+    """Have each member's clusters: sandboxes started, or the azure labs run."""
+
+    def act() -> int:
+        the_class = read_class(config, whom)
+        whole = _on_the_account(runbook)
+        parts = {
+            seat.name: _parts(seat, runbook, whole) for seat in the_class.seats if seat.settings.target == "azure"
+        }
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            for part in parts.get(seat.name, ()):
+                target = describe(seat.settings, part.use).with_labs(part.runbook)
+                if status := await run_part(part, target, await toolbox_of(part, target), listen, _Nobody(), stop):
+                    return status
+            target = seat.target()
+            if seat.settings.target != "cluster":
+                await target.cluster.may_change()  # what was made for the workshop is adopted without asking
+            listen(events.Told("", f"{target.which}"))
+            return 0
+
+        _begin(the_class)
+        return _all(the_class, "up", work)
+
+    return invocation.ended(act)
+
+
+def _on_the_account(runbook: Runbook) -> Request:
+    names = tuple(lab.name for lab in runbook.labs if lab.name.startswith(ACCOUNT) and not lab.undoes)
+    return Request(names, invocation.typed(), program=invocation.invoke())
+
+
+def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
+    """Delete what `up` has made; clusters that were there before stay."""
+
+    def act() -> int:
+        the_class = read_class(config, whom)
+        by_target = {
+            name: [s for s in the_class.seats if s.settings.target == name] for name in ("sandbox", "azure")
+        }
+        if not any(by_target.values()):
+            raise UsageError(
+                "take down the clusters of the class",
+                "they were there before, and stay",
+                next_command=f"{invocation.invoke()} class.reset --to clean",
+            )
+        whole = replace(_on_the_account(runbook), yes=True)
+        _agree(the_class, f"delete the clusters of {_members(sum(map(len, by_target.values())))}", yes=yes)
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            statuses = [0]
+            for part in undoing(runbook, [whole]) if seat.settings.target == "azure" else ():
+                target = describe(seat.settings, part.use).with_labs(part.runbook)
+                toolbox = await toolbox_of(part, target)
+                statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
+            if seat.settings.target == "cluster":
+                listen(events.Told("", "it was there before, and stays"))
+            return _worst(statuses)
+
+        launcher.stop_all(the_class.in_sandboxes)
+        return _all(the_class, "down", work)
+
+    return invocation.ended(act)
+
+
+def adopt(config: Config, whom: Whom, *, yes: bool) -> int:
+    """Mark each member's cluster as the workshop's, once a person has agreed to all of them."""
+
+    def act() -> int:
+        the_class = read_class(config, whom)
+        targets = {seat.name: seat.target() for seat in the_class.seats}
+        if any(not target.cluster.disposable for target in targets.values()):
+            for seat in the_class.seats:
+                print(f"  {seat.name}  {targets[seat.name].which_exactly}")
+            _agree(the_class, f"adopt the clusters of {_members(len(targets))}", yes=yes)
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            target = targets[seat.name]
+            for guard in (target.cluster, *(other.guard for other in target.others.clusters.values())):
+                await guard.adopt()
+            listen(events.Told("", f"{target.cluster.name} is the workshop's"))
+            return 0
+
+        _begin(the_class)
+        return _all(the_class, "adopt", work)
+
+    return invocation.ended(act)
+
+
+def _agree(the_class: Class, what: str, *, yes: bool) -> None:
+    """Raises UsageError unless a person types the class's name, or has said yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            what,
+            "there is no terminal to ask at",
+            cause=f"it is agreed to by typing the name of the class ({the_class.title}), or with --yes",
+            next_command=f"{invocation.typed()} --yes",
+        )
+    try:
+        typed = input(f"Type the name of the class ({the_class.title}) to {what}: ").strip()
+    except EOFError:
+        typed = ""
+    if typed != the_class.title:
+        raise UsageError(what, f"{the_class.title} was not typed", cause="nothing was changed")
+
+
+FORMS = ("table", "json")
+
+
+def status(config: Config, runbook: Runbook, whom: Whom, form: str) -> int:
+    """Where every member is; 1 when something has drifted. It reads only."""
+
+    def act() -> int:
+        if form not in FORMS:
+            raise UsageError(
+                f"show the status of the class as {form}",
+                f"it can be shown as {' or '.join(FORMS)}",
+                next_command=f"{invocation.invoke()} class.status --format {FORMS[-1]}",
+            )
+        the_class = read_class(config, whom)
+        whole = Request((), invocation.typed(), program=invocation.invoke())
+        found: dict[str, Status] = {}
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            with stop.signals(lambda: None):
+                found[seat.name] = await stop.cuttable(_status(seat, runbook, whole, stop))
+            return found[seat.name].exit_status
+
+        if form == "json":
+            return _as_json(the_class, work, found)
+        return _all(the_class, "status", work, found=found)
+
+    return invocation.ended(act)
+
+
+async def _status(seat: Seat, runbook: Runbook, whole: Request, stop: Stop) -> Status:
+    parts = []
+    for part in for_status(seat.settings, runbook, whole):
+        target = describe(seat.settings, part.use).with_labs(runbook)
+        job = replace(job_of(part, target, await toolbox_of(part, target), unheard, stop), only_looks=True)
+        parts.append(await status_of(job, target.journal.last_runs(target.name)))
+    return joined(parts)
+
+
+def _as_json(the_class: Class, work: Work, found: Mapping[str, Status]) -> int:
+    from workshop.console.class_view import MemberRow
+    from workshop.console.status_view import status_as_data
+
+    rows = [MemberRow(seat.name) for seat in the_class.seats]
+    asyncio.run(_work(the_class, rows, work, SILENT, ""))
+    members = []
+    for row in rows:
+        error = None if row.name in found or not row.trouble else row.trouble.said
+        known = status_as_data(found[row.name]) if row.name in found else {}
+        members.append({"member": row.name, **known, "error": error})
+    print(json.dumps({"class": the_class.title, "members": members}, indent=2, ensure_ascii=False))
+    return _worst([_STATUS[row.state] for row in rows])
