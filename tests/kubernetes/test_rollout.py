@@ -76,6 +76,13 @@ def test_pods_without_their_sidecar_are_missing_something() -> None:
     assert rollout.missing(wanted, [deployment()], [pod(True, True)]) == ""
 
 
+def test_pods_that_have_not_been_seen_yet_are_not_taken_for_right() -> None:
+    """Deployments and pods are watched apart: a Deployment may be seen complete before any of its pods is, and
+    what they are like decides."""
+    assert rollout.missing({("shop", "web"): "2/2"}, [deployment()], []) == "web 0/1 pods seen"
+    assert rollout.missing({("shop", "web"): ""}, [deployment()], []) == ""
+
+
 def test_trouble_of_a_pod_that_no_node_takes() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     assert rollout.trouble({"status": {"conditions": [condition]}}) == "Unschedulable: 0/3 nodes"

@@ -169,6 +169,9 @@ def _missing(
             available = deployment.get("status", {}).get("availableReplicas", 0)
             why = _why_not(deployment, own)
             yield f"{name} {available}/{deployment['spec'].get('replicas', 1)}" + (f" ({why})" if why else "")
+        elif ready and len(own) < (replicas := deployment["spec"].get("replicas", 1)):
+            # Each kind is watched by itself: of its pods, the news are still to come.
+            yield f"{name} {len(own)}/{replicas} pods seen"
         elif odd := [pod for pod in own if ready and ready_of(pod) != ready]:
             yield f"{odd[0]['metadata']['name']} READY {ready_of(odd[0])} instead of {ready}"
 
