@@ -6,13 +6,15 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import invocation, written_files
+from workshop.classroom.members import FOLDER as CLASS
+from workshop.classroom.members import class_folder
 from workshop.kubernetes.lease import Holder
 from workshop.runbook.errors import UsageError
 from workshop.runbook.journal import Journal
@@ -66,25 +68,76 @@ FORMS = {"html": "html", "markdown": "md", "json": "json", "junit": "xml"}
 """How a report can be written, and what its file's name ends with."""
 
 
-def report(config: Config, *, run: str, day: str, form: str, to: str, force: bool) -> int:
-    """Of run number `run`, of all of a `day` (2026-11-28), or of the last command."""
+def report(
+    config: Config,
+    *,
+    run: str,
+    day: str,
+    form: str,
+    to: str,
+    force: bool,
+    of_class: bool = False,
+    also: str = "",
+) -> int:
+    """Of run number `run`, of all of a `day` (2026-11-28), or of the last command; `of_class` of each member. With
+    the classes of `also`, folders with commas between them: the shares of it that other machines have worked on."""
 
     def act() -> int:
         _refuse_unless(form, tuple(FORMS), "report")
-        if run and day:
-            raise UsageError(
-                "use --run and --day together",
-                "each says which runs the report is of",
-                next_command=invocation.typed(without=f"--day={day}") if f"--day={day}" in sys.argv else "",
-            )
-        chosen = chosen_runs(records(Journal(journal_of(load(config)))), run, day)
-        about = f"day {day}" if day else "run " + " and ".join(str(one.number) for one in chosen)
-        file = to or f"report-{about.replace(' and ', '-').replace(' ', '-')}.{FORMS[form]}"
+        _refuse_together(run, day, of_class=of_class, also=also)
+        settings = load(config)
+        if of_class:
+            members = _members(class_folder(settings), also)
+            chosen = [one for runs in members for one in chosen_runs(runs, "", day, lenient=True)]
+            if not chosen:
+                raise UsageError(
+                    "report the class",
+                    f"no member in {class_folder(settings)} has run anything{' that day' * bool(day)}",
+                    next_command=f"{invocation.invoke()} class.status",
+                )
+            about = f"class, {day}" if day else "class"
+        else:
+            chosen = chosen_runs(records(Journal(journal_of(settings))), run, day)
+            about = f"day {day}" if day else "run " + " and ".join(str(one.number) for one in chosen)
+        short = about.replace(" and ", "-").replace(", ", "-").replace(" ", "-")
+        file = to or f"report-{short}.{FORMS[form]}"
         text = _written(form, chosen, f"Mesh Workshop: {about}")
         written_files.write(file, text, made_by="Mesh Workshop report", force=force, what=f"the report of {about}")
         return 0
 
     return invocation.ended(act)
+
+
+def _refuse_together(run: str, day: str, *, of_class: bool, also: str) -> None:
+    if run and (day or of_class):
+        other = "--day" if day else "--class"
+        raise UsageError(
+            f"use --run and {other} together",
+            "each says which runs the report is of",
+            next_command=invocation.typed(without=f"--day={day}") if f"--day={day}" in sys.argv else "",
+        )
+    if also and not of_class:
+        raise UsageError(
+            "use --also without --class",
+            "it names folders with more members of the class",
+            next_command=f"{invocation.invoke()} report --class --also {shlex.quote(also)}",
+        )
+
+
+def _members(own: Path, also: str) -> Iterator[tuple[RunRecord, ...]]:
+    """Each one's runs. Raises UsageError for a folder that has none of a class."""
+    for folder in (own, *map(Path, filter(None, also.split(",")))):
+        folder = folder / CLASS if (folder / CLASS).is_dir() else folder
+        journals = sorted(folder.glob("*/journal.sqlite"))
+        if not journals and folder != own:
+            raise UsageError(
+                f"report the members in {folder}",
+                "no member's journal is there",
+                cause="it is a state folder, or the folder class in one, of a machine that has worked on the class",
+                next_command=f"ls {shlex.quote(str(folder))}",
+            )
+        for journal in journals:
+            yield records(Journal(journal), journal.parent.name)
 
 
 def _written(form: str, runs: Sequence[RunRecord], title: str) -> str:
@@ -96,8 +149,8 @@ def _written(form: str, runs: Sequence[RunRecord], title: str) -> str:
     return writes[form](runs, title)
 
 
-def chosen_runs(runs: Sequence[RunRecord], run: str, day: str) -> list[RunRecord]:
-    """In the order in which they began. Raises UsageError for what there is none of."""
+def chosen_runs(runs: Sequence[RunRecord], run: str, day: str, *, lenient: bool = False) -> list[RunRecord]:
+    """In the order in which they began. Raises UsageError for what there is none of, unless it is `lenient`."""
     listing = f"{invocation.invoke()} history"
     tried = f"report run {run}" if run else f"report the day {day}" if day else "report the last run"
     if run and not run.isdecimal():
@@ -114,7 +167,7 @@ def chosen_runs(runs: Sequence[RunRecord], run: str, day: str) -> list[RunRecord
         found = list(runs[-1:])
         while found and found[0].part[0] > 1 and len(found) < len(runs):
             found.insert(0, runs[-len(found) - 1])
-    if not found:
+    if not found and not lenient:
         raise UsageError(tried, "there is none" if not runs else "there was no such run", next_command=listing)
     return sorted(found, key=lambda one: one.started)
 

@@ -272,18 +272,29 @@ def history(context: Context, format: str = "table") -> int:
     help={
         "run": "The number of a run, as history shows it (the last one, unless given).",
         "day": "All runs of a day: 2026-11-28.",
+        "class": "The last run of each member of the class, or those of a day.",
+        "also": "Folders with more members of the class, from other machines, with commas between them.",
         "format": "html, markdown, json or junit.",
         "to": "The file to write (report-run-7.html and the like in this folder, unless given); - prints it.",
         "force": "Write over a file that is not the workshop's own.",
     },
 )
 def report(
-    context: Context, run: str = "", day: str = "", format: str = "html", to: str = "", force: bool = False
+    context: Context,
+    run: str = "",
+    day: str = "",
+    class_: bool = False,
+    also: str = "",
+    format: str = "html",
+    to: str = "",
+    force: bool = False,
 ) -> int:
     """Write what a run did, measured and ran into as one page."""
     from workshop import record_tasks
 
-    return record_tasks.report(context.config, run=run, day=day, form=format, to=to, force=force)
+    return record_tasks.report(
+        context.config, run=run, day=day, form=format, to=to, force=force, of_class=class_, also=also
+    )
 
 
 @task(klass=WorkshopTask, auto_shortflags=False, help={"yes": "Do not ask while a run is on."})
