@@ -154,6 +154,8 @@ def run(
                     statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
                     if statuses[-1]:
                         break
+                    if not part.request.proofs:
+                        listen(events.Told("", "what was applied is still to be proved"))
             return _worst(statuses)
 
         _begin(the_class)
@@ -250,8 +252,10 @@ def _all(the_class: Class, task: str, work: Work, *, found: Mapping[str, Status]
         ended = shown.ended if found is None else lambda row: None
         telling = Telling(ended, shown.stop, shown.still)
         asyncio.run(_work(the_class, rows, work, telling, task if found is None else ""))
-    for line in class_status_lines(found, screen.lines, now=time.time()) if found is not None else ():
-        screen.print(line)
+    if found is not None:
+        in_order = {row.name: found[row.name] for row in rows if row.name in found}
+        for line in class_status_lines(in_order, screen.lines, now=time.time()):
+            screen.print(line)
     groups = grouped(rows, alike(the_class.seats))
     seconds, following = time.monotonic() - began, _following(rows) if found is None else ()
     for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following):

@@ -23,7 +23,7 @@ from workshop.kubernetes.lease import Holder
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.record import Trouble
-from workshop.runbook.results import Verdict
+from workshop.runbook.results import Outcome, Verdict
 from workshop.runbook.run import Listener
 from workshop.runbook.stop import INTERRUPTED, Stop, Stopped, only_cause
 
@@ -46,7 +46,7 @@ class _Place:
     trouble: Trouble | None = None
     told: str = ""
     """What the last run said that it came to."""
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[Outcome, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,9 @@ def _hear(place: _Place, event: events.Event) -> None:
         case events.RunFinished():
             if event.error:
                 place.trouble = trouble_of(event.error)
-            order = [outcome for outcome in words.ORDER if place.counts.get(outcome)]
-            place.told = ", ".join(f"{place.counts[outcome]} {outcome}" for outcome in order)
+            place.told = ", ".join(
+                f"{count} {outcome}" for outcome, count in sorted(place.counts.items(), key=_order)
+            )
             return
         case _:
             return
@@ -172,7 +173,14 @@ def _note_failure(place: _Place, event: events.StepFinished) -> None:
     elif event.verdict:
         place.trouble = Trouble(f"{what}: {event.verdict.reason}")
     else:
-        place.trouble = Trouble(f"{what}: {event.note or event.outcome}")
+        differences = event.check.differences if event.check else ()
+        said = [event.note or event.outcome, *(" ".join(filter(None, (it.subject, it.path))) for it in differences)]
+        place.trouble = Trouble(f"{what}: {', '.join(dict.fromkeys(said))}")
+
+
+def _order(counted: tuple[Outcome, int]) -> int:
+    """A check's outcomes first."""
+    return words.ORDER.index(counted[0]) if counted[0] in words.ORDER else -1
 
 
 def _said(verdict: Verdict) -> str:

@@ -194,7 +194,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         whom = class_tasks.Whom(roster, only, failed, shard, at_once)
         return class_tasks.down(context.config, runbook, whom, yes=yes)
 
-    of_class = Collection("class", check, class_adopt, class_down, run, class_status, class_up)
+    of_class = Collection("class", class_adopt, check, class_down, run, class_status, class_up)
     own = (adopt, doctor, handout, history, report, reset, resume, shell, status)
     return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox(), of_class)
 
