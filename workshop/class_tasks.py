@@ -24,9 +24,21 @@ from workshop.classroom import member_record
 from workshop.classroom.members import Seat, seats
 from workshop.classroom.roster import chosen, read_roster, shard
 from workshop.classroom.together import SILENT, Telling, Work, alike, together
-from workshop.parts import Part, for_status, job_of, numbered, parts_of, run_part, toolbox_of, undoing, validate
+from workshop.parts import (
+    Part,
+    for_status,
+    job_of,
+    numbered,
+    parts_of,
+    reset_part,
+    run_part,
+    toolbox_of,
+    undoing,
+    validate,
+)
 from workshop.runbook import checking, events
 from workshop.runbook import plan as planning
+from workshop.runbook import reset as resetting
 from workshop.runbook.assembly import refuse_missing_files
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
@@ -154,10 +166,11 @@ def run(
                     statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
                     if statuses[-1]:
                         break
-                    if not part.request.proofs:
-                        listen(events.Told("", "what was applied is still to be proved"))
             return _worst(statuses)
 
+        if not (check or plan or all(seat.measured for seat in the_class.seats)):
+            measured = sum(seat.measured for seat in the_class.seats)
+            print(f"labs of {_members(measured)} are proved, of the others applied (classroom.measured)")
         _begin(the_class)
         return _all(the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", work)
 
@@ -400,6 +413,46 @@ def _agree(the_class: Class, what: str, *, yes: bool) -> None:
         typed = ""
     if typed != the_class.title:
         raise UsageError(what, f"{the_class.title} was not typed", cause="nothing was changed")
+
+
+def reset(
+    config: Config,
+    runbook: Runbook,
+    whom: Whom,
+    *,
+    to: str,
+    before: str,
+    foreign: bool,
+    proof: bool,
+    yes: bool,
+) -> int:
+    """Bring every member's cluster to a known state, once a person has agreed to all of them."""
+
+    def act() -> int:
+        program = invocation.invoke()
+        names = tuple(lab.name for lab in runbook.labs if not lab.undoes and not lab.name.startswith(ACCOUNT))
+        state = resetting.state_of(runbook, names, to=to, before=before, program=program)
+        the_class = read_class(config, whom)
+        if not all(seat.settings.target == "sandbox" for seat in the_class.seats):
+            _agree(the_class, f"bring the clusters of {_members(len(the_class.seats))} to {state.named}", yes=yes)
+        whole = Request((), invocation.typed(), yes=True, brief=True, program=program)
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            return await reset_part(
+                seat.settings,
+                runbook,
+                state,
+                replace(whole, proofs=proof and seat.measured),
+                listen,
+                _Nobody(),
+                stop,
+                foreign=foreign,
+            )
+
+        _begin(the_class)
+        return _all(the_class, f"reset to {state.named}", work)
+
+    return invocation.ended(act)
 
 
 FORMS = ("table", "json")

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workshop.runbook import events
+from workshop.runbook import reset as resetting
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.protection import Gate
 from workshop.runbook.request import Request, clean_up_of, refuse_with_undo
-from workshop.runbook.run import Listener
+from workshop.runbook.reset import State
+from workshop.runbook.run import Listener, unheard
 from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
 from workshop.runbook.stop import Stop
 from workshop.settings import Settings
-from workshop.target import ACCOUNT, Target, Use, makes_clusters
+from workshop.target import ACCOUNT, Target, Use, describe, makes_clusters
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,42 @@ async def run_part(
 
     async with versions:
         return await execute(job_of(part, target, toolbox, hear, stop), guard=target.guard, gate=gate)
+
+
+async def reset_part(
+    settings: Settings,
+    runbook: Runbook,
+    state: State,
+    whole: Request,
+    listen: Listener,
+    gate: Gate,
+    stop: Stop,
+    *,
+    foreign: bool,
+) -> int:
+    """Bring a cluster to that state and compare it with what that is; the exit status. Differences are told as what
+    the comparison found."""
+    book, clean_up = resetting.runbook_for(runbook, state, foreign=foreign)
+    back = Part(book, replace(whole, labs=(clean_up,)), use_of(whole))
+    ahead = [Part(runbook, one, use_of(one)) for one in resetting.requests_of(state, whole, proofs=whole.proofs)]
+    parts = numbered([back, *ahead])
+    target = describe(settings, use_of(whole)).with_labs(runbook)
+    looking = job_of(back, target, target.toolbox, unheard, stop)
+    if not foreign:
+        with stop.signals(lambda: None):
+            await stop.cuttable(resetting.refuse_in_the_way(looking, state, clean_up))
+    statuses: list[int] = []
+    for part in parts:
+        if not {2, 130}.intersection(statuses):
+            statuses.append(await run_part(part, target, target.toolbox, listen, gate, stop))
+    if status := next((status for status in (130, 2) if status in statuses), 0):
+        return status
+    with stop.signals(lambda: None):
+        found = await stop.cuttable(resetting.compare(looking, state, clean_up))
+    if not found.equal:
+        wrong = (*(f"{lab.name} {lab.state}" for lab in found.wrong), *found.left)
+        raise WorkshopError(f"reset to {state.named}", f"it is not: {', '.join(wrong)}")
+    return next((status for status in (1, 3) if status in statuses), 0)
 
 
 class _Versions:

@@ -33,15 +33,9 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
     @task(
         klass=WorkshopTask,
         auto_shortflags=False,
-        help={
-            "to": "LAB (just after it), LAB:STAGE, or clean.",
-            "before": "LAB: just before it.",
-            "foreign": "Remove what others have made in the workshop's namespaces as well.",
-            "proof": "Without it (--no-proof) the last lab is compared, and not measured.",
-            "plan": "Show what would change; change nothing.",
-            "explain": "Show the commands to type instead.",
-            "yes": "Do not ask before something is deleted.",
-        },
+        help=_RESET
+        | _YES
+        | {"plan": "Show what would change; change nothing.", "explain": "Show the commands to type instead."},
     )
     def reset(
         context: Context,
@@ -194,7 +188,29 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         whom = class_tasks.Whom(roster, only, failed, shard, at_once)
         return class_tasks.down(context.config, runbook, whom, yes=yes)
 
-    of_class = Collection("class", class_adopt, check, class_down, run, class_status, class_up)
+    @task(klass=WorkshopTask, auto_shortflags=False, name="reset", help=_WHOM | _RESET | _YES)
+    def class_reset(
+        context: Context,
+        to: str = "",
+        before: str = "",
+        foreign: bool = False,
+        proof: bool = True,
+        roster: str = "",
+        only: str = "",
+        failed: bool = False,
+        shard: str = "",
+        at_once: str = "",
+        yes: bool = False,
+    ) -> int:
+        """Bring every member's cluster back to a known state."""
+        from workshop import class_tasks
+
+        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+        return class_tasks.reset(
+            context.config, runbook, whom, to=to, before=before, foreign=foreign, proof=proof, yes=yes
+        )
+
+    of_class = Collection("class", class_adopt, check, class_down, class_reset, run, class_status, class_up)
     own = (adopt, doctor, handout, history, report, reset, resume, shell, status)
     return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox(), of_class)
 
@@ -216,6 +232,12 @@ _RUN = {
     "to": "Move straight to this stage.",
     "verify": "Measure again what has converged.",
     "plan": "Say what would change; change nothing.",
+}
+_RESET = {
+    "to": "LAB (just after it), LAB:STAGE, or clean.",
+    "before": "LAB: just before it.",
+    "foreign": "Remove what others have made in the workshop's namespaces as well.",
+    "proof": "Without it (--no-proof) the last lab is compared, and not measured.",
 }
 _FORMAT = {"format": "table, or json for a program."}
 _YES = {"yes": "Do not ask before something is deleted."}

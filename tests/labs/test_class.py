@@ -1,0 +1,229 @@
+"""A class as its instructor works with it: members in sandboxes, some of whom fail in two ways."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sandbox.server import launcher
+from tests.kit.workshop import Cluster, Ran, Workshop, until
+from workshop.classroom import member_record
+
+MEMBERS = ("ada", "ben", "cleo", "dora", "emil", "fay")
+
+LAB = """
+from workshop.authoring import Lab, apply
+
+LAB = Lab(
+    name="room.note",
+    title="Leave a note",
+    text="",
+    parts=(apply("Make the room", "room.yaml"), apply("Leave the note", "note.yaml")),
+)
+"""
+ROOM = "apiVersion: v1\nkind: Namespace\nmetadata: {name: room}\n"
+NOTE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: note, namespace: room}\ndata: {says: hello}\n"
+
+REFUSES = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingWebhookConfiguration",
+    "metadata": {"name": "gone"},
+    "webhooks": [
+        {
+            "name": "gone.example.com",
+            "clientConfig": {"service": {"name": "gone", "namespace": "default"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "room"}},
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+    ],
+}
+
+
+class Room(Workshop):
+    """The instructor's side."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "INVOKE_LABS": str(self.state / "labs" / "room")}
+
+    def of(self, *words: str) -> Ran:
+        return self.run(*words, "--roster", str(self.state / "class.yaml"))
+
+    def member(self, name: str) -> Workshop:
+        return Workshop(self.state / "class" / name)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    state = tmp_path_factory.mktemp("class")
+    folder = state / "labs" / "room"
+    folder.mkdir(parents=True)
+    for name, text in {"note.py": LAB, "room.yaml": ROOM, "note.yaml": NOTE}.items():
+        (folder / name).write_text(text)
+    (state / "class.yaml").write_text(f"members: [{', '.join(MEMBERS)}]")
+    room = Room(state)
+    ran = room.of("class.up")
+    assert ran.status == 0, ran.said
+    yield room
+    launcher.stop_all(tuple(room.member(name).state / "sandbox" for name in MEMBERS))
+
+
+@pytest.fixture(autouse=True)
+def clean(room: Room) -> Iterator[None]:
+    yield
+    room.of("class.reset", "--to", "clean", "--yes")
+
+
+def lock(member: Workshop) -> None:
+    """As a run on another machine has it."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    spec = {
+        "holderIdentity": "elsewhere/1/eve/1@x",
+        "leaseDurationSeconds": 3600,
+        "renewTime": now,
+        "acquireTime": now,
+    }
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "workshop-lock", "namespace": "workshop-system"},
+        "spec": spec,
+    }
+    apply(member, lease)
+
+
+def apply(member: Workshop, obj: dict[str, object]) -> None:
+    file = member.state / "obj.json"
+    file.write_text(json.dumps(obj))
+    member.by_hand(f"kubectl apply -f {file}")
+
+
+def test_two_kinds_of_failure_and_the_failed_ones_again(room: Room) -> None:
+    for name in ("ben", "dora"):
+        lock(room.member(name))
+    apply(room.member("fay"), REFUSES)
+    ran = room.of("class.run", "room.note")
+    assert ran.status == 1, ran.said
+    assert "3 of 6 members done" in ran.said
+    groups = ran.said.split("members done")[1]
+    assert "2 members failed: ben, dora" in groups
+    assert "another run has it: eve on elsewhere" in groups
+    assert "1 member failed: fay" in groups
+    assert 'failed calling webhook "gone.example.com"' in " ".join(groups.split())
+    assert f"next  invoke class.run room.note --roster {room.state / 'class.yaml'} --failed  only those 3" in groups
+    for name in ("ben", "dora"):
+        room.member(name).by_hand("kubectl delete lease -n workshop-system workshop-lock")
+    room.member("fay").by_hand("kubectl delete validatingwebhookconfiguration gone")
+    ran = room.of("class.run", "room.note", "--failed")
+    assert ran.status == 0, ran.said
+    assert "3 of 3 members done" in ran.said
+    assert set(ran.said.split()) >= {"ben", "dora", "fay"}
+    assert "ada" not in ran.said
+    again = room.of("class.run", "room.note", "--failed")
+    assert again.status == 2
+    assert "nobody's last task has failed" in again.said
+    assert "6 of 6 members done" in room.of("class.run", "room.note").said
+
+
+def test_what_only_looks(room: Room) -> None:
+    room.of("class.run", "room.note", "--only", "ada,ben")
+    room.member("ben").by_hand('kubectl patch configmap note -n room -p \'{"data":{"says":"bye"}}\'')
+    before = {name: kept(room, name) for name in MEMBERS}
+    planned = room.of("class.run", "room.note", "--plan")
+    assert planned.status == 0, planned.said
+    lines = {line.split()[1]: line for line in planned.said.splitlines() if line.startswith(("✓", "✗"))}
+    assert "nothing to change" in lines["ada"]
+    assert "1 of 2 steps: 1 to change" in lines["ben"]
+    assert "2 of 2 steps: 2 to create" in lines["cleo"]
+    status = room.of("class.status")
+    assert status.status == 1
+    assert "room.note drifted  ConfigMap room/note" in status.said
+    data = json.loads(room.of("class.status", "--format", "json").said)
+    states = {one["member"]: one["labs"][-1]["state"] for one in data["members"]}
+    assert states == {"ada": "converged", "ben": "drifted", **dict.fromkeys(MEMBERS[2:], "not there")}
+    checked = room.of("class.check", "room.note", "--only", "ada,ben")
+    assert checked.status == 1
+    assert "room.note, step 2 (Leave the note): missing, ConfigMap room/note data.says" in checked.said
+    assert {name: kept(room, name) for name in MEMBERS} == before
+
+
+def kept(room: Room, name: str) -> dict[str, str]:
+    return dict(Cluster(room.member(name).state / "sandbox" / "kubeconfig", "primary").versions())
+
+
+def test_each_member_has_its_own(room: Room) -> None:
+    """Every kubectl of a member's run has that member's kubeconfig, and state; nobody else may read it."""
+    assert room.of("class.run", "room.note").status == 0
+    servers = set()
+    for name in MEMBERS:
+        folder = room.member(name).state
+        kubeconfig = folder / "sandbox" / "kubeconfig"
+        assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
+        servers.add(json.loads(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+        said = room.member(name).run("history").said
+        assert "class.run room.note" in said
+        assert room.member(name).run("status", INVOKE_LABS=str(room.state / "labs" / "room")).status == 0
+    assert len(servers) == len(MEMBERS)
+
+
+@pytest.mark.parametrize("moment", ["the first is done", "one is at work"])
+def test_killed_and_typed_again(room: Room, moment: str) -> None:
+    line = ("class.run", "room.note", "--roster", str(room.state / "class.yaml"), "--at-once", "2")
+    process = room.start(*line)
+    if moment == "the first is done":
+        until(process, "✓")
+    else:
+        while not any((last := member_record.read(room.member(name).state)) and last.under_way for name in MEMBERS):
+            assert process.poll() is None
+    process.kill()
+    process.communicate()
+    records = {name: member_record.read(room.member(name).state) for name in MEMBERS}
+    assert not any(record and record.under_way for record in records.values())
+    ran = room.run(*line)
+    assert ran.status == 0, ran.said
+    assert "6 of 6 members done" in ran.said
+
+
+def test_ctrl_c_stops_all_and_the_same_line_goes_on(room: Room) -> None:
+    line = ("class.run", "room.note", "--roster", str(room.state / "class.yaml"), "--at-once", "1")
+    process = room.start(*line)
+    until(process, "✓")
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[0]
+    assert process.returncode == 130, said
+    assert "not begun" in said
+    assert "next  invoke class.run room.note" in said
+    ran = room.run(*line)
+    assert ran.status == 0, ran.said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("class.run", "room.nte"), "find the lab room.nte"),
+        (("class.run", "room.note", "--only", "adda"), "did you mean ada?"),
+        (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),
+        (("class.run", "room.note", "--shard", "3/2"), "as 2/4"),
+        (("class.status", "--format", "xml"), "it can be shown as table or json"),
+    ],
+)
+def test_wrong_usage(room: Room, words: tuple[str, ...], told: str) -> None:
+    ran = room.of(*words)
+    assert ran.status == 2, ran.said
+    assert told in ran.unfolded
+
+
+def test_a_report_of_the_class(room: Room, tmp_path: Path) -> None:
+    assert room.of("class.run", "room.note").status == 0
+    ran = room.run("report", "--class", "--format", "json", "--to", str(tmp_path / "r.json"))
+    assert ran.status == 0, ran.said
+    runs = json.loads((tmp_path / "r.json").read_text())["runs"]
+    assert [run["member"] for run in runs] == list(MEMBERS)
