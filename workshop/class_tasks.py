@@ -7,7 +7,9 @@ knows who the members are, and nothing of what is done for them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +26,7 @@ from workshop.classroom import member_record
 from workshop.classroom.members import Seat, seats
 from workshop.classroom.roster import chosen, read_roster, shard
 from workshop.classroom.together import SILENT, Telling, Work, alike, together
+from workshop.kubernetes.lease import Holder
 from workshop.parts import (
     Part,
     for_status,
@@ -48,6 +51,7 @@ from workshop.runbook.run import Listener, unheard
 from workshop.runbook.schedule import Job
 from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
+from workshop.runbook.state_folder import FolderLock
 from workshop.runbook.stop import INTERRUPTED, Stop
 from workshop.settings import ROOT, Settings, collected, load
 from workshop.target import ACCOUNT, describe
@@ -156,16 +160,17 @@ def run(
             statuses = []
             for part in parts[seat.name]:
                 target = describe(seat.settings, part.use).with_labs(part.runbook)
-                toolbox = await toolbox_of(part, target)
-                job = job_of(part, target, toolbox, listen, stop)
-                if check:
-                    statuses.append(await checking.check(job, target.guard))
-                elif plan:
-                    statuses.append(await _plan(job, listen))
-                else:
-                    statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
-                    if statuses[-1]:
-                        break
+                with contextlib.closing(target.journal):
+                    toolbox = await toolbox_of(part, target)
+                    job = job_of(part, target, toolbox, listen, stop)
+                    if check:
+                        statuses.append(await checking.check(job, target.guard))
+                    elif plan:
+                        statuses.append(await _plan(job, listen))
+                    else:
+                        statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
+                if statuses[-1] and not (check or plan):
+                    break
             return _worst(statuses)
 
         if not (check or plan or all(seat.measured for seat in the_class.seats)):
@@ -261,6 +266,7 @@ def _all(the_class: Class, task: str, work: Work, *, found: Mapping[str, Status]
     began, at_once = time.monotonic(), min(the_class.at_once, len(rows))
     dot = f" {screen.lines.glyphs.dot} "
     title = [f"{the_class.title}: {task}", _members(len(rows)), *([f"{at_once} at once"] * (at_once < len(rows)))]
+    _raise_file_limit()
     with ClassScreen(screen, dot.join(title), rows) as shown:
         ended = shown.ended if found is None else lambda row: None
         telling = Telling(ended, shown.stop, shown.still)
@@ -274,6 +280,13 @@ def _all(the_class: Class, task: str, work: Work, *, found: Mapping[str, Status]
     for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following):
         screen.print(line)
     return _worst([_STATUS[row.state] for row in rows])
+
+
+def _raise_file_limit() -> None:
+    """A member at work has some ten files and connections open: use all that this process may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _work(the_class: Class, rows: Sequence[MemberRow], work: Work, telling: Telling, task: str) -> None:
@@ -366,6 +379,9 @@ def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
                 listen(events.Told("", "it was there before, and stays"))
             return _worst(statuses)
 
+        if not yes:
+            for seat in by_target["sandbox"]:
+                FolderLock(seat.folder, str(Holder.me())).refuse_if_held()
         launcher.stop_all(the_class.in_sandboxes)
         return _all(the_class, "down", work)
 
