@@ -49,9 +49,9 @@ from workshop.runbook.request import Request
 from workshop.runbook.results import Check
 from workshop.runbook.run import Listener, unheard
 from workshop.runbook.schedule import Job
+from workshop.runbook.state_folder import FolderLock
 from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
-from workshop.runbook.state_folder import FolderLock
 from workshop.runbook.stop import INTERRUPTED, Stop
 from workshop.settings import ROOT, Settings, collected, load
 from workshop.target import ACCOUNT, describe
