@@ -23,6 +23,7 @@ from pathlib import Path
 from sandbox.server import launcher
 from sandbox.server.launcher import IDLE_SECONDS, NoAnswer, Running, SandboxError
 
+_FOLDER = Path(".sandbox")
 _PROGRAM = "python -m sandbox"
 
 
@@ -84,7 +85,10 @@ def serve(options: argparse.Namespace) -> int:
     os.environ["SSL_CERT_FILE"] = os.devnull
     from sandbox.server.serve import main as run
 
-    return run(options.state, options.idle, options.lock)
+    folders = options.state or [_FOLDER]
+    if options.lock and len(options.lock) != len(folders):
+        raise SystemExit(f"{_PROGRAM}: serve: as many --lock as --state, or none")
+    return run(folders, options.idle, options.lock)
 
 
 def _environment(running: Running) -> dict[str, str]:
@@ -97,13 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(
-        act: Callable[[argparse.Namespace], int], words: str, *, starts: bool = False
+        act: Callable[[argparse.Namespace], int], words: str, *, starts: bool = False, several: bool = False
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(act.__name__, help=words, description=words)
         command.set_defaults(act=act)
-        command.add_argument(
-            "--state", type=Path, default=Path(".sandbox"), metavar="DIR", help="the sandbox's folder (%(default)s)"
-        )
+        if several:
+            folders = f"a folder ({_FOLDER}); several times for the sandboxes of a class in one process"
+            command.add_argument("--state", type=Path, action="append", metavar="DIR", help=folders)
+        else:
+            folder = "the sandbox's folder (%(default)s)"
+            command.add_argument("--state", type=Path, default=_FOLDER, metavar="DIR", help=folder)
         if starts:
             idle = "seconds without a request or traffic that end it (%(default)s)"
             command.add_argument("--idle", type=seconds, default=IDLE_SECONDS, metavar="SECONDS", help=idle)
@@ -113,8 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     add(down, "stop the folder's sandbox")
     add(status, "whether the folder's sandbox runs, and where")
     add(shell, "a shell for the folder's sandbox, which is started if it does not run", starts=True)
-    foreground = add(serve, "run a sandbox in the foreground, until it is stopped or idle", starts=True)
-    foreground.add_argument("--lock", type=int, help=argparse.SUPPRESS)
+    words = "run a sandbox in the foreground, until it is stopped or idle"
+    foreground = add(serve, words, starts=True, several=True)
+    foreground.add_argument("--lock", type=int, action="append", default=[], help=argparse.SUPPRESS)
     return parser
 
 
@@ -126,7 +134,7 @@ def seconds(text: str) -> int:
 
 def _command(name: str, folder: Path) -> str:
     words = [*_PROGRAM.split(), name]
-    return shlex.join([*words, "--state", str(folder)] if folder != Path(".sandbox") else words)
+    return shlex.join([*words, "--state", str(folder)] if folder != _FOLDER else words)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Addresses of a sandbox: a /16 of the loopback range, so that pods and services have real, own addresses.
+"""Addresses of a cluster: a part of the loopback range, so that pods and services have real, own addresses.
 
-Linux answers on all of 127.0.0.0/8 without any set-up and without root. Each sandbox takes one block
-127.BLOCK.0.0/16; it owns the block while its API server listens on `api_address`, so two sandboxes never
-share one.
+Linux answers on all of 127.0.0.0/8 without any set-up and without root. Each cluster takes a quarter Q (0 to 3) of
+a block 127.BLOCK.0.0/16, so that there are enough for a class of a hundred; it owns the quarter while its API
+server listens on `api_address`, so two clusters never share one. With F = 32 * Q:
 
-    127.B.0.1        API server (port 6443)
-    127.B.0.2        Azure's control plane (port 8443)
-    127.B.0.10 ...   nodes
-    127.B.1.0/24     load balancers
-    127.B.16.0/20    pods
-    127.B.128.0/17   services (cluster IPs; virtual, nobody listens there)
+    127.B.F.1             API server (port 6443)
+    127.B.F.2             Azure's control plane (port 8443)
+    127.B.F.10 ...        nodes
+    127.B.(F+1).0/24      load balancers
+    127.B.(F+16).0/20     pods
+    127.B.(F+128).0/19    services (cluster IPs; virtual, nobody listens there)
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from pathlib import Path
 API_PORT = 6443
 ARM_PORT = 8443
 BLOCKS = range(64, 250)
+QUARTERS = range(4)
+_WIDTH = 32
+"""Third octets of a quarter, and as many again for its services."""
 NODES = 245
-"""Addresses that a block has for nodes."""
+"""Addresses that a cluster has for nodes."""
 SIDECAR_PORT = 15001
 """Where a pod's sidecar takes the pod's outbound connections (PROXY protocol v2 carries the destination)."""
 
@@ -41,12 +44,12 @@ def listen_port(port: int) -> int:
 
 def is_pod(address: str) -> bool:
     """Whether an address is a pod's, of whichever cluster of the sandbox."""
-    return (octets := _of_sandbox(address)) is not None and 16 <= octets[2] < 32
+    return (octets := _of_sandbox(address)) is not None and octets[2] < 128 and octets[2] % _WIDTH >= 16
 
 
 def is_load_balancer(address: str) -> bool:
     """Whether it is a load balancer's, of whichever cluster: those are open to everybody."""
-    return (octets := _of_sandbox(address)) is not None and octets[2] == 1
+    return (octets := _of_sandbox(address)) is not None and octets[2] < 128 and octets[2] % _WIDTH == 1
 
 
 def is_cluster_ip(address: str) -> bool:
@@ -107,16 +110,19 @@ class AddressPool:
 
 
 class Network:
-    """The address plan of one sandbox."""
+    """The address plan of one cluster."""
 
-    def __init__(self, block: int) -> None:
-        self.block = block
-        self.api_address = f"127.{block}.0.1"
-        self.arm_address = f"127.{block}.0.2"
-        self.pod_cidr = f"127.{block}.16.0/20"
-        self.service_cidr = f"127.{block}.128.0/17"
+    def __init__(self, block: int, quarter: int = 0) -> None:
+        first = quarter * _WIDTH
+        self._nodes = f"127.{block}.{first}"
+        self.api_address = f"{self._nodes}.1"
+        self.arm_address = f"{self._nodes}.2"
+        self.real_cidr = f"127.{block}.{first}.0/19"
+        """All but the services' addresses."""
+        self.pod_cidr = f"127.{block}.{first + 16}.0/20"
+        self.service_cidr = f"127.{block}.{first + 128}.0/19"
         self.pods = AddressPool(self.pod_cidr)
-        self.load_balancers = AddressPool(f"127.{block}.1.0/24")
+        self.load_balancers = AddressPool(f"127.{block}.{first + 1}.0/24")
 
     def node_address(self, index: int) -> str:
-        return f"127.{self.block}.0.{10 + index}"
+        return f"{self._nodes}.{10 + index}"

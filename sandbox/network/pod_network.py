@@ -69,7 +69,7 @@ class PodNetwork:
         self._directory = directory
         self._pods = _Range(network.pod_cidr)
         self._services = _Range(network.service_cidr)
-        self._block = _Range(f"127.{network.block}.0.0/16")
+        self._real = _Range(network.real_cidr)
 
     def resolve(self, host: str) -> str:
         """The address of a name as the cluster's DNS answers it.
@@ -81,7 +81,7 @@ class PodNetwork:
         if host in ("localhost", "127.0.0.1", self.ip):
             return self.ip
         if _number(host) is not None:
-            if host in self._block or is_load_balancer(host):
+            if host in self._real or host in self._services or is_load_balancer(host):
                 return host
             if self.sidecar and self._directory.is_external(host, self.namespace):
                 return host

@@ -1,4 +1,5 @@
-"""Starts and stops the sandbox of a folder, as a process of its own that outlives the caller.
+"""Starts and stops sandboxes of folders, as processes that outlive the caller: one for a folder, or one for all the
+folders of a class.
 
 Importing this is cheap (standard library only): it is on the path of every command that uses the sandbox.
 """
@@ -12,15 +13,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.server.client_files import verify
-from sandbox.server.state import DamagedError, StateFolder
+from sandbox.server.client_files import read_azure, verify
+from sandbox.server.state import DamagedError, StateFolder, folders_of
 
 IDLE_SECONDS = 3600
 _START_SECONDS = 30.0
+_START_SECONDS_MORE = 0.3
+"""For each folder of a class."""
 _ANSWER_SECONDS = 5.0
 """A busy machine takes a fraction of that for an answer."""
 _STOP_SECONDS = 10.0
@@ -58,6 +62,8 @@ class Running:
     """kubectl and istioctl, for the PATH."""
     started: float
     """Seconds since the epoch."""
+    shared: int = 1
+    """How many folders' sandboxes the process was when it began."""
 
 
 def status(folder: Path) -> Running | None:
@@ -73,10 +79,12 @@ def whole(folder: Path) -> Running | None:
     if running is not None:
         try:
             verify(state, running.url)
+            # Who asks whether it answers is no reason to start the cluster of a class's member.
+            url = running.url if running.shared == 1 else read_azure(state.azure)["url"]
         except DamagedError as error:
             raise SandboxError(str(error)) from error
-        if not _answers(running.url):
-            raise NoAnswer(running.pid, running.url)
+        if not _answers(url):
+            raise NoAnswer(running.pid, url)
     return running
 
 
@@ -96,11 +104,55 @@ def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
             if started is not None and started.poll() is not None:
                 os.close(descriptor)
                 raise SandboxError(f"the sandbox ended with status {started.returncode}", state.log_tail())
-            started = _start(state, descriptor, idle_seconds)
+            _clear(state)
+            started = _start({state: descriptor}, idle_seconds)
         elif (running := _running(state)) is not None:
             return running
         time.sleep(_POLL_SECONDS)
     raise SandboxError(f"the sandbox was not ready within {_START_SECONDS:.0f} s", state.log_tail())
+
+
+def ensure_all(
+    folders: Collection[Path], *, idle_seconds: int = IDLE_SECONDS
+) -> dict[Path, Running | SandboxError]:
+    """The sandboxes of all these folders, or why there is none: one's failure stops no other.
+
+    Those that are there are left alone. One process is started for the others, in which each cluster starts when it
+    is called. So who comes later has a process of his own: one that takes more folders while it runs would have
+    to be handed their locks by a way that is open to others, and saves 60 MB.
+    """
+    waiting = {folder: StateFolder(folder.absolute()) for folder in folders}
+    found: dict[Path, Running | SandboxError] = {}
+    handed: set[Path] = set()
+    deadline = time.monotonic() + _START_SECONDS + _START_SECONDS_MORE * len(waiting)
+    while waiting and time.monotonic() < deadline:
+        free: dict[StateFolder, int] = {}
+        for folder, state in list(waiting.items()):
+            try:
+                if (descriptor := state.lock()) is None:
+                    if (running := _running(state)) is not None:
+                        found[folder] = running
+                elif folder in handed:
+                    os.close(descriptor)
+                    found[folder] = SandboxError("the sandbox has just ended", state.log_tail())
+                else:
+                    free[state] = descriptor
+                    _clear(state)
+                    handed.add(folder)
+            except SandboxError as error:
+                found[folder] = error
+            except OSError as error:
+                found[folder] = SandboxError(f"{error.filename or state.folder}: {error.strerror or error}")
+                if descriptor := free.pop(state, None):
+                    os.close(descriptor)
+            if folder in found:
+                del waiting[folder]
+        if free:
+            _start(free, idle_seconds)
+        time.sleep(_POLL_SECONDS)
+    for folder, state in waiting.items():
+        found[folder] = SandboxError("the sandbox was not ready in time", state.log_tail())
+    return {folder: found[folder] for folder in folders}
 
 
 def is_there(folder: Path) -> bool:
@@ -110,19 +162,66 @@ def is_there(folder: Path) -> bool:
 
 def stop(folder: Path) -> bool:
     """End the folder's sandbox and wait until it is gone; False when there was none. One whose files have been
-    damaged is ended as well."""
-    state = StateFolder(folder.absolute())
+    damaged is ended as well. One that shares its process with others leaves those alone."""
+    stopped = stop_all([folder])[folder]
+    if isinstance(stopped, SandboxError):
+        raise stopped
+    return stopped
+
+
+def stop_all(folders: Collection[Path]) -> dict[Path, bool | SandboxError]:
+    """As `stop` for all these folders, or why it did not stop. A process of theirs alone is ended at once."""
+    waiting = {folder: StateFolder(folder.absolute()) for folder in folders}
+    given = {str(state.folder) for state in waiting.values()}
+    done: dict[Path, bool | SandboxError] = {}
+    there = {folder for folder, state in waiting.items() if state.locked()}
+    asked: set[Path] = set()
+    sent: set[tuple[int, signal.Signals]] = set()
+    shared: dict[Path, tuple[int, int]] = {}
     deadline = time.monotonic() + _STOP_SECONDS
-    asked: int | None = None
-    while state.locked():
+    while waiting:
         late = time.monotonic() > deadline
-        if (asked is None or late) and (pid := state.process() or _told(state)):
-            _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
-            asked = pid
+        for folder, state in list(waiting.items()):
+            if not state.locked():
+                done[folder] = folder in there
+                del waiting[folder]
+            elif (folder not in asked or late) and (pid := state.process() or _told(state)):
+                asked.add(folder)
+                there.add(folder)
+                others = _others(state, pid, given)
+                if others:
+                    shared[folder] = pid, others
+                    with contextlib.suppress(FileNotFoundError):  # it has just been removed: that will do as well
+                        state.leave.touch()
+                number = signal.SIGURG if others else signal.SIGKILL if late else signal.SIGTERM
+                if others or (pid, number) not in sent:
+                    sent.add((pid, number))
+                    _signal(pid, number)
         if time.monotonic() > deadline + _STOP_SECONDS:
-            raise SandboxError("the sandbox did not stop", state.log_tail())
+            return {
+                folder: done[folder] if folder in done else _unstopped(folder, shared.get(folder))
+                for folder in folders
+            }
         time.sleep(_POLL_SECONDS)
-    return asked is not None
+    return {folder: done[folder] for folder in folders}
+
+
+def _unstopped(folder: Path, shared: tuple[int, int] | None) -> SandboxError:
+    state = StateFolder(folder.absolute())
+    if shared is None:
+        return SandboxError("the sandbox did not stop", state.log_tail())
+    pid, others = shared
+    said = f"the sandbox did not stop, and its process ({pid}) is not killed for it: it has {others} more folders"
+    return SandboxError(f"{said} (to end all of them: kill -KILL {pid})", state.log_tail())
+
+
+def _others(state: StateFolder, pid: int, given: Collection[str]) -> int:
+    """How many folders the process began with that are not among the given. Some may have left it."""
+    if (folders := folders_of(pid)) is None:
+        with contextlib.suppress(DamagedError):
+            return said.shared - 1 if (said := state.read_server()) else 0
+        return 0
+    return len(set(folders) - set(given)) if len(folders) > 1 else 0
 
 
 def _answers(url: str) -> bool:
@@ -147,27 +246,42 @@ def _told(state: StateFolder) -> int | None:
     return None
 
 
-def _start(state: StateFolder, descriptor: int, idle_seconds: int) -> subprocess.Popen[bytes]:
-    """Start a server that takes over the lock."""
-    state.clear()
+def _start(locks: Mapping[StateFolder, int], idle_seconds: int) -> subprocess.Popen[bytes]:
+    """Start a server that takes over the locks of folders."""
+    first, *others = locks
     # -P: nothing in the folder it runs in may be taken for a module.
-    command = [sys.executable, "-P", "-m", "sandbox", "serve", "--state", str(state.folder)]
-    command += ["--idle", str(idle_seconds), "--lock", str(descriptor)]
+    command = [sys.executable, "-P", "-m", "sandbox", "serve", "--idle", str(idle_seconds)]
+    for state, descriptor in locks.items():
+        command += ["--state", str(state.folder), "--lock", str(descriptor)]
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
     try:
-        with state.log.open("wb") as log:
+        with first.log.open("wb") as log:
+            for state in others:
+                _share_log(first, state)
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=state.folder,
+                cwd=first.folder if not others else "/",
                 env={**os.environ, "PYTHONPATH": path},
-                pass_fds=[descriptor],
+                pass_fds=[*locks.values()],
                 start_new_session=True,
             )
     finally:
-        os.close(descriptor)
+        for descriptor in locks.values():
+            os.close(descriptor)
+
+
+def _clear(state: StateFolder) -> None:
+    state.clear()
+    state.log.unlink(missing_ok=True)  # not emptied: other folders may have the same one
+
+
+def _share_log(first: StateFolder, state: StateFolder) -> None:
+    """Each folder has the process' log, also when the first one is removed; or none, on another file system."""
+    with contextlib.suppress(OSError):
+        state.log.hardlink_to(first.log)
 
 
 def _running(state: StateFolder) -> Running | None:
@@ -177,7 +291,14 @@ def _running(state: StateFolder) -> Running | None:
         raise SandboxError(str(error)) from error
     if said is None:
         return None
-    return Running(pid=said.pid, url=said.url, kubeconfig=state.kubeconfig, bin=state.bin, started=said.started)
+    return Running(
+        pid=said.pid,
+        url=said.url,
+        kubeconfig=state.kubeconfig,
+        bin=state.bin,
+        started=said.started,
+        shared=said.shared,
+    )
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

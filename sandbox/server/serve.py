@@ -1,8 +1,8 @@
-"""The sandbox, composed: two Kubernetes that are always there (the second one from its first use on), and Azure,
-which makes more of them, on one event loop.
+"""The sandbox as a process: the sandboxes of its folders (one, or those of a class) on one event loop.
 
-The sandbox ends by SIGTERM, when it was idle for long, or when a part of it fails: then all of it goes, with the
-reason in the log, since a sandbox that half works would be worse than none.
+It ends by SIGTERM, when it was idle for long, or when none of its folders is left to it: each is let go when
+its sandbox fails, or somebody wants that one ended (`leave` in state.py, looked for when SIGURG comes, which does
+nothing to a process that does not know it yet, and now and then).
 
 Idle is when nobody uses it any more: no request to an API, and no traffic into its clusters, for long. Requests are
 known as they come. Traffic passes Envoy, which has to be asked, so that is done only when the APIs have been idle
@@ -13,135 +13,114 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import itertools
 import logging
 import os
 import resource
-import secrets
-import shutil
 import signal
-import socket
 import sys
 import time
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
 from sandbox.arm import azure_settings
-from sandbox.arm.arm_server import ArmServer
-from sandbox.arm.cloud import Cloud
-from sandbox.core.addresses import ARM_PORT, Network
-from sandbox.core.node_pool import NodePool
 from sandbox.server import garbage
-from sandbox.server.certificates import write_private
-from sandbox.server.client_files import PRIMARY, SECONDARY, Entry, install_commands, kubeconfig
-from sandbox.server.stacks import KubernetesStack, ManagedStacks, Reservation, listen, reserve
+from sandbox.server.folder_sandbox import FolderSandbox
 from sandbox.server.state import StateFolder
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 10.0
 _LOOKS = 6
 """At traffic, in the time that counts as long."""
 
 
-def main(folder: Path, idle_seconds: float, lock: int | None) -> int:
-    """Run until stopped. `lock` is the folder's lock, if the parent process has taken it."""
+def main(folders: Sequence[Path], idle_seconds: float, locks: Sequence[int] = ()) -> int:
+    """Run until stopped. `locks` are the folders', if the parent process has taken them."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    state = StateFolder(folder.absolute())
-    held = state.lock() if lock is None else lock
-    if held is None:
-        log.error("another sandbox has %s", state.folder)
-        return 1
-    os.set_inheritable(held, False)
-    state.sign(held, ready=False)
+    states = [StateFolder(folder.absolute()) for folder in folders]
+    held: list[int] = []
+    for state, given in itertools.zip_longest(states, locks):
+        if (lock := state.lock() if given is None else given) is None:
+            log.error("another sandbox has %s", state.folder)
+            return 1
+        os.set_inheritable(lock, False)
+        state.sign(lock, ready=False)
+        held.append(lock)
     try:
         settings = azure_settings.from_environment(os.environ.get(azure_settings.VARIABLE))
     except ValueError as error:
         log.error("%s: %s", azure_settings.VARIABLE, error)
         return 1
     _raise_file_limit()
-    uvloop.run(serve(state, held, idle_seconds, settings))
-    return 0
+    sandboxes = [
+        FolderSandbox(state, lock, settings, shared=len(states)) for state, lock in zip(states, held, strict=True)
+    ]
+    return uvloop.run(serve(sandboxes, idle_seconds))
 
 
-async def serve(state: StateFolder, lock: int, idle_seconds: float, settings: azure_settings.Settings) -> None:
-    """Until stopped. `lock` is the folder's, which this process has."""
-    for earlier in (state.clusters, state.secondary):
-        shutil.rmtree(earlier, ignore_errors=True)
-    state.secondary.mkdir(mode=0o700)
-    primary, secondary = reserve(state.folder), reserve(state.secondary)
-    stack = KubernetesStack(state.folder, NodePool(), primary)
-    state.authority.write_bytes(primary.access.authority)
-    entries = (Entry(PRIMARY, PRIMARY, primary.access), Entry(SECONDARY, SECONDARY, secondary.access))
-    write_private(state.kubeconfig, kubeconfig(*entries))
-    install_commands(state.bin)
-    stopping = asyncio.Event()
+async def serve(sandboxes: Sequence[FolderSandbox], idle_seconds: float) -> int:
+    """Until stopped. The exit status: 1 when all have failed."""
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    running = {each: loop.create_task(_run(each, stopping), name=str(each.state.folder)) for each in sandboxes}
+
+    def living() -> list[FolderSandbox]:
+        return [each for each, task in running.items() if not task.done()]
+
+    def idle() -> float:
+        return min((each.idle_seconds for each in living()), default=0.0)
+
+    async def traffic() -> int:
+        return sum(await asyncio.gather(*(stack.traffic() for each in living() for stack in each.running)))
+
+    def look() -> None:
+        for each in living():
+            if each.given_up():
+                each.stop()
+
+    async def look_after() -> None:
+        loop.add_signal_handler(signal.SIGURG, look)
+        while True:
+            look()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def keep() -> None:
+        """Of a process that is well."""
+        await asyncio.gather(*(each.settled.wait() for each in sandboxes))
+        garbage.begin()
+        await garbage.collect_when_quiet(idle)
+
+    beside = [_stop_when_idle(idle, traffic, idle_seconds, stopping), keep()]
+    if len(sandboxes) > 1:
+        beside.append(look_after())
+    others = [loop.create_task(each) for each in beside]
+    ended = asyncio.gather(*running.values())
+    ended.add_done_callback(lambda _: stopping.set())
+    await stopping.wait()
+    for each in sandboxes:
+        each.stop()
+    well = await ended
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    return 0 if any(well) else 1
+
+
+async def _run(sandbox: FolderSandbox, stopping: asyncio.Event) -> bool:
+    """Whether it ended as it was meant to."""
     try:
-        async with asyncio.TaskGroup() as group:
-            ready_made = group.create_task(stack.run(), name="kubernetes")
-            managed = ManagedStacks(state.clusters, group)
-            managed.on_demand(SECONDARY, state.secondary, secondary)
-            arm = await _start_arm(state, primary, managed, settings)
-
-            def idle() -> float:
-                return min(arm.idle_seconds, *(each.api.idle_seconds for each in (stack, *managed.running)))
-
-            async def traffic() -> int:
-                return sum([await each.traffic() for each in (stack, *managed.running)])
-
-            watching = group.create_task(_stop_when_idle(idle, traffic, idle_seconds, stopping))
-            await stack.ready.wait()
-            garbage.begin()
-            collecting = group.create_task(garbage.collect_when_quiet(idle), name="garbage")
-            _announce(state, primary)
-            state.sign(lock, ready=True)
-            await stopping.wait()
-            await arm.stop()
-            watching.cancel()
-            collecting.cancel()
-            ready_made.cancel()
-            managed.cancel()
+        await sandbox.run()
+    except Exception:
+        log.exception("%s: the sandbox ends, for a part of it has failed", sandbox.state.folder)
+        return False
     finally:
-        state.sign(lock, ready=False)
-        with contextlib.suppress(OSError):  # something else has put a folder there
-            state.server.unlink(missing_ok=True)
-
-
-async def _start_arm(
-    state: StateFolder, primary: Reservation, managed: ManagedStacks, settings: azure_settings.Settings
-) -> ArmServer:
-    """Azure, beside the ready-made cluster and with its certificate. A folder keeps its subscription."""
-    listener = _arm_listener(primary.network)
-    address, port = listener.getsockname()
-    url = f"https://{address}:{port}"
-    subscription, tenant = (
-        str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}:{state.folder}")) for kind in ("subscription", "tenant")
-    )
-    token = secrets.token_urlsafe(32)
-    arm = ArmServer(Cloud(url, subscription, tenant, settings, managed), token)
-    await arm.start(listener, primary.context)
-    said = {"url": url, "ca": str(state.authority), "token": token, "subscription": subscription, "tenant": tenant}
-    write_private(state.azure, json.dumps(said).encode())
-    return arm
-
-
-def _arm_listener(network: Network) -> socket.socket:
-    """At its usual port, or at any if somebody listens there on all addresses."""
-    try:
-        return listen(network.arm_address, ARM_PORT)
-    except OSError:
-        return listen(network.arm_address, 0)
-
-
-def _announce(state: StateFolder, primary: Reservation) -> None:
-    url, address = primary.access.url, primary.network.api_address
-    said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time()}
-    write_private(state.server, json.dumps(said).encode())
-    log.info("ready at %s", url)
+        if not stopping.is_set():
+            sandbox.let_go()
+    return True
 
 
 async def _stop_when_idle(

@@ -27,7 +27,7 @@ from pathlib import Path
 from sandbox import controllers
 from sandbox.api.api_server import ApiServer
 from sandbox.api.local_cluster import LocalCluster
-from sandbox.core.addresses import API_PORT, BLOCKS, Network
+from sandbox.core.addresses import API_PORT, BLOCKS, QUARTERS, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.images import PROGRAMS
 from sandbox.mesh.cluster_mesh import Mesh
@@ -35,6 +35,7 @@ from sandbox.node import Node
 from sandbox.server.certificates import server_context
 from sandbox.server.client_files import Access, Entry, kubeconfig
 
+_PLACES = [(block, quarter) for quarter in QUARTERS for block in BLOCKS]
 _REVISION_EPOCH = 1_700_000_000
 _LOOK_SECONDS = 5.0
 _TRAFFIC = "/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*upstream_cx_rx_bytes_total%24"
@@ -113,10 +114,10 @@ def reserve(folder: Path) -> Reservation:
 
 
 def reserve_block(folder: Path) -> tuple[socket.socket, Network]:
-    """A block of addresses nobody has, by binding its API address; the same for a folder when it can be."""
-    first = zlib.crc32(str(folder).encode()) % len(BLOCKS)
-    for offset in range(len(BLOCKS)):
-        network = Network(BLOCKS[(first + offset) % len(BLOCKS)])
+    """Addresses nobody has, by binding that of their API; the same for a folder when they can be."""
+    first = zlib.crc32(str(folder).encode()) % len(_PLACES)
+    for place in itertools.islice(itertools.cycle(_PLACES), first, first + len(_PLACES)):
+        network = Network(*place)
         try:
             return listen(network.api_address, API_PORT), network
         except OSError as error:
@@ -139,11 +140,21 @@ def listen(address: str, port: int) -> socket.socket:
     return listener
 
 
+async def called(listener: socket.socket) -> None:
+    """Wait for the first connection, which the kernel holds until it is accepted."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listener, event.set)
+    try:
+        await event.wait()
+    finally:
+        loop.remove_reader(listener)
+
+
 log = logging.getLogger(__name__)
 
 
 class ManagedStacks:
-    """Stacks run in `group`: should one fail, the sandbox ends. Their files are in folders of their own."""
+    """Stacks run in `group`: should one fail, all of them end. Their files are in folders of their own."""
 
     def __init__(self, folder: Path, group: asyncio.TaskGroup) -> None:
         self._folder, self._group = folder, group
@@ -164,6 +175,12 @@ class ManagedStacks:
         task = self._keep(name, self._run(stack))
         await stack.ready.wait()
         return ManagedStack(self, stack, task, reserved, folder)
+
+    async def at_once(self, name: str, folder: Path, reserved: Reservation) -> None:
+        """Have one, with its Envoy, and wait until it is ready."""
+        stack = KubernetesStack(folder, NodePool(), reserved)
+        self._keep(name, self._run(stack))
+        await stack.ready.wait()
 
     def on_demand(self, name: str, folder: Path, reserved: Reservation) -> None:
         """Have one from the first connection on to the address that was reserved for it."""
@@ -186,14 +203,12 @@ class ManagedStacks:
         return task
 
     async def _when_called(self, name: str, folder: Path, reserved: Reservation) -> None:
-        loop, called = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(reserved.listener, called.set)
         try:
-            await called.wait()
+            await called(reserved.listener)
+            log.info("%s: the cluster %s is called", folder, name)
+            await self._run(KubernetesStack(folder, NodePool(), reserved, lazy=True))
         finally:
-            loop.remove_reader(reserved.listener)
-        log.info("the cluster %s is called", name)
-        await self._run(KubernetesStack(folder, NodePool(), reserved, lazy=True))
+            reserved.listener.close()
 
     async def _run(self, stack: KubernetesStack) -> None:
         self._running.add(stack)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import re
@@ -53,6 +54,8 @@ class ServerRecord:
     pid: int
     url: str
     started: float
+    shared: int
+    """How many folders' sandboxes its process was, when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,19 @@ class StateFolder:
     def secondary(self) -> Path:
         """The secondary cluster's files."""
         return self.folder / "secondary"
+
+    @property
+    def leave(self) -> Path:
+        """Asks a process that has other folders as well to let this one go."""
+        return self.folder / "leave"
+
+    def to_be_left(self, descriptor: int) -> bool:
+        """Whether the process that holds the lock should let the folder go: it is asked to, or there is no such
+        folder any more."""
+        try:
+            return self.leave.exists() or not os.path.samestat(os.fstat(descriptor), self._lock.stat())
+        except FileNotFoundError:
+            return True
 
     def lock(self) -> int | None:
         """The lock's file descriptor, inheritable; None while somebody else has it. Makes the folder."""
@@ -138,14 +154,16 @@ class StateFolder:
         for path in (self.server, self.kubeconfig, self.authority, self.azure):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-        self.server.unlink(missing_ok=True)
+        for path in (self.server, self.leave):
+            path.unlink(missing_ok=True)
 
     def read_server(self) -> ServerRecord | None:
         """None until it is ready. Raises DamagedError."""
         try:
             with reading(self.server):
                 said = json.loads(self.server.read_text(encoding="utf-8"))
-                return ServerRecord(int(said["pid"]), text(said["url"]), float(said["started"]))
+                pid, shared = int(said["pid"]), int(said.get("shared", 1))
+                return ServerRecord(pid, text(said["url"]), float(said["started"]), shared)
         except DamagedError as damaged:
             if isinstance(damaged.__cause__, FileNotFoundError) and not self._lost_server():
                 return None
@@ -188,6 +206,15 @@ def text(value: object) -> str:
     if not (isinstance(value, str) and value):
         raise TypeError
     return value
+
+
+def folders_of(pid: int) -> tuple[str, ...] | None:
+    """The folders that a sandbox's process began with, as its command has them; None where Linux does not tell."""
+    try:
+        words = (_PROCESSES / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return tuple(os.fsdecode(word) for before, word in itertools.pairwise(words) if before == b"--state")
 
 
 def _is_sandbox(pid: int) -> bool:
