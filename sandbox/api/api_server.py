@@ -1,7 +1,7 @@
 """The API server: HTTPS in front of the in-process cluster, for kubectl and everybody else outside.
 
-Plain HTTP would not do: kubectl sends its token over TLS only. Whoever has the token may do everything;
-without it only the health checks and the version are answered.
+Plain HTTP would not do: kubectl sends its token over TLS only. Whoever has the token, or one of a service account
+(service_account_tokens.py), may do everything; without it only the health checks and the version are answered.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from sandbox.api.kinds import POD_STREAMS
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.api.read_requests import Reader
 from sandbox.api.requests import Form, RequestInfo, flag, parse_accept, parse_path
-from sandbox.api.write_requests import Writes, read_body, scale_of
+from sandbox.api.service_account_tokens import TOKEN_REQUEST, ServiceAccountTokens
+from sandbox.api.write_requests import Writes, read_body, read_object, scale_of
 from sandbox.core import json_text
 from sandbox.core.cluster import ApiError, Object
 from sandbox.schema import openapi_documents as documents
@@ -49,6 +50,7 @@ class ApiServer:
         self._reader = Reader(cluster.store, cluster.registry)
         self._writes = Writes(cluster.writer, self._reader)
         self._discovery = Discovery(cluster.registry)
+        self._tokens = ServiceAccountTokens(cluster)
         self._documents: dict[str, bytes] = {}
         self._documents_of = -1
         self._runner: web.AppRunner | None = None
@@ -77,10 +79,10 @@ class ApiServer:
         try:
             if request.path in _OPEN or request.path.startswith(("/readyz/", "/livez/")):
                 return self._health(request)
-            self._authenticate(request)
+            user = self._authenticated(request)
             self._open_requests += 1
             try:
-                return await self._dispatch(request)
+                return await self._dispatch(request, user)
             finally:
                 self._open_requests -= 1
                 self._last_request = time.monotonic()
@@ -101,14 +103,19 @@ class ApiServer:
             return web.Response(status=500, text="starting")
         return web.Response(text="ok")
 
-    def _authenticate(self, request: web.Request) -> None:
+    def _authenticated(self, request: web.Request) -> Object | None:
+        """The service account whose token it is, as a UserInfo; None for the one user there is beside those."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token):
+        token, user = token.strip(), None
+        if scheme.lower() != "bearer" or (
+            not hmac.compare_digest(token.encode(), self._token) and not (user := self._tokens.user(token))
+        ):
             raise ApiError(401, "Unauthorized", "Unauthorized")
         if any(header.lower().startswith("impersonate-") for header in request.headers):
             raise ApiError(403, "Forbidden", "the sandbox has one user: impersonation is not supported")
+        return user
 
-    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+    async def _dispatch(self, request: web.Request, user: Object | None) -> web.StreamResponse:
         path = request.path.rstrip("/")
         if path.startswith("/openapi/"):
             return await self._openapi(request, path)
@@ -116,7 +123,8 @@ class ApiServer:
             body, content_type = document
             return _response(body, content_type=content_type)
         if path in _REVIEW_STATUS:
-            return await _review(request, _REVIEW_STATUS[path])
+            status = _REVIEW_STATUS[path]
+            return await _review(request, {"userInfo": user} if user and "userInfo" in status else status)
         info = parse_path(path, self.cluster.registry)
         if info.subresource in POD_STREAMS:
             return await self._stream(request, info)
@@ -139,6 +147,8 @@ class ApiServer:
 
     async def _write(self, request: web.Request, info: RequestInfo, form: Form) -> web.StreamResponse:
         writes, method = self._writes, request.method
+        if info.subresource == "token":
+            return await self._token_request(request, info)
         if method == "POST":
             status, obj, warnings = await writes.post(request, info)
         elif info.name is None or method not in ("DELETE", "PUT", "PATCH"):
@@ -150,6 +160,13 @@ class ApiServer:
         if obj["kind"] == info.resource.kind:
             obj = self._reader.shown(info, obj, form, request.query)
         return _response(obj, status, warnings)
+
+    async def _token_request(self, request: web.Request, info: RequestInfo) -> web.StreamResponse:
+        if request.method != "POST":
+            raise errors.method_not_allowed()
+        asked, options = await read_object(request, TOKEN_REQUEST)
+        account = self._reader.find(info)
+        return _response(self._tokens.create(info, account, asked, dry_run=options.dry_run), 201, options.warnings)
 
     async def _stream(self, request: web.Request, info: RequestInfo) -> web.StreamResponse:
         if self.streams is None:

@@ -23,6 +23,7 @@ _SUBRESOURCES: Mapping[str, tuple[tuple[str, ...], tuple[str, str, str] | None]]
     "exec": (("create", "get"), ("", "v1", "PodExecOptions")),
     "attach": (("create", "get"), ("", "v1", "PodAttachOptions")),
     "portforward": (("create", "get"), ("", "v1", "PodPortForwardOptions")),
+    "token": (("create",), ("authentication.k8s.io", "v1", "TokenRequest")),
 }
 """What one does with a subresource; its group, version and kind where it is not of its object's kind."""
 

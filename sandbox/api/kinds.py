@@ -47,7 +47,7 @@ BUILT_IN: tuple[Resource, ...] = (
     _resource("v1", "nodes", "Node", "no", "status", wide=True),
     _resource("v1", "pods", "Pod", "po", "status " + " ".join(POD_STREAMS), all_=True),
     _resource("v1", "secrets", "Secret"),
-    _resource("v1", "serviceaccounts", "ServiceAccount", "sa"),
+    _resource("v1", "serviceaccounts", "ServiceAccount", "sa", "token"),
     _resource("v1", "services", "Service", "svc", "status", all_=True),
     _resource(_ADMISSION, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", wide=True),
     _resource(_ADMISSION, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", wide=True),

@@ -174,6 +174,16 @@ async def read_body(request: web.BaseRequest) -> tuple[Any, list[str]]:
     return value, duplicates
 
 
+async def read_object(request: web.BaseRequest, resource: Resource) -> tuple[Object, WriteOptions]:
+    """The body's object, of a kind that is not stored, and the query's options."""
+    obj, options = await _read(request)
+    _check_kind(resource, obj)
+    kind = types.of_kind(resource.api_version, resource.kind)
+    assert kind is not None
+    options.warnings += decode(resource, kind, obj, options.strictness, options.duplicates)
+    return obj, options
+
+
 async def _read(request: web.BaseRequest) -> tuple[Any, WriteOptions]:
     """The body's value, and the query's options."""
     value, duplicates = await read_body(request)
