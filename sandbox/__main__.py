@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sandbox.core.durations import lasting
 from sandbox.server import launcher
 from sandbox.server.launcher import IDLE_SECONDS, NoAnswer, Running, SandboxError
 
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def up(options: argparse.Namespace) -> int:
     launcher.ensure(options.state, idle_seconds=options.idle)
+    if options.lasting:
+        launcher.keep(options.state, options.lasting)
     return status(options)
 
 
@@ -61,7 +64,7 @@ def status(options: argparse.Namespace) -> int:
         print(f"no sandbox runs in {options.state} (`{_command('up', options.state)}` starts one)")
         return 1
     minutes = (time.time() - running.started) / 60
-    print(f"the sandbox runs at {running.url} (process {running.pid}, for {minutes:.0f} min)")
+    print(f"the sandbox runs at {running.url} ({running.process}, for {minutes:.0f} min; {running.lasts})")
     print(f"export KUBECONFIG={shlex.quote(str(running.kubeconfig))} PATH={shlex.quote(str(running.bin))}:$PATH")
     return 0
 
@@ -116,7 +119,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--idle", type=seconds, default=IDLE_SECONDS, metavar="SECONDS", help=idle)
         return command
 
-    add(up, "start the folder's sandbox, unless it runs", starts=True)
+    upping = add(up, "start the folder's sandbox, unless it runs", starts=True)
+    least = "have it last that long, used or not: 30m, 12h, 2d; also one that runs"
+    upping.add_argument("--for", type=_lasting, default=0, dest="lasting", metavar="TIME", help=least)
     add(down, "stop the folder's sandbox")
     add(status, "whether the folder's sandbox runs, and where")
     add(shell, "a shell for the folder's sandbox, which is started if it does not run", starts=True)
@@ -130,6 +135,13 @@ def seconds(text: str) -> int:
     if (seconds := int(text)) <= 0:
         raise ValueError
     return seconds
+
+
+def _lasting(text: str) -> int:
+    try:
+        return lasting(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _command(name: str, folder: Path) -> str:

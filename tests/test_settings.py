@@ -92,6 +92,20 @@ def test_a_value_where_settings_are_kept_is_refused(given: dict[str, Any], words
     assert words in refused.value.came_back
 
 
+@pytest.mark.parametrize(("idle", "seconds"), [("30m", 1800), ("12h", 43_200), ("2d", 172_800)])
+def test_how_long_a_sandbox_is_idle(profile: dict[str, Any], idle: str, seconds: int) -> None:
+    assert settings.from_config(profile).sandbox.idle_seconds == 3600
+    profile["sandbox"]["idle"] = idle
+    assert settings.from_config(profile).sandbox.idle_seconds == seconds
+
+
+@pytest.mark.parametrize("idle", ["", "0m", "1", "60s", "1h30m", "-1h", "1 h", "²h", "1000000d"])
+def test_what_is_no_time_is_refused(profile: dict[str, Any], idle: str) -> None:
+    profile["sandbox"]["idle"] = idle
+    with pytest.raises(UsageError, match=r"sandbox\.idle is .*; it has to be a time as 30m, 12h or 2d"):
+        settings.from_config(profile)
+
+
 def test_a_cluster_must_be_named(profile: dict[str, Any]) -> None:
     profile["target"] = "cluster"
     with pytest.raises(UsageError, match=r"cluster\.context names no context"):

@@ -13,7 +13,7 @@ from workshop.kubernetes.kubeconfigs import current_context
 from workshop.kubernetes.lease import Holder
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.state_folder import FolderLock
-from workshop.settings import load
+from workshop.settings import LASTING, lasting, load
 from workshop.shell import shell as open_shell
 from workshop.target import Target, Use, describe, running_sandbox
 
@@ -21,12 +21,29 @@ if TYPE_CHECKING:
     from invoke.config import Config
 
 
-def up(config: Config) -> int:
+def up(config: Config, *, lasts: str = "") -> int:
+    """`lasts` is how long it is to last at least, if anything is said."""
+
     def act() -> int:
-        _sandbox(config).make_ready(print)
+        seconds = _seconds(lasts) if lasts else 0
+        target = _sandbox(config)
+        target.make_ready(print)
+        if seconds:
+            launcher.keep(target.settings.sandbox_folder, seconds)
         return status(config)
 
     return invocation.ended(act)
+
+
+def _seconds(lasts: str) -> int:
+    try:
+        return lasting(lasts)
+    except ValueError:
+        raise UsageError(
+            "start the sandbox",
+            f"--for is {lasts!r}; it has to be {LASTING}",
+            next_command=f"{invocation.invoke()} sandbox.up --for 12h",
+        ) from None
 
 
 def down(config: Config, *, yes: bool = False) -> int:
@@ -81,7 +98,8 @@ def status(config: Config) -> int:
             print(f"the sandbox is not running ({invocation.invoke()} sandbox.up starts it)")
             return 1
         minutes = (time.time() - running.started) / 60
-        print(f"the sandbox runs at {running.url} (process {running.pid}, for {minutes:.0f} min)")
+        print(f"the sandbox runs at {running.url} ({running.process}, for {minutes:.0f} min)")
+        print(f"({running.lasts})")
         kubeconfig, context = target.kubectl.kubeconfig, target.kubectl.context
         print(f"labs and shells use {target.which}\n(context {context})")
         if (current := current_context(kubeconfig)) != context:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -118,7 +119,12 @@ class AzureSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SandboxSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    idle: str
     images: dict[str, str]
+
+    @property
+    def idle_seconds(self) -> int:
+        return lasting(self.idle)
 
 
 class ClassroomSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,6 +165,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def kubeconfig(self) -> Path:
         """The workshop's own, with the clusters that the azure labs make."""
         return self.state_folder / "kubeconfig"
+
+
+LASTING = "a time as 30m, 12h or 2d"
+
+
+def lasting(text: str) -> int:
+    """Seconds of a time as a person says it. Raises ValueError for another."""
+    if not (found := re.fullmatch(r"([1-9]\d{0,4})([mhd])", text, re.ASCII)):
+        raise ValueError(text)
+    return int(found[1]) * {"m": 60, "h": 3600, "d": 86_400}[found[2]]
 
 
 def read_profile(path: Path) -> dict[str, Any]:
@@ -341,6 +357,10 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     ):
         if number < least:
             raise Misfit(f"classroom.{name}", number, f"a whole number, {least} or more")
+    try:
+        lasting(settings.sandbox.idle)
+    except ValueError:
+        raise Misfit("sandbox.idle", settings.sandbox.idle, LASTING) from None
     if settings.target == "azure" and not settings.azure.subscription:
         raise UsageError(
             "read the settings",

@@ -216,7 +216,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
             return
         tell("starting the sandbox")
         try:
-            launcher.ensure(folder)
+            launcher.ensure(folder, idle_seconds=settings.sandbox.idle_seconds)
         except launcher.SandboxError as error:
             refuse_unusable(folder)
             raise WorkshopError(

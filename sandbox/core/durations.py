@@ -7,6 +7,7 @@ from decimal import Decimal
 
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _GO = re.compile(r"([+-]?)((?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+)")
+_LASTING = re.compile(r"([1-9]\d{0,4})([mhd])", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _RULE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|us|ns|h|m|s))+")
 
@@ -27,6 +28,13 @@ def seconds(text: str) -> float:
     if not _RULE.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration")
     return float(sum(Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(text)) / 10**9)
+
+
+def lasting(text: str) -> int:
+    """Seconds of a time that a person says: `30m`, `12h`, `2d`. Raises ValueError."""
+    if not (found := _LASTING.fullmatch(text)):
+        raise ValueError(f"{text!r} is no time as 30m, 12h or 2d")
+    return int(found[1]) * {"m": 60, "h": 3600, "d": 86_400}[found[2]]
 
 
 def duration(text: str) -> str:

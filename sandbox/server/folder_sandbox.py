@@ -45,13 +45,16 @@ class _Azure:
 
 
 class FolderSandbox:
-    """`lock` is the folder's, which this process has. `shared` is how many folders' sandboxes the process is."""
+    """`lock` is the folder's, which this process has. `shared` is how many folders' sandboxes the process is, and
+    `ends_idle` after how many seconds without a request or traffic that ends."""
 
-    def __init__(self, state: StateFolder, lock: int, settings: Settings, *, shared: int = 1) -> None:
+    def __init__(
+        self, state: StateFolder, lock: int, settings: Settings, *, ends_idle: float, shared: int = 1
+    ) -> None:
         self.state = state
         self.settled = asyncio.Event()
         """It is ready, or will never be."""
-        self._lock, self._settings, self._shared = lock, settings, shared
+        self._lock, self._settings, self._shared, self._ends_idle = lock, settings, shared, ends_idle
         self._stopping = asyncio.Event()
         self._stacks: ManagedStacks | None = None
         self._arm: ArmServer | None = None
@@ -150,7 +153,8 @@ class FolderSandbox:
 
     def _announce(self, primary: Reservation) -> None:
         url, address = primary.access.url, primary.network.api_address
-        said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time(), "shared": self._shared}
+        said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time()}
+        said |= {"shared": self._shared, "idle": self._ends_idle}
         write_private(self.state.server, json.dumps(said).encode())
         log.info("%s: ready at %s", self.state.folder, url)
 

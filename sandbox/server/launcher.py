@@ -64,6 +64,27 @@ class Running:
     """Seconds since the epoch."""
     shared: int = 1
     """How many folders' sandboxes the process was when it began."""
+    idle_seconds: float = IDLE_SECONDS
+    """Without a request or traffic, which end it."""
+    until: float = 0.0
+    """When it may end at the earliest, in seconds since the epoch; 0 when nobody has said anything."""
+
+    @property
+    def process(self) -> str:
+        """In words: which it is, and whether it is others' as well."""
+        return f"process {self.pid}" + (f", shared by {self.shared} folders" if self.shared > 1 else "")
+
+    @property
+    def lasts(self) -> str:
+        """In words: how long it goes on."""
+        hours, rest = divmod(self.idle_seconds, 3600)
+        idle = f"{hours:.0f} h" if hours and not rest else f"{self.idle_seconds / 60:.0f} min"
+        if self.idle_seconds < 60:
+            idle = f"{self.idle_seconds:.0f} s"
+        said = f"until nobody uses it for {idle}"
+        if self.until > time.time():
+            said += f", at least until {time.strftime('%Y-%m-%d %H:%M', time.localtime(self.until))}"
+        return said
 
 
 def status(folder: Path) -> Running | None:
@@ -110,6 +131,11 @@ def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
             return running
         time.sleep(_POLL_SECONDS)
     raise SandboxError(f"the sandbox was not ready within {_START_SECONDS:.0f} s", state.log_tail())
+
+
+def keep(folder: Path, seconds: float) -> None:
+    """Have the folder's sandbox, which runs, go on for at least that long from now, used or not."""
+    StateFolder(folder.absolute()).last_until(time.time() + seconds)
 
 
 def ensure_all(
@@ -298,6 +324,8 @@ def _running(state: StateFolder) -> Running | None:
         bin=state.bin,
         started=said.started,
         shared=said.shared,
+        idle_seconds=said.idle_seconds,
+        until=state.lasts_until(),
     )
 
 

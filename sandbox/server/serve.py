@@ -6,7 +6,8 @@ nothing to a process that does not know it yet, and now and then).
 
 Idle is when nobody uses it any more: no request to an API, and no traffic into its clusters, for long. Requests are
 known as they come. Traffic passes Envoy, which has to be asked, so that is done only when the APIs have been idle
-for a while: never as long as somebody works, and every ten minutes of an idle hour.
+for a while: never as long as somebody works, and every ten minutes of an idle hour. Then the folders are looked at
+as well, for somebody may have said until when it is to last in any case (`until`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 
 import uvloop
@@ -56,7 +57,8 @@ def main(folders: Sequence[Path], idle_seconds: float, locks: Sequence[int] = ()
         return 1
     _raise_file_limit()
     sandboxes = [
-        FolderSandbox(state, lock, settings, shared=len(states)) for state, lock in zip(states, held, strict=True)
+        FolderSandbox(state, lock, settings, shared=len(states), ends_idle=idle_seconds)
+        for state, lock in zip(states, held, strict=True)
     ]
     return uvloop.run(serve(sandboxes, idle_seconds))
 
@@ -73,6 +75,9 @@ async def serve(sandboxes: Sequence[FolderSandbox], idle_seconds: float) -> int:
 
     def idle() -> float:
         return min((each.idle_seconds for each in living()), default=0.0)
+
+    def kept() -> float:
+        return max((each.state.lasts_until() for each in living()), default=0.0) - time.time()
 
     async def traffic() -> int:
         return sum(await asyncio.gather(*(stack.traffic() for each in living() for stack in each.running)))
@@ -94,19 +99,22 @@ async def serve(sandboxes: Sequence[FolderSandbox], idle_seconds: float) -> int:
         garbage.begin()
         await garbage.collect_when_quiet(idle)
 
-    beside = [_stop_when_idle(idle, traffic, idle_seconds, stopping), keep()]
+    beside: list[Coroutine[None, None, None]] = [
+        _stop_when_idle(idle, traffic, kept, idle_seconds, stopping),
+        keep(),
+    ]
     if len(sandboxes) > 1:
         beside.append(look_after())
-    others = [loop.create_task(each) for each in beside]
     ended = asyncio.gather(*running.values())
     ended.add_done_callback(lambda _: stopping.set())
-    await stopping.wait()
-    for each in sandboxes:
-        each.stop()
-    well = await ended
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    async with asyncio.TaskGroup() as group:
+        others = [group.create_task(each) for each in beside]
+        await stopping.wait()
+        for sandbox in sandboxes:
+            sandbox.stop()
+        well = await ended
+        for task in others:
+            task.cancel()
     return 0 if any(well) else 1
 
 
@@ -124,9 +132,13 @@ async def _run(sandbox: FolderSandbox, stopping: asyncio.Event) -> bool:
 
 
 async def _stop_when_idle(
-    idle: Callable[[], float], traffic: Callable[[], Awaitable[int]], idle_seconds: float, stopping: asyncio.Event
+    idle: Callable[[], float],
+    traffic: Callable[[], Awaitable[int]],
+    kept: Callable[[], float],
+    idle_seconds: float,
+    stopping: asyncio.Event,
 ) -> None:
-    await until_idle(idle, traffic, idle_seconds)
+    await until_idle(idle, traffic, idle_seconds, kept)
     log.info("neither a request nor traffic for %.0f s", idle_seconds)
     stopping.set()
 
@@ -138,15 +150,20 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def until_idle(idle: Callable[[], float], traffic: Callable[[], Awaitable[int]], seconds: float) -> None:
+async def until_idle(
+    idle: Callable[[], float],
+    traffic: Callable[[], Awaitable[int]],
+    seconds: float,
+    kept: Callable[[], float] = lambda: 0.0,
+) -> None:
     """Return when it was idle for `seconds`. `idle` says since how many there was no request, `traffic` how much
-    there was so far."""
+    there was so far, and `kept` for how many somebody wants it to last yet, used or not."""
     every = seconds / _LOOKS
     seen, at = 0, time.monotonic()
     while True:
         if idle() >= every and (now := await traffic()) != seen:
             seen, at = now, time.monotonic()
-        left = seconds - min(idle(), time.monotonic() - at)
+        left = max(seconds - min(idle(), time.monotonic() - at), kept())
         if left <= 0:
             return
         await asyncio.sleep(min(every, left))

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _READY = "ready"
+_IDLE_SECONDS = 3600
+"""Of a sandbox of an earlier version."""
 _PROCESSES = Path("/proc")
 _PROGRAM = b"\0-m\0sandbox\0serve\0"
 
@@ -56,6 +59,8 @@ class ServerRecord:
     started: float
     shared: int
     """How many folders' sandboxes its process was, when it began."""
+    idle_seconds: float
+    """Without a request or traffic, which end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,25 @@ class StateFolder:
     def leave(self) -> Path:
         """Asks a process that has other folders as well to let this one go."""
         return self.folder / "leave"
+
+    @property
+    def until(self) -> Path:
+        """Until when its sandbox lasts, if somebody wants it to."""
+        return self.folder / "until"
+
+    def lasts_until(self) -> float:
+        """Seconds since the epoch; 0 when nobody has said anything."""
+        try:
+            said = float(self.until.read_text())
+        except (OSError, ValueError):
+            return 0.0
+        return said if math.isfinite(said) else 0.0
+
+    def last_until(self, when: float) -> None:
+        """Have its sandbox last that long at least, also when nobody uses it."""
+        new = self.until.with_name(f"{self.until.name}.{os.getpid()}.new")
+        new.write_text(f"{max(when, self.lasts_until())}\n")
+        new.replace(self.until)
 
     def to_be_left(self, descriptor: int) -> bool:
         """Whether the process that holds the lock should let the folder go: it is asked to, or there is no such
@@ -154,7 +178,7 @@ class StateFolder:
         for path in (self.server, self.kubeconfig, self.authority, self.azure):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-        for path in (self.server, self.leave):
+        for path in (self.server, self.leave, self.until):
             path.unlink(missing_ok=True)
 
     def read_server(self) -> ServerRecord | None:
@@ -162,8 +186,13 @@ class StateFolder:
         try:
             with reading(self.server):
                 said = json.loads(self.server.read_text(encoding="utf-8"))
-                pid, shared = int(said["pid"]), int(said.get("shared", 1))
-                return ServerRecord(pid, text(said["url"]), float(said["started"]), shared)
+                return ServerRecord(
+                    int(said["pid"]),
+                    text(said["url"]),
+                    float(said["started"]),
+                    int(said.get("shared", 1)),
+                    float(said.get("idle", _IDLE_SECONDS)),
+                )
         except DamagedError as damaged:
             if isinstance(damaged.__cause__, FileNotFoundError) and not self._lost_server():
                 return None

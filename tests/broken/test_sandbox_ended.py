@@ -131,6 +131,16 @@ def test_sandbox_down_at_a_terminal_asks_who_is_there(workshop: Workshop, answer
     assert launcher.is_there(workshop.state / "sandbox") == (said == "goes on")
 
 
+def test_one_that_runs_is_kept(workshop: Workshop) -> None:
+    refused = workshop.run("sandbox.up", "--for", "12 hours")
+    assert refused.status == 2
+    assert "--for is '12 hours'; it has to be a time as 30m, 12h or 2d" in refused.said
+    launcher.stop(workshop.state / "sandbox")
+    assert "(until nobody uses it for 1 h)" in workshop.converge("sandbox.up").said
+    assert "(until nobody uses it for 1 h, at least until 2" in workshop.converge("sandbox.up", "--for", "12h").said
+    assert "at least until 2" in workshop.converge("sandbox.status").said
+
+
 def test_sandbox_down_asks_nothing_where_there_is_no_sandbox(workshop: Workshop) -> None:
     """The run is on another target."""
     launcher.stop(workshop.state / "sandbox")

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,6 +109,26 @@ def test_idle_it_ends_by_itself(folder: Path, eventually: Eventually) -> None:
     running = launcher.ensure(folder, idle_seconds=1)
     eventually(lambda: not lives(running.pid))
     assert launcher.status(folder) is None
+
+
+def test_idle_it_lasts_as_long_as_somebody_has_said(folder: Path, eventually: Eventually) -> None:
+    running = launcher.ensure(folder, idle_seconds=1)
+    assert running.lasts == "until nobody uses it for 1 s"
+    launcher.keep(folder, 3600)
+    launcher.keep(folder, 60)
+    kept = launcher.status(folder)
+    assert kept is not None
+    assert kept.until - time.time() == pytest.approx(3600, abs=60), "the longer one of the two"
+    said = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.until))
+    assert kept.lasts == f"until nobody uses it for 1 s, at least until {said}"
+
+    until = time.time() + 2
+    (folder / "until").write_text(str(until))
+    eventually(lambda: not lives(running.pid))
+    assert time.time() >= until
+    (folder / "until").write_text(str(time.time() + 3600))
+    again = launcher.ensure(folder)
+    assert (again.until, again.lasts) == (0, "until nobody uses it for 1 h"), "that was said of another one"
 
 
 def test_one_that_cannot_start_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,10 @@ def test_a_life(folder: Path) -> None:
         timeout=60,
     )
     assert len(nodes.stdout.split()) == 3, "what is exported can be typed"
-    assert sandbox("up", "--state", folder).stdout.splitlines()[1] == exported
+    assert "until nobody uses it for 1 h)" in first
+    kept = sandbox("up", "--state", folder, "--for", "12h").stdout.splitlines()
+    assert kept[1] == exported
+    assert "until nobody uses it for 1 h, at least until 2" in kept[0]
     assert sandbox("status", "--state", folder).returncode == 0
 
     ended = sandbox("down", "--state", folder)
@@ -85,7 +88,8 @@ def test_the_folder_is_beside_whoever_asks_unless_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["begin"], ["up", "--idle", "soon"], ["up", "--idle", "0"], ["down", "--idle", "3"]]
+    "arguments",
+    [[], ["begin"], ["up", "--idle", "soon"], ["up", "--idle", "0"], ["up", "--for", "5"], ["down", "--idle", "3"]],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     asked = sandbox(*arguments)

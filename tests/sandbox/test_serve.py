@@ -59,6 +59,13 @@ async def test_while_there_are_requests_nobody_looks_at_traffic() -> None:
     assert not busy.looks
 
 
+async def test_as_long_as_it_is_to_last_it_is_not_idle() -> None:
+    quiet = Sandbox(*([0] * 100))
+    until = time.monotonic() + 3 * SECONDS
+    await until_idle(quiet.idle, quiet.traffic, SECONDS, lambda: until - time.monotonic())
+    assert time.monotonic() >= until
+
+
 WEB = """
 apiVersion: v1
 kind: Pod

@@ -343,9 +343,13 @@ def sandbox_status(context: Context) -> int:
     return sandbox_tasks.status(context.config)
 
 
-@task(klass=HarmlessTask)
-def up(context: Context) -> int:
+@task(
+    klass=HarmlessTask,
+    auto_shortflags=False,
+    help={"for": "Have it last that long, used or not: 30m, 12h, 2d; also one that runs."},
+)
+def up(context: Context, for_: str = "") -> int:
     """Start the sandbox (labs do it by themselves)."""
     from workshop import sandbox_tasks
 
-    return sandbox_tasks.up(context.config)
+    return sandbox_tasks.up(context.config, lasts=for_)
