@@ -12,7 +12,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +53,7 @@ from workshop.runbook.state_folder import FolderLock
 from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
 from workshop.runbook.stop import INTERRUPTED, Stop
+from workshop.sandbox_tasks import seconds_of
 from workshop.settings import ROOT, Settings, collected, load
 from workshop.target import ACCOUNT, describe
 
@@ -81,10 +82,6 @@ class Class:
     settings: Settings
     seats: tuple[Seat, ...]
     at_once: int
-
-    @property
-    def in_sandboxes(self) -> tuple[Path, ...]:
-        return tuple(seat.settings.sandbox_folder for seat in self.seats if seat.settings.target == "sandbox")
 
 
 def read_class(config: Config, whom: Whom) -> Class:
@@ -176,8 +173,9 @@ def run(
         if not (check or plan or all(seat.measured for seat in the_class.seats)):
             measured = sum(seat.measured for seat in the_class.seats)
             print(f"labs of {_members(measured)} are proved, of the others applied (classroom.measured)")
-        _begin(the_class)
-        return _all(the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", work)
+        return _all(
+            the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", _with_sandboxes(the_class, work)
+        )
 
     return invocation.ended(act)
 
@@ -239,17 +237,34 @@ class _Nobody:
         return False
 
 
-def _begin(the_class: Class) -> None:
-    """Have the sandboxes of members that have one."""
-    if folders := the_class.in_sandboxes:
-        try:
-            launcher.ensure_all(folders)
-        except launcher.SandboxError as error:
-            raise WorkshopError(
-                "start the sandboxes of the class",
-                str(error),
-                next_command=f"{invocation.invoke()} class.down && {invocation.invoke()} class.up",
-            ) from error
+def _with_sandboxes(the_class: Class, work: Work) -> Work:
+    """The same once the sandboxes of members that have one are there; one that does not start is its member's
+    failure."""
+    folders = {seat.name: seat.settings.sandbox_folder for seat in _in_sandboxes(the_class.seats)}
+    if not folders:
+        return work
+    found = launcher.ensure_all(folders.values(), idle_seconds=the_class.settings.sandbox.idle_seconds)
+
+    async def ready(seat: Seat, listen: Listener, stop: Stop) -> int:
+        there = found.get(folders.get(seat.name, Path()))
+        if isinstance(there, launcher.SandboxError):
+            raise _sandbox_trouble("start", seat, there)
+        return await work(seat, listen, stop)
+
+    return ready
+
+
+def _in_sandboxes(seats: Iterable[Seat]) -> list[Seat]:
+    return [seat for seat in seats if seat.settings.target == "sandbox"]
+
+
+def _sandbox_trouble(verb: str, seat: Seat, error: launcher.SandboxError) -> WorkshopError:
+    program = invocation.invoke()
+    return WorkshopError(
+        f"{verb} the sandbox of {seat.name}",
+        str(error),
+        next_command=f"{program} class.down --only {seat.name} && {program} class.up --only {seat.name}",
+    )
 
 
 def _worst(statuses: Sequence[int]) -> int:
@@ -320,10 +335,11 @@ def _following(rows: Sequence[MemberRow]) -> list[tuple[str, str]]:
     return [(again, f"only {'that one' if len(left) == 1 else f'those {len(left)}'}")]
 
 
-def up(config: Config, runbook: Runbook, whom: Whom) -> int:
-    """Have each member's clusters: sandboxes started, or the azure labs run."""
+def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "") -> int:
+    """Have each member's clusters: sandboxes started, which last for `lasts` at least, or the azure labs run."""
 
     def act() -> int:
+        seconds = seconds_of(lasts, "class.up") if lasts else 0
         the_class = read_class(config, whom)
         whole = _on_the_account(runbook)
         parts = {
@@ -336,13 +352,14 @@ def up(config: Config, runbook: Runbook, whom: Whom) -> int:
                 if status := await run_part(part, target, await toolbox_of(part, target), listen, _Nobody(), stop):
                     return status
             target = seat.target()
+            if seconds and seat.settings.target == "sandbox":
+                launcher.keep(seat.settings.sandbox_folder, seconds)
             if seat.settings.target != "cluster":
                 await target.cluster.may_change()  # what was made for the workshop is adopted without asking
             listen(events.Told("", f"{target.which}"))
             return 0
 
-        _begin(the_class)
-        return _all(the_class, "up", work)
+        return _all(the_class, "up", _with_sandboxes(the_class, work))
 
     return invocation.ended(act)
 
@@ -375,6 +392,8 @@ def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
                 target = describe(seat.settings, part.use).with_labs(part.runbook)
                 toolbox = await toolbox_of(part, target)
                 statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
+            if isinstance(error := stopped.get(seat.settings.sandbox_folder), launcher.SandboxError):
+                raise _sandbox_trouble("stop", seat, error)
             if seat.settings.target == "cluster":
                 listen(events.Told("", "it was there before, and stays"))
             return _worst(statuses)
@@ -382,7 +401,7 @@ def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
         if not yes:
             for seat in by_target["sandbox"]:
                 FolderLock(seat.folder, str(Holder.me())).refuse_if_held()
-        launcher.stop_all(the_class.in_sandboxes)
+        stopped = launcher.stop_all([seat.settings.sandbox_folder for seat in by_target["sandbox"]])
         return _all(the_class, "down", work)
 
     return invocation.ended(act)
@@ -406,8 +425,7 @@ def adopt(config: Config, whom: Whom, *, yes: bool) -> int:
             listen(events.Told("", f"{target.cluster.name} is the workshop's"))
             return 0
 
-        _begin(the_class)
-        return _all(the_class, "adopt", work)
+        return _all(the_class, "adopt", _with_sandboxes(the_class, work))
 
     return invocation.ended(act)
 
@@ -465,8 +483,7 @@ def reset(
                 foreign=foreign,
             )
 
-        _begin(the_class)
-        return _all(the_class, f"reset to {state.named}", work)
+        return _all(the_class, f"reset to {state.named}", _with_sandboxes(the_class, work))
 
     return invocation.ended(act)
 
@@ -493,9 +510,10 @@ def status(config: Config, runbook: Runbook, whom: Whom, form: str) -> int:
                 found[seat.name] = await stop.cuttable(_status(seat, runbook, whole, stop))
             return found[seat.name].exit_status
 
+        ready = _with_sandboxes(the_class, work)
         if form == "json":
-            return _as_json(the_class, work, found)
-        return _all(the_class, "status", work, found=found)
+            return _as_json(the_class, ready, found)
+        return _all(the_class, "status", ready, found=found)
 
     return invocation.ended(act)
 

@@ -164,10 +164,14 @@ async def reset_part(
     ahead = [Part(runbook, one, use_of(one)) for one in resetting.requests_of(state, whole, proofs=whole.proofs)]
     parts = numbered([back, *ahead])
     target = describe(settings, use_of(whole)).with_labs(runbook)
-    looking = job_of(back, target, target.toolbox, unheard, stop)
+
+    def looking() -> Job:
+        """Anew, each time."""
+        return job_of(back, target, target.toolbox, unheard, stop)
+
     if not foreign:
         with stop.signals(lambda: None):
-            await stop.cuttable(resetting.refuse_in_the_way(looking, state, clean_up))
+            await stop.cuttable(resetting.refuse_in_the_way(looking(), state, clean_up))
     statuses: list[int] = []
     for part in parts:
         if not {2, 130}.intersection(statuses):
@@ -175,7 +179,7 @@ async def reset_part(
     if status := next((status for status in (130, 2) if status in statuses), 0):
         return status
     with stop.signals(lambda: None):
-        found = await stop.cuttable(resetting.compare(looking, state, clean_up))
+        found = await stop.cuttable(resetting.compare(looking(), state, clean_up))
     if not found.equal:
         wrong = (*(f"{lab.name} {lab.state}" for lab in found.wrong), *found.left)
         raise WorkshopError(f"reset to {state.named}", f"it is not: {', '.join(wrong)}")

@@ -25,7 +25,7 @@ def up(config: Config, *, lasts: str = "") -> int:
     """`lasts` is how long it is to last at least, if anything is said."""
 
     def act() -> int:
-        seconds = _seconds(lasts) if lasts else 0
+        seconds = seconds_of(lasts, "sandbox.up") if lasts else 0
         target = _sandbox(config)
         target.make_ready(print)
         if seconds:
@@ -35,14 +35,15 @@ def up(config: Config, *, lasts: str = "") -> int:
     return invocation.ended(act)
 
 
-def _seconds(lasts: str) -> int:
+def seconds_of(lasts: str, task: str) -> int:
+    """Of what was typed after --for. Raises UsageError."""
     try:
         return lasting(lasts)
     except ValueError:
         raise UsageError(
             "start the sandbox",
             f"--for is {lasts!r}; it has to be {LASTING}",
-            next_command=f"{invocation.invoke()} sandbox.up --for 12h",
+            next_command=f"{invocation.invoke()} {task} --for 12h",
         ) from None
 
 

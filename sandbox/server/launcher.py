@@ -334,13 +334,3 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def ensure_all(folders: tuple[Path, ...]) -> None:
-    for folder in folders:
-        ensure(folder)
-
-
-def stop_all(folders: tuple[Path, ...]) -> None:
-    for folder in folders:
-        stop(folder)

@@ -79,7 +79,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 @pytest.fixture(autouse=True)
 def clean(room: Room) -> Iterator[None]:
     yield
-    room.of("class.reset", "--to", "clean", "--yes")
+    for name in MEMBERS:
+        Cluster(room.member(name).state / "sandbox" / "kubeconfig", "primary").delete_namespace("room")
 
 
 def lock(member: Workshop) -> None:
@@ -153,6 +154,20 @@ def test_what_only_looks(room: Room) -> None:
     assert checked.status == 1
     assert "room.note, step 2 (Leave the note): missing, ConfigMap room/note data.says" in checked.said
     assert {name: kept(room, name) for name in MEMBERS} == before
+
+
+def test_back_to_a_known_state(room: Room) -> None:
+    """What the others have made stops the reset of whose it is, and of nobody else."""
+    assert room.of("class.run", "room.note").status == 0
+    room.member("ben").by_hand("kubectl delete configmap note -n room")
+    room.member("cleo").by_hand("kubectl create configmap mine -n room")
+    ran = room.of("class.reset", "--to", "clean")
+    assert ran.status == 1, ran.said
+    assert "5 of 6 members done" in ran.said
+    assert "somebody has made ConfigMap room/mine" in ran.unfolded
+    ran = room.of("class.reset", "--to", "clean", "--foreign", "--failed")
+    assert ran.status == 0, ran.said
+    assert room.of("class.run", "room.note", "--plan").said.count("2 to create") == len(MEMBERS)
 
 
 def kept(room: Room, name: str) -> dict[str, str]:

@@ -158,9 +158,10 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         whom = class_tasks.Whom(roster, only, failed, shard, at_once)
         return class_tasks.status(context.config, runbook, whom, format)
 
-    @task(klass=WorkshopTask, auto_shortflags=False, name="up", help=_WHOM)
+    @task(klass=WorkshopTask, auto_shortflags=False, name="up", help=_WHOM | _FOR)
     def class_up(
         context: Context,
+        for_: str = "",
         roster: str = "",
         only: str = "",
         failed: bool = False,
@@ -170,7 +171,8 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         """Have a cluster for every member: in sandboxes, or made on Azure."""
         from workshop import class_tasks
 
-        return class_tasks.up(context.config, runbook, class_tasks.Whom(roster, only, failed, shard, at_once))
+        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+        return class_tasks.up(context.config, runbook, whom, lasts=for_)
 
     @task(klass=WorkshopTask, auto_shortflags=False, name="down", help=_WHOM | _YES)
     def class_down(
@@ -239,6 +241,7 @@ _RESET = {
     "foreign": "Remove what others have made in the workshop's namespaces as well.",
     "proof": "Without it (--no-proof) the last lab is compared, and not measured.",
 }
+_FOR = {"for": "Have a sandbox last that long, used or not: 30m, 12h, 2d; also one that runs."}
 _FORMAT = {"format": "table, or json for a program."}
 _YES = {"yes": "Do not ask before something is deleted."}
 _WHOM = {
@@ -343,11 +346,7 @@ def sandbox_status(context: Context) -> int:
     return sandbox_tasks.status(context.config)
 
 
-@task(
-    klass=HarmlessTask,
-    auto_shortflags=False,
-    help={"for": "Have it last that long, used or not: 30m, 12h, 2d; also one that runs."},
-)
+@task(klass=HarmlessTask, auto_shortflags=False, help=_FOR)
 def up(context: Context, for_: str = "") -> int:
     """Start the sandbox (labs do it by themselves)."""
     from workshop import sandbox_tasks
