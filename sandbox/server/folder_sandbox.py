@@ -87,9 +87,11 @@ class FolderSandbox:
             self.settled.set()
             with contextlib.suppress(OSError):
                 self.state.sign(self._lock, ready=False)
-            for path in (self.state.server, self.state.leave):
+            # Where the folder has been removed, one of the same name may be another sandbox's by now.
+            for path in (self.state.server, self.state.leave) if self.state.holds(self._lock) else ():
                 with contextlib.suppress(OSError):  # something else has put a folder there
                     path.unlink(missing_ok=True)
+            log.info("%s: ended", self.state.folder)
 
     def let_go(self) -> None:
         """Let another process have the folder, of which this one has others. Alone it ends, and that tells."""

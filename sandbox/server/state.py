@@ -129,10 +129,19 @@ class StateFolder:
     def to_be_left(self, descriptor: int) -> bool:
         """Whether the process that holds the lock should let the folder go: it is asked to, or there is no such
         folder any more."""
+        with contextlib.suppress(OSError):
+            if self.leave.exists():
+                return True
+        return not self.holds(descriptor)
+
+    def holds(self, descriptor: int) -> bool:
+        """Whether it is this folder's lock, and not that of one which was in its place before."""
         try:
-            return self.leave.exists() or not os.path.samestat(os.fstat(descriptor), self._lock.stat())
-        except FileNotFoundError:
-            return True
+            return os.path.samestat(os.fstat(descriptor), self._lock.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # nobody can tell now
 
     def lock(self) -> int | None:
         """The lock's file descriptor, inheritable; None while somebody else has it. Makes the folder."""
@@ -175,7 +184,7 @@ class StateFolder:
 
     def clear(self) -> None:
         """Make way for the files of a new sandbox, which come in place of an earlier one's."""
-        for path in (self.server, self.kubeconfig, self.authority, self.azure):
+        for path in (self.server, self.kubeconfig, self.authority, self.azure, self.leave, self.until):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
         for path in (self.server, self.leave, self.until):

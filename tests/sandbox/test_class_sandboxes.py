@@ -93,8 +93,17 @@ def test_a_folder_that_is_removed_leaves_the_others_their_clusters(
     gone, *others = folders
     kubectl_of(gone)("get", "nodes")
     shutil.rmtree(gone)
+    again = started([gone])[gone]
+    assert again.pid != class_[gone].pid
     os.kill(class_[gone].pid, signal.SIGURG)  # it looks by itself as well, only later
-    eventually(lambda: launcher.ensure_all([gone])[gone] != class_[gone])
+    eventually(lambda: f"{gone}: ended" in (others[0] / "log").read_text())
+    assert launcher.whole(gone) == again, "it is not taken for the one before"
+
+    replaced, *others = others
+    shutil.rmtree(replaced)
+    replaced.write_text("in the place of a folder")
+    os.kill(class_[replaced].pid, signal.SIGURG)
+    eventually(lambda: f"{replaced}: ended" in (others[0] / "log").read_text())
     for folder in others:
         assert kubectl_of(folder)("get", "nodes").count(" Ready ") == 3
         assert launcher.whole(folder) == class_[folder]
