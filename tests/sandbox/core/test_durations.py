@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.core.durations import duration, nanoseconds, seconds, to_age, to_go
+from sandbox.core.durations import duration, lasting, nanoseconds, seconds, to_age, to_go
 from tests.kit.laws import LAW
 
 
@@ -73,3 +73,14 @@ def test_ages(seconds: int, text: str) -> None:
 @given(st.integers(-(10**18), 10**18))
 def test_what_go_prints_it_reads_again(value: int) -> None:
     assert nanoseconds(to_go(value)) == value
+
+
+@pytest.mark.parametrize(("text", "expected"), [("30m", 1800), ("12h", 43_200), ("2d", 172_800)])
+def test_a_time_as_a_person_says_it(text: str, expected: int) -> None:
+    assert lasting(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0h", "12", "1h30m", "-1h", "1 h", "1s", "1.5h", "123456h", "²h"])
+def test_what_is_no_such_time(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time as 30m, 12h or 2d"):
+        lasting(text)
