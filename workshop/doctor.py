@@ -10,23 +10,21 @@ import json
 import platform
 import re
 from collections.abc import Awaitable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from workshop import cluster_findings
 from workshop.account import azure_of
 from workshop.azure import own_kubeconfig, preflight
 from workshop.azure.preflight import finding_of
 from workshop.kubernetes import tool_process
-from workshop.kubernetes.cluster_guard import ClusterGuard
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.mesh import install, resource_requests
 from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Runbook
 from workshop.runbook.results import Finding
-from workshop.runbook.run import Facts, Run
+from workshop.runbook.run import Facts
 from workshop.runbook.state_folder import ANOTHER, refuse_unusable
 from workshop.target import Target
 
@@ -46,11 +44,8 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
     ]
     if tools := target.account():
         looks += [preflight.examine(azure_of(tools)), _one("kubeconfig", _kubeconfig(target, cluster, command))]
-    if cluster and not cluster.kubectl.absent:
-        looks.append(_one("cluster", _the_cluster(cluster)))
-    looks += [_one(name, _cluster(name, other.guard)) for name, other in target.others.clusters.items()]
     if cluster:
-        looks += _mesh(cluster, runbook, command, facts)
+        looks.append(cluster_findings.examine(cluster, runbook.labs, command, facts))
     try:
         async with asyncio.TaskGroup() as group:  # which also ends with none of them still under way
             found = [group.create_task(_awaited(look)) for look in looks]
@@ -61,18 +56,6 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
 
 async def _awaited(look: Awaitable[list[Finding]]) -> list[Finding]:
     return await look
-
-
-def _mesh(cluster: Target, runbook: Runbook, command: str, facts: Facts) -> Iterator[Awaitable[list[Finding]]]:
-    """On each cluster: whether Istio is whole there, and whether there is room for the labs. A cluster that labs on
-    the account are yet to make need not answer."""
-    here = Run("doctor", cluster.toolbox, facts, {}, lambda event: None)
-    others = cluster.others.clusters
-    for name, run in {"": here, **{name: here.elsewhere(name, others[name].tools) for name in others}}.items():
-        if not run.use(Kubectl).absent:
-            istio, room = f"{name} Istio".lstrip(), f"{name} room".lstrip()
-            yield _one(istio, install.installation_finding(istio, run, command), "warn")
-            yield _one(room, resource_requests.finding(room, runbook, run, name), "warn")
 
 
 async def _kubeconfig(target: Target, cluster: Target | None, command: str) -> Finding:
@@ -161,21 +144,3 @@ async def _journal(journal: Journal) -> Finding:
         return Finding("journal", "ok", str(journal.path))
     said = ", ".join(f"{operation.kind} {operation.resource_id.rpartition('/')[2]}" for operation in under_way)
     return Finding("journal", "ok", f"under way: {said}; the next run goes on waiting for it")
-
-
-async def _the_cluster(target: Target) -> Finding:
-    """The one that labs work on, and the shell."""
-    found = await _cluster("cluster", target.cluster)
-    return replace(found, what=f"{found.what}: {target.which_exactly}")
-
-
-async def _cluster(row: str, cluster: ClusterGuard) -> Finding:
-    what = f"{cluster.name}, Kubernetes {await cluster.kubectl.server_version(seconds=_LOOK_SECONDS)}"
-    if not await cluster.is_marked():
-        return Finding(
-            row,
-            "fail",
-            f"{what}, has not been adopted: labs refuse to change it",
-            cluster.adopt_command,
-        )
-    return Finding(row, "ok", f"{what}, is the workshop's")

@@ -12,7 +12,7 @@ Served, on one subscription and in memory only:
                                             Kubernetes versions of a location
     role assignments                        create, read, delete
     permissions                             read on any scope, and enforced
-    usages and sizes                        vCPUs and managed clusters per location, sizes of machines
+    usages and sizes                        vCPUs, managed clusters and addresses per location, sizes of machines
 
 Everything else is refused in ARM's error format, and so is every property of a body that nothing here acts on.
 Long-running operations are real ones: an answer with `Azure-AsyncOperation` or `Location`, states on the way,

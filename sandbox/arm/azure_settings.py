@@ -20,7 +20,7 @@ VARIABLE = "WORKSHOP_SANDBOX_AZURE"
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Duration = Literal["group", "provider", "virtualNetworks", "registries", "importImage", "managedClusters"]
-Quota = Literal["cores", "family", "managedClusters"]
+Quota = Literal["cores", "family", "managedClusters", "publicIPs"]
 
 DURATIONS: Mapping[Duration, float] = {
     "group": 0.0,
@@ -32,10 +32,11 @@ DURATIONS: Mapping[Duration, float] = {
 }
 """Seconds a creation or change takes; a deletion takes half of them."""
 
-QUOTAS: Mapping[Quota, int] = {"cores": 20, "family": 20, "managedClusters": 10}
-"""vCPUs of a location, of one family of machines there, and managed clusters there: what a new pay-as-you-go
-subscription has. The vCPUs are those of "Azure subscription and service limits" (MicrosoftDocs/azure-docs,
-includes/azure-virtual-machines-limits-azure-resource-manager.md: 20 cores per region, 20 per series and region)."""
+QUOTAS: Mapping[Quota, int] = {"cores": 20, "family": 20, "managedClusters": 10, "publicIPs": 20}
+"""vCPUs of a location, of one family of machines there, managed clusters and public addresses there: what a new
+pay-as-you-go subscription has. The vCPUs are those of "Azure subscription and service limits"
+(MicrosoftDocs/azure-docs, includes/azure-virtual-machines-limits-azure-resource-manager.md: 20 cores per region,
+20 per series and region)."""
 
 
 class Foreign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -176,6 +176,7 @@ class Quotas:
         location = "/subscriptions/{subscription}/providers/%s/locations/{location}/usages"
         router.add("GET", location % "Microsoft.Compute", self.compute)
         router.add("GET", location % "Microsoft.ContainerService", self.clusters)
+        router.add("GET", location % "Microsoft.Network", self.addresses)
         router.add("GET", "/subscriptions/{subscription}/providers/Microsoft.Compute/skus", self.sizes)
 
     async def compute(self, call: Call) -> Answer:
@@ -192,6 +193,17 @@ class Quotas:
         there = clusters_used(self._cloud, self._location(call))
         limit = self._cloud.settings.quotas["managedClusters"]
         return Answer(200, {"value": [_usage("ManagedClusters", "Managed clusters", there, limit)]})
+
+    async def addresses(self, call: Call) -> Answer:
+        """Of public addresses alone. A cluster has one, for its way out."""
+        self._cloud.require_provider("Microsoft.Network")
+        there, limit = clusters_used(self._cloud, self._location(call)), self._cloud.settings.quotas["publicIPs"]
+        names = {
+            "PublicIPAddresses": "Public IP Addresses",
+            "StaticPublicIPAddresses": "Static Public IP Addresses",
+            "StandardSkuPublicIpAddresses": "Public Ip Addresses - Standard",
+        }
+        return Answer(200, {"value": [_usage(name, words, there, limit) for name, words in names.items()]})
 
     async def sizes(self, call: Call) -> Answer:
         """Of all locations, or of the one in `$filter=location eq '...'`."""

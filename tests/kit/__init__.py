@@ -8,6 +8,7 @@ engine.py      a world in memory for the engine: objects, steps, timelines, a gu
 runs.py        a run for one step, and a cluster in memory of which kubectl does what a real one does
 heard.py       what a run told
 azure.py       the sandbox's Azure in a thread, and runs against it
+fronted_api.py    an API server in front of a sandbox's, with users of fewer rights
 sandbox.py     kubectl for the tests of the sandbox: what it prints, and what it refuses
 screens.py     what a screen shows of a run, and runs to show; a clock
 terminal.py    a command at a terminal, and who types there

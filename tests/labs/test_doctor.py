@@ -84,6 +84,10 @@ def test_a_fresh_sandbox_is_well(sandbox: Workshop) -> None:
         "subscription",
         "vCPUs",
         "clusters",
+        "permissions",
+        "other meshes",
+        "load balancers",
+        "secondary permissions",
     ):
         assert f"ok {name}" in ran.said
     assert re.search(

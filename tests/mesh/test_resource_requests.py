@@ -26,7 +26,7 @@ def run() -> Run:
 def test_all_labs_in_one_cluster() -> None:
     """istiod, the gateway, and a sidecar beside each of the 15 pods that shared/real/kubectl/get-pods-wide.txt has;
     the manifests themselves request nothing."""
-    asked = wanted(RUNBOOK, run())
+    asked = wanted(RUNBOOK.labs, run())
     assert asked.namespaces == {"istio-system", "primary", "bookinfo", "ratingsapp"}
     assert sorted(asked.pods, key=lambda one: one.cpus) == [*[PROXY] * 16, ISTIOD]
     assert math.isclose(total(asked.pods).cpus, 2.1)
@@ -34,7 +34,7 @@ def test_all_labs_in_one_cluster() -> None:
 
 
 def test_what_the_other_cluster_gets() -> None:
-    asked = wanted(RUNBOOK, run(), "secondary")
+    asked = wanted(RUNBOOK.labs, run(), "secondary")
     assert asked.namespaces == {"istio-system", "secondary"}
     assert sorted(asked.pods, key=lambda one: one.cpus) == [PROXY, PROXY, ISTIOD]
 
@@ -43,7 +43,7 @@ def test_readme_s_smallest_cluster_is_enough_and_a_node_of_two_cpus_is_not() -> 
     """A managed cluster's own pods take up to a CPU and a gigabyte or so: readme's figures leave room for them."""
     said = re.search(r"ask for ([\d.]+) CPUs and ([\d.]+) GiB.*?(\d+) CPUs and (\d+) GiB", README, re.S)
     assert said
-    asked = wanted(RUNBOOK, run()).pods
+    asked = wanted(RUNBOOK.labs, run()).pods
     assert (float(said[1]), float(said[2])) == (round(total(asked).cpus, 1), round(total(asked).memory / GIB, 1))
     smallest = Amount(float(said[3]) - 1, (float(said[4]) - 1) * GIB)
     assert without_place(asked, {"node": smallest}) == []

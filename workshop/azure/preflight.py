@@ -47,7 +47,7 @@ from workshop.runbook.results import Difference, Finding
 if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
-_SUBSCRIPTION_API, _COMPUTE_API, _SKUS_API = "2022-12-01", "2024-07-01", "2021-07-01"
+_SUBSCRIPTION_API, COMPUTE_API, _SKUS_API = "2022-12-01", "2024-07-01", "2021-07-01"
 _PERMISSIONS_API = "2022-04-01"
 
 _PRICES = "https://azure.microsoft.com/pricing/details/virtual-machines/linux/"
@@ -255,14 +255,14 @@ async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Fin
     """Whether the location offers the nodes' size, and has vCPUs left for those of `clusters` that are missing."""
     settings, base = azure.settings, f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
     usages, sizes = await gather(
-        listing(azure, f"{base}/locations/{settings.location}/usages", _COMPUTE_API),
-        _sizes(azure, f"{base}/skus"),
+        listing(azure, f"{base}/locations/{settings.location}/usages", COMPUTE_API),
+        sizes_offered(azure, f"{base}/skus"),
     )
     found = sizes.get(settings.nodes.size.lower())
     if not sizes or found is None:
         return _judged(azure, sizes)
-    wanted = settings.nodes.count * _vcpus(found)
-    missing = sum(max(wanted - _cores_of(cluster or {}, sizes), 0) for cluster in clusters.values())
+    wanted = settings.nodes.count * vcpus(found)
+    missing = sum(max(wanted - cores_of(cluster or {}, sizes), 0) for cluster in clusters.values())
     quotas = {usage["name"]["value"].lower(): usage for usage in usages.get("value", [])}
     said = []
     for key in ("cores", str(found.get("family", "")).lower()):
@@ -286,7 +286,7 @@ async def machines(azure: Azure, clusters: Mapping[Place, Object | None]) -> Fin
 async def size(azure: Azure) -> Finding:
     """Whether the location offers the nodes' size."""
     base = f"/subscriptions/{azure.subscription}/providers/Microsoft.Compute"
-    return _judged(azure, await _sizes(azure, f"{base}/skus"))
+    return _judged(azure, await sizes_offered(azure, f"{base}/skus"))
 
 
 def _judged(azure: Azure, sizes: Mapping[str, Object]) -> Finding:
@@ -341,7 +341,7 @@ def _taken(said: str) -> Finding:
     return Finding("registry", "fail", f"{said}: set azure.registry to another name")
 
 
-async def _sizes(azure: Azure, path: str) -> dict[str, Object]:
+async def sizes_offered(azure: Azure, path: str) -> dict[str, Object]:
     """The sizes of machines that the region offers without a restriction, by name in lower case."""
     location = azure.settings.location
     found = await listing(azure, path, _SKUS_API, {"$filter": f"location eq '{location}'"})
@@ -353,13 +353,13 @@ async def _sizes(azure: Azure, path: str) -> dict[str, Object]:
     }
 
 
-def _vcpus(size: Object) -> int:
+def vcpus(size: Object) -> int:
     return next((int(each["value"]) for each in size.get("capabilities", []) if each["name"] == "vCPUs"), 0)
 
 
-def _cores_of(cluster: Object, sizes: dict[str, Object]) -> int:
+def cores_of(cluster: Object, sizes: Mapping[str, Object]) -> int:
     pools = (cluster.get("properties") or {}).get("agentPoolProfiles") or ()
-    return sum(pool.get("count", 0) * _vcpus(sizes.get(pool.get("vmSize", "").lower(), {})) for pool in pools)
+    return sum(pool.get("count", 0) * vcpus(sizes.get(pool.get("vmSize", "").lower(), {})) for pool in pools)
 
 
 async def listing(azure: Azure, path: str, api_version: str, query: dict[str, str] | None = None) -> Object:

@@ -101,7 +101,8 @@ def _watching(place: Place, resource_version: str) -> str:
 
 
 def _selected(place: Place) -> dict[str, str]:
-    return {"labelSelector": place.selector} if place.selector else {}
+    by = {"labelSelector": place.selector, "fieldSelector": place.fields}
+    return {which: text for which, text in by.items() if text}
 
 
 def _typed(item: Object, place: Place) -> Object:

@@ -53,6 +53,8 @@ _NAMES = tuple(
     for kind in ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Role", "RoleBinding", *CLUSTER_WIDE)
     if not kind.endswith(_WEBHOOK)
 )
+INSTALLED_KINDS = tuple(dict.fromkeys(place.kind for place in (*_INSTALLATION, *_NAMES)))
+"""Of what is looked at of an installation."""
 
 _RULES = ("VirtualService", "DestinationRule")
 _BESIDE = {"Deployment": ("Pod",), "Service": _RULES, **{rule: (rule,) for rule in _RULES}}
@@ -262,6 +264,24 @@ class Selected:
         place = Place(self.kind, selector=self.selector, named_only=True)
         kubectl = Kubectl.of(run)
         return [] if kubectl.absent else (await kubectl.look([place]))[place] or []
+
+
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """The source of all objects of a kind in the whole cluster, those that `fields` (a field selector) takes; their
+    metadata alone where they are `named_only`. None of a kind that the cluster does not have."""
+
+    kind: str
+    fields: str = ""
+    named_only: bool = False
+
+    async def observe(self, run: Run) -> list[Object]:
+        place = Place(self.kind, fields=self.fields, named_only=self.named_only)
+        kubectl = Kubectl.of(run)
+        return [] if kubectl.absent else (await kubectl.look([place]))[place] or []
+
+
+NODES = Everywhere("Node")
 
 
 @dataclass(frozen=True, slots=True)

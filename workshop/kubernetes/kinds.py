@@ -67,14 +67,21 @@ OTHERS = (
 KINDS = {kind.name: kind for kind in (*CORE, *ISTIO, *OTHERS)}
 OF_ISTIO = frozenset(kind.name for kind in ISTIO)
 
+_AUTHORIZATION = "authorization.k8s.io"
+ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "selfsubjectaccessreviews", _AUTHORIZATION, namespaced=False)
+RULES_REVIEW = Kind("SelfSubjectRulesReview", "selfsubjectrulesreviews", _AUTHORIZATION, namespaced=False)
+"""Questions: posted like an object, answered in its status, and kept nowhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where to look: one object, or where `name` is empty all of a kind in a namespace (in the cluster, of a kind
-    that is in none), those that a label `selector` takes. Of what is `named_only`, the metadata are enough."""
+    that is in none), those that a label `selector` takes, and of these those that `fields`, a field selector, does.
+    Of what is `named_only`, the metadata are enough."""
 
     kind: str
     namespace: str = ""
     name: str = ""
     selector: str = ""
     named_only: bool = False
+    fields: str = ""

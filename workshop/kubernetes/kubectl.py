@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -33,9 +34,9 @@ from pathlib import Path
 from typing import Any
 
 from workshop.kubernetes import api_reading, tool_process
-from workshop.kubernetes.api_proxy import ApiProxy, ProxyFailed, of_this_loop
+from workshop.kubernetes.api_proxy import Answer, ApiProxy, ProxyFailed, of_this_loop
 from workshop.kubernetes.api_reading import Refused
-from workshop.kubernetes.kinds import KINDS, OF_ISTIO, Place
+from workshop.kubernetes.kinds import KINDS, OF_ISTIO, Kind, Place
 from workshop.kubernetes.kubeconfigs import contexts_in
 from workshop.kubernetes.manifests import Object, as_yaml, bare
 from workshop.kubernetes.tool_process import ToolTimeout, command_line, without_log_lines
@@ -80,6 +81,8 @@ class Reason(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "UnsupportedMediaType"
 
     UNREACHABLE = "Unreachable"
+    CERTIFICATE = "Certificate"
+    """Somebody answers whose certificate is not the one that the kubeconfig trusts."""
     NO_CONTEXT = "NoContext"
     DAMAGED_KUBECONFIG = "DamagedKubeconfig"
     """kubectl cannot read it."""
@@ -104,12 +107,21 @@ class KubectlError(WorkshopError):
     ):
         super().__init__(tried, without_log_lines(stderr), cause=cause, next_command=next_command)
         self.stderr, self.status, self.reason = stderr, status, reason
-        if reason in (Reason.NO_CONTEXT, Reason.UNREACHABLE, Reason.DAMAGED_KUBECONFIG):
+        if reason in (Reason.NO_CONTEXT, Reason.UNREACHABLE, Reason.CERTIFICATE, Reason.DAMAGED_KUBECONFIG):
             self.exit_status, self.everywhere = UsageError.exit_status, True
 
 
 UNREACHABLE = "the cluster is not running, or this machine cannot reach it"
 """The likeliest cause where nobody answers."""
+
+ANOTHER_SERVER = (
+    "what answers there is not the server that the kubeconfig trusts: the cluster was made anew since the "
+    "kubeconfig was written, its certificate has expired, or something in between answers"
+)
+"""The likeliest cause where somebody answers with another certificate."""
+
+OUT_OF_REACH = {Reason.UNREACHABLE: UNREACHABLE, Reason.CERTIFICATE: ANOTHER_SERVER}
+"""Why there is no talking to the cluster at all, each with its likeliest cause."""
 
 _REASONS = (
     (Reason.COMMAND_FAILED, r"^command terminated with exit code \d+$"),  # what the command wrote may say anything
@@ -122,6 +134,7 @@ _REASONS = (
         r"^error: (error loading config file|unable to load root cert)|tls: failed to find any PEM",
     ),
     (Reason.UNAUTHORIZED, r"must be logged in to the server|Unauthorized|asked for the client to prov"),
+    (Reason.CERTIFICATE, r"failed to verify certificate|\bx509: "),
     (
         Reason.UNREACHABLE,
         r"connection to the server .* was refused|Unable to connect to the server|dial tcp|i/o timeout",
@@ -197,9 +210,37 @@ class Kubectl:
         return finished.stdout
 
     async def server_version(self, *, seconds: float = 15.0) -> str:
-        """Of the cluster: "1.36.1"."""
-        said = json.loads(await self.call("get", "--raw", "/version", seconds=seconds))
+        """Of the cluster: "1.36.1". Raises KubectlError, ToolMissing, ToolTimeout."""
+        args = ("get", "--raw", "/version")
+        with contextlib.suppress(ProxyFailed):
+            async with self._in_time(args, seconds):
+                answer = await self.proxy().request("GET", "/version")
+                if answer.ok and "gitVersion" in answer.content:
+                    self.asked(self._argv(args), "")
+                    return str(answer.content["gitVersion"]).removeprefix("v")
+        # kubectl gets the same answer, and says it as people know it.
+        said = json.loads(await self.call(*args, seconds=seconds))
         return str(said["gitVersion"]).removeprefix("v")
+
+    async def review(self, kind: Kind, spec: Mapping[str, Any], shown: str, *, seconds: float = 15.0) -> Object:
+        """The answer (the status) of a question about this user's rights, of a `kind` that is kept nowhere; `shown`
+        is how a person asks the same. Raises KubectlError."""
+        body = {"apiVersion": kind.api_version, "kind": kind.name, "spec": dict(spec)}
+        args, answered = shown.split(), None
+        self.asked(self._argv(args), "")
+        with contextlib.suppress(ProxyFailed):
+            async with self._in_time(args, seconds):
+                answer = await self.proxy().request("POST", kind.path(), body=body)
+            if not answer.ok:
+                raise self._refused(args, answer)
+            answered = answer.content
+        if answered is None:
+            raw = await self.call(
+                "create", "--raw", kind.path(), "-f", "-", stdin=json.dumps(body), seconds=seconds
+            )
+            answered = json.loads(raw)
+        status: Object = answered.get("status") or {}
+        return status
 
     async def get_json(self, *args: str, seconds: float = 30.0) -> Any:
         return json.loads(await self.call("get", *args, "-o", "json", seconds=seconds))
@@ -215,7 +256,8 @@ class Kubectl:
         groups: dict[tuple[object, ...], list[Place]] = {}
         for place in sorted(places, key=_order):
             kind = place.kind if place.name else ""
-            groups.setdefault((place.namespace, place.selector, kind, place.named_only), []).append(place)
+            key = (place.namespace, place.selector, place.fields, kind, place.named_only)
+            groups.setdefault(key, []).append(place)
         async with _one_error(), asyncio.TaskGroup() as all_of_them:
             tasks = [all_of_them.create_task(self._look_at(group, seconds)) for group in groups.values()]
         return {place: items for task in tasks for place, items in task.result().items()}
@@ -358,6 +400,18 @@ class Kubectl:
             raise self._error(args, finished)
         return finished
 
+    async def token(self, namespace: str, account: str, seconds: int) -> Object:
+        """One of a ServiceAccount, and when it expires: the status of a TokenRequest. Raises KubectlError."""
+        args = ("create", "token", account, "-n", namespace, f"--duration={seconds}s")
+        path = f"{KINDS['ServiceAccount'].path(namespace, account)}/token"
+        spec = {"expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        answered = await self._over_the_proxy(args, "POST", path, body, 30.0)
+        if answered is None:
+            answered = json.loads(await self.call(*args, "-o", "json"))
+        status: Object = answered["status"]
+        return status
+
     async def restart(self, namespace: str, deployments: Sequence[str]) -> None:
         """Replace the pods of Deployments by new ones, as a rolling update does."""
         args = ("rollout", "restart", "-n", namespace, *(f"deployment/{name}" for name in deployments))
@@ -425,9 +479,12 @@ class Kubectl:
                 raise self._broken(args, failed) from failed
             return None
         if not answer.ok:
-            said = f"Error from server ({answer.reason}): {answer.content.get('message', '')}"
-            raise self._error(args, tool_process.Finished(1, "", said))
+            raise self._refused(args, answer)
         return answer.content
+
+    def _refused(self, args: Sequence[str], answer: Answer) -> KubectlError:
+        said = f"Error from server ({answer.reason}): {answer.content.get('message', '')}"
+        return self._error(args, tool_process.Finished(1, "", said))
 
     async def _patched(
         self,
@@ -498,8 +555,7 @@ class Kubectl:
         config = ("kubectl", f"--kubeconfig={self.kubeconfig}", "config")
         cause, following = "", ""
         if reason is Reason.NO_CONTEXT:
-            there = ", ".join(contexts_in(self.kubeconfig))
-            cause = f"{self.kubeconfig} has no context {self.context}; it has {there or 'none'}"
+            cause = f"{self.kubeconfig} has no context {self.context}; {_others(self.context, self.kubeconfig)}"
             following = self.remake_hint or f"{command_line(config)} get-contexts"
         elif reason is Reason.DAMAGED_KUBECONFIG:
             cause = f"{self.kubeconfig} is damaged"
@@ -507,6 +563,9 @@ class Kubectl:
         elif reason is Reason.UNREACHABLE:
             cause = UNREACHABLE
             following = self.start_hint or self.typed("kubectl cluster-info")
+        elif reason is Reason.CERTIFICATE:
+            cause = ANOTHER_SERVER
+            following = self.remake_hint or self.start_hint or self.typed("kubectl cluster-info")
         elif reason is Reason.UNAUTHORIZED:
             cause = "the credentials in the kubeconfig are not (or no longer) accepted by this cluster"
             following = self.typed("kubectl auth whoami")
@@ -531,6 +590,20 @@ class Kubectl:
             cause=cause,
             next_command=following,
         )
+
+
+_LISTED, _NEAREST = 6, 3
+"""Contexts of a kubeconfig that are named: all, or of more the nearest ones."""
+
+
+def _others(wanted: str, kubeconfig: Path) -> str:
+    """What contexts there are instead, in words."""
+    there = contexts_in(kubeconfig)
+    if len(there) <= _LISTED:
+        return f"it has {', '.join(there) or 'none'}"
+    near = difflib.get_close_matches(wanted, there, n=_NEAREST, cutoff=0.4)
+    said = f"it has {len(there)}"
+    return f"{said}, the nearest are {', '.join(near)}" if near else f"{said}, none of a similar name"
 
 
 async def _all_written(writes: Sequence[Coroutine[Any, Any, Object]]) -> list[Object]:
@@ -558,7 +631,8 @@ def _words(places: Sequence[Place]) -> tuple[str, ...]:
     where = (f"--namespace={first.namespace}",) if first.namespace else everywhere
     if first.name:
         return (KINDS[first.kind].resource, *(place.name for place in places), *where, "--ignore-not-found")
-    selected = (f"--selector={first.selector}",) if first.selector else ()
+    options = {"--selector": first.selector, "--field-selector": first.fields}
+    selected = [f"{option}={text}" for option, text in options.items() if text]
     return (",".join(KINDS[place.kind].resource for place in places), *where, *selected)
 
 

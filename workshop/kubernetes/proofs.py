@@ -222,13 +222,13 @@ async def refuse_if_changed(run: Run, objects: Sequence[Object], said: str) -> N
     as it was made; `said` is what was to be said of the effect; KubectlError when the cluster is gone altogether.
     One that answers with an error leaves it at that."""
     from workshop.kubernetes.cluster_facts import look_for
-    from workshop.kubernetes.kubectl import KubectlError, Reason
+    from workshop.kubernetes.kubectl import OUT_OF_REACH, KubectlError
 
     run.facts.forget()
     try:
         snapshot = await look_for(run, (*objects, *map(namespace_object, filter(None, map(_home, objects)))))
     except WorkshopError as error:
-        if isinstance(error, KubectlError) and error.reason is Reason.UNREACHABLE:
+        if isinstance(error, KubectlError) and error.reason in OUT_OF_REACH:
             raise
         return
     if found := list(dict.fromkeys(_changes(objects, snapshot))):

@@ -254,6 +254,15 @@ def installation_differences(snapshot: Snapshot, istioctl: Istioctl) -> list[Dif
     return found
 
 
+async def is_provided(run: Run) -> bool:
+    """Whether there is an Istio that others have installed, as labs want it: they install none then. Raises
+    KubectlError."""
+    from workshop.mesh.istioctl import Istioctl
+
+    snapshot = await _snapshot(run)
+    return owner(snapshot) is Owner.OTHERS and not installation_differences(snapshot, run.use(Istioctl))
+
+
 def installed_version(snapshot: Snapshot) -> str:
     """Of the control plane; empty where there is none."""
     live = snapshot.get("Deployment", ISTIO_NAMESPACE, CONTROL_PLANE)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop.kubernetes import tool_process
-from workshop.kubernetes.kubectl import UNREACHABLE, Reason, reason_of
+from workshop.kubernetes.kubectl import OUT_OF_REACH, reason_of
 from workshop.kubernetes.tool_process import command_line, without_log_lines
 from workshop.kubernetes.typed_commands import for_any_shell
 from workshop.runbook import events
@@ -129,9 +129,10 @@ class Istioctl:
 
     def _likeliest(self, stderr: str) -> tuple[str, str]:
         """The cause, where it can be told, and what to type next."""
-        if reason_of(stderr) is not Reason.UNREACHABLE:
+        cause = OUT_OF_REACH.get(reason_of(stderr), "")
+        if not cause:
             return "", self._kubectl("get pods -n istio-system")
-        return UNREACHABLE, self.start_hint or self._kubectl("cluster-info")
+        return cause, self.start_hint or self._kubectl("cluster-info")
 
     def _kubectl(self, words: str) -> str:
         return for_any_shell(f"kubectl {words}", "kubectl", "", self.kubeconfig, self.context)

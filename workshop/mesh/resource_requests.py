@@ -6,17 +6,19 @@ sidecar.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from workshop.kubernetes.cluster_facts import NODES, Everywhere
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE
 from workshop.kubernetes.object_steps import Apply
-from workshop.kubernetes.other_clusters import OnCluster
 from workshop.kubernetes.quantities import Amount, free, requested, total, without_place
 from workshop.kubernetes.rollout import containers_wanted
 from workshop.mesh.install import Install
-from workshop.runbook.model import Runbook, Step, Together
+from workshop.mesh.lab_steps import steps_on
+from workshop.runbook.model import Lab
 from workshop.runbook.results import Finding
 from workshop.runbook.run import Run
 
@@ -33,10 +35,10 @@ class Wanted:
     namespaces: frozenset[str]
 
 
-def wanted(runbook: Runbook, run: Run, cluster: str = "") -> Wanted:
+def wanted(labs: Iterable[Lab], run: Run, cluster: str = "") -> Wanted:
     """On the cluster that labs work on, or on the other one of that name. `run` is any run at the target."""
     pods: dict[tuple[str, str], tuple[Amount, ...]] = {}
-    for lab, step in _steps(runbook, cluster):
+    for lab, step in steps_on(labs, run, cluster):
         if isinstance(step, Install):
             pods[ISTIO_NAMESPACE, ""] = (ISTIOD, PROXY)
         elif isinstance(step, Apply):
@@ -57,28 +59,11 @@ def _cpus(pods: tuple[Amount, ...]) -> float:
     return total(pods).cpus
 
 
-def _steps(runbook: Runbook, cluster: str) -> Iterator[tuple[str, Step]]:
-    """Those on that cluster, without what is around them."""
-    for lab in runbook.labs:
-        for part in lab.parts:
-            for step in part.steps if isinstance(part, Together) else (part,):
-                if isinstance(step, Step):
-                    where = ""
-                    while step.inner is not None:
-                        where = step.cluster if isinstance(step, OnCluster) else where
-                        step = step.inner
-                    if where == cluster:
-                        yield lab.name, step
-
-
-async def finding(row: str, runbook: Runbook, run: Run, cluster: str = "") -> Finding:
-    """Whether all labs fit. Raises KubectlError."""
-    asked = wanted(runbook, run, cluster)
-    kubectl = run.use(Kubectl)
-    found = await kubectl.get_items("nodes,pods", "-A", seconds=15)
-    nodes = [obj for obj in found if obj["kind"] == "Node"]
-    others = [o for o in found if o["kind"] == "Pod" and o["metadata"]["namespace"] not in asked.namespaces]
-    left = free(nodes, others)
+async def finding(row: str, labs: Iterable[Lab], run: Run, cluster: str = "") -> Finding:
+    """Whether all of these labs fit. Raises KubectlError."""
+    asked, kubectl = wanted(labs, run, cluster), run.use(Kubectl)
+    nodes, pods = await asyncio.gather(run.observe(NODES), run.observe(Everywhere("Pod")))
+    left = free(nodes, [pod for pod in pods if pod["metadata"]["namespace"] not in asked.namespaces])
     said = (
         f"all labs together ask for {total(asked.pods)}; {total(left.values())} of {len(left)} "
         f"node{'' if len(left) == 1 else 's'} are not asked for by others"

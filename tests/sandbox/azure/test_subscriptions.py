@@ -116,13 +116,15 @@ def test_a_path_that_is_not_served(arm: Arm, group: str, path: str) -> None:
 
 
 def test_usages_and_sizes(arm: Arm) -> None:
-    arm.set(quotas={"cores": 12, "family": 6, "managedClusters": 3})
+    arm.set(quotas={"cores": 12, "family": 6, "managedClusters": 3, "publicIPs": 5})
     place = f"/subscriptions/{arm.subscription}/providers"
     usages = arm.get(f"{place}/Microsoft.Compute/locations/northeurope/usages")["value"]
     by_name = {each["name"]["value"]: (each["currentValue"], each["limit"]) for each in usages}
     assert (by_name["cores"], by_name["standardDSv2Family"]) == ((0, 12), (0, 6))
     (clusters,) = arm.get(f"{place}/Microsoft.ContainerService/locations/northeurope/usages")["value"]
     assert (clusters["name"]["value"], clusters["limit"]) == ("ManagedClusters", 3)
+    addresses = arm.get(f"{place}/Microsoft.Network/locations/northeurope/usages")["value"]
+    assert {each["limit"] for each in addresses} == {5}
     sizes = arm.get(f"{place}/Microsoft.Compute/skus", more="&$filter=location%20eq%20'northeurope'")["value"]
     (size,) = [each for each in sizes if each["name"] == "Standard_DS2_v2"]
     assert {each["name"]: each["value"] for each in size["capabilities"]}["vCPUs"] == "2"
