@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from tests.kit.runs import Recorded
+from workshop.kubernetes.attendee_access import ACCOUNT, objects, revoke
+from workshop.kubernetes.cluster_guard import NAMESPACE, ClusterGuard
 from workshop.kubernetes.inventory import ClusterInventory
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import LAB, PART_OF, WORKSHOP
@@ -20,3 +22,16 @@ async def test_a_value_may_have_blanks_in_it(kubectl: Kubectl, namespace: str) -
         (f"Role {namespace}/my role", None, "istio.canary"),
         (f"Secret {namespace}/mine", None, "istio.canary"),
     ]
+
+
+async def test_what_an_adopted_cluster_has_beside_the_labs_is_none_of_theirs(kubectl: Kubectl) -> None:
+    """The mark, and the account that attendees get in by: a reset would end their work."""
+    guard = ClusterGuard(kubectl, "primary")
+    await guard.adopt()
+    try:
+        await kubectl.apply(objects())
+        there = await Recorded(kubectl, OtherClusters({})).observe(ClusterInventory().source())
+        assert not [item.subject for item in there if ACCOUNT in item.subject or "workshop-" in item.subject]
+    finally:
+        await revoke(kubectl)
+        await kubectl.call("delete", "namespace", NAMESPACE)

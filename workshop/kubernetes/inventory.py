@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from workshop.kubernetes.attendee_access import ACCOUNT
 from workshop.kubernetes.cluster_guard import NAMESPACE as MARK_NAMESPACE
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, PART_OF, WORKSHOP, Object
@@ -73,6 +74,12 @@ class Found:
         return self.part_of == WORKSHOP
 
     @property
+    def of_the_mark(self) -> bool:
+        """What a cluster has for as long as it is adopted: no lab has made it, and no reset takes it away."""
+        binding = self.kind == "ClusterRoleBinding" and self.name == ACCOUNT
+        return binding or MARK_NAMESPACE in (self.namespace, self.name)
+
+    @property
     def made_by_others(self) -> bool:
         """By a person, or a tool of his."""
         controlled = self.owner or self.config or self.type == _OF_ACCOUNTS
@@ -126,7 +133,7 @@ async def _of(place: str, run: Run) -> list[Item]:
         return []
     kinds = await _kinds(kubectl)
     ours = await _listed(kubectl, [*kinds], "-A", f"--selector={PART_OF}={WORKSHOP}")
-    ours = [each for each in ours if MARK_NAMESPACE not in (each.namespace, each.name)]
+    ours = [each for each in ours if not each.of_the_mark]
     homes = {each.name: each.lab for each in ours if each.kind == "Namespace"}
     listed = await asyncio.gather(*(_listed(kubectl, _looked_at(kinds, home), "-n", home) for home in homes))
     others = [each for one in listed for each in one if each.made_by_others and each.namespace in homes]
