@@ -12,7 +12,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,9 @@ from invoke.config import merge_dicts
 from sandbox.server import launcher
 from workshop import invocation
 from workshop.classroom import member_record
+from workshop.classroom.handout_kubeconfig import write
 from workshop.classroom.members import Seat, seats
+from workshop.classroom.readiness import examine_member, examine_quota
 from workshop.classroom.roster import chosen, read_roster, shard
 from workshop.classroom.together import SILENT, Telling, Work, alike, together
 from workshop.kubernetes.lease import Holder
@@ -46,16 +48,16 @@ from workshop.runbook.assembly import refuse_missing_files
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
-from workshop.runbook.results import Check
+from workshop.runbook.results import Check, Finding
 from workshop.runbook.run import Listener, unheard
 from workshop.runbook.schedule import Job
 from workshop.runbook.state_folder import FolderLock
 from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
-from workshop.runbook.stop import INTERRUPTED, Stop
+from workshop.runbook.stop import INTERRUPTED, Stop, run_cuttable
 from workshop.sandbox_tasks import seconds_of
 from workshop.settings import ROOT, Settings, collected, load
-from workshop.target import ACCOUNT, describe
+from workshop.target import ACCOUNT, Target, Use, describe
 
 if TYPE_CHECKING:
     from invoke.config import Config
@@ -271,9 +273,11 @@ def _worst(statuses: Sequence[int]) -> int:
     return next((status for status in (INTERRUPTED, 2, 1, 3) if status in statuses), 0)
 
 
-def _all(the_class: Class, task: str, work: Work, *, found: Mapping[str, Status] | None = None) -> int:
-    """Do it for all, show it, and say in the end what came of it. Where `found` is to be shown, it only looks, and
-    is no member's last task."""
+def _all(
+    the_class: Class, task: str, work: Work, *, found: Mapping[str, Status] | None = None, kept: bool = True
+) -> int:
+    """Do it for all, show it, and say in the end what came of it. What is not `kept` is no member's last task, nor
+    what only looks for what `found` is to show."""
     from workshop.console.class_view import ClassScreen, MemberRow, class_status_lines, grouped, summary_lines
 
     rows = [MemberRow(seat.name) for seat in the_class.seats]
@@ -285,13 +289,13 @@ def _all(the_class: Class, task: str, work: Work, *, found: Mapping[str, Status]
     with ClassScreen(screen, dot.join(title), rows) as shown:
         ended = shown.ended if found is None else lambda row: None
         telling = Telling(ended, shown.stop, shown.still)
-        asyncio.run(_work(the_class, rows, work, telling, task if found is None else ""))
+        asyncio.run(_work(the_class, rows, work, telling, task if kept and found is None else ""))
     if found is not None:
         in_order = {row.name: found[row.name] for row in rows if row.name in found}
         for line in class_status_lines(in_order, screen.lines, now=time.time()):
             screen.print(line)
     groups = grouped(rows, alike(the_class.seats))
-    seconds, following = time.monotonic() - began, _following(rows) if found is None else ()
+    seconds, following = time.monotonic() - began, _following(rows) if kept and found is None else ()
     for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following):
         screen.print(line)
     return _worst([_STATUS[row.state] for row in rows])
@@ -484,6 +488,97 @@ def reset(
             )
 
         return _all(the_class, f"reset to {state.named}", _with_sandboxes(the_class, work))
+
+    return invocation.ended(act)
+
+
+def doctor(config: Config, runbook: Runbook, whom: Whom, *, labs: str) -> int:
+    """Look for what would make labs fail for a member, and whether Azure's quotas are enough for all."""
+
+    def act() -> int:
+        names = _labs(runbook, labs, "class.doctor") if labs else ()
+        the_class = read_class(config, whom)
+        found: dict[str, list[Finding]] = {}
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            with stop.signals(lambda: None):
+                rows = await stop.cuttable(examine_member(_as_it_will_be(seat, runbook), runbook, names))
+            found[seat.name] = rows
+            listen(events.Told("", _said_of(rows)))
+            if wrong := [row for row in rows if row.state == "fail"]:
+                first, *others = wrong
+                said = "; ".join((first.what, *(f"{row.name}: {row.what}" for row in others)))
+                raise WorkshopError(first.name, said, next_command=first.next_command)
+            return 0
+
+        status = _all(the_class, "doctor", _with_sandboxes(the_class, work), kept=False)
+        on_azure = [seat for seat in the_class.seats if seat.settings.target == "azure"]
+        use = Use(account=True, command=invocation.invoke())
+        quota = run_cuttable(examine_quota(describe(seat.settings, use) for seat in on_azure))
+        for line in _unsure(found):
+            print(line)
+        if quota:
+            invocation.open_plainly().show_findings(f"for {_members(len(on_azure))} on Azure", quota)
+        return max(status, int(any(row.state == "fail" for row in quota)))
+
+    return invocation.ended(act)
+
+
+def _as_it_will_be(seat: Seat, runbook: Runbook) -> Target:
+    """A cluster that the azure labs make need not be there yet."""
+    made = seat.settings.target == "azure"
+    return seat.target(Use(made=made, command=invocation.invoke())).with_labs(runbook)
+
+
+def _said_of(found: Sequence[Finding]) -> str:
+    """In a line."""
+    if not found:
+        return "its clusters are yet to be made"
+    unsure = sum(row.state == "warn" for row in found)
+    said = f"{len(found)} things looked at, nothing would make a run fail"
+    return f"{said}; {unsure} not sure" if unsure else said
+
+
+def _unsure(found: Mapping[str, Sequence[Finding]]) -> Iterator[str]:
+    """What may make a run fail, each once, with whose it is."""
+    whose: dict[str, list[str]] = {}
+    for name, rows in sorted(found.items()):
+        for row in rows:
+            if row.state == "warn":
+                whose.setdefault(f"{row.name}: {row.what}", []).append(name)
+    yield from (f"{', '.join(names)}: not sure, {what}" for what, names in whose.items())
+
+
+_LONGEST_HOURS = 24 * 365
+
+
+def kubeconfigs(config: Config, whom: Whom, *, to: str, hours: str) -> int:
+    """Write a kubeconfig for each member that can be handed out, good for so many hours."""
+
+    def act() -> int:
+        the_class = read_class(config, whom)
+        if not hours.isdecimal() or not 1 <= int(hours) <= _LONGEST_HOURS:
+            raise UsageError(
+                f"write kubeconfigs that are good for {hours!r} hours",
+                f"it is a whole number, from 1 to {_LONGEST_HOURS}",
+                next_command=f"{invocation.invoke()} --help class.kubeconfigs",
+            )
+        folder = Path(to).expanduser().absolute() if to else the_class.settings.state_folder / "kubeconfigs"
+        said: dict[str, list[str]] = {}
+
+        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+            written = await write(seat.target(), seat.name, folder, int(hours) * 3600)
+            until = f"until {written.expires.astimezone():%Y-%m-%d %H:%M}" if written.expires else ""
+            listen(events.Told("", " ".join(filter(None, (written.path.name, until)))))
+            if written.said:
+                said.setdefault(written.said, []).append(seat.name)
+            return 0
+
+        status = _all(the_class, "kubeconfigs", _with_sandboxes(the_class, work), kept=False)
+        for what, names in said.items():
+            print(f"{', '.join(sorted(names))}: {what}")
+        print(f"they are in {folder}: each leads into one member's cluster, as its administrator")
+        return status
 
     return invocation.ended(act)
 

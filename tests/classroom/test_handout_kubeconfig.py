@@ -22,7 +22,7 @@ from tests.kit.workshop import BIN
 from workshop.classroom.handout_kubeconfig import HandedOut, write
 from workshop.kubernetes.attendee_access import ACCOUNT, revoke
 from workshop.kubernetes.cluster_guard import NAMESPACE, ClusterGuard
-from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.runbook.errors import UsageError
 from workshop.target import Target
 
@@ -257,9 +257,41 @@ async def test_no_secret_is_shown_or_in_an_argument(front: FrontedApi, tmp_path:
     assert not [each for each in shown if "for-the-attendee" in each or INSTRUCTORS in each]
 
 
-async def test_taken_back_with_all_its_tokens(front: FrontedApi, tmp_path: Path) -> None:
-    target = member(front, tmp_path)
-    await handed_out(target, tmp_path)
+# With tokens of the sandbox's own, which its API takes until they expire or their account goes.
+
+
+async def test_the_attendee_gets_in_with_it_as_an_administrator(adopted: launcher.Running, tmp_path: Path) -> None:
+    written, content = await handed_out(target_at(adopted.kubeconfig, tmp_path), tmp_path)
+    assert written.said == ""
+    assert written.expires is not None
+    assert written.expires - datetime.now(UTC) > timedelta(hours=7)
+    instructors = {each["user"]["token"] for each in json.loads(adopted.kubeconfig.read_text())["users"]}
+    assert content["users"][0]["user"]["token"] not in instructors
+    kubectl = Kubectl(BIN / "kubectl", written.path, "primary", tmp_path / "cache")
+    assert f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}" in await kubectl.call("auth", "whoami")
+    assert (await kubectl.call("auth", "can-i", "*", "*")).strip() == "yes"
+
+
+async def test_taken_back_with_all_its_tokens(adopted: launcher.Running, tmp_path: Path) -> None:
+    target = target_at(adopted.kubeconfig, tmp_path)
+    written, _ = await handed_out(target, tmp_path)
+    attendees = Kubectl(BIN / "kubectl", written.path, "primary", tmp_path / "cache")
+    await attendees.call("get", "nodes")
     await revoke(target.kubectl)
+    with pytest.raises(KubectlError) as ended:
+        await attendees.call("get", "nodes")
+    assert ended.value.reason is Reason.UNAUTHORIZED
     printed = await target.kubectl.call("get", "serviceaccounts,clusterrolebindings", "-A", "-o", "name")
     assert ACCOUNT not in printed
+
+
+async def test_a_token_of_one_cluster_opens_no_other(adopted: launcher.Running, tmp_path: Path) -> None:
+    _, content = await handed_out(target_at(adopted.kubeconfig, tmp_path), tmp_path)
+    other = json.loads(adopted.kubeconfig.read_text())
+    (cluster,) = (each for each in other["clusters"] if each["name"] == "secondary")
+    content["clusters"][0]["cluster"] = cluster["cluster"]
+    (tmp_path / "mixed").write_text(json.dumps(content))
+    mixed = Kubectl(BIN / "kubectl", tmp_path / "mixed", "primary", tmp_path / "cache")
+    with pytest.raises(KubectlError) as refused:
+        await mixed.call("get", "nodes")
+    assert refused.value.reason is Reason.UNAUTHORIZED

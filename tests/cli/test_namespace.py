@@ -46,7 +46,10 @@ def test_four_lines_are_enough(tmp_path: Path) -> None:
     names = [line.split()[0] for line in listed.stdout.splitlines()[2:] if line[:3].strip()]
     assert names == [
         *("adopt", "doctor", "handout", "history", "report", "reset", "resume", "shell", "status"),
-        *(f"class.{task}" for task in ("adopt", "check", "down", "reset", "run", "status", "up")),
+        *(
+            f"class.{task}"
+            for task in ("adopt", "check", "doctor", "down", "kubeconfigs", "reset", "run", "status", "up")
+        ),
         *("lab.all", "lab.mine.all", "lab.mine.second", "lab.mine.first"),
         *("sandbox.down", "sandbox.shell", "sandbox.status", "sandbox.up"),
     ], "labs in their own order"

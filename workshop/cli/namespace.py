@@ -212,7 +212,32 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
             context.config, runbook, whom, to=to, before=before, foreign=foreign, proof=proof, yes=yes
         )
 
-    of_class = Collection("class", class_adopt, check, class_down, class_reset, run, class_status, class_up)
+    @task(
+        klass=HarmlessTask,
+        auto_shortflags=False,
+        name="doctor",
+        help={"labs": "Labs or groups, with commas between them (all, unless given)."} | _WHOM,
+    )
+    def class_doctor(
+        context: Context,
+        labs: str = "",
+        roster: str = "",
+        only: str = "",
+        failed: bool = False,
+        shard: str = "",
+        at_once: str = "",
+    ) -> int:
+        """Look for what would make labs fail for a member, and for quotas too small for all."""
+        from workshop import class_tasks
+
+        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+        return class_tasks.doctor(context.config, runbook, whom, labs=labs)
+
+    of_class = Collection(
+        "class",
+        *(class_adopt, check, class_doctor, class_down, class_kubeconfigs, class_reset, run, class_status),
+        class_up,
+    )
     own = (adopt, doctor, handout, history, report, reset, resume, shell, status)
     return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox(), of_class)
 
@@ -273,6 +298,33 @@ def class_adopt(
 
     whom = class_tasks.Whom(roster, only, failed, shard, at_once)
     return class_tasks.adopt(context.config, whom, yes=yes)
+
+
+@task(
+    klass=WorkshopTask,
+    auto_shortflags=False,
+    name="kubeconfigs",
+    help=_WHOM
+    | {
+        "to": "The folder to write them into (kubeconfigs in the state folder, unless given).",
+        "hours": "How long they are good for, where the clusters can end them.",
+    },
+)
+def class_kubeconfigs(
+    context: Context,
+    to: str = "",
+    hours: str = "12",
+    roster: str = "",
+    only: str = "",
+    failed: bool = False,
+    shard: str = "",
+    at_once: str = "",
+) -> int:
+    """Write a kubeconfig for each member, to be handed out: one cluster, for some hours."""
+    from workshop import class_tasks
+
+    whom = class_tasks.Whom(roster, only, failed, shard, at_once)
+    return class_tasks.kubeconfigs(context.config, whom, to=to, hours=hours)
 
 
 @task(klass=WorkshopTask)
