@@ -79,12 +79,13 @@ def _is_review(method: str, path: str) -> bool:
 
 def _allows(rule: Rule, wanted: Mapping[str, str]) -> bool:
     """https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources"""
-    resource = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+    part = wanted.get("subresource", "")
+    resource = "/".join(filter(None, (wanted["resource"], part)))
     return (
         not rule.get("resourceNames")
         and any(each in ("*", wanted["verb"]) for each in rule["verbs"])
         and any(each in ("*", wanted.get("group", "")) for each in rule["apiGroups"])
-        and any(each in ("*", resource) for each in rule["resources"])
+        and any(each in ("*", resource, f"*/{part}") for each in rule["resources"])
     )
 
 
