@@ -89,7 +89,7 @@ class Class:
 def read_class(config: Config, whom: Whom) -> Class:
     """Raises UsageError, before anything is done for anybody, for a roster or a choice that cannot be right."""
     settings = load(config)
-    file = Path(whom.roster).expanduser() if whom.roster else _folder(config) / settings.classroom.roster
+    file = roster_of(config, settings, whom.roster)
     roster = read_roster(file)
     members = chosen(roster, whom.only.replace(",", " ").split())
     members = shard(members, whom.shard) if whom.shard else members
@@ -105,8 +105,11 @@ def read_class(config: Config, whom: Whom) -> Class:
     return Class(file.stem, settings, taken, _at_once(settings, whom.at_once))
 
 
-def _folder(config: Config) -> Path:
-    return Path(getattr(config, "_project_prefix", None) or ROOT)
+def roster_of(config: Config, settings: Settings, given: str) -> Path:
+    """The file, which need not be there."""
+    if given:
+        return Path(given).expanduser()
+    return Path(getattr(config, "_project_prefix", None) or ROOT) / settings.classroom.roster
 
 
 def _overlaid(config: Config) -> Callable[[Mapping[str, Any]], Settings]:

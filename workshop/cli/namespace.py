@@ -74,6 +74,25 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         return command.status(context.config, runbook, format)
 
     @task(
+        klass=HarmlessTask,
+        auto_shortflags=False,
+        help={
+            "roster": _WHOM["roster"],
+            "only": _WHOM["only"],
+            "host": "The address to listen on. Any but this machine's own (127.0.0.1) lets others see the page.",
+            "port": "The port to listen on; 0 for any that is free.",
+        },
+    )
+    def watch(
+        context: Context, roster: str = "", only: str = "", host: str = "127.0.0.1", port: str = "8440"
+    ) -> int:
+        """Show the class on a page, live: who is where, who is stuck, what is measured."""
+        from workshop import class_tasks, watch_task
+
+        whom = class_tasks.Whom(roster, only)
+        return watch_task.watch(context.config, runbook, whom, host=host, port=port)
+
+    @task(
         klass=WorkshopTask,
         auto_shortflags=False,
         help={
@@ -238,7 +257,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         *(class_adopt, check, class_doctor, class_down, class_kubeconfigs, class_reset, run, class_status),
         class_up,
     )
-    own = (adopt, doctor, handout, history, report, reset, resume, shell, status)
+    own = (adopt, doctor, handout, history, report, reset, resume, shell, status, watch)
     return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox(), of_class)
 
 

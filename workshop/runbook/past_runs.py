@@ -44,25 +44,27 @@ _SPENT = _since(3, "run", "lab", "kind", "seconds")
 """Columns of tables, and since which version of a journal there are; rows are in the order of the first one."""
 
 
-def runs_of(journal: Journal) -> tuple[RunRecord, ...]:
-    """First begun first. What an older journal has not kept is empty."""
-    steps, labs = _by_run(_steps(journal)), _by_run(_rows(journal, "labs", _LAB))
-    versions, spent = _by_run(_rows(journal, "versions", _FOUND)), _by_run(_rows(journal, "timings", _SPENT))
-    return tuple(
-        _run(row, *(kept.get(row["id"], []) for kept in (steps, labs, versions, spent)))
-        for row in _rows(journal, "runs", _RUN)
-    )
+def runs_of(journal: Journal, *, after: int = 0) -> tuple[RunRecord, ...]:
+    """Those `after` the run of that number, first begun first. What an older journal has not kept is empty."""
+    rows = _rows(journal, "runs", _RUN, after)  # first: of a run that is said to have ended, all is there then
+    steps, labs = _by_run(_steps(journal, after)), _by_run(_rows(journal, "labs", _LAB, after))
+    versions = _by_run(_rows(journal, "versions", _FOUND, after))
+    spent = _by_run(_rows(journal, "timings", _SPENT, after))
+    return tuple(_run(row, *(kept.get(row["id"], []) for kept in (steps, labs, versions, spent))) for row in rows)
 
 
-def _rows(journal: Journal, table: str, columns: Mapping[str, int]) -> list[Row]:
-    """What a journal of an older version has not is empty text."""
+def _rows(journal: Journal, table: str, columns: Mapping[str, int], after: int) -> list[Row]:
+    """What a journal of an older version has not is empty text. The first column is a run's number."""
     found = journal.read("pragma user_version", ())
     version = int(found[0][0]) if found else 0
     if version < min(columns.values()):
         return []
     names = ", ".join(name if since <= version else f"'' as {name}" for name, since in columns.items())
     first = next(iter(columns))
-    rows = journal.read(f"select {names} from {table} order by {first}", ())  # noqa: S608 - names of our own
+    rows = journal.read(
+        f"select {names} from {table} where {first} > ? order by {first}",  # noqa: S608 - names of our own
+        (after,),
+    )
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
@@ -73,14 +75,14 @@ def _by_run(rows: Iterable[Row]) -> dict[int, list[Row]]:
     return found
 
 
-def _steps(journal: Journal) -> list[Row]:
+def _steps(journal: Journal, after: int) -> list[Row]:
     """With their verdicts."""
     verdicts: dict[tuple[int, str, int], list[KeptVerdict]] = {}
-    for row in _rows(journal, "verdicts", _VERDICT):
+    for row in _rows(journal, "verdicts", _VERDICT, after):
         verdict = Verdict(row["kind"], row["reason"], measurements_of(row["measurements"]))
         of = row["run"], row["lab"], row["step"]
         verdicts.setdefault(of, []).append(KeptVerdict(row["title"], verdict))
-    steps = _rows(journal, "steps", _STEP)
+    steps = _rows(journal, "steps", _STEP, after)
     for row in steps:
         row["verdicts"] = tuple(verdicts.get((row["run"], row["lab"], row["step"]), ()))
     return steps
