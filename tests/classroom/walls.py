@@ -50,7 +50,9 @@ def _row(name: str, place: int, draw: random.Random, now: float, labs: tuple[tup
     if place % 23 == 11 and done > 1:
         cells[0] = Cell("unknown", now - 90, "the cluster does not answer")
     lab = labs[done][0]
-    row = WallRow(name, "idle", tuple(cells), now - draw.uniform(5, 500), typed=f"invoke lab.{lab}", looked=now - 40)
+    row = WallRow(
+        name, "idle", tuple(cells), now - draw.uniform(5, 500), typed=f"invoke lab.{lab}", looked=now - 40
+    )
     kind = place % 20
     if kind == 1:
         cells[done] = Cell("failed", now - 250 - place, TROUBLE.said)
@@ -63,7 +65,9 @@ def _row(name: str, place: int, draw: random.Random, now: float, labs: tuple[tup
         trouble = Trouble(f"{lab}: too few answers", "", f"invoke lab.{lab}")
         row = replace(row, condition="stuck", why="not proved", since=now - 70 - place, lab=lab, trouble=trouble)
     elif kind == 18 and place < 60:
-        return replace(row, condition="not begun", cells=tuple(Cell() for _ in labs), since=None, typed="", looked=None)
+        return replace(
+            row, condition="not begun", cells=tuple(Cell() for _ in labs), since=None, typed="", looked=None
+        )
     elif kind == 9:
         cells = [Cell("converged", now - 400) for _ in labs]
         row = replace(row, condition="done", since=now - 400)
@@ -72,5 +76,8 @@ def _row(name: str, place: int, draw: random.Random, now: float, labs: tuple[tup
         doing = draw.choice(("applying", "verifying", "checking"))
         row = replace(row, condition="under way", since=cells[done].since, lab=lab, step="2 Half", doing=doing)
     if kind in (0, 4, 12):
-        row = replace(row, measured=Measured("istio.canary", "Stars: every share is as expected", now - place - 3, "pass", STARS))
+        row = replace(
+            row,
+            measured=Measured("istio.canary", "Stars: every share is as expected", now - place - 3, "pass", STARS),
+        )
     return replace(row, cells=tuple(cells))

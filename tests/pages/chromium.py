@@ -213,7 +213,8 @@ class Page:
             await self.ask("Input.dispatchMouseEvent", type=what, **where)
 
     async def press(self, key: str, text: str = "") -> None:
-        codes = {"Tab": 9, "Enter": 13, " ": 32}
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "End": 35, "Home": 36}
+        codes |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
         told = {
             "key": key,
             "code": "Space" if key == " " else key,

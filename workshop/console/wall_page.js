@@ -104,13 +104,13 @@
       row.cells.forEach(([state, at], place) =>
         put(cells[place].firstChild.lastChild, state === 'not there' ? '' : age(at, false)));
     }
-    for (const card of document.querySelectorAll('#stuck .card')) put(card.children[1], why(members.get(card.dataset.member).row));
+    for (const card of document.querySelectorAll('#stuck .card')) put(card.children[1], age(members.get(card.dataset.member).row.since, roomy() > 1));
     for (const item of document.querySelectorAll('#measured time')) put(item, age(Number(item.dataset.at)) + ' ago');
   };
 
   // --- What is above it
 
-  const why = (row) => [row.why, row.lab && 'at ' + short(row.lab), age(row.since)].filter(Boolean).join(' · ');
+  const why = (row) => row.why + (row.lab ? ` at ${short(row.lab)}` : '');
 
   const rows = () => names.map((name) => members.get(name).row);
   const stuck = () => rows().filter((row) => row.condition === 'stuck').sort((one, other) => (one.since || 0) - (other.since || 0));
@@ -132,14 +132,15 @@
     const kept = new Map([...document.querySelectorAll('#stuck .card')].map((card) => [card.dataset.member, card]));
     const items = waiting.slice(0, most).map((row) => {
       const card = kept.get(row.name) || make('button', { type: 'button', class: 'card', 'aria-haspopup': 'dialog' },
-        make('b', {}, row.name), make('span', { class: 'why' }), make('span', { class: 'trouble' }));
+        make('b', {}, row.name), make('span', { class: 'long' }), make('span', { class: 'why' }), make('span', { class: 'trouble' }));
       card.dataset.member = row.name;
-      put(card.children[1], why(row));
-      put(card.children[2], row.trouble ? row.trouble[0] : '');
-      card.children[2].hidden = !row.trouble || roomy() < 2;
+      put(card.children[1], age(row.since, roomy() > 1));
+      put(card.children[2], why(row));
+      put(card.children[3], row.trouble ? row.trouble[0] : '');
+      card.children[3].hidden = !row.trouble || roomy() < 2;
       return card.parentElement || make('li', {}, card);
     });
-    if (waiting.length > most) items.push(make('li', { class: 'more' }, `and ${waiting.length - most} more, marked below`));
+    if (waiting.length > most) items.push(make('li', { class: 'more' }, `${waiting.length - most} more, marked below`));
     const ol = find('#stuck ol');
     if (items.length !== ol.children.length || items.some((item, place) => item !== ol.children[place])) ol.replaceChildren(...items);
     if (before) (find(`#stuck .card[data-member="${CSS.escape(before)}"]`) || find('.card') || byId('wall')).focus();
@@ -151,12 +152,12 @@
 
   // How much room there is above the wall: 3 for two lines of cards, 1 for one line without what came back.
   const roomy = () => innerWidth < NARROW ? 2 : names.length > 100 ? 1 : innerHeight < 850 && names.length > 12 ? 1 : names.length > 30 ? 2 : 3;
-  const columns = () => innerWidth < NARROW ? 1 : Math.max(2, Math.floor(innerWidth * 0.7 / (roomy() === 1 ? 250 : 330)));
+  const columns = () => innerWidth < NARROW ? 1 : Math.max(2, Math.floor(innerWidth * 0.7 / (roomy() === 1 ? 250 : 300)));
   const cards = (count) => {
-    const width = columns(), lines = innerWidth < NARROW ? 12 : roomy() === 3 ? 2 : 1;
+    const width = columns(), lines = innerWidth < NARROW ? 12 : names.length <= 60 && innerHeight > 1000 ? 2 : 1;
     const style = document.documentElement.style;
     style.setProperty('--cards', width);
-    style.setProperty('--card', roomy() === 1 ? '24px' : '30px');
+    style.setProperty('--card', roomy() === 1 ? '22px' : '30px');
     return count <= width * lines ? count : width * lines - 1;
   };
 
@@ -167,11 +168,11 @@
     find('#measured ol').replaceChildren(...some.map((row) => make('li', {},
       make('span', { class: 'of' }, `${row.name} · ${short(row.measured.lab)}`),
       make('span', { class: 'said' }, [{ pass: 'proved', fail: 'failed', inconclusive: 'cannot tell' }[row.measured.kind],
-        row.measured.bars.map(share).join(', ') || row.measured.said].filter(Boolean).join(': ')),
+        row.measured.bars.length ? shares(row.measured.bars) : row.measured.said].filter(Boolean).join(': ')),
       row.measured.bars.length > 1 ? bars(row.measured.bars) : null)));
   };
   const percent = (share) => share === null ? '?' : (share * 100).toFixed(1).replace(/\.0$/, '') + ' %';
-  const share = ([label, found]) => `${label} ${percent(found)}`;
+  const shares = (list) => list.filter(([, found, expected]) => found || expected).map(([, found]) => percent(found)).join(', ');
   const bars = (list) => make('div', { class: 'bars', 'aria-hidden': 'true' }, ...list.map(([, found]) => {
     const bar = make('i');
     bar.style.flexGrow = String(found || 0);
@@ -190,9 +191,10 @@
 
   const family = getComputedStyle(document.body).fontFamily;
   const pen = document.createElement('canvas').getContext('2d');
-  const ems = (texts, weight) => {
+  const ems = (texts, weight, most = 1) => {  // the width of all of them but the longest few
     pen.font = `${weight} 100px ${family}`;
-    return Math.max(1, ...texts.map((text) => pen.measureText(text).width / 100));
+    const widths = texts.map((text) => pen.measureText(text).width / 100).sort((one, other) => one - other);
+    return widths[Math.ceil(widths.length * most) - 1];
   };
 
   const best = (width, height, nameEms, least) => {
@@ -201,8 +203,8 @@
     for (let blocks = 1; blocks <= 12; blocks += 1) {
       const rows = Math.ceil(count / blocks), gap = 22;
       if (blocks > 1 && rows * (blocks - 1) >= count) continue;
-      const row = Math.min(Math.floor(height / rows), 54), block = (width - gap * (blocks - 1)) / blocks;
-      for (let font = Math.min(Math.floor(row * 0.74), 30); font >= least; font -= 1) {
+      const row = Math.min(Math.floor(height / rows), 80), block = (width - gap * (blocks - 1)) / blocks;
+      for (let font = Math.min(Math.floor(row * 0.74), 24 + Math.floor(row / 5)); font >= least; font -= 1) {
         const cell = Math.max(font * 0.84, 12), since = font * 0.8 * 2.9 + 6;
         const left = block - (nameEms * font + 8) - since - labs.length * cell;
         if (left < 0) continue;
@@ -228,7 +230,7 @@
     body.add('numbered');  // its line is reserved while what is left is measured
     const box = byId('wall').getBoundingClientRect();
     const width = box.width, height = box.height - 2;
-    const nameEms = Math.min(ems(names, 700), 11) + 0.4;
+    const nameEms = Math.min(ems(names, 700, 0.97), 11) + 0.4;
     const headEms = ems(labs.map(([name]) => short(name)), 400);
     const vertical = Math.ceil(headEms * 15) + 8;
     const numbered = best(width, height - 22, nameEms, 12);
@@ -251,17 +253,17 @@
     if (more > 0) cell += more;
     if (cell >= headEms * 13 * 0.62 && cell >= 56 && found.font >= 16) [heads, kind] = [40, 'flat'];
     body.toggle('dense', !at);
-    body.toggle('ages', cell >= 52);
+    body.toggle('ages', cell >= 32 && found.row >= 56);
     body.toggle('numbered', kind === 'numbered');
     blocks = found.blocks; perBlock = found.rows;
     const sizes = { blocks: found.blocks, rows: found.rows, row: `${found.row}px`, font: `${found.font}px`, cell: `${cell}px`,
       age: `${found.since}px`, at: `${at}px`, gap: `${found.gap}px`, heads: `${heads}px`,
-      head: kind === 'vertical' ? '15px' : kind === 'flat' ? '14px' : `${Math.min(cell * 0.85, 14)}px` };
+      head: kind === 'vertical' ? '15px' : kind === 'flat' ? '14px' : `${Math.min(cell * 0.8, 14)}px` };
     for (const [name, value] of Object.entries(sizes)) style.setProperty('--' + name, value);
     const place = byId('heads');
     place.className = kind;
     const texts = labs.map(([name], number) => kind === 'numbered' ? String(number + 1) : short(name));
-    const block = () => make('div', {}, make('span'), at ? make('span') : null, ...texts.map((text) => make('span', {}, text)), make('span'));
+    const block = () => make('div', {}, make('span'), at ? make('span') : null, ...texts.map((text) => make('span', kind === 'numbered' && text.length > 1 ? { class: 'two' } : {}, text)), make('span'));
     place.replaceChildren(...Array.from({ length: found.blocks }, block));
   };
 
