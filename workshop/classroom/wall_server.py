@@ -34,6 +34,7 @@ _KEPT_ALIVE_EVERY = 15.0
 """Seconds: less than what proxies and phones take for the end of a connection."""
 _READ_WITHIN = 10.0
 """Seconds in which a client has to take what was sent before it is sent more."""
+_BACK_AFTER = 2.0
 _BUFFERED = 256 * 1024
 """Bytes that may wait for a client to read them: about one wall of 200 members."""
 _LONGEST = 800
@@ -154,10 +155,14 @@ class Board:
 
 
 class WallServer:
-    """`read_within` are seconds in which a client has to read."""
+    """`read_within` are seconds in which a client has to read, and `back_after` those after which one whose
+    connection has ended comes again."""
 
-    def __init__(self, board: Board, token: str, *, read_within: float = _READ_WITHIN) -> None:
+    def __init__(
+        self, board: Board, token: str, *, read_within: float = _READ_WITHIN, back_after: float = _BACK_AFTER
+    ) -> None:
         self._board, self._token, self._read_within = board, token.encode(), read_within
+        self._back_after = f"retry: {back_after * 1000:.0f}\n\n".encode()
         self.clients = 0
 
     def app(self) -> web.Application:
@@ -190,7 +195,7 @@ class WallServer:
         version = self._board.version_of(request.headers.get("Last-Event-ID", ""))
         self.clients += 1
         try:
-            await self._send(request, response, b"retry: 2000\n\n")
+            await self._send(request, response, self._back_after)
             while True:
                 if await self._board.newer(version, _KEPT_ALIVE_EVERY):
                     message, version = self._board.message(version), self._board.version

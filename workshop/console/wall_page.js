@@ -6,7 +6,8 @@
     'failed': '✗', 'stuck': '!', 'not there': '·', 'unknown': '?',
   };
   const CONDITIONS = ['stuck', 'under way', 'idle', 'not begun', 'done'];
-  const NARROW = 700;
+  const NARROW = 700;  // px: a phone
+  const LEAST = 14;  // px: of a name; smaller ones are read by nobody
   const find = (selector) => document.querySelector(selector);
   const byId = (id) => document.getElementById(id);
   const members = new Map();  // by name: { row, cells..., the elements that show it }
@@ -105,7 +106,7 @@
         put(cells[place].firstChild.lastChild, state === 'not there' ? '' : age(at, false)));
     }
     for (const card of document.querySelectorAll('#stuck .card')) put(card.children[1], age(members.get(card.dataset.member).row.since, roomy() > 1));
-    for (const item of document.querySelectorAll('#measured time')) put(item, age(Number(item.dataset.at)) + ' ago');
+    for (const item of document.querySelectorAll('#about time')) put(item, age(Number(item.dataset.at)));
   };
 
   // --- What is above it
@@ -118,7 +119,7 @@
   const above = () => {
     const all = rows();
     const list = byId('counts');
-    if (!list.children.length) for (const condition of CONDITIONS) list.append(make('li', { class: classOf(condition) }, make('b'), condition));
+    if (!list.children.length) for (const condition of CONDITIONS) list.append(make('li', { class: classOf(condition) }, make('b'), ' ' + condition));
     CONDITIONS.forEach((condition, place) => {
       const count = all.filter((row) => row.condition === condition).length;
       put(list.children[place].firstChild, String(count));
@@ -201,11 +202,11 @@
     let found = null;
     const count = names.length;
     for (let blocks = 1; blocks <= 12; blocks += 1) {
-      const rows = Math.ceil(count / blocks), gap = 22;
+      const rows = Math.ceil(count / blocks), gap = blocks > 4 ? 18 : 22;
       if (blocks > 1 && rows * (blocks - 1) >= count) continue;
       const row = Math.min(Math.floor(height / rows), 80), block = (width - gap * (blocks - 1)) / blocks;
       for (let font = Math.min(Math.floor(row * 0.74), 24 + Math.floor(row / 5)); font >= least; font -= 1) {
-        const cell = Math.max(font * 0.84, 12), since = font * 0.8 * 2.9 + 6;
+        const cell = Math.max(font * 0.82, 11), since = font * 0.8 * 2.9 + 4;
         const left = block - (nameEms * font + 8) - since - labs.length * cell;
         if (left < 0) continue;
         if (!found || font > found.font) found = { blocks, rows, row, font, cell, since, gap, left };
@@ -230,19 +231,16 @@
     body.add('numbered');  // its line is reserved while what is left is measured
     const box = byId('wall').getBoundingClientRect();
     const width = box.width, height = box.height - 2;
-    const nameEms = Math.min(ems(names, 700, 0.97), 11) + 0.4;
     const headEms = ems(labs.map(([name]) => short(name)), 400);
     const vertical = Math.ceil(headEms * 15) + 8;
-    const numbered = best(width, height - 22, nameEms, 12);
-    const named = best(width, height - vertical, nameEms, 12);
-    let found = numbered, heads = 22, kind = 'numbered';
-    if (named && named.font >= 16 && named.font >= numbered.font * 0.8) [found, heads, kind] = [named, vertical, 'vertical'];
-    if (!found || found.font < 14) {  // more members than any window has room for: the page is scrolled
-      const scrolled = best(width, 1e6, nameEms, 14);
-      if (!found) found = { ...scrolled, blocks: 1, rows: names.length, left: 0 };
-      const rows = Math.max(1, Math.floor((width + 22) / (nameEms * 15 + 60 + labs.length * 13 + 22)));
-      found = { blocks: rows, rows: Math.ceil(names.length / rows), row: 22, font: 15, cell: 12.6, since: 41, gap: 22, left: 0 };
-      heads = 22; kind = 'numbered';
+    const nameEms = Math.min(ems(names, 700, 0.97), 11) + 0.4;
+    let found = best(width, height - 22, nameEms, LEAST), heads = 22, kind = 'numbered';
+    for (let less = 1; !found && nameEms - less >= 6; less += 1) found = best(width, height - 22, nameEms - less, LEAST);
+    const named = best(width, height - vertical, nameEms, 16);
+    if (named && named.font >= found.font * 0.8) [found, heads, kind] = [named, vertical, 'vertical'];
+    if (!found) {  // more members than the window has room for: the page is scrolled
+      const blocks = Math.max(1, Math.floor((width + 22) / (nameEms * 15 + 60 + labs.length * 13 + 22)));
+      found = { blocks, rows: Math.ceil(names.length / blocks), row: 22, font: 15, cell: 12.6, since: 41, gap: 22, left: 0 };
       body.remove('fitted');
     }
     // What is left goes to what is being done, where that can be read, and to wider cells.
@@ -301,11 +299,17 @@
   byId('details').addEventListener('close', () => { shown = ''; });
   byId('details').addEventListener('click', (event) => { if (event.target === byId('details')) byId('details').close(); });
 
+  const aging = (at) => {
+    const item = make('time', {}, age(at));
+    item.dataset.at = at;
+    return item;
+  };
+
   const tell = () => {
     const { row } = members.get(shown);
-    const since = row.since ? ` for ${age(row.since)}` : '';
     const parts = [make('h2', { id: 'who' }, row.name),
-      make('p', row.condition === 'stuck' ? { class: 'bad' } : {}, [row.condition + since, row.why].filter(Boolean).join(': '))];
+      make('p', row.condition === 'stuck' ? { class: 'bad' } : {}, row.condition, row.since ? ' for ' : '',
+        row.since ? aging(row.since) : '', row.why ? `: ${row.why}` : '')];
     if (row.lab) parts.push(make('p', {}, [row.lab, row.step && 'step ' + row.step, row.doing].filter(Boolean).join(' · ')));
     if (row.trouble) {
       const [said, cause, next] = row.trouble;
@@ -314,7 +318,7 @@
       if (next) parts.push(make('p', {}, 'Next: ', make('code', {}, next)));
     }
     if (row.measured) {
-      parts.push(make('h3', {}, `Measured last, ${age(row.measured.at)} ago: ${row.measured.lab}`), make('p', {}, row.measured.said));
+      parts.push(make('h3', {}, 'Measured last, ', aging(row.measured.at), ` ago: ${row.measured.lab}`), make('p', {}, row.measured.said));
       if (row.measured.bars.length) parts.push(make('table', {}, make('tbody', {}, ...row.measured.bars.map(([label, found, expected]) =>
         make('tr', {}, make('th', { scope: 'row' }, label), make('td', {}, percent(found)),
           make('td', { class: 'quiet' }, expected === null ? '' : `expected ${percent(expected)}`))))));
@@ -324,13 +328,13 @@
       const cell = make('td', {}, sign(state));
       cell.dataset.state = state;
       return make('tr', {}, cell, make('th', { scope: 'row', title }, name), make('td', {}, state),
-        make('td', { class: 'quiet' }, state === 'not there' ? '' : age(at)), make('td', { class: 'quiet' }, note));
+        make('td', { class: 'quiet' }, state === 'not there' || !at ? '' : aging(at)), make('td', { class: 'quiet' }, note));
     });
     parts.push(make('h3', {}, 'Labs'), make('table', {}, make('tbody', {}, ...lines)));
     if (row.typed) parts.push(make('h3', {}, 'Typed last'), make('p', {}, make('code', {}, row.typed)));
-    parts.push(make('p', { class: 'quiet' }, row.looked ? `Its cluster was looked at ${age(row.looked)} ago.`
-      : 'Its cluster has not been looked at.'));
-    if (row.error) parts.push(make('p', { class: 'bad' }, `${row.tried ? `Not reached ${age(row.tried)} ago: ` : ''}${row.error}`));
+    parts.push(row.looked ? make('p', { class: 'quiet' }, 'Its cluster was looked at ', aging(row.looked), ' ago.')
+      : make('p', { class: 'quiet' }, 'Its cluster has not been looked at.'));
+    if (row.error) parts.push(make('p', { class: 'bad' }, ...(row.tried ? ['Not reached ', aging(row.tried), ' ago: '] : []), row.error));
     byId('about').replaceChildren(...parts);
   };
 
@@ -368,9 +372,8 @@
   events.addEventListener('rows', (event) => heard(event, (told) => told.rows.forEach(update)));
   events.addEventListener('open', () => { if (names.length) { document.body.classList.remove('stale'); connection('live', 'live'); } });
   events.addEventListener('error', () => {
-    if (!document.body.classList.contains('stale')) {
-      connection('lost', events.readyState === 2 ? 'ended: open the address of a new invoke watch' : `not connected since ${clock(now())}`);
-    }
+    if (events.readyState === 2) connection('lost', 'ended: open the address of a new invoke watch');
+    else if (!document.body.classList.contains('stale')) connection('lost', `not connected since ${clock(now())}`);
     document.body.classList.add('stale');
   });
 
@@ -384,6 +387,6 @@
 
   legend();
   theme();
-  setInterval(() => { if (names.length) { ages(); if (shown) tell(); } }, 1000);
+  setInterval(() => { if (names.length) ages(); }, 1000);
   addEventListener('resize', later);
 })();
