@@ -200,6 +200,11 @@ def test_a_failure_is_told_in_its_sentences(ada: Member) -> None:
     assert row.cells[NAMES.index(CANARY)].note == "Step 2: apply it: no"
 
 
+def test_what_was_cut_off_is_told_with_what_goes_on(ada: Member) -> None:
+    _killed(ada)
+    assert ada.row().trouble == Trouble("ended from outside, before its end", "", f"invoke {CANARY}")
+
+
 def test_what_has_not_come_forward_for_long_is_stuck(ada: Member) -> None:
     _under_way(ada)
     assert ada.row(PATIENCE - 5).condition == "under way"
@@ -289,6 +294,8 @@ def test_who_is_idle_for_long_is_stuck_only_behind_half_of_the_class() -> None:
     wall = wall_of("class", LABS, rows, now=PATIENCE + 400)
     assert {each.name: each.why for each in wall.stuck} == {"last": "nothing new, and behind half of the class"}
     assert wall_of("alone", LABS, rows[2:3], now=1e9).stuck == (), "nobody is behind oneself"
+    unmeasured = replace(rows[1], name="unmeasured", cells=(Cell("not proved"),) * 6 + (Cell(),) * 6)
+    assert wall_of("class", LABS, [rows[0], rows[1], unmeasured], now=1e9).stuck == ()
     in_a_break = [row("a", 5, 0), row("b", 5, 0)]
     assert wall_of("break", LABS, in_a_break, now=1e9).stuck == ()
 
@@ -340,7 +347,7 @@ def test_a_journal_that_cannot_be_read_is_said_of_its_member_alone(tmp_path: Pat
     sources = Sources("class", LABS, [Watched("bad", bad.folder), Watched("good", good.folder)], RUNBOOK)
     first, second = sources.wall().rows
     assert "file is not a database" in first.error
-    assert (second.error, second.done) == ("", 2)
+    assert (second.error, second.come_to) == ("", 2)
 
 
 def test_watching_writes_nothing(ada: Member) -> None:
@@ -407,7 +414,7 @@ async def test_who_cannot_be_reached_any_more_is_shown_as_it_was_seen(tmp_path: 
     world._fails = "a"
     await world.sources.look_round()
     (only,) = world.sources.wall().rows
-    assert (only.done, only.error) == (len(LABS), "reach it: connection refused")
+    assert (only.come_to, only.error) == (len(LABS), "reach it: connection refused")
     assert only.looked is not None
     assert only.tried is not None
     assert only.looked <= only.tried

@@ -271,6 +271,11 @@ async def test_one_walks_through_it_with_the_keyboard(browser: Browser) -> None:
         assert told.startswith("✕\ngrace\nstuck for 4 min: failed\n")
         assert "Likely: another VirtualService for the same host is in force as well" in told
         assert "Next: invoke lab.istio.canary --check" in told
+        lines = await it.page.value(
+            "[...document.querySelectorAll('dialog tr')].map(it => it.getBoundingClientRect().top)"
+        )
+        assert len(lines) == len(set(lines)) >= len(LABS), "each is on a line of its own"
+        assert lines == sorted(lines)
         await it.page.press("Escape")
         assert not await it.page.value("document.querySelector('dialog').open")
         assert await it.focused() == "grace", "one is where one was"

@@ -110,8 +110,10 @@ class WallRow:
     error: str = ""
 
     @property
-    def done(self) -> int:
-        return sum(cell.done for cell in self.cells)
+    def come_to(self) -> int:
+        """How many labs it has come to the end of; also those whose proof is yet to come, as it is of members that
+        are not measured."""
+        return sum(cell.done or cell.state == "not proved" for cell in self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,16 +326,19 @@ def _trouble(run: RunRecord) -> Trouble | None:
             return Trouble(f"{step.lab}, {_why(step)}", next_command=run.resume)
     if run.trouble:
         return run.trouble
-    return Trouble("cut off", next_command=run.resume or run.origin.command) if run.cut_off else None
+    if run.cut_off:
+        said = "interrupted" if run.exit_status == INTERRUPTED else "ended from outside, before its end"
+        return Trouble(said, next_command=run.resume or run.origin.command)
+    return None
 
 
 def wall_of(title: str, labs: Sequence[tuple[str, str]], rows: Sequence[WallRow], *, now: float) -> Wall:
     """Those who have done nothing for long and are behind half of the class are stuck as well."""
-    half = statistics.median(row.done for row in rows) if rows else 0
+    half = statistics.median(row.come_to for row in rows) if rows else 0
     return Wall(title, tuple(labs), tuple(_or_behind(row, half, now) for row in rows))
 
 
 def _or_behind(row: WallRow, half: float, now: float) -> WallRow:
-    if row.condition != "idle" or row.since is None or row.done >= half or now - row.since <= PATIENCE:
+    if row.condition != "idle" or row.since is None or row.come_to >= half or now - row.since <= PATIENCE:
         return row
     return replace(row, condition="stuck", why="nothing new, and behind half of the class")

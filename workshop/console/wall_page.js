@@ -170,7 +170,7 @@
       make('span', { class: 'of' }, `${row.name} · ${short(row.measured.lab)}`),
       make('span', { class: 'said' }, [{ pass: 'proved', fail: 'failed', inconclusive: 'cannot tell' }[row.measured.kind],
         row.measured.bars.length ? shares(row.measured.bars) : row.measured.said].filter(Boolean).join(': ')),
-      row.measured.bars.length > 1 ? bars(row.measured.bars) : null)));
+      row.measured.bars.filter(([, found]) => found).length > 1 ? bars(row.measured.bars) : null)));
   };
   const percent = (share) => share === null ? '?' : (share * 100).toFixed(1).replace(/\.0$/, '') + ' %';
   const shares = (list) => list.filter(([, found, expected]) => found || expected).map(([, found]) => percent(found)).join(', ');
