@@ -325,12 +325,14 @@
     }
     const lines = labs.map(([name, title], place) => {
       const [state, at, note] = row.cells[place];
-      const cell = make('td', {}, sign(state));
+      const cell = make('td', { role: 'cell' }, sign(state));
       cell.dataset.state = state;
-      return make('tr', {}, cell, make('th', { scope: 'row', title }, name), make('td', {}, state),
-        make('td', { class: 'quiet' }, state === 'not there' || !at ? '' : aging(at)), make('td', { class: 'quiet' }, note));
+      return make('tr', { role: 'row' }, cell, make('th', { role: 'rowheader', scope: 'row', title }, short(name)),
+        make('td', { role: 'cell' }, state),
+        make('td', { role: 'cell', class: 'quiet' }, state === 'not there' || !at ? '' : aging(at)),
+        make('td', { role: 'cell', class: 'quiet note' }, note));
     });
-    parts.push(make('h3', {}, 'Labs'), make('table', {}, make('tbody', {}, ...lines)));
+    parts.push(make('h3', {}, 'Labs'), make('table', { role: 'table', class: 'labs', 'aria-label': 'Labs' }, make('tbody', { role: 'rowgroup' }, ...lines)));
     if (row.typed) parts.push(make('h3', {}, 'Typed last'), make('p', {}, make('code', {}, row.typed)));
     parts.push(row.looked ? make('p', { class: 'quiet' }, 'Its cluster was looked at ', aging(row.looked), ' ago.')
       : make('p', { class: 'quiet' }, 'Its cluster has not been looked at.'));
