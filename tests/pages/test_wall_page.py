@@ -235,6 +235,18 @@ async def test_who_is_stuck_longest_is_first(browser: Browser) -> None:
         )
 
 
+async def test_who_is_not_reached_is_marked_with_the_age_of_what_was_seen(browser: Browser) -> None:
+    async with shown(browser, 20) as it:
+        mark = "[...document.querySelectorAll('#wall .lost:not([hidden])')].map(it => it.textContent)"
+        assert await it.page.value(mark) == ["⊘not reached, seen 5 min ago"]
+        assert await it.page.text("#counts .not-reached") == "1 not reached"
+        await it.change(16, error="")
+        assert await it.page.value(mark) == []
+        assert await it.page.value("document.querySelector('#counts .not-reached').hidden")
+        await it.change(18, error="refused", tried=time.time())
+        assert await it.page.value(mark) == ["⊘not reached, never seen"]
+
+
 async def test_what_is_measured_is_shown_with_its_shares(browser: Browser) -> None:
     async with shown(browser, 20) as it:
         bars = (Bar("v1", 0.8125, 0.8), Bar("v2", 0.1875, 0.2))
@@ -301,7 +313,8 @@ async def test_details_follow_what_happens(browser: Browser) -> None:
 
 async def test_whoever_does_not_see_it_hears_a_table(browser: Browser) -> None:
     async with shown(browser, of_all_states()) as it:
-        assert await it.page.names("rowheader") == [row.name for row in it.wall.rows]
+        heard = [row.name + " not reached, seen 5 min ago" * bool(row.error) for row in it.wall.rows]
+        assert await it.page.names("rowheader") == heard
         heads = await it.page.names("columnheader")
         assert heads[0] == "Member"
         assert heads[2:-1] == [f"{name.partition('.')[2]}: {title}" for name, title in LABS]

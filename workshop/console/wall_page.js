@@ -5,6 +5,7 @@
     'converged': '✓', 'superseded': '=', 'by hand': 'H', 'under way': '▸', 'not proved': '○', 'drifted': '≠',
     'failed': '✗', 'stuck': '!', 'not there': '·', 'unknown': '?',
   };
+  const LOST = '⊘';
   const CONDITIONS = ['stuck', 'under way', 'idle', 'not begun', 'done'];
   const NARROW = 700;  // px: a phone
   const LEAST = 14;  // px: of a name; smaller ones are read by nobody
@@ -66,10 +67,11 @@
     const cells = row.cells.map(() => make('td', { role: 'cell', class: 'cell' }, sign('not there'),
       make('span', { class: 'heard' })));
     const at = make('td', { role: 'cell', class: 'at' });
+    const lost = make('span', { class: 'lost', hidden: '' }, make('span', { 'aria-hidden': 'true' }, LOST), make('span', { class: 'heard' }));
     const since = make('td', { role: 'cell', class: 'age' });
-    const line = make('tr', { role: 'row' }, make('th', { role: 'rowheader', scope: 'row' }, name), at, ...cells, since);
+    const line = make('tr', { role: 'row' }, make('th', { role: 'rowheader', scope: 'row' }, name, lost), at, ...cells, since);
     line.addEventListener('click', () => open(row.name));
-    members.set(row.name, { row, line, name, at, since, cells });
+    members.set(row.name, { row, line, name, lost, at, since, cells });
     return line;
   };
 
@@ -78,6 +80,7 @@
     if (!known) return;
     known.row = row;
     known.line.className = classOf(row.condition);
+    known.lost.hidden = !row.error;
     put(known.at, where(row));
     row.cells.forEach(([state, since], place) => {
       const cell = known.cells[place];
@@ -91,16 +94,22 @@
     if (row.name === shown) tell();
   };
 
+  const notReached = (row) => 'not reached, ' + (row.looked ? `seen ${age(row.looked)} ago` : 'never seen');
+
   const where = (row) => {
     if (row.condition === 'stuck') return [row.why, row.lab && short(row.lab)].filter(Boolean).join(' · ');
     if (row.condition === 'under way') return [short(row.lab || ''), row.doing].filter(Boolean).join(' · ');
     if (row.condition === 'done') return 'done';
-    if (row.condition === 'not begun') return row.error ? 'not reached' : 'not begun';
-    return '';
+    if (row.error) return notReached(row);
+    return row.condition === 'not begun' ? 'not begun' : '';
   };
 
   const ages = () => {
-    for (const { row, since, cells } of members.values()) {
+    for (const { row, lost, at, since, cells } of members.values()) {
+      if (row.error) {
+        put(lost.lastChild, notReached(row));
+        put(at, where(row));
+      }
       put(since, age(row.since, false));
       row.cells.forEach(([state, at], place) =>
         put(cells[place].firstChild.lastChild, state === 'not there' ? '' : age(at, false)));
@@ -125,6 +134,10 @@
       put(list.children[place].firstChild, String(count));
       list.children[place].classList.toggle('none', !count);
     });
+    const lost = all.filter((row) => row.error).length;
+    const counted = list.children[CONDITIONS.length] || list.appendChild(make('li', { class: 'not-reached' }, make('b'), ' not reached'));
+    put(counted.firstChild, String(lost));
+    counted.hidden = !lost;
     const waiting = stuck();
     document.title = (waiting.length ? `${waiting.length} stuck · ` : '') + byId('title').textContent;
     const focused = document.activeElement.closest && document.activeElement.closest('.card');
@@ -346,7 +359,7 @@
     const item = make('li', {}, sign(state), state);
     item.dataset.state = state;
     return item;
-  }));
+  }), make('li', {}, make('span', { class: 'lost', 'aria-hidden': 'true' }, LOST), 'cluster not reached'));
 
   const connection = (state, text) => { byId('connection').className = state; put(byId('connection'), text); };
 

@@ -15,7 +15,7 @@ _LIGHT = """
   --paper: #ffffff; --ink: #1b2027; --dim: #57606a; --line: #d5dbe2; --soft: #f3f5f8; --link: #0a58ca;
   --alarm: #b3261e; --alarm-ink: #ffffff; --alarm-soft: #fceceb; --alarm-text: #9f1d16;
   --work: #1d5fbf; --work-ink: #ffffff; --work-text: #174f9f;
-  --warn: #9a5400; --warn-ink: #ffffff; --doubt: #fbe6b3; --doubt-ink: #5c3f00;
+  --warn: #9a5400; --lost: #8a4b00; --warn-ink: #ffffff; --doubt: #fbe6b3; --doubt-ink: #5c3f00;
   --good: #cdebd5; --good-ink: #14562c; --past: #e6f2e9; --past-ink: #33633f;
   --hand: #cce8ee; --hand-ink: #0b4a5c; --odd: #e2e6eb; --odd-ink: #39424c; --none: #757f8a;
 """
@@ -23,7 +23,7 @@ _DARK = """
   --paper: #10141a; --ink: #e6ebf1; --dim: #a2adb9; --line: #303842; --soft: #1a2028; --link: #7ab3ff;
   --alarm: #e5534b; --alarm-ink: #180302; --alarm-soft: #331816; --alarm-text: #ff9d95;
   --work: #5b9dff; --work-ink: #03122b; --work-text: #8fbcff;
-  --warn: #e39a3b; --warn-ink: #221300; --doubt: #4a3a10; --doubt-ink: #f6d67f;
+  --warn: #e39a3b; --lost: #f0b25f; --warn-ink: #221300; --doubt: #4a3a10; --doubt-ink: #f6d67f;
   --good: #1c4a2c; --good-ink: #a4e5b8; --past: #1b3022; --past-ink: #93bd9f;
   --hand: #123e4a; --hand-ink: #9fdceb; --odd: #2d353f; --odd-ink: #c6ced7; --none: #7d8894;
 """
