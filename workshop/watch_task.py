@@ -59,7 +59,7 @@ def _sources(config: Config, runbook: Runbook, whom: Whom) -> Sources:
         the_class = read_class(config, whom)
         title, members = the_class.title, {seat.name: seat.settings for seat in the_class.seats}
     else:
-        title, members = "Mesh Workshop", {describe(settings).name: settings}
+        title, members = "Mesh Workshop", {settings.target: settings}
     shown = set[str]()
     for own in members.values():
         shown.update(name for part in for_status(own, runbook, whole) for name in part.request.labs)
@@ -97,12 +97,12 @@ async def _serve(sources: Sources, host: str, port: int) -> None:
     async with serving(WallServer(board, token), host, port) as listening:
         for line in told(sources, host, listening, token):
             print(line, flush=True)
-        if not _is_loopback(host):
-            print(WARNING, file=sys.stderr, flush=True)
+        if warning := warning_of(host):
+            print(warning, file=sys.stderr, flush=True)
         await serve(sources, board)
 
 
-WARNING = (
+_WARNING = (
     "whoever is in this network and has the address, or hears it (it is plain HTTP), sees the members' names, where"
     " they are and their errors; nobody can change anything with it"
 )
@@ -117,11 +117,13 @@ def told(sources: Sources, host: str, port: int, token: str) -> list[str]:
     return [f"the wall ({who}) is at", *(f"  {address}" for address in addresses), "until Ctrl-C"]
 
 
-def _is_loopback(host: str) -> bool:
+def warning_of(host: str) -> str:
+    """What listening there exposes; empty where nobody else comes."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        own = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        own = host == "localhost"
+    return "" if own else _WARNING
 
 
 def _places(host: str) -> list[str]:

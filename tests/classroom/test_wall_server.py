@@ -18,10 +18,13 @@ from typing import Any
 import aiohttp
 import pytest
 
+from labs import RUNBOOK
 from tests.classroom.walls import LABS, wall
 from tests.kit.workshop import Workshop, until
+from workshop import watch_task
 from workshop.classroom.wall import Wall
 from workshop.classroom.wall_server import Board, WallServer, serving
+from workshop.classroom.wall_sources import Sources, Watched
 from workshop.console.wall_page import PAGE
 from workshop.runbook.errors import UsageError
 from workshop.runbook.record import Trouble
@@ -236,6 +239,36 @@ def test_a_class_is_watched_until_ctrl_c(tmp_path: Path) -> None:
     finally:
         watching.kill()
         watching.communicate()
+
+
+def test_without_a_roster_it_is_the_one_member_of_the_call(tmp_path: Path) -> None:
+    watching = Workshop(tmp_path / "state").start("watch", "--port", "0")
+    try:
+        assert "the wall (sandbox) is at" in until(watching, "until Ctrl-C")
+    finally:
+        watching.kill()
+        watching.communicate()
+
+
+@pytest.mark.parametrize(
+    ("host", "warns"),
+    [
+        *(("127.0.0.1", False), ("127.9.9.9", False), ("::1", False), ("localhost", False)),
+        *(("0.0.0.0", True), ("192.0.2.7", True), ("::", True), ("my-laptop", True)),  # noqa: S104
+    ],
+)
+def test_who_lets_others_see_it_is_told_what_they_see(host: str, warns: bool) -> None:
+    warning = watch_task.warning_of(host)
+    assert ("plain HTTP" in warning) == ("sees the members' names" in warning) == warns
+
+
+def test_the_address_is_one_that_others_can_open() -> None:
+    sources = Sources("day", LABS, [Watched("ada", Path()), Watched("ben", Path())], RUNBOOK)
+    told = watch_task.told(sources, "0.0.0.0", 8440, "secret")  # noqa: S104
+    assert told[0] == "the wall (day, 2 members) is at"
+    assert told[-2] == "  http://127.0.0.1:8440/?token=secret"
+    assert not any("0.0.0.0" in line for line in told)  # noqa: S104
+    assert watch_task.told(sources, "::1", 8440, "secret")[1] == "  http://[::1]:8440/?token=secret"
 
 
 @pytest.mark.parametrize("port", ["-1", "70000", "http"])
