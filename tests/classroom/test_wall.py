@@ -20,7 +20,7 @@ from workshop.classroom.wall_sources import Looking, MemberSource, Sources, Watc
 from workshop.kubernetes.lease import Holder
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
-from workshop.runbook.journal import AppliedPart, Journal
+from workshop.runbook.journal import AppliedPart, Journal, LastRun
 from workshop.runbook.record import Origin, Trouble
 from workshop.runbook.results import Bar, Measurement, Outcome, Verdict
 from workshop.runbook.status import LabStatus, Status
@@ -205,6 +205,20 @@ def test_what_was_cut_off_is_told_with_what_goes_on(ada: Member) -> None:
     assert ada.row().trouble == Trouble("ended from outside, before its end", "", f"invoke {CANARY}")
 
 
+def test_a_lab_is_as_old_as_it_has_been_so(ada: Member) -> None:
+    _converged(ada)
+    first = ada.row().cells[NAMES.index(CANARY)].since
+    _converged(ada)
+    assert ada.row().cells[NAMES.index(CANARY)].since == first
+    _failed(ada)
+    failed = ada.row().cells[NAMES.index(CANARY)].since
+    assert first is not None
+    assert failed is not None
+    assert failed > first
+    _failed(ada)
+    assert ada.row().cells[NAMES.index(CANARY)].since != failed, "it failed anew"
+
+
 def test_what_has_not_come_forward_for_long_is_stuck(ada: Member) -> None:
     _under_way(ada)
     assert ada.row(PATIENCE - 5).condition == "under way"
@@ -224,6 +238,8 @@ def test_what_was_measured_last_is_told(ada: Member) -> None:
     assert measured is not None
     assert (measured.lab, measured.said, measured.kind) == (CANARY, "Stars: every share is as expected", "pass")
     assert measured.bars == (half,)
+    ada.task(holder=ME.identity, since=time.time() + 1, measured=f"{CANARY}: every share is as expected")
+    assert ada.row().measured == measured, "the journal has the same with its shares"
     # A check is no run: what it has measured is in the class's own record.
     ada.task(holder=ME.identity, since=time.time() + 1, measured=f"{IDENTITY}: 60 %")
     measured = ada.row().measured
@@ -369,13 +385,16 @@ class Clusters:
 
     def __init__(self, folder: Path, *names: str, hangs: str = "", fails: str = "") -> None:
         self.looked, self.most, self._now = list[str](), 0, 0
-        self._hangs, self._fails = hangs, fails
+        self._hangs, self._fails, self.found = hangs, fails, STATUS
+        self.thrice = asyncio.Event()
         watched = [Watched(name, folder / name, self._looking(name)) for name in names]
         self.sources = Sources("class", LABS, watched, RUNBOOK)
 
     def _looking(self, name: str) -> Looking:
         async def look() -> Status:
             self.looked.append(name)
+            if len(self.looked) == 3:
+                self.thrice.set()
             self._now += 1
             self.most = max(self.most, self._now)
             try:
@@ -384,7 +403,7 @@ class Clusters:
                 await asyncio.sleep(0)
                 if name == self._fails:
                     raise WorkshopError("reach it", "connection refused")
-                return STATUS
+                return self.found
             finally:
                 self._now -= 1
 
@@ -418,6 +437,30 @@ async def test_who_cannot_be_reached_any_more_is_shown_as_it_was_seen(tmp_path: 
     assert only.looked is not None
     assert only.tried is not None
     assert only.looked <= only.tried
+
+
+async def test_what_looks_have_seen_is_as_old_as_the_first_that_saw_it_or_as_its_run(tmp_path: Path) -> None:
+    world = Clusters(tmp_path, "a")
+    await world.sources.look_round()
+    first = world.sources.members[0].row(NAMES, time.time()).cells[0].since
+    await world.sources.look_round()
+    assert world.sources.members[0].row(NAMES, time.time()).cells[0].since == first
+    ran = LastRun(INSTALL, "invoke lab.istio.install", 7.0, converged=True, applied=True)
+    world.found = Status(
+        "here", (LabStatus(INSTALL, "", "converged", last=ran), LabStatus(CANARY, "", "drifted", last=ran))
+    )
+    await world.sources.look_round()
+    row = world.sources.members[0].row(NAMES, time.time())
+    assert row.cells[0] == Cell("converged", 7.0)
+    assert row.cells[NAMES.index(CANARY)].since != 7.0
+
+
+async def test_round_follows_upon_round(tmp_path: Path) -> None:
+    world = Clusters(tmp_path, "a")
+    rounds = asyncio.create_task(world.sources.looks(0.0))
+    async with asyncio.timeout(60):
+        await world.thrice.wait()
+    rounds.cancel()
 
 
 async def test_who_is_at_work_is_not_looked_at_and_no_cluster_is_woken(tmp_path: Path) -> None:

@@ -157,12 +157,12 @@ class Sources:
             member.read()
         return wall_of(self.title, self.labs, [member.row(names, now) for member in self.members], now=now)
 
-    async def looks(self) -> None:
-        """Round after round, until it is cancelled."""
+    async def looks(self, seconds: float = ROUND_SECONDS) -> None:
+        """Round after round, each of so many seconds at least, until it is cancelled."""
         while True:
             began = time.monotonic()
             await self.look_round()
-            await asyncio.sleep(max(ROUND_SECONDS - (time.monotonic() - began), 1.0))
+            await asyncio.sleep(max(seconds - (time.monotonic() - began), 0.0))
 
     async def look_round(self, *, at_once: int = LOOKS_AT_ONCE, seconds: float = LOOK_SECONDS) -> None:
         waiting: Iterator[MemberSource] = iter(self.members)
