@@ -3,10 +3,13 @@ not written itself."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from workshop import invocation
 from workshop.runbook.errors import UsageError
@@ -21,6 +24,14 @@ def write(to: str, text: str, *, made_by: str, force: bool, what: str) -> None:
     if to == "-":
         print(text, end="")
         return
+    path = place(to, made_by=made_by, force=force)
+    with replaced(path) as file:
+        file.write(text.encode())
+    print(f"{what} is in {path.absolute()}")
+
+
+def place(to: str, *, made_by: str, force: bool) -> Path:
+    """What `to` names. Raises UsageError where it may not be written over."""
     path = Path(to).expanduser()
     tried = f"write {path}"
     if path.is_dir():
@@ -32,16 +43,42 @@ def write(to: str, text: str, *, made_by: str, force: bool, what: str) -> None:
             cause="it would be lost; --to names another file, --force writes over this one",
             next_command=f"{invocation.typed()} --force",
         )
+    return path
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """What is written takes the file's place at the end, for whoever reads it now; after an exception it is gone,
+    and the file as it was. What is a device or a pipe is written to. Raises UsageError where that cannot be done."""
     try:
-        _replace(path, text)
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+        else:
+            with _beside(path.resolve()) as file:
+                yield file
     except OSError as error:
         raise UsageError(
-            tried,
+            f"write {path}",
             error.strerror or str(error),
             cause="--to names a file in a folder that is there and can be written",
             next_command=shlex.join(["ls", "-ld", str(path.absolute().parent)]),
         ) from error
-    print(f"{what} is in {path.absolute()}")
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _is_own(path: Path, made_by: str) -> bool:
@@ -50,22 +87,3 @@ def _is_own(path: Path, made_by: str) -> bool:
             return made_by.encode() in file.read(_HEAD)
     except OSError:
         return False
-
-
-def _replace(path: Path, text: str) -> None:
-    """By another file in its place, for whoever reads it now. What is a device or a pipe is written to."""
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
-        return
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

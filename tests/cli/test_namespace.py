@@ -45,7 +45,19 @@ def test_four_lines_are_enough(tmp_path: Path) -> None:
     )
     names = [line.split()[0] for line in listed.stdout.splitlines()[2:] if line[:3].strip()]
     assert names == [
-        *("adopt", "doctor", "handout", "history", "report", "reset", "resume", "shell", "status", "watch"),
+        *(
+            "adopt",
+            "bundle",
+            "doctor",
+            "handout",
+            "history",
+            "report",
+            "reset",
+            "resume",
+            "shell",
+            "status",
+            "watch",
+        ),
         *(
             f"class.{task}"
             for task in ("adopt", "check", "doctor", "down", "kubeconfigs", "reset", "run", "status", "up")

@@ -257,7 +257,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         *(class_adopt, check, class_doctor, class_down, class_kubeconfigs, class_reset, run, class_status),
         class_up,
     )
-    own = (adopt, doctor, handout, history, report, reset, resume, shell, status, watch)
+    own = (adopt, bundle, doctor, handout, history, report, reset, resume, shell, status, watch)
     return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox(), of_class)
 
 
@@ -344,6 +344,26 @@ def class_kubeconfigs(
 
     whom = class_tasks.Whom(roster, only, failed, shard, at_once)
     return class_tasks.kubeconfigs(context.config, whom, to=to, hours=hours)
+
+
+@task(
+    klass=WorkshopTask,
+    auto_shortflags=False,
+    help={
+        "platforms": "For which machines (this one): linux-x86_64, linux-aarch64, macos-arm64; commas between.",
+        "pythons": "For which versions of Python (3.11,3.12,3.13 and this one, unless given).",
+        "saved": "A state that sandbox.save has kept, by its name, or its file: start.sh loads it.",
+        "to": "The file to write (mesh-workshop-bundle.tar.gz in this folder, unless given).",
+        "force": "Write over a file that is not the workshop's own.",
+    },
+)
+def bundle(
+    context: Context, platforms: str = "", pythons: str = "", saved: str = "", to: str = "", force: bool = False
+) -> int:
+    """Pack the workshop and all it needs into one file, for a room without internet."""
+    from workshop import bundle_task
+
+    return bundle_task.bundle(context.config, platforms=platforms, pythons=pythons, saved=saved, to=to, force=force)
 
 
 @task(klass=WorkshopTask)
