@@ -49,7 +49,7 @@ def place(to: str, *, made_by: str, force: bool) -> Path:
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
     """What is written takes the file's place at the end, for whoever reads it now; after an exception it is gone,
-    and the file as it was. What is a device or a pipe is written to. Raises UsageError where that cannot be done."""
+    and the file as it was. What is a device or a pipe is written to. Raises UsageError when it cannot be."""
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as file:
