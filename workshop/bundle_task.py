@@ -63,7 +63,7 @@ def bundle(
         ours = repository.read(root)
         _tell_of(ours)
         pip = pip_lock.read_text(encoding="utf-8")
-        with _work(settings.state_folder / "bundle") as work, written_files.replaced(path) as file:
+        with _work(settings.state_folder / "bundle") as work:
             fetched = work / "wheels"
             missing = asyncio.run(_fetch(f"{ours.lock}\n{pip}", machines, fetched, work))
             _refuse_incomplete(machines, missing)
@@ -71,7 +71,8 @@ def bundle(
             size = sum(wheel.stat().st_size for wheel in found)
             print(f"packing {len(found)} wheels ({_megabytes(size)}) and {ours.origin}", flush=True)
             contents = Contents(ours, machines, tuple(found), pip, state)
-            sha256 = archive.write(file, FOLDER, contents.entries(), ours.made)
+            with written_files.replaced(path) as file:
+                sha256 = archive.write(file, FOLDER, contents.entries(), ours.made)
         print(f"the bundle is in {path.absolute()}: {_megabytes(path.stat().st_size)}, SHA-256 {sha256}")
         print(f"where it is to run: tar xzf {shlex.quote(path.name)} && sh {FOLDER}/start.sh")
         return 0
@@ -131,6 +132,8 @@ class Contents:
         macos = any(machine.platform.startswith("macos") for machine in self.machines)
         return {
             "origin": self.repository.origin,
+            "python": ", ".join(dict.fromkeys(machine.python for machine in self.machines)),
+            "platform": ", ".join(dict.fromkeys(machine.platform for machine in self.machines)),
             "macos": "\nOn macOS the sandbox does not run: the labs need a cluster there, and its images.\n"
             if macos
             else "",

@@ -31,7 +31,7 @@ def write(to: str, text: str, *, made_by: str, force: bool, what: str) -> None:
 
 
 def place(to: str, *, made_by: str, force: bool) -> Path:
-    """What `to` names. Raises UsageError where it may not be written over."""
+    """What `to` names. Raises UsageError where it may not be written over, or nothing can be written."""
     path = Path(to).expanduser()
     tried = f"write {path}"
     if path.is_dir():
@@ -43,6 +43,9 @@ def place(to: str, *, made_by: str, force: bool) -> Path:
             cause="it would be lost; --to names another file, --force writes over this one",
             next_command=f"{invocation.typed()} --force",
         )
+    if path.is_file() or not path.exists():
+        with _worded(path), tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
     return path
 
 
@@ -50,13 +53,15 @@ def place(to: str, *, made_by: str, force: bool) -> Path:
 def replaced(path: Path) -> Iterator[BinaryIO]:
     """What is written takes the file's place at the end, for whoever reads it now; after an exception it is gone,
     and the file as it was. What is a device or a pipe is written to. Raises UsageError when it cannot be."""
+    special = path.exists() and not path.is_file()
+    with _worded(path), path.open("wb") if special else _beside(path.resolve()) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _worded(path: Path) -> Iterator[None]:
     try:
-        if path.exists() and not path.is_file():
-            with path.open("wb") as file:
-                yield file
-        else:
-            with _beside(path.resolve()) as file:
-                yield file
+        yield
     except OSError as error:
         raise UsageError(
             f"write {path}",

@@ -100,17 +100,31 @@ def test_where_it_was_moved_to_it_is_set_up_anew(started: tuple[Path, Ran], tmp_
     assert str(started[0]) not in (moved / "mesh-workshop" / ".venv" / "bin" / "invoke").read_text()
 
 
-@pytest.mark.parametrize("what", ["wheels/fast", "wheels/pip-", "saved/ready"])
-def test_a_damaged_file_is_named_and_what_to_do(unpacked: Path, what: str) -> None:
-    (file,) = (path for path in unpacked.rglob("*") if str(path.relative_to(unpacked)).startswith(what))
+def _damage(file: Path) -> None:
     broken = bytearray(file.read_bytes())
     broken[-1] ^= 1
     file.write_bytes(broken)
+
+
+def test_a_damaged_saved_state_is_not_loaded(started: tuple[Path, Ran]) -> None:
+    saved = started[0] / "saved" / "ready.json.gz"
+    _damage(saved)
+    ran = start(started[0])
+    _damage(saved)
+    assert ran.status == 1, ran.said
+    assert "saved/ready.json.gz is damaged" in ran.said
+    assert "sandbox.load" not in ran.said
+
+
+@pytest.mark.parametrize("what", ["fast", "pip"])
+def test_a_damaged_file_is_named_and_what_to_do(unpacked: Path, what: str) -> None:
+    (file,) = unpacked.glob(f"wheels/{what}-*")
+    _damage(file)
     ran = start(unpacked)
     assert ran.status == 1, ran.said
     assert "is damaged" in ran.said
     assert "Copy the archive once more" in ran.said
-    assert not (unpacked / "mesh-workshop" / ".venv" / "bundle").exists() or what.startswith("saved")
+    assert not (unpacked / "mesh-workshop" / ".venv" / "bundle").exists()
 
 
 def test_a_lost_wheel_is_named(unpacked: Path) -> None:

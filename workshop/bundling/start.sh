@@ -151,3 +151,4 @@ Ready. Type:
     invoke --list      the table of contents
     invoke lab         all of it; README.md says more
 END
+if [ -n "$saved" ]; then echo "    invoke status      where the labs are in the saved state"; fi
