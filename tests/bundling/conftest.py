@@ -60,7 +60,7 @@ class Index:
         """The one that is installed."""
         pip = importlib.metadata.distribution("pip")
         files = [file for file in pip.files or () if file.suffix != ".pyc" and ".." not in file.parts]
-        content = {str(file): file.locate().read_bytes() for file in files}
+        content = {str(file): Path(file.locate()).read_bytes() for file in files}
         self._write("pip", f"pip-{pip.version}-py3-none-any.whl", content)
 
     def _write(self, name: str, file: str, content: Mapping[str, str | bytes]) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundling.conftest import OTHER, PLATFORM, PYTHON, Packer
+from tests.bundling.conftest import OTHER, PYTHON, Packer
 from tests.kit.workshop import Workshop, until
-from workshop import written_files
+from workshop import bundle_task, written_files
 from workshop.bundling import archive, repository, wheels
+from workshop.bundling.wheels import Machine
+from workshop.runbook.errors import UsageError
 from workshop.settings import ROOT
 
 
@@ -31,8 +33,9 @@ def content(bundle: Path, name: str) -> str:
 
 
 def test_all_of_the_last_commit_and_the_wheels_are_in_it(packer: Packer, tmp_path: Path) -> None:
-    (tmp_path / "ready.json.gz").write_bytes(b"saved")
-    ran = packer.pack(tmp_path / "b.tar.gz", saved=str(tmp_path / "ready.json.gz"))
+    (packer.workshop.state / "saved").mkdir(parents=True)
+    (packer.workshop.state / "saved" / "ready.json.gz").write_bytes(b"saved")
+    ran = packer.pack(tmp_path / "b.tar.gz", saved="ready")
     assert ran.status == 0, ran.said
     found = members(tmp_path / "b.tar.gz")
     assert [name for name in found if not name.startswith("wheels/")] == [
@@ -56,12 +59,17 @@ def test_all_of_the_last_commit_and_the_wheels_are_in_it(packer: Packer, tmp_pat
     assert not (packer.workshop.state / "bundle" / "wheels").exists()
 
 
-def test_it_is_the_same_again_and_says_its_hash(packer: Packer, tmp_path: Path) -> None:
+def test_it_is_the_same_again_and_written_over_its_own_kind_only(packer: Packer, tmp_path: Path) -> None:
     first = packer.pack(tmp_path / "first.tar.gz")
+    assert written_files.place(str(tmp_path / "first.tar.gz"), made_by=archive.MADE_BY, force=False)
     for file in packer.root.rglob("*"):
         os.utime(file, (0, 0), follow_symlinks=False)
-    second = packer.pack(tmp_path / "second.tar.gz")
-    assert (tmp_path / "first.tar.gz").read_bytes() == (tmp_path / "second.tar.gz").read_bytes()
+    mine = tmp_path / "second.tar.gz"
+    mine.write_text("mine")
+    assert packer.pack(mine).status == 2
+    assert mine.read_text() == "mine"
+    second = packer.pack(mine, force=True)
+    assert (tmp_path / "first.tar.gz").read_bytes() == mine.read_bytes()
     (said,) = re.findall(r"SHA-256 (\w{64})$", first.said, re.M)
     assert said in second.said
 
@@ -70,14 +78,16 @@ def test_an_unpacked_one_is_a_repository_of_the_same_files(packer: Packer, tmp_p
     """But for links, of which the workshop has none; with what running it leaves there."""
     (packer.root / "labs" / "the same").unlink()
     packer.git("commit", "-q", "-a", "-m", "No link")
-    assert packer.pack(tmp_path / "b.tar.gz").status == 0
+    before = repository.read(packer.root)
+    with (tmp_path / "b.tar.gz").open("wb") as file:
+        archive.write(file, "there", before.entries, before.made)
     with tarfile.open(tmp_path / "b.tar.gz") as packed:
-        packed.extractall(tmp_path / "there", filter="tar")
-    there = tmp_path / "there" / "mesh-workshop-bundle" / "mesh-workshop"
+        packed.extractall(tmp_path, filter="tar")
+    there = tmp_path / "there"
     for left in ("labs/__pycache__/a.pyc", ".workshop/kubeconfig", ".venv/bin/python", "my-azure.yaml"):
         (there / left).parent.mkdir(parents=True, exist_ok=True)
         (there / left).touch()
-    before, after = repository.read(packer.root), repository.read(there)
+    after = repository.read(there)
     by_name = [sorted(one.entries, key=lambda entry: entry.name) for one in (before, after)]
     assert by_name[0] == by_name[1]
     assert before.made == after.made
@@ -101,23 +111,35 @@ def test_what_is_not_committed_is_named_and_left_out(packer: Packer, tmp_path: P
     assert "nonsense" not in content(tmp_path / "b.tar.gz", "mesh-workshop/requirements.lock")
 
 
-def test_what_has_no_wheel_is_named_before_there_is_a_file(packer: Packer, tmp_path: Path) -> None:
-    ran = packer.pack(tmp_path / "b.tar.gz", platforms=f"{PLATFORM},{OTHER}")
-    assert ran.status == 2, ran.said
-    assert f"there is none of fast 1.0 for {OTHER} (Python {PYTHON})" in ran.unfolded
-    assert f"bundle --platforms {PLATFORM} --pythons {PYTHON}" in ran.unfolded
-    assert "invoke 1.0" not in ran.said
-    assert not list(tmp_path.glob("*b.tar.gz*"))
-    assert not list((packer.workshop.state / "bundle").glob("wheels"))
-
-
-def test_all_packages_without_a_wheel_are_named_at_once(packer: Packer, tmp_path: Path) -> None:
+def test_all_that_has_no_wheel_is_named_before_there_is_a_file(packer: Packer, tmp_path: Path) -> None:
     lock = packer.root / "requirements.lock"
     lock.write_text(lock.read_text() + f"absent==2.0 \\\n    --hash=sha256:{'0' * 64}\n")
     packer.git("commit", "-q", "-a", "-m", "One more")
     ran = packer.pack(tmp_path / "b.tar.gz", platforms=OTHER)
     assert ran.status == 2, ran.said
-    assert all(f"none of {name} for {OTHER}" in ran.unfolded for name in ("fast 1.0", "absent 2.0"))
+    for name in ("fast 1.0", "absent 2.0"):
+        assert f"there is none of {name} for {OTHER} (Python {PYTHON})" in ran.unfolded
+    assert "invoke 1.0" not in ran.said
+    assert not list(tmp_path.glob("*b.tar.gz*"))
+    assert not (packer.workshop.state / "bundle" / "wheels").exists()
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said", "instead"),
+    [
+        (["c 3.11", "c 3.12"], "none of x 1 for c (Python 3.11, 3.12)", "--platforms a,b --pythons 3.11,3.12"),
+        (["a 3.12", "c 3.12"], "for a (Python 3.12), c (Python 3.12)", "--platforms b --pythons 3.11,3.12"),
+        (["a 3.12", "b 3.12", "c 3.12"], "for a (Python 3.12), b", "--pythons 3.11 --platforms a,b,c"),
+        (["a 3.11", "b 3.12", "c 3.12"], "for a (Python 3.11), b", ""),
+    ],
+)
+def test_the_call_that_would_do_without_is_named(lacking: list[str], said: str, instead: str) -> None:
+    machines = [Machine(platform, python) for platform in "abc" for python in ("3.11", "3.12")]
+    missing = {each: ("x 1",) if f"{each.platform} {each.python}" in lacking else () for each in machines}
+    with pytest.raises(UsageError) as refused:
+        bundle_task._refuse_incomplete(machines, missing)
+    assert said in refused.value.came_back
+    assert refused.value.next_command == (f"invoke bundle {instead}" if instead else "")
 
 
 def test_an_index_that_does_not_answer_is_no_missing_wheel(
@@ -172,16 +194,6 @@ def test_another_name_than_a_saved_one_is_told_those_there_are(packer: Packer, t
     assert ran.status == 2
     assert "saved are: monday" in ran.unfolded
     assert "bundle --saved monday" in ran.unfolded
-    assert packer.pack(tmp_path / "b.tar.gz", saved="monday").status == 0
-    assert "saved/monday.json.gz" in members(tmp_path / "b.tar.gz")
-
-
-def test_it_is_written_over_its_own_kind_only(packer: Packer, tmp_path: Path) -> None:
-    (tmp_path / "b.tar.gz").write_text("mine")
-    assert packer.pack(tmp_path / "b.tar.gz").status == 2
-    assert (tmp_path / "b.tar.gz").read_text() == "mine"
-    assert packer.pack(tmp_path / "b.tar.gz", force=True).status == 0
-    assert written_files.place(str(tmp_path / "b.tar.gz"), made_by=archive.MADE_BY, force=False)
 
 
 def test_a_folder_that_is_no_repository_is_refused(packer: Packer, tmp_path: Path) -> None:
