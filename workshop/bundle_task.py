@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import re
 import shlex
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from workshop import bundling, invocation, written_files
 from workshop.bundling import archive, repository, wheels
-from workshop.bundling.archive import Entry
+from workshop.bundling.archive import PRIVATE, PROGRAM, Entry
 from workshop.bundling.repository import Repository
 from workshop.bundling.wheels import Machine, Progress
 from workshop.kubernetes.lease import Holder
@@ -61,7 +63,7 @@ def bundle(
         path = written_files.place(to or FILE, made_by=archive.MADE_BY, force=force)
         wheels.refuse_without_pip()
         ours = repository.read(root)
-        _tell_of(ours)
+        _tell_of(ours, state)
         pip = pip_lock.read_text(encoding="utf-8")
         with _work(settings.state_folder / "bundle") as work:
             fetched = work / "wheels"
@@ -105,14 +107,14 @@ class Contents:
 
     def entries(self) -> Iterator[Entry]:
         for entry in self.repository.entries:
-            yield Entry(f"mesh-workshop/{entry.name}", entry.content, entry.executable, entry.link)
+            yield Entry(f"mesh-workshop/{entry.name}", entry.content, entry.mode, entry.link)
         for wheel in self.wheels:
             yield Entry(f"wheels/{wheel.name}", wheel)
         yield Entry("wheels/pip.lock", self.pip.encode())
         if self.saved:
-            yield Entry(f"saved/{self.saved.name}", self.saved)
+            yield Entry(f"saved/{self.saved.name}", self.saved, PRIVATE)
         words = self._words()
-        yield Entry("start.sh", _filled("start.sh", words), executable=True)
+        yield Entry("start.sh", _filled("start.sh", words), PROGRAM)
         yield Entry("README.txt", _filled("README.txt", {**words, **self._sentences()}))
 
     def _words(self) -> Mapping[str, str]:
@@ -196,6 +198,7 @@ def _saved(settings: Settings, named: str) -> Path | None:
                 raise UsageError(
                     f"pack the saved state {path}", "its file's name has other than letters, digits, . _ and -"
                 )
+            _refuse_damaged(path)
             return path
     names = sorted(path.name.removesuffix(".json.gz") for path in folder.glob("*.json.gz"))
     raise UsageError(
@@ -207,12 +210,29 @@ def _saved(settings: Settings, named: str) -> Path | None:
     )
 
 
-def _tell_of(ours: Repository) -> None:
+def _refuse_damaged(saved: Path) -> None:
+    """Raises UsageError: now, and not in the room."""
+    try:
+        with gzip.open(saved) as content:
+            while content.read(1 << 20):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(
+            f"pack the saved state {saved}",
+            str(error),
+            cause="it is damaged, or no saved state",
+            next_command=f"{invocation.invoke()} sandbox.load {shlex.quote(str(saved))}",
+        ) from error
+
+
+def _tell_of(ours: Repository, saved: Path | None) -> None:
     if changed := ours.changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         print(
             f"not in the bundle, which has {ours.origin}: what is not committed in {', '.join(changed[:3])}{more}"
         )
+    if saved:
+        print(f"{saved.name} has the Secrets of its sandbox as plain text: who gets the bundle can read them")
 
 
 async def _fetch(

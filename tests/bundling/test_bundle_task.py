@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import signal
@@ -34,7 +35,7 @@ def content(bundle: Path, name: str) -> str:
 
 def test_all_of_the_last_commit_and_the_wheels_are_in_it(packer: Packer, tmp_path: Path) -> None:
     (packer.workshop.state / "saved").mkdir(parents=True)
-    (packer.workshop.state / "saved" / "ready.json.gz").write_bytes(b"saved")
+    (packer.workshop.state / "saved" / "ready.json.gz").write_bytes(gzip.compress(b"saved"))
     ran = packer.pack(tmp_path / "b.tar.gz", saved="ready")
     assert ran.status == 0, ran.said
     found = members(tmp_path / "b.tar.gz")
@@ -45,10 +46,8 @@ def test_all_of_the_last_commit_and_the_wheels_are_in_it(packer: Packer, tmp_pat
     names = [re.sub(r"-.*", "", name) for name in found if name.startswith("wheels/")]
     assert names == ["wheels/fast", "wheels/invoke", "wheels/pip", "wheels/pip.lock"]
     assert found["mesh-workshop/labs/the same"].linkname == "übung.sh"
-    assert {name for name, member in found.items() if member.mode & 0o111 and member.isfile()} == {
-        "start.sh",
-        "mesh-workshop/labs/übung.sh",
-    }
+    modes = {name: member.mode for name, member in found.items() if member.isfile() and member.mode != 0o644}
+    assert modes == {"start.sh": 0o755, "mesh-workshop/labs/übung.sh": 0o755, "saved/ready.json.gz": 0o600}
     assert {(member.mtime, member.uid, member.uname) for member in found.values()} == {(1795809600, 0, "")}
     assert packer.git("rev-parse", "HEAD")[:12] in content(tmp_path / "b.tar.gz", "README.txt")
     for name in ("README.txt", "start.sh"):
@@ -177,6 +176,7 @@ def test_cut_off_by_ctrl_c_nothing_is_left(packer: Packer, tmp_path: Path) -> No
         ({"pythons": "3.9"}, "the workshop needs 3.11 or newer"),
         ({"pythons": "three"}, "the workshop needs 3.11 or newer"),
         ({"saved": "tuesday"}, "nothing is saved yet"),
+        ({"saved": str(Path(__file__))}, "it is damaged, or no saved state"),
     ],
 )
 def test_what_cannot_be_packed_is_refused(packer: Packer, tmp_path: Path, asked: dict[str, str], said: str) -> None:
@@ -222,7 +222,7 @@ def test_what_git_says_when_it_fails_is_shown(packer: Packer, tmp_path: Path) ->
 def test_links_and_files_come_out_as_they_went_in(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(os.urandom(100_000))
     with (tmp_path / "a.tar.gz").open("wb") as file:
-        entries = [archive.Entry("b", tmp_path / "large"), archive.Entry("a", b"text", executable=True)]
+        entries = [archive.Entry("b", tmp_path / "large"), archive.Entry("a", b"text", archive.PROGRAM)]
         archive.write(file, "top", entries, 0)
     with tarfile.open(tmp_path / "a.tar.gz") as packed:
         assert packed.getnames() == ["top/a", "top/b"]

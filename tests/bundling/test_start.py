@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ def start(bundle: Path, *words: str, **variables: str) -> Ran:
 @pytest.fixture(scope="module")
 def packed(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packed")
-    (folder / "ready.json.gz").write_bytes(b"saved")
+    (folder / "ready.json.gz").write_bytes(gzip.compress(b"saved"))
     with pytest.MonkeyPatch.context() as patch:
         ran = new_packer(index, folder, patch).pack(folder / "b.tar.gz", saved=str(folder / "ready.json.gz"))
     assert ran.status == 0, ran.said

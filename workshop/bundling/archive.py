@@ -18,13 +18,17 @@ _LEVEL = 1
 """Wheels are packed already: the best level takes ten times as long, for a hundredth less."""
 
 
+FILE, PROGRAM, PRIVATE = 0o644, 0o755, 0o600
+"""Modes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """`link` is where a symbolic link leads, which has no content."""
 
     name: str
     content: bytes | Path = b""
-    executable: bool = False
+    mode: int = FILE
     link: str = ""
 
 
@@ -35,7 +39,7 @@ def write(file: BinaryIO, folder: str, entries: Iterable[Entry], made: int) -> s
     with packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for entry in sorted(entries, key=lambda entry: entry.name):
             member = tarfile.TarInfo(f"{folder}/{entry.name}")
-            member.mtime, member.mode = made, 0o755 if entry.executable else 0o644
+            member.mtime, member.mode = made, entry.mode
             if entry.link:
                 member.type, member.linkname = tarfile.SYMTYPE, entry.link
                 archive.addfile(member)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop.bundling.archive import Entry
+from workshop.bundling.archive import FILE, PROGRAM, Entry
 from workshop.runbook.errors import UsageError
 
 LOCK = "requirements.lock"
@@ -103,13 +103,14 @@ def _of_members(archive: tarfile.TarFile) -> Iterator[Entry]:
         if member.issym():
             yield Entry(member.name, link=member.linkname)
         elif content := archive.extractfile(member):
-            yield Entry(member.name, content.read(), executable=bool(member.mode & 0o100))
+            yield Entry(member.name, content.read(), PROGRAM if member.mode & 0o100 else FILE)
 
 
 def _lying(root: Path) -> Repository:
     files = [path for name in CONSISTS_OF for path in _files(root / name)]
     entries = tuple(
-        Entry(str(path.relative_to(root)), path.read_bytes(), executable=os.access(path, os.X_OK)) for path in files
+        Entry(str(path.relative_to(root)), path.read_bytes(), PROGRAM if path.stat().st_mode & 0o100 else FILE)
+        for path in files
     )
     made = max(int(path.stat().st_mtime) for path in files)
     return Repository(entries, made, "the files as they lay there, without git")
