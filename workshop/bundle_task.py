@@ -68,7 +68,9 @@ def bundle(
         with _work(settings.state_folder / "bundle") as work:
             fetched = work / "wheels"
             missing = asyncio.run(_fetch(f"{ours.lock}\n{pip}", machines, fetched, work))
-            _refuse_incomplete(machines, missing)
+            given = {"--saved": saved, "--to": to}
+            typed = [word for flag, value in given.items() if value for word in (flag, value)]
+            _refuse_incomplete(machines, missing, [*typed, *(["--force"] if force else [])])
             found = sorted(fetched.iterdir())
             size = sum(wheel.stat().st_size for wheel in found)
             print(f"packing {len(found)} wheels ({_megabytes(size)}) and {ours.origin}", flush=True)
@@ -259,40 +261,48 @@ class _Told:
             print(f"  {progress.number} of {progress.of}: {progress.file}", flush=True)
 
 
-def _refuse_incomplete(machines: Sequence[Machine], missing: Mapping[Machine, Sequence[str]]) -> None:
-    """Raises UsageError that names what there is no wheel of, and the call that would do without."""
+def _refuse_incomplete(
+    machines: Sequence[Machine], missing: Mapping[Machine, Sequence[str]], typed: Sequence[str]
+) -> None:
+    """Raises UsageError that names what there is no wheel of, and the call that would do without. `typed` are its
+    other words."""
     packages: dict[str, list[Machine]] = {}
     for machine, names in missing.items():
         for name in names:
             packages.setdefault(name, []).append(machine)
     if not packages:
         return
+    together: dict[str, list[str]] = {}
+    for name, those in packages.items():
+        together.setdefault(_worded(those), []).append(name)
     raise UsageError(
         "pack the wheels",
-        "; ".join(f"there is none of {name} for {_together(those)}" for name, those in packages.items()),
+        "; ".join(f"for {those} there is none of {', '.join(names)}" for those, names in together.items()),
         cause="the index has no wheel of the version that requirements.lock names, and nothing is built here",
-        next_command=_without(machines, [machine for machine in machines if missing[machine]]),
+        next_command=_without(machines, [machine for machine in machines if missing[machine]], typed),
     )
 
 
-def _together(machines: Iterable[Machine]) -> str:
+def _worded(machines: Iterable[Machine]) -> str:
     pythons: dict[str, list[str]] = {}
     for machine in machines:
         pythons.setdefault(machine.platform, []).append(machine.python)
     return ", ".join(f"{platform} (Python {', '.join(those)})" for platform, those in pythons.items())
 
 
-def _without(machines: Sequence[Machine], bad: Sequence[Machine]) -> str:
+def _without(machines: Sequence[Machine], lacking: Sequence[Machine], typed: Sequence[str]) -> str:
     """The call that leaves out whole platforms, or else whole versions; none where nothing would be left."""
-    for what in ("platform", "python"):
-        left = {getattr(machine, what): None for machine in machines}
-        for machine in bad:
-            left.pop(getattr(machine, what), None)
-        if left:
-            other = "python" if what == "platform" else "platform"
-            same = dict.fromkeys(getattr(machine, other) for machine in machines)
-            return f"{invocation.invoke()} bundle --{what}s {','.join(left)} --{other}s {','.join(same)}"
-    return ""
+    platforms, pythons = (
+        list(dict.fromkeys(getattr(machine, what) for machine in machines)) for what in ("platform", "python")
+    )
+    if whole := [name for name in platforms if name not in {machine.platform for machine in lacking}]:
+        platforms = whole
+    elif whole := [version for version in pythons if version not in {machine.python for machine in lacking}]:
+        pythons = whole
+    else:
+        return ""
+    words = ("--platforms", ",".join(platforms), "--pythons", ",".join(pythons), *typed)
+    return f"{invocation.invoke()} bundle {shlex.join(words)}"
 
 
 def _megabytes(size: int) -> str:

@@ -18,6 +18,7 @@ from workshop import bundle_task, written_files
 from workshop.bundling import archive, repository, wheels
 from workshop.bundling.wheels import Machine
 from workshop.runbook.errors import UsageError
+from workshop.runbook.state_folder import FolderLock
 from workshop.settings import ROOT
 
 
@@ -34,7 +35,8 @@ def content(bundle: Path, name: str) -> str:
 
 
 def test_all_of_the_last_commit_and_the_wheels_are_in_it(packer: Packer, tmp_path: Path) -> None:
-    (packer.workshop.state / "saved").mkdir(parents=True)
+    for left in ("saved", "bundle/wheels/of one that was killed"):
+        (packer.workshop.state / left).mkdir(parents=True)
     (packer.workshop.state / "saved" / "ready.json.gz").write_bytes(gzip.compress(b"saved"))
     ran = packer.pack(tmp_path / "b.tar.gz", saved="ready")
     assert ran.status == 0, ran.said
@@ -116,9 +118,7 @@ def test_all_that_has_no_wheel_is_named_before_there_is_a_file(packer: Packer, t
     packer.git("commit", "-q", "-a", "-m", "One more")
     ran = packer.pack(tmp_path / "b.tar.gz", platforms=OTHER)
     assert ran.status == 2, ran.said
-    for name in ("fast 1.0", "absent 2.0"):
-        assert f"there is none of {name} for {OTHER} (Python {PYTHON})" in ran.unfolded
-    assert "invoke 1.0" not in ran.said
+    assert f"for {OTHER} (Python {PYTHON}) there is none of fast 1.0, absent 2.0 " in ran.unfolded
     assert not list(tmp_path.glob("*b.tar.gz*"))
     assert not (packer.workshop.state / "bundle" / "wheels").exists()
 
@@ -126,19 +126,23 @@ def test_all_that_has_no_wheel_is_named_before_there_is_a_file(packer: Packer, t
 @pytest.mark.parametrize(
     ("lacking", "said", "instead"),
     [
-        (["c 3.11", "c 3.12"], "none of x 1 for c (Python 3.11, 3.12)", "--platforms a,b --pythons 3.11,3.12"),
+        (
+            ["c 3.11", "c 3.12"],
+            "for c (Python 3.11, 3.12) there is none of x 1, y 2",
+            "--platforms a,b --pythons 3.11,3.12",
+        ),
         (["a 3.12", "c 3.12"], "for a (Python 3.12), c (Python 3.12)", "--platforms b --pythons 3.11,3.12"),
-        (["a 3.12", "b 3.12", "c 3.12"], "for a (Python 3.12), b", "--pythons 3.11 --platforms a,b,c"),
+        (["a 3.12", "b 3.12", "c 3.12"], "for a (Python 3.12), b", "--platforms a,b,c --pythons 3.11"),
         (["a 3.11", "b 3.12", "c 3.12"], "for a (Python 3.11), b", ""),
     ],
 )
 def test_the_call_that_would_do_without_is_named(lacking: list[str], said: str, instead: str) -> None:
     machines = [Machine(platform, python) for platform in "abc" for python in ("3.11", "3.12")]
-    missing = {each: ("x 1",) if f"{each.platform} {each.python}" in lacking else () for each in machines}
+    missing = {each: ("x 1", "y 2") if f"{each.platform} {each.python}" in lacking else () for each in machines}
     with pytest.raises(UsageError) as refused:
-        bundle_task._refuse_incomplete(machines, missing)
+        bundle_task._refuse_incomplete(machines, missing, ["--to", "a b"])
     assert said in refused.value.came_back
-    assert refused.value.next_command == (f"invoke bundle {instead}" if instead else "")
+    assert refused.value.next_command == (f"invoke bundle {instead} --to 'a b'" if instead else "")
 
 
 def test_an_index_that_does_not_answer_is_no_missing_wheel(
@@ -194,6 +198,13 @@ def test_another_name_than_a_saved_one_is_told_those_there_are(packer: Packer, t
     assert ran.status == 2
     assert "saved are: monday" in ran.unfolded
     assert "bundle --saved monday" in ran.unfolded
+
+
+def test_one_at_a_time(packer: Packer, tmp_path: Path) -> None:
+    with FolderLock(packer.workshop.state / "bundle", "somebody").held():
+        ran = packer.pack(tmp_path / "b.tar.gz")
+    assert ran.status == 2
+    assert "another run has it: somebody" in ran.unfolded
 
 
 def test_a_folder_that_is_no_repository_is_refused(packer: Packer, tmp_path: Path) -> None:
