@@ -163,6 +163,7 @@ def test_a_python_that_it_is_not_for_is_refused(unpacked: Path, tmp_path: Path, 
     assert ran.status == 2, ran.said
     assert said in ran.said
     assert f"It has wheels for: {PLATFORM}" in ran.said
+    assert f"PYTHON=/path/to/python3 sh '{unpacked.parent.parent}/Jörg'\\''s Übung, 1. Tag/" in ran.said
     assert not (unpacked / "mesh-workshop" / ".venv").exists()
 
 

@@ -81,9 +81,9 @@ find_python() {
         command -v "$python" >/dev/null 2>&1 || continue
         said=$("$python" -c "$fits" "$platforms" "$pythons" 2>/dev/null </dev/null) || continue
         [ "$said" = fits ] && return
-        tried="$tried$python: $said; "
+        tried="${tried:+$tried, }$python ($said)"
     done
-    stop 2 "There is no Python here that this bundle is for: ${tried:-none that starts.}" \
+    stop 2 "There is no Python here that this bundle is for: ${tried:-none starts}." \
         "It has wheels for: $platforms; Python: $pythons." \
         "Install one of these (apt install python3, dnf install python3.12) and type:" \
         "    $again" \

@@ -99,7 +99,6 @@ async def download(
             list(_pip(machine, folder, file)),
             seconds=_LONGEST,
             on_line=_Reader(len(left), progress).read,
-            environment={"PIP_USER": "0"},
         )
         if not done.status:
             break
