@@ -12,11 +12,12 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sandbox.server import launcher
 from workshop import invocation
 from workshop.class_tasks import Whom, read_class, roster_of
 from workshop.classroom.wall_sources import Looking, Sources, Watched
 from workshop.parts import for_status, job_of
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
 from workshop.runbook.run import unheard
@@ -65,17 +66,20 @@ def _sources(config: Config, runbook: Runbook, whom: Whom) -> Sources:
         shown.update(name for part in for_status(own, runbook, whole) for name in part.request.labs)
     labs = [(lab.name, lab.title) for lab in runbook.labs if lab.name in shown]
     watched = [
-        Watched(name, own.state_folder, _look(own, runbook, whole), own.target == "sandbox")
+        Watched(name, own.state_folder, looking(own, runbook, whole), own.target == "sandbox")
         for name, own in members.items()
     ]
     return Sources(title, labs, watched, runbook)
 
 
-def _look(settings: Settings, runbook: Runbook, whole: Request) -> Looking:
+def looking(settings: Settings, runbook: Runbook, whole: Request) -> Looking:
     """At the clusters, and not at the account: a class that asks Azure each minute is soon asked to wait."""
 
     async def look() -> Status:
         found = []
+        if settings.target == "sandbox" and not launcher.is_there(settings.sandbox_folder):
+            # Every kubectl would be refused, after three times what a look takes.
+            raise WorkshopError("look at its cluster", "its sandbox does not run")
         for part in for_status(settings, runbook, whole):
             if not part.use.account:
                 target = describe(settings, part.use).with_labs(runbook)

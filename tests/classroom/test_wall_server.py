@@ -19,15 +19,17 @@ import aiohttp
 import pytest
 
 from labs import RUNBOOK
+from sandbox.server import launcher
 from tests.classroom.walls import LABS, wall
 from tests.kit.workshop import Workshop, until
-from workshop import watch_task
+from workshop import settings, watch_task
 from workshop.classroom.wall import Wall
 from workshop.classroom.wall_server import Board, WallServer, serving
 from workshop.classroom.wall_sources import Sources, Watched
 from workshop.console.wall_page import PAGE
-from workshop.runbook.errors import UsageError
+from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.record import Trouble
+from workshop.runbook.request import Request
 
 NOW = 1_800_000_000.0
 TOKEN = "right-token"  # noqa: S105
@@ -243,6 +245,25 @@ def test_a_class_is_watched_until_ctrl_c(tmp_path: Path) -> None:
     finally:
         watching.kill()
         watching.communicate()
+
+
+async def test_a_sandbox_that_does_not_run_is_said_and_not_started(tmp_path: Path) -> None:
+    call = settings.collected({"state": str(tmp_path / "state")})
+    look = watch_task.looking(call, RUNBOOK, Request(()))
+    with pytest.raises(WorkshopError, match="its sandbox does not run"):
+        await look()
+    assert not (tmp_path / "state").exists()
+
+
+async def test_a_look_sees_what_is_there_and_writes_nothing_down(
+    own_sandbox: launcher.Running, tmp_path: Path
+) -> None:
+    state = own_sandbox.kubeconfig.parent.parent
+    (state / "sandbox").symlink_to(own_sandbox.kubeconfig.parent)
+    found = await watch_task.looking(settings.collected({"state": str(state)}), RUNBOOK, Request(()))()
+    assert [lab.name for lab in found.labs] == [name for name, _ in LABS]
+    assert {lab.state for lab in found.labs} == {"not there"}
+    assert not (state / "journal.sqlite").exists()
 
 
 def test_without_a_roster_it_is_the_one_member_of_the_call(tmp_path: Path) -> None:
