@@ -3,6 +3,7 @@
     up       start the one of a folder, unless it runs
     down     stop it
     status   whether it runs, and where; status 1 when it does not
+    save     keep its state in a file; `load` a sandbox from one, instead of the one that runs
     shell    $SHELL with its kubeconfig, and its kubectl and istioctl on the PATH
     serve    run it in the foreground (what `up` starts)
 
@@ -21,8 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.core.durations import lasting
-from sandbox.server import launcher
+from sandbox.server import launcher, saved_state
 from sandbox.server.launcher import IDLE_SECONDS, NoAnswer, Running, SandboxError
+from sandbox.server.saved_state import UnusableError
 
 _FOLDER = Path(".sandbox")
 _PROGRAM = "python -m sandbox"
@@ -39,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{_PROGRAM}: {error}", file=sys.stderr)
         if isinstance(error, NoAnswer) or launcher.is_there(options.state):
             print(f"`{_command('down', options.state)}` ends it, whatever has become of it", file=sys.stderr)
+    except UnusableError as error:
+        print(f"{_PROGRAM}: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"{_PROGRAM}: {error.filename or options.state}: {error.strerror or error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -80,6 +85,53 @@ def shell(options: argparse.Namespace) -> int:
     os.execvpe(program, [program], _environment(running))  # noqa: S606 - the user's own
 
 
+def save(options: argparse.Namespace) -> int:
+    file = saved_state.place_of(_kept(options), options.name)
+    head = launcher.save(options.state, file, force=options.force)
+    print(f"saved as {file} ({saved_state.worded(head)}, {file.stat().st_size / 1024:.0f} KiB)")
+    print(saved_state.warning(head))
+    return 0
+
+
+def load(options: argparse.Namespace) -> int:
+    """Asks before it ends a sandbox that runs."""
+    if options.name is None:
+        return _list_kept(options)
+    file = saved_state.find(_kept(options), options.name)
+    saved_state.read(file)
+    if launcher.is_there(options.state) and not (options.yes or _may_end()):
+        print("the sandbox goes on")
+        return 0
+    running = launcher.load(options.state, file, idle_seconds=options.idle)
+    for each in running.missing:
+        print(f"not as it was saved, so far: {each}")
+    return status(options)
+
+
+def _list_kept(options: argparse.Namespace) -> int:
+    there = saved_state.kept(_kept(options))
+    for name, head in there:
+        print(f"{name}  {saved_state.worded(head)}")
+    if not there:
+        print(f"nothing is saved in {_kept(options)}")
+    return 0
+
+
+def _kept(options: argparse.Namespace) -> Path:
+    folder: Path = options.state
+    return folder / "saved"
+
+
+def _may_end() -> bool:
+    if not sys.stdin.isatty():
+        raise SandboxError("a sandbox runs, which would end with all that is in it: say --yes")
+    try:
+        answer = input("A sandbox runs, which would end with all that is in it. Load all the same? (y/N) ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
 def serve(options: argparse.Namespace) -> int:
     from sandbox.server import garbage
 
@@ -91,7 +143,7 @@ def serve(options: argparse.Namespace) -> int:
     folders = options.state or [_FOLDER]
     if options.lock and len(options.lock) != len(folders):
         raise SystemExit(f"{_PROGRAM}: serve: as many --lock as --state, or none")
-    return run(folders, options.idle, options.lock)
+    return run(folders, options.idle, options.lock, options.load)
 
 
 def _environment(running: Running) -> dict[str, str]:
@@ -124,10 +176,19 @@ def _parser() -> argparse.ArgumentParser:
     upping.add_argument("--for", type=_lasting, default=0, dest="lasting", metavar="TIME", help=least)
     add(down, "stop the folder's sandbox")
     add(status, "whether the folder's sandbox runs, and where")
+    saving = add(save, "keep the state of the folder's sandbox in a file")
+    saving.add_argument("name", metavar="NAME", help="what to call it; it is kept in DIR/saved")
+    saving.add_argument("--force", action="store_true", help="instead of one of that name")
+    loading = add(load, "start a sandbox with a saved state, instead of the one that runs", starts=True)
+    loading.add_argument(
+        "name", nargs="?", metavar="NAME", help="of one in DIR/saved, or a path; lists them without"
+    )
+    loading.add_argument("--yes", action="store_true", help="do not ask before a running sandbox is ended")
     add(shell, "a shell for the folder's sandbox, which is started if it does not run", starts=True)
     words = "run a sandbox in the foreground, until it is stopped or idle"
     foreground = add(serve, words, starts=True, several=True)
     foreground.add_argument("--lock", type=int, action="append", default=[], help=argparse.SUPPRESS)
+    foreground.add_argument("--load", type=Path, metavar="FILE", help="a saved state to begin with")
     return parser
 
 

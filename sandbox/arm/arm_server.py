@@ -5,6 +5,7 @@ GET    /sandbox/settings     how it behaves
 POST   /sandbox/settings     change that: what is named is replaced
 GET    /sandbox/requests     the requests since the log was cleared, in the order they came
 DELETE /sandbox/requests     clear the log; the next request is number 1
+GET    /sandbox/state        all that is there, clusters included, to be loaded into another sandbox
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from aiohttp import web
 
 from sandbox.arm.azure_settings import Fault
 from sandbox.arm.cloud import Cloud
+from sandbox.arm.cloud_state import CloudState
 from sandbox.arm.identities import Identities, Roles
 from sandbox.arm.managed_clusters import ClusterApi, Clusters
 from sandbox.arm.networks import Networks
@@ -142,8 +144,11 @@ def _scripted(faults: Iterable[Fault]) -> list[Fault]:
 class ArmServer:
     def __init__(self, cloud: Cloud, token: str) -> None:
         self._cloud, self._token = cloud, token.encode()
+        self.save: Callable[[], Awaitable[bytes]] | None = None
+        """What answers /sandbox/state, as JSON: a sandbox has more than this server knows of. Raises ArmError."""
         self._router = Router()
         networks, registries, clusters = Networks(cloud), Registries(cloud), Clusters(cloud)
+        self.state = CloudState(cloud, registries.images, clusters.stacks)
         apis = {
             networks.type.lower(): ResourceApi(networks, cloud),
             Identities.type.lower(): ResourceApi(Identities(cloud), cloud),
@@ -194,6 +199,8 @@ class ArmServer:
     async def _controlled(self, request: web.Request) -> web.StreamResponse:
         try:
             self._authenticate(request)
+            if self.save is not None and (request.method, request.path) == ("GET", "/sandbox/state"):
+                return web.Response(body=await self.save(), content_type="application/json")
             return _response(await self._control.answer(request.method, request.path, await _body(request)))
         except ArmError as error:
             return _refusal(error)

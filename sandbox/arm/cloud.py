@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -309,7 +309,17 @@ class Cloud:
             raise ArmError(403, "RequestDisallowedByAzure", message, target=name)
         return location
 
+    @property
+    def registered(self) -> Mapping[str, str]:
+        """What has been registered here, by the provider."""
+        return self._registered
+
     # Identities.
+
+    @property
+    def principals(self) -> Iterable[str]:
+        """All there are, known everywhere already or not."""
+        return self._principals.keys()
 
     def add_principal(self, principal: str) -> None:
         self._principals[principal] = time.monotonic() + self.settings.principal_seconds

@@ -249,10 +249,10 @@ class Clusters(Kind):
         stack = self.stacks.get(resource.id.lower())
         if stack is None:
             self._make_node_group(resource)
-            stack = await self.cloud.stacks.start(resource.name, _node_pool(pool))
+            stack = await self.cloud.stacks.start(resource.name, node_pool(pool))
             self.stacks[resource.id.lower()] = stack
         elif old is not None and old["properties"]["agentPoolProfiles"][0]["count"] != pool["count"]:
-            stack.scale(_node_pool(pool))
+            stack.scale(node_pool(pool))
         properties["fqdn"] = properties["azurePortalFQDN"] = stack.host
         pool["provisioningState"] = "Succeeded"
 
@@ -287,7 +287,7 @@ class Clusters(Kind):
             del self.cloud.groups[group.name.lower()]
 
 
-def _node_pool(pool: Body) -> NodePool:
+def node_pool(pool: Body) -> NodePool:
     return NodePool(pool["name"], pool["count"], pool["vmSize"], pool["maxPods"])
 
 

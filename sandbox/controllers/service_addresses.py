@@ -16,6 +16,7 @@ from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, 
 from sandbox.controllers.events import record
 from sandbox.core.addresses import Network, may_listen
 from sandbox.core.cluster import Admission, ApiError, Cluster, Object, WatchEvent
+from sandbox.core.objects import at as value_at
 from sandbox.schema.findings import Cause, bad_value, forbidden, invalid
 
 K = TypeVar("K")
@@ -219,7 +220,7 @@ class LoadBalancers(Controller[NamespacedName]):
             self._release(key)
         record(self.cluster, service, "EnsuringLoadBalancer", "Ensuring load balancer", source=_SOURCE)
         try:
-            address = self._pool.take(wanted or None)
+            address = self._address_before(service, wanted) or self._pool.take(wanted or None)
         except ValueError as error:
             said = f"Error syncing load balancer: {error}"
             record(self.cluster, service, "SyncLoadBalancerFailed", said, "Warning", _SOURCE)
@@ -235,6 +236,16 @@ class LoadBalancers(Controller[NamespacedName]):
             )
             record(self.cluster, service, "PortNotAllowed", said, "Warning", _SOURCE)
         return address
+
+    def _address_before(self, service: Object, wanted: str | None) -> str | None:
+        """What the status says already: it was given in the sandbox whose state this one has been loaded with."""
+        had = value_at(service, "status", "loadBalancer", "ingress", 0, "ip")
+        if not had or wanted not in (None, "", had):
+            return None
+        try:
+            return self._pool.take(had)
+        except ValueError:
+            return None
 
     def _release(self, key: NamespacedName) -> None:
         address = self._given.pop(self._uids.pop(key), None)

@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from collections.abc import Mapping
 
+from sandbox.controllers.readiness import has_ended
 from sandbox.core.addresses import Network
 from sandbox.core.cluster import Cluster, Object
 from sandbox.core.constants import SANDBOX_VERSION
@@ -176,6 +177,8 @@ class Node:
                     group.create_task(run.removed())
             elif run is not None:
                 run.update(event.object)
+            elif has_ended(event.object):
+                continue  # it did so in an earlier sandbox, whose state this one has been loaded with
             elif address := self._node_objects.addresses.get(event.object["spec"].get("nodeName", "")):
                 run = self._pods[uid] = PodRun(
                     event.object, self._cluster, self._network, self.directory, self._programs, address

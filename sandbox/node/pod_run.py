@@ -11,6 +11,7 @@ then the object goes. `terminationGracePeriodSeconds` bounds all of it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ class PodRun:
         self.started_at = timestamp()
         self.initialized = self.terminating = False
         self._cluster, self._addresses = cluster, network.pods
-        self.ip = network.pods.take()
+        self.ip = _address(network, pod)
         self.network = PodNetwork(network, directory, self.ip, pod["metadata"]["namespace"])
         spec = pod["spec"]
         waiting = "PodInitializing" if spec.get("initContainers") else "ContainerCreating"
@@ -211,6 +212,15 @@ class PodRun:
         await asyncio.gather(*pending, return_exceptions=True)
         self.network.http.close()
         asyncio.get_running_loop().call_later(_ADDRESS_REST, self._addresses.give_back, self.ip)
+
+
+def _address(network: Network, pod: Object) -> str:
+    """What a pod had in the sandbox whose state this one has been loaded with; else the next one."""
+    had = (pod.get("status") or {}).get("podIP")
+    with contextlib.suppress(ValueError):
+        if had:
+            return network.pods.take(had)
+    return network.pods.take()
 
 
 def _status(run: PodRun, live: Object) -> dict[str, Any]:

@@ -19,14 +19,17 @@ import shutil
 import socket
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandbox.arm.arm_server import ArmServer
 from sandbox.arm.azure_settings import Settings
 from sandbox.arm.cloud import Cloud
 from sandbox.core.addresses import ARM_PORT, Network
+from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import write_private
 from sandbox.server.client_files import PRIMARY, SECONDARY, Entry, install_commands, kubeconfig
+from sandbox.server.loading import Clusters, Loading, Saved, state_of
 from sandbox.server.stacks import KubernetesStack, ManagedStacks, Reservation, called, listen, reserve
 from sandbox.server.state import StateFolder
 
@@ -45,16 +48,25 @@ class _Azure:
 
 
 class FolderSandbox:
-    """`lock` is the folder's, which this process has. `shared` is how many folders' sandboxes the process is, and
-    `ends_idle` after how many seconds without a request or traffic that ends."""
+    """`lock` is the folder's, which this process has, and `saved` a state that it begins with. `shared` is how many
+    folders' sandboxes the process is, and `ends_idle` after how many seconds without a request or traffic that
+    ends."""
 
     def __init__(
-        self, state: StateFolder, lock: int, settings: Settings, *, ends_idle: float, shared: int = 1
+        self,
+        state: StateFolder,
+        lock: int,
+        settings: Settings,
+        saved: Saved | None = None,
+        *,
+        ends_idle: float,
+        shared: int = 1,
     ) -> None:
         self.state = state
         self.settled = asyncio.Event()
         """It is ready, or will never be."""
         self._lock, self._settings, self._shared, self._ends_idle = lock, settings, shared, ends_idle
+        self._loading = Loading(saved)
         self._stopping = asyncio.Event()
         self._stacks: ManagedStacks | None = None
         self._arm: ArmServer | None = None
@@ -104,6 +116,8 @@ class FolderSandbox:
             shutil.rmtree(earlier, ignore_errors=True)
         state.secondary.mkdir(mode=0o700)
         primary, secondary = reserve(state.folder), reserve(state.secondary)
+        loading, places = self._loading, {PRIMARY: primary, SECONDARY: secondary}
+        loading.reserve(places, state.clusters)
         state.authority.write_bytes(primary.access.authority)
         entries = (Entry(PRIMARY, PRIMARY, primary.access), Entry(SECONDARY, SECONDARY, secondary.access))
         write_private(state.kubeconfig, kubeconfig(*entries))
@@ -111,12 +125,16 @@ class FolderSandbox:
         async with asyncio.TaskGroup() as group:
             self._stacks = stacks = ManagedStacks(state.clusters, group)
             if self._shared == 1:
-                await stacks.at_once(PRIMARY, state.folder, primary)
+                await stacks.at_once(PRIMARY, state.folder, primary, loading.objects(PRIMARY))
             else:
-                stacks.on_demand(PRIMARY, state.folder, primary)
-            stacks.on_demand(SECONDARY, state.secondary, secondary)
-            azure = group.create_task(self._azure(self._reserve_azure(primary), primary, stacks), name="azure")
-            self._announce(primary)
+                stacks.on_demand(PRIMARY, state.folder, primary, lambda: loading.objects(PRIMARY))
+            if self._shared == 1 and loading.runs_pods(SECONDARY):
+                stacks.begin(SECONDARY, NodePool(), state.secondary, secondary, loading.objects(SECONDARY))
+            else:
+                stacks.on_demand(SECONDARY, state.secondary, secondary, lambda: loading.objects(SECONDARY))
+            azure = group.create_task(self._azure(self._reserve_azure(primary), places, stacks), name="azure")
+            missing = await loading.settled(lambda: self._clusters(places)) if self._shared == 1 else []
+            self._announce(primary, missing)
             state.sign(self._lock, ready=True)
             self.settled.set()
             await self._stopping.wait()
@@ -130,7 +148,8 @@ class FolderSandbox:
         listener = _arm_listener(primary.network)
         address, port = listener.getsockname()
         url = f"https://{address}:{port}"
-        subscription, tenant = (self._always(kind) for kind in ("subscription", "tenant"))
+        account = self._loading.account
+        subscription, tenant = (account.get(kind) or self._always(kind) for kind in ("subscription", "tenant"))
         token = secrets.token_urlsafe(32)
         said = {"url": url, "ca": str(self.state.authority), "token": token}
         said |= {"subscription": subscription, "tenant": tenant}
@@ -141,22 +160,36 @@ class FolderSandbox:
         """An id that is the folder's."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}:{self.state.folder}"))
 
-    async def _azure(self, reserved: _Azure, primary: Reservation, stacks: ManagedStacks) -> None:
-        """From the first connection on, with the primary cluster's certificate."""
+    async def _azure(self, reserved: _Azure, places: Mapping[str, Reservation], stacks: ManagedStacks) -> None:
+        """From the first connection on, with the primary cluster's certificate. At once where clusters are to be in
+        it, for they are called without asking it."""
         try:
-            await called(reserved.listener)
+            if not self._loading.managed:
+                await called(reserved.listener)
             cloud = Cloud(reserved.url, reserved.subscription, reserved.tenant, self._settings, stacks)
             arm = ArmServer(cloud, reserved.token)
-            await arm.start(reserved.listener, primary.context)
+            self._loading.put_back(arm, stacks)
+            account = {"subscription": reserved.subscription, "tenant": reserved.tenant}
+            arm.save = lambda: state_of(arm, account, self._clusters(places))
+            await arm.start(reserved.listener, places[PRIMARY].context)
         except BaseException:
             reserved.listener.close()
             raise
         self._arm = arm
 
-    def _announce(self, primary: Reservation) -> None:
+    def _clusters(self, places: Mapping[str, Reservation]) -> Clusters:
+        """Those that run."""
+        hosts = {reserved.network.api_address: name for name, reserved in places.items()}
+        if self._arm is not None:
+            hosts |= {stack.host: id_ for id_, stack in self._arm.state.stacks.items()}
+        found = {hosts.get(stack.reservation.network.api_address, ""): stack for stack in self.running}
+        return {name: found[name] for name in hosts.values() if name in found}
+
+    def _announce(self, primary: Reservation, missing: list[str]) -> None:
+        """`missing`: what is not yet as it was saved, of a state that it begins with."""
         url, address = primary.access.url, primary.network.api_address
         said = {"pid": os.getpid(), "address": address, "url": url, "started": time.time()}
-        said |= {"shared": self._shared, "idle": self._ends_idle}
+        said |= {"shared": self._shared, "idle": self._ends_idle, "missing": missing}
         write_private(self.state.server, json.dumps(said).encode())
         log.info("%s: ready at %s", self.state.folder, url)
 

@@ -7,6 +7,7 @@ Importing this is cheap (standard library only): it is on the path of every comm
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -16,9 +17,12 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.server import saved_state
 from sandbox.server.client_files import read_azure, verify
+from sandbox.server.saved_state import Head
 from sandbox.server.state import DamagedError, StateFolder, folders_of
 
 IDLE_SECONDS = 3600
@@ -27,6 +31,7 @@ _START_SECONDS_MORE = 0.3
 """For each folder of a class."""
 _ANSWER_SECONDS = 5.0
 """A busy machine takes a fraction of that for an answer."""
+_STATE_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.01
 _ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +73,8 @@ class Running:
     """Without a request or traffic, which end it."""
     until: float = 0.0
     """When it may end at the earliest, in seconds since the epoch; 0 when nobody has said anything."""
+    missing: tuple[str, ...] = ()
+    """What was not as saved when it was ready, of a state that it was loaded with."""
 
     @property
     def process(self) -> str:
@@ -109,11 +116,11 @@ def whole(folder: Path) -> Running | None:
     return running
 
 
-def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
+def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS, saved: Path | None = None) -> Running:
     """The folder's sandbox, started unless it is there. Any number of callers get the same one.
 
-    `idle_seconds` without a request from outside end it. Raises SandboxError when it does not get ready, or when
-    one is there whose files have been damaged.
+    `idle_seconds` without a request from outside end it. It begins with a `saved` state; then none may be there.
+    Raises SandboxError when it does not get ready, or when one is there whose files have been damaged.
     """
     state = StateFolder(folder.absolute())
     started: subprocess.Popen[bytes] | None = None
@@ -126,7 +133,9 @@ def ensure(folder: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
                 os.close(descriptor)
                 raise SandboxError(f"the sandbox ended with status {started.returncode}", state.log_tail())
             _clear(state)
-            started = _start({state: descriptor}, idle_seconds)
+            started = _start({state: descriptor}, idle_seconds, saved)
+        elif saved is not None and started is None:
+            raise SandboxError("a sandbox runs already: a state is loaded into a new one")
         elif (running := _running(state)) is not None:
             return running
         time.sleep(_POLL_SECONDS)
@@ -139,13 +148,13 @@ def keep(folder: Path, seconds: float) -> None:
 
 
 def ensure_all(
-    folders: Collection[Path], *, idle_seconds: int = IDLE_SECONDS
+    folders: Collection[Path], *, idle_seconds: int = IDLE_SECONDS, saved: Path | None = None
 ) -> dict[Path, Running | SandboxError]:
     """The sandboxes of all these folders, or why there is none: one's failure stops no other.
 
     Those that are there are left alone. One process is started for the others, in which each cluster starts when it
-    is called. So who comes later has a process of his own: one that takes more folders while it runs would have
-    to be handed their locks by a way that is open to others, and saves 60 MB.
+    is called, with what a `saved` state has of it. So who comes later has a process of his own: one that takes more
+    folders while it runs would have to be handed their locks by a way that is open to others, and saves 60 MB.
     """
     waiting = {folder: StateFolder(folder.absolute()) for folder in folders}
     found: dict[Path, Running | SandboxError] = {}
@@ -174,7 +183,7 @@ def ensure_all(
             if folder in found:
                 del waiting[folder]
         if free:
-            _start(free, idle_seconds)
+            _start(free, idle_seconds, saved)
         time.sleep(_POLL_SECONDS)
     for folder, state in waiting.items():
         found[folder] = SandboxError("the sandbox was not ready in time", state.log_tail())
@@ -250,6 +259,47 @@ def _others(state: StateFolder, pid: int, given: Collection[str]) -> int:
     return len(set(folders) - set(given)) if len(folders) > 1 else 0
 
 
+def save(folder: Path, file: Path, *, notes: Mapping[str, Any] | None = None, force: bool = False) -> Head:
+    """Write the state of the folder's sandbox into a file, as it is at one moment. `notes` are kept beside it.
+    Raises SandboxError where there is no sandbox, or it does not tell, and UnusableError for the file."""
+    saved_state.refuse_to_overwrite(file, force=force)  # before anybody waits
+    return saved_state.write(file, _ask_state(StateFolder(folder.absolute())), notes or {}, force=force)
+
+
+def load(folder: Path, file: Path, *, idle_seconds: int = IDLE_SECONDS) -> Running:
+    """A new sandbox with the state of a file, instead of the folder's, which is ended once the file is known to be
+    whole. Raises SandboxError as `ensure` and `stop` do, and UnusableError for the file."""
+    saved_state.read(file)
+    stop(folder)
+    return ensure(folder, idle_seconds=idle_seconds, saved=file)
+
+
+def _ask_state(state: StateFolder) -> bytes:
+    """Of the running one, as JSON."""
+    import http.client
+    import ssl
+
+    if _running(state) is None or not state.locked():
+        raise SandboxError(f"no sandbox runs in {state.folder}")
+    try:
+        azure = read_azure(state.azure)
+        place, trusted = urlsplit(azure["url"]), ssl.create_default_context(cafile=azure["ca"])
+        connection = http.client.HTTPSConnection(
+            place.hostname or "", place.port, context=trusted, timeout=_STATE_SECONDS
+        )
+        with contextlib.closing(connection):
+            connection.request("GET", "/sandbox/state", headers={"Authorization": f"Bearer {azure['token']}"})
+            answer = connection.getresponse()
+            content = answer.read()
+    except DamagedError as error:
+        raise SandboxError(str(error)) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise SandboxError(f"the sandbox does not tell its state: {error}", state.log_tail()) from error
+    if answer.status != http.HTTPStatus.OK:
+        raise SandboxError(str(json.loads(content)["error"]["message"]))
+    return content
+
+
 def _answers(url: str) -> bool:
     """Whether somebody reads what is sent there. A process that is stopped is still connected to, by the kernel;
     this one refuses at once what is not TLS."""
@@ -272,13 +322,14 @@ def _told(state: StateFolder) -> int | None:
     return None
 
 
-def _start(locks: Mapping[StateFolder, int], idle_seconds: int) -> subprocess.Popen[bytes]:
+def _start(locks: Mapping[StateFolder, int], idle_seconds: int, saved: Path | None) -> subprocess.Popen[bytes]:
     """Start a server that takes over the locks of folders."""
     first, *others = locks
     # -P: nothing in the folder it runs in may be taken for a module.
     command = [sys.executable, "-P", "-m", "sandbox", "serve", "--idle", str(idle_seconds)]
     for state, descriptor in locks.items():
         command += ["--state", str(state.folder), "--lock", str(descriptor)]
+    command += ["--load", str(saved.absolute())] if saved else []
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
     try:
         with first.log.open("wb") as log:
@@ -326,6 +377,7 @@ def _running(state: StateFolder) -> Running | None:
         shared=said.shared,
         idle_seconds=said.idle_seconds,
         until=state.lasts_until(),
+        missing=said.missing,
     )
 
 

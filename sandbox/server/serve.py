@@ -29,6 +29,8 @@ import uvloop
 from sandbox.arm import azure_settings
 from sandbox.server import garbage
 from sandbox.server.folder_sandbox import FolderSandbox
+from sandbox.server.loading import Saved
+from sandbox.server.saved_state import UnusableError
 from sandbox.server.state import StateFolder
 
 log = logging.getLogger(__name__)
@@ -38,8 +40,9 @@ _LOOKS = 6
 """At traffic, in the time that counts as long."""
 
 
-def main(folders: Sequence[Path], idle_seconds: float, locks: Sequence[int] = ()) -> int:
-    """Run until stopped. `locks` are the folders', if the parent process has taken them."""
+def main(folders: Sequence[Path], idle_seconds: float, locks: Sequence[int] = (), saved: Path | None = None) -> int:
+    """Run until stopped. `locks` are the folders', if the parent process has taken them; all begin with a `saved`
+    state."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     states = [StateFolder(folder.absolute()) for folder in folders]
     held: list[int] = []
@@ -55,9 +58,14 @@ def main(folders: Sequence[Path], idle_seconds: float, locks: Sequence[int] = ()
     except ValueError as error:
         log.error("%s: %s", azure_settings.VARIABLE, error)
         return 1
+    try:
+        begin_with = Saved.read(saved) if saved else None
+    except UnusableError as error:
+        log.error("%s", error)
+        return 1
     _raise_file_limit()
     sandboxes = [
-        FolderSandbox(state, lock, settings, shared=len(states), ends_idle=idle_seconds)
+        FolderSandbox(state, lock, settings, begin_with, shared=len(states), ends_idle=idle_seconds)
         for state, lock in zip(states, held, strict=True)
     ]
     return uvloop.run(serve(sandboxes, idle_seconds))

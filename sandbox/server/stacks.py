@@ -20,7 +20,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,9 @@ from sandbox.mesh.cluster_mesh import Mesh
 from sandbox.node import Node
 from sandbox.server.certificates import server_context
 from sandbox.server.client_files import Access, Entry, kubeconfig
+from sandbox.server.snapshot import Objects, put_back
 
+_NONE: Objects = {}
 _PLACES = [(block, quarter) for quarter in QUARTERS for block in BLOCKS]
 _REVISION_EPOCH = 1_700_000_000
 _LOOK_SECONDS = 5.0
@@ -54,15 +56,18 @@ class Reservation:
 
 class KubernetesStack:
     """Runs while `run` does. `folder` is for its files. A `lazy` one starts Envoy when there is traffic to
-    carry."""
+    carry. `saved` are the objects of a saved state that it begins with."""
 
-    def __init__(self, folder: Path, pool: NodePool, reservation: Reservation, *, lazy: bool = False) -> None:
-        self._reservation = reservation
+    def __init__(
+        self, folder: Path, pool: NodePool, reservation: Reservation, saved: Objects = _NONE, *, lazy: bool = False
+    ) -> None:
+        self.reservation = reservation
         # Above what an earlier sandbox of this folder has handed out: its clients are told to list again.
-        self._cluster = LocalCluster(first_revision=int(time.time()) - _REVISION_EPOCH)
-        self.api = ApiServer(self._cluster, reservation.access.token)
-        self._mesh = Mesh(self._cluster, folder / "envoy", lazy=lazy)
-        self._node = Node(self._cluster, reservation.network, {**PROGRAMS, **self._mesh.programs}, pool)
+        self.cluster = LocalCluster(first_revision=int(time.time()) - _REVISION_EPOCH)
+        put_back(self.cluster, saved)
+        self.api = ApiServer(self.cluster, reservation.access.token)
+        self._mesh = Mesh(self.cluster, folder / "envoy", lazy=lazy)
+        self._node = Node(self.cluster, reservation.network, {**PROGRAMS, **self._mesh.programs}, pool)
         self.api.streams = self._node.streams.handle
         self.ready = asyncio.Event()
 
@@ -84,15 +89,15 @@ class KubernetesStack:
         there is held by the kernel until they are."""
         try:
             async with asyncio.TaskGroup() as parts:
-                trusted = self._reservation.access.authority.decode()
+                trusted = self.reservation.access.authority.decode()
                 parts.create_task(
-                    controllers.run(self._cluster, self._reservation.network, trusted), name="controllers"
+                    controllers.run(self.cluster, self.reservation.network, trusted), name="controllers"
                 )
                 parts.create_task(self._node.run(), name="node")
                 parts.create_task(self._mesh.run(), name="mesh")
                 await self._first_objects()
                 self.api.ready = True
-                await self.api.start(self._reservation.listener, self._reservation.context)
+                await self.api.start(self.reservation.listener, self.reservation.context)
                 self.ready.set()
         finally:
             await self._node.stop()
@@ -100,8 +105,8 @@ class KubernetesStack:
 
     async def _first_objects(self) -> None:
         """Wait until a pod can be made and run: what every client takes for granted."""
-        async for _ in self._cluster.watch("serviceaccounts"):
-            if self._cluster.find("serviceaccounts", "default", "default") is not None:
+        async for _ in self.cluster.watch("serviceaccounts"):
+            if self.cluster.find("serviceaccounts", "default", "default") is not None:
                 return
 
 
@@ -171,20 +176,29 @@ class ManagedStacks:
         folder = self._folder / f"{next(self._numbers)}-{re.sub(r'[^A-Za-z0-9]', '-', name)[:20]}"
         folder.mkdir(mode=0o700, parents=True)
         reserved = reserve(folder)
-        stack = KubernetesStack(folder, pool, reserved, lazy=True)
-        task = self._keep(name, self._run(stack))
-        await stack.ready.wait()
-        return ManagedStack(self, stack, task, reserved, folder)
+        managed = self.begin(name, pool, folder, reserved)
+        await managed.stack.ready.wait()
+        return managed
 
-    async def at_once(self, name: str, folder: Path, reserved: Reservation) -> None:
+    def begin(
+        self, name: str, pool: NodePool, folder: Path, reserved: Reservation, saved: Objects = _NONE
+    ) -> ManagedStack:
+        """One at addresses that were reserved for it; who connects before it is ready waits until it is."""
+        stack = KubernetesStack(folder, pool, reserved, saved, lazy=True)
+        return ManagedStack(self, stack, self._keep(name, self._run(stack)), reserved, folder)
+
+    async def at_once(self, name: str, folder: Path, reserved: Reservation, saved: Objects = _NONE) -> None:
         """Have one, with its Envoy, and wait until it is ready."""
-        stack = KubernetesStack(folder, NodePool(), reserved)
+        stack = KubernetesStack(folder, NodePool(), reserved, saved)
         self._keep(name, self._run(stack))
         await stack.ready.wait()
 
-    def on_demand(self, name: str, folder: Path, reserved: Reservation) -> None:
-        """Have one from the first connection on to the address that was reserved for it."""
-        self._keep(name, self._when_called(name, folder, reserved))
+    def on_demand(
+        self, name: str, folder: Path, reserved: Reservation, saved: Callable[[], Objects] = lambda: _NONE
+    ) -> None:
+        """Have one from the first connection on to the address that was reserved for it. What it begins with is
+        asked for only then."""
+        self._keep(name, self._when_called(name, folder, reserved, saved))
 
     def cancel(self) -> None:
         """End all of them."""
@@ -202,11 +216,13 @@ class ManagedStacks:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _when_called(self, name: str, folder: Path, reserved: Reservation) -> None:
+    async def _when_called(
+        self, name: str, folder: Path, reserved: Reservation, saved: Callable[[], Objects]
+    ) -> None:
         try:
             await called(reserved.listener)
             log.info("%s: the cluster %s is called", folder, name)
-            await self._run(KubernetesStack(folder, NodePool(), reserved, lazy=True))
+            await self._run(KubernetesStack(folder, NodePool(), reserved, saved(), lazy=True))
         finally:
             reserved.listener.close()
 

@@ -61,6 +61,8 @@ class ServerRecord:
     """How many folders' sandboxes its process was, when it began."""
     idle_seconds: float
     """Without a request or traffic, which end it."""
+    missing: tuple[str, ...] = ()
+    """Of a state that it was loaded with, what was not as saved when it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class StateFolder:
                     float(said["started"]),
                     int(said.get("shared", 1)),
                     float(said.get("idle", _IDLE_SECONDS)),
+                    tuple(map(text, said.get("missing", ()))),
                 )
         except DamagedError as damaged:
             if isinstance(damaged.__cause__, FileNotFoundError) and not self._lost_server():

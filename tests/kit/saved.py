@@ -1,0 +1,43 @@
+"""What of saved states is the same in every sandbox that is loaded with one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from sandbox.server import saved_state
+
+_ANEW = re.compile(r'"(?:last\w*Time|startTime|startedAt|finishedAt|renewTime|containerID|bootID)": *"[^"]*",?')
+"""What is new in a pod's status, and in what is counted from it."""
+_OWN = ("kube-root-ca.crt", "istio-ca-root-cert")
+"""ConfigMaps with a certificate that each sandbox makes for itself."""
+
+
+def content(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(saved_state.read(file)[1])
+    return found
+
+
+def comparable(file: Path) -> dict[str, str]:
+    """By cluster, kind, namespace and name: all but who wrote it when, and addresses but for their block."""
+    found = {}
+    for cluster in content(file)["clusters"]:
+        for kind, objects in cluster["objects"].items():
+            for obj in objects:
+                metadata = {**obj["metadata"], "managedFields": []}
+                name = "/".join((cluster["name"], kind, metadata.get("namespace", ""), metadata["name"]))
+                own = {"data": {}} if metadata["name"] in _OWN else {}
+                text = json.dumps({**obj, "metadata": metadata, **own}, sort_keys=True)
+                found[name] = re.sub(r"\b127\.\d+\.", "127.x.", _ANEW.sub("", text))
+    return found
+
+
+def differences(before: Path, after: Path) -> dict[str, tuple[str | None, str | None]]:
+    there, here = comparable(before), comparable(after)
+    return {
+        name: (there.get(name), here.get(name))
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name)
+    }
