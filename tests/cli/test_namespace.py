@@ -63,7 +63,7 @@ def test_four_lines_are_enough(tmp_path: Path) -> None:
             for task in ("adopt", "check", "doctor", "down", "kubeconfigs", "reset", "run", "status", "up")
         ),
         *("lab.all", "lab.mine.all", "lab.mine.second", "lab.mine.first"),
-        *("sandbox.down", "sandbox.shell", "sandbox.status", "sandbox.up"),
+        *("sandbox.down", "sandbox.load", "sandbox.save", "sandbox.shell", "sandbox.status", "sandbox.up"),
     ], "labs in their own order"
 
 

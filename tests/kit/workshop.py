@@ -148,11 +148,20 @@ class AzureControl:
     def set(self, **settings: Any) -> None:
         self._control("POST", "settings", settings)
 
+    def ask(self, method: str, what: str, body: Any = None) -> Any:
+        """Of Azure itself, within the subscription."""
+        return self._ask(
+            method, f"subscriptions/{self.place()['subscription']}/{what}?api-version=2025-10-01", body
+        )
+
     def _control(self, method: str, what: str, body: Any = None) -> Any:
+        return self._ask(method, f"sandbox/{what}", body)
+
+    def _ask(self, method: str, path: str, body: Any) -> Any:
         place = self.place()
         headers = {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{place['url']}/sandbox/{what}", content, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(f"{place['url']}/{path}", content, headers, method=method)  # noqa: S310
         trusted = urllib.request.HTTPSHandler(context=_trusting(Path(place["ca"]).read_text()))
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
         with opener.open(request, timeout=60) as answer:

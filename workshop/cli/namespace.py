@@ -262,7 +262,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
 
 def _sandbox() -> Collection:
-    return Collection("sandbox", down, sandbox_shell, sandbox_status, up)
+    return Collection("sandbox", down, load, save, sandbox_shell, sandbox_status, up)
 
 
 @task(klass=WorkshopTask, auto_shortflags=False, help={"yes": "Do not ask for the cluster's name."})
@@ -419,6 +419,38 @@ def down(context: Context, yes: bool = False) -> int:
     from workshop import sandbox_tasks
 
     return sandbox_tasks.down(context.config, yes=yes)
+
+
+@task(
+    klass=WorkshopTask,
+    auto_shortflags=False,
+    positional=("name",),
+    help={
+        "name": "What to call it (kept in <state>/saved).",
+        "force": "In the place of one of that name.",
+    },
+)
+def save(context: Context, name: str, force: bool = False) -> int:
+    """Keep the sandbox's state in a file, to be loaded here or elsewhere."""
+    from workshop import sandbox_tasks
+
+    return sandbox_tasks.save(context.config, name, force=force)
+
+
+@task(
+    klass=WorkshopTask,
+    auto_shortflags=False,
+    positional=("name",),
+    help={
+        "name": "Of a state that sandbox.save has kept (sandbox.status lists them), or the path of its file.",
+        "yes": "Do not ask before a running sandbox is ended.",
+    },
+)
+def load(context: Context, name: str, yes: bool = False) -> int:
+    """Start a sandbox with a saved state, instead of the one that runs."""
+    from workshop import sandbox_tasks
+
+    return sandbox_tasks.load(context.config, name, yes=yes)
 
 
 @task(klass=WorkshopTask, name="shell")

@@ -27,7 +27,7 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -220,6 +220,15 @@ class Journal:
         """All that was applied and not proved since."""
         found = self.read("select ground, lab, part from unproved", (), since=2)
         return frozenset(AppliedPart(*row) for row in found)
+
+    def put_unproved(self, parts: Iterable[AppliedPart], *, at: Callable[[str], bool]) -> None:
+        """Have these parts, and no others of the places that `at` says yes to, as not proved: the places have been
+        brought back to a state in which it was so."""
+        now, wanted = {part for part in self.unproved() if at(part.place)}, set(parts)
+        for part in sorted(now - wanted):
+            self._do("delete from unproved where (ground, lab, part) = (?, ?, ?)", part)
+        for part in sorted(wanted - now):
+            self.applied(part)
 
     def last_runs(self, target: str) -> dict[str, LastRun]:
         """By the names of their labs: those at the target of that name."""
