@@ -133,7 +133,7 @@ def load(config: Config, name: str, *, yes: bool = False) -> int:
                 from workshop import saved_notes
 
                 began = time.monotonic()
-                running = launcher.load(settings.sandbox_folder, file)
+                running = launcher.load(settings.sandbox_folder, file, idle_seconds=settings.sandbox.idle_seconds)
                 seconds = time.monotonic() - began
                 saved_notes.put_back(settings, target, file.name.removesuffix(saved_state.SUFFIX), head, seconds)
         if not head.notes:  # it was saved without the workshop, which may not have marked the cluster
