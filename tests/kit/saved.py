@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sandbox.core.addresses import BLOCKS, Network
 from sandbox.server import saved_state
+from sandbox.server.snapshot import Translation, ranges_of
 
 _ANEW = re.compile(r'"(?:last\w*Time|startTime|startedAt|finishedAt|renewTime|containerID|bootID)": *"[^"]*",?')
 """What is new in a pod's status, and in what is counted from it."""
@@ -21,16 +23,20 @@ def content(file: Path) -> dict[str, Any]:
 
 
 def comparable(file: Path) -> dict[str, str]:
-    """By cluster, kind, namespace and name: all but who wrote it when, and addresses but for their block."""
-    found = {}
-    for cluster in content(file)["clusters"]:
+    """By cluster, kind, namespace and name: all but who wrote it when. Addresses are those of a sandbox that has
+    the first blocks."""
+    found, said = {}, content(file)
+    translation = Translation()
+    for block, cluster in zip(BLOCKS, said["clusters"], strict=False):
+        translation.add_ranges(cluster["network"], ranges_of(Network(block)))
+    for cluster in json.loads(translation(json.dumps(said["clusters"]))):
         for kind, objects in cluster["objects"].items():
             for obj in objects:
                 metadata = {**obj["metadata"], "managedFields": []}
                 name = "/".join((cluster["name"], kind, metadata.get("namespace", ""), metadata["name"]))
                 own = {"data": {}} if metadata["name"] in _OWN else {}
                 text = json.dumps({**obj, "metadata": metadata, **own}, sort_keys=True)
-                found[name] = re.sub(r"\b127\.\d+\.", "127.x.", _ANEW.sub("", text))
+                found[name] = _ANEW.sub("", text)
     return found
 
 

@@ -50,15 +50,16 @@ def states(workshop: Workshop) -> list[str]:
 
 
 def test_labs_are_where_they_were(workshop: Workshop, file: Path, loaded: Workshop, eventually: Wait) -> None:
+    again = loaded.state / "saved" / "again.json.gz"
+
     def same() -> bool:
         loaded.converge("sandbox.save", "again", "--force")
-        return not differences(file, loaded.state / "saved" / "again.json.gz")
+        return not differences(file, again)
 
     eventually(same)  # before `status` calls the secondary cluster
     assert states(loaded) == states(workshop)
     assert ("converged", LAB) in states(loaded)
-    again = converge_here(loaded, LAB)
-    assert set(again.outcomes) == {"unchanged"}
+    assert set(converge_here(loaded, LAB).outcomes) == {"unchanged"}
     checked = run_here(loaded, LAB, check=True)
     assert checked.status == 0, checked.said
     assert "Titles seen from outside" in checked.said, "pages are served"

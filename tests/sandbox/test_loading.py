@@ -201,3 +201,22 @@ def test_those_that_are_saved_are_listed(there: Path) -> None:
     asked = sandbox("save", "evening", "--state", there)
     assert asked.returncode == 2
     assert "it is there already" in asked.stderr
+
+
+def test_all_folders_of_a_process_begin_with_it(there: Path, tmp_path: Path) -> None:
+    """Each cluster when it is called, at addresses of its own."""
+    folders = [tmp_path / name for name in ("ada", "grace")]
+    try:
+        found = launcher.ensure_all(folders, saved=there / "saved" / "evening.json.gz")
+        pids, ways = set(), set()
+        for folder in folders:
+            running = found[folder]
+            assert isinstance(running, launcher.Running)
+            pids.add(running.pid)
+            kubectl(folder, "rollout", "status", "deployment/web", "--timeout=60s")
+            ways.add(one(folder, "service", "z-first")["status"]["loadBalancer"]["ingress"][0]["ip"])
+            uids = (one(each, "deployment", "web")["metadata"]["uid"] for each in (folder, there))
+            assert len(set(uids)) == 1
+        assert (len(pids), len(ways)) == (1, 2)
+    finally:
+        launcher.stop_all(folders)
