@@ -126,12 +126,6 @@ def put_back(cluster: LocalCluster, objects: Objects) -> None:
 
     Definitions of kinds come last, so that one on its way out finds its objects.
     """
-    if not objects:
-        return
-    kept = {obj["metadata"]["name"] for obj in objects["namespaces"]}
-    for first in cluster.list("namespaces"):
-        if first["metadata"]["name"] not in kept:
-            cluster.store.remove("namespaces", None, first["metadata"]["name"])
     for key, several in objects.items():
         if key != CRDS:
             for obj in several:
@@ -170,9 +164,6 @@ class Expected:
             if deployment is not None and _available(deployment) < min(available, deployment["spec"]["replicas"]):
                 found.append("deployment " + "/".join(place))
         return sorted(found)
-
-    def __bool__(self) -> bool:
-        return bool(self._ready)
 
 
 def _place(obj: Object) -> tuple[str, str]:

@@ -13,8 +13,8 @@ from sandbox.server.snapshot import Translation, ranges_of
 
 _ANEW = re.compile(r'"(?:last\w*Time|startTime|startedAt|finishedAt|renewTime|containerID|bootID)": *"[^"]*",?')
 """What is new in a pod's status, and in what is counted from it."""
-_OWN = ("kube-root-ca.crt", "istio-ca-root-cert")
-"""ConfigMaps with a certificate that each sandbox makes for itself."""
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----")
+"""Each sandbox makes its own."""
 
 
 def content(file: Path) -> dict[str, Any]:
@@ -34,9 +34,8 @@ def comparable(file: Path) -> dict[str, str]:
             for obj in objects:
                 metadata = {**obj["metadata"], "managedFields": []}
                 name = "/".join((cluster["name"], kind, metadata.get("namespace", ""), metadata["name"]))
-                own = {"data": {}} if metadata["name"] in _OWN else {}
-                text = json.dumps({**obj, "metadata": metadata, **own}, sort_keys=True)
-                found[name] = _ANEW.sub("", text)
+                text = json.dumps({**obj, "metadata": metadata}, sort_keys=True)
+                found[name] = _CERTIFICATE.sub("", _ANEW.sub("", text))
     return found
 
 

@@ -94,6 +94,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     launcher.ensure(folder)
     kubectl(folder, "apply", "-f", "-", stdin=OBJECTS)
     kubectl(folder, "apply", "-f", "-", stdin=CUP)
+    kubectl(folder, "create", "configmap", "trusted", f"--from-file=ca.crt={folder / 'ca.pem'}")
     kubectl(folder, "delete", "configmap/held", "crd/cups.example.com", "--wait=false")
     kubectl(folder, "rollout", "status", "deployment/web", "--timeout=20s")
     kubectl(folder, "wait", "pod/once", "--for=jsonpath={.status.phase}=Failed", "--timeout=20s")
@@ -146,12 +147,13 @@ def test_its_addresses_and_certificates_are_its_own(here: Path) -> None:
             check=False,
         )
         assert json.loads(got.stdout)["url"], got.stderr
-    assert (here / "ca.pem").read_text() == one(here, "configmap", "kube-root-ca.crt")["data"]["ca.crt"]
+    for name in ("kube-root-ca.crt", "trusted"):
+        assert one(here, "configmap", name)["data"]["ca.crt"] == (here / "ca.pem").read_text()
 
 
-def test_pods_that_have_ended_stay_so(here: Path) -> None:
-    (status,) = one(here, "pod", "once")["status"]["containerStatuses"]
-    assert status["state"]["terminated"]["exitCode"] == 7
+def test_pods_that_have_ended_stay_so(there: Path, here: Path) -> None:
+    before, after = (one(folder, "pod", "once")["status"]["containerStatuses"] for folder in (there, here))
+    assert before == after, "also when that was"
     kubectl(here, "delete", "pod", "once", "--timeout=10s")
 
 

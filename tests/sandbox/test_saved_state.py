@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.addresses import Network
+from sandbox.core.cluster import Object
 from sandbox.server import saved_state
 from sandbox.server.saved_state import UnusableError
-from sandbox.server.snapshot import Translation, ranges_of
+from sandbox.server.snapshot import Expected, Translation, put_back, ranges_of
 
 NAMESPACE = {"metadata": {"name": "kube-system", "uid": "1-2-3"}}
 MADE = "/subscriptions/1/resourcegroups/mine/providers/Microsoft.ContainerService/managedClusters/made"
@@ -175,6 +177,48 @@ def translation() -> Translation:
 )
 def test_a_text_says_what_is_so_in_the_new_sandbox(before: str, now: str) -> None:
     assert json.loads(translation()(json.dumps([before, before]))) == [now, now]
+
+
+def pod(name: str, *, node: str = "", phase: str = "Running") -> Object:
+    status = {
+        "phase": phase,
+        "podIP": THERE.node_address(1),
+        "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}],
+        "containerStatuses": [{"name": "c", "restartCount": 3}],
+    }
+    spec = {"nodeName": node} if node else {}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "uid": name},
+        "spec": spec,
+        "status": status,
+    }
+
+
+def test_pods_that_run_start_anew_and_others_are_as_they_were() -> None:
+    ran, ended, waits = pod("ran", node="n"), pod("ended", node="n", phase="Succeeded"), pod("waits")
+    cluster = LocalCluster()
+    put_back(cluster, {"pods": [ran, ended, waits]})
+    assert cluster.get("pods", "default", "ran")["status"] == {
+        "phase": "Pending",
+        "podIP": THERE.node_address(1),
+        "conditions": [{"type": "PodScheduled", "status": "True"}],
+    }
+    assert cluster.get("pods", "default", "ended") is ended
+    assert cluster.get("pods", "default", "waits") is waits
+
+
+def test_what_was_ready_is_waited_for_as_long_as_somebody_wants_it() -> None:
+    cluster = LocalCluster()
+    objects = {
+        "pods": [pod("ran", node="n"), pod("gone", node="n"), {**pod("never"), "status": {"phase": "Pending"}}]
+    }
+    expected = Expected(objects)
+    put_back(cluster, objects)
+    assert expected.missing(cluster) == ["pod default/gone", "pod default/ran"]
+    cluster.store.remove("pods", "default", "gone")
+    cluster.store.put("pods", pod("ran", node="n"))
+    assert expected.missing(cluster) == []
 
 
 @given(st.integers(0, 255), st.integers(0, 255))
