@@ -55,7 +55,7 @@ from workshop.runbook.state_folder import FolderLock
 from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
 from workshop.runbook.stop import INTERRUPTED, Stop, run_cuttable
-from workshop.sandbox_tasks import seconds_of
+from workshop.sandbox_tasks import find_saved, seconds_of
 from workshop.settings import ROOT, Settings, collected, load
 from workshop.target import ACCOUNT, Target, Use, describe
 
@@ -242,13 +242,14 @@ class _Nobody:
         return False
 
 
-def _with_sandboxes(the_class: Class, work: Work) -> Work:
-    """The same once the sandboxes of members that have one are there; one that does not start is its member's
-    failure."""
+def _with_sandboxes(the_class: Class, work: Work, saved: Path | None = None) -> Work:
+    """The same once the sandboxes of members that have one are there, new ones with a `saved` state; one that does
+    not start is its member's failure."""
     folders = {seat.name: seat.settings.sandbox_folder for seat in _in_sandboxes(the_class.seats)}
     if not folders:
         return work
-    found = launcher.ensure_all(folders.values(), idle_seconds=the_class.settings.sandbox.idle_seconds)
+    idle = the_class.settings.sandbox.idle_seconds
+    found = launcher.ensure_all(folders.values(), idle_seconds=idle, saved=saved)
 
     async def ready(seat: Seat, listen: Listener, stop: Stop) -> int:
         there = found.get(folders.get(seat.name, Path()))
@@ -323,6 +324,7 @@ async def _work(the_class: Class, rows: Sequence[MemberRow], work: Work, telling
     )
 
 
+_LOADED_AT_ONCE = 4
 _STATUS = {"done": 0, "inconclusive": 3, "failed": 1, "cut off": INTERRUPTED, "not begun": INTERRUPTED}
 
 
@@ -342,13 +344,20 @@ def _following(rows: Sequence[MemberRow]) -> list[tuple[str, str]]:
     return [(again, f"only {'that one' if len(left) == 1 else f'those {len(left)}'}")]
 
 
-def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "") -> int:
-    """Have each member's clusters: sandboxes started, which last for `lasts` at least, or the azure labs run."""
+def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "", saved: str = "") -> int:
+    """Have each member's clusters: sandboxes started, which last for `lasts` at least and begin with the `saved`
+    state of that name, or the azure labs run."""
 
     def act() -> int:
         seconds = seconds_of(lasts, "class.up") if lasts else 0
         the_class = read_class(config, whom)
+        file, head = find_saved(the_class.settings, saved) if saved else (None, None)
         whole = _on_the_account(runbook)
+        began = time.monotonic()
+        in_sandboxes = _in_sandboxes(the_class.seats)
+        new = {seat.name for seat in in_sandboxes if not launcher.is_there(seat.settings.sandbox_folder)}
+        if file:  # pods of all of them start in one process, and kubectl does not wait for long
+            the_class = replace(the_class, at_once=min(the_class.at_once, _LOADED_AT_ONCE))
         parts = {
             seat.name: _parts(seat, runbook, whole) for seat in the_class.seats if seat.settings.target == "azure"
         }
@@ -361,12 +370,19 @@ def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "") -> int:
             target = seat.target()
             if seconds and seat.settings.target == "sandbox":
                 launcher.keep(seat.settings.sandbox_folder, seconds)
+            if file and head and seat.name in new:
+                from workshop import saved_notes  # reads YAML, for what sandboxes with a state alone need
+
+                seconds_so_far = time.monotonic() - began
+                await asyncio.to_thread(saved_notes.put_back, seat.settings, target, file, head, seconds_so_far)
+                target = seat.target()
             if seat.settings.target != "cluster":
                 await target.cluster.may_change()  # what was made for the workshop is adopted without asking
-            listen(events.Told("", f"{target.which}"))
+            left = file and seat.settings.target == "sandbox" and seat.name not in new
+            listen(events.Told("", f"{target.which}{', which ran: nothing is loaded into it' if left else ''}"))
             return 0
 
-        return _all(the_class, "up", _with_sandboxes(the_class, work))
+        return _all(the_class, "up", _with_sandboxes(the_class, work, file))
 
     return invocation.ended(act)
 

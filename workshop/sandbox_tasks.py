@@ -121,9 +121,8 @@ def load(config: Config, name: str, *, yes: bool = False) -> int:
     def act() -> int:
         settings, target = load_settings(config), _sandbox(config)
         lock = FolderLock(settings.state_folder, str(Holder.me()))
+        file, head = find_saved(settings, name)
         with _usable("load a saved state", f"{invocation.invoke()} sandbox.status"):
-            file = saved_state.find(_kept(settings), name)
-            head, _ = saved_state.read(file)
             if launcher.is_there(settings.sandbox_folder) and not (yes or _may_replace(lock, name)):
                 print("the sandbox goes on")
                 return 0
@@ -135,7 +134,7 @@ def load(config: Config, name: str, *, yes: bool = False) -> int:
                 began = time.monotonic()
                 running = launcher.load(settings.sandbox_folder, file, idle_seconds=settings.sandbox.idle_seconds)
                 seconds = time.monotonic() - began
-                saved_notes.put_back(settings, target, file.name.removesuffix(saved_state.SUFFIX), head, seconds)
+                saved_notes.put_back(settings, target, file, head, seconds)
         if not head.notes:  # it was saved without the workshop, which may not have marked the cluster
             run_cuttable(target.cluster.adopt())
         print(f"loaded {name} ({saved_state.worded(head)}) in {seconds:.1f} s")
@@ -144,6 +143,15 @@ def load(config: Config, name: str, *, yes: bool = False) -> int:
         return status(config)
 
     return invocation.ended(act)
+
+
+def find_saved(settings: Settings, name: str) -> tuple[Path, saved_state.Head]:
+    """The file that is meant by a name or a path, and what it says of itself. Raises UsageError where there is none
+    that is whole."""
+    with _usable("load a saved state", f"{invocation.invoke()} sandbox.status"):
+        file = saved_state.find(_kept(settings), name)
+        head, _ = saved_state.read(file)
+        return file, head
 
 
 def _kept(settings: Settings) -> Path:

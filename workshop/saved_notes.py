@@ -18,10 +18,11 @@ import http.client
 import json
 import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.server.saved_state import Head
+from sandbox.server.saved_state import SUFFIX, Head
 from workshop.azure import own_kubeconfig
 from workshop.runbook import events
 from workshop.runbook.journal import AppliedPart, Journal
@@ -53,9 +54,9 @@ def take(settings: Settings, target: Target) -> dict[str, Any]:
     return {"labs": labs, "unproved": sorted(journal.unproved()), "contexts": contexts}
 
 
-def put_back(settings: Settings, target: Target, name: str, head: Head, seconds: float) -> None:
-    """For the sandbox that has just been loaded with the state of this name, which took so long. What is not the
-    workshop's in its kubeconfig stays."""
+def put_back(settings: Settings, target: Target, file: Path, head: Head, seconds: float) -> None:
+    """For the sandbox that has just been loaded with this file, which took so long. What is not the workshop's in
+    its kubeconfig stays."""
     journal = target.journal
 
     def is_of_it(place: str) -> bool:
@@ -64,7 +65,7 @@ def put_back(settings: Settings, target: Target, name: str, head: Head, seconds:
     parts = [AppliedPart(*part) for part in head.notes.get("unproved", ())]
     journal.put_unproved([part for part in parts if is_of_it(part.place)], at=is_of_it)
     if labs := head.notes.get("labs"):
-        _note_run(journal, target.name, labs, f"Load {name}", seconds)
+        _note_run(journal, target.name, labs, f"Load {file.name.removesuffix(SUFFIX)}", seconds)
     if contexts := head.notes.get("contexts"):
         _write_contexts(settings, contexts)
 

@@ -124,15 +124,15 @@ class FolderSandbox:
         install_commands(state.bin)
         async with asyncio.TaskGroup() as group:
             self._stacks = stacks = ManagedStacks(state.clusters, group)
-            if self._shared == 1:
-                await stacks.at_once(PRIMARY, state.folder, primary, loading.objects(PRIMARY))
-            else:
-                stacks.on_demand(PRIMARY, state.folder, primary, lambda: loading.objects(PRIMARY))
             if self._shared == 1 and loading.runs_pods(SECONDARY):
                 stacks.begin(SECONDARY, NodePool(), state.secondary, secondary, loading.objects(SECONDARY))
             else:
                 stacks.on_demand(SECONDARY, state.secondary, secondary, lambda: loading.objects(SECONDARY))
             azure = group.create_task(self._azure(self._reserve_azure(primary), places, stacks), name="azure")
+            if self._shared == 1:
+                await stacks.at_once(PRIMARY, state.folder, primary, loading.objects(PRIMARY))
+            else:
+                stacks.on_demand(PRIMARY, state.folder, primary, lambda: loading.objects(PRIMARY))
             missing = await loading.settled(lambda: self._clusters(places)) if self._shared == 1 else []
             self._announce(primary, missing)
             state.sign(self._lock, ready=True)

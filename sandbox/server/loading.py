@@ -18,7 +18,7 @@ import msgspec
 
 from sandbox.arm.arm_server import ArmServer
 from sandbox.server import saved_state
-from sandbox.server.snapshot import ClusterNow, Expected, Objects, Translation, objects_of, ranges_of, told
+from sandbox.server.snapshot import ClusterNow, Objects, Translation, objects_of, ranges_of, told
 from sandbox.server.stacks import KubernetesStack, ManagedStacks, Reservation, reserve
 
 _SETTLED_SECONDS = 20.0
@@ -122,20 +122,15 @@ class Loading:
 
     async def settled(self, clusters: Callable[[], Clusters]) -> list[str]:
         """Wait until all is again as it was saved; what does not get there in time."""
-        if self._saved is None:
-            return []
-        said = msgspec.json.decode(self._saved.text)["clusters"]
-        expected = {each["name"]: Expected(each["objects"]) for each in said if each["name"] in self._saved.wanted}
+        wanted = self._saved.wanted if self._saved else ()
         deadline = time.monotonic() + _SETTLED_SECONDS
-        missing: list[str] = []
-        while expected:
+        while True:
             there = clusters()
             missing = [
                 f"{each} of {name}"
-                for name, found in expected.items()
-                for each in (found.missing(there[name].cluster) if name in there else ["all"])
+                for name in wanted
+                for each in (there[name].missing() if name in there else ["all"])
             ]
             if not missing or time.monotonic() > deadline:
-                break
+                return missing
             await asyncio.sleep(_LOOK_SECONDS)
-        return missing

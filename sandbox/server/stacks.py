@@ -10,6 +10,7 @@ connects until it answers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import logging
@@ -34,11 +35,13 @@ from sandbox.mesh.cluster_mesh import Mesh
 from sandbox.node import Node
 from sandbox.server.certificates import server_context
 from sandbox.server.client_files import Access, Entry, kubeconfig
-from sandbox.server.snapshot import Objects, put_back
+from sandbox.server.snapshot import Expected, Objects, put_back
 
 _NONE: Objects = {}
 _PLACES = [(block, quarter) for quarter in QUARTERS for block in BLOCKS]
 _REVISION_EPOCH = 1_700_000_000
+_HELD_SECONDS = 8.0
+"""kubectl gives up after ten."""
 _LOOK_SECONDS = 5.0
 _TRAFFIC = "/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*upstream_cx_rx_bytes_total%24"
 
@@ -64,6 +67,7 @@ class KubernetesStack:
         self.reservation = reservation
         # Above what an earlier sandbox of this folder has handed out: its clients are told to list again.
         self.cluster = LocalCluster(first_revision=int(time.time()) - _REVISION_EPOCH)
+        self._expected = Expected(saved)
         put_back(self.cluster, saved)
         self.api = ApiServer(self.cluster, reservation.access.token)
         self._mesh = Mesh(self.cluster, folder / "envoy", lazy=lazy)
@@ -86,7 +90,7 @@ class KubernetesStack:
 
     async def run(self) -> None:
         """Until cancelled. Ends with the failure of a part, if one fails. Who connects before the first objects are
-        there is held by the kernel until they are."""
+        there, and pods that were ready when they were saved, is held by the kernel until they are."""
         try:
             async with asyncio.TaskGroup() as parts:
                 trusted = self.reservation.access.authority.decode()
@@ -96,12 +100,25 @@ class KubernetesStack:
                 parts.create_task(self._node.run(), name="node")
                 parts.create_task(self._mesh.run(), name="mesh")
                 await self._first_objects()
+                await self._as_saved()
                 self.api.ready = True
                 await self.api.start(self.reservation.listener, self.reservation.context)
                 self.ready.set()
         finally:
             await self._node.stop()
             await self.api.stop()
+
+    def missing(self) -> list[str]:
+        """What is not yet as it was saved."""
+        return self._expected.missing(self.cluster)
+
+    async def _as_saved(self) -> None:
+        """For as long as clients wait for the handshake."""
+        changes = self.cluster.watch("pods", "deployments.apps")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HELD_SECONDS):
+                while self.missing():
+                    await anext(changes)
 
     async def _first_objects(self) -> None:
         """Wait until a pod can be made and run: what every client takes for granted."""

@@ -177,10 +177,11 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         whom = class_tasks.Whom(roster, only, failed, shard, at_once)
         return class_tasks.status(context.config, runbook, whom, format)
 
-    @task(klass=WorkshopTask, auto_shortflags=False, name="up", help=_WHOM | _FOR)
+    @task(klass=WorkshopTask, auto_shortflags=False, name="up", help=_WHOM | _FOR | _LOAD)
     def class_up(
         context: Context,
         for_: str = "",
+        load: str = "",
         roster: str = "",
         only: str = "",
         failed: bool = False,
@@ -191,7 +192,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         from workshop import class_tasks
 
         whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        return class_tasks.up(context.config, runbook, whom, lasts=for_)
+        return class_tasks.up(context.config, runbook, whom, lasts=for_, saved=load)
 
     @task(klass=WorkshopTask, auto_shortflags=False, name="down", help=_WHOM | _YES)
     def class_down(
@@ -286,6 +287,7 @@ _RESET = {
     "proof": "Without it (--no-proof) the last lab is compared, and not measured.",
 }
 _FOR = {"for": "Have a sandbox last that long, used or not: 30m, 12h, 2d; also one that runs."}
+_LOAD = {"load": "Begin with this state, as for sandbox.load; a sandbox that runs is left as it is."}
 _FORMAT = {"format": "table, or json for a program."}
 _YES = {"yes": "Do not ask before something is deleted."}
 _WHOM = {
