@@ -379,7 +379,7 @@ def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "", saved: 
             if seat.settings.target != "cluster":
                 await target.cluster.may_change()  # what was made for the workshop is adopted without asking
             left = file and seat.settings.target == "sandbox" and seat.name not in new
-            listen(events.Told("", f"{target.which}{', which ran: nothing is loaded into it' if left else ''}"))
+            listen(events.Told("", "it runs already: nothing is loaded into it" if left else target.which))
             return 0
 
         return _all(the_class, "up", _with_sandboxes(the_class, work, file))

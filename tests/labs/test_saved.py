@@ -125,6 +125,25 @@ def test_without_a_sandbox_there_is_nothing_to_save(tmp_path: Path) -> None:
     assert "no sandbox runs in" in refused.unfolded
 
 
+def test_a_class_begins_with_it(file: Path, tmp_path: Path) -> None:
+    room = Workshop(tmp_path / "room")
+    room.state.mkdir()
+    (room.state / "class.yaml").write_text("members: [ada, grace]")
+    of_it = ("--roster", str(room.state / "class.yaml"))
+    members = [Workshop(room.state / "class" / name) for name in ("ada", "grace")]
+    try:
+        refused = room.run("class.up", "--load", "evening", *of_it)
+        assert (refused.status, "no state 'evening' is saved" in refused.unfolded) == (2, True)
+        room.converge("class.up", "--load", str(file), *of_it)
+        for member in members:
+            assert ("converged", LAB) in states(member), "at once"
+            assert set(converge_here(member, LAB).outcomes) == {"unchanged"}
+        again = room.converge("class.up", "--load", str(file), *of_it)
+        assert again.said.count("it runs already: nothing is loaded into it") == 2
+    finally:
+        launcher.stop_all([member.state / "sandbox" for member in members])
+
+
 # With clusters that the azure labs have made
 
 
