@@ -170,7 +170,7 @@ class FolderSandbox:
             arm = ArmServer(cloud, reserved.token)
             self._loading.put_back(arm, stacks)
             account = {"subscription": reserved.subscription, "tenant": reserved.tenant}
-            arm.save = lambda: state_of(arm, account, self._clusters(places))
+            arm.save = lambda: state_of(arm, account, self._loading.now(self._clusters(places), places))
             await arm.start(reserved.listener, places[PRIMARY].context)
         except BaseException:
             reserved.listener.close()

@@ -28,17 +28,14 @@ Clusters = Mapping[str, KubernetesStack]
 """Those that run: the ready-made by their contexts, the managed ones by their ids in lower case."""
 
 
-async def state_of(arm: ArmServer, account: Mapping[str, str], clusters: Clusters) -> bytes:
-    """All there is at this moment, as JSON. Raises ArmError while Azure is at work."""
+async def state_of(
+    arm: ArmServer, account: Mapping[str, str], clusters: Mapping[str, tuple[Reservation, Objects]]
+) -> bytes:
+    """All there is at this moment, as JSON: clusters by name. Raises ArmError while Azure is at work."""
     azure = msgspec.json.decode(msgspec.json.encode(arm.state.tell()))
     now = [
-        ClusterNow(
-            name,
-            stack.reservation.network,
-            stack.reservation.access.authority.decode(),
-            objects_of(stack.cluster),
-        )
-        for name, stack in clusters.items()
+        ClusterNow(name, reserved.network, reserved.access.authority.decode(), objects)
+        for name, (reserved, objects) in clusters.items()
     ]
     return await told(azure, account, now)
 
@@ -107,6 +104,14 @@ class Loading:
             return {}
         found: Objects = next(each["objects"] for each in self._state()["clusters"] if each["name"] == name)
         return found
+
+    def now(
+        self, running: Clusters, ready_made: Mapping[str, Reservation]
+    ) -> dict[str, tuple[Reservation, Objects]]:
+        """What clusters have at this moment: also those of the state that nobody has called yet."""
+        found = {name: (stack.reservation, objects_of(stack.cluster)) for name, stack in running.items()}
+        waiting = ready_made.keys() & (self._saved.networks if self._saved else {}).keys() - running.keys()
+        return {**found, **{name: (ready_made[name], self.objects(name)) for name in sorted(waiting)}}
 
     def put_back(self, arm: ArmServer, stacks: ManagedStacks) -> None:
         """Into Azure, whose managed clusters then start."""

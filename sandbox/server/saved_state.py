@@ -53,7 +53,7 @@ class Head:
 def worded(head: Head) -> str:
     """What is in it, and since when."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(head.saved))
-    several = ", ".join(f"{count} of {_shown(name)}" for name, count in head.clusters.items())
+    several = ", ".join(f"{count} of {_shown(name)}" for name, count in head.clusters.items()) or "none"
     return f"of {when}; objects: {several}"
 
 
@@ -132,10 +132,7 @@ def write(path: Path, state: bytes, notes: Mapping[str, Any], *, force: bool) ->
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(gzip.compress(content, _COMPRESSION, mtime=0))
-        if force:
-            new.replace(path)
-        else:
-            _put(new, path)
+        new.replace(path)
     finally:
         new.unlink(missing_ok=True)
     return head
@@ -145,14 +142,6 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     """Raises UnusableError."""
     if path.exists() and not force:
         raise UnusableError(path, "it is there already")
-
-
-def _put(new: Path, path: Path) -> None:
-    """There, unless somebody was faster."""
-    try:
-        os.link(new, path)
-    except FileExistsError:
-        raise UnusableError(path, "it is there already") from None
 
 
 def read_head(path: Path) -> Head:

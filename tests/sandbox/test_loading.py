@@ -210,6 +210,9 @@ def test_all_folders_of_a_process_begin_with_it(there: Path, tmp_path: Path) -> 
     folders = [tmp_path / name for name in ("ada", "grace")]
     try:
         found = launcher.ensure_all(folders, saved=there / "saved" / "evening.json.gz")
+        assert sandbox("save", "uncalled", "--state", folders[1]).returncode == 0
+        uncalled = folders[1] / "saved" / "uncalled.json.gz"
+        assert not differences(there / "saved" / "evening.json.gz", uncalled), "also before anybody calls it"
         pids, ways = set(), set()
         for folder in folders:
             running = found[folder]
