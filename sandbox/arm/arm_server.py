@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from sandbox.api.answers import whole
 from sandbox.arm.azure_settings import Fault
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.cloud_state import CloudState
@@ -200,7 +201,7 @@ class ArmServer:
         try:
             self._authenticate(request)
             if self.save is not None and (request.method, request.path) == ("GET", "/sandbox/state"):
-                return web.Response(body=await self.save(), content_type="application/json")
+                return await whole(request, [await self.save()], {"Content-Type": "application/json"})
             return _response(await self._control.answer(request.method, request.path, await _body(request)))
         except ArmError as error:
             return _refusal(error)
