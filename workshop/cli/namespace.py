@@ -12,7 +12,8 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import Task, task
 
-from workshop.cli import foreign, lab_tasks, program
+from workshop.cli import class_collection, foreign, lab_tasks, program
+from workshop.cli.class_collection import FORMAT, LASTS, RESET, WHOM
 from workshop.cli.lab_tasks import HarmlessTask, WorkshopTask
 from workshop.runbook.model import Runbook
 
@@ -33,8 +34,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
     @task(
         klass=WorkshopTask,
         auto_shortflags=False,
-        help=_RESET
-        | _YES
+        help=RESET
         | {"plan": "Show what would change; change nothing.", "explain": "Show the commands to type instead."},
     )
     def reset(
@@ -65,7 +65,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
     @task(
         klass=HarmlessTask,
         auto_shortflags=False,
-        help={"format": "table, or json for a program."},
+        help=FORMAT,
     )
     def status(context: Context, format: str = "table") -> int:
         """Show where every lab is: converged, drifted, by hand, not there; and the next one."""
@@ -77,8 +77,8 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         klass=HarmlessTask,
         auto_shortflags=False,
         help={
-            "roster": _WHOM["roster"],
-            "only": _WHOM["only"],
+            "roster": WHOM["roster"][1],
+            "only": WHOM["only"][1],
             "host": "The address to listen on. Any but this machine's own (127.0.0.1) lets others see the page.",
             "port": "The port to listen on; 0 for any that is free.",
         },
@@ -125,141 +125,8 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return record_tasks.resume(context.config, runbook)
 
-    @task(klass=WorkshopTask, auto_shortflags=False, positional=["labs"], help=_LABS | _WHOM | _RUN)
-    def run(
-        context: Context,
-        labs: str,
-        to: str = "",
-        verify: bool = False,
-        plan: bool = False,
-        roster: str = "",
-        only: str = "",
-        failed: bool = False,
-        shard: str = "",
-        at_once: str = "",
-    ) -> int:
-        """Run labs for every member of the class."""
-        from workshop import class_tasks
-
-        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        plan = plan or context.config.run.dry
-        return class_tasks.run(context.config, runbook, whom, labs=labs, to=to, verify=verify, plan=plan)
-
-    @task(klass=HarmlessTask, auto_shortflags=False, positional=["labs"], help=_LABS | _WHOM)
-    def check(
-        context: Context,
-        labs: str,
-        roster: str = "",
-        only: str = "",
-        failed: bool = False,
-        shard: str = "",
-        at_once: str = "",
-    ) -> int:
-        """Check and measure labs of every member, and change nothing."""
-        from workshop import class_tasks
-
-        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        return class_tasks.run(context.config, runbook, whom, labs=labs, check=True)
-
-    @task(klass=HarmlessTask, auto_shortflags=False, name="status", help=_WHOM | _FORMAT)
-    def class_status(
-        context: Context,
-        format: str = "table",
-        roster: str = "",
-        only: str = "",
-        failed: bool = False,
-        shard: str = "",
-        at_once: str = "",
-    ) -> int:
-        """Show where every member is."""
-        from workshop import class_tasks
-
-        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        return class_tasks.status(context.config, runbook, whom, format)
-
-    @task(klass=WorkshopTask, auto_shortflags=False, name="up", help=_WHOM | _FOR | _LOAD)
-    def class_up(
-        context: Context,
-        for_: str = "",
-        load: str = "",
-        roster: str = "",
-        only: str = "",
-        failed: bool = False,
-        shard: str = "",
-        at_once: str = "",
-    ) -> int:
-        """Have a cluster for every member: in sandboxes, or made on Azure."""
-        from workshop import class_tasks
-
-        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        return class_tasks.up(context.config, runbook, whom, lasts=for_, saved=load)
-
-    @task(klass=WorkshopTask, auto_shortflags=False, name="down", help=_WHOM | _YES)
-    def class_down(
-        context: Context,
-        roster: str = "",
-        only: str = "",
-        failed: bool = False,
-        shard: str = "",
-        at_once: str = "",
-        yes: bool = False,
-    ) -> int:
-        """Delete the clusters that class.up has made."""
-        from workshop import class_tasks
-
-        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        return class_tasks.down(context.config, runbook, whom, yes=yes)
-
-    @task(klass=WorkshopTask, auto_shortflags=False, name="reset", help=_WHOM | _RESET | _YES)
-    def class_reset(
-        context: Context,
-        to: str = "",
-        before: str = "",
-        foreign: bool = False,
-        proof: bool = True,
-        roster: str = "",
-        only: str = "",
-        failed: bool = False,
-        shard: str = "",
-        at_once: str = "",
-        yes: bool = False,
-    ) -> int:
-        """Bring every member's cluster back to a known state."""
-        from workshop import class_tasks
-
-        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        return class_tasks.reset(
-            context.config, runbook, whom, to=to, before=before, foreign=foreign, proof=proof, yes=yes
-        )
-
-    @task(
-        klass=HarmlessTask,
-        auto_shortflags=False,
-        name="doctor",
-        help={"labs": "Labs or groups, with commas between them (all, unless given)."} | _WHOM,
-    )
-    def class_doctor(
-        context: Context,
-        labs: str = "",
-        roster: str = "",
-        only: str = "",
-        failed: bool = False,
-        shard: str = "",
-        at_once: str = "",
-    ) -> int:
-        """Look for what would make labs fail for a member, and for quotas too small for all."""
-        from workshop import class_tasks
-
-        whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-        return class_tasks.doctor(context.config, runbook, whom, labs=labs)
-
-    of_class = Collection(
-        "class",
-        *(class_adopt, check, class_doctor, class_down, class_kubeconfigs, class_reset, run, class_status),
-        class_up,
-    )
     own = (adopt, bundle, doctor, handout, history, report, reset, resume, shell, status, watch)
-    return Collection(*own, *tasks, lab_tasks.collection(runbook), _sandbox(), of_class)
+    return Collection(*own, *tasks, class_collection.collection(runbook), lab_tasks.collection(runbook), _sandbox())
 
 
 def _sandbox() -> Collection:
@@ -272,80 +139,6 @@ def adopt(context: Context, yes: bool = False) -> int:
     from workshop import command
 
     return command.adopt(context.config, yes=yes)
-
-
-_LABS = {"labs": "Labs or groups, with commas between them."}
-_RUN = {
-    "to": "Move straight to this stage.",
-    "verify": "Measure again what has converged.",
-    "plan": "Say what would change; change nothing.",
-}
-_RESET = {
-    "to": "LAB (just after it), LAB:STAGE, or clean.",
-    "before": "LAB: just before it.",
-    "foreign": "Remove what others have made in the workshop's namespaces as well.",
-    "proof": "Without it (--no-proof) the last lab is compared, and not measured.",
-}
-_FOR = {"for": "Have a sandbox last that long, used or not: 30m, 12h, 2d; also one that runs."}
-_LOAD = {"load": "Begin with this state, as for sandbox.load; a sandbox that runs is left as it is."}
-_FORMAT = {"format": "table, or json for a program."}
-_YES = {"yes": "Do not ask before something is deleted."}
-_WHOM = {
-    "roster": "The file with the members (classroom.roster, unless given).",
-    "only": "These members alone, with commas between them.",
-    "failed": "Those whose last task of the class has not ended well.",
-    "shard": "One of several equal shares of the class, for one of several machines: 2/4.",
-    "at-once": "How many members at the same time (classroom.at_once, unless given).",
-}
-
-
-@task(
-    klass=WorkshopTask,
-    auto_shortflags=False,
-    name="adopt",
-    help=_WHOM | {"yes": "Do not ask for the class's name."},
-)
-def class_adopt(
-    context: Context,
-    roster: str = "",
-    only: str = "",
-    failed: bool = False,
-    shard: str = "",
-    at_once: str = "",
-    yes: bool = False,
-) -> int:
-    """Mark every member's cluster as the workshop's."""
-    from workshop import class_tasks
-
-    whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-    return class_tasks.adopt(context.config, whom, yes=yes)
-
-
-@task(
-    klass=WorkshopTask,
-    auto_shortflags=False,
-    name="kubeconfigs",
-    help=_WHOM
-    | {
-        "to": "The folder to write them into (kubeconfigs in the state folder, unless given).",
-        "hours": "How long they are good for, where the clusters can end them.",
-    },
-)
-def class_kubeconfigs(
-    context: Context,
-    to: str = "",
-    hours: str = "12",
-    roster: str = "",
-    only: str = "",
-    failed: bool = False,
-    shard: str = "",
-    at_once: str = "",
-) -> int:
-    """Write a kubeconfig for each member, to be handed out: one cluster, for some hours."""
-    from workshop import class_tasks
-
-    whom = class_tasks.Whom(roster, only, failed, shard, at_once)
-    return class_tasks.kubeconfigs(context.config, whom, to=to, hours=hours)
 
 
 @task(
@@ -376,7 +169,7 @@ def shell(context: Context) -> int:
     return shell(context.config)
 
 
-@task(klass=HarmlessTask, auto_shortflags=False, help={"format": "table, or json for a program."})
+@task(klass=HarmlessTask, auto_shortflags=False, help=FORMAT)
 def history(context: Context, format: str = "table") -> int:
     """The runs there were, and how they ended."""
     from workshop import record_tasks
@@ -471,7 +264,7 @@ def sandbox_status(context: Context) -> int:
     return sandbox_tasks.status(context.config)
 
 
-@task(klass=HarmlessTask, auto_shortflags=False, help=_FOR)
+@task(klass=HarmlessTask, auto_shortflags=False, help=LASTS)
 def up(context: Context, for_: str = "") -> int:
     """Start the sandbox (labs do it by themselves)."""
     from workshop import sandbox_tasks
