@@ -12,22 +12,18 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from invoke.config import merge_dicts
+from typing import TYPE_CHECKING
 
 from sandbox.server import launcher
 from workshop import invocation
-from workshop.classroom import member_record
 from workshop.classroom.handout_kubeconfig import write
-from workshop.classroom.members import Seat, seats
+from workshop.classroom.members import Seat
 from workshop.classroom.readiness import examine_member, examine_quota
-from workshop.classroom.roster import chosen, read_roster, shard
 from workshop.classroom.together import SILENT, Telling, Work, alike, together
+from workshop.classroom.whom import Class, Whom, read_class
 from workshop.kubernetes.lease import Holder
 from workshop.parts import (
     Part,
@@ -56,81 +52,12 @@ from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
 from workshop.runbook.stop import INTERRUPTED, Stop, run_cuttable
 from workshop.sandbox_tasks import find_saved, seconds_of
-from workshop.settings import ROOT, Settings, collected, load
 from workshop.target import ACCOUNT, Target, Use, describe
 
 if TYPE_CHECKING:
     from invoke.config import Config
 
     from workshop.console.class_view import MemberRow
-
-
-@dataclass(frozen=True)
-class Whom:
-    """Which members of which roster, as it was typed. `at_once` is empty for the setting's."""
-
-    roster: str = ""
-    only: str = ""
-    failed: bool = False
-    shard: str = ""
-    at_once: str = ""
-
-
-@dataclass(frozen=True)
-class Class:
-    """The members that a call is about, and how many of them at the same time."""
-
-    title: str
-    settings: Settings
-    seats: tuple[Seat, ...]
-    at_once: int
-
-
-def read_class(config: Config, whom: Whom) -> Class:
-    """Raises UsageError, before anything is done for anybody, for a roster or a choice that cannot be right."""
-    settings = load(config)
-    file = roster_of(config, settings, whom.roster)
-    roster = read_roster(file)
-    members = chosen(roster, whom.only.replace(",", " ").split())
-    members = shard(members, whom.shard) if whom.shard else members
-    taken = seats(settings, roster, members, _overlaid(config))
-    if whom.failed:
-        taken = tuple(seat for seat in taken if (last := member_record.read(seat.folder)) and last.failed)
-    if not taken:
-        raise UsageError(
-            "find a member of the class",
-            "nobody's last task has failed" if whom.failed else f"share {whom.shard} of {file} has nobody in it",
-            next_command=f"{invocation.invoke()} class.status",
-        )
-    return Class(file.stem, settings, taken, _at_once(settings, whom.at_once))
-
-
-def roster_of(config: Config, settings: Settings, given: str) -> Path:
-    """The file, which need not be there."""
-    if given:
-        return Path(given).expanduser()
-    return Path(getattr(config, "_project_prefix", None) or ROOT) / settings.classroom.roster
-
-
-def _overlaid(config: Config) -> Callable[[Mapping[str, Any]], Settings]:
-    def overlaid(profile: Mapping[str, Any]) -> Settings:
-        given = deepcopy(dict(config.items()))
-        merge_dicts(given, dict(profile))
-        return collected(given)
-
-    return overlaid
-
-
-def _at_once(settings: Settings, given: str) -> int:
-    if not given:
-        return settings.classroom.at_once
-    if not given.isdecimal() or int(given) < 1:
-        raise UsageError(
-            f"work on {given!r} members at once",
-            "it is a whole number, 1 or more",
-            next_command=f"{invocation.invoke()} --help class.run",
-        )
-    return int(given)
 
 
 def run(
@@ -175,6 +102,8 @@ def run(
                     break
             return _worst(statuses)
 
+        if not (check or plan):
+            _refuse_unready(the_class, runbook, names)
         if not (check or plan or all(seat.measured for seat in the_class.seats)):
             measured = sum(seat.measured for seat in the_class.seats)
             print(f"labs of {_members(measured)} are proved, of the others applied (classroom.measured)")
@@ -361,6 +290,9 @@ def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "", saved: 
         parts = {
             seat.name: _parts(seat, runbook, whole) for seat in the_class.seats if seat.settings.target == "azure"
         }
+        if any(row.state == "fail" for row in _quota(the_class)):
+            print("nothing was begun for anybody")
+            return 2
 
         async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
             for part in parts.get(seat.name, ()):
@@ -430,12 +362,13 @@ def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
     return invocation.ended(act)
 
 
-def adopt(config: Config, whom: Whom, *, yes: bool) -> int:
+def adopt(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
     """Mark each member's cluster as the workshop's, once a person has agreed to all of them."""
 
     def act() -> int:
         the_class = read_class(config, whom)
         targets = {seat.name: seat.target() for seat in the_class.seats}
+        _refuse_unready(the_class, runbook, (), to_adopt=True)
         if any(not target.cluster.disposable for target in targets.values()):
             for seat in the_class.seats:
                 print(f"  {seat.name}  {targets[seat.name].which_exactly}")
@@ -519,28 +452,67 @@ def doctor(config: Config, runbook: Runbook, whom: Whom, *, labs: str) -> int:
         the_class = read_class(config, whom)
         found: dict[str, list[Finding]] = {}
 
-        async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
-            with stop.signals(lambda: None):
-                rows = await stop.cuttable(examine_member(_as_it_will_be(seat, runbook), runbook, names))
-            found[seat.name] = rows
-            listen(events.Told("", _said_of(rows)))
-            if wrong := [row for row in rows if row.state == "fail"]:
-                first, *others = wrong
-                said = "; ".join((first.what, *(f"{row.name}: {row.what}" for row in others)))
-                raise WorkshopError(first.name, said, next_command=first.next_command)
-            return 0
-
+        work = _examining(runbook, names, found)
         status = _all(the_class, "doctor", _with_sandboxes(the_class, work), kept=False)
-        on_azure = [seat for seat in the_class.seats if seat.settings.target == "azure"]
-        use = Use(account=True, command=invocation.invoke())
-        quota = run_cuttable(examine_quota(describe(seat.settings, use) for seat in on_azure))
         for line in _unsure(found):
             print(line)
-        if quota:
-            invocation.open_plainly().show_findings(f"for {_members(len(on_azure))} on Azure", quota)
+        quota = _quota(the_class)
         return max(status, int(any(row.state == "fail" for row in quota)))
 
     return invocation.ended(act)
+
+
+def _quota(the_class: Class) -> list[Finding]:
+    """Of all members on Azure together, shown."""
+    on_azure = [seat for seat in the_class.seats if seat.settings.target == "azure"]
+    use = Use(account=True, command=invocation.invoke())
+    quota = run_cuttable(examine_quota(describe(seat.settings, use) for seat in on_azure))
+    if quota:
+        invocation.open_plainly().show_findings(f"for {_members(len(on_azure))} on Azure", quota)
+    return quota
+
+
+def _examining(
+    runbook: Runbook, names: Sequence[str], found: dict[str, list[Finding]], *, to_adopt: bool = False
+) -> Work:
+    """Fails for a member whose labs would."""
+
+    async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
+        target = _as_it_will_be(seat, runbook)
+        with stop.signals(lambda: None):
+            rows = await stop.cuttable(examine_member(target, runbook, names, to_adopt=to_adopt))
+        found[seat.name] = rows
+        listen(events.Told("", _said_of(rows)))
+        if wrong := [row for row in rows if row.state == "fail"]:
+            first, *others = wrong
+            said = "; ".join((first.what, *(f"{row.name}: {row.what}" for row in others)))
+            raise WorkshopError(first.name, said, next_command=first.next_command)
+        return 0
+
+    return work
+
+
+def _refuse_unready(the_class: Class, runbook: Runbook, names: Sequence[str], *, to_adopt: bool = False) -> None:
+    """Raises UsageError, before anything is done for anybody, when labs would fail on a cluster that is there. What
+    was made for the workshop is as it has to be."""
+    from workshop.console.class_view import MemberRow, grouped
+
+    there = replace(the_class, seats=tuple(seat for seat in the_class.seats if seat.settings.target == "cluster"))
+    rows = [MemberRow(seat.name) for seat in there.seats]
+    asyncio.run(_work(there, rows, _examining(runbook, names, {}, to_adopt=to_adopt), SILENT, ""))
+    if any(row.state in ("cut off", "not begun") for row in rows):
+        raise KeyboardInterrupt
+    if not (groups := grouped(rows, alike(there.seats))):
+        return
+    failed = {name for group in groups for name in group.names}
+    ready = [seat.name for seat in the_class.seats if seat.name not in failed]
+    words = [word for word in invocation.typed().split(" ") if not word.startswith("--only")]
+    raise UsageError(
+        f"begin with {_members(len(the_class.seats))}",
+        "; ".join(f"{', '.join(group.names)}: {group.trouble.said}" for group in groups),
+        cause="nothing was begun for anybody",
+        next_command=f"{' '.join(words)} --only {','.join(ready)}" if ready else groups[0].trouble.next_command,
+    )
 
 
 def _as_it_will_be(seat: Seat, runbook: Runbook) -> Target:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.server import launcher
 from workshop import invocation
-from workshop.class_tasks import Whom, read_class, roster_of
 from workshop.classroom.wall_sources import Looking, Sources, Watched
+from workshop.classroom.whom import Whom, read_class, roster_of
 from workshop.parts import for_status, job_of
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook

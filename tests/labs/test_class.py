@@ -220,6 +220,30 @@ def test_ctrl_c_stops_all_and_the_same_line_goes_on(room: Room) -> None:
     assert ran.status == 0, ran.said
 
 
+def test_clusters_that_are_there_are_looked_at_before_anything_is_begun(room: Room, tmp_path: Path) -> None:
+    """One of three does not answer: nothing happens to the others either, and the next command leaves it out."""
+    kubeconfigs = {name: room.member(name).state / "sandbox" / "kubeconfig" for name in ("ada", "ben")}
+    dead = tmp_path / "dead"
+    text = kubeconfigs["ada"].read_text()
+    server = json.loads(text)["clusters"][0]["cluster"]["server"]
+    dead.write_text(text.replace(server, "https://127.0.0.1:9"))
+    rows = {"xena": kubeconfigs["ada"], "yves": kubeconfigs["ben"], "zoe": dead}
+    roster = tmp_path / "there.csv"
+    lines = [f"{name},primary,{kubeconfig}" for name, kubeconfig in rows.items()]
+    roster.write_text("\n".join(["name,context,kubeconfig", *lines]))
+    line = ("class.run", "room.note", "--roster", str(roster))
+    own = {"INVOKE_STATE": str(tmp_path / "state")}
+    ran = room.run(*line, **own)
+    assert ran.status == 2, ran.said
+    assert "zoe: " in ran.unfolded
+    assert "nothing was begun for anybody" in ran.unfolded
+    assert f"next invoke {' '.join(line)} --only xena,yves" in ran.unfolded
+    assert "room" not in room.member("ada").by_hand("kubectl get namespaces -o name")
+    ran = room.run(*line, "--only", "xena,yves", **own)
+    assert ran.status == 0, ran.said
+    assert "2 of 2 members done" in ran.said
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

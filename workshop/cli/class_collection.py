@@ -17,7 +17,7 @@ from workshop.cli.lab_tasks import HarmlessTask, WorkshopTask
 from workshop.runbook.model import Runbook
 
 if TYPE_CHECKING:
-    from workshop.class_tasks import Whom
+    from workshop.classroom.whom import Whom
 
 LASTS = {"for": "Have a sandbox last that long, used or not: 30m, 12h, 2d; also one that runs."}
 RESET = {
@@ -55,7 +55,7 @@ class ClassTask(WorkshopTask):
         return signature.replace(parameters=[*own, *flags])
 
     def __call__(self, *args: Any, **given: Any) -> None:
-        from workshop.class_tasks import Whom
+        from workshop.classroom.whom import Whom
 
         whom = Whom(**{name: given.pop(name) for name in WHOM})
         super().__call__(*args, whom=whom, **given)
@@ -146,7 +146,7 @@ def collection(runbook: Runbook) -> Collection:
         """Mark every member's cluster as the workshop's."""
         from workshop import class_tasks
 
-        return class_tasks.adopt(context.config, whom, yes=yes)
+        return class_tasks.adopt(context.config, runbook, whom, yes=yes)
 
     @task(
         klass=ClassTask,

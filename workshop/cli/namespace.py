@@ -87,9 +87,10 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         context: Context, roster: str = "", only: str = "", host: str = "127.0.0.1", port: str = "8440"
     ) -> int:
         """Show the class on a page, live: who is where, who is stuck, what is measured."""
-        from workshop import class_tasks, watch_task
+        from workshop import watch_task
+        from workshop.classroom.whom import Whom
 
-        whom = class_tasks.Whom(roster, only)
+        whom = Whom(roster, only)
         return watch_task.watch(context.config, runbook, whom, host=host, port=port)
 
     @task(
