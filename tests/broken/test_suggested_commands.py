@@ -269,7 +269,7 @@ def test_no_suggestion_names_a_tool_without_saying_for_which_cluster() -> None:
 
 
 COMMAND = re.compile(
-    r"(\{|$|SHELL=|(az|cat|chmod|curl|df|du|export|git|invoke|istioctl|kill|kubectl|ls|mkdir|mv|pip|ps|python3?|rm|ss|sudo|"
+    r"(\{|$|SHELL=|(az|cat|chmod|curl|df|du|echo|export|git|invoke|istioctl|kill|kubectl|ls|mkdir|mv|pip|ps|python3?|rm|ss|sudo|"
     r"source|tail|unset)\b)(?!.*(, then |\(now ))"
 )
 """What can be pasted; a text that begins with a value is taken for one."""

@@ -134,7 +134,8 @@ def test_a_part_that_fails_ends_its_member_s_alone(folders: list[Path], eventual
     (failing / "envoy").write_text("in the way of a folder")
     kubectl_of(failing)("apply", "-f", "-", stdin=WEB)
     eventually(lambda: launcher.status(failing) is None)
-    assert f"{failing}: the sandbox ends, for a part of it has failed" in (others[0] / "log").read_text()
+    said = f"{failing}: the sandbox ends, for a part of it has failed"
+    eventually(lambda: said in (others[0] / "log").read_text())
     assert [launcher.whole(folder) for folder in others] == [class_[folder] for folder in others]
     (failing / "envoy").unlink()
     assert kubectl_of(failing).run("get", "nodes").returncode != 0

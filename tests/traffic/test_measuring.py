@@ -355,12 +355,12 @@ async def test_answers_that_no_slowness_explains_fail_when_they_are_not_few(
         strange = request.path == "/page" and (not few or 30 < served <= 30 + few)
         return web.Response(text="another page" if strange else f"fine, {PAGE}")
 
-    run, _ = listening()
+    run, heard = listening()
     async with serving(other) as server:
         verdict = await UNDELAYED.measure(run, server.url)
     assert verdict.kind == kind, verdict
     only_what_told_nothing_was_measured_again(judged)
-    assert not few or len(judged) > 1
+    assert not few or len(titles(heard)) > 1, "a machine that is slow meanwhile makes it be the sample"
     assert ("other answers: 100.0%, accepted 0.0%" in verdict.reason) == (kind == "fail")
     (measured,) = verdict.measurements
     assert [bar.label for bar in measured.bars] == ["at once", "late"]

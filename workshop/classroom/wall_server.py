@@ -23,6 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
+from workshop import invocation
 from workshop.classroom.wall import PATIENCE, Cell, Measured, Wall, WallRow
 from workshop.classroom.wall_sources import Sources
 from workshop.console import wall_page
@@ -239,7 +240,7 @@ async def serving(server: WallServer, host: str, port: int) -> AsyncIterator[int
                 f"listen on {host}, port {port}",
                 error.strerror or str(error),
                 cause="another program has that port, or this machine has no such address",
-                next_command="invoke watch --port 0",
+                next_command=f"{invocation.invoke()} watch --port 0",
             ) from error
         yield runner.addresses[0][1]
     finally:
