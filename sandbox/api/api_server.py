@@ -36,6 +36,9 @@ StreamHandler = Callable[[web.Request, Object, str], Awaitable[web.StreamRespons
 
 _LARGEST_BODY = 8 << 20
 _OPEN = {"/healthz", "/readyz", "/livez", "/version"}
+_WARNING = "warning"
+_DEPRECATED = {"endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
+"""What every answer about a kind warns of."""
 _REVIEW_STATUS = {f"/apis/{kind.api_version}/{kind.plural}": status for kind, status in REVIEWS.items()}
 
 
@@ -66,6 +69,7 @@ class ApiServer:
         """Answer on a socket that is bound already."""
         app = web.Application(client_max_size=_LARGEST_BODY)
         app.router.add_route("*", "/{path:.*}", self._handle)
+        app.on_response_prepare.append(_warn)
         # Without handler_cancellation a watch would only notice that its client left at the next change.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
         await self._runner.setup()
@@ -126,6 +130,8 @@ class ApiServer:
             status = _REVIEW_STATUS[path]
             return await _review(request, {"userInfo": user} if user and "userInfo" in status else status)
         info = parse_path(path, self.cluster.registry)
+        if info.resource.key in _DEPRECATED:
+            request[_WARNING] = _DEPRECATED[info.resource.key]
         if info.subresource in POD_STREAMS:
             return await self._stream(request, info)
         form = parse_accept(request.headers.get("Accept", "*/*"))
@@ -196,6 +202,12 @@ class ApiServer:
         if group_version not in {resource.api_version for resource in resources}:
             raise errors.not_served()
         return documents.openapi_v3(group_version, resources, types)
+
+
+async def _warn(request: web.Request, response: web.StreamResponse) -> None:
+    """Also of answers that begin before they are whole, as watches do."""
+    if _WARNING in request:
+        response.headers.add("Warning", f'299 - "{request[_WARNING]}"')
 
 
 async def _review(request: web.Request, status: Object) -> web.StreamResponse:

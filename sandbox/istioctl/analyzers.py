@@ -157,9 +157,9 @@ def missing_references(resources: Resources) -> Iterator[Message]:
     known = _KnownHosts(resources)
     gateways = {full_name(obj) for obj in resources.of("Gateway")}
     for rule in resources.of("VirtualService"):
-        for gateway in bound_gateways(rule):
+        for written, gateway in zip(rule["spec"].get("gateways") or [MESH], bound_gateways(rule), strict=True):
             if gateway != MESH and gateway not in gateways:
-                yield message("IST0101", rule, what="gateway", name=gateway)
+                yield message("IST0101", rule, what="gateway", name=written)
         for what, destination in _destinations(rule):
             host = full_host(destination.get("host", ""), namespace_of(rule))
             subset = destination.get("subset")

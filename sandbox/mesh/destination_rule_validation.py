@@ -40,7 +40,7 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
         name = subset.get("name", "")
         yield from checks.label("subset name", name)
         if name in names:
-            yield f"duplicate subset name {name}"
+            yield f"duplicate subset names: {name}"
         names.add(name)
         yield from checks.labels(subset.get("labels") or {})
         yield from _traffic_policy(subset.get("trafficPolicy"))

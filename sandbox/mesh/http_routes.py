@@ -57,15 +57,16 @@ def _services_of(virtual_service: Mapping[str, Any], registry: Registry) -> obje
 
 def to(destination: Mapping[str, Any], context: Context) -> list[Route]:
     """One route that sends everything to one destination (its host in full), with Istio's defaults."""
-    (route,) = to_cluster(destination_cluster(destination, context, ""))
+    cluster = destination_cluster(destination, context, "")
+    route: Route = {"name": "default", "match": _EVERYTHING, "route": {"cluster": cluster, **_DEFAULT_ACTION}}
     if hashed := _hash_policy(destination, context, ""):
         route["route"]["hash_policy"] = hashed
     return [route]
 
 
-def to_cluster(cluster: str) -> list[Route]:
-    """The same for a cluster."""
-    return [{"match": _EVERYTHING, "route": {"cluster": cluster, **_DEFAULT_ACTION}}]
+def passing(cluster: str) -> list[Route]:
+    """One route that lets everything go on, and tries nothing again."""
+    return [{"name": "allow_any", "match": _EVERYTHING, "route": {"cluster": cluster, **_NO_LIMIT}}]
 
 
 def to_https(port: int) -> list[Route]:
@@ -265,7 +266,7 @@ REDIRECT_CODES = {
     308: "PERMANENT_REDIRECT",
 }
 
-_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled"
+_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 """Istio's since 1.24, which tries a 503 of an application no more: the application may have acted on it."""
 _DEFAULT_ATTEMPTS = 2
 _OTHER_HOSTS = [
@@ -285,7 +286,8 @@ def _forwarding(http: Mapping[str, Any], *, hashed: bool = False) -> dict[str, A
 
     `hashed` is whether the destination is chosen by a property of the request: the same one is tried again then.
     """
-    action: dict[str, Any] = {"timeout": duration(http.get("timeout") or "0s")}
+    limit = duration(http.get("timeout") or "0s")
+    action: dict[str, Any] = {"timeout": limit, "max_grpc_timeout": limit}
     policy = _retry_policy(http.get("retries"), hashed=hashed)
     return {**action, "retry_policy": policy} if policy else action
 
@@ -324,6 +326,7 @@ def _retry_on(conditions: str) -> dict[str, Any]:
 
 
 _DEFAULT_ACTION = _forwarding({})
+_NO_LIMIT = {"timeout": "0s", "max_grpc_timeout": "0s"}
 
 
 def _rewrite(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -488,6 +491,7 @@ def _mirror_policies(http: Mapping[str, Any], context: Context, namespace: str) 
         {
             "cluster": destination_cluster(destination, context, namespace),
             "runtime_fraction": {"default_value": share},
+            "trace_sampled": False,
             "disable_shadow_host_suffix_append": True,
         }
         for destination, share in _mirrors(http)

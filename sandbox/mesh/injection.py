@@ -78,6 +78,9 @@ def inject(pod: Object, settings: Object | None = None) -> None:
     annotations.setdefault("istio.io/rev", "default")
     annotations.setdefault("kubectl.kubernetes.io/default-container", first)
     annotations.setdefault("kubectl.kubernetes.io/default-logs-container", first)
+    if annotations.get("prometheus.io/scrape", "true") == "true":  # the agent gives both its figures and the pod's
+        for field, value in (("path", "/stats/prometheus"), ("port", "15020"), ("scrape", "true")):
+            annotations[f"prometheus.io/{field}"] = value
     annotations["sidecar.istio.io/status"] = json.dumps(status, separators=(",", ":"))
     # Before the pod's own, so that these are in the mesh, too.
     others = spec.get("initContainers") or []

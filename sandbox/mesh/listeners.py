@@ -181,6 +181,8 @@ def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
     manager = _connection_manager(stat_prefix)
     manager["rds"] = {"route_config_name": table, "config_source": envoy_clusters.XDS_SOURCE}
     manager["use_remote_address"] = edge
+    if not edge:
+        manager["server_name"] = "envoy"  # as the real one's outbound listeners, which do not say
     return manager
 
 

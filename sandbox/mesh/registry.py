@@ -81,14 +81,24 @@ class Service:
 
     @cached_property
     def _domains_at_home(self) -> list[str]:
-        return self._domains_elsewhere if self.hostname else [self.host, self.name, *self._domains_elsewhere[1:]]
+        return (
+            self._domains_elsewhere
+            if self.hostname
+            else [*self._domains_elsewhere[:2], self.name, *self._domains_elsewhere[2:]]
+        )
 
     @cached_property
     def _domains_elsewhere(self) -> list[str]:
         single = [address for address in self.addresses if "/" not in address]
         if self.hostname:
-            return [self.hostname, *single]
-        return [self.host, f"{self.name}.{self.namespace}", f"{self.name}.{self.namespace}.svc", *single]
+            return [self.hostname, f"{self.hostname}.", *single]
+        return [
+            self.host,
+            f"{self.host}.",
+            f"{self.name}.{self.namespace}",
+            f"{self.name}.{self.namespace}.svc",
+            *single,
+        ]
 
     def port(self, number: int) -> Port | None:
         return next((port for port in self.ports if port.number == number), None)

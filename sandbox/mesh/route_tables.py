@@ -113,7 +113,7 @@ def sidecar_tables(
             yield cache.table(table_name(proxy, number), wanted)
 
 
-_PASSED_THROUGH = http_routes.to_cluster(envoy_clusters.PASSTHROUGH)
+_PASSED_THROUGH = http_routes.passing(envoy_clusters.PASSTHROUGH)
 
 
 def gateway_table(

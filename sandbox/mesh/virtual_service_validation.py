@@ -87,15 +87,18 @@ def _http_route(http: Part, path: str) -> Iterator[str]:
 
 
 def _conflicts(http: Part) -> Iterator[str]:
-    answers = [name for name in ("route", "redirect", "directResponse") if http.get(name)]
+    words = {"route": "route", "redirect": "redirect", "directResponse": "direct_response"}
+    answers = [word for field, word in words.items() if http.get(field)]
     if not answers:
         yield "HTTP route, redirect or direct_response is required"
     elif len(answers) > 1:
-        yield f"HTTP route cannot contain both {answers[0]} and {answers[1]}"
-    for answer in ("redirect", "directResponse"):
-        for other in ("fault", "rewrite"):
-            if answer in answers and other in http:
-                yield f"HTTP route cannot contain both {other} and {answer}"
+        both = f"{answers[0]} and {answers[1]}" if answers[0] == "route" else "direct_response and redirect"
+        yield f"HTTP route{'' if answers[0] == 'route' else ' rule'} cannot contain both {both}"
+    for answer in answers:
+        if answer != "route" and "fault" in http:
+            yield f"HTTP route cannot contain both fault and {answer}"
+        if answer != "route" and "rewrite" in http:
+            yield f"HTTP route rule cannot contain both rewrite and {answer}"
 
 
 def _destination(destination: Part) -> Iterator[str]:

@@ -176,6 +176,7 @@ class ContainerRun:
         while why := missing(self.spec["image"], self._programs):
             image = self.spec["image"]
             message = f"{why}; {self._instead(repository(image))}"
+            self._event("Pulling", f'Pulling image "{image}"')
             self._event("Failed", f'Failed to pull image "{image}": {message}', "Warning")
             self._event("Failed", "Error: ErrImagePull", "Warning")
             self._wait("ErrImagePull", message)

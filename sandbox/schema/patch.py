@@ -27,6 +27,10 @@ from sandbox.schema import types
 from sandbox.schema.types import Field, Type
 
 STRATEGIC = "application/strategic-merge-patch+json"
+_NOT_FOR_CUSTOM_KINDS = (
+    "the body of the request was in an unknown format - accepted media types include: "
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+)
 MAX_OPERATIONS = 10_000
 _ORDER, _DELETE, _RETAIN, _PATCH = "$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys", "$patch"
 
@@ -85,7 +89,7 @@ def strategic_merge(kind: Type, live: Object, patch: Any) -> Object:
     for a patch that contradicts itself or the schema.
     """
     if kind.schema is not None:
-        raise ApiError(415, "UnsupportedMediaType", f"{STRATEGIC} is for built-in kinds only")
+        raise ApiError(415, "UnsupportedMediaType", _NOT_FOR_CUSTOM_KINDS)
     if not isinstance(patch, dict):
         raise _bad("a strategic merge patch is an object")
     merged: Object = clone(live)

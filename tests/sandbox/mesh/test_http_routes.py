@@ -72,4 +72,5 @@ def test_a_service_that_no_rule_is_for_is_routed_as_by_a_rule_that_says_nothing_
     }
     context = Context(PROXY, 80, "mesh", REGISTRY)
     (by_rule,) = http_routes.translate(rule, context)
-    assert http_routes.to(destination, context) == [{key: by_rule[key] for key in by_rule if key != "metadata"}]
+    plain = {"name": "default", **{key: by_rule[key] for key in by_rule if key != "metadata"}}
+    assert http_routes.to(destination, context) == [plain]
