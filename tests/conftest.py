@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["KUBECTL_OLD"] = str(target)
 
 
-_LONG = ("labs", "broken", "mesh", "kubernetes", "traffic", "azure")
+_LONG = ("labs", "broken", "conformance", "mesh", "kubernetes", "traffic", "azure")
 """Folders whose files take long, the longest first."""
 
 
