@@ -7,6 +7,7 @@ sees a traceback without `-d`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from workshop.parts import (
     for_status,
     job_of,
     numbered,
+    one_lock,
     parts_of,
     run_part,
     toolbox_of,
@@ -34,11 +36,11 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.plan import Plan
 from workshop.runbook.request import Request, refuse_timings, refuse_with_check
-from workshop.runbook.run import unheard
+from workshop.runbook.run import Listener, unheard
 from workshop.runbook.schedule import Job
 from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
-from workshop.runbook.stop import run_cuttable
+from workshop.runbook.stop import Stop, Stopped, run_cuttable
 from workshop.settings import Settings, load
 from workshop.target import ACCOUNT, MAKES, Target, Use, describe
 
@@ -168,16 +170,21 @@ def _check(config: Config, part: Part, target: Target) -> int:
         return asyncio.run(look)
 
 
+def _heard(screen: Screen) -> Listener:
+    def listen(event: events.Event) -> None:
+        screen.listen(event)
+        if isinstance(event, events.RunStarted):  # later, a run is brought to its end
+            output.refuse_if_lost()
+
+    return listen
+
+
 def _run(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         if part.request.timings:
             screen.with_timings()
 
-        def listen(event: events.Event) -> None:
-            screen.listen(event)
-            if isinstance(event, events.RunStarted):  # later, a run is brought to its end
-                output.refuse_if_lost()
-
+        listen = _heard(screen)
         toolbox = _ready(part, target, _telling(screen))
         status = asyncio.run(run_part(part, target, toolbox, listen, screen.gate))
     if target.journal.trouble:
@@ -271,28 +278,57 @@ def reset(
             part.request.validate(part.runbook)
             refuse_missing_files(part.runbook, part.request.labs)
         target = describe(load(config), use_of(whole)).with_labs(runbook)
-        if not (foreign or explain):
+        if not explain:
             with invocation.open_screen(config) as screen:
                 ready = _ready(back, target, _telling(screen))
-            run_cuttable(resetting.refuse_in_the_way(job_of(back, target, ready, unheard), state, clean_up))
-        statuses: list[int] = []
+            if not foreign:
+                run_cuttable(resetting.refuse_in_the_way(job_of(back, target, ready, unheard), state, clean_up))
+        if look:
+            statuses: list[int] = []
+            for part in parts:
+                if not {2, 130}.intersection(statuses):
+                    statuses.append(look(config, part, target))
+            return max(statuses)
+        looking = functools.partial(job_of, back, target, target.toolbox, unheard)
+        status = asyncio.run(_reset(config, parts, target, looking, state, clean_up))
+        if target.journal.trouble:
+            invocation.show(target.journal.trouble)
+        return status
+
+    return invocation.ended(act)
+
+
+async def _reset(
+    config: Config,
+    parts: list[Part],
+    target: Target,
+    looking: Callable[[Stop], Job],
+    state: resetting.State,
+    clean_up: str,
+) -> int:
+    """Its runs and the comparison, under one lock. The target is ready."""
+    statuses: list[int] = []
+    async with one_lock(target) as lock:
         for part in parts:
             # What could not be taken back keeps nothing else from being put right.
             if not {2, 130}.intersection(statuses):
-                statuses.append((look or _run)(config, part, target))
-        if look:
-            return max(statuses)
+                with invocation.open_screen(config) as screen:
+                    heard = _heard(screen)
+                    statuses.append(await run_part(part, target, target.toolbox, heard, screen.gate, lock=lock))
         if status := next((status for status in (130, 2) if status in statuses), 0):
             return status
+        stop, current = Stop(), asyncio.current_task()
+        assert current is not None
         with invocation.open_screen(config) as screen:
-            job = job_of(back, target, target.toolbox, unheard)
-            comparison = run_cuttable(resetting.compare(job, state, clean_up))
+            try:
+                with stop.signals(current.cancel):
+                    comparison = await stop.cuttable(resetting.compare(looking(stop), state, clean_up))
+            except Stopped:
+                raise KeyboardInterrupt from None
             screen.show_comparison(comparison)
-        if not comparison.equal:
-            return 1
-        return next((status for status in (1, 3) if status in statuses), 0)
-
-    return invocation.ended(act)
+    if not comparison.equal:
+        return 1
+    return next((status for status in (1, 3) if status in statuses), 0)
 
 
 def doctor(config: Config, runbook: Runbook) -> int:

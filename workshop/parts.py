@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workshop.runbook import events
 from workshop.runbook import reset as resetting
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Runbook
-from workshop.runbook.protection import Gate
+from workshop.runbook.protection import Gate, RunLock
 from workshop.runbook.request import Request, clean_up_of, refuse_with_undo
 from workshop.runbook.reset import State
 from workshop.runbook.run import Listener, unheard
@@ -133,6 +133,7 @@ async def run_part(
     listen: Listener,
     gate: Gate,
     stop: Stop | None = None,
+    lock: RunLock | None = None,
 ) -> int:
     """Run it, and keep its record. The exit status."""
     versions = _Versions(target)
@@ -143,7 +144,18 @@ async def run_part(
         versions.listen(event)
 
     async with versions:
-        return await execute(job_of(part, target, toolbox, hear, stop), guard=target.guard, gate=gate)
+        return await execute(job_of(part, target, toolbox, hear, stop), guard=target.guard, gate=gate, lock=lock)
+
+
+@contextlib.asynccontextmanager
+async def one_lock(target: Target) -> AsyncIterator[RunLock]:
+    """The lock for several runs: from the first change of one of them to the end of the body. No other run comes in
+    between."""
+    lock = RunLock(target.guard)
+    try:
+        yield lock
+    finally:
+        await asyncio.shield(lock.release())
 
 
 async def reset_part(
@@ -173,13 +185,14 @@ async def reset_part(
         with stop.signals(lambda: None):
             await stop.cuttable(resetting.refuse_in_the_way(looking(), state, clean_up))
     statuses: list[int] = []
-    for part in parts:
-        if not {2, 130}.intersection(statuses):
-            statuses.append(await run_part(part, target, target.toolbox, listen, gate, stop))
-    if status := next((status for status in (130, 2) if status in statuses), 0):
-        return status
-    with stop.signals(lambda: None):
-        found = await stop.cuttable(resetting.compare(looking(), state, clean_up))
+    async with one_lock(target) as lock:
+        for part in parts:
+            if not {2, 130}.intersection(statuses):
+                statuses.append(await run_part(part, target, target.toolbox, listen, gate, stop, lock))
+        if status := next((status for status in (130, 2) if status in statuses), 0):
+            return status
+        with stop.signals(lambda: None):
+            found = await stop.cuttable(resetting.compare(looking(), state, clean_up))
     if not found.equal:
         wrong = (*(f"{lab.name} {lab.state}" for lab in found.wrong), *found.left)
         raise WorkshopError(f"reset to {state.named}", f"it is not: {', '.join(wrong)}")

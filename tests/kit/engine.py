@@ -20,6 +20,7 @@ from workshop.runbook.journal import LastRun
 from workshop.runbook.model import CustomStage, Lab, Part, Position, Runbook, Step, Timeline
 from workshop.runbook.options import Option
 from workshop.runbook.plan import Plan, plan
+from workshop.runbook.protection import RunLock
 from workshop.runbook.request import Request
 from workshop.runbook.reset import (
     Comparison,
@@ -300,10 +301,14 @@ class Bench(Heard):
         planned = {step.number for lab in (await plan(back)).labs for step in lab.steps if step.changes}
         self.events.clear()
         ahead = [self._job(request) for request in requests_of(state, Request(()), proofs=proofs)]
-        statuses = [await execute(back, self.guard, self.gate)]
-        if statuses == [0]:
-            assert planned == {step for _, step in self.changed()}, "a plan says what the run then does"
-        statuses += [await execute(job, self.guard, self.gate) for job in ahead]
+        lock = RunLock(self.guard)
+        try:
+            statuses = [await execute(back, self.guard, self.gate, lock=lock)]
+            if statuses == [0]:
+                assert planned == {step for _, step in self.changed()}, "a plan says what the run then does"
+            statuses += [await execute(job, self.guard, self.gate, lock=lock) for job in ahead]
+        finally:
+            await lock.release()
         return statuses, await compare(replace(back, facts=Facts()), state, clean_up)
 
     async def plan(self, *labs: str, **asked: Any) -> Plan:

@@ -19,6 +19,7 @@ from tests.kit.in_process import LABS, at_its_end, here, kubectl_here, run_of
 from tests.kit.workshop import Ran, Workshop
 from workshop import command
 from workshop.kubernetes.kubectl import Kubectl, KubectlError
+from workshop.kubernetes.lease import Lease
 from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.other_clusters import OtherClusters
 from workshop.runbook import schedule
@@ -178,6 +179,28 @@ def test_what_others_have_made_is_listed_and_goes_only_with_foreign(sandbox: Wor
     assert "configmap/mine" in kubectl_here(sandbox, "get configmap -n primary -o name")
     assert reset(sandbox, before="istio.inject", foreign=True).status == 0
     assert typed(sandbox, "get namespace primary -o name") == ""
+
+
+def test_the_lock_is_taken_once_for_all_of_a_reset(sandbox: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run must not come in between the clean-up and what puts right the rest."""
+    assert reset(sandbox, to="istio.inject", foreign=True).status == 0
+    kubectl_here(sandbox, "create configmap -n primary old")
+    kubectl_here(sandbox, "label configmap -n primary old app.kubernetes.io/part-of=mesh-workshop")
+    kubectl_here(sandbox, "delete deployment -n primary --all")
+    taken: list[Lease] = []
+    acquire = Lease.acquire
+
+    async def counted(lease: Lease) -> None:
+        taken.append(lease)
+        await acquire(lease)
+
+    monkeypatch.setattr(Lease, "acquire", counted)
+    ran = reset(sandbox, to="istio.inject")
+    assert ran.status == 0, ran.said
+    assert ran.said.count("changed") >= 2, "both of its runs had something to do"
+    assert len(taken) == 1
+    assert reset(sandbox, to="istio.inject", proof=False).status == 0
+    assert len(taken) == 1
 
 
 def test_what_is_to_be_typed_instead(sandbox: Workshop) -> None:

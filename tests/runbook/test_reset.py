@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,9 @@ from tests.kit.engine import Bench, Measured, Moves, Object, Put, World, bench, 
 from tests.kit.laws import LAW
 from tests.runbook.strategies import Case, objects, runbooks
 from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.protection import RunLock
 from workshop.runbook.reset import State, state_of
+from workshop.runbook.run import unheard
 
 STAGES = ("v1", "half", "v3")
 
@@ -118,6 +122,27 @@ async def test_what_others_have_made_is_not_taken_along() -> None:
     assert world.world.objects == before
     await world.reset(to="b", foreign=True)
     assert world.world.objects == AFTER_B
+
+
+async def test_one_lock_is_held_from_the_clean_up_to_the_end_of_the_run() -> None:
+    """Another run that came in between would change what the comparison then calls wrong."""
+    world = three(c_1=(1, "c"))
+    assert (await world.reset(to="b"))[0] == [0, 0]
+    assert (world.guard.asked.count("hold"), world.guard.released) == (1, 1)
+    await world.reset(to="b", proofs=False)
+    assert world.guard.asked.count("hold") == 1, "what finds nothing to change takes no lock"
+
+
+async def test_a_lock_lost_in_one_run_is_not_there_for_the_next() -> None:
+    world = three()
+    lock = RunLock(world.guard)
+    await lock.take(unheard, destroys=True)
+    world.guard.lost.set()
+    while lock.held:  # noqa: ASYNC110 - it is ours to say when
+        await asyncio.sleep(0)
+    with pytest.raises(ExceptionGroup):
+        await lock.take(unheard, destroys=True)
+    await lock.release()
 
 
 async def test_what_cannot_be_put_right_is_named() -> None:

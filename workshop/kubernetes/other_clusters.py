@@ -66,7 +66,9 @@ class OtherClusters:
         from workshop.runbook.protection import RunLock
 
         async with endable() as end:
-            self._locks.update({name: RunLock(other.guard, end) for name, other in self.clusters.items()})
+            for name, other in self.clusters.items():
+                self._locks[name] = RunLock(other.guard)
+                self._locks[name].on_lost = end
             try:
                 yield
             finally:

@@ -65,11 +65,14 @@ class RunLock:
 
     Steps of several labs run at the same time and any of them may be the first; whoever it is, one task of its own
     enters and leaves the lock, because a lock that renews itself in the background may only be left by the task
-    that entered it. `on_lost` is called with the error when the lock is lost while it is held.
+    that entered it. `on_lost` is called with the error when the lock is lost while it is held. Runs one after the
+    other may share it: it is then held from the first one's first change until it is released, also between them.
     """
 
-    def __init__(self, guard: Guard, on_lost: Callable[[Exception], None]) -> None:
-        self.guard, self._on_lost = guard, on_lost
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.on_lost: Callable[[Exception], None] = lambda error: None
+        self._lost: Exception | None = None
         self._asking = asyncio.Lock()
         self._may_change = False
         self._keeper: asyncio.Task[None] | None = None
@@ -79,7 +82,7 @@ class RunLock:
 
     @property
     def held(self) -> bool:
-        return bool(self._taken and self._taken.done() and not self._taken.exception())
+        return bool(self._taken and self._taken.done() and not self._taken.exception() and not self._lost)
 
     def begin_to_look(self) -> None:
         """Begin to look whether another run holds the lock, beside what the run looks at itself."""
@@ -94,6 +97,8 @@ class RunLock:
     async def take(self, emit: Listener, *, destroys: bool) -> None:
         """Returns when the target may be changed and the lock is held. Raises what the guard raised, each time.
         Whether something may be destroyed was asked before. `emit` shows what is waited for."""
+        if self._lost:
+            raise self._lost
         async with self._asking:
             if not (destroys or self._may_change):
                 await self.guard.may_change()
@@ -112,7 +117,8 @@ class RunLock:
             if not taken.done():
                 taken.set_exception(error)
             elif not self._release.is_set():  # a lock that cannot be given back expires: no run fails for that
-                self._on_lost(error)
+                self._lost = error
+                self.on_lost(error)
         finally:
             if not taken.done():
                 taken.cancel()

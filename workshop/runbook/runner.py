@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from workshop.runbook import events
 from workshop.runbook.errors import UsageError
@@ -25,20 +25,30 @@ from workshop.runbook.stop import Stopped, only_cause
 from workshop.runbook.timings import TimeKeeper
 
 
-async def execute(job: Job, guard: Guard, gate: Gate) -> int:
+async def execute(job: Job, guard: Guard, gate: Gate, *, lock: RunLock | None = None) -> int:
     """Converge what the job's request asks for. Returns the exit status: 0 converged, 1 a step failed, 2 wrong
-    usage, 3 inconclusive, 130 interrupted. What happened, also why it was refused, goes to the listener."""
-    return await _Runner(job, guard, gate).go()
+    usage, 3 inconclusive, 130 interrupted. What happened, also why it was refused, goes to the listener.
+
+    A `lock` that is given is that of several runs: whoever has made it releases it."""
+    if lock:
+        return await _Runner(job, lock, gate).go()
+    lock = RunLock(guard)
+    return await _Runner(job, lock, gate, lock.release).go()
+
+
+async def _keep() -> None:
+    """A lock that another run goes on with."""
 
 
 class _Runner:
-    def __init__(self, job: Job, guard: Guard, gate: Gate) -> None:
+    def __init__(self, job: Job, lock: RunLock, gate: Gate, release: Callable[[], Awaitable[None]] = _keep) -> None:
         self._job, self._gate, self._stop = job, gate, job.stop
         self._runbook, self._request, self._listener = job.runbook, job.request, job.listener
         self._outcomes = Outcomes(job.request)
-        self._lock = RunLock(guard, lambda error: self._execution.refuse(error))
+        self._lock, self._release = lock, release
         self._times = TimeKeeper(self._waited_for)
-        self._execution = Execution(job, self._lock, gate, self._outcomes, self._times)
+        self._execution = Execution(job, lock, gate, self._outcomes, self._times)
+        lock.on_lost = self._execution.refuse
         self._schedules: dict[str, Schedule] = {}
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
@@ -65,7 +75,7 @@ class _Runner:
                 finally:
                     self._skip_the_rest()
                     with self._times.engine("applying"):
-                        await asyncio.shield(self._lock.release())
+                        await asyncio.shield(self._release())
                     await self._job.facts.close()
         finally:
             work.cancel()
