@@ -118,6 +118,12 @@ def test_other_flags_stay_with_their_lab() -> None:
         ),
         ("-R adopt --yes", "adopt is no lab, and would be done all the same", "", ""),
         (
+            "-R reset --to istio.gateway --foreign --no-proof",
+            "reset is no lab, and would be done all the same",
+            "",
+            "reset --to istio.gateway --foreign --no-proof --plan",
+        ),
+        (
             "lab.istio.canary --undo lab.istio.cleanup lab.istio",
             "lab.istio.cleanup, lab.istio have no --undo",
             "holds for all labs",

@@ -61,6 +61,17 @@ class TypedTask:
         flags = [(f"--{name.replace('_', '-')}", value) for name, value in self.own.items()]
         return [self.name, *(word for flag in flags for word in flag if word is not True)]
 
+    @property
+    def given(self) -> list[str]:
+        """As they were typed, of a task that is no lab: without --plan."""
+        words = [self.name]
+        for argument in self.context.args.values():
+            if argument.got_value and argument.name != "plan":
+                flag, value = argument.name.replace("_", "-"), argument.value
+                words += [f"--no-{flag}" if value is False else f"--{flag}"]
+                words += [] if isinstance(value, bool) else [str(value)]
+        return words
+
     def goes_with(self, before: TypedTask) -> bool:
         """In one run."""
         if any(typed.own or typed.task.undoes for typed in (before, self)):
@@ -172,10 +183,13 @@ def _refuse_others(line: Sequence[TypedTask], looks: str, instead: Sequence[str]
     others = [typed for typed in line if not typed.is_lab and not isinstance(typed.task, HarmlessTask)]
     if others:
         left = [typed for typed in line if typed not in others]
+        following = _command(left, instead) if any(typed.is_lab for typed in left) else ""
+        if not left and len(others) == 1 and "plan" in others[0].context.args:  # such as reset, in its own words
+            following = f"{invocation.invoke()} {shlex.join([*others[0].given, '--plan'])}"
         raise UsageError(
             f"use {looks} with other tasks than labs",
             f"{others[0].name} is no lab, and would be done all the same",
-            next_command=_command(left, instead) if any(typed.is_lab for typed in left) else "",
+            next_command=following,
         )
 
 
