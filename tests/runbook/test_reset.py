@@ -57,6 +57,7 @@ def test_what_is_asked_for(to: str, before: str, state: State) -> None:
         ("claen", "", "invoke reset --to clean"),
         ("", "clean", "invoke reset --before a"),
         ("b:hafl", "", "invoke reset --to b:half"),
+        ("b:zzz", "", "invoke reset --to b"),
         ("a:half", "", "invoke reset --to a"),
         ("", "b:half", "invoke reset --before b"),
     ],

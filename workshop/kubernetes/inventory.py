@@ -23,8 +23,17 @@ from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.runbook.reset import Inventory, Item
 from workshop.runbook.run import Run, Source
 
-_PASSING = frozenset({"events", "endpoints", "endpointslices", "leases", "controllerrevisions"})
-"""Kinds that only controllers write, by their plurals."""
+_PASSING = frozenset(
+    {
+        "events",
+        "events.events.k8s.io",
+        "endpoints",
+        "endpointslices.discovery.k8s.io",
+        "leases.coordination.k8s.io",
+        "controllerrevisions.apps",
+    }
+)
+"""Kinds that only controllers write, as kubectl takes them: another group may have a kind of the same name."""
 
 _WRITTEN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
 """Into every namespace, by Kubernetes."""
@@ -152,9 +161,10 @@ async def _kinds(kubectl: Kubectl) -> dict[str, bool]:
     kinds: dict[str, bool] = {}
     for line in (await kubectl.call("api-resources", "--verbs=list,delete", "--no-headers")).splitlines():
         plural, *_, version, namespaced, _ = line.split()  # between them, short names
-        if plural not in _PASSING:
-            group = version.rpartition("/")[0]
-            kinds[f"{plural}.{group}" if group else plural] = namespaced == "true"
+        group = version.rpartition("/")[0]
+        kind = f"{plural}.{group}" if group else plural
+        if kind not in _PASSING:
+            kinds[kind] = namespaced == "true"
     return kinds
 
 

@@ -73,7 +73,7 @@ def state_of(runbook: Runbook, names: Iterable[str], *, to: str, before: str, pr
     place = names.index(lab) + bool(to)
     stages = [name for part in runbook.lab(lab).parts if isinstance(part, Timeline) for name in part.stages]
     if stage and stage not in stages:
-        near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(stage, stages, n=1, cutoff=0.4)
         raise UsageError(
             f"reset to stage {shlex.quote(stage)} of {lab}",
             f"its stages are {', '.join(stages)}" if stages else "it has no stages",
