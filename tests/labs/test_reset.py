@@ -181,6 +181,20 @@ def test_what_others_have_made_is_listed_and_goes_only_with_foreign(sandbox: Wor
     assert typed(sandbox, "get namespace primary -o name") == ""
 
 
+def test_who_holds_what_does_not_go_is_named(sandbox: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reset(sandbox, to="istio.inject", foreign=True, proof=False).status == 0
+    kubectl_here(sandbox, "create configmap -n primary old")
+    kubectl_here(sandbox, "label configmap -n primary old app.kubernetes.io/part-of=mesh-workshop")
+    held = """patch configmap -n primary old --type=merge -p '{"metadata":{"finalizers":%s}}'"""
+    kubectl_here(sandbox, held % '["example.com/held"]')
+    with monkeypatch.context() as patched:
+        patched.setattr(schedule, "UNDO_LIMIT", 1.0)
+        stuck = reset(sandbox, to="istio.inject", proof=False)
+    kubectl_here(sandbox, held % "null")
+    assert stuck.status == 1
+    assert "example.com/held" in stuck.said, stuck.said
+
+
 def test_the_lock_is_taken_once_for_all_of_a_reset(sandbox: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another run must not come in between the clean-up and what puts right the rest."""
     assert reset(sandbox, to="istio.inject", foreign=True).status == 0

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 
 from workshop.kubernetes.attendee_access import ACCOUNT
 from workshop.kubernetes.cluster_guard import NAMESPACE as MARK_NAMESPACE
+from workshop.kubernetes.deletion import held_up
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, PART_OF, WORKSHOP, Object
 from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.runbook.reset import Inventory, Item
+from workshop.runbook.results import HeldUp
 from workshop.runbook.run import Run, Source
 
 _PASSING = frozenset(
@@ -120,6 +122,14 @@ class ClusterInventory(Inventory):
                 await run.cuttable(run.use(OtherClusters).take(place, run.emit, destroys=True))
             found = [item.found for item in items if isinstance(item, ClusterItem) and item.place == place]
             await Kubectl.of(there).delete([each.object for each in found if each], wait=False)
+
+    async def held_up(self, run: Run, items: tuple[Item, ...]) -> HeldUp:
+        for place in dict.fromkeys(item.place for item in items):
+            if there := run_on(run, place) if place else run:
+                left = [item.found for item in items if isinstance(item, ClusterItem) and item.place == place]
+                if (held := await held_up(Kubectl.of(there), [each.object for each in left if each])).cause:
+                    return held
+        return HeldUp()
 
     looking = (
         "# what has the workshop's label, and whose it is",

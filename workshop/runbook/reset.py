@@ -20,7 +20,7 @@ from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.model import Lab, Runbook, Step, Timeline, Together
 from workshop.runbook.plan import Planner
 from workshop.runbook.request import Request
-from workshop.runbook.results import ABSENT, Check, Difference, Explanation
+from workshop.runbook.results import ABSENT, Check, Difference, Explanation, HeldUp
 from workshop.runbook.run import Run, Source
 from workshop.runbook.schedule import Job
 from workshop.runbook.status import LabStatus, status
@@ -107,6 +107,10 @@ class Inventory:
     async def remove(self, run: Run, items: tuple[Item, ...]) -> None:
         """Begin to delete them."""
 
+    async def held_up(self, run: Run, items: tuple[Item, ...]) -> HeldUp:
+        """Why they are still there, after they have been waited for."""
+        return HeldUp()
+
     looking: tuple[str, ...] = ()
     """What a person would type to see it."""
 
@@ -182,6 +186,9 @@ class Extras(Step):
     async def undo(self, run: Run) -> None:
         if items := await self._doomed(run):
             await run.use(Inventory).remove(run, items)
+
+    async def held_up(self, run: Run) -> HeldUp:
+        return await run.use(Inventory).held_up(run, await self._doomed(run))
 
     def explain(self, run: Run) -> Explanation:
         return Explanation()
