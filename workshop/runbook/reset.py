@@ -277,7 +277,8 @@ async def compare(job: Job, state: State, clean_up: str) -> Comparison:
         objects = len(await made_in(labs, state, run))
     finally:
         await job.facts.close()
-    return Comparison(state, objects, wrong, left, foreign)
+    added = tuple(" ".join(filter(None, (item.subject, item.path))) for lab in found for item in lab.added)
+    return Comparison(state, objects, wrong, left, (*foreign, *added))
 
 
 def _is_as_defined(lab: LabStatus, state: State) -> bool:
