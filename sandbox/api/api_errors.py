@@ -38,6 +38,13 @@ def forbidden(resource: Resource, name: str, why: str) -> ApiError:
     return ApiError(403, "Forbidden", message, details(resource, name))
 
 
+def kind_refused(resource: Resource, name: str) -> ApiError:
+    """Of a kind that a real cluster has and this one does nothing with."""
+    what = f'{resource.key} "{name}"' if name else resource.key
+    message = f"{what} is forbidden: {resource.kind}: not supported by the sandbox"
+    return ApiError(403, "Forbidden", message, details(resource, name))
+
+
 def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 

@@ -7,6 +7,7 @@ Plain HTTP would not do: kubectl sends its token over TLS only. Whoever has the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import socket
@@ -21,12 +22,14 @@ from sandbox.api.answers import whole
 from sandbox.api.discovery import REVIEWS, Discovery, version_info
 from sandbox.api.kinds import POD_STREAMS
 from sandbox.api.local_cluster import LocalCluster
+from sandbox.api.proxy_requests import serve_proxy
 from sandbox.api.read_requests import Reader
 from sandbox.api.requests import Form, RequestInfo, flag, parse_accept, parse_path
 from sandbox.api.service_account_tokens import TOKEN_REQUEST, ServiceAccountTokens
 from sandbox.api.write_requests import Writes, read_body, read_object, scale_of
 from sandbox.core import json_text
 from sandbox.core.cluster import ApiError, Object
+from sandbox.core.objects import at
 from sandbox.schema import openapi_documents as documents
 
 log = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ class ApiServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
-            if request.path in _OPEN or request.path.startswith(("/readyz/", "/livez/")):
+            if request.path.rstrip("/") in _OPEN or request.path.startswith(("/readyz/", "/livez/")):
                 return self._health(request)
             user = self._authenticated(request)
             self._open_requests += 1
@@ -101,7 +104,7 @@ class ApiServer:
             return _refusal(request, ApiError(500, "InternalError", f"Internal error occurred: {error!r}"))
 
     def _health(self, request: web.Request) -> web.StreamResponse:
-        if request.path == "/version":
+        if request.path.rstrip("/") == "/version":
             return _response(version_info())
         if request.path.startswith("/readyz") and not self.ready:
             return web.Response(status=500, text="starting")
@@ -129,7 +132,10 @@ class ApiServer:
         if path in _REVIEW_STATUS:
             status = _REVIEW_STATUS[path]
             return await _review(request, {"userInfo": user} if user and "userInfo" in status else status)
-        info = parse_path(path, self.cluster.registry)
+        # What is passed on keeps a slash at its end, and what is escaped in it.
+        info = parse_path(request.raw_path.partition("?")[0] if "/proxy" in path else path, self.cluster.registry)
+        if info.subresource == "proxy":
+            return await serve_proxy(request, info, self.cluster.store)
         if info.resource.key in _DEPRECATED:
             request[_WARNING] = _DEPRECATED[info.resource.key]
         if info.subresource in POD_STREAMS:
@@ -140,9 +146,9 @@ class ApiServer:
         return await self._write(request, info, form)
 
     async def _read(self, request: web.Request, info: RequestInfo, form: Form) -> web.StreamResponse:
+        if info.watched or (info.name is None and flag(request.query, "watch")):
+            return await self._reader.watch(request, info, form)
         if info.name is None:
-            if flag(request.query, "watch"):
-                return await self._reader.watch(request, info, form)
             return await self._reader.listing(request, info, form)
         live = self._reader.find(info)
         if info.subresource == "scale":
@@ -155,6 +161,10 @@ class ApiServer:
         writes, method = self._writes, request.method
         if info.subresource == "token":
             return await self._token_request(request, info)
+        if info.watched:
+            raise errors.method_not_allowed()
+        if method != "DELETE" and self.cluster.registry.refuses(info.resource):
+            raise errors.kind_refused(info.resource, await _name_of_refused(request, info))
         if method == "POST":
             status, obj, warnings = await writes.post(request, info)
         elif info.name is None or method not in ("DELETE", "PUT", "PATCH"):
@@ -181,11 +191,10 @@ class ApiServer:
         return await self.streams(request, pod, str(info.subresource))
 
     async def _openapi(self, request: web.Request, path: str) -> web.StreamResponse:
-        if path == "/openapi/v2":
-            if documents.V2_ACCEPTED not in request.headers.get("Accept", ""):
-                raise ApiError(406, "NotAcceptable", f"only {documents.V2_ACCEPTED} is served here")
-            body = documents.openapi_v2(self.cluster.resources())
+        if path == "/openapi/v2" and documents.V2_ACCEPTED in request.headers.get("Accept", ""):
+            body = documents.openapi_v2(self.cluster.registry.told())
             return await whole(request, [body], {"Content-Type": documents.V2_MEDIA_TYPE})
+        parse_accept(request.headers.get("Accept", "*/*"))
         registry = self.cluster.registry
         if self._documents_of != registry.generation:
             self._documents.clear()
@@ -195,7 +204,9 @@ class ApiServer:
         return await whole(request, [self._documents[path]], {"Content-Type": "application/json"})
 
     def _make_document(self, path: str) -> Mapping[str, object]:
-        resources, types = self.cluster.resources(), self.cluster.registry.types()
+        resources, types = self.cluster.registry.told(), self.cluster.registry.types()
+        if path == "/openapi/v2":
+            return documents.openapi_v2_json(resources, types)
         if path == "/openapi/v3":
             return documents.openapi_v3_index(resources, types)
         group_version = path.removeprefix("/openapi/v3/").removeprefix("apis/").removeprefix("api/")
@@ -208,6 +219,15 @@ async def _warn(request: web.Request, response: web.StreamResponse) -> None:
     """Also of answers that begin before they are whole, as watches do."""
     if _WARNING in request:
         response.headers.add("Warning", f'299 - "{request[_WARNING]}"')
+
+
+async def _name_of_refused(request: web.Request, info: RequestInfo) -> str:
+    """Empty when it cannot be read: some clients send a form for which the kind would have to be known."""
+    if info.name is not None:
+        return info.name
+    with contextlib.suppress(ApiError):
+        return str(at((await read_body(request))[0], "metadata", "name") or "")
+    return ""
 
 
 async def _review(request: web.Request, status: Object) -> web.StreamResponse:

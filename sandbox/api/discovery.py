@@ -15,6 +15,8 @@ from sandbox.core.constants import KUBERNETES_VERSION, SANDBOX_VERSION
 
 _AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _READ_WRITE = ("create", "delete", "get", "list", "patch", "update", "watch")
+_CORE_VERSIONS: Object = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+_ANY_METHOD = ("create", "delete", "get", "patch", "update")
 _SUBRESOURCES: Mapping[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = {
     "status": (("get", "patch", "update"), None),
     "scale": (("get", "patch", "update"), ("autoscaling", "v1", "Scale")),
@@ -24,6 +26,8 @@ _SUBRESOURCES: Mapping[str, tuple[tuple[str, ...], tuple[str, str, str] | None]]
     "attach": (("create", "get"), ("", "v1", "PodAttachOptions")),
     "portforward": (("create", "get"), ("", "v1", "PodPortForwardOptions")),
     "token": (("create",), ("authentication.k8s.io", "v1", "TokenRequest")),
+    "pods/proxy": (_ANY_METHOD, ("", "v1", "PodProxyOptions")),
+    "services/proxy": (_ANY_METHOD, ("", "v1", "ServiceProxyOptions")),
 }
 """What one does with a subresource; its group, version and kind where it is not of its object's kind."""
 
@@ -73,11 +77,11 @@ class Discovery:
         if parts in (["api"], ["apis"]):
             if _AGGREGATED in accept.replace(" ", ""):
                 return self._aggregated(core=parts == ["api"]), f"application/json;{_AGGREGATED}"
-            if parts == ["api"]:
-                raise not_served("list of the core group's versions; it has v1, and aggregated discovery")
-            return self._groups(), "application/json"
+            return _CORE_VERSIONS if parts == ["api"] else self._groups(), "application/json"
         if parts == ["api", "v1"]:
             return self._resources("", "v1"), "application/json"
+        if parts[:1] == ["apis"] and len(parts) == 2:
+            return self._group(parts[1]), "application/json"
         if parts[:1] == ["apis"] and len(parts) == 3:
             return self._resources(parts[1], parts[2]), "application/json"
         return None
@@ -85,19 +89,21 @@ class Discovery:
     def _group_versions(self) -> dict[str, list[str]]:
         """Versions of each group, the preferred one first."""
         found: dict[str, list[str]] = {}
-        for resource in [*self._registry.all(), *REVIEWS]:
+        for resource in [*self._registry.told(), *REVIEWS]:
             versions = found.setdefault(resource.group, [])
             if resource.version not in versions:
                 versions.append(resource.version)
         return found
 
     def _groups(self) -> Object:
-        groups = []
-        for name, versions in self._group_versions().items():
-            listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
-            if name:
-                groups.append({"name": name, "versions": listed, "preferredVersion": listed[0]})
+        groups = [_versions(name, versions) for name, versions in self._group_versions().items() if name]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+    def _group(self, name: str) -> Object:
+        versions = self._group_versions().get(name)
+        if versions is None:
+            raise not_served(f"group {name}")
+        return {"kind": "APIGroup", "apiVersion": "v1", **_versions(name, versions)}
 
     def _resources(self, group: str, version: str) -> Object:
         group_version = f"{group}/{version}" if group else version
@@ -108,7 +114,7 @@ class Discovery:
         return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}
 
     def _of(self, group: str, version: str) -> list[Resource]:
-        served = [*self._registry.all(), *REVIEWS]
+        served = [*self._registry.told(), *REVIEWS]
         return [one for one in served if (one.group, one.version) == (group, version)]
 
     def _aggregated(self, *, core: bool) -> Object:
@@ -133,6 +139,15 @@ class Discovery:
         }
 
 
+def _versions(group: str, versions: list[str]) -> Object:
+    listed = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
+    return {"name": group, "versions": listed, "preferredVersion": listed[0]}
+
+
+def _subresource(resource: Resource, name: str) -> tuple[tuple[str, ...], tuple[str, str, str] | None]:
+    return _SUBRESOURCES.get(f"{resource.plural}/{name}") or _SUBRESOURCES[name]
+
+
 def _names(resource: Resource) -> Object:
     """What both forms say of a kind in the same words."""
     found: Object = {"verbs": ["create"] if resource in REVIEWS else list(_READ_WRITE)}
@@ -148,7 +163,7 @@ def _entries(resource: Resource) -> list[Object]:
     entry = {"name": resource.plural, "singularName": singular, "namespaced": namespaced, "kind": resource.kind}
     entries = [{**entry, **_names(resource)}]
     for name in resource.subresources:
-        verbs, own = _SUBRESOURCES[name]
+        verbs, own = _subresource(resource, name)
         kind = dict(zip(("group", "version", "kind"), own, strict=True)) if own else {"kind": resource.kind}
         sub = {"name": f"{resource.plural}/{name}", "singularName": "", "namespaced": namespaced}
         entries.append({**sub, **kind, "verbs": list(verbs)})
@@ -166,7 +181,7 @@ def _aggregated_resource(resource: Resource) -> Object:
     }
     subresources = []
     for name in resource.subresources:
-        verbs, own = _SUBRESOURCES[name]
+        verbs, own = _subresource(resource, name)
         shown = dict(zip(("group", "version", "kind"), own, strict=True)) if own else kind
         subresources.append({"subresource": name, "responseKind": shown, "verbs": list(verbs)})
     if subresources:

@@ -130,6 +130,7 @@ class Reader:
         # No await between these two: nothing can happen that is in neither or in both.
         first = self._first_events(asked, info, query)
         changes = self._store.subscribe(info.resource.key)
+        since = 0 if flag(query, "sendInitialEvents") else number(query, "resourceVersion") or 0
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -145,6 +146,8 @@ class Reader:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(number(query, "timeoutSeconds") or _LONGEST, _LONGEST)):
                 while (record := await changes.next()) is not None:
+                    if record.revision <= since:  # what comes up to a revision that is still to come is known
+                        continue
                     for kind, obj in _seen(record, asked.match):
                         await response.write(_line(encode, kind, info.resource.versioned(obj)))
         await response.write_eof()
@@ -167,8 +170,7 @@ class Reader:
                 events.append(("BOOKMARK", _end_of_initial_events(info, store.revision), False))
             return events
         try:
-            # A revision to come is one of an earlier sandbox in this place: the client must begin again.
-            missed = store.since(resource.key, revision if revision <= store.revision else 0)
+            missed = store.since(resource.key, revision)
         except ApiError as error:
             return [("ERROR", error.status(), False)]
         return [
@@ -179,6 +181,8 @@ class Reader:
         """What of a kind's stored objects a list or watch is about."""
         tests: list[Match] = []
         labels: Mapping[str, str] = {}
+        if info.name is not None:
+            tests.append(lambda obj: obj["metadata"]["name"] == info.name)
         if info.namespace is not None:
             tests.append(lambda obj: obj["metadata"].get("namespace") == info.namespace)
         if text := query.get("labelSelector"):

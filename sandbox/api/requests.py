@@ -27,10 +27,15 @@ class RequestInfo:
     namespace: str | None
     name: str | None = None
     subresource: str | None = None
+    proxied: str | None = None
+    """Of a request that is passed on: its path there, without the leading slash."""
+    watched: bool = False
+    """Whether the path says it (`/api/v1/watch/…`), as it did before the query could."""
 
 
 def parse_path(path: str, registry: Registry) -> RequestInfo:
     """Raises ApiError NotFound for what is not served."""
+    path, proxied = _proxied(path)
     parts = [part for part in path.split("/") if part]
     if parts[:1] == ["api"] and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
@@ -38,6 +43,9 @@ def parse_path(path: str, registry: Registry) -> RequestInfo:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         raise not_served()
+    watched = rest[0] == "watch" and len(rest) > 1
+    if watched:
+        rest = rest[1:]
     namespace = None
     # `namespaces/x` and its subresources are objects; anything else behind a namespace lies in it.
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
@@ -45,14 +53,20 @@ def parse_path(path: str, registry: Registry) -> RequestInfo:
     resource = registry.served_as(group, version, rest[0])
     if resource is None:
         raise not_served(_what_is_missing(group, version, rest[0], registry))
-    if len(rest) > 3 or (namespace is not None and not resource.namespaced):
+    if len(rest) > 3 or (watched and len(rest) > 2) or (namespace is not None and not resource.namespaced):
         raise not_served()
     name, subresource = [*rest, None, None][1:3]
     if subresource is not None and subresource not in resource.subresources:
         raise not_served(f"{resource.plural}/{subresource}")
     if name is not None and resource.namespaced and namespace is None:
         raise not_served()
-    return RequestInfo(resource, namespace, name, subresource)
+    return RequestInfo(resource, namespace, name, subresource, proxied, watched)
+
+
+def _proxied(path: str) -> tuple[str, str | None]:
+    """A path up to where it is passed on, and what is asked for there."""
+    found = re.match(r"(/api/v1/namespaces/[^/]+/(?:pods|services)/[^/]+/proxy)(?:/(.*))?$", path, re.DOTALL)
+    return (found[1], found[2]) if found else (path, None)
 
 
 def _what_is_missing(group: str, version: str, plural: str, registry: Registry) -> str:

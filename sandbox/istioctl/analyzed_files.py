@@ -15,7 +15,7 @@ import yaml
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.istioctl.analyzers import Message, labels_of, message
 from sandbox.istioctl.command_line import FileError
-from sandbox.istioctl.manifests import crds
+from sandbox.istioctl.manifests import crds, refused_crds
 from sandbox.mesh.istio import CONTAINER
 from sandbox.mesh.validation import find_problems
 from sandbox.schema import custom_kinds, decode, types, validate
@@ -105,5 +105,5 @@ def _problems(obj: Object) -> tuple[list[str], bool]:
 
 @cache
 def _kinds() -> dict[tuple[str, str], custom_kinds.CustomKind]:
-    served = (kind for one in crds() for kind in custom_kinds.establish(one))
+    served = (kind for one in (*crds(), *refused_crds()) for kind in custom_kinds.establish(one))
     return {(kind.resource.api_version, kind.resource.kind): kind for kind in served}

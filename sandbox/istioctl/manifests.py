@@ -66,7 +66,10 @@ def components(chosen: Options) -> Iterator[tuple[Component, list[Object]]]:
     written = yaml.load(_data("install.yaml"), _Loader)  # noqa: S506 - both loaders are safe ones
     named = {"hub": chosen.hub, "tag": chosen.tag}
     if chosen.pilot:
-        yield Component.BASE, [_owned(obj, Component.BASE) for obj in (*crds(), *_filled(written["Base"], named))]
+        yield (
+            Component.BASE,
+            [_owned(obj, Component.BASE) for obj in (*crds(), *refused_crds(), *_filled(written["Base"], named))],
+        )
         yield Component.PILOT, [_owned(obj, Component.PILOT) for obj in _filled(written["Pilot"], named)]
     for component, role, switched_on in (
         (Component.EGRESS, "egressgateway", chosen.egress),
@@ -117,6 +120,46 @@ def _data(name: str) -> str:
 def crds() -> list[Object]:
     """Those of the kinds the sandbox's mesh knows, from packaged data (see tools/extract_istio_schema.py)."""
     return [_crd(packed) for packed in json.loads(_data("crds.json"))]
+
+
+_ALPHA = ("v1", "v1alpha3", "v1beta1")
+_REFUSED = (
+    ("networking.istio.io", "EnvoyFilter", "", ("v1alpha3",)),
+    ("networking.istio.io", "ProxyConfig", "", ("v1beta1",)),
+    ("networking.istio.io", "Sidecar", "", _ALPHA),
+    ("networking.istio.io", "WorkloadEntry", "we", _ALPHA),
+    ("networking.istio.io", "WorkloadGroup", "wg", _ALPHA),
+    ("extensions.istio.io", "TrafficExtension", "", ("v1alpha1",)),
+    ("extensions.istio.io", "WasmPlugin", "", ("v1alpha1",)),
+    ("security.istio.io", "AuthorizationPolicy", "ap", ("v1", "v1beta1")),
+    ("security.istio.io", "PeerAuthentication", "pa", ("v1", "v1beta1")),
+    ("security.istio.io", "RequestAuthentication", "ra", ("v1", "v1beta1")),
+    ("telemetry.istio.io", "Telemetry", "telemetry", ("v1", "v1alpha1")),
+)
+"""Istio's kinds that the mesh here does nothing with: group, kind, short name, versions."""
+
+
+def refused_crds() -> list[Object]:
+    """Those of Istio's kinds that are there, as on every cluster with Istio, and of which no object gets in."""
+    here = {(crd["spec"]["group"], crd["spec"]["names"]["kind"]) for crd in crds()}
+    return [_crd(_open_kind(*one)) for one in _REFUSED if one[:2] not in here]
+
+
+def _open_kind(group: str, kind: str, short: str, versions: tuple[str, ...]) -> Object:
+    singular = kind.lower()
+    plural = f"{singular[:-1]}ies" if singular.endswith("y") else f"{singular}s"
+    names: Object = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": singular}
+    names["categories"] = ["istio-io", f"{group.partition('.')[0]}-istio-io"]
+    if short:
+        names["shortNames"] = [short]
+    return {
+        "group": group,
+        "names": names,
+        "versions": versions,
+        "columns": [],
+        "labels": {"app": "istio-pilot", "chart": "istio", "heritage": "Tiller", "release": "istio"},
+        "schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    }
 
 
 def _crd(packed: Object) -> Object:

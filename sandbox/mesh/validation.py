@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.api import admission_webhooks as webhooks
+from sandbox.api import api_errors
 from sandbox.core.cluster import Admission, ApiError, Object
 from sandbox.mesh import (
     destination_rule_validation,
@@ -21,6 +22,8 @@ from sandbox.mesh.supported_fields import SUPPORTED, unsupported
 from sandbox.mesh.unreachable_rules import find_unreachable
 
 GROUP = "networking.istio.io"
+ISTIO_GROUPS = "istio.io"
+"""What the names of all groups of Istio's end with."""
 
 
 def validate(admission: Admission, webhook: str) -> None:
@@ -38,7 +41,11 @@ def validate(admission: Admission, webhook: str) -> None:
 
 def require_support(admission: Admission) -> None:
     """A validation hook. Raises ApiError Forbidden for a rule that the sandbox would not do all of."""
-    if not _is_rule(admission) or admission.operation == "DELETE":
+    if admission.operation == "DELETE":
+        return
+    if not _is_rule(admission):
+        if admission.resource.group.endswith(f".{ISTIO_GROUPS}"):
+            raise api_errors.kind_refused(admission.resource, admission.object["metadata"]["name"])
         return
     refused = next(iter(unsupported(admission.resource.kind, admission.object.get("spec") or {})), None)
     if refused is not None:
@@ -61,6 +68,9 @@ def refusal(webhook: str, problems: list[str]) -> ApiError:
 def find_problems(kind: str, obj: Object) -> Iterator[str]:
     """Everything that is wrong with a rule (an object with a `spec`)."""
     spec = obj.get("spec") or {}
+    if kind not in SUPPORTED:
+        yield f"{kind}: not supported by the sandbox"
+        return
     yield from unsupported(kind, spec)
     namespace = obj["metadata"].get("namespace") or "default"
     of_kind = {

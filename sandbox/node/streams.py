@@ -5,12 +5,15 @@ a request is said before that, because after any refusal kubectl tries SPDY, and
 
 The streams of `exec` and `attach` are channels of one WebSocket. A message's first byte is its channel: 0 stdin,
 1 stdout, 2 stderr, 3 the outcome as a Status, 4 the window's size, and in version 5 of the protocol 255, which says
-that the channel in the next byte is closed.
+that the channel in the next byte is closed. Which kind of frame it comes in means nothing: Python's clients send
+stdin as text. In the base64 forms of the protocol (which browsers take) all frames are text, the channel is a
+digit, and the rest is encoded. Before version 4 the outcome is silence or a message.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
@@ -19,7 +22,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from sandbox.api.api_errors import bad_request
 from sandbox.api.requests import flag
@@ -34,7 +37,10 @@ from sandbox.node.port_forward import serve_port_forward
 log = logging.getLogger(__name__)
 
 _STDIN, _STDOUT, _STDERR, _OUTCOME, _SIZE, _CLOSE = 0, 1, 2, 3, 4, 255
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+_PROTOCOLS = (
+    *("v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io"),
+    *("channel.k8s.io", "base64.channel.k8s.io"),
+)
 _NOT_FOUND = 127
 _LISTENING_SECONDS = 10
 _SETTLING_SECONDS = 0.02
@@ -99,6 +105,15 @@ def _require_websocket(request: web.Request) -> None:
     """Raises ApiError."""
     if "websocket" not in request.headers.get("Upgrade", "").lower():
         raise bad_request("unable to upgrade: the sandbox streams over WebSocket only")
+
+
+def _require_channels(request: web.Request) -> None:
+    """Raises ApiError when the client knows none of the protocols. One that names none gets the oldest."""
+    header = "Sec-WebSocket-Protocol"
+    asked = [one.strip() for text in request.headers.getall(header, []) for one in text.split(",")]
+    if asked and not set(asked) & set(_PROTOCOLS):
+        known = ", ".join(_PROTOCOLS)
+        raise bad_request(f"unable to upgrade: {', '.join(asked)}: not supported by the sandbox, which has {known}")
 
 
 # Logs.
@@ -224,6 +239,7 @@ def _running(pod: PodRun, request: web.Request) -> ContainerRun:
     if not run.running:
         raise bad_request(f'container not found ("{run.name}"): it is not running')
     _require_websocket(request)
+    _require_channels(request)
     return run
 
 
@@ -235,9 +251,12 @@ class _Session:
         self._socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=0, autoping=False)
         self._output: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._answered = asyncio.Event()
+        self._encoded = False
 
     async def serve(self, execute: Callable[[Streams], Awaitable[int]]) -> web.StreamResponse:
         await self._socket.prepare(self._request)
+        protocol = self._socket.ws_protocol or ""
+        self._encoded, told_as_status = "base64" in protocol, protocol.startswith("v")
         query = self._request.query
         tty = flag(query, "tty")
         errors = _STDOUT if tty else _STDERR
@@ -252,7 +271,7 @@ class _Session:
         try:
             await asyncio.wait({running, receiving}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
-                self._send(_OUTCOME, json.dumps(running.result()).encode())
+                self._send(_OUTCOME, _told(running.result(), as_status=told_as_status))
                 self._output.put_nowait(None)
                 with contextlib.suppress(ConnectionError):  # the client has left meanwhile
                     await sending
@@ -304,7 +323,10 @@ class _Session:
 
     async def _pump(self) -> None:
         while (message := await self._output.get()) is not None:
-            await self._socket.send_bytes(message)
+            if self._encoded:
+                await self._socket.send_str(f"{message[0]}{base64.b64encode(message[1:]).decode()}")
+            else:
+                await self._socket.send_bytes(message)
 
     async def _receive(self, stdin: asyncio.StreamReader) -> None:
         """Until the client is gone."""
@@ -314,14 +336,31 @@ class _Session:
                 await self._socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
                 self._answered.set()
-            if message.type is not WSMsgType.BINARY or not message.data:
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT) or not message.data:
                 continue
-            channel, data = message.data[0], message.data[1:]
+            received = message.data.encode() if isinstance(message.data, str) else message.data
+            try:
+                channel, data = self._decoded(received)
+            except ValueError:
+                await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"it is not base64")
+                return
             if channel == _STDIN and not closed:
                 stdin.feed_data(data)
             elif channel == _CLOSE and data[:1] == bytes((_STDIN,)):
                 closed = True
                 stdin.feed_eof()
+
+    def _decoded(self, message: bytes) -> tuple[int, bytes]:
+        """Channel and data. Raises ValueError for a message that is not of the protocol."""
+        if not self._encoded:
+            return message[0], message[1:]
+        return int(message[:1]), base64.b64decode(message[1:], validate=True)
+
+
+def _told(outcome: Mapping[str, Any], *, as_status: bool) -> bytes:
+    if as_status:
+        return json.dumps(outcome).encode()
+    return b"" if outcome["status"] == "Success" else str(outcome["message"]).encode()
 
 
 def _outcome(status: int) -> dict[str, Any]:

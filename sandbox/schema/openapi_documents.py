@@ -4,9 +4,10 @@ kubectl finds a kind's schema by x-kubernetes-group-version-kind, takes a strate
 of the kind's path accepts that media type, and relies on server-side validation and dry runs only when that
 PATCH has the parameters for them. Documents hold that and no more.
 
-Of the older format (v2) kubectl wants one thing, in protobuf: before it sends a `List` it looks up each item's kind
-there and checks the item against it. The server checks the same again, and better, so there a kind may look like
-anything; the document only says which kinds there are. Message and field numbers are gnostic's (OpenAPIv2.proto).
+Of the older format (v2) other clients get the same in JSON. kubectl wants one thing of it, in protobuf: before it
+sends a `List` it looks up each item's kind there and checks the item against it. The server checks the same again,
+and better, so there a kind may look like anything; the document only says which kinds there are. Message and field
+numbers are gnostic's (OpenAPIv2.proto).
 """
 
 from __future__ import annotations
@@ -239,6 +240,54 @@ def _custom_schema(resource: Resource, kind: Type) -> Document:
         field = _of_notation(types.OBJECT_META if key == "metadata" else "string", [])
         properties[key] = {**field, "description": text}
     made["properties"] = properties
+    return made
+
+
+def openapi_v2_json(resources: Iterable[Resource], crd_types: CrdTypes) -> Document:
+    """What /openapi/v2 answers to whoever takes JSON: what the documents of version 3 say, in the older words."""
+    served = list(resources)
+    definitions: Document = {}
+    paths: Document = {}
+    for group_version in dict.fromkeys(resource.api_version for resource in served):
+        document = openapi_v3(group_version, served, crd_types)
+        for name, schema in document["components"]["schemas"].items():
+            if name not in definitions or "x-kubernetes-group-version-kind" in schema:
+                definitions[name] = _as_v2(schema)
+        paths |= {path: _path_v2(item) for path, item in document["paths"].items()}
+    info = {"title": "Kubernetes", "version": SANDBOX_VERSION}
+    return {"swagger": "2.0", "info": info, "paths": paths, "definitions": definitions}
+
+
+def _path_v2(item: Document) -> Document:
+    made: Document = {}
+    for key, value in item.items():
+        if key == "parameters":
+            made[key] = [_parameter_v2(one) for one in value]
+            continue
+        operation = {name: part for name, part in value.items() if name != "requestBody"}
+        operation["parameters"] = [_parameter_v2(one) for one in value["parameters"]]
+        if "requestBody" in value:
+            operation["consumes"] = list(value["requestBody"]["content"])
+            operation["parameters"].append({"name": "body", "in": "body", "schema": {"type": "object"}})
+        made[key] = operation
+    return made
+
+
+def _parameter_v2(parameter: Document) -> Document:
+    return {**{key: value for key, value in parameter.items() if key != "schema"}, **parameter["schema"]}
+
+
+def _as_v2(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_as_v2(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _as_v2(value) for key, value in schema.items()}
+    if isinstance(reference := made.get("$ref"), str):
+        made["$ref"] = reference.replace(_PREFIX, "#/definitions/")
+    match made.get("allOf"):
+        case [{"$ref": reference}] if "properties" not in made:  # around a reference there are only words
+            return {**{key: value for key, value in made.items() if key != "allOf"}, "$ref": reference}
     return made
 
 

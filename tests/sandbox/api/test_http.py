@@ -65,7 +65,7 @@ def test_without_the_token_nothing_is_said(client: Client, token: str) -> None:
     assert (status["kind"], status["reason"], status["code"]) == ("Status", "Unauthorized", 401)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/version"])
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/version", "/version/", "/healthz/"])
 def test_health_needs_no_token(client: Client, path: str) -> None:
     with client.send("GET", path, token="wrong") as answer:  # noqa: S106
         assert answer.status == 200
@@ -75,11 +75,12 @@ def test_health_needs_no_token(client: Client, path: str) -> None:
     ("method", "path", "code", "reason"),
     [
         ("GET", "/api/v1/nothing", 404, "NotFound"),
-        ("GET", "/apis/batch/v1/jobs", 404, "NotFound"),
+        ("GET", "/apis/resource.k8s.io/v1/resourceclaims", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/default/nodes", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/default/pods/none", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt/status", 404, "NotFound"),
-        ("GET", "/openapi/v2", 406, "NotAcceptable"),
+        ("GET", "/api/v1/watch/nothing", 404, "NotFound"),
+        ("DELETE", "/api/v1/watch/namespaces/default/configmaps/kube-root-ca.crt", 405, "MethodNotAllowed"),
         ("PUT", "/api/v1/namespaces/default/configmaps", 405, "MethodNotAllowed"),
         ("POST", "/api/v1/namespaces/default/configmaps/one", 405, "MethodNotAllowed"),
         ("GET", "/api/v1/pods?labelSelector=a+in+1", 400, "BadRequest"),
@@ -91,8 +92,7 @@ def test_health_needs_no_token(client: Client, path: str) -> None:
         ("POST", "/api/v1/namespaces/default/pods/one/binding", 404, "NotFound"),
         ("POST", "/api/v1/namespaces/default/pods/one/eviction", 404, "NotFound"),
         ("GET", "/apis/events.k8s.io/v1/events", 404, "NotFound"),
-        ("GET", "/apis/apps", 404, "NotFound"),
-        ("GET", "/api", 404, "NotFound"),
+        ("GET", "/apis/nothing.example", 404, "NotFound"),
     ],
 )
 def test_refusals_are_statuses(client: Client, method: str, path: str, code: int, reason: str) -> None:
@@ -193,9 +193,84 @@ def test_a_watch_from_too_long_ago_is_gone(client: Client, namespace: str) -> No
     assert (seen["type"], seen["object"]["code"], seen["object"]["reason"]) == ("ERROR", 410, "Expired")
 
 
-def test_a_watch_from_the_future_is_of_another_sandbox(client: Client) -> None:
-    seen = next(client.events("/api/v1/pods?watch=1&resourceVersion=99999999999&timeoutSeconds=1"))
-    assert (seen["type"], seen["object"]["code"]) == ("ERROR", 410)
+def test_a_watch_from_the_future_is_silent_up_to_there(client: Client, namespace: str) -> None:
+    """As the real API server's cache has it: a watch is told what comes after its revision."""
+    path = CONFIG_MAPS.format(namespace)
+    assert list(client.events(f"{path}?watch=1&resourceVersion=99999999999&timeoutSeconds=1")) == []
+    now = int(client("GET", path)[1]["metadata"]["resourceVersion"])
+    with client.send("GET", f"{path}?watch=1&resourceVersion={now + 400}&timeoutSeconds=30") as answer:
+        assert answer.status == 200
+        seen = None
+        for number in range(450):
+            made = client("POST", path, config_map(f"n{number}"))[1]
+            if int(made["metadata"]["resourceVersion"]) > now + 400:
+                seen = json.loads(answer.readline())
+                break
+        assert seen is not None
+    assert int(seen["object"]["metadata"]["resourceVersion"]) > now + 400
+
+
+def test_watches_by_path_as_older_clients_ask(client: Client, namespace: str) -> None:
+    path = f"namespaces/{namespace}/configmaps"
+    client("POST", f"/api/v1/{path}", config_map("one"))
+    client("POST", f"/api/v1/{path}", config_map("two"))
+    seen = list(client.events(f"/api/v1/watch/{path}?timeoutSeconds=1"))
+    assert {event["object"]["metadata"]["name"] for event in seen} >= {"one", "two"}
+    seen = list(client.events(f"/api/v1/watch/{path}/two?timeoutSeconds=1"))
+    assert [event["object"]["metadata"]["name"] for event in seen] == ["two"]
+
+
+def test_openapi_of_the_older_form_in_json(client: Client) -> None:
+    """What the dynamic clients of Python, Terraform and Pulumi read; only kubectl takes it in protobuf."""
+    for accept in ("application/json", "*/*"):
+        with client.send("GET", "/openapi/v2", headers={"Accept": accept}) as answer:
+            assert (answer.status, answer.getheader("Content-Type")) == (200, "application/json")
+            document = json.loads(answer.read())
+    assert document["swagger"] == "2.0"
+    pod = document["definitions"]["io.k8s.api.core.v1.Pod"]
+    assert pod["x-kubernetes-group-version-kind"] == [{"group": "", "version": "v1", "kind": "Pod"}]
+    assert pod["properties"]["spec"]["$ref"] == "#/definitions/io.k8s.api.core.v1.PodSpec"
+    assert "#/components/" not in json.dumps(document)
+    patch = document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
+    assert "application/strategic-merge-patch+json" in patch["consumes"]
+    assert {"name": "dryRun", "in": "query", "type": "string"} in patch["parameters"]
+    assert client("GET", "/openapi/v2", Accept="application/cbor")[0] == 406
+
+
+REFUSED = [
+    ("apps/v1", "statefulsets", "StatefulSet"),
+    ("apps/v1", "daemonsets", "DaemonSet"),
+    ("networking.k8s.io/v1", "ingresses", "Ingress"),
+    ("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
+    ("v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
+]
+
+
+@pytest.mark.parametrize(("version", "plural", "kind"), REFUSED)
+def test_kinds_that_every_cluster_has_exist_and_are_refused_by_name(
+    client: Client, namespace: str, version: str, plural: str, kind: str
+) -> None:
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    assert plural in [one["name"] for one in client("GET", root)[1]["resources"]]
+    path = f"{root}/namespaces/{namespace}/{plural}"
+    code, listed = client("GET", path)
+    assert (code, listed["kind"], listed["items"]) == (200, f"{kind}List", [])
+    assert client("GET", f"{path}/one")[0] == client("DELETE", f"{path}/one")[0] == 404
+    assert list(client.events(f"{path}?watch=1&timeoutSeconds=1")) == []
+    one = {"apiVersion": version, "kind": kind, "metadata": {"name": "one"}, "spec": {}}
+    applied = {"Content_Type": "application/apply-patch+yaml"}
+    for code, status in (client("POST", path, one), client("PATCH", f"{path}/one?fieldManager=me", one, **applied)):
+        assert (code, status["reason"]) == (403, "Forbidden")
+        group = version.partition("/")[0] if "/" in version else ""
+        key = f"{plural}.{group}" if group else plural
+        assert status["message"] == f'{key} "one" is forbidden: {kind}: not supported by the sandbox'
+
+
+def test_groups_and_versions_one_by_one(client: Client) -> None:
+    """Older clients walk from `/api` and `/apis/GROUP`."""
+    assert client("GET", "/api")[1]["versions"] == client("GET", "/api/")[1]["versions"] == ["v1"]
+    _, group = client("GET", "/apis/apps")
+    assert (group["kind"], group["preferredVersion"]["groupVersion"]) == ("APIGroup", "apps/v1")
 
 
 def test_a_watch_that_begins_with_what_is_there(client: Client, namespace: str) -> None:

@@ -23,10 +23,11 @@ def test_version_and_discovery(either_kubectl: Kubectl) -> None:
 
 
 def test_what_is_not_served_is_refused_by_name(inside: Inside) -> None:
-    assert "the sandbox has no jobs in batch/v1" in inside.fails("create", "job", "once", "--image=busybox")
+    claims = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims"
+    assert "the sandbox has no resourceclaims in resource.k8s.io/v1" in inside.fails("get", "--raw", claims)
     eviction = f"/api/v1/namespaces/{inside.namespace}/pods/web/eviction"
     assert "the sandbox has no pods/eviction" in inside.fails("get", "--raw", eviction)
-    assert "the sandbox has no batch/v1" in inside.fails("get", "--raw", "/apis/batch/v1")
+    assert "the sandbox has no resource.k8s.io/v1" in inside.fails("get", "--raw", "/apis/resource.k8s.io/v1")
     older = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers"
     assert "horizontalpodautoscalers in autoscaling/v1, only in autoscaling/v2" in inside.fails(
         "get", "--raw", older
