@@ -26,6 +26,7 @@ import msgspec
 from aiohttp import web
 
 from sandbox.api.answers import whole
+from sandbox.arm.api_versions import check_version
 from sandbox.arm.azure_settings import Fault
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.cloud_state import CloudState
@@ -232,6 +233,9 @@ class ArmServer:
         self._permissions.check(request.method, path)
         handler, names = self._router.match(request.method, path)
         body = await _body(request)
+        place = body.get("location") if isinstance(body, dict) else None
+        location = place if isinstance(place, str) else ""
+        check_version(request.method, path, request.query["api-version"], location)
         return await handler(Call(request.method, path, names, request.query, request.headers, body))
 
     def _authenticate(self, request: web.Request) -> None:

@@ -173,6 +173,7 @@ class Resource:
     body: Body
     """All of it as a GET shows it, but for id, name and type."""
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    changed: datetime = field(default_factory=lambda: datetime.now(UTC))
     operation: Operation | None = None
     """What is under way with it."""
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 
 from sandbox.arm.catalog import ROLES
 from sandbox.arm.cloud import Cloud, Resource
-from sandbox.arm.protocol import TRACKED, Answer, ArmError, Body, Call, Fields, Router, Text, read_only
+from sandbox.arm.protocol import (
+    NOT_SUPPORTED,
+    TRACKED,
+    Answer,
+    ArmError,
+    Body,
+    Call,
+    Fields,
+    Router,
+    Text,
+    read_only,
+    unused,
+)
 from sandbox.arm.resource_api import Kind
 
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
@@ -18,7 +31,14 @@ class Identities(Kind):
     names = r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}"
     naming = "3 to 128 letters, digits, '_' and '-', beginning with a letter or digit"
     has_system_data = True
-    fields = Fields({**TRACKED, "properties": Fields(read_only("tenantId", "principalId", "clientId"))})
+    fields = Fields(
+        {
+            **TRACKED,
+            "properties": Fields(
+                {**read_only("tenantId", "principalId", "clientId"), **unused(isolationScope="None")}
+            ),
+        }
+    )
 
     def completed(self, id_: str, body: Body, old: Resource | None) -> Body:
         own = old.properties if old else new_identity(self.cloud.tenant)
@@ -55,6 +75,7 @@ _ASSIGNMENT = Fields(
                 "principalId": Text(),
                 "principalType": Text("ServicePrincipal", "User", "Group"),
                 "description": Text(),
+                **unused("condition", "conditionVersion", "delegatedManagedIdentityResourceId"),
             },
             required=("roleDefinitionId", "principalId"),
         ),
@@ -69,9 +90,50 @@ class Roles:
 
     def routes(self, router: Router) -> None:
         one = f"/{{scope*}}/providers/{_ASSIGNMENTS}/{{assignment}}"
+        scope = "/{scope*}/providers/Microsoft.Authorization"
+        router.add("GET", f"{scope}/roleAssignments", self.list)
+        router.add("GET", f"{scope}/roleDefinitions", self.list_definitions)
+        router.add("GET", f"{scope}/roleDefinitions/{{role}}", self.get_definition)
         router.add("GET", one, self.get)
         router.add("PUT", one, self.put)
         router.add("DELETE", one, self.delete)
+
+    async def list(self, call: Call) -> Answer:
+        """Those at the scope and above it, and unless it is about `atScope()` those below it."""
+        scope, asked = f"/{call.names['scope']}".lower(), call.query.get("$filter", "").strip()
+        principal = re.fullmatch(r"(?:principalId\s+eq|assignedTo\()\s*'([^']*)'\)?", asked, re.IGNORECASE)
+        if asked and principal is None and asked.lower() != "atscope()":
+            raise ArmError(400, "InvalidFilter", f"$filter: '{asked}' is {NOT_SUPPORTED}.")
+        shown = []
+        for each in self._cloud.assignments.values():
+            place = each["properties"]["scope"].lower()
+            at_it = f"{scope}/".startswith(f"{place}/") or (
+                asked.lower() != "atscope()" and place.startswith(f"{scope}/")
+            )
+            if at_it and (principal is None or each["properties"]["principalId"].lower() == principal[1].lower()):
+                shown.append(each)
+        return Answer(200, {"value": shown})
+
+    async def list_definitions(self, call: Call) -> Answer:
+        """By name, as `az role assignment create --role` looks for it: whatever its case."""
+        asked = call.query.get("$filter", "").strip()
+        name = re.fullmatch(r"roleName\s+eq\s+'([^']*)'", asked, re.IGNORECASE)
+        if asked and name is None and asked.lower() != "type eq 'builtinrole'":
+            raise ArmError(400, "InvalidFilter", f"$filter: '{asked}' is {NOT_SUPPORTED}.")
+        wanted = None if name is None else name[1].lower()
+        shown = [self._show(role) for role, words in ROLES.items() if wanted in (None, words.lower())]
+        return Answer(200, {"value": shown})
+
+    async def get_definition(self, call: Call) -> Answer:
+        role = call.names["role"].lower()
+        if role not in ROLES:
+            raise ArmError(404, "RoleDefinitionDoesNotExist", f"{_no_such_role(role)}.")
+        return Answer(200, self._show(role))
+
+    def _show(self, role: str) -> Body:
+        properties = {"roleName": ROLES[role], "type": "BuiltInRole", "assignableScopes": ["/"]}
+        kind = "Microsoft.Authorization/roleDefinitions"
+        return {"id": self._definition_id(role), "name": role, "type": kind, "properties": properties}
 
     async def get(self, call: Call) -> Answer:
         found = self._cloud.assignments.get(_id(call).lower())
@@ -93,11 +155,7 @@ class Roles:
         given = _ASSIGNMENT.check(call.body, "")["properties"]
         role = given["roleDefinitionId"].rpartition("/")[2].lower()
         if role not in ROLES or _DEFINITION.lower() not in given["roleDefinitionId"].lower():
-            message = (
-                f"The specified role definition with ID '{role}' does not exist (the sandbox has "
-                f"{', '.join(ROLES.values())})."
-            )
-            raise ArmError(400, "RoleDefinitionDoesNotExist", message)
+            raise ArmError(400, "RoleDefinitionDoesNotExist", f"{_no_such_role(role)}.")
         if not self._cloud.knows_principal(given["principalId"]):
             message = (
                 f"Principal {given['principalId']} does not exist in the directory {self._cloud.tenant}. Check "
@@ -149,6 +207,11 @@ class Roles:
 
     def _definition_id(self, role: str) -> str:
         return f"/subscriptions/{self._cloud.subscription}{_DEFINITION}{role}"
+
+
+def _no_such_role(role: str) -> str:
+    listed = ", ".join(ROLES.values())
+    return f"The specified role definition with ID '{role}' does not exist (the sandbox has {listed})"
 
 
 def _id(call: Call) -> str:

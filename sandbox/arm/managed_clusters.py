@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import copy
 import uuid
+from collections.abc import Mapping
 
 from sandbox.arm.catalog import DEFAULT_KUBERNETES, KUBERNETES
 from sandbox.arm.cloud import Cloud, Group, Resource, Stack
@@ -27,11 +28,13 @@ from sandbox.arm.protocol import (
     CIDR_TEXT,
     NOT_SUPPORTED,
     READ_ONLY,
+    TAGS,
     TRACKED,
     Answer,
     ArmError,
     Body,
     Call,
+    Field,
     Fields,
     Flag,
     Items,
@@ -39,8 +42,11 @@ from sandbox.arm.protocol import (
     Number,
     Router,
     Text,
+    Unused,
     invalid,
+    off,
     read_only,
+    unused,
 )
 from sandbox.arm.resource_api import Kind, ResourceApi
 from sandbox.arm.subscriptions import clusters_used
@@ -62,8 +68,35 @@ AGENT_POOL = Fields(
         "osType": Text("Linux"),
         "vnetSubnetID": Text(),
         "orchestratorVersion": Text(),
+        # There are no disks: their sizes mean nothing. Nodes have labels of their own only.
+        "osDiskSizeGB": Number(0, 2048),
+        "osDiskType": Text("Managed", "Ephemeral"),
+        "tags": TAGS,
+        **read_only("eTag", "status", "virtualMachineNodesStatus"),
+        **unused("availabilityZones", "minCount", "maxCount", "nodeLabels", "nodeTaints", "podSubnetID"),
+        **unused("proximityPlacementGroupID", "nodePublicIPPrefixID", "hostGroupID", "capacityReservationGroupID"),
+        **unused("kubeletConfig", "linuxOSConfig", "gpuInstanceProfile", "gpuProfile", "creationData"),
+        **unused(
+            "messageOfTheDay", "gatewayProfile", "localDNSProfile", "virtualMachinesProfile", "windowsProfile"
+        ),
+        **unused(enableAutoScaling=False, enableNodePublicIP=False, enableEncryptionAtHost=False),
+        **unused(enableFIPS=False, enableUltraSSD=False, scaleDownMode="Delete", scaleSetPriority="Regular"),
+        **unused(scaleSetEvictionPolicy="Delete", spotMaxPrice=-1, workloadRuntime="OCIContainer", osSKU="Ubuntu"),
+        **unused(kubeletDiskType="OS", podIPAllocationMode="DynamicIndividual"),
+        "artifactStreamingProfile": off(),
+        "networkProfile": Fields(unused("allowedHostPorts", "applicationSecurityGroups", "nodePublicIPTags")),
+        "securityProfile": Fields(unused(enableVTPM=False, enableSecureBoot=False, sshAccess="LocalUser")),
+        "upgradeSettings": Fields(
+            unused(
+                maxSurge="10%",
+                maxUnavailable="0",
+                drainTimeoutInMinutes=30,
+                nodeSoakDurationInMinutes=0,
+                undrainableNodeBehavior="Schedule",
+            )
+        ),
     },
-    required=("name", "count", "vmSize"),
+    required=("name", "vmSize"),
 )
 
 NETWORK_PROFILE = Fields(
@@ -79,12 +112,77 @@ NETWORK_PROFILE = Fields(
         "dnsServiceIP": Text(pattern=r"^\d+\.\d+\.\d+\.\d+$", meaning="an IPv4 address"),
         "loadBalancerSku": Text("standard"),
         "outboundType": Text("loadBalancer"),
+        "ipFamilies": Unused(["IPv4"]),
+        # Older clients send the first of these by themselves.
+        **unused(dockerBridgeCidr="172.17.0.1/16", podLinkLocalAccess="IMDS"),
+        **unused("networkMode", "natGatewayProfile", "kubeProxyConfig"),
+        "advancedNetworking": off("observability", "security"),
+        "staticEgressGatewayProfile": off(),
+        "loadBalancerProfile": Fields(
+            {
+                **read_only("effectiveOutboundIPs"),
+                "managedOutboundIPs": Fields(unused(count=1, countIPv6=0)),
+                **unused("outboundIPs", "outboundIPPrefixes", allocatedOutboundPorts=0, idleTimeoutInMinutes=30),
+                **unused(enableMultipleStandardLoadBalancers=False, backendPoolType="nodeIPConfiguration"),
+            }
+        ),
     }
 )
+
+_PROFILES: Mapping[str, Field] = {
+    "aiToolchainOperatorProfile": off(),
+    "apiServerAccessProfile": Fields(
+        {
+            **unused("authorizedIPRanges", "privateDNSZone", "subnetId", enablePrivateCluster=False),
+            **unused(enablePrivateClusterPublicFQDN=False, disableRunCommand=False, enableVnetIntegration=False),
+        }
+    ),
+    "autoUpgradeProfile": Fields(unused(upgradeChannel="none", nodeOSUpgradeChannel="NodeImage")),
+    "azureMonitorProfile": Fields({"metrics": off("kubeStateMetrics")}),
+    "bootstrapProfile": Fields(unused("containerRegistryId", artifactSource="Direct")),
+    "hostedSystemProfile": off(),
+    "ingressProfile": Fields({"webAppRouting": off("dnsZoneResourceIds", "nginx"), **unused("gatewayAPI")}),
+    # Nobody can log in to a node: whose key it is means nothing.
+    "linuxProfile": Fields(
+        {"adminUsername": Text(), "ssh": Fields({"publicKeys": Items(Fields({"keyData": Text()}))})}
+    ),
+    "metricsProfile": Fields({"costAnalysis": off()}),
+    "nodeProvisioningProfile": Fields(unused(mode="Manual", defaultNodePools="Auto")),
+    "nodeResourceGroupProfile": Fields(unused(restrictionLevel="Unrestricted")),
+    "oidcIssuerProfile": Fields({**unused(enabled=False), **read_only("issuerURL")}),
+    "podIdentityProfile": off("allowNetworkPluginKubenet", "userAssignedIdentities"),
+    "securityProfile": Fields(
+        {
+            "defender": Fields({"securityMonitoring": off(), **unused("logAnalyticsWorkspaceResourceId")}),
+            "azureKeyVaultKms": off("keyId", "keyVaultNetworkAccess"),
+            "workloadIdentity": off(),
+            "imageCleaner": Fields(unused(enabled=False, intervalHours=168)),
+            **unused("customCATrustCertificates"),
+        }
+    ),
+    "serviceMeshProfile": Fields(unused("istio", mode="Disabled")),
+    "storageProfile": Fields(
+        {
+            "diskCSIDriver": Fields(unused(enabled=True, version="v1")),
+            "fileCSIDriver": Fields(unused(enabled=True)),
+            "snapshotController": Fields(unused(enabled=True)),
+            "blobCSIDriver": off(),
+        }
+    ),
+    "workloadAutoScalerProfile": Fields({"keda": off(), "verticalPodAutoscaler": off("addonAutoscaling")}),
+    **unused("aadProfile", "autoScalerProfile", "diskEncryptionSetID", "fqdnSubdomain", "httpProxyConfig"),
+    **unused("privateLinkResources", "schedulerProfile", "upgradeSettings", "windowsProfile"),
+    **unused(enablePodSecurityPolicy=False, enableNamespaceResources=False, publicNetworkAccess="Enabled"),
+    **unused(supportPlan="KubernetesOfficial"),
+    **read_only("privateFQDN", "status"),
+}
+"""What AKS has and the sandbox has not, as it is when nobody asks for it."""
 
 CLUSTER = Fields(
     {
         **TRACKED,
+        **read_only("eTag"),
+        **unused("extendedLocation"),
         "kind": Text("Base"),
         "sku": Fields({"name": Text("Base"), "tier": Text("Free", "Standard")}),
         "identity": Fields(
@@ -92,6 +190,7 @@ CLUSTER = Fields(
                 **read_only("principalId", "tenantId"),
                 "type": Text("SystemAssigned", "UserAssigned"),
                 "userAssignedIdentities": Names(Fields(read_only("principalId", "clientId")), most=1),
+                **unused("delegatedResources"),
             },
             required=("type",),
         ),
@@ -110,6 +209,7 @@ CLUSTER = Fields(
                 "servicePrincipalProfile": Fields({"clientId": Text("msi")}),
                 "agentPoolProfiles": Items(AGENT_POOL, most=1),
                 "networkProfile": NETWORK_PROFILE,
+                **_PROFILES,
                 "addonProfiles": Names(
                     Fields(
                         {"enabled": Flag(), "config": Names(Text()), "identity": READ_ONLY}, required=("enabled",)
@@ -125,7 +225,7 @@ ADDONS = ("omsagent", "azurepolicy")
 """Add-ons that would change nothing a lab sees; others are refused."""
 
 
-_POOL = {"maxPods": 250, "mode": "System", "type": "VirtualMachineScaleSets", "osType": "Linux"}
+_POOL = {"count": 1, "maxPods": 250, "mode": "System", "type": "VirtualMachineScaleSets", "osType": "Linux"}
 _NETWORK = {
     "networkPlugin": "azure",
     "networkPolicy": "none",
@@ -298,15 +398,18 @@ def _node_group(id_: str, location: str) -> str:
 
 def _network_profile(given: Body, there: Body) -> Body:
     before = there.get("networkProfile", {})
+    said: dict[str, str] = {}
     for name in ("podCidr", "serviceCidr"):
         several = given.pop(f"{name}s", [])
-        if several and given.setdefault(name, several[0]) != several[0]:
+        if several and name in given and given[name] != several[0]:
             raise invalid(f"properties.networkProfile.{name}s", f"is not {name}")
+        if several and name not in given:
+            given[name], said[name] = several[0], f"{name}s"
     profile = {**_NETWORK, **before, **given}
     if profile.get("networkPluginMode") == "overlay" or profile["networkPlugin"] == "kubenet":
         profile.setdefault("podCidr", _OVERLAY_PODS)
     elif "podCidr" in given:
-        raise invalid("properties.networkProfile.podCidr", "only with overlay or kubenet")
+        raise invalid(f"properties.networkProfile.{said.get('podCidr', 'podCidr')}", "only with overlay or kubenet")
     if profile["networkDataplane"] == "cilium" and "networkPolicy" not in {**before, **given}:
         profile["networkPolicy"] = "cilium"
     profile["serviceCidrs"] = [profile["serviceCidr"]]

@@ -9,7 +9,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.arm.cloud import Cloud, Resource
-from sandbox.arm.protocol import CIDR_TEXT, READ_ONLY, TRACKED, ArmError, Body, Fields, Items, Text
+from sandbox.arm.protocol import (
+    CIDR_TEXT,
+    TRACKED,
+    ArmError,
+    Body,
+    Fields,
+    Items,
+    Text,
+    Unused,
+    read_only,
+    unused,
+)
 from sandbox.arm.resource_api import Kind
 
 _NAMES = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
@@ -17,14 +28,20 @@ _NAMING = "up to 80 letters, digits, '_', '.' and '-', beginning with a letter o
 
 _SUBNET = Fields(
     {
-        "id": READ_ONLY,
+        **read_only("id", "type", "etag"),
         "name": Text(),
-        "type": READ_ONLY,
         "properties": Fields(
             {
-                "provisioningState": READ_ONLY,
+                **read_only("provisioningState", "purpose", "ipConfigurations", "ipConfigurationProfiles"),
+                **read_only("privateEndpoints", "resourceNavigationLinks", "serviceAssociationLinks"),
                 "addressPrefix": CIDR_TEXT,
                 "addressPrefixes": Items(CIDR_TEXT, most=1),
+                **unused("networkSecurityGroup", "routeTable", "natGateway", "delegations", "serviceEndpoints"),
+                **unused("serviceEndpointPolicies", "ipAllocations", "applicationGatewayIPConfigurations"),
+                **unused("ipamPoolPrefixAllocations", "sharingScope", "serviceGateway", defaultOutboundAccess=True),
+                # What the models of older clients send by themselves; there are no private endpoints.
+                "privateEndpointNetworkPolicies": Unused("Disabled", "Enabled"),
+                "privateLinkServiceNetworkPolicies": Unused("Enabled", "Disabled"),
             }
         ),
     }
@@ -39,11 +56,20 @@ class Networks(Kind):
     fields = Fields(
         {
             **TRACKED,
+            **read_only("etag"),
+            **unused("extendedLocation"),
             "properties": Fields(
                 {
-                    "provisioningState": READ_ONLY,
-                    "resourceGuid": READ_ONLY,
-                    "addressSpace": Fields({"addressPrefixes": Items(CIDR_TEXT)}, required=("addressPrefixes",)),
+                    **read_only("provisioningState", "resourceGuid", "flowLogs", "defaultPublicNatGateway"),
+                    "addressSpace": Fields(
+                        {"addressPrefixes": Items(CIDR_TEXT), **unused("ipamPoolPrefixAllocations")},
+                        required=("addressPrefixes",),
+                    ),
+                    "dhcpOptions": Fields(unused("dnsServers")),
+                    "encryption": Fields(unused(enabled=False, enforcement="AllowUnencrypted")),
+                    **unused("ddosProtectionPlan", "virtualNetworkPeerings", "bgpCommunities", "ipAllocations"),
+                    **unused(enableDdosProtection=False, enableVmProtection=False, flowTimeoutInMinutes=0),
+                    **unused(privateEndpointVNetPolicies="Disabled"),
                     "subnets": Items(_SUBNET),
                 },
                 required=("addressSpace",),

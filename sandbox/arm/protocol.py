@@ -7,6 +7,7 @@ Azure writes are accepted, since clients send back what they have read, and drop
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -176,6 +177,32 @@ class Text(Field):
         return self._values.get(value.lower(), value)
 
 
+class Unused(Field):
+    """A property that the sandbox does nothing with: what is its default on Azure, or empty, changes nothing."""
+
+    def __init__(self, *defaults: object) -> None:
+        self._defaults = defaults
+
+    def check(self, value: object, path: str) -> Any:
+        if not isinstance(value, (str, bool, int, float)) and not value:
+            return None
+        if any(_same(value, default) for default in self._defaults):
+            return value
+        said = f"'{value}'" if isinstance(value, str) else json.dumps(value)
+        raise invalid(path, f"{said} is {NOT_SUPPORTED}{_supported(self._defaults)}")
+
+
+def _same(value: object, default: object) -> bool:
+    if isinstance(value, str) and isinstance(default, str):
+        return value.lower() == default.lower()
+    return isinstance(value, bool) == isinstance(default, bool) and value == default
+
+
+def _supported(defaults: Sequence[object]) -> str:
+    listed = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in defaults)
+    return f"; supported: {listed}" if listed else ""
+
+
 class Number(Field):
     def __init__(self, first: int, last: int) -> None:
         self._first, self._last = first, last
@@ -229,7 +256,10 @@ class Names(Field):
 
 
 class Fields(Field):
-    """An object with these properties and no others. A null is as if the property were not there."""
+    """An object with these properties and no others.
+
+    A null is as if the property were not there; an empty text as well, where it need not be there.
+    """
 
     def __init__(self, known: Mapping[str, Field], required: Sequence[str] = ()) -> None:
         self._known, self._required = known, required
@@ -243,8 +273,11 @@ class Fields(Field):
             field = self._known.get(name)
             if field is None:
                 raise invalid(where, NOT_SUPPORTED)
-            if item is not None and not isinstance(field, ReadOnly):
-                kept[name] = field.check(item, where)
+            if item is None or isinstance(field, ReadOnly) or (item == "" and name not in self._required):
+                continue
+            checked = field.check(item, where)
+            if checked is not None:
+                kept[name] = checked
         for name in self._required:
             if name not in kept:
                 raise invalid(f"{path}.{name}" if path else name, "is required")
@@ -260,6 +293,16 @@ def _type(value: object) -> str:
 
 TAGS = Names(Text(pattern=r"^.{0,256}$", meaning="at most 256 characters"))
 READ_ONLY = ReadOnly()
+
+
+def unused(*names: str, **defaults: object) -> Mapping[str, Field]:
+    """Properties that may be empty, and those that may have their default."""
+    return {**dict.fromkeys(names, Unused()), **{name: Unused(value) for name, value in defaults.items()}}
+
+
+def off(*others: str) -> Fields:
+    """What is switched off by `enabled: false`, whatever else is said of it is empty then."""
+    return Fields({**unused(*others, enabled=False)})
 
 
 def read_only(*names: str) -> Mapping[str, Field]:

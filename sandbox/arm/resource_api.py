@@ -10,6 +10,7 @@ import asyncio
 import copy
 import re
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from sandbox.arm.azure_settings import Duration
@@ -81,6 +82,7 @@ class ResourceApi:
         everywhere = "/subscriptions/{subscription}"
         group = everywhere + "/resourceGroups/{group}"
         router.add("GET", everywhere + provider, self.list_all)
+        router.add("GET", group + provider, self.list_in)
         one = group + provider + "/{name}"
         router.add("GET HEAD", one, self.get)
         router.add("PUT", one, self.put)
@@ -106,6 +108,10 @@ class ResourceApi:
         found = self._cloud.of_type(self._kind.type)
         return Answer(200, {"value": [self._kind.shown(each) for each in found]})
 
+    async def list_in(self, call: Call) -> Answer:
+        members = self._cloud.members(self._cloud.group(call.names["group"]))
+        return Answer(200, {"value": [self._kind.shown(each) for each in members if each.type == self._kind.type]})
+
     async def put(self, call: Call) -> Answer:
         kind = self._kind
         self._cloud.require_provider(kind.namespace)
@@ -130,7 +136,7 @@ class ResourceApi:
         group = call.names["group"].lower()
         resource = old or Resource(id_, kind.type, group, new)
         before = copy.deepcopy(old.body) if old else None
-        resource.body = new
+        resource.body, resource.changed = new, datetime.now(UTC)
         cloud.resources[id_.lower()] = resource
         status = 200 if old else 201
         if not kind.duration:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from sandbox.arm.cloud import Cloud, Group, Operation, Resource
 from sandbox.arm.protocol import (
@@ -23,6 +24,18 @@ from sandbox.arm.protocol import (
 from sandbox.arm.resource_api import ResourceApi
 
 _NAME = r"[-\w.()]{0,89}[-\w()]"
+_EXPANSIONS: Mapping[str, Callable[[Resource], str]] = {
+    "createdTime": lambda resource: resource.created.isoformat(),
+    "changedTime": lambda resource: resource.changed.isoformat(),
+    "provisioningState": lambda resource: resource.properties.get("provisioningState", "Succeeded"),
+}
+_FILTERS: Mapping[str, Callable[[Resource], str]] = {
+    "resourcegroup": lambda resource: resource.group,
+    "resourcetype": lambda resource: resource.type,
+    "name": lambda resource: resource.name,
+    "location": lambda resource: resource.body["location"],
+}
+_TERM = re.compile(r"\s*(\w+)\s+eq\s+'([^']*)'\s*", re.IGNORECASE)
 _BODY = Fields(
     {**TRACKED, "managedBy": READ_ONLY, "properties": Fields({"provisioningState": READ_ONLY})},
     required=("location",),
@@ -44,6 +57,7 @@ class Groups:
         router.add("PUT", one, self.put)
         router.add("DELETE", one, self.delete)
         router.add("GET", one + "/resources", self.list_in)
+        router.add("GET", subscription + "/resources", self.list_everywhere)
         router.add("GET", subscription + "/operationresults/{operation}", self.result)
         router.add("GET HEAD DELETE", one + "/providers/{resource*}", self.other)
 
@@ -133,13 +147,23 @@ class Groups:
     # What is in a group.
 
     async def list_in(self, call: Call) -> Answer:
+        return self._listed(call, list(self._cloud.members(self._cloud.group(call.names["group"]))))
+
+    async def list_everywhere(self, call: Call) -> Answer:
+        return self._listed(call, list(self._cloud.resources.values()))
+
+    def _listed(self, call: Call, among: Sequence[Resource]) -> Answer:
         """What was created when is told on request only, as Azure does."""
-        _refuse(call, "$filter", "$top", "$skiptoken")
-        if (expand := call.query.get("$expand")) not in (None, "createdTime"):
-            raise ArmError(400, "InvalidExpandInQueryString", f"$expand={expand} is {NOT_SUPPORTED}.")
-        members = self._cloud.members(self._cloud.group(call.names["group"]))
+        _refuse(call, "$top", "$skiptoken")
+        expanded = [each for each in call.query.get("$expand", "").split(",") if each]
+        for each in expanded:
+            if each not in _EXPANSIONS:
+                raise ArmError(400, "InvalidExpandInQueryString", f"$expand={each} is {NOT_SUPPORTED}.")
+        tests = list(_filter(call.query.get("$filter", "")))
         shown = [
-            {**_brief(each), **({"createdTime": each.created.isoformat()} if expand else {})} for each in members
+            {**_brief(each), **{name: _EXPANSIONS[name](each) for name in expanded}}
+            for each in among
+            if all(test(each) for test in tests)
         ]
         return Answer(200, {"value": shown})
 
@@ -186,6 +210,26 @@ def _brief(resource: Resource) -> Body:
     """As lists of resources of several kinds have it: without its properties."""
     kept = {name: value for name, value in resource.body.items() if name != "properties"}
     return {"id": resource.id, "name": resource.name, "type": resource.type, **kept}
+
+
+def _filter(text: str) -> Iterator[Callable[[Resource], bool]]:
+    """What a `$filter` asks of a resource: `resourceGroup eq 'g' and tagName eq 't' and tagValue eq 'v'`."""
+    terms = re.split(r"\band\b", text, flags=re.IGNORECASE) if text.strip() else []
+    asked: dict[str, str] = {}
+    for term in terms:
+        found = _TERM.fullmatch(term)
+        if found is None or found[1].lower() not in {*_FILTERS, "tagname", "tagvalue"}:
+            raise ArmError(400, "InvalidFilterInQueryString", f"$filter: '{term.strip()}' is {NOT_SUPPORTED}.")
+        asked[found[1].lower()] = found[2]
+    name, value = asked.pop("tagname", None), asked.pop("tagvalue", None)
+    if name is not None:
+        yield lambda resource: name in (tags := resource.body.get("tags", {})) and value in (None, tags[name])
+    for field, wanted in asked.items():
+        yield partial(_is, _FILTERS[field], wanted.lower())
+
+
+def _is(field: Callable[[Resource], str], wanted: str, resource: Resource) -> bool:
+    return field(resource).lower() == wanted
 
 
 def _refuse(call: Call, *parameters: str) -> None:

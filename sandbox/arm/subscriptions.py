@@ -7,12 +7,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from sandbox.arm.api_versions import versions_of
 from sandbox.arm.catalog import LOCATIONS, SIZES
 from sandbox.arm.cloud import PROVIDERS, Cloud, Operation
 from sandbox.arm.protocol import Answer, ArmError, Body, Call, Router
 
 _VERSIONS = ("2026-09-01-preview", "2025-06-01", "2024-01-01")
-"""What providers name for each type: any is accepted, as long as one is sent."""
+"""What providers that the sandbox does nothing with name for each type: any is accepted, as long as one is sent."""
 
 
 class Subscriptions:
@@ -83,13 +84,14 @@ class Subscriptions:
         }
 
     def _show_provider(self, namespace: str) -> Body:
+        versions = list(versions_of(namespace)[::-1] or _VERSIONS)
         return {
             "id": f"/subscriptions/{self._cloud.subscription}/providers/{namespace}",
             "namespace": namespace,
             "registrationPolicy": "RegistrationRequired",
             "registrationState": self._cloud.registration(namespace),
             "resourceTypes": [
-                {"resourceType": kind, "locations": list(LOCATIONS.values()), "apiVersions": list(_VERSIONS)}
+                {"resourceType": kind, "locations": list(LOCATIONS.values()), "apiVersions": versions}
                 for kind in sorted(self._kinds(namespace))
             ],
         }

@@ -147,7 +147,7 @@ def test_an_unchanged_put_keeps_it_and_a_changed_count_scales_it(
         (network(networkPlugin="kubenet"), "InvalidRequestContent"),
         (cluster_body(enableRBAC=False), "InvalidRequestContent"),
         (cluster_body(addonProfiles={"httpApplicationRouting": {"enabled": True}}), "InvalidRequestContent"),
-        (cluster_body(linuxProfile={}), "InvalidRequestContent"),
+        (cluster_body(linuxProfile={"antivirus": "on"}), "InvalidRequestContent"),
         (cluster_body(agentPoolProfiles=[]), "InvalidRequestContent"),
         (pool(count=0), "InvalidParameter"),
         (pool(count=1001), "InvalidParameter"),

@@ -70,7 +70,12 @@ def test_images_are_imported_once(arm: Arm, group: str) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [body(adminUserEnabled=True), body(encryption={}), {**body(), "sku": {"name": "Huge"}}, {"location": LOCATION}],
+    [
+        body(adminUserEnabled=True),
+        body(encryption={"status": "enabled"}),
+        {**body(), "sku": {"name": "Huge"}},
+        {"location": LOCATION},
+    ],
 )
 def test_what_nothing_acts_on_is_refused(arm: Arm, group: str, wanted: dict[str, Any]) -> None:
     error = refused(lambda: arm.registries.registries.begin_create(group, "refused", wanted))

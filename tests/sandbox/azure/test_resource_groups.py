@@ -25,7 +25,7 @@ def test_when_something_was_made(arm: Arm, group: str) -> None:
     assert before < listed["net"] < registry.system_data.created_at
     plain = list(arm.resources.resources.list_by_resource_group(group))
     assert not any(each.created_time for each in plain)
-    error = refused(lambda: list(arm.resources.resources.list_by_resource_group(group, expand="changedTime")))
+    error = refused(lambda: list(arm.resources.resources.list_by_resource_group(group, expand="tags")))
     assert error.error.code == "InvalidExpandInQueryString"
 
 
@@ -82,8 +82,32 @@ def test_what_is_in_it_is_listed(arm: Arm, group: str) -> None:
     arm.make_identity(group)
     resources = arm.resources.resources
     assert [each.name for each in resources.list_by_resource_group(group)] == ["net", "workers"]
-    error = refused(lambda: list(resources.list_by_resource_group(group, filter="tagName eq 'workshop'")))
-    assert error.error.code == "InvalidQueryParameter"
+    error = refused(lambda: list(resources.list_by_resource_group(group, filter="substringof('n', name)")))
+    assert error.error.code == "InvalidFilterInQueryString"
+    assert (
+        refused(lambda: list(resources.list_by_resource_group(group, top=1))).error.code == "InvalidQueryParameter"
+    )
+
+
+def test_what_is_in_a_group_is_found_from_the_subscription(arm: Arm, group: str) -> None:
+    """`az resource list -g GROUP` asks the subscription, and for when it was made, which is told with the rest."""
+    arm.make_network(group)
+    arm.make_identity(group)
+    resources = arm.resources.resources
+
+    def listed(asked: str) -> list[str]:
+        return [each.name for each in resources.list(filter=asked)]
+
+    assert listed(f"resourceGroup eq '{group.upper()}'") == ["net", "workers"]
+    assert listed(f"resourceGroup eq '{group}' and resourceType eq 'microsoft.network/virtualnetworks'") == ["net"]
+    assert listed(f"resourceGroup eq '{group}' and name eq 'workers'") == ["workers"]
+    assert listed(f"resourceGroup eq '{group}' and tagName eq 'nobody'") == []
+    assert listed("resourceGroup eq 'none'") == []
+    expand = "createdTime,changedTime,provisioningState"
+    (net, _) = resources.list_by_resource_group(group, expand=expand)
+    assert (net.provisioning_state, net.changed_time >= net.created_time) == ("Succeeded", True)
+    assert [each.name for each in arm.network.virtual_networks.list(group)] == ["net"]
+    assert refused(lambda: list(arm.network.virtual_networks.list("none"))).error.code == "ResourceGroupNotFound"
 
 
 def test_foreign_resources_are_there_and_can_only_be_read_and_deleted(arm: Arm, group: str) -> None:

@@ -29,7 +29,9 @@ def test_a_provider_is_registered_after_a_while(arm: Arm, group: str) -> None:
     arm.set(providers={"Microsoft.Network": "NotRegistered"}, durations={"provider": 0.2})
     providers = arm.resources.providers
     assert providers.get("Microsoft.Network").registration_state == "NotRegistered"
-    status, body, _ = arm.ask("PUT", f"{arm.id_of(group, 'Microsoft.Network/virtualNetworks', 'n')}?api-version=1")
+    status, body, _ = arm.ask(
+        "PUT", f"{arm.id_of(group, 'Microsoft.Network/virtualNetworks', 'n')}?api-version=2025-01-01"
+    )
     assert (status, body["error"]["code"]) == (409, "MissingSubscriptionRegistration")
     assert body["error"]["details"][0]["target"] == "Microsoft.Network"
     assert providers.register("Microsoft.Network").registration_state == "Registering"
@@ -45,20 +47,30 @@ def test_a_provider_is_registered_after_a_while(arm: Arm, group: str) -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "status", "code"),
     [
-        ("/subscriptions?api-version=1", {"Authorization": "Bearer other"}, 401, "InvalidAuthenticationToken"),
-        ("/subscriptions?api-version=1", {"Authorization": ""}, 401, "AuthenticationFailed"),
+        (
+            "/subscriptions?api-version=2022-12-01",
+            {"Authorization": "Bearer other"},
+            401,
+            "InvalidAuthenticationToken",
+        ),
+        ("/subscriptions?api-version=2022-12-01", {"Authorization": ""}, 401, "AuthenticationFailed"),
         ("/sandbox/settings", {"Authorization": ""}, 401, "AuthenticationFailed"),
         ("/subscriptions", {}, 400, "MissingApiVersionParameter"),
-        ("/subscriptions/mine?api-version=1", {}, 400, "InvalidSubscriptionId"),
-        ("/subscriptions/{other}?api-version=1", {}, 404, "SubscriptionNotFound"),
-        ("/subscriptions/{own}/providers/Microsoft.Web/sites?api-version=1", {}, 404, "InvalidResourceType"),
+        ("/subscriptions/mine?api-version=2022-12-01", {}, 400, "InvalidSubscriptionId"),
+        ("/subscriptions/{other}?api-version=2022-12-01", {}, 404, "SubscriptionNotFound"),
         (
-            "/subscriptions/{own}/resourceGroups/no/providers/A.B/c/d?api-version=1",
+            "/subscriptions/{own}/providers/Microsoft.Web/sites?api-version=2022-12-01",
+            {},
+            404,
+            "InvalidResourceType",
+        ),
+        (
+            "/subscriptions/{own}/resourceGroups/no/providers/A.B/c/d?api-version=2022-12-01",
             {},
             404,
             "ResourceGroupNotFound",
         ),
-        ("/nothing?api-version=1", {}, 404, "InvalidResourceType"),
+        ("/nothing?api-version=2022-12-01", {}, 404, "InvalidResourceType"),
     ],
 )
 def test_refusals(arm: Arm, path: str, headers: dict[str, str], status: int, code: str) -> None:
@@ -71,7 +83,9 @@ def test_refusals(arm: Arm, path: str, headers: dict[str, str], status: int, cod
 
 @pytest.mark.parametrize("body", [b"{", b'"text"', b"[]", b"\xff"])
 def test_a_body_that_is_no_object(arm: Arm, body: Any) -> None:
-    status, said, _ = arm.ask("PUT", f"/subscriptions/{arm.subscription}/resourceGroups/g?api-version=1", body)
+    status, said, _ = arm.ask(
+        "PUT", f"/subscriptions/{arm.subscription}/resourceGroups/g?api-version=2022-12-01", body
+    )
     assert (status, said["error"]["code"]) == (400, "InvalidRequestContent")
 
 
@@ -90,7 +104,7 @@ def test_a_body_that_is_no_object(arm: Arm, body: Any) -> None:
 )
 def test_a_method_that_is_not_served(arm: Arm, group: str, method: str, path: str) -> None:
     where = path.format(group=group)
-    status, said, headers = arm.ask(method, f"/subscriptions/{arm.subscription}/{where}?api-version=1", {})
+    status, said, headers = arm.ask(method, f"/subscriptions/{arm.subscription}/{where}?api-version=2022-12-01", {})
     assert (status, said["error"]["code"]) == (405, "MethodNotAllowed")
     assert "by the sandbox" in said["error"]["message"]
     assert "GET" in headers["Allow"]
@@ -101,16 +115,16 @@ def test_a_method_that_is_not_served(arm: Arm, group: str, method: str, path: st
     [
         "/tenants",
         "/subscriptions/{own}/providers",
-        "/subscriptions/{own}/providers/Microsoft.Authorization/roleAssignments",
-        "/subscriptions/{own}/providers/Microsoft.Authorization/roleDefinitions",
-        "/subscriptions/{own}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks",
+        "/subscriptions/{own}/providers/Microsoft.Authorization/denyAssignments",
+        "/subscriptions/{own}/resourceGroups/{group}/providers/Microsoft.Network/publicIPAddresses",
         "/subscriptions/{own}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/c/agentPools",
-        "/subscriptions/{own}/resources",
+        "/subscriptions/{own}/tagNames",
     ],
 )
 def test_a_path_that_is_not_served(arm: Arm, group: str, path: str) -> None:
     where = path.format(own=arm.subscription, group=group)
-    status, said, _ = arm.ask("GET", f"{where}?api-version=1")
+    version = "2025-05-01" if "/Microsoft.N" in path or "/Microsoft.C" in path else "2022-04-01"
+    status, said, _ = arm.ask("GET", f"{where}?api-version={version}")
     assert (status, said["error"]["code"]) == (404, "InvalidResourceType")
     assert "the sandbox" in said["error"]["message"]
 
