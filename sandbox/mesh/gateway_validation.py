@@ -34,7 +34,7 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
         elif name in names:
             yield f"port names in servers must be unique: duplicate name {name}"
         names.add(name)
-        secure = port.get("protocol") == ENCRYPTED
+        secure = (port.get("protocol") or "").upper() == ENCRYPTED
         yield from _tls(server.get("tls"), secure=secure)
         if encrypted.setdefault(number, secure) != secure:
             # istiod takes it, and opens the port for the first of them only.

@@ -80,7 +80,7 @@ def _ports(proxy: Proxy, registry: Registry, gateways: Iterable[Object]) -> dict
     for gateway in gateways:
         if (gateway["spec"].get("selector") or {}).items() <= proxy.labels.items():
             for server in gateway["spec"].get("servers") or []:
-                encrypted = server["port"]["protocol"] == ENCRYPTED
+                encrypted = server["port"]["protocol"].upper() == ENCRYPTED
                 number = pod_port(proxy, server["port"]["number"], registry)
                 port = found.setdefault(number, _Port(encrypted))
                 names = set(_server_names(server))

@@ -2,7 +2,9 @@
 
 The order among rules for the same host is Istio's: the older wins.
 
-Of VirtualServices Istio asks first who may see a rule. Of those that may be seen, the ones exported to a namespace
+Of VirtualServices Istio asks first who may see a rule. One that is there for everybody speaks for a service to the
+namespaces of the rule and of the service only (as a real mesh of 1.31.1 showed): a client elsewhere is not touched.
+Of those that may be seen, the ones exported to a namespace
 by name come before those for everybody, and among these the older comes first. For a sidecar one rule speaks for a
 host: the first with the very name that has anything to say to that sidecar, else the first with the narrowest
 wildcard. At a gateway all rules for a host do, one after the other.
@@ -188,6 +190,7 @@ _EXTERNAL_HOSTS_PORT = 80
 class MeshRules:
     """What sidecars of one namespace go by."""
 
+    namespace: str
     rules: tuple[Object, ...]
     exact: dict[str, list[Object]] = field(default_factory=dict)
     wildcards: dict[str, Object] = field(default_factory=dict)
@@ -196,9 +199,16 @@ class MeshRules:
     def candidates(self, host: str) -> list[Object]:
         """The rules that may speak for a service, in order: the first that has routes does."""
         if host in self.exact:
-            return self.exact[host]
+            return [rule for rule in self.exact[host] if self._speaks_for(host, rule)]
         found = most_specific(self.wildcards.items(), host)
-        return [] if found is None else [found]
+        return [] if found is None or not self._speaks_for(host, found) else [found]
+
+    def _speaks_for(self, host: str, rule: Object) -> bool:
+        """Whether these sidecars go by it; of a third namespace's rules by those that are for them by name."""
+        if not host.endswith(f".{DOMAIN}"):
+            return True
+        concerned = (self.namespace, host.split(".")[1])
+        return rule["metadata"]["namespace"] in concerned or EVERYBODY not in exports(rule)
 
     def others(self, registry: Registry) -> list[tuple[Object, list[str], frozenset[int]]]:
         """(rule, its hosts that are no service, the ports on which these count).
@@ -239,7 +249,7 @@ class MeshRules:
 
 def mesh_rules(rules: Iterable[Object], namespace: str) -> MeshRules:
     """`rules` are all VirtualServices, the oldest first."""
-    found = MeshRules(tuple(rule for rule in visible(rules, namespace) if MESH in bound_gateways(rule)))
+    found = MeshRules(namespace, tuple(rule for rule in visible(rules, namespace) if MESH in bound_gateways(rule)))
     for rule in found.rules:
         for host in full_hosts(rule):
             if host.startswith("*"):

@@ -151,6 +151,8 @@ def _walk(kind: str, path: str, written: str, value: Any) -> Iterator[str]:
             yield from _walk(kind, path, f"{written}[{index}]", item)
     else:
         allowed = VALUES.get((kind, path))
-        if allowed is not None and value not in allowed:
+        # As Istio reads them, protocols have no case.
+        asked = value.upper() if path.endswith(".protocol") and isinstance(value, str) else value
+        if allowed is not None and asked not in allowed:
             known = ", ".join(sorted(str(item) for item in allowed))
             yield f"{written}: {value} is not supported by the sandbox (supported: {known})"

@@ -71,7 +71,11 @@ def find_problems(kind: str, obj: Object) -> Iterator[str]:
     if kind not in SUPPORTED:
         yield f"{kind}: not supported by the sandbox"
         return
-    yield from unsupported(kind, spec)
+    refused = list(unsupported(kind, spec))
+    if refused:
+        # What would be missing without it is not wrong: what is said of the rest could only mislead.
+        yield from refused
+        return
     namespace = obj["metadata"].get("namespace") or "default"
     of_kind = {
         "Gateway": gateway_validation.find_problems,

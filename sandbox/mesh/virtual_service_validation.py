@@ -22,7 +22,8 @@ _RETRY_ON = frozenset(
     )
 )
 _CORS_METHODS = frozenset(("*", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"))
-_HEADER_NAME = re.compile(r"[-_A-Za-z0-9]+")
+_HEADER_NAME = re.compile(r"[-!#$%&'*+.^_`|~A-Za-z0-9]+")
+"""A token of RFC 9110."""
 _PSEUDO_HEADERS = (":method", ":scheme", ":authority")
 _OWN_FIELDS = ("uri", "scheme", "method", "authority")
 _COMMAND = re.compile(r"(?<!%)%(?:%%)*(?!%)")

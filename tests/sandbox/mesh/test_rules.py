@@ -120,6 +120,19 @@ def test_a_rule_without_a_word_for_this_sidecar_leaves_the_host_to_the_next_and_
     assert routed([mute]) == [""]
 
 
+def test_a_rule_of_a_third_namespace_leaves_traffic_between_two_others_alone() -> None:
+    """As a real 1.31.1 has it: a client in the service's own namespace got the service's answer all the time, one
+    in the rule's namespace the rule's; nothing said `exportTo`."""
+    found = [rule("third", namespace="third", hosts=[HOST])]
+    assert chosen(found, "third") == ["third"]
+    assert chosen(found, "shop") == chosen(found, "other") == []
+    assert chosen([*found, rule("own", YOUNG)]) == ["own"]
+    wide = [rule("wide", namespace="third", hosts=["*.shop.svc.cluster.local"])]
+    assert (chosen(wide, "third"), chosen(wide, "shop")) == (["wide"], [])
+    outside = [rule("out", namespace="third", hosts=["out.example"])]
+    assert chosen(outside, host="out.example") == ["out"]
+
+
 def test_a_short_host_is_one_of_the_rules_own_namespace() -> None:
     services = known(service("one"), service("one", "other"))
     found = [rule("a", http=[to("v1")])]
