@@ -7,11 +7,13 @@ Flags stand anywhere: `--flag value`, `--flag=value`, `-n value`, `-nvalue`. Exi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+
+NOT_HERE = "the real istioctl has it, the sandbox's has not"
 
 
 class IstioctlError(Exception):
@@ -69,8 +71,8 @@ class Arguments:
         return self.text(name) == "true"
 
 
-def parse(argv: list[str], flags: Iterable[Flag]) -> Arguments:
-    """Words and flags of a command line. Raises UsageError."""
+def parse(argv: list[str], flags: Iterable[Flag], real: Collection[str] = ()) -> Arguments:
+    """Words and flags of a command line. Raises UsageError; `real` are the names of flags that the real one has."""
     flags = list(flags)
     by_name = {flag.name: flag for flag in flags}
     by_short = {flag.short: flag for flag in flags if flag.short}
@@ -82,18 +84,20 @@ def parse(argv: list[str], flags: Iterable[Flag]) -> Arguments:
             found.words += rest
             break
         if word.startswith("--"):
-            _long(word, by_name, rest, found)
+            _long(word, by_name, rest, found, real)
         elif word.startswith("-") and word != "-":
-            _short(word, by_short, rest, found)
+            _short(word, by_short, rest, found, real)
         else:
             found.words.append(word)
     return found
 
 
-def _long(word: str, flags: Mapping[str, Flag], rest: list[str], found: Arguments) -> None:
+def _long(word: str, flags: Mapping[str, Flag], rest: list[str], found: Arguments, real: Collection[str]) -> None:
     name, equals, value = word[2:].partition("=")
     flag = flags.get(name)
     if flag is None:
+        if name in real:
+            raise UsageError(f"unsupported flag: --{name}: {NOT_HERE}")
         raise UsageError(f"unknown flag: --{name}")
     if not equals and not flag.switch:
         if not rest:
@@ -102,12 +106,14 @@ def _long(word: str, flags: Mapping[str, Flag], rest: list[str], found: Argument
     _add(flag, value if equals or not flag.switch else "true", found)
 
 
-def _short(word: str, flags: Mapping[str, Flag], rest: list[str], found: Arguments) -> None:
+def _short(word: str, flags: Mapping[str, Flag], rest: list[str], found: Arguments, real: Collection[str]) -> None:
     letters = word[1:]
     while letters:
         letter, letters = letters[0], letters[1:]
         flag = flags.get(letter)
         if flag is None:
+            if letter in real:
+                raise UsageError(f"unsupported shorthand flag: '{letter}' in {word}: {NOT_HERE}")
             raise UsageError(f"unknown shorthand flag: '{letter}' in {word}")
         if flag.switch and not letters.startswith("="):
             _add(flag, "true", found)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
+from sandbox.istioctl import real_commands
 from sandbox.istioctl.api_client import Invocation
-from sandbox.istioctl.command_line import Flag, IstioctlError, UsageError, parse
+from sandbox.istioctl.command_line import NOT_HERE, Flag, IstioctlError, UsageError, parse
 from sandbox.mesh.istio import ISTIO_NAMESPACE
 
 _GLOBAL = (
@@ -72,7 +73,11 @@ COMMANDS = (
         ("uninstall",),
         "install:uninstall",
         "Uninstall Istio from a cluster",
-        (*_YES, Flag("purge", "", "Delete all of Istio", switch=True, default="false")),
+        (
+            *_YES,
+            Flag("purge", "", "Delete all of Istio", switch=True, default="false"),
+            Flag("set", "", "Override a value, as in install: PATH=VALUE", many=True),
+        ),
     ),
     Command(
         ("analyze",),
@@ -134,7 +139,7 @@ def _run(argv: list[str]) -> int:
         wanted = _find(words[1:])
         print(_command_help(wanted) if wanted else _help())
         return 0
-    arguments = parse(argv, [*_GLOBAL, *command.flags])
+    arguments = parse(argv, [*_GLOBAL, *command.flags], real_commands.flags_of(command.words))
     arguments.words = arguments.words[len(command.words) :]
     arguments.command = command.words
     if arguments.on("help"):
@@ -170,6 +175,8 @@ def _find(words: list[str]) -> Command | None:
 def _unknown(words: list[str]) -> str:
     group = " ".join(words[:1]) if any(words[0] == command.words[0] for command in COMMANDS) else ""
     what = words[1] if group and len(words) > 1 else words[0]
+    if real_commands.is_command(group, what):
+        return f'unsupported command "{what}" for "{f"istioctl {group}".strip()}": {NOT_HERE}'
     known = ", ".join(" ".join(command.words) for command in COMMANDS)
     return f'unknown command "{what}" for "{f"istioctl {group}".strip()}": the sandbox\'s istioctl has {known}'
 

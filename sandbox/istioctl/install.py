@@ -62,6 +62,8 @@ def _install(client: Client, chosen: Options, timeout: float) -> None:
         sys.stdout.flush()
     _prune(client, [obj for _, objects in wanted for obj in objects])
     print("✔ Installation complete")
+    if chosen.ingress:
+        print("The ingress gateway's ports are 8080 and 8443: 80 and 443, which a real one has, are root's here.")
 
 
 def _prune(client: Client, wanted: list[Object]) -> None:
@@ -106,6 +108,8 @@ def _ready(client: Client, obj: Object) -> bool:
 
 
 def uninstall(invocation: Invocation) -> int:
+    """All of it goes, whatever profile it is said to have been; that has to be one, all the same."""
+    options([], invocation.arguments.all("set"))
     if not invocation.arguments.on("purge"):
         raise UsageError("the sandbox has one revision of Istio only: --purge must be set")
     client = invocation.client

@@ -28,6 +28,10 @@ class Component(Enum):
     EGRESS = "EgressGateways"
 
 
+PORTS_NOTE = "sandbox/ports"
+"""Of the gateway's Service, where `kubectl describe` tells it."""
+
+
 def _owned(obj: Object, component: Component) -> Object:
     """With the labels by which istioctl knows its own."""
     labels = obj["metadata"].setdefault("labels", {})
@@ -96,8 +100,10 @@ def _open(service: Object, component: Component, chosen: Options) -> None:
     spec |= {"type": chosen.ingress_type, "ports": [_port(name, number, number) for name, number in ports]}
     if chosen.ingress_address:
         spec["loadBalancerIP"] = chosen.ingress_address
-    if chosen.ingress_annotations:
-        service["metadata"]["annotations"] = dict(chosen.ingress_annotations)
+    service["metadata"]["annotations"] = {
+        PORTS_NOTE: "8080 for http, 8443 for https: 80 and 443 are root's on this machine",
+        **chosen.ingress_annotations,
+    }
 
 
 def _port(name: str, port: int, target: int) -> Object:

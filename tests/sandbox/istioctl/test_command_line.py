@@ -40,12 +40,20 @@ def test_what_cannot_be_understood(argv: list[str], words: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["version", "--short"], "unknown flag: --short"),
-        (["x", "precheck", "-o", "json"], "unknown shorthand flag: 'o' in -o"),
-        (["analyze", "--failure-threshold=Info"], "unknown flag: --failure-threshold"),
-        (["proxy-config", "clusters", "--file", "dump.json"], "unknown flag: --file"),
-        (["proxy-config", "secrets", "deploy/a"], 'unknown command "secrets" for "istioctl proxy-config"'),
-        (["x", "describe", "pod", "a"], 'unknown command "describe" for "istioctl x"'),
+        (["version", "--short"], "unsupported flag: --short: the real istioctl has it"),
+        (["version", "--colour"], "unknown flag: --colour"),
+        (["uninstall", "--purge", "--force"], "unsupported flag: --force"),
+        (["uninstall", "--purge", "--set", "values.x=1"], "values.x"),
+        (["uninstall", "--purge", "--set", "profile=none"], "none"),
+        (["proxy-status", "--xds-address", "a"], "unsupported flag: --xds-address"),
+        (["install", "--as", "me"], "unsupported flag: --as"),
+        (["upgrade"], 'unsupported command "upgrade" for "istioctl": the real istioctl has it'),
+        (["upgrades"], 'unknown command "upgrades" for "istioctl"'),
+        (["x", "precheck", "-o", "json"], "unsupported shorthand flag: 'o' in -o"),
+        (["analyze", "--failure-threshold=Info"], "unsupported flag: --failure-threshold"),
+        (["proxy-config", "clusters", "--file", "dump.json"], "unsupported flag: --file"),
+        (["proxy-config", "secrets", "deploy/a"], 'unsupported command "secrets" for "istioctl proxy-config"'),
+        (["x", "describe", "pod", "a"], 'unsupported command "describe" for "istioctl x"'),
     ],
 )
 def test_what_there_is_not_is_refused_by_name(

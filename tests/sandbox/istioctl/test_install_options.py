@@ -60,7 +60,7 @@ def test_an_internal_load_balancer(tmp_path: Path, place: str) -> None:
         for obj in objs
         if component.value == "IngressGateways"
     }
-    assert installed["Service"]["metadata"]["annotations"] == {INTERNAL: "true"}
+    assert installed["Service"]["metadata"]["annotations"][INTERNAL] == "true"
 
 
 @pytest.mark.parametrize(

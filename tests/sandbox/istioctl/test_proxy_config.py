@@ -208,7 +208,7 @@ def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
         (64, ("routes",), "route requires pod name"),
         (64, ("routes", "deploy/client.shop", "-o", "xml"), 'output format "xml" not supported'),
         (64, ("clusters", "deploy/client.shop", "--port", "x"), "it is a number"),
-        (64, ("secrets", "deploy/client.shop"), 'unknown command "secrets"'),
+        (64, ("secrets", "deploy/client.shop"), 'unsupported command "secrets"'),
         (1, ("routes", "deploy/plain.default"), "container istio-proxy is not valid for pod"),
     ):
         if "plain" in arguments[-1]:
