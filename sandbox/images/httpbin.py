@@ -1,7 +1,7 @@
-"""httpbin: answers what it was asked, as slowly and as badly as it was told to.
+"""go-httpbin: answers what it was asked, as slowly and as badly as it was told to.
 
-There are two images. go-httpbin is started by its name and may be given its port; the older one is behind gunicorn.
-Other paths of theirs are refused by name (501), and so are go-httpbin's other flags and variables.
+It is started by its name and may be given its port. Its other paths are refused by name (501), and so are its other
+flags and variables. The older httpbin is in flask_httpbin.py.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from posixpath import normpath
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from aiohttp import web
 
 from sandbox.core import nesting
 from sandbox.core.durations import nanoseconds, to_go
+from sandbox.images.flask_httpbin import HttpBin
 from sandbox.images.program import Factory, ProgramError, parse_flags
-from sandbox.images.web import JSON, TEXT, WebProgram
+from sandbox.images.web import HTML, JSON, TEXT, WebProgram
 
 LONGEST_DELAY = 10 * 10**9
 """Nanoseconds, as in httpbin itself."""
@@ -67,10 +69,17 @@ _VARIABLES_NOT_HERE = (
 )
 
 
-class HttpBin(WebProgram):
-    port = 80
+class GoHttpBin(WebProgram):
+    binaries = ("go-httpbin",)
+    port = 8080
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if (cleaned := _cleaned(request.path)) != request.path:
+            # Go's router sends who asks for a path that is not clean to the one that is.
+            query = f"?{request.query_string}" if request.query_string else ""
+            where = f"{quote(cleaned)}{query}"
+            text = f'<a href="{where}">Moved Permanently</a>.\n\n' if request.method in ("GET", "HEAD") else ""
+            return web.Response(status=301, text=text, headers={"Location": where, **HTML})
         name, *rest = request.path[1:].split("/")
         if name in _PATHS_NOT_HERE:
             raise web.HTTPNotImplemented(text=f"the sandbox's httpbin has no /{name}: {' '.join(_PATHS)}")
@@ -136,11 +145,6 @@ class HttpBin(WebProgram):
         form = parse_qs(text) if kind.startswith("application/x-www-form-urlencoded") else {}
         return _json({**asked, "data": text, "files": {}, "form": form, "json": parsed})
 
-
-class GoHttpBin(HttpBin):
-    binaries = ("go-httpbin",)
-    port = 8080
-
     def configure(self, arguments: list[str]) -> None:
         if refused := [name for name in _VARIABLES_NOT_HERE if self.container.env.get(name)]:
             raise ProgramError(f"not supported by the sandbox's go-httpbin: {' '.join(refused)}", 2)
@@ -149,6 +153,12 @@ class GoHttpBin(HttpBin):
         if operands or not port.isdecimal():
             raise ProgramError(f"error: invalid arguments: {' '.join(arguments)}", 2)
         self.port = int(port)
+
+
+def _cleaned(path: str) -> str:
+    """As Go's path.Clean has it, but for a slash at the end, which stays."""
+    clean = normpath(f"/{path.lstrip('/')}")
+    return clean + "/" if path.endswith("/") and clean != "/" else clean
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -56,3 +56,38 @@ async def test_httpbin_tells_headers_as_go_spells_them_and_their_values_as_they_
     headers = json.loads(answer.partition("\r\n\r\n")[2])["headers"]
     assert list(headers) == ["Accept", "B", "Connection", "Host", "X-E2e-Id"]
     assert (headers["Accept"], headers["X-E2e-Id"]) == (["c", "a"], ["orig", "a"])
+
+
+async def test_a_path_with_two_slashes_is_sent_to_the_clean_one(place: Place) -> None:
+    """Go's router; a rewrite of `/httpbin` to `/` leads there."""
+    await place.serving("app", container("mccutchen/go-httpbin"))
+    at = "localhost:8080"
+    shown = await place.curl("-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", f"{at}//get?a=1")
+    assert shown == f"301 http://{at}/get?a=1"
+    assert (await value(place, "-L", f"{at}//get?a=1"))["args"] == {"a": ["1"]}
+    assert await place.curl("-L", "-o", "/dev/null", "-w", "%{http_code}", f"{at}//status/418") == "418"
+
+
+async def test_the_older_httpbin_answers_as_flask(place: Place) -> None:
+    """The answers of the image of 2018: single values alone, one slash out of several, HTML when it refuses."""
+    await place.serving("app", container("docker.io/kennethreitz/httpbin"))
+    at, code = "localhost", ("-o", "/dev/null", "-w", "%{http_code}")
+    for path in ("get", "/get"):
+        asked = await value(place, "-H", "x-test: yes", f"{at}/{path}?a=1&b=2&b=3")
+        assert (asked["args"], asked["headers"]["X-Test"]) == ({"a": "1", "b": ["2", "3"]}, "yes")
+        assert asked["url"] == f"http://{at}/get?a=1&b=2&b=3"
+        assert list(asked) == ["args", "headers", "origin", "url"]
+    assert await place.curl(*code, f"{at}//status/418") == "418"
+    assert "teapot" in await place.curl(f"{at}/status/418")
+    assert await place.curl(*code, f"{at}/status/503:1") == "503"
+    assert await place.curl(*code, f"{at}/status/x") == "400"
+    posted = await value(place, "-d", "a=1", f"{at}/post")
+    assert (posted["form"], posted["data"], posted["json"]) == ({"a": "1"}, "", None)
+    as_json = ("-H", "Content-Type: application/json", "-d", '{"a": 1}')
+    assert (await value(place, *as_json, f"{at}/anything/x"))["json"] == {"a": 1}
+    assert "json" not in await value(place, *as_json, f"{at}/delay/0.01")
+    assert (await value(place, "-L", f"{at}/redirect/2"))["url"] == f"http://{at}/get"
+    assert "<title>httpbin.org</title>" in await place.curl(f"{at}/")
+    for path, status in (("none", "404"), ("hostname", "404"), ("post", "405"), ("status", "404"), ("uuid", "501")):
+        assert await place.curl(*code, f"{at}/{path}") == status, path
+    assert "gunicorn" in await place.curl("-i", f"{at}/get")
