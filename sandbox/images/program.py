@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,6 +120,14 @@ class Program(ABC):
     async def exec(self, command: list[str], streams: Streams) -> int | None:
         """Run a command of the image's own (`pilot-agent`, `fortio`). None: not one of mine."""
         return None
+
+    def answers_at(self, port: int) -> LocalAnswer | None:
+        """What answers GETs at a port that is open inside the pod only, where `kubectl port-forward` enters."""
+        return None
+
+
+LocalAnswer = Callable[[str], Awaitable[tuple[int, str]]]
+"""Status and body of what is at a path with its query."""
 
 
 class NoOp(Program):

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from sandbox.images.program import Container, Factory, NoOp, Program, ProgramError, Streams
+from sandbox.images.program import Container, Factory, LocalAnswer, NoOp, Program, ProgramError, Streams
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import TYPES, DataPlane
-from sandbox.mesh.istio import SYNC_STATUS
+from sandbox.mesh.istio import SYNC_STATUS, VERSION
 from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion
 from sandbox.mesh.proxy_admin import AdminView
 from sandbox.mesh.registry import Proxy
@@ -35,6 +35,8 @@ def _proxy(container: Container, data_plane: DataPlane) -> Program:
 
 # pilot
 
+MONITORING_PORT = 15014
+
 
 class Istiod(Program):
     """The control plane is the sandbox's; while one of these runs, it works."""
@@ -54,6 +56,27 @@ class Istiod(Program):
             self._runs = False
             self._data_plane.refusing.remove(self._refused)
             await self._control_plane.stop()
+
+    def answers_at(self, port: int) -> LocalAnswer | None:
+        return self._answer if port == MONITORING_PORT else None
+
+    async def _answer(self, target: str) -> tuple[int, str]:
+        """`/version` (release, revision, state) and `/debug/syncz` (who is connected), in the real one's form."""
+        path = "/" + target.partition("?")[0].strip("/")
+        if path == "/version":
+            return 200, f"{VERSION}-sandbox-Clean"
+        if path == SYNC_STATUS[-1]:
+            connected = [
+                {
+                    "cluster_id": "Kubernetes",
+                    "proxy": proxy.id,
+                    "proxy_type": "router" if proxy.kind == "gateway" else "sidecar",
+                    "istio_version": VERSION,
+                }
+                for _, proxy in sorted(self._data_plane.proxies.items())
+            ]
+            return 200, json.dumps(connected, indent=2)
+        return 404, f"the sandbox's istiod answers these only: /version, {SYNC_STATUS[-1]}\n"
 
     async def exec(self, command: list[str], streams: Streams) -> int | None:
         """`pilot-discovery request GET /debug/syncz`: what `istioctl proxy-status` asks for."""
@@ -109,6 +132,9 @@ class ProxyAgent(Program):
 
     async def stop(self, grace: float) -> None:
         await self._data_plane.unregister(self._proxy)
+
+    def answers_at(self, port: int) -> LocalAnswer | None:
+        return self._admin.get if port == ADMIN_PORT else None
 
     async def exec(self, command: list[str], streams: Streams) -> int | None:
         """`pilot-agent request GET PATH`, and `curl` of the same path at localhost:15000."""

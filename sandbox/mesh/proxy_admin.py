@@ -21,7 +21,7 @@ from sandbox.mesh.istio_annotations import StatsInclusion
 
 _PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "clusters": ("format",),
-    "config_dump": (),
+    "config_dump": ("include_eds", "mask", "resource"),
     "ready": (),
     "stats": ("filter", "format", "type", "usedonly"),
     "stats/prometheus": ("filter", "type", "usedonly"),
@@ -48,7 +48,7 @@ class AdminView:
     async def get(self, target: str) -> Answer:
         """What a GET of `target` (a path, with or without its slash and a query) answers."""
         path, _, query = target.removeprefix("/").partition("?")
-        path = path.rstrip("/")
+        path = path.strip("/")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         if path not in _PARAMETERS:
             return (
@@ -65,7 +65,7 @@ class AdminView:
             answer = await self._data_plane.admin("/clusters" + ("?format=json" if wanted == "json" else ""))
             return 200, self._json_clusters(answer) if wanted == "json" else self._lines(answer)
         if path == "config_dump":
-            return 200, await self._config_dump()
+            return await self._config_dump(parameters)
         if path == "ready":
             return 200, await self._data_plane.admin("/ready")
         return await self._stats(parameters, prometheus="prometheus" in (wanted, path.rpartition("/")[2]))
@@ -89,16 +89,19 @@ class AdminView:
         apart = [(await ask(f"^{re.escape(name)}$", format="prometheus"), [name]) for name in ambiguous]
         return 200, view.prometheus([(exposition, distinct), *apart])
 
-    async def _config_dump(self) -> str:
+    async def _config_dump(self, parameters: Mapping[str, str]) -> Answer:
         own = "|".join((rf"{re.escape(self._id)}/.*", *_SHARED))
-        query = urlencode({"name_regex": own}, quote_via=quote)
-        dump = json.loads(await self._data_plane.admin(f"/config_dump?{query}"))
+        query = urlencode({"name_regex": own, **parameters}, quote_via=quote)
+        answer = await self._data_plane.admin(f"/config_dump?{query}")
+        if not answer.startswith("{"):  # a mask or a resource that Envoy does not know
+            return 400, f"{answer}\n"
+        dump = json.loads(answer)
         dump["configs"] = [
             self._own(config)
             for config in dump.get("configs", ())
             if not config.get("@type", "").endswith(".BootstrapConfigDump")
         ]
-        return json.dumps(dump, indent=1) + "\n"
+        return 200, json.dumps(dump, indent=1) + "\n"
 
     def _own(self, value: Any) -> Any:
         """The configuration with the names that a proxy with an Envoy of its own has."""

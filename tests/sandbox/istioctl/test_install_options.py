@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,21 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     other.write_text("kind: Service")
     with pytest.raises(FileError, match="not an IstioOperator"):
         options([str(other)], [])
+
+
+def test_what_a_real_istioctl_reads_of_an_installation() -> None:
+    """`analyze` and `x injector list` of a real one take these for granted, and panic without; as on a 1.31.1."""
+    installed = {
+        (obj["kind"], obj["metadata"]["name"]): obj for _, objs in components(options([], [])) for obj in objs
+    }
+    injector = installed["ConfigMap", "istio-sidecar-injector"]["data"]
+    values = json.loads(injector["values"])
+    assert values["sidecarInjectorWebhook"]["enableNamespacesByDefault"] is False
+    assert values["global"]["proxy"]["image"] == "proxyv2"
+    assert list(yaml.safe_load(injector["config"])["templates"]) == ["sidecar"]
+    assert set(installed["ConfigMap", "values"]["data"]) == {"merged-values", "original-values"}
+    for name in ("istio-sidecar-injector", "istio-revision-tag-default"):
+        labels = installed["MutatingWebhookConfiguration", name]["metadata"]["labels"]
+        assert (labels["app"], labels["istio.io/rev"]) == ("sidecar-injector", "default")
+    (container,) = installed["Deployment", "istiod"]["spec"]["template"]["spec"]["containers"]
+    assert 15014 in [port["containerPort"] for port in container["ports"]]

@@ -72,6 +72,12 @@ class Sandbox:
             command, input=stdin, capture_output=True, text=True, timeout=60, check=False, env=self._environment
         )
 
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        command = [str(self._running.bin / argv[0]), *argv[1:]]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._environment
+        )
+
     def __call__(self, *argv: str, stdin: str = "") -> str:
         done = self.run(*argv, stdin=stdin)
         assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}{done.stdout}"

@@ -6,6 +6,8 @@ import asyncio
 import json
 import re
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,6 +217,47 @@ def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
             sandbox("kubectl", "create", "deployment", "plain", "--image=curlimages/curl", "--", "sleep", "9")
             sandbox("kubectl", "rollout", "status", "deployment/plain", "--timeout=60s")
         assert words in sandbox.fails(status, *client, *arguments)
+
+
+def test_ports_that_only_the_real_istioctl_forwards(sandbox: Sandbox) -> None:
+    """`version`, `proxy-config` and `x describe` of a real one forward 15014 of istiod and 15000 of proxies."""
+
+    def through(port: int, where: str, namespace: str, *paths: str) -> list[tuple[int, Any]]:
+        with sandbox.start("kubectl", "port-forward", "-n", namespace, where, f":{port}") as forwarding:
+            try:
+                assert forwarding.stdout is not None
+                found = re.match(r"Forwarding from (127\.0\.0\.1:\d+)", forwarding.stdout.readline())
+                assert found
+                return [answered(f"http://{found[1]}{path}") for path in paths]
+            finally:
+                forwarding.terminate()
+
+    def answered(url: str) -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
+                text = answer.read().decode()
+                return answer.status, json.loads(text) if text.startswith(("{", "[")) else text
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    version, (_, connected), (status, _) = through(
+        15014, "deploy/istiod", "istio-system", "//version", "/debug/syncz", "/metrics"
+    )
+    assert version == (200, "1.31.1-sandbox-Clean")
+    assert {(each["proxy_type"], each["istio_version"]) for each in connected} == {
+        ("router", "1.31.1"),
+        ("sidecar", "1.31.1"),
+    }
+    assert status == 404
+    dump = "/config_dump?mask=dynamic_active_clusters,dynamic_warming_clusters,static_clusters"
+    (_, clusters), (_, endpoints), (status, _) = through(
+        15000, "deploy/client", "shop", dump, "/clusters?format=json", "/quitquitquit"
+    )
+    (config,) = clusters["configs"]
+    names = [each["cluster"]["name"] for each in config["dynamic_active_clusters"]]
+    assert "outbound|8000||httpbin.shop.svc.cluster.local" in names
+    assert any("httpbin.shop" in each["name"] for each in endpoints["cluster_statuses"])
+    assert status == 404
 
 
 REFUSED = """
