@@ -42,6 +42,7 @@ class CloudState:
                     "group": each.group,
                     "body": each.body,
                     "created": each.created.isoformat(),
+                    "changed": each.changed.isoformat(),
                 }
                 for each in cloud.resources.values()
             ],
@@ -59,8 +60,9 @@ class CloudState:
             cloud.groups[group.name.lower()] = group
         for each in told["resources"]:
             created = datetime.fromisoformat(each["created"])
+            changed = datetime.fromisoformat(each.get("changed", each["created"]))
             cloud.resources[each["id"].lower()] = Resource(
-                each["id"], each["type"], each["group"], each["body"], created
+                each["id"], each["type"], each["group"], each["body"], created, changed
             )
         cloud.assignments.update(told["assignments"])
         for namespace, state in told["registered"].items():

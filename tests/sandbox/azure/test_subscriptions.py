@@ -137,7 +137,7 @@ def test_usages_and_sizes(arm: Arm) -> None:
     assert (by_name["cores"], by_name["standardDSv2Family"]) == ((0, 12), (0, 6))
     (clusters,) = arm.get(f"{place}/Microsoft.ContainerService/locations/northeurope/usages")["value"]
     assert (clusters["name"]["value"], clusters["limit"]) == ("ManagedClusters", 3)
-    addresses = arm.get(f"{place}/Microsoft.Network/locations/northeurope/usages")["value"]
+    addresses = arm.get(f"{place}/Microsoft.Network/locations/northeurope/usages", "2024-05-01")["value"]
     assert {each["limit"] for each in addresses} == {5}
     sizes = arm.get(f"{place}/Microsoft.Compute/skus", more="&$filter=location%20eq%20'northeurope'")["value"]
     (size,) = [each for each in sizes if each["name"] == "Standard_DS2_v2"]
