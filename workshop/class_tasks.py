@@ -105,8 +105,9 @@ def run(
         if not (check or plan):
             _refuse_unready(the_class, runbook, names)
         if not (check or plan or all(seat.measured for seat in the_class.seats)):
-            measured = sum(seat.measured for seat in the_class.seats)
-            print(f"labs of {_members(measured)} are proved, of the others applied (classroom.measured)")
+            measured = [seat.name for seat in the_class.seats if seat.measured]
+            of = f"labs of {', '.join(measured)} are proved, of the others" if measured else "labs are"
+            print(f"{of} applied, and stay to be proved (classroom.measured)")
         return _all(
             the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", _with_sandboxes(the_class, work)
         )
@@ -594,12 +595,11 @@ def status(config: Config, runbook: Runbook, whom: Whom, form: str) -> int:
         async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
             with stop.signals(lambda: None):
                 found[seat.name] = await stop.cuttable(_status(seat, runbook, whole, stop))
-            return found[seat.name].exit_status
+            return 0
 
         ready = _with_sandboxes(the_class, work)
-        if form == "json":
-            return _as_json(the_class, ready, found)
-        return _all(the_class, "status", ready, found=found)
+        shown = _as_json if form == "json" else _shown
+        return max(shown(the_class, ready, found), *(status.exit_status for status in found.values()), 0)
 
     return invocation.ended(act)
 
@@ -611,6 +611,10 @@ async def _status(seat: Seat, runbook: Runbook, whole: Request, stop: Stop) -> S
         job = replace(job_of(part, target, await toolbox_of(part, target), unheard, stop), only_looks=True)
         parts.append(await status_of(job, target.journal.last_runs(target.name)))
     return joined(parts)
+
+
+def _shown(the_class: Class, work: Work, found: Mapping[str, Status]) -> int:
+    return _all(the_class, "status", work, found=found)
 
 
 def _as_json(the_class: Class, work: Work, found: Mapping[str, Status]) -> int:
