@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 
 from tests.kit.workshop import HANGS, Workshop, until
 
@@ -76,6 +77,35 @@ def test_a_second_run_is_refused_while_the_first_one_holds_the_lock(workshop: Wo
     assert first.communicate(timeout=HANGS)
     assert second.status != 0
     assert f"process {first.pid}" in second.said
+
+
+def test_a_reset_keeps_others_out_to_its_end_and_once_killed_keeps_out_nobody(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """Others: who works on the cluster from another state folder. The reset has taken back and begins to put right:
+    what it has taken back, nobody else may make meanwhile."""
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(
+        "target: cluster\nistio: {download: 'http://127.0.0.1:9'}\n"
+        f"cluster: {{context: primary, kubeconfig: '{workshop.state}/sandbox/kubeconfig'}}\n"
+    )
+    other = Workshop(tmp_path)
+    workshop.converge("lab.istio.canary", "--to", "v1")
+    workshop.by_hand("kubectl delete deployment -n bookinfo details-v1")
+    first = workshop.start("reset", "--to", "istio.gateway", "--no-proof")
+    until(first, "part 2 of 2")
+    first.send_signal(signal.SIGSTOP)
+    try:
+        for line in (("lab.istio.canary", "--to", "v1"), ("reset", "--to", "clean", "--yes")):
+            refused = other.run("-f", str(profile), *line)
+            assert refused.status == 2, refused.said
+            assert f"process {first.pid}" in refused.said
+    finally:
+        first.kill()
+    first.communicate(timeout=HANGS)
+    assert LOCK in workshop.by_hand(LEASES)
+    workshop.converge("reset", "--to", "istio.gateway", "--no-proof")
+    assert LOCK not in workshop.by_hand(LEASES)
 
 
 def test_a_dead_cluster_is_an_error_with_the_next_command(workshop: Workshop) -> None:
