@@ -279,11 +279,12 @@ async def test_who_pauses_reads_the_lab_s_text_before_its_first_step_and_what_to
 
 
 def test_what_a_clean_up_removes_is_named_as_far_as_it_can_be_taken_in() -> None:
-    removing = Removing("", "sandbox", (*(f"Pod a/{number}" for number in range(28)), "Namespace a", "Namespace b"))
+    doomed = (*(f"Pod a/{number}" for number in range(28)), "Namespace a", "secondary: Namespace b")
+    removing = Removing("", "sandbox", doomed)
     for said in (plain([removing]), bare(live([removing]))):
         first, *lines = said.splitlines()
         assert first == "removing from sandbox:"
-        assert [line.strip() for line in lines] == [*removing.doomed[:20], "and 10 more: 8 Pod, 2 Namespace"]
+        assert [line.strip() for line in lines] == [*doomed[:20], "and 10 more: 8 Pod, 1 Namespace, 1 in secondary"]
 
 
 async def test_a_question_comes_below_its_lab_s_heading_and_text() -> None:

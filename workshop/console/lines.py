@@ -210,11 +210,13 @@ class Lines:
         return _Below(block)
 
     def doomed(self, subjects: Sequence[str]) -> Iterator[RenderableType]:
-        """What a clean-up is to remove, as far as it can be taken in: of what is more, the kinds."""
+        """What a clean-up is to remove, as far as it can be taken in: of what is more, the
+        kinds, or the other cluster."""
         for subject in subjects[:_MOST_DOOMED]:
             yield self.below(Text(subject, "dim"))
         if more := subjects[_MOST_DOOMED:]:
-            kinds = Counter(subject.split()[0] for subject in more)
+            first = (subject.split()[0] for subject in more)
+            kinds = Counter(f"in {word[:-1]}" if word.endswith(":") else word for word in first)
             told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
             yield self.below(Text(f"and {len(more)} more: {told}", "dim"))
 
