@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.kit.fronted_api import in_front_of
 from tests.kit.runs import Recorded
 from workshop.kubernetes.attendee_access import ACCOUNT, objects, revoke
 from workshop.kubernetes.cluster_guard import NAMESPACE, ClusterGuard
 from workshop.kubernetes.inventory import ClusterInventory
-from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl import Kubectl, KubectlError
 from workshop.kubernetes.manifests import LAB, PART_OF, WORKSHOP
 from workshop.kubernetes.other_clusters import OtherClusters
+from workshop.runbook.events import Told
 
 
 async def test_a_value_may_have_blanks_in_it(kubectl: Kubectl, namespace: str) -> None:
@@ -64,3 +71,64 @@ async def test_a_kind_of_the_same_name_in_another_group_is_seen(kubectl: Kubectl
         assert [item.subject for item in there if item.subject.startswith("Lease")] == [f"Lease {namespace}/mine"]
     finally:
         await kubectl.call("delete", "crd", f"leases.{group}")
+
+
+GROUP = "wardle.example.com"
+FLUNDERS = {
+    "kind": "APIResourceList",
+    "apiVersion": "v1",
+    "groupVersion": f"{GROUP}/v1",
+    "resources": [
+        {
+            "name": "flunders",
+            "singularName": "flunder",
+            "namespaced": True,
+            "kind": "Flunder",
+            "verbs": ["get", "list", "delete"],
+        }
+    ],
+}
+DOWN = (
+    503,
+    {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": "ServiceUnavailable",
+        "code": 503,
+        "message": "the server is currently unable to handle the request",
+    },
+)
+
+
+@pytest.mark.parametrize("kinds", [DOWN, (200, FLUNDERS)], ids=["its kinds are not known", "they are"])
+async def test_an_extension_that_does_not_answer_is_named_and_hinders_nothing_else(
+    kubectl: Kubectl, namespace: str, tmp_path: Path, kinds: tuple[int, Any]
+) -> None:
+    await kubectl.call("label", "namespace", namespace, f"{PART_OF}={WORKSHOP}", f"{LAB}=istio.canary")
+    async with in_front_of(kubectl.kubeconfig) as front:
+        there = replace(kubectl, kubeconfig=front.kubeconfig(tmp_path / "kubeconfig"), cache=tmp_path / "cache")
+        groups = json.loads(await kubectl.call("get", "--raw", "/apis"))
+        version = {"groupVersion": f"{GROUP}/v1", "version": "v1"}
+        groups["groups"].append({"name": GROUP, "versions": [version], "preferredVersion": version})
+        front.answers[("GET", "/apis")] = (200, groups)
+        front.answers[("GET", f"/apis/{GROUP}/v1")] = kinds
+        for place in ("flunders", f"namespaces/{namespace}/flunders"):
+            front.answers[("GET", f"/apis/{GROUP}/v1/{place}")] = DOWN
+        run = Recorded(there, OtherClusters({}))
+        inventory = ClusterInventory()
+        for _ in range(2):
+            run.facts.forget()
+            found = await run.observe(inventory.source())
+            assert [item.subject for item in found if namespace in item.subject] == [f"Namespace {namespace}"]
+        assert [event.text for event in run.of(Told)] == [
+            f"not looked at: what is there of {GROUP}, whose API server does not answer"
+        ]
+
+
+async def test_kubernetes_itself_has_to_answer(kubectl: Kubectl, tmp_path: Path) -> None:
+    async with in_front_of(kubectl.kubeconfig) as front:
+        there = replace(kubectl, kubeconfig=front.kubeconfig(tmp_path / "kubeconfig"), cache=tmp_path / "cache")
+        front.answers[("GET", "/apis/apps/v1/deployments")] = DOWN
+        with pytest.raises(KubectlError, match="unable to handle"):
+            await Recorded(there, OtherClusters({})).observe(ClusterInventory().source())

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workshop.kubernetes.attendee_access import ACCOUNT
 from workshop.kubernetes.cluster_guard import NAMESPACE as MARK_NAMESPACE
 from workshop.kubernetes.deletion import held_up
-from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, PART_OF, WORKSHOP, Object
 from workshop.kubernetes.other_clusters import OtherClusters, run_on
+from workshop.runbook import events
 from workshop.runbook.reset import Inventory, Item
 from workshop.runbook.results import HeldUp
 from workshop.runbook.run import Run, Source
@@ -110,8 +111,11 @@ class ClusterItem(Item):
 class ClusterInventory(Inventory):
     """Of the target's cluster, and of those beside it."""
 
+    def __init__(self) -> None:
+        self._told = set[str]()
+
     def source(self) -> Source[tuple[Item, ...]]:
-        return _Items()
+        return _Items(self._told)
 
     async def remove(self, run: Run, items: tuple[Item, ...]) -> None:
         for place in dict.fromkeys(item.place for item in items):
@@ -139,22 +143,33 @@ class ClusterInventory(Inventory):
 
 @dataclass(frozen=True, slots=True)
 class _Items:
+    """`told` is what could not be looked at, once it has been said."""
+
+    told: set[str] = field(default_factory=set, compare=False)
+
     async def observe(self, run: Run) -> tuple[Item, ...]:
         places = ("", *run.use(OtherClusters).clusters)
         runs = [(place, run_on(run, place) if place else run) for place in places]
-        found = await asyncio.gather(*(_of(place, there) for place, there in runs if there))
+        silent = set[str]()
+        found = await asyncio.gather(*(_of(place, there, silent) for place, there in runs if there))
+        for group in sorted(silent - self.told):
+            self.told.add(group)
+            said = f"not looked at: what is there of {group}, whose API server does not answer"
+            run.emit(events.Told(run.lab, said))
         return tuple(item for items in found for item in items)
 
 
-async def _of(place: str, run: Run) -> list[Item]:
+async def _of(place: str, run: Run, silent: set[str]) -> list[Item]:
     kubectl = Kubectl.of(run)
     if kubectl.absent:
         return []
-    kinds = await _kinds(kubectl)
-    ours = await _listed(kubectl, [*kinds], "-A", f"--selector={PART_OF}={WORKSHOP}")
+    kinds = await _kinds(kubectl, silent)
+    ours = await _listed(kubectl, [*kinds], silent, "-A", f"--selector={PART_OF}={WORKSHOP}")
     ours = [each for each in ours if not each.of_the_mark]
     homes = {each.name: each.lab for each in ours if each.kind == "Namespace"}
-    listed = await asyncio.gather(*(_listed(kubectl, _looked_at(kinds, home), "-n", home) for home in homes))
+    listed = await asyncio.gather(
+        *(_listed(kubectl, _looked_at(kinds, home), silent, "-n", home) for home in homes)
+    )
     others = [each for one in listed for each in one if each.made_by_others and each.namespace in homes]
     return [*_items(place, ours, homes), *_items(place, others, homes)]
 
@@ -165,11 +180,13 @@ def _items(place: str, found: Iterable[Found], homes: Mapping[str, str]) -> Iter
         yield ClusterItem(each.subject, lab, homes.get(each.namespace, ""), place, each)
 
 
-async def _kinds(kubectl: Kubectl) -> dict[str, bool]:
+async def _kinds(kubectl: Kubectl, silent: set[str]) -> dict[str, bool]:
     """All that can be listed and deleted, as kubectl takes them ("deployments.apps"), and whether they are in a
-    namespace."""
+    namespace. What is of an extension that does not answer is `silent`, and hinders nothing else."""
     kinds: dict[str, bool] = {}
-    for line in (await kubectl.call("api-resources", "--verbs=list,delete", "--no-headers")).splitlines():
+    printed, missing = await kubectl.api_resources("--verbs=list,delete", "--no-headers")
+    silent.update(missing)
+    for line in printed.splitlines():
         plural, *_, version, namespaced, _ = line.split()  # between them, short names
         group = version.rpartition("/")[0]
         kind = f"{plural}.{group}" if group else plural
@@ -183,10 +200,29 @@ def _looked_at(kinds: Mapping[str, bool], namespace: str) -> list[str]:
     return [kind for kind in there if kind.endswith(".istio.io")] if namespace == ISTIO_NAMESPACE else there
 
 
-async def _listed(kubectl: Kubectl, kinds: list[str], *arguments: str) -> list[Found]:
+async def _listed(kubectl: Kubectl, kinds: list[str], silent: set[str], *arguments: str) -> list[Found]:
     if not kinds:
         return []
-    printed = await kubectl.call(
-        "get", ",".join(kinds), *arguments, "--ignore-not-found", "-o", f"jsonpath={_LINES}"
-    )
+    try:
+        printed = await kubectl.call(
+            "get", ",".join(kinds), *arguments, "--ignore-not-found", "-o", f"jsonpath={_LINES}"
+        )
+    except KubectlError as error:
+        if error.reason is not Reason.SERVICE_UNAVAILABLE:
+            raise
+        # kubectl does not say which does not answer. A group of Kubernetes' own is no extension's.
+        groups = [*dict.fromkeys(map(_group, kinds))]
+        if len(groups) > 1:
+            halves = (groups[::2], groups[1::2])
+            parts = ([kind for kind in kinds if _group(kind) in half] for half in halves)
+            found = await asyncio.gather(*(_listed(kubectl, part, silent, *arguments) for part in parts))
+            return [each for one in found for each in one]
+        if "." not in groups[0] or groups[0].endswith(".k8s.io"):
+            raise
+        silent.add(groups[0])
+        return []
     return [Found(*line.split("\t")) for line in printed.split("\n") if line]
+
+
+def _group(kind: str) -> str:
+    return kind.partition(".")[2]

@@ -143,6 +143,9 @@ _REASONS = (
     (Reason.NOT_SERVED, r"doesn't have a resource type|no matches for kind"),
     (Reason.NOT_SERVED, r"could not find the requested resource"),
 )
+_INCOMPLETE = re.compile(r"unable to retrieve the complete list of server APIs: (.*)")
+_GROUP = re.compile(r"([\w.-]+)/v\w+: ")
+"""Before what is the matter with each."""
 _API_REASON = re.compile(r"Error from server \((\w+)\)")
 
 
@@ -208,6 +211,16 @@ class Kubectl:
         if finished.status != 0:
             raise self._error(args, finished)
         return finished.stdout
+
+    async def api_resources(self, *options: str, seconds: float = 30.0) -> tuple[str, tuple[str, ...]]:
+        """What `kubectl api-resources` prints, and the API groups that are missing there, as the server of an
+        extension does not answer. Raises KubectlError, ToolMissing, ToolTimeout."""
+        args = ("api-resources", *options)
+        finished = await self._finish(args, "", seconds)
+        missing = _INCOMPLETE.search(finished.stderr)
+        if finished.status != 0 and not (missing and finished.stdout):
+            raise self._error(args, finished)
+        return finished.stdout, tuple(dict.fromkeys(_GROUP.findall(missing[1]))) if missing else ()
 
     async def server_version(self, *, seconds: float = 15.0) -> str:
         """Of the cluster: "1.36.1". Raises KubectlError, ToolMissing, ToolTimeout."""
