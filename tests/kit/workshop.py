@@ -149,9 +149,9 @@ class AzureControl:
         self._control("POST", "settings", settings)
 
     def ask(self, method: str, what: str, body: Any = None) -> Any:
-        """Of Azure itself, within the subscription."""
+        """Of Azure itself, within the subscription; in a version that groups and networks both have."""
         return self._ask(
-            method, f"subscriptions/{self.place()['subscription']}/{what}?api-version=2025-10-01", body
+            method, f"subscriptions/{self.place()['subscription']}/{what}?api-version=2025-03-01", body
         )
 
     def _control(self, method: str, what: str, body: Any = None) -> Any:

@@ -65,7 +65,7 @@ async def test_one_of_several_waits() -> None:
     ("there", "state", "said"),
     [
         ((node("azure"),), "ok", "given by Azure, whose nodes these are; for certain it is known when the first"),
-        ((node("aws"), service("new", 1)), "ok", "given by AWS"),
+        ((node("aws"), service("new", -60)), "ok", "given by AWS"),  # an hour ahead: new when its turn comes
         ((node("sandbox"),), "ok", "given by the sandbox"),
         ((node(), kind("ipaddresspools.metallb.io")), "ok", "given by MetalLB"),
         ((node("kind"),), "warn", "kind gives none by itself (cloud-provider-kind does); for certain"),
