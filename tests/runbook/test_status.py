@@ -91,7 +91,7 @@ async def test_what_is_there_and_wrong_comes_before_what_is_not_there() -> None:
 async def test_what_was_added_by_hand_is_told_once() -> None:
     class Decorated(Put):
         async def check(self, run: Run) -> Check:
-            return replace(await super().check(run), added=(Difference("x", "spec.more", ABSENT, 1),))
+            return replace(await super().check(run), added=(Difference("x", "spec.more", ABSENT, {"a": 1}),))
 
     world = bench(lab("a", Decorated("a1"), Decorated("a2")), objects={"a1": (1, "a"), "a2": (1, "a")})
     (found,) = (await world.status(a=ENDED)).labs

@@ -97,8 +97,8 @@ async def _lab(job: Job, planner: Planner, lab: Lab, last: LastRun | None) -> La
     planner.answered = True
     state, note = _state(rows, nothing=nothing, last=last)
     differences = tuple(item for row in rows for item in row.state.check.differences)
-    by_hand = dict.fromkeys(item for row in rows for item in row.state.check.added)
-    added = planner.once(Check(added=tuple(by_hand))).added
+    by_hand = {(item.subject, item.path): item for row in rows for item in row.state.check.added}
+    added = planner.once(Check(added=tuple(by_hand.values()))).added
     if state != "drifted":
         differences = ()
     return LabStatus(lab.name, lab.title, state, note, differences, added, last=last)
