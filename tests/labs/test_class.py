@@ -252,6 +252,8 @@ def test_clusters_that_are_there_are_looked_at_before_anything_is_begun(room: Ro
         (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),
         (("class.run", "room.note", "--shard", "3/2"), "as 2/4"),
         (("class.status", "--format", "xml"), "it can be shown as table or json"),
+        (("-R", "class.reset", "--to", "clean"), "would be done all the same"),
+        (("-R", "class.down", "--yes"), "would be done all the same"),
     ],
 )
 def test_wrong_usage(room: Room, words: tuple[str, ...], told: str) -> None:
