@@ -112,6 +112,17 @@ async def test_it_is_only_read(world: World, method: str) -> None:
             assert (answer.status, await answer.read()) == (405, b"")
 
 
+async def test_what_is_no_http_is_not_told_to_the_instructor(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for sent in (b"\0\xff\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(sent)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), HANGS)
+        writer.close()
+    assert not caplog.records
+
+
 async def test_the_page_is_not_kept_and_may_do_nothing_but_listen(world: World) -> None:
     async with world.session.get(world.url("/")) as answer:
         assert await answer.text() == PAGE

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import hmac
 import json
+import logging
 import math
 import secrets
 import time
@@ -22,6 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from workshop import invocation
 from workshop.classroom.wall import PATIENCE, Cell, Measured, Wall, WallRow
@@ -40,6 +42,10 @@ _BUFFERED = 256 * 1024
 """Bytes that may wait for a client to read them: about one wall of 200 members."""
 _LONGEST = 800
 """Signs of an error that are shown."""
+
+_LOG = logging.getLogger(__name__)
+_LOG.addFilter(lambda said: not (said.exc_info and isinstance(said.exc_info[1], HttpProcessingError)))
+"""Without what is no HTTP: whoever reaches the port could fill the instructor's screen with it, token or not."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -229,7 +235,9 @@ async def _with_headers(request: web.Request, response: web.StreamResponse) -> N
 @contextlib.asynccontextmanager
 async def serving(server: WallServer, host: str, port: int) -> AsyncIterator[int]:
     """The port. Raises UsageError where it cannot be had. Ends at once, whoever is connected."""
-    runner = web.AppRunner(server.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        server.app(), access_log=None, logger=_LOG, handler_cancellation=True, shutdown_timeout=0.1
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
