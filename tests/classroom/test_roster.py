@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ def test_a_roster_that_is_not_there_is_told_how_to_begin(tmp_path: Path) -> None
     with pytest.raises(UsageError) as refused:
         read_roster(tmp_path / "class.yaml")
     assert refused.value.next_command == f"echo 'members: [ada, ben]' > {tmp_path / 'class.yaml'}"
+
+
+def test_what_may_never_end_is_no_roster(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "class.yaml")
+    for file in (tmp_path / "class.yaml", Path("/dev/zero")):
+        with pytest.raises(UsageError) as refused:
+            read_roster(file)
+        assert refused.value.came_back == "it is no file that can be read twice"
 
 
 ROSTER = Roster(Path("class.yaml"), tuple(Member(name, line=1) for name in ("ada", "ben", "Cleo")))

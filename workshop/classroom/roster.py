@@ -9,6 +9,8 @@ import csv
 import difflib
 import io
 import re
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -58,7 +60,10 @@ class Roster:
 def read_roster(file: Path) -> Roster:
     """Raises UsageError, with the line, for what is no roster."""
     try:
-        if file.stat().st_size > _LARGEST:
+        there = file.stat()
+        if not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)):
+            raise _unread(file, "it is no file that can be read twice", cause="a pipe or a device may never end")
+        if there.st_size > _LARGEST:
             raise _unread(file, "it is larger than 1 MB: no class is")
         text = file.read_text(encoding="utf-8-sig")  # spreadsheets write a mark in front
     except FileNotFoundError:
@@ -87,6 +92,8 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text), delimiter=separator, strict=True)
     try:
         reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+        if twice := [name for name, count in Counter(filter(None, reader.fieldnames)).items() if count > 1]:
+            raise _unread(file, f"it has two columns {twice[0]!r}", line=1)
         for row in reader:
             if None in row:
                 raise _unread(file, "it has more columns than the first line names", line=reader.line_num)
@@ -112,7 +119,9 @@ def _yaml_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         raise _unread(file, "it has no list of members", EXAMPLE)
     if others := [str(key) for key in content if key != "members"]:
         raise _unread(file, f"it has {others[0]}, and a roster has members only", EXAMPLE)
-    (items,) = (value for key, value in node.value if key.value == "members")
+    items, *more = (value for key, value in node.value if key.value == "members")
+    if more:
+        raise _unread(file, "it has members twice", EXAMPLE, line=more[0].start_mark.line + 1)
     for item, value in zip(items.value, content["members"], strict=True):
         yield item.start_mark.line + 1, value if isinstance(value, dict) else {"name": value}
 
