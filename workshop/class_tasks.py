@@ -184,7 +184,7 @@ def _with_sandboxes(the_class: Class, work: Work, saved: Path | None = None) -> 
     async def ready(seat: Seat, listen: Listener, stop: Stop) -> int:
         there = found.get(folders.get(seat.name, Path()))
         if isinstance(there, launcher.SandboxError):
-            raise _sandbox_trouble("start", seat, there)
+            raise _sandbox_trouble("start", the_class, seat, there)
         return await work(seat, listen, stop)
 
     return ready
@@ -194,12 +194,12 @@ def _in_sandboxes(seats: Iterable[Seat]) -> list[Seat]:
     return [seat for seat in seats if seat.settings.target == "sandbox"]
 
 
-def _sandbox_trouble(verb: str, seat: Seat, error: launcher.SandboxError) -> WorkshopError:
-    program = invocation.invoke()
+def _sandbox_trouble(verb: str, the_class: Class, seat: Seat, error: launcher.SandboxError) -> WorkshopError:
+    program, member = invocation.invoke(), f"--only {seat.name}{the_class.roster}"
     return WorkshopError(
         f"{verb} the sandbox of {seat.name}",
         str(error),
-        next_command=f"{program} class.down --only {seat.name} && {program} class.up --only {seat.name}",
+        next_command=f"{program} class.down {member} && {program} class.up {member}",
     )
 
 
@@ -349,7 +349,7 @@ def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
                 toolbox = await toolbox_of(part, target)
                 statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
             if isinstance(error := stopped.get(seat.settings.sandbox_folder), launcher.SandboxError):
-                raise _sandbox_trouble("stop", seat, error)
+                raise _sandbox_trouble("stop", the_class, seat, error)
             if seat.settings.target == "cluster":
                 listen(events.Told("", "it was there before, and stays"))
             return _worst(statuses)

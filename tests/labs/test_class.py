@@ -244,9 +244,23 @@ def test_clusters_that_are_there_are_looked_at_before_anything_is_begun(room: Ro
     assert "2 of 2 members done" in ran.said
 
 
+def test_a_folder_that_is_a_file_stops_nobody_else(room: Room) -> None:
+    members = room.state / "class"
+    members.mkdir(parents=True, exist_ok=True)
+    (members / "nina").write_text("")
+    roster = room.state / "another.yaml"
+    roster.write_text("members: [nina, ben]")
+    ran = room.run("class.up", "--roster", str(roster))
+    assert ran.status == 1
+    assert "1 of 2 members done" in ran.said
+    again = f"--only nina --roster {roster}"
+    assert f"class.down {again} && invoke class.up {again}" in ran.unfolded
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (("class.run", "room.note", "--only", "ben", "--shard", "1/2"), "share 1/2 of"),
         (("class.run", "room.nte"), "find the lab room.nte"),
         (("class.run", "room.note", "--only", "adda"), "did you mean ada?"),
         (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -34,12 +35,14 @@ class Whom:
 
 @dataclass(frozen=True)
 class Class:
-    """The members that a call is about, and how many of them at the same time."""
+    """The members that a call is about, and how many of them at the same time. `roster` is the flag for
+    another call about them, where one was typed."""
 
     title: str
     settings: Settings
     seats: tuple[Seat, ...]
     at_once: int
+    roster: str = ""
 
 
 def read_class(config: Config, whom: Whom) -> Class:
@@ -48,17 +51,22 @@ def read_class(config: Config, whom: Whom) -> Class:
     file = roster_of(config, settings, whom.roster)
     roster = read_roster(file)
     members = chosen(roster, whom.only.replace(",", " ").split())
-    members = shard(members, whom.shard) if whom.shard else members
+    if whom.shard:  # of the roster, whoever else is left out: a member's state is on one machine
+        share = shard(roster.members, whom.shard)
+        members = tuple(member for member in members if member in share)
+    flag = f" --roster {shlex.quote(whom.roster)}" if whom.roster else ""
     taken = seats(settings, roster, members, _overlaid(config))
     if whom.failed:
         taken = tuple(seat for seat in taken if (last := member_record.read(seat.folder)) and last.failed)
     if not taken:
         raise UsageError(
             "find a member of the class",
-            "nobody's last task has failed" if whom.failed else f"share {whom.shard} of {file} has nobody in it",
-            next_command=f"{invocation.invoke()} class.status",
+            "nobody's last task has failed"
+            if whom.failed
+            else f"share {whom.shard} of {file} has {'none of those' if whom.only else 'nobody'} in it",
+            next_command=f"{invocation.invoke()} class.status{flag}",
         )
-    return Class(file.stem, settings, taken, _at_once(settings, whom.at_once))
+    return Class(file.stem, settings, taken, _at_once(settings, whom.at_once), flag)
 
 
 def roster_of(config: Config, settings: Settings, given: str) -> Path:
