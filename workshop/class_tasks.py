@@ -556,6 +556,15 @@ def kubeconfigs(config: Config, whom: Whom, *, to: str, hours: str) -> int:
                 next_command=f"{invocation.invoke()} --help class.kubeconfigs",
             )
         folder = Path(to).expanduser().absolute() if to else the_class.settings.state_folder / "kubeconfigs"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise UsageError(
+                f"write kubeconfigs into {folder}",
+                error.strerror or str(error),
+                cause="--to names a folder, or one that can be made",
+                next_command=f"{invocation.invoke()} --help class.kubeconfigs",
+            ) from error
         said: dict[str, list[str]] = {}
 
         async def work(seat: Seat, listen: Listener, stop: Stop) -> int:

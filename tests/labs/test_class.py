@@ -261,6 +261,7 @@ def test_a_folder_that_is_a_file_stops_nobody_else(room: Room) -> None:
     ("words", "told"),
     [
         (("class.run", "room.note", "--only", "ben", "--shard", "1/2"), "share 1/2 of"),
+        (("class.kubeconfigs", "--to", "/dev/null/x"), "write kubeconfigs into /dev/null/x"),
         (("class.run", "room.nte"), "find the lab room.nte"),
         (("class.run", "room.note", "--only", "adda"), "did you mean ada?"),
         (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),
