@@ -107,7 +107,9 @@ def run(
         if not (check or plan or all(seat.measured for seat in the_class.seats)):
             measured = [seat.name for seat in the_class.seats if seat.measured]
             of = f"labs of {', '.join(measured)} are proved, of the others" if measured else "labs are"
-            print(f"{of} applied, and stay to be proved (classroom.measured)")
+            print(
+                f"{of} applied, and stay to be proved (INVOKE_CLASSROOM_MEASURED=20 proves those of the first 20)"
+            )
         return _all(
             the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", _with_sandboxes(the_class, work)
         )
@@ -422,7 +424,7 @@ def reset(
     def act() -> int:
         program = invocation.invoke()
         names = tuple(lab.name for lab in runbook.labs if not lab.undoes and not lab.name.startswith(ACCOUNT))
-        state = resetting.state_of(runbook, names, to=to, before=before, program=program)
+        state = resetting.state_of(runbook, names, to=to, before=before, program=program, task="class.reset")
         the_class = read_class(config, whom)
         if not all(seat.settings.target == "sandbox" for seat in the_class.seats):
             _agree(the_class, f"bring the clusters of {_members(len(the_class.seats))} to {state.named}", yes=yes)

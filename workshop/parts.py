@@ -196,6 +196,10 @@ async def reset_part(
     if not found.equal:
         wrong = (*(f"{lab.name} {lab.state}" for lab in found.wrong), *found.left)
         raise WorkshopError(f"reset to {state.named}", f"it is not: {', '.join(wrong)}")
+    if found.foreign:
+        first, *others = found.foreign
+        more = f" and {len(others):,} more" if others else ""
+        listen(events.Told("", f"left alone: {first}{more}, made by somebody else"))
     return next((status for status in (1, 3) if status in statuses), 0)
 
 

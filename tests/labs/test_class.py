@@ -171,6 +171,18 @@ def test_back_to_a_known_state(room: Room) -> None:
     assert room.of("class.run", "room.note", "--plan", *two).said.count("2 to create") == 2
 
 
+def test_what_others_have_made_is_told_and_stays(room: Room) -> None:
+    one = ("--only", "ben")
+    assert room.of("class.run", "room.note", *one).status == 0
+    room.member("ben").by_hand("kubectl create configmap mine -n room")
+    ran = room.of("class.reset", "--to", "room.note", *one)
+    assert ran.status == 0, ran.said
+    assert "left alone: ConfigMap room/mine" in ran.said
+    ran = room.of("class.reset", "--to", "room.note", "--foreign", *one)
+    assert ran.status == 0, ran.said
+    assert "left alone" not in ran.said
+
+
 def kept(room: Room, name: str) -> dict[str, str]:
     return dict(Cluster(room.member(name).state / "sandbox" / "kubeconfig", "primary").versions())
 
@@ -267,6 +279,8 @@ def test_a_folder_that_is_a_file_stops_nobody_else(room: Room) -> None:
         (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),
         (("class.run", "room.note", "--shard", "3/2"), "as 2/4"),
         (("class.status", "--format", "xml"), "it can be shown as table or json"),
+        (("class.reset",), "next invoke class.reset --to istio.install"),
+        (("class.reset", "--to", "room.nte"), "next invoke class.reset --to room.note"),
         (("-R", "class.reset", "--to", "clean"), "would be done all the same"),
         (("-R", "class.down", "--yes"), "would be done all the same"),
     ],

@@ -46,16 +46,18 @@ class State:
         return self.labs[-1] if self.labs else ""
 
 
-def state_of(runbook: Runbook, names: Iterable[str], *, to: str, before: str, program: str = "invoke") -> State:
-    """`names` are the labs that a state is made of, in order. `to` is a lab, lab:stage or clean. Raises UsageError
-    for what is none."""
+def state_of(
+    runbook: Runbook, names: Iterable[str], *, to: str, before: str, program: str = "invoke", task: str = "reset"
+) -> State:
+    """`names` are the labs that a state is made of, in order. `to` is a lab, lab:stage or clean, `task` where it
+    was typed. Raises UsageError for what is none."""
     names = tuple(names)
     if bool(to) == bool(before):
         raise UsageError(
             "reset the cluster",
             "--to and --before each say where to" if to else "nothing says where to",
             cause="--to LAB is just after it, --before LAB just before it; --to clean takes all of it back",
-            next_command=f"{program} reset --to {to or names[0]}",
+            next_command=f"{program} {task} --to {to or names[0]}",
         )
     lab, _, stage = (to or before).partition(":")
     if to == CLEAN or (before and before == names[0]):
@@ -68,7 +70,7 @@ def state_of(runbook: Runbook, names: Iterable[str], *, to: str, before: str, pr
             f"reset {'to' if to else 'to before'} {shlex.quote(to or before)}",
             "there is no such state",
             cause=f"did you mean {near[0]}?" if near else known,
-            next_command=f"{program} reset --{flag} {near[0] if near else names[0]}",
+            next_command=f"{program} {task} --{flag} {near[0] if near else names[0]}",
         )
     place = names.index(lab) + bool(to)
     stages = [name for part in runbook.lab(lab).parts if isinstance(part, Timeline) for name in part.stages]
@@ -77,7 +79,7 @@ def state_of(runbook: Runbook, names: Iterable[str], *, to: str, before: str, pr
         raise UsageError(
             f"reset to stage {shlex.quote(stage)} of {lab}",
             f"its stages are {', '.join(stages)}" if stages else "it has no stages",
-            next_command=f"{program} reset --to {f'{lab}:{near[0]}' if near else lab}",
+            next_command=f"{program} {task} --to {f'{lab}:{near[0]}' if near else lab}",
         )
     last_stage = "" if stages and stage == stages[-1] else stage
     return State(names[:place], names[place:], last_stage, f"just {'after' if to else 'before'} {to or before}")
