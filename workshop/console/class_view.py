@@ -203,11 +203,12 @@ def class_status_lines(found: Mapping[str, Status], lines: Lines, *, now: float)
 
 def _status_row(name: str, status: Status, lines: Lines, names: int, now: float) -> RenderableType:
     done = sum(lab.done for lab in status.labs)
+    unproved = sum(lab.state == "not proved" for lab in status.labs)
     worst: LabState = next(
         (state for state in STATES if any(lab.state == state for lab in status.labs)), "not there"
     )
     wrong = worst in _WRONG
-    shown: LabState = worst if wrong else "converged" if done else "not there"
+    shown: LabState = worst if wrong else "not proved" if unproved else "converged" if done else "not there"
     glyph, style = STATES[shown]
     at = next((lab.name for lab in reversed(status.labs) if lab.state not in ("not there", "unknown")), "")
     lasts = [lab.last for lab in status.labs if lab.last]
@@ -220,6 +221,8 @@ def _status_row(name: str, status: Status, lines: Lines, names: int, now: float)
     table.add_column(ratio=1, overflow="fold")
     table.add_column(justify="right", style="dim", no_wrap=True)
     following = Text(f"at {at}" if at else "not begun")
+    if unproved:
+        following.append(f", {unproved} not proved", STATES["not proved"][1])
     if status.following:
         following.append(f"  next {status.following.what.partition(' ')[2]}", "dim")
     sign = Text(getattr(lines.glyphs, glyph), style)
