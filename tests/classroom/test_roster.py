@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_a_roster_that_is_not_there_is_told_how_to_begin(tmp_path: Path) -> None
     with pytest.raises(UsageError) as refused:
         read_roster(tmp_path / "class.yaml")
     assert refused.value.next_command == f"echo 'members: [ada, ben]' > {tmp_path / 'class.yaml'}"
+
+
+@pytest.mark.parametrize("ending", ["yaml", "csv"])
+def test_what_is_told_to_begin_with_makes_a_roster(ending: str, tmp_path: Path) -> None:
+    file = tmp_path / f"class.{ending}"
+    with pytest.raises(UsageError) as refused:
+        read_roster(file)
+    subprocess.run(["sh", "-c", refused.value.next_command], check=True)
+    assert [member.name for member in read_roster(file).members] == ["ada", "ben"]
 
 
 ROSTER = Roster(Path("class.yaml"), tuple(Member(name, line=1) for name in ("ada", "ben", "Cleo")))

@@ -26,6 +26,7 @@ _LARGEST = 1_000_000
 """Bytes: 1,000 members take a tenth of it."""
 
 EXAMPLE = "members: [ada, ben]"
+_CSV_EXAMPLE = r"name\nada\nben\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,24 @@ def read_roster(file: Path) -> Roster:
             f"read the roster {file}",
             "there is no such file",
             cause="a class needs a list of its members",
-            next_command=f"echo '{EXAMPLE}' > {file}",
+            next_command=f"printf '{_CSV_EXAMPLE}' > {file}" if _is_csv(file) else f"echo '{EXAMPLE}' > {file}",
         ) from None
     except OSError as error:
         raise _unread(file, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise _unread(file, f"byte {error.start + 1} of it is not text in UTF-8") from error
-    rows = _csv_rows(file, text) if file.suffix.lower() == ".csv" else _yaml_rows(file, text)
+    rows = _csv_rows(file, text) if _is_csv(file) else _yaml_rows(file, text)
     roster = Roster(file, tuple(_member(file, line, row) for line, row in rows))
     if not roster.members:
+        if _is_csv(file):
+            raise _unread(file, "nobody is in it", cause="below the names of the columns it has a line a member")
         raise _unread(file, "nobody is in it", EXAMPLE)
     _refuse_doubles(roster)
     return roster
+
+
+def _is_csv(file: Path) -> bool:
+    return file.suffix.lower() == ".csv"
 
 
 def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
