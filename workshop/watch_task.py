@@ -107,8 +107,9 @@ async def _serve(sources: Sources, host: str, port: int) -> None:
 
 
 _WARNING = (
-    "whoever is in this network and has the address, or hears it (it is plain HTTP), sees the members' names, where"
-    " they are and their errors; nobody can change anything with it"
+    "whoever is in this network and has the address, or hears it (it is plain HTTP),\n"
+    "sees the members' names, where they are and their errors;\n"
+    "nobody can change anything with it"
 )
 
 

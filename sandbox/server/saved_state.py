@@ -86,7 +86,7 @@ def find(folder: Path, wanted: str) -> Path:
     path = place_of(folder, wanted)
     if not path.exists():
         there = ", ".join(name for name, _ in kept(folder)) or "nothing yet"
-        raise UnusableError(None, f"no state {wanted!r} is saved in {folder} ({there})")
+        raise UnusableError(None, f"no state {wanted!r} is saved in {folder} ({there}), and no file is called so")
     return path
 
 

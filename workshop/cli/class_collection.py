@@ -152,11 +152,11 @@ def collection(runbook: Runbook) -> Collection:
         klass=ClassTask,
         help={
             "to": "The folder to write them into (kubeconfigs in the state folder, unless given).",
-            "hours": "How long they are good for, where the clusters can end them.",
+            "hours": "How long they are good for, where the clusters can end them (12, unless given).",
         },
     )
     def kubeconfigs(context: Context, whom: Whom, to: str = "", hours: str = "12") -> int:
-        """Write a kubeconfig for each member, to be handed out: one cluster, for some hours."""
+        """Write a kubeconfig for each member, to be handed out: their clusters alone, for some hours."""
         from workshop import class_tasks
 
         return class_tasks.kubeconfigs(context.config, whom, to=to, hours=hours)
