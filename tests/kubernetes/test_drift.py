@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.runs import SERVICE, Recorded, manifests
 from workshop.kubernetes.cluster_facts import Snapshot
-from workshop.kubernetes.drift import added, appended, describe, differences
+from workshop.kubernetes.drift import added, appended, describe, differences, without
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import parse
 from workshop.kubernetes.object_steps import Apply, apply
@@ -454,3 +454,33 @@ def test_in_the_mesh_a_rule_of_another_namespace_is_not_named() -> None:
     host = "reviews.bookinfo.svc.cluster.local"
     wanted, own = rule("bookinfo/reviews", True, hosts=["reviews"]), rule("default/mine", False, hosts=[host])
     assert added(wanted, Snapshot([wanted, own], istio=True)) == ()
+
+
+def test_what_is_added_can_be_taken_away_by_the_path_that_names_it() -> None:
+    containers = [{"name": "web", "env": [{"name": "A"}, {"name": "B"}]}, {"name": "mine"}]
+    live = {
+        "metadata": {"annotations": {"a/b": "1", "c": "2"}},
+        "spec": {
+            "template": {"spec": {"containers": containers}},
+            "ports": [{"port": 80}, {"port": 81}],
+            "x": [1, 2],
+        },
+    }
+    paths = (
+        "metadata.annotations[a/b]",
+        "spec.template.spec.containers[web].env[B]",
+        "spec.template.spec.containers[mine]",
+        "spec.template.spec.containers[gone].env[B]",
+        "spec.ports[81]",
+        "spec.x[1]",
+        "data.gone",
+    )
+    assert without(live, paths) == {
+        "metadata": {"annotations": {"c": "2"}},
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "web", "env": [{"name": "A"}]}]}},
+            "ports": [{"port": 80}],
+            "x": [1],
+        },
+    }
+    assert len(containers) == 2

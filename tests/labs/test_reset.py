@@ -30,8 +30,6 @@ KINDS = "namespaces,deployments,services,serviceaccounts,configmaps,poddisruptio
 MESH = "gateways.networking.istio.io,virtualservices.networking.istio.io,destinationrules.networking.istio.io"
 PASSING = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/restartedAt")
 
-NOTED = "Gateway bookinfo/bookinfo-gateway"
-
 EDITS = (
     "delete deployment -n bookinfo details-v1",
     "scale deployment -n bookinfo ratings-v1 --replicas=3",
@@ -46,7 +44,7 @@ EDITS = (
     """patch virtualservice -n bookinfo reviews --type=merge -p '{"spec":{"http":[{"route":[{"destination":
     {"host":"reviews","subset":"v2"}}]}]}}'""",
     """patch service -n bookinfo productpage --type=merge -p '{"spec":{"selector":{"app":"nobody"}}}'""",
-    f"annotate gateway -n bookinfo {NOTED.rpartition('/')[2]} mine=too",
+    "annotate gateways.networking.istio.io -n bookinfo bookinfo-gateway mine=too",
     "create configmap -n bookinfo mine",
     "create configmap -n primary mine",
     "create deployment -n primary mine --image=docker.io/stefanprodan/podinfo:6.7.1",
@@ -155,10 +153,7 @@ def test_a_half_state_is_brought_back(
             assert "example.com/held" in stuck.said, f"{told}\n{stuck.said}"
     ran = reset(sandbox, to=state, foreign=True, proof=False)
     assert ran.status == 0, f"{told}\n{ran.said}"
-    there = dump(sandbox)
-    if noted := there.get(NOTED):  # a field of others that changes nothing is left, as by every run
-        assert noted["annotations"].pop("mine", "too") == "too"
-    assert there == wanted, told
+    assert dump(sandbox) == wanted, told
 
 
 def test_it_ends_measured_and_a_plan_then_finds_nothing(sandbox: Workshop) -> None:
@@ -220,6 +215,27 @@ def test_the_lock_is_taken_once_for_all_of_a_reset(sandbox: Workshop, monkeypatc
     assert len(taken) == 1
     assert reset(sandbox, to="istio.inject", proof=False).status == 0
     assert len(taken) == 1
+
+
+ADDED = {
+    "set env -n ratingsapp deployment/ratings-web MINE=too": "spec.template.spec.containers[web].env[MINE]",
+    "annotate gateways.networking.istio.io -n ratingsapp ratings-gateway mine=too": "metadata.annotations.mine",
+    "label namespace primary istio.io/rev=mine": "metadata.labels[istio.io/rev]",
+}
+
+
+def test_what_was_added_to_the_workshop_s_objects_is_listed_and_goes_only_with_foreign(sandbox: Workshop) -> None:
+    assert reset(sandbox, to="istio.inject", foreign=True).status == 0
+    wanted = dump(sandbox)
+    for line in ADDED:
+        kubectl_here(sandbox, line)
+    kept = reset(sandbox, to="istio.inject", proof=False)
+    assert kept.status == 0, kept.said
+    assert [path for path in ADDED.values() if path not in kept.unfolded] == []
+    assert dump(sandbox) != wanted
+    ended = reset(sandbox, to="istio.inject", foreign=True, proof=False)
+    assert ended.status == 0, ended.said
+    assert dump(sandbox) == wanted
 
 
 def test_what_is_to_be_typed_instead(sandbox: Workshop) -> None:

@@ -27,6 +27,7 @@ Istio's kinds is a difference, and a run removes it, but for what stands behind 
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "conditions": ("type",),
 }
+_SEGMENT = re.compile(r"([^.\[\]]+)|\[([^\]]+)\]")
+"""Of a path: a name, or a key in brackets."""
 _PORT_FIELDS = frozenset({"port", "targetPort", "containerPort", "nodePort", "number"})
 
 
@@ -267,10 +270,12 @@ _POD = _Fields(
     }
 )
 _TEMPLATE = _Fields({"metadata": _Fields({"labels": _ENTRIES, "annotations": _ENTRIES}), "spec": _POD})
+_ANNOTATED = _Fields({"metadata": _Fields({"annotations": _ENTRIES})})
 _KINDS: Mapping[str, _Fields] = {
     "Deployment": _Fields({"spec": _Fields({"template": _TEMPLATE})}),
     "Service": _Fields({"spec": _Fields({"ports": _ITEMS, "selector": _ENTRIES, "externalIPs": _WHOLE})}),
     "ConfigMap": _Fields({"data": _ENTRIES, "binaryData": _ENTRIES}),
+    **dict.fromkeys(("Gateway", "VirtualService", "DestinationRule", "ServiceEntry"), _ANNOTATED),
     # Other labels are for finding it, or another lab's: it is one that gives `istio-injection`.
     "Namespace": _Fields(
         {"metadata": _Fields({"labels": _Entries(("istio.io/", "pod-security.kubernetes.io/"))})},
@@ -314,6 +319,37 @@ def _more(known: _Fields, path: str, wanted: Object, live: Object) -> Iterator[t
             yield from _more(inner, at, desired or {}, there)
         elif not desired:
             yield at, there
+
+
+def without(live: Object, paths: Iterable[str]) -> Object:
+    """The object without what is at these paths, as differences name them."""
+    left = copy.deepcopy(live)
+    for path in paths:
+        _remove(left, path)
+    return left
+
+
+def _remove(left: Object, path: str) -> None:
+    """Nothing, where it is not there any more."""
+    level: Any = left
+    at = ""
+    *parents, last = [key or name for name, key in _SEGMENT.findall(path)]
+    for segment in parents:
+        level = level.get(segment) if isinstance(level, dict) else _item(at, level, segment)
+        at = child(at, segment) if at else segment
+        if level is None:
+            return
+    if isinstance(level, dict):
+        level.pop(last, None)
+    elif (item := _item(at, level, last)) is not None:
+        level.remove(item)
+
+
+def _item(path: str, items: list[Any], key: str) -> Any:
+    """By its key, or by its place in a list that has none."""
+    if key.isdecimal() and not by_key(path, items):
+        return items[int(key)] if int(key) < len(items) else None
+    return next((item for keys, item in by_key(path, items).items() if keys[0] == key), None)
 
 
 _RULES = {

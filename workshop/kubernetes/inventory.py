@@ -118,14 +118,25 @@ class ClusterInventory(Inventory):
         return _Items(self._told)
 
     async def remove(self, run: Run, items: tuple[Item, ...]) -> None:
-        for place in dict.fromkeys(item.place for item in items):
-            there = run_on(run, place) if place else run
-            if there is None:
-                continue
-            if place:
-                await run.cuttable(run.use(OtherClusters).take(place, run.emit, destroys=True))
-            found = [item.found for item in items if isinstance(item, ClusterItem) and item.place == place]
-            await Kubectl.of(there).delete([each.object for each in found if each], wait=False)
+        added: dict[str, list[str]] = {}
+        for item in items:
+            if item.path:
+                added.setdefault(item.told, []).append(item.path)
+        for told, paths in added.items():
+            place, _, subject = told.rpartition(": ")
+            if there := await self._there(run, place):
+                await _take_away(there, subject, paths)
+        for place in dict.fromkeys(item.place for item in items if not item.path):
+            if there := await self._there(run, place):
+                found = [item.found for item in items if isinstance(item, ClusterItem) and item.place == place]
+                await there.delete([each.object for each in found if each], wait=False)
+
+    async def _there(self, run: Run, place: str) -> Kubectl | None:
+        """For a change in that cluster, once it may be changed."""
+        there = run_on(run, place) if place else run
+        if there and place:
+            await run.cuttable(run.use(OtherClusters).take(place, run.emit, destroys=True))
+        return Kubectl.of(there) if there else None
 
     async def held_up(self, run: Run, items: tuple[Item, ...]) -> HeldUp:
         for place in dict.fromkeys(item.place for item in items):
@@ -139,6 +150,21 @@ class ClusterInventory(Inventory):
         "# what has the workshop's label, and whose it is",
         f"kubectl get all,configmaps,istio-io -A -l {PART_OF}={WORKSHOP} -L {LAB}",
     )
+
+
+async def _take_away(kubectl: Kubectl, subject: str, paths: list[str]) -> None:
+    """These parts of the object: all that is beside them stays as it is then."""
+    from workshop.kubernetes.drift import without
+
+    kind, _, name = subject.partition(" ")
+    namespace, _, name = name.rpartition("/")
+    while live := await kubectl.find(kind, namespace, name):
+        try:
+            await kubectl.replace(without(live, paths))
+            return
+        except KubectlError as error:
+            if error.reason is not Reason.CONFLICT:
+                raise  # else a controller has just written its status
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +203,7 @@ async def _of(place: str, run: Run, silent: set[str]) -> list[Item]:
 def _items(place: str, found: Iterable[Found], homes: Mapping[str, str]) -> Iterator[Item]:
     for each in found:
         lab = each.lab if each.ours else None
-        yield ClusterItem(each.subject, lab, homes.get(each.namespace, ""), place, each)
+        yield ClusterItem(each.subject, lab, homes.get(each.namespace, ""), place, found=each)
 
 
 async def _kinds(kubectl: Kubectl, silent: set[str]) -> dict[str, bool]:

@@ -88,12 +88,14 @@ def state_of(
 @dataclass(frozen=True, slots=True)
 class Item:
     """An object that is there. `lab` is the one whose label it has; None for what somebody else has made, in a
-    namespace of the workshop that `home_of` says the lab of. `place` names another cluster than the target's."""
+    namespace of the workshop that `home_of` says the lab of. `place` names another cluster than the target's. With
+    a `path` it is what somebody has added to an object of the workshop, and not the object."""
 
     subject: str
     lab: str | None
     home_of: str = ""
     place: str = ""
+    path: str = ""
 
     @property
     def told(self) -> str:
@@ -183,7 +185,7 @@ class Extras(Step):
 
     async def check_undo(self, run: Run) -> Check:
         left = await self._doomed(run)
-        return Check(tuple(Difference(item.told, "", ABSENT, "present", _whose(item)) for item in left))
+        return Check(tuple(Difference(item.told, item.path, ABSENT, "present", _whose(item)) for item in left))
 
     async def undo(self, run: Run) -> None:
         if items := await self._doomed(run):
@@ -212,6 +214,8 @@ class Extras(Step):
             if (self._foreign if item.lab is None else item.told not in stays)
         ]
         order = [*self._state.labs, *self._state.others]
+        if self._foreign:
+            doomed += await _added_to(self._runbook, self._state, run)
         return tuple(sorted(doomed, key=lambda item: -order.index(item.lab) if item.lab in order else -len(order)))
 
 
@@ -229,6 +233,17 @@ async def made_in(runbook: Runbook, state: State, run: Run) -> frozenset[str]:
         for step in _steps(lab, state.stage if name == state.last else "", there):
             found |= await step.made(there)
     return found
+
+
+async def _added_to(runbook: Runbook, state: State, run: Run) -> list[Item]:
+    """What somebody has added to objects of the state, which a run leaves alone."""
+    found: dict[Item, None] = {}
+    for name in state.labs:
+        there = run.of_lab(name)
+        for step in _steps(runbook.lab(name), state.stage if name == state.last else "", there):
+            added = (await step.check(there)).added
+            found.update(dict.fromkeys(Item(it.subject, None, path=it.path) for it in added if it.path))
+    return list(found)
 
 
 async def _left_to_their_undo(runbook: Runbook, state: State, run: Run) -> frozenset[str]:
@@ -279,7 +294,7 @@ async def compare(job: Job, state: State, clean_up: str) -> Comparison:
         objects = len(await made_in(labs, state, run))
     finally:
         await job.facts.close()
-    added = tuple(" ".join(filter(None, (item.subject, item.path))) for lab in found for item in lab.added)
+    added = dict.fromkeys(" ".join(filter(None, (item.subject, item.path))) for lab in found for item in lab.added)
     return Comparison(state, objects, wrong, left, (*foreign, *added))
 
 
