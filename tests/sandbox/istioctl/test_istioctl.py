@@ -228,9 +228,12 @@ def test_what_is_not_ready_in_time_is_said(sandbox: Sandbox) -> None:
     sandbox("istioctl", "install", "-y", *unknown)
     image = sandbox("kubectl", "get", "deployment", "-n", "istio-system", "istiod", "-o", "jsonpath={..image}")
     assert image == "example.org/none/pilot:1.31.1"
-    sandbox("kubectl", "set", "image", "-n", "istio-system", "deployment/istiod", "discovery=example.org/other:1")
+    nodes = sandbox("kubectl", "get", "nodes", "-o", "name").split()
+    sandbox("kubectl", "cordon", *nodes)
+    sandbox("kubectl", "delete", "pods", "-n", "istio-system", "-l", "app=istiod")
     refused = sandbox.fails(1, "istioctl", "install", "-y", "--readiness-timeout", "0s")
     assert "resources not ready after 0s" in refused
+    sandbox("kubectl", "uncordon", *nodes)
     sandbox("istioctl", "uninstall", "--purge", "-y")
     sandbox("kubectl", "delete", "namespace", "istio-system")
 
