@@ -105,14 +105,15 @@ async def test_looking_whether_another_run_holds_it_takes_nothing(
     assert not lock.folder.exists()
 
 
-async def test_an_account_run_is_refused_while_the_folder_is_held(
+async def test_a_run_is_refused_while_the_folder_is_held(
     kubectl: Kubectl, lock: FolderLock, tmp_path: Path
 ) -> None:
-    """Also where there is no cluster whose Lease could tell."""
-    guard = account(replace(kubectl, kubeconfig=tmp_path / "none"), lock)
-    with lock.held(), pytest.raises(UsageError, match="another run has it: me"):
+    """Also where there is no cluster whose Lease could tell, or one that is too slow to."""
+    missing = replace(kubectl, kubeconfig=tmp_path / "none")
+    for guard in (account(missing, lock), LockedCluster(ClusterGuard(missing, "x"), lock)):
+        with lock.held(), pytest.raises(UsageError, match="another run has it: me"):
+            await guard.refuse_if_held()
         await guard.refuse_if_held()
-    await guard.refuse_if_held()
 
 
 async def test_a_lock_that_cannot_be_looked_at_is_none(kubectl: Kubectl, lock: FolderLock, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class LockedCluster:
         return self.cluster.disposable
 
     async def refuse_if_held(self) -> None:
+        self.lock.refuse_if_held()
         await self.cluster.refuse_if_held()
 
     async def may_change(self) -> None:

@@ -297,3 +297,15 @@ def test_a_report_of_the_class(room: Room, tmp_path: Path) -> None:
     assert ran.status == 0, ran.said
     runs = json.loads((tmp_path / "r.json").read_text())["runs"]
     assert [run["member"] for run in runs] == list(MEMBERS)
+
+
+def test_what_another_run_holds_is_refused_also_with_nothing_to_do(room: Room) -> None:
+    two = ("--only", "ada,ben")
+    assert room.of("class.run", "room.note", *two).status == 0
+    lock(room.member("ben"))
+    try:
+        ran = room.of("class.run", "room.note", *two)
+    finally:
+        room.member("ben").by_hand("kubectl delete lease -n workshop-system workshop-lock")
+    assert "1 of 2 members done" in ran.said
+    assert "another run has it: eve on elsewhere" in ran.unfolded

@@ -416,6 +416,21 @@ async def test_a_run_that_finds_nothing_to_do_is_refused_while_another_one_holds
     assert world.guard.asked == []
 
 
+async def test_a_run_that_finds_nothing_to_do_is_refused_when_another_one_took_the_lock_meanwhile() -> None:
+    world = bench(lab("a", Put("a1")), objects={"a1": (1, "a")})
+    looked: list[str] = []
+    refusal = UsageError("take the lock", "another run has it")
+
+    async def look() -> None:
+        looked.append("")
+        if len(looked) > 1:
+            raise refusal
+
+    world.guard.refuse_if_held = look  # type: ignore[method-assign]
+    assert await world.run("a") == 2
+    assert world.finished().error is refusal
+
+
 async def test_the_lock_that_was_held_as_a_run_began_and_is_ours_now_is_no_obstacle() -> None:
     world = bench(lab("a", Put("a1")))
     world.guard.refusal["refuse_if_held"] = UsageError("take the lock", "another run has it")

@@ -85,14 +85,18 @@ class RunLock:
         return bool(self._taken and self._taken.done() and not self._taken.exception() and not self._lost)
 
     def begin_to_look(self) -> None:
-        """Begin to look whether another run holds the lock, beside what the run looks at itself."""
-        self._other = asyncio.create_task(self.guard.refuse_if_held())
+        """Begin to look whether another run holds the lock, beside what the run looks at itself. It cannot where it
+        is ours, from a run before."""
+        if not self.held:
+            self._other = asyncio.create_task(self.guard.refuse_if_held())
 
-    async def refuse_if_other(self) -> None:
+    async def refuse_if_other(self, *, again: bool = False) -> None:
         """Raises what the guard raises when another run held the lock as this one began, unless the lock has been
-        ours since."""
+        ours since; or, looking `again`, when one has taken it since."""
         if self._other and not self.held:
             await asyncio.shield(self._other)
+            if again:
+                await self.guard.refuse_if_held()
 
     async def take(self, emit: Listener, *, destroys: bool) -> None:
         """Returns when the target may be changed and the lock is held. Raises what the guard raised, each time.

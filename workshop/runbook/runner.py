@@ -120,7 +120,7 @@ class _Runner:
             for lab in labs:
                 group.create_task(self._lab(lab, done))
         with self._times.engine("looking"):
-            await self._stop.cuttable(self._lock.refuse_if_other())
+            await self._stop.cuttable(self._lock.refuse_if_other(again=True))
             self._hints = worth_doing(self._runbook, self._request, await self._look_at())
             for name, runner in self._runners.items():
                 if found := await runner.taken_back():
