@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import json
 import resource
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,8 +21,10 @@ from typing import TYPE_CHECKING
 
 from sandbox.server import launcher
 from workshop import invocation
+from workshop.classroom import member_record
 from workshop.classroom.handout_kubeconfig import write
 from workshop.classroom.members import Seat
+from workshop.classroom.next_commands import for_members, for_whom
 from workshop.classroom.readiness import examine_member, examine_quota
 from workshop.classroom.together import SILENT, Telling, Work, alike, together
 from workshop.classroom.whom import Class, Whom, read_class
@@ -57,7 +61,7 @@ from workshop.target import ACCOUNT, Target, Use, describe
 if TYPE_CHECKING:
     from invoke.config import Config
 
-    from workshop.console.class_view import MemberRow
+    from workshop.console.class_view import MemberRow, SameCause
 
 
 def run(
@@ -137,18 +141,21 @@ def _labs(runbook: Runbook, labs: str, task: str) -> tuple[str, ...]:
         wanted = name.removeprefix("lab.")
         group = [lab.name for lab in runbook.labs if lab.name.startswith(f"{wanted}.") and not lab.undoes]
         found += group or [wanted]
+    known = [lab.name for lab in runbook.labs]
+    if unknown := next((name for name in found if name not in known), ""):
+        near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
+        raise UsageError(
+            f"find the lab {unknown}",
+            f"the labs are {', '.join(known)}",
+            next_command=f"{invocation.invoke()} {task} {near[0] if near else known[0]}",
+        )
     if not found:
         raise UsageError(
             f"use {task}",
             "it does not say which lab",
             next_command=f"{invocation.invoke()} {task} {runbook.labs[-2].name}",
         )
-    return tuple(dict.fromkeys(sorted(found, key=lambda name: _position(runbook, name))))
-
-
-def _position(runbook: Runbook, name: str) -> int:
-    names = [lab.name for lab in runbook.labs]
-    return names.index(name) if name in names else -1  # which is refused in a moment
+    return tuple(dict.fromkeys(sorted(found, key=known.index)))
 
 
 def _parts(seat: Seat, runbook: Runbook, whole: Request, *, proofs: bool = True) -> list[Part]:
@@ -230,11 +237,22 @@ def _all(
         in_order = {row.name: found[row.name] for row in rows if row.name in found}
         for line in class_status_lines(in_order, screen.lines, now=time.time()):
             screen.print(line)
-    groups = grouped(rows, alike(the_class.seats))
-    seconds, following = time.monotonic() - began, _following(rows) if kept and found is None else ()
+    groups = _for_members(the_class, grouped(rows, alike(the_class.seats)))
+    seconds, following = time.monotonic() - began, _following(the_class, rows) if kept and found is None else ()
     for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following):
         screen.print(line)
+    if all(row.refused for row in rows):
+        return 2
     return _worst([_STATUS[row.state] for row in rows])
+
+
+def _for_members(the_class: Class, groups: Sequence[SameCause]) -> list[SameCause]:
+    """What an instructor types next is for all who have the same cause."""
+    program, whom = invocation.invoke(), the_class.roster
+    return [
+        replace(group, trouble=for_members(group.trouble, program, f"{whom} --only {','.join(group.names)}"))
+        for group in groups
+    ]
 
 
 def _raise_file_limit() -> None:
@@ -264,16 +282,27 @@ def _members(count: int) -> str:
     return f"{count} member{'' if count == 1 else 's'}"
 
 
-def _following(rows: Sequence[MemberRow]) -> list[tuple[str, str]]:
-    """What to type next: the same again for those that have not ended well."""
-    typed = invocation.typed()
+def _following(the_class: Class, rows: Sequence[MemberRow]) -> list[tuple[str, str]]:
+    """What to type next: the same again for those that have not ended well, by their names where that could not be
+    written down for each. A check proves nothing that a run has left to be proved: that is a run's to do."""
+    words = shlex.split(invocation.typed())
     if any(row.state == "not begun" for row in rows):
-        return [(typed, "goes on; what is done already is unchanged")]
-    left = [row.name for row in rows if row.state != "done"]
+        return [(shlex.join(words), "goes on; what is done already is unchanged")]
+    left = [row for row in rows if row.state != "done"]
     if not left:
         return []
-    again = typed if "--failed" in typed.split() else f"{typed} --failed"
-    return [(again, f"only {'that one' if len(left) == 1 else f'those {len(left)}'}")]
+    before = ""
+    if "class.check" in words and any(row.trouble and "not proved" in row.trouble.said for row in left):
+        words[words.index("class.check")] = "class.run"
+        names = {row.name for row in left}
+        if not all(seat.measured for seat in the_class.seats if seat.name in names):
+            before = f"INVOKE_CLASSROOM_MEASURED={the_class.size} "
+    folders = {seat.name: seat.folder for seat in the_class.seats}
+    if all((last := member_record.read(folders[row.name])) and last.failed for row in left):
+        again = shlex.join(words if "--failed" in words else [*words, "--failed"])
+    else:
+        again = for_whom(words, [row.name for row in left])
+    return [(f"{before}{again}", f"only {'that one' if len(left) == 1 else f'those {len(left)}'}")]
 
 
 def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "", saved: str = "") -> int:
@@ -505,16 +534,15 @@ def _refuse_unready(the_class: Class, runbook: Runbook, names: Sequence[str], *,
     asyncio.run(_work(there, rows, _examining(runbook, names, {}, to_adopt=to_adopt), SILENT, ""))
     if any(row.state in ("cut off", "not begun") for row in rows):
         raise KeyboardInterrupt
-    if not (groups := grouped(rows, alike(there.seats))):
+    if not (groups := _for_members(the_class, grouped(rows, alike(there.seats)))):
         return
     failed = {name for group in groups for name in group.names}
     ready = [seat.name for seat in the_class.seats if seat.name not in failed]
-    words = [word for word in invocation.typed().split(" ") if not word.startswith("--only")]
     raise UsageError(
         f"begin with {_members(len(the_class.seats))}",
         "; ".join(f"{', '.join(group.names)}: {group.trouble.said}" for group in groups),
         cause="nothing was begun for anybody",
-        next_command=f"{' '.join(words)} --only {','.join(ready)}" if ready else groups[0].trouble.next_command,
+        next_command=for_whom(shlex.split(invocation.typed()), ready) if ready else groups[0].trouble.next_command,
     )
 
 

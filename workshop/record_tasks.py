@@ -22,7 +22,7 @@ from workshop.runbook.model import Runbook
 from workshop.runbook.past_runs import runs_of
 from workshop.runbook.record import RunRecord
 from workshop.runbook.request import going_on
-from workshop.settings import load, typed_variables
+from workshop.settings import Settings, load, typed_variables
 from workshop.target import journal_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def history(config: Config, form: str) -> int:
     def act() -> int:
         _refuse_unless(form, ("table", "json"), "history")
-        runs = records(Journal(journal_of(load(config))))
+        settings = load(config)
+        runs = records(Journal(journal_of(settings)))
         if form == "json":
             from workshop.console.record_view import run_as_data
 
@@ -40,9 +41,15 @@ def history(config: Config, form: str) -> int:
             return 0
         with invocation.open_screen(config) as screen:
             screen.show_history(runs)
+        if not runs and _class_has_run(settings):
+            print(f"the members of a class have: {invocation.invoke()} report --class, or class.status")
         return 0
 
     return invocation.ended(act)
+
+
+def _class_has_run(settings: Settings) -> bool:
+    return any(class_folder(settings).glob("*/journal.sqlite"))
 
 
 def _refuse_unless(form: str, known: Sequence[str], task: str) -> None:
@@ -97,7 +104,15 @@ def report(
                 )
             about = f"class, {day}" if day else "class"
         else:
-            chosen = chosen_runs(records(Journal(journal_of(settings))), run, day)
+            runs = records(Journal(journal_of(settings)))
+            if not runs and _class_has_run(settings):
+                raise UsageError(
+                    "report a run of one's own",
+                    "there is none",
+                    cause="the members of a class have runs, each in a state folder of its own",
+                    next_command=f"{invocation.invoke()} report --class",
+                )
+            chosen = chosen_runs(runs, run, day)
             about = f"day {day}" if day else "run " + " and ".join(str(one.number) for one in chosen)
         short = about.replace(" and ", "-").replace(", ", "-").replace(" ", "-")
         file = to or f"report-{short}.{FORMS[form]}"

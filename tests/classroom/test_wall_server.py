@@ -118,7 +118,10 @@ async def test_what_is_no_http_is_not_told_to_the_instructor(
     for sent in (b"\0\xff\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n"):
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(sent)
-        assert b" 400 " in await asyncio.wait_for(reader.readline(), HANGS)
+        answer = await asyncio.wait_for(reader.read(), HANGS)
+        assert b" 400 " in answer.partition(b"\r\n")[0]
+        assert not {b"aiohttp", b"Python"} & {name for name in (b"aiohttp", b"Python") if name in answer}
+        assert answer.endswith(b"\r\n\r\n")
         writer.close()
     assert not caplog.records
 

@@ -166,6 +166,8 @@ def test_back_to_a_known_state(room: Room) -> None:
     assert ran.status == 1, ran.said
     assert "1 of 2 members done" in ran.said
     assert "somebody has made ConfigMap room/mine" in ran.unfolded
+    roster = room.state / "class.yaml"
+    assert f"next invoke class.reset --roster {roster} --only cleo --to clean --foreign" in ran.unfolded
     ran = room.of("class.reset", "--to", "clean", "--foreign", "--failed", *two)
     assert ran.status == 0, ran.said
     assert room.of("class.run", "room.note", "--plan", *two).said.count("2 to create") == 2
@@ -265,6 +267,9 @@ def test_a_folder_that_is_a_file_stops_nobody_else(room: Room) -> None:
     ran = room.run("class.up", "--roster", str(roster))
     assert ran.status == 1
     assert "1 of 2 members done" in ran.said
+    assert (
+        f"next invoke class.up --roster {roster} --only nina only that one" in ran.unfolded
+    )  # no --failed finds it
     again = f"--only nina --roster {roster}"
     assert f"class.down {again} && invoke class.up {again}" in ran.unfolded
 
@@ -274,7 +279,8 @@ def test_a_folder_that_is_a_file_stops_nobody_else(room: Room) -> None:
     [
         (("class.run", "room.note", "--only", "ben", "--shard", "1/2"), "share 1/2 of"),
         (("class.kubeconfigs", "--to", "/dev/null/x"), "write kubeconfigs into /dev/null/x"),
-        (("class.run", "room.nte"), "find the lab room.nte"),
+        (("class.run", "room.nte"), "next invoke class.run room.note"),
+        (("class.check", "room.nte"), "next invoke class.check room.note"),
         (("class.run", "room.note", "--only", "adda"), "did you mean ada?"),
         (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),
         (("class.run", "room.note", "--shard", "3/2"), "as 2/4"),
@@ -297,6 +303,8 @@ def test_a_report_of_the_class(room: Room, tmp_path: Path) -> None:
     assert ran.status == 0, ran.said
     runs = json.loads((tmp_path / "r.json").read_text())["runs"]
     assert [run["member"] for run in runs] == list(MEMBERS)
+    assert "next invoke report --class" in room.run("report").unfolded
+    assert "report --class, or class.status" in room.run("history").unfolded
 
 
 def test_what_another_run_holds_is_refused_also_with_nothing_to_do(room: Room) -> None:

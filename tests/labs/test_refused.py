@@ -77,9 +77,9 @@ def test_a_class_without_the_mark(person: Person) -> None:
     roster.write_text(f"members: [{{name: ada, context: primary, kubeconfig: '{person.kubeconfig}'}}]\n")
     before = person.versions()
     ran = person.run("class.reset", "--to", "clean", "--foreign", "--yes", "--roster", str(roster))
-    assert ran.status != 0
+    assert ran.status == 2, ran.said
     assert MARK in ran.unfolded
-    assert "adopt" in ran.said
+    assert f"next invoke class.adopt --roster {roster} --only ada" in ran.unfolded
     assert person.versions() == before
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from workshop.classroom.roster import Member, Roster
-from workshop.kubernetes.kubeconfigs import servers_in
+from workshop.kubernetes.kubeconfigs import servers_in, why_none
 from workshop.runbook.errors import UsageError
 from workshop.settings import Settings, read_profile
 from workshop.target import Target, Use, describe
@@ -63,6 +63,7 @@ def seats(
     UsageError for the first member that cannot be right, with its line, before anything is looked at; what leads to
     a cluster that another member of the whole roster has is refused as well."""
     made = {member.name: _settings(settings, roster, member, overlaid) for member in roster.members}
+    _refuse_shared_folders(roster, made)
     _refuse_wrong_clusters(roster, made)
     proved = [member.name for member in roster.members if made[member.name].target == "sandbox"]
     proved = proved[: settings.classroom.measured]
@@ -114,10 +115,27 @@ def _azure(settings: Settings, member: Member) -> Any:
     return replace(azure, **places, registry=f"workshop{derived}")
 
 
+def _refuse_shared_folders(roster: Roster, made: Mapping[str, Settings]) -> None:
+    """A folder may be a link to another member's, whose sandbox and journal it then has."""
+    owners: dict[Path, Member] = {}
+    for member in roster.members:
+        settings = made[member.name]
+        for folder in (settings.state_folder, settings.sandbox_folder):
+            before = owners.setdefault(folder.resolve(), member)
+            if before is not member:
+                raise UsageError(
+                    f"read the roster {roster.named(member)}",
+                    f"{member.name} has the state folder of {before.name} (line {before.line}): {folder} leads to "
+                    f"{folder.resolve()}",
+                    cause="each member needs a folder and a cluster of its own: they would undo each other's work",
+                    next_command=shlex.join(["ls", "-ld", str(settings.state_folder), str(folder)]),
+                )
+
+
 def _refuse_wrong_clusters(roster: Roster, made: Mapping[str, Settings]) -> None:
     """A context that is not there is found now, and not when the others have begun; and no two members have one API
     server, which may have two contexts."""
-    contexts = functools.cache(servers_in)
+    contexts, wrong = functools.cache(servers_in), functools.cache(why_none)
     servers: dict[str, Member] = {}
     for member in roster.members:
         settings, tried = made[member.name], f"read the roster {roster.named(member)}"
@@ -130,6 +148,12 @@ def _refuse_wrong_clusters(roster: Roster, made: Mapping[str, Settings]) -> None
                 cause="its target is cluster: one that is there, which the member's context names",
             )
         kubectl = describe(settings).kubectl  # raises for a kubeconfig that is not there
+        if why := wrong(kubectl.kubeconfig):
+            raise UsageError(
+                tried,
+                f"{kubectl.kubeconfig}, the kubeconfig of {member.name}: {why}",
+                next_command=shlex.join(["ls", "-l", str(kubectl.kubeconfig)]),
+            )
         known = contexts(kubectl.kubeconfig)
         if kubectl.context not in known:
             near = difflib.get_close_matches(kubectl.context, known, n=1, cutoff=0.6)

@@ -114,7 +114,7 @@ async def _one(place: _Place, work: Work, stop: Stop) -> None:
         status = cause.exit_status if isinstance(cause, WorkshopError) else 1
         place.trouble = trouble_of(cause)
     row.ended, record.ended, record.status = time.monotonic(), time.time(), status
-    row.state = _STATES.get(status, "failed")
+    row.state, row.refused = _STATES.get(status, "failed"), status == 2
     if status:
         place.trouble = place.trouble or Trouble("interrupted" if status == INTERRUPTED else f"status {status}")
     row.trouble = record.trouble = place.trouble if status else None

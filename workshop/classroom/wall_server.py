@@ -47,6 +47,7 @@ _LOG = logging.getLogger(__name__)
 _LOG.addFilter(lambda said: not (said.exc_info and isinstance(said.exc_info[1], HttpProcessingError)))
 """Without what is no HTTP: whoever reaches the port could fill the instructor's screen with it, token or not."""
 
+_UNSAID: dict[str, Any] = {"access_log": None, "logger": _LOG}
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": wall_page.POLICY,
@@ -232,17 +233,36 @@ async def _with_headers(request: web.Request, response: web.StreamResponse) -> N
     response.headers.popall("Server", None)
 
 
+class _Connection(web.RequestHandler):
+    """Tells whoever sends what is no HTTP no more than that, and not what serves it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        super().handle_error(request, status, exc, message)  # which logs it, and raises where an answer has begun
+        answer = web.Response(status=status, headers={"Server": ""})
+        answer.force_close()
+        return answer
+
+
 @contextlib.asynccontextmanager
 async def serving(server: WallServer, host: str, port: int) -> AsyncIterator[int]:
     """The port. Raises UsageError where it cannot be had. Ends at once, whoever is connected."""
-    runner = web.AppRunner(
-        server.app(), access_log=None, logger=_LOG, handler_cancellation=True, shutdown_timeout=0.1
-    )
+    runner = web.AppRunner(server.app(), handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
+    assert runner.server is not None
+    there, loop = runner.server, asyncio.get_running_loop()
     try:
-        site = web.TCPSite(runner, host, port)
         try:
-            await site.start()
+            listening = await loop.create_server(
+                lambda: _Connection(there, loop=loop, **_UNSAID), host, port, backlog=128
+            )
         except OSError as error:
             raise UsageError(
                 f"listen on {host}, port {port}",
@@ -250,7 +270,10 @@ async def serving(server: WallServer, host: str, port: int) -> AsyncIterator[int
                 cause="another program has that port, or this machine has no such address",
                 next_command=f"{invocation.invoke()} watch --port 0",
             ) from error
-        yield runner.addresses[0][1]
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            listening.close()
     finally:
         await runner.cleanup()
 

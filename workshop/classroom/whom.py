@@ -36,13 +36,14 @@ class Whom:
 @dataclass(frozen=True)
 class Class:
     """The members that a call is about, and how many of them at the same time. `roster` is the flag for
-    another call about them, where one was typed."""
+    another call about them, where one was typed, and `size` how many there are in it."""
 
     title: str
     settings: Settings
     seats: tuple[Seat, ...]
     at_once: int
     roster: str = ""
+    size: int = 0
 
 
 def read_class(config: Config, whom: Whom) -> Class:
@@ -66,7 +67,7 @@ def read_class(config: Config, whom: Whom) -> Class:
             else f"share {whom.shard} of {file} has {'none of those' if whom.only else 'nobody'} in it",
             next_command=f"{invocation.invoke()} class.status{flag}",
         )
-    return Class(file.stem, settings, taken, _at_once(settings, whom.at_once), flag)
+    return Class(file.stem, settings, taken, _at_once(settings, whom.at_once), flag, len(roster.members))
 
 
 def roster_of(config: Config, settings: Settings, given: str) -> Path:

@@ -80,7 +80,6 @@ def collection(runbook: Runbook) -> Collection:
         """Run labs for every member of the class."""
         from workshop import class_tasks
 
-        plan = plan or context.config.run.dry
         return class_tasks.run(context.config, runbook, whom, labs=labs, to=to, verify=verify, plan=plan)
 
     @task(klass=HarmlessClassTask, positional=["labs"], help=_LABS)

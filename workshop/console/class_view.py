@@ -46,7 +46,7 @@ _AROUND = 6
 @dataclass(slots=True)
 class MemberRow:
     """What a member is at. `where` is its lab and step, `doing` what happens there, and `note` is shown at its end.
-    `begun` and `ended` are of the clock that counts up."""
+    `begun` and `ended` are of the clock that counts up; what was `refused` was not begun with."""
 
     name: str
     state: State = "waiting"
@@ -56,6 +56,7 @@ class MemberRow:
     begun: float = 0.0
     ended: float = 0.0
     trouble: Trouble | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,20 @@ def content_of(kubeconfig: Path) -> Any:
         raise ValueError(kubeconfig) from error
 
 
+def why_none(kubeconfig: Path) -> str:
+    """Why a file is no kubeconfig; empty when it is one."""
+    try:
+        content = content_of(kubeconfig)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
+    except ValueError:
+        return "it is no YAML"
+    named = content.get("contexts") if isinstance(content, dict) else None
+    if not isinstance(named, list) or not all(isinstance(one, dict) and "name" in one for one in named):
+        return "it is no kubeconfig: it has no list of contexts with names"
+    return ""
+
+
 def contexts_in(kubeconfig: Path) -> list[str]:
     """The contexts that it names; none when it is not there or not readable."""
     try:
