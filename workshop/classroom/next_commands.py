@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from workshop.runbook.record import Trouble
 
-_LAB = r"(?P<labs>lab\.[\w.-]+(?: lab\.[\w.-]+)*)(?![\w.-]| lab\.)(?P<check> --check\b)?(?! --(?!to\b|verify\b|plan\b))"
+_LAB = r"(?P<labs>lab\.[\w.-]+(?: lab\.[\w.-]+)*)(?![\w.-]| lab\.)"
+_FLAGS = r"(?P<check> --check\b)?(?! --(?!to\b|verify\b|plan\b))"
 _TASK = r"(?P<task>adopt|reset|doctor|status|sandbox\.up)\b(?!\.)"
 _TASKS = {"sandbox.up": "class.up"}
 
@@ -32,7 +33,7 @@ def _of_class(text: str, program: str, flags: str) -> str:
         labs = ",".join(name.removeprefix("lab.") for name in found["labs"].split())
         return f"{program} class.{'check' if found['check'] else 'run'} {labs}{flags}"
 
-    return re.sub(rf"(?<![\w./-]){re.escape(program)} (?:{_LAB}|{_TASK})", replaced, text)
+    return re.sub(rf"(?<![\w./-]){re.escape(program)} (?:{_LAB}{_FLAGS}|{_TASK})", replaced, text)
 
 
 def for_whom(words: Sequence[str], names: Sequence[str]) -> str:
