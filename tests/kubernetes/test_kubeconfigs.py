@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workshop.kubernetes.kubeconfigs import current_context, only
+from workshop.kubernetes.kubeconfigs import current_context, only, why_none
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 CREDENTIAL = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}
@@ -86,3 +86,22 @@ def test_kubectl_runs_the_plugin_beside_the_whole_one(whole: Path, tmp_path: Pat
 def test_a_context_that_leads_nowhere(whole: Path, context: str) -> None:
     with pytest.raises(ValueError, match=r"config|unpack"):
         only(whole, context)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"contexts: [", "it is no YAML"),
+        (b"\xff\xfe\0", "it is no YAML"),
+        (b"", "it is no kubeconfig"),
+        (b"hello", "it is no kubeconfig"),
+        (b"contexts: [a]", "it is no kubeconfig"),
+        (b"contexts: [{name: a}]", ""),
+    ],
+)
+def test_what_is_no_kubeconfig(text: bytes, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(text)
+    assert why_none(file).startswith(why)
+    assert bool(why_none(file)) is bool(why)
+    assert why_none(tmp_path) == "it cannot be read: Is a directory"

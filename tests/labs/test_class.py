@@ -280,6 +280,7 @@ def test_a_folder_that_is_a_file_stops_nobody_else(room: Room) -> None:
         (("class.run", "room.note", "--only", "ben", "--shard", "1/2"), "share 1/2 of"),
         (("class.kubeconfigs", "--to", "/dev/null/x"), "write kubeconfigs into /dev/null/x"),
         (("class.run", "room.nte"), "next invoke class.run room.note"),
+        (("class.run",), "next invoke class.run istio."),
         (("class.check", "room.nte"), "next invoke class.check room.note"),
         (("class.run", "room.note", "--only", "adda"), "did you mean ada?"),
         (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),
@@ -317,3 +318,21 @@ def test_what_another_run_holds_is_refused_also_with_nothing_to_do(room: Room) -
         room.member("ben").by_hand("kubectl delete lease -n workshop-system workshop-lock")
     assert "1 of 2 members done" in ran.said
     assert "another run has it: eve on elsewhere" in ran.unfolded
+
+
+def test_a_folder_that_leads_to_another_member_s_is_refused(room: Room) -> None:
+    (room.state / "class" / "twin").symlink_to(room.state / "class" / "ada")
+    roster = room.state / "twins.yaml"
+    roster.write_text("members: [ada, ben, twin]")
+    ran = room.run("class.run", "room.note", "--only", "ben", "--roster", str(roster))
+    assert ran.status == 2, ran.said
+    assert "twin has the state folder of ada (line 1)" in ran.unfolded
+
+
+def test_what_is_wrong_with_a_kubeconfig_is_told(room: Room) -> None:
+    (room.state / "broken").write_text("contexts: [")
+    roster = room.state / "broken.csv"
+    roster.write_text("name,context,kubeconfig\nben,primary,broken\n")
+    ran = room.run("class.run", "room.note", "--roster", str(roster))
+    assert ran.status == 2, ran.said
+    assert "broken, the kubeconfig of ben: it is no YAML" in ran.unfolded

@@ -100,7 +100,17 @@ class Reader:
             return Mistake(f"use {shlex.join(words[at:])}", said, instead=_replaced(words, at))
         if isinstance(error, IdleFlag):
             return self._idle(words, error.argument)
-        return Mistake(f"read {shlex.join(('invoke', *words))}", said, shown=("--help",))
+        tried = f"read {shlex.join(('invoke', *words))}"
+        if "required positional arguments" in said and context.name in words:
+            return self._without_lab(words, context.name, tried)
+        return Mistake(tried, said, shown=("--help",))
+
+    def _without_lab(self, words: Words, task: str, tried: str) -> Mistake:
+        """Of a task that is told which: the first lab on a cluster, for example."""
+        after, labs = words.index(task) + 1, map(self._lab, self._tasks.values())
+        lab = next((lab.name for lab in labs if lab and not lab.undoes and not lab.name.startswith("azure.")), "")
+        instead = (*words[:after], lab, *words[after:]) if lab else ()
+        return Mistake(tried, "it does not say which lab", instead=instead, shown=("--help", task))
 
     def _idle(self, words: Words, argument: Argument) -> Mistake:
         """Taken away; but who types -p means --plan, and not a run."""
