@@ -282,6 +282,12 @@ def _members(count: int) -> str:
     return f"{count} member{'' if count == 1 else 's'}"
 
 
+def _is_a_runs(row: MemberRow) -> bool:
+    """What was not applied, or not proved: a run mends it, and a check finds it again."""
+    said = row.trouble.said if row.trouble else ""
+    return "not proved" in said or ": missing, " in said
+
+
 def _following(the_class: Class, rows: Sequence[MemberRow]) -> list[tuple[str, str]]:
     """What to type next: the same again for those that have not ended well, by their names where that could not be
     written down for each. A check proves nothing that a run has left to be proved: that is a run's to do."""
@@ -292,7 +298,7 @@ def _following(the_class: Class, rows: Sequence[MemberRow]) -> list[tuple[str, s
     if not left:
         return []
     before = ""
-    if "class.check" in words and any(row.trouble and "not proved" in row.trouble.said for row in left):
+    if "class.check" in words and any(_is_a_runs(row) for row in left):
         words[words.index("class.check")] = "class.run"
         names = {row.name for row in left}
         if not all(seat.measured for seat in the_class.seats if seat.name in names):

@@ -153,6 +153,10 @@ def test_what_only_looks(room: Room) -> None:
     checked = room.of("class.check", "room.note", "--only", "ada,ben")
     assert checked.status == 1
     assert "room.note, step 2 (Leave the note): missing, ConfigMap room/note data.says" in checked.said
+    assert (
+        f"next invoke class.run room.note --only ada,ben --roster {room.state}/class.yaml --failed"
+        in checked.unfolded
+    )
     assert {name: kept(room, name) for name in MEMBERS} == before
 
 
