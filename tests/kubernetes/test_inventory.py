@@ -15,16 +15,26 @@ from workshop.kubernetes.inventory import ClusterInventory
 from workshop.kubernetes.kubectl import Kubectl, KubectlError
 from workshop.kubernetes.manifests import LAB, PART_OF, WORKSHOP
 from workshop.kubernetes.other_clusters import OtherClusters
-from workshop.runbook.events import Told
+from workshop.runbook.events import Command, Told
+
+
+async def make_a_secret_and_a_token(kubectl: Kubectl, namespace: str) -> None:
+    """The token of an account, as a controller makes it (and kubectl, where somebody asks it to)."""
+    account = {"kubernetes.io/service-account.name": "default"}
+    token = {"name": "token", "namespace": namespace, "annotations": account}
+    mine = {"name": "mine", "namespace": namespace, "annotations": {"other": "default"}}
+    for kind, metadata in (("kubernetes.io/service-account-token", token), ("my type", mine)):
+        await kubectl.apply([{"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata}])
 
 
 async def test_a_value_may_have_blanks_in_it(kubectl: Kubectl, namespace: str) -> None:
-    """The name of a role, and the type of a Secret."""
+    """The name of a role."""
     await kubectl.call("label", "namespace", namespace, f"{PART_OF}={WORKSHOP}", f"{LAB}=istio.canary")
     await kubectl.call("create", "role", "my role", "-n", namespace, "--verb=get", "--resource=pods")
-    await kubectl.call("create", "secret", "generic", "mine", "-n", namespace, "--type=my type")
+    await make_a_secret_and_a_token(kubectl, namespace)
     run = Recorded(kubectl, OtherClusters({}))
     there = await run.observe(ClusterInventory().source())
+    assert [command.argv[4] for command in run.of(Command) if command.process] == ["api-resources", "proxy"]
     found = [(item.subject, item.lab, item.home_of) for item in there if namespace in item.subject]
     assert sorted(found) == [
         (f"Namespace {namespace}", "istio.canary", ""),
@@ -106,6 +116,7 @@ async def test_an_extension_that_does_not_answer_is_named_and_hinders_nothing_el
     kubectl: Kubectl, namespace: str, tmp_path: Path, kinds: tuple[int, Any]
 ) -> None:
     await kubectl.call("label", "namespace", namespace, f"{PART_OF}={WORKSHOP}", f"{LAB}=istio.canary")
+    await make_a_secret_and_a_token(kubectl, namespace)
     async with in_front_of(kubectl.kubeconfig) as front:
         there = replace(kubectl, kubeconfig=front.kubeconfig(tmp_path / "kubeconfig"), cache=tmp_path / "cache")
         groups = json.loads(await kubectl.call("get", "--raw", "/apis"))
@@ -120,7 +131,8 @@ async def test_an_extension_that_does_not_answer_is_named_and_hinders_nothing_el
         for _ in range(2):
             run.facts.forget()
             found = await run.observe(inventory.source())
-            assert [item.subject for item in found if namespace in item.subject] == [f"Namespace {namespace}"]
+            subjects = [item.subject for item in found if namespace in item.subject]
+            assert subjects == [f"Namespace {namespace}", f"Secret {namespace}/mine"]
         assert [event.text for event in run.of(Told)] == [
             f"not looked at: what is there of {GROUP}, whose API server does not answer"
         ]

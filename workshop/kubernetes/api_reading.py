@@ -53,24 +53,41 @@ async def _read(proxy: ApiProxy, place: Place, version: str) -> Found:
         if not answer.ok:
             raise Refused(answer)
         return Found([_typed(answer.content, place)])
+    found = await _listed(proxy, path, _selected(place), _METADATA_OF_ALL if place.named_only else _WHOLE)
+    if found is None:
+        return Found(None)
+    items, resource_version = found
+    return Found([_typed(item, place) for item in items], f"{path}?{_watching(place, resource_version)}")
+
+
+async def metadata_of(proxy: ApiProxy, kind: Kind, namespace: str, selector: str) -> list[Object]:
+    """Of all of any kind that a cluster has, those that the selector takes. Raises ProxyFailed and Refused."""
+    found = await _listed(
+        proxy, kind.path(namespace), {"labelSelector": selector} if selector else {}, _METADATA_OF_ALL
+    )
+    return [{**item, "apiVersion": kind.api_version, "kind": kind.name} for item in (found or ([], ""))[0]]
+
+
+async def _listed(
+    proxy: ApiProxy, path: str, selected: dict[str, str], accept: str
+) -> tuple[list[Object], str] | None:
+    """Page by page, and the resourceVersion of the last; None where the cluster does not have such a kind."""
     items: list[Object] = []
     page = {"limit": str(_PAGE)}
     while True:
-        query = urlencode(page | _selected(place), quote_via=quote)
-        answer = await proxy.request(
-            "GET", f"{path}?{query}", accept=_METADATA_OF_ALL if place.named_only else _WHOLE
-        )
+        query = urlencode(page | selected, quote_via=quote)
+        answer = await proxy.request("GET", f"{path}?{query}", accept=accept)
         if answer.status == 404:
-            return Found(None)
+            return None
         if answer.status == _EXPIRED and "continue" in page:
             items, page = [], {}  # what the pages are of is no longer kept: all of it at once
             continue
         if not answer.ok:
             raise Refused(answer)
-        items += [_typed(item, place) for item in answer.content.get("items") or ()]
+        items += answer.content.get("items") or ()
         metadata = answer.content.get("metadata", {})
         if not metadata.get("continue"):
-            return Found(items, f"{path}?{_watching(place, metadata.get('resourceVersion', ''))}")
+            return items, metadata.get("resourceVersion", "")
         page = {"limit": str(_PAGE), "continue": metadata["continue"]}
 
 

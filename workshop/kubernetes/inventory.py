@@ -2,8 +2,8 @@
 
 Facts know the kinds and names that labs declare. Here it is asked the other way round, which a reset needs: is
 there something else? So all kinds are looked at that can be deleted: by label in the whole cluster, which the API
-server sorts out, and whole in each of the workshop's namespaces. Of an object only names, labels and owners are
-printed: no Secret leaves kubectl.
+server sorts out, and whole in each of the workshop's namespaces. Of an object only its metadata are asked for:
+no Secret leaves the API server.
 
 What controllers make is nobody's: it has an owner, or is what Kubernetes and istiod write into every namespace. In
 istio-system, where an installation keeps what it needs, only Istio's own kinds count.
@@ -12,12 +12,13 @@ istio-system, where an installation keeps what it needs, only Istio's own kinds 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workshop.kubernetes.attendee_access import ACCOUNT
 from workshop.kubernetes.cluster_guard import NAMESPACE as MARK_NAMESPACE
 from workshop.kubernetes.deletion import held_up
+from workshop.kubernetes.kinds import Kind
 from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, PART_OF, WORKSHOP, Object
 from workshop.kubernetes.other_clusters import OtherClusters, run_on
@@ -42,6 +43,11 @@ _WRITTEN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "def
 """Into every namespace, by Kubernetes."""
 
 
+_CONFIG = "istio.io/config"
+_ACCOUNT = "kubernetes.io/service-account.name"
+"""Whose token a Secret is, and no account's is without (https://kubernetes.io/docs/concepts/configuration/secret/)."""
+
+
 def _escaped(label: str) -> str:
     """As JSONPath has it."""
     return label.replace(".", r"\.")
@@ -55,12 +61,11 @@ _FIELDS = (
     f".metadata.labels.{_escaped(PART_OF)}",
     f".metadata.labels.{_escaped(LAB)}",
     ".metadata.ownerReferences[0].kind",
-    r".metadata.labels.istio\.io/config",
-    ".type",
+    f".metadata.labels.{_escaped(_CONFIG)}",
+    f".metadata.annotations.{_escaped(_ACCOUNT)}",
 )
 _LINES = "{range .items[*]}" + r'{"\t"}'.join(f"{{{field}}}" for field in _FIELDS) + r'{"\n"}{end}'
-"""Of what kubectl prints. A value may have blanks in it: names of roles have few rules, types of Secrets none."""
-_OF_ACCOUNTS = "kubernetes.io/service-account-token"
+"""Of what kubectl prints. A value may have blanks in it: names of roles have few rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Found:
     lab: str
     owner: str
     config: str
-    type: str
+    account: str
 
     @property
     def subject(self) -> str:
@@ -94,7 +99,7 @@ class Found:
     @property
     def made_by_others(self) -> bool:
         """By a person, or a tool of his."""
-        controlled = self.owner or self.config or self.type == _OF_ACCOUNTS
+        controlled = self.owner or self.config or (self.kind == "Secret" and self.account)
         return not (self.ours or controlled or (self.kind, self.name) in _WRITTEN)
 
     @property
@@ -190,12 +195,10 @@ async def _of(place: str, run: Run, silent: set[str]) -> list[Item]:
     if kubectl.absent:
         return []
     kinds = await _kinds(kubectl, silent)
-    ours = await _listed(kubectl, [*kinds], silent, "-A", f"--selector={PART_OF}={WORKSHOP}")
+    ours = await _listed(kubectl, kinds, silent, selector=f"{PART_OF}={WORKSHOP}")
     ours = [each for each in ours if not each.of_the_mark]
     homes = {each.name: each.lab for each in ours if each.kind == "Namespace"}
-    listed = await asyncio.gather(
-        *(_listed(kubectl, _looked_at(kinds, home), silent, "-n", home) for home in homes)
-    )
+    listed = await asyncio.gather(*(_listed(kubectl, _looked_at(kinds, home), silent, home) for home in homes))
     others = [each for one in listed for each in one if each.made_by_others and each.namespace in homes]
     return [*_items(place, ours, homes), *_items(place, others, homes)]
 
@@ -206,49 +209,78 @@ def _items(place: str, found: Iterable[Found], homes: Mapping[str, str]) -> Iter
         yield ClusterItem(each.subject, lab, homes.get(each.namespace, ""), place, found=each)
 
 
-async def _kinds(kubectl: Kubectl, silent: set[str]) -> dict[str, bool]:
-    """All that can be listed and deleted, as kubectl takes them ("deployments.apps"), and whether they are in a
-    namespace. What is of an extension that does not answer is `silent`, and hinders nothing else."""
-    kinds: dict[str, bool] = {}
+async def _kinds(kubectl: Kubectl, silent: set[str]) -> list[Kind]:
+    """All that can be listed and deleted. What is of an extension that does not answer is `silent`, and hinders
+    nothing else."""
+    kinds: list[Kind] = []
     printed, missing = await kubectl.api_resources("--verbs=list,delete", "--no-headers")
     silent.update(missing)
     for line in printed.splitlines():
-        plural, *_, version, namespaced, _ = line.split()  # between them, short names
-        group = version.rpartition("/")[0]
-        kind = f"{plural}.{group}" if group else plural
-        if kind not in _PASSING:
-            kinds[kind] = namespaced == "true"
+        plural, *_, api_version, namespaced, name = line.split()  # between them, short names
+        group, _, version = api_version.rpartition("/")
+        kind = Kind(name, plural, group, version, namespaced=namespaced == "true")
+        if kind.resource not in _PASSING:
+            kinds.append(kind)
     return kinds
 
 
-def _looked_at(kinds: Mapping[str, bool], namespace: str) -> list[str]:
-    there = [kind for kind, namespaced in kinds.items() if namespaced]
-    return [kind for kind in there if kind.endswith(".istio.io")] if namespace == ISTIO_NAMESPACE else there
+def _looked_at(kinds: Iterable[Kind], namespace: str) -> list[Kind]:
+    there = [kind for kind in kinds if kind.namespaced]
+    return [kind for kind in there if kind.group.endswith(".istio.io")] if namespace == ISTIO_NAMESPACE else there
 
 
-async def _listed(kubectl: Kubectl, kinds: list[str], silent: set[str], *arguments: str) -> list[Found]:
+async def _listed(
+    kubectl: Kubectl, kinds: Sequence[Kind], silent: set[str], namespace: str = "", selector: str = ""
+) -> list[Found]:
     if not kinds:
         return []
+    found = await kubectl.metadata(kinds, namespace, selector=selector)
+    if found is not None:
+        return [_found(each) for each in found]
+    where = ("-n", namespace) if namespace else ("-A",)
+    return await _printed(kubectl, kinds, silent, *where, *([f"--selector={selector}"] if selector else ()))
+
+
+def _found(obj: Object) -> Found:
+    """Of metadata alone. A Secret's type is not among them, but a token of an account names the account there."""
+    metadata = obj["metadata"]
+    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or [{}]
+    return Found(
+        api_version=obj["apiVersion"],
+        kind=obj["kind"],
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        part_of=labels.get(PART_OF, ""),
+        lab=labels.get(LAB, ""),
+        owner=owners[0].get("kind", ""),
+        config=labels.get(_CONFIG, ""),
+        account=(metadata.get("annotations") or {}).get(_ACCOUNT, "") if obj["kind"] == "Secret" else "",
+    )
+
+
+async def _printed(kubectl: Kubectl, kinds: Sequence[Kind], silent: set[str], *arguments: str) -> list[Found]:
+    """The same of a kubectl process."""
     try:
         printed = await kubectl.call(
-            "get", ",".join(kinds), *arguments, "--ignore-not-found", "-o", f"jsonpath={_LINES}"
+            "get",
+            ",".join(kind.resource for kind in kinds),
+            *arguments,
+            "--ignore-not-found",
+            "-o",
+            f"jsonpath={_LINES}",
         )
     except KubectlError as error:
         if error.reason is not Reason.SERVICE_UNAVAILABLE:
             raise
         # kubectl does not say which does not answer. A group of Kubernetes' own is no extension's.
-        groups = [*dict.fromkeys(map(_group, kinds))]
+        groups = [*dict.fromkeys(kind.group for kind in kinds)]
         if len(groups) > 1:
             halves = (groups[::2], groups[1::2])
-            parts = ([kind for kind in kinds if _group(kind) in half] for half in halves)
-            found = await asyncio.gather(*(_listed(kubectl, part, silent, *arguments) for part in parts))
+            parts = ([kind for kind in kinds if kind.group in half] for half in halves)
+            found = await asyncio.gather(*(_printed(kubectl, part, silent, *arguments) for part in parts))
             return [each for one in found for each in one]
         if "." not in groups[0] or groups[0].endswith(".k8s.io"):
             raise
         silent.add(groups[0])
         return []
     return [Found(*line.split("\t")) for line in printed.split("\n") if line]
-
-
-def _group(kind: str) -> str:
-    return kind.partition(".")[2]

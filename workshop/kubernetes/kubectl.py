@@ -280,6 +280,30 @@ class Kubectl:
         place = Place(kind, namespace, name)
         return next(iter((await self.look([place], seconds=seconds))[place] or ()), None)
 
+    async def metadata(
+        self, kinds: Sequence[Kind], namespace: str = "", *, selector: str = "", seconds: float = 30.0
+    ) -> list[Object] | None:
+        """Those of all objects of any kinds, in a namespace or everywhere; None where a kubectl process has to be
+        asked. Raises KubectlError, ToolMissing, ToolTimeout."""
+        where = ("-n", namespace) if namespace else ("-A",)
+        args = (
+            "get",
+            ",".join(kind.resource for kind in kinds),
+            *where,
+            *([f"--selector={selector}"] if selector else ()),
+        )
+        self.asked(self._argv(args), "")
+        try:
+            async with self._in_time(args, seconds), _one_error(), asyncio.TaskGroup() as all_of_them:
+                proxy = self.proxy()
+                tasks = [
+                    all_of_them.create_task(api_reading.metadata_of(proxy, kind, namespace, selector))
+                    for kind in kinds
+                ]
+        except (ProxyFailed, Refused):
+            return None
+        return [obj for task in tasks for obj in task.result()]
+
     async def _look_at(self, places: Sequence[Place], seconds: float) -> dict[Place, list[Object] | None]:
         """At those that one kubectl could be asked for."""
         args = ("get", *_words(places), "-o", "json")
