@@ -46,6 +46,13 @@ REFUSES = {
     ],
 }
 
+OTHERS = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "DestinationRule",
+    "metadata": {"name": "mine", "namespace": "istio-system"},
+    "spec": {"host": "mine.example.com"},
+}
+
 
 class Room(Workshop):
     """The instructor's side."""
@@ -179,12 +186,12 @@ def test_back_to_a_known_state(room: Room) -> None:
 
 def test_what_others_have_made_is_told_and_stays(room: Room) -> None:
     one = ("--only", "ben")
-    assert room.of("class.run", "room.note", *one).status == 0
-    room.member("ben").by_hand("kubectl create configmap mine -n room")
-    ran = room.of("class.reset", "--to", "room.note", *one)
+    assert room.of("class.reset", "--to", "istio.install", *one).status == 0
+    room.member("ben").by_hand("kubectl create -f - <<< '" + json.dumps(OTHERS) + "'")
+    ran = room.of("class.reset", "--to", "istio.install", *one)
     assert ran.status == 0, ran.said
-    assert "left alone: ConfigMap room/mine" in ran.said
-    ran = room.of("class.reset", "--to", "room.note", "--foreign", *one)
+    assert "left alone: DestinationRule istio-system/mine" in ran.said
+    ran = room.of("class.reset", "--to", "istio.install", "--foreign", *one)
     assert ran.status == 0, ran.said
     assert "left alone" not in ran.said
 
