@@ -14,7 +14,7 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.istio_exports import ByAge
 from sandbox.core.turns import Turns
-from sandbox.mesh import envoy_clusters, mesh_certificates, rules
+from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, rules
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.known_services import KnownServices
@@ -95,7 +95,10 @@ class ControlPlane:
         if self._entries[0] != (found := written[service_entries.RESOURCE]):
             self._entries = (found, [host async for host in turns.between(service_entries.hosts(found))])
         in_force = self._rules = rules.in_force(
-            written[GATEWAYS], written[VIRTUAL_SERVICES], written[DESTINATION_RULES], self._rules
+            written[GATEWAYS],
+            delegates.resolved(written[VIRTUAL_SERVICES]),
+            written[DESTINATION_RULES],
+            self._rules,
         )
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
         proxies = list(self._data_plane.proxies.values())

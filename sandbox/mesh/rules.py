@@ -147,7 +147,8 @@ def in_force(
     destination_rules: tuple[Object, ...],
     before: Rules = Rules(),
 ) -> Rules:
-    """Of rules by age. `before` are those that were in force: what has not changed is theirs."""
+    """Of rules by age (VirtualServices with what they hand on to, see `delegates`). `before` are those that were in
+    force: what has not changed is theirs."""
     policies = Policies(destination_rules)
     if policies == before.policies:
         policies = before.policies

@@ -74,6 +74,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         ),
         *_each("http.match", "name", "port", "ignoreUriCase", "gateways", "sourceLabels.*", "sourceNamespace"),
         "http.match.statPrefix",
+        *_each("http.delegate", "name", "namespace"),
         *_each("http.route", "weight", *_DESTINATION, *_HEADERS),
         *_each("http", *_HEADERS),
         *_each("http.redirect", "uri", "prefixRewrite", "authority", "scheme", "port", "redirectCode"),

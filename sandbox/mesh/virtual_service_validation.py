@@ -34,7 +34,7 @@ _MAXIMUM_BODY = 1024 * 1024
 def find_problems(spec: Part, namespace: str) -> Iterator[str]:
     names = spec.get("hosts") or []
     if not names:
-        yield "virtual service must have at least one host"
+        yield from _delegate(spec)
     gateways = spec.get("gateways") or [MESH]
     yield from _gateways(gateways)
     only_mesh = all(gateway == MESH for gateway in gateways)
@@ -49,8 +49,17 @@ def find_problems(spec: Part, namespace: str) -> Iterator[str]:
     if not any(spec.get(kind) for kind in ("http", "tcp", "tls")):
         yield "http, tcp or tls must be provided in virtual service"
     for index, http in enumerate(spec.get("http") or []):
+        if not names and "delegate" in http:
+            yield "delegate HTTP route cannot contain delegate"
         yield from _http_route(http, f"spec.http[{index}]")
     yield from checks.export_to(spec.get("exportTo") or [], namespace)
+
+
+def _delegate(spec: Part) -> Iterator[str]:
+    """Without hosts it speaks for those of the VirtualServices that hand on to it."""
+    for field, words in (("gateways", "gateways"), ("tls", "tls route"), ("tcp", "tcp route")):
+        if spec.get(field):
+            yield f"delegate virtual service must have no {words} specified"
 
 
 def _gateways(names: list[str]) -> Iterator[str]:
@@ -88,6 +97,11 @@ def _http_route(http: Part, path: str) -> Iterator[str]:
 
 
 def _conflicts(http: Part) -> Iterator[str]:
+    if "delegate" in http:
+        for field in ("redirect", "route"):
+            if http.get(field) is not None:
+                yield f"root HTTP route {http.get('name', '')} must not specify {field}"
+        return
     words = {"route": "route", "redirect": "redirect", "directResponse": "direct_response"}
     answers = [word for field, word in words.items() if http.get(field)]
     if not answers:

@@ -69,7 +69,11 @@ metadata: {name: x}
     [
         ("{destination", "{weight: -3, destination", "weight -3 < 0"),
         ("http: [{", "http: [{foo: 1, ", 'unknown field "spec.http[0].foo"'),
-        ("http: [{", "http: [{delegate: {name: x}, ", "spec.http[0].delegate: not supported by the sandbox"),
+        (
+            "http: [{",
+            "http: [{retries: {retryRemoteLocalities: true}, ",
+            "spec.http[0].retries.retryRemoteLocalities: not supported by the sandbox",
+        ),
         (
             "hosts: [one]",
             "hosts: one",

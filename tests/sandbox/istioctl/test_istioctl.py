@@ -156,10 +156,11 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     ask = ("pilot-agent", "request", "GET", "clusters")
     counted = sandbox("kubectl", "exec", "-n", "istio-system", "deploy/istio-ingressgateway", "--", *ask)
     assert re.search(r"outbound\|5000\|\|hello.shop.svc.cluster.local::[\d.:]+::rq_success::[1-9]", counted)
+    more = "retries: {retryRemoteLocalities: true}"
     refused = sandbox.fails(
-        1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("http: [{", "http: [{delegate: {name: x}, ")
+        1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("http: [{", "http: [{" + more + ", ")
     )
-    assert "spec.http[0].delegate: not supported by the sandbox" in refused
+    assert "spec.http[0].retries.retryRemoteLocalities: not supported by the sandbox" in refused
     refused = sandbox.fails(1, "kubectl", "apply", "-f", "-", stdin=RULES.replace("number: 80", 'number: "80"'))
     assert 'spec.servers[0].port.number in body must be of type integer: "string"' in refused
     twice = RULES.replace("http: [", "http: [{route: [{destination: {host: hello}}]}, ")

@@ -164,6 +164,11 @@ class SmallMesh:
                 "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
             }
             self._cluster.create("secrets", secret, manager="test")
+        leaf = {
+            "metadata": {"name": "leaf", "namespace": "shop"},
+            "spec": {"http": [{"directResponse": {"status": 418}}]},
+        }
+        self._cluster.create("virtualservices.networking.istio.io", leaf, manager="test")
         whom = (("sidecar", "a", "shop"), ("sidecar", "b", "other"), ("gateway", "gate", "shop"))
         self.proxies = [
             Proxy(kind, name, namespace, address, {"app": name})

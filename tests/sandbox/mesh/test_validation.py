@@ -19,7 +19,7 @@ from .webhook_world import WebhookCluster
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 CASES = yaml.safe_load((Path(__file__).parent / "cases/validation.yaml").read_text(encoding="utf-8"))
 TO_REVIEWS = {"route": [{"destination": {"host": "reviews"}}]}
-DELEGATE = {"hosts": ["reviews"], "http": [{**TO_REVIEWS, "delegate": {}}]}
+UNSUPPORTED = {"hosts": ["reviews"], "http": [{**TO_REVIEWS, "retries": {"retryRemoteLocalities": True}}]}
 PORT, ENCRYPTED = ({"number": n, "name": p.lower(), "protocol": p} for n, p in ((80, "HTTP"), (443, "HTTPS")))
 ENTRY = {
     "hosts": ["other.example"],
@@ -145,13 +145,13 @@ def test_it_is_in_force_while_the_webhooks_are_there() -> None:
 def test_what_the_sandbox_does_not_support_is_refused_also_when_no_webhook_is_asked() -> None:
     cluster = WebhookCluster()
     with pytest.raises(ApiError) as refused:
-        cluster.create(VIRTUAL_SERVICES, rule("r", DELEGATE), manager="test")
-    why = "spec.http[0].delegate: not supported by the sandbox"
+        cluster.create(VIRTUAL_SERVICES, rule("r", UNSUPPORTED), manager="test")
+    why = "spec.http[0].retries.retryRemoteLocalities: not supported by the sandbox"
     assert (refused.value.code, refused.value.message) == (403, f'{VIRTUAL_SERVICES} "r" is forbidden: {why}')
     cluster.configured()
     cluster.istiod_answers()
     with pytest.raises(ApiError) as refused:
-        cluster.create(VIRTUAL_SERVICES, rule("r", DELEGATE), manager="test")
+        cluster.create(VIRTUAL_SERVICES, rule("r", UNSUPPORTED), manager="test")
     assert refused.value.message == (
         f'admission webhook "validation.istio.io" denied the request: configuration is invalid: {why}'
     )
