@@ -30,6 +30,9 @@ NODES = 245
 SIDECAR_PORT = 15001
 """Where a pod's sidecar takes the pod's outbound connections (PROXY protocol v2 carries the destination)."""
 
+WAY_ON = 0xE0
+"""The PROXY header's field (one that is free to use) for the endpoint behind the destination's address."""
+
 _LOW_PORT_SHIFT = 20000
 
 

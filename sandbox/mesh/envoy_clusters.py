@@ -18,6 +18,16 @@ from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 PASSTHROUGH = "PassthroughCluster"
 """Forwards to where the connection was going, for everything the mesh knows nothing about."""
 
+WAY_ON_METADATA, WAY_ON_KEY = "envoy.filters.listener.proxy_protocol", "endpoint"
+"""Where a connection to a service's address says which endpoint it would come to, as kube-proxy would choose it for
+the node: nobody listens at a service's address itself."""
+
+_ON_AS_IT_WAS_GOING: dict[str, Any] = {
+    "type": "ORIGINAL_DST",
+    "lb_policy": "CLUSTER_PROVIDED",
+    "original_dst_lb_config": {"metadata_key": {"key": WAY_ON_METADATA, "path": [{"key": WAY_ON_KEY}]}},
+}
+
 XDS_SOURCE: dict[str, Any] = {"resource_api_version": "V3", "ads": {}}
 
 _IDLE_SECONDS = 30
@@ -60,7 +70,7 @@ def cluster(proxy_id: str, destination: Destination) -> dict[str, Any]:
     cluster_name = name_of(proxy_id, destination)
     pool = destination.traffic.get("connectionPool") or {}
     if destination.service.forwarded:
-        made: dict[str, Any] = {**_named(cluster_name), "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
+        made: dict[str, Any] = {**_named(cluster_name), **_ON_AS_IT_WAS_GOING}
     else:
         made = {
             **eds(cluster_name),
@@ -110,8 +120,7 @@ def _http_options(http2: bool, pool: Mapping[str, Any]) -> dict[str, Any]:
 def passthrough() -> dict[str, Any]:
     return {
         "name": PASSTHROUGH,
-        "type": "ORIGINAL_DST",
-        "lb_policy": "CLUSTER_PROVIDED",
+        **_ON_AS_IT_WAS_GOING,
         **traffic_policies.connection({}),
         "typed_extension_protocol_options": _http_options(False, {}),
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from sandbox.core.addresses import SIDECAR_PORT, listen_port
+from sandbox.core.addresses import SIDECAR_PORT, WAY_ON, listen_port
 from sandbox.mesh import envoy_clusters, http_routes, traffic_policies
 from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.istio import HEALTH_PATH, HEALTH_PORT
@@ -55,7 +55,7 @@ def sidecar(
         "name": f"{proxy.id}/outbound",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{SIDECAR_PORT}",
         "address": socket_address(proxy.address, SIDECAR_PORT),
-        "listener_filters": [_listener_filter("proxy_protocol", "ProxyProtocol"), *_inspectors(guessed)],
+        "listener_filters": [_proxy_protocol(), *_inspectors(guessed)],
         "filter_chains": chains,
         "default_filter_chain": _chain("passthrough", {}, _tcp(envoy_clusters.PASSTHROUGH)),
         "continue_on_listener_filters_timeout": True,
@@ -161,6 +161,13 @@ def _chain(name: str, match: Mapping[str, Any], network_filter: Filter) -> dict[
 def _listener_filter(module: str, message: str) -> dict[str, Any]:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.listener.{module}.v3.{message}"
     return {"name": f"envoy.filters.listener.{module}", "typed_config": {"@type": kind}}
+
+
+def _proxy_protocol() -> dict[str, Any]:
+    """Reads where a connection was going, and the endpoint there (see `envoy_clusters.WAY_ON_METADATA`)."""
+    made = _listener_filter("proxy_protocol", "ProxyProtocol")
+    made["typed_config"]["rules"] = [{"tlv_type": WAY_ON, "on_tlv_present": {"key": envoy_clusters.WAY_ON_KEY}}]
+    return made
 
 
 def _inspectors(ports: list[int]) -> list[dict[str, Any]]:

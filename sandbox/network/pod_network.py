@@ -22,20 +22,28 @@ from functools import lru_cache
 
 import aiohttp
 
-from sandbox.core.addresses import SIDECAR_PORT, Network, is_load_balancer, listen_port
+from sandbox.core.addresses import SIDECAR_PORT, WAY_ON, Network, is_load_balancer, listen_port
 from sandbox.network.directory import Directory
 from sandbox.network.http_client import PodHttpClient, new_session
 
-_PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
+_PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11"
+_ADDRESSES_SIZE = 12
 
 
-def proxy_header(source: tuple[str, int], destination: tuple[str, int]) -> bytes:
-    """A PROXY protocol v2 header for TCP over IPv4: where the connection comes from and was going."""
+def proxy_header(
+    source: tuple[str, int], destination: tuple[str, int], endpoint: tuple[str, int] | None = None
+) -> bytes:
+    """A PROXY protocol v2 header for TCP over IPv4: where the connection comes from and was going, and the
+    `endpoint` that it would come to if nobody decided otherwise."""
+    way_on = "{}:{}".format(*endpoint).encode() if endpoint else b""
+    more = struct.pack("!BH", WAY_ON, len(way_on)) + way_on if way_on else b""
     return (
         _PROXY_SIGNATURE
+        + struct.pack("!H", _ADDRESSES_SIZE + len(more))
         + ipaddress.IPv4Address(source[0]).packed
         + ipaddress.IPv4Address(destination[0]).packed
         + struct.pack("!HH", source[1], destination[1])
+        + more
     )
 
 
@@ -100,11 +108,19 @@ class PodNetwork:
         endpoints.
         """
         address = self.resolve(host)
-        if address in self._services:
-            endpoints = self._directory.endpoints(address, port)
-            if not endpoints:
-                raise ConnectionRefusedError(111, f"Connection refused: no ready endpoint for {host}:{port}")
-            address, port = random.choice(endpoints)  # noqa: S311 - load balancing
+        if address not in self._services:
+            return address, listen_port(port) if address in self._pods else port
+        endpoint = self._endpoint(address, port)
+        if endpoint is None:
+            raise ConnectionRefusedError(111, f"Connection refused: no ready endpoint for {host}:{port}")
+        return endpoint
+
+    def _endpoint(self, address: str, port: int) -> tuple[str, int] | None:
+        """One behind a service's address, and the port it listens on; None where it has none that is ready."""
+        endpoints = self._directory.endpoints(address, port)
+        if not endpoints:
+            return None
+        address, port = random.choice(endpoints)  # noqa: S311 - load balancing
         return address, listen_port(port) if address in self._pods else port
 
     def through_sidecar(self, host: str, port: int) -> tuple[str, int] | None:
@@ -136,7 +152,8 @@ class PodNetwork:
             sock.bind((self.ip, 0))
             await loop.sock_connect(sock, target)
             if told:
-                await loop.sock_sendall(sock, proxy_header(sock.getsockname(), told))
+                way_on = self._endpoint(*told) if told[0] in self._services else None
+                await loop.sock_sendall(sock, proxy_header(sock.getsockname(), told, way_on))
         except BaseException:
             sock.close()
             raise

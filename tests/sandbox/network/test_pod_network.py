@@ -96,15 +96,18 @@ async def test_a_sidecar_takes_every_connection_and_is_told_its_destination(plac
     told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def sidecar(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        told.set_result(await reader.readexactly(28))
+        head = await reader.readexactly(16)
+        told.set_result(head + await reader.readexactly(int.from_bytes(head[14:])))
         writer.close()
 
     server = await asyncio.start_server(sidecar, view.ip, SIDECAR_PORT)
     view.sidecar = True
     connection = await view.connect(*{"service": ("bin", 8000), "pod": (bin_.ip, 80)}[where])
     header = await told
-    source, destination, source_port, port = struct.unpack("!4s4sHH", header[16:])
-    assert header[:16] == b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
+    source, destination, source_port, port = struct.unpack("!4s4sHH", header[16:28])
+    assert header[:14] == b"\r\n\r\n\x00\r\nQUIT\n\x21\x11"
+    way_on = f"{bin_.ip}:20080".encode()
+    assert header[28:] == {"service": struct.pack("!BH", 0xE0, len(way_on)) + way_on, "pod": b""}[where]
     assert (socket.inet_ntoa(source), source_port) == connection.getsockname()
     expected = {"service": (service, 8000), "pod": (bin_.ip, 20080)}[where]
     assert (socket.inet_ntoa(destination), port) == expected
