@@ -33,6 +33,9 @@ SIDECAR_PORT = 15001
 WAY_ON = 0xE0
 """The PROXY header's field (one that is free to use) for the endpoint behind the destination's address."""
 
+NOWHERE = "127.251.0.1"
+"""Nobody listens there: where connections to hosts outside of the sandbox go, so that none leaves this machine."""
+
 _LOW_PORT_SHIFT = 20000
 
 

@@ -144,6 +144,8 @@ def _weighted(endpoint: Endpoint) -> dict[str, Any]:
     """What is no pod, such as another cluster's load balancer, listens where it says."""
     port = listen_port(endpoint.port) if is_pod(endpoint.address) else endpoint.port
     made: dict[str, Any] = {"endpoint": {"address": socket_address(endpoint.address, port)}}
+    if endpoint.written:
+        made["endpoint"]["hostname"] = endpoint.written
     return made if endpoint.weight == 1 else {**made, "load_balancing_weight": endpoint.weight}
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from sandbox.core.addresses import NOWHERE
 from sandbox.mesh import envoy_clusters
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istio_annotations import StatsInclusion
@@ -119,6 +120,9 @@ class AdminView:
     def _json_clusters(self, answer: str) -> str:
         statuses = json.loads(answer)["cluster_statuses"]
         mine = [one for one in statuses if one["name"].startswith(f"{self._id}/") or one["name"] in _SHARED]
+        for host in (host for one in mine for host in one.get("host_statuses", ())):
+            if host["address"].get("socket_address", {}).get("address") == NOWHERE and host.get("hostname"):
+                host["address"]["socket_address"]["address"] = host["hostname"]
         return json.dumps({"cluster_statuses": self._own(mine)}, indent=1) + "\n"
 
 

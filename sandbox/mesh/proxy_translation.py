@@ -17,7 +17,7 @@ from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates,
 from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.mesh_certificates import Credential
-from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry
+from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry, names_in
 from sandbox.mesh.route_tables import TableCache
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.xds.ads import Configuration
@@ -55,7 +55,7 @@ class NamespaceView:
         if self._made_of is None or self._made_of[0] is not own or self._made_of[1] is not entries:
             seen = service_entries.preferred(entries, self.namespace).values()
             self._of_entry.turn()
-            others = [service async for service in turns.between(self._from_entry(host) for host in seen)]
+            others = [service async for service in turns.between(self._from_entry(host, own) for host in seen)]
             self.services = own.with_others(others) if others else own
             self._made_of = (own, entries)
             await turns.give()
@@ -80,9 +80,11 @@ class NamespaceView:
         ]
         self.localities = self.localities if self.localities == by_destination else by_destination
 
-    def _from_entry(self, host: service_entries.Host) -> Service:
+    def _from_entry(self, host: service_entries.Host, own: Registry) -> Service:
+        named = {name: own.by_host[name] for name in names_in(host.entry["spec"]) if name in own.by_host}
+        origin = (host, [service.endpoints for service in named.values()])
         return self._of_entry.get(
-            (host.namespace, host.entry["metadata"]["name"], host.name), host, partial(from_entry, host)
+            (host.namespace, host.entry["metadata"]["name"], host.name), origin, partial(from_entry, host, named)
         )
 
     def _destinations(self, service: Service, rules: Rules) -> list[Destination]:

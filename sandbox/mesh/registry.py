@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from sandbox.core.addresses import NOWHERE, in_sandbox
 from sandbox.core.cluster import Object
 from sandbox.core.service_entry_hosts import Host
 from sandbox.mesh.kept import Kept
@@ -48,6 +49,8 @@ class Endpoint:
     port: int
     labels: Mapping[str, str]
     weight: int = 1
+    written: str = ""
+    """The address as a ServiceEntry says it, where that is outside of the sandbox."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,9 @@ ENTRY_PROTOCOLS: Mapping[str, Protocol] = {
 """What a port may say it speaks, in capitals. What is encrypted is forwarded as it is."""
 
 
-def from_entry(host: Host) -> Service:
-    """Endpoints are addresses only, so all ways of resolving them but NONE come to the same."""
+def from_entry(host: Host, named: Mapping[str, Service] = {}) -> Service:
+    """Endpoints are addresses, or names of the cluster's services (of which there are these), so all ways of
+    resolving them but NONE come to the same."""
     spec, metadata = host.entry["spec"], host.entry["metadata"]
     ports = spec.get("ports") or []
     return Service(
@@ -198,7 +202,7 @@ def from_entry(host: Host) -> Service:
         ports=tuple(Port(port["number"], port["name"], _protocol_of_entry(port)) for port in ports),
         selector={},
         target_ports={},
-        endpoints={port["number"]: tuple(_endpoints_of_entry(port, spec)) for port in ports},
+        endpoints={port["number"]: tuple(_endpoints_of_entry(port, spec, named)) for port in ports},
         hostname=host.name,
         more_addresses=host.addresses[1:],
         forwarded=spec.get("resolution", "NONE") == "NONE",
@@ -210,10 +214,23 @@ def _protocol_of_entry(port: Object) -> Protocol:
     return ENTRY_PROTOCOLS[declared.upper()] if declared else "auto"
 
 
-def _endpoints_of_entry(port: Object, spec: Object) -> Iterable[Endpoint]:
+def names_in(spec: Object) -> list[str]:
+    """Endpoints of a ServiceEntry that are services of the cluster."""
+    found = (endpoint.get("address") or "" for endpoint in spec.get("endpoints") or ())
+    return [address for address in found if address.endswith(f".{DOMAIN}")]
+
+
+def _endpoints_of_entry(port: Object, spec: Object, named: Mapping[str, Service]) -> Iterable[Endpoint]:
     for endpoint in spec.get("endpoints") or []:
         number = (endpoint.get("ports") or {}).get(port["name"]) or port.get("targetPort") or port["number"]
-        yield Endpoint(endpoint["address"], number, endpoint.get("labels") or {}, endpoint.get("weight") or 1)
+        address, labels, weight = endpoint["address"], endpoint.get("labels") or {}, endpoint.get("weight") or 1
+        if address.endswith(f".{DOMAIN}"):
+            for behind in named[address].endpoints.get(number, ()) if address in named else ():
+                yield Endpoint(behind.address, behind.port, labels, weight)
+        elif in_sandbox(address):
+            yield Endpoint(address, number, labels, weight)
+        else:
+            yield Endpoint(NOWHERE, number, labels, weight, address)
 
 
 @dataclass(frozen=True)

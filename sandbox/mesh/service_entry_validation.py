@@ -1,7 +1,7 @@
 """What istiod's validating webhook refuses of a ServiceEntry, and what could not work in the sandbox.
 
-There is no name resolution beyond the cluster's own, and no network beyond the sandbox's addresses: endpoints are
-addresses of the sandbox, written as such.
+There is no name resolution beyond the cluster's own, and no network beyond the sandbox's addresses. What an entry
+says of hosts elsewhere is taken, and whoever asks them is told what a host without a way to them would be told.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address, ip_network
 
-from sandbox.core.addresses import in_sandbox, is_cluster_ip
+from sandbox.core.addresses import is_cluster_ip
 from sandbox.core.cluster import Object
 from sandbox.mesh import checks
 from sandbox.mesh.registry import DOMAIN
 
 _NONE, _STATIC, _DNS, _DNS_ROUND_ROBIN = "NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"
 
-_LOOPBACK = IPv4Network("127.0.0.0/8")
-_UNREACHABLE = "it has no way to addresses other than its own"
 _UNRESOLVED = "it resolves no names from outside; give endpoints with addresses"
 
 
@@ -50,7 +48,7 @@ def _hosts(names: list[str]) -> Iterator[str]:
 def _addresses(addresses: list[str], resolution: str) -> Iterator[str]:
     for index, written in enumerate(addresses):
         try:
-            network = ip_network(written)
+            network = ip_network(written, strict=False)
         except ValueError:
             yield f"{written} is not a valid IP address or CIDR"
             continue
@@ -58,8 +56,6 @@ def _addresses(addresses: list[str], resolution: str) -> Iterator[str]:
             yield _refused(f"spec.addresses[{index}]", written, "it has IPv4 only")
         elif "/" in written and resolution not in (_NONE, _STATIC):
             yield "CIDR addresses are allowed only for NONE/STATIC resolution types"
-        elif not network.subnet_of(_LOOPBACK) or (resolution == _NONE and not in_sandbox(str(network[0]))):
-            yield _refused(f"spec.addresses[{index}]", written, _UNREACHABLE)
 
 
 def _ports(ports: list[Object], resolution: str) -> Iterator[str]:
@@ -112,12 +108,10 @@ def _address(path: str, address: str, resolution: str) -> Iterator[str]:
             yield "address is required"
         elif resolution == _STATIC:
             yield f"{address} is not a valid IP address"
-        else:
+        elif not address.endswith(f".{DOMAIN}"):
             yield _refused(path, address, _UNRESOLVED)
     else:
-        if not in_sandbox(address):
-            yield _refused(path, address, _UNREACHABLE)
-        elif is_cluster_ip(address):
+        if is_cluster_ip(address):
             yield _refused(path, address, "nobody listens at a service's address; name a pod or a load balancer")
 
 

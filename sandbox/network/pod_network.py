@@ -22,7 +22,15 @@ from functools import lru_cache
 
 import aiohttp
 
-from sandbox.core.addresses import SIDECAR_PORT, WAY_ON, Network, is_load_balancer, listen_port
+from sandbox.core.addresses import (
+    NOWHERE,
+    SIDECAR_PORT,
+    WAY_ON,
+    Network,
+    in_sandbox,
+    is_load_balancer,
+    listen_port,
+)
 from sandbox.network.directory import Directory
 from sandbox.network.http_client import PodHttpClient, new_session
 
@@ -123,6 +131,13 @@ class PodNetwork:
         address, port = random.choice(endpoints)  # noqa: S311 - load balancing
         return address, listen_port(port) if address in self._pods else port
 
+    def _way_on(self, address: str, port: int) -> tuple[str, int] | None:
+        """Where a sidecar that lets a connection through is to send it, unless to the very address: see
+        `envoy_clusters`. What a ServiceEntry says of hosts outside is never left to Envoy."""
+        if address in self._services:
+            return self._endpoint(address, port)
+        return None if in_sandbox(address) else (NOWHERE, port)
+
     def through_sidecar(self, host: str, port: int) -> tuple[str, int] | None:
         """The destination to tell the sidecar, or None when the connection does not pass it.
 
@@ -152,8 +167,7 @@ class PodNetwork:
             sock.bind((self.ip, 0))
             await loop.sock_connect(sock, target)
             if told:
-                way_on = self._endpoint(*told) if told[0] in self._services else None
-                await loop.sock_sendall(sock, proxy_header(sock.getsockname(), told, way_on))
+                await loop.sock_sendall(sock, proxy_header(sock.getsockname(), told, self._way_on(*told)))
         except BaseException:
             sock.close()
             raise
