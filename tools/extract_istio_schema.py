@@ -19,7 +19,10 @@ from typing import Any
 
 import yaml
 
-KINDS = ("Gateway", "VirtualService", "DestinationRule", "ServiceEntry")
+KINDS = (
+    *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry"),
+    *("PeerAuthentication", "AuthorizationPolicy"),
+)
 _DROPPED = ("description", "x-kubernetes-validations")
 
 

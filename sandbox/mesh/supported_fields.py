@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from sandbox.mesh.authorization import ACTIONS, OPERATION_FIELDS, SOURCE_FIELDS, opposite
 from sandbox.mesh.gateways import ENCRYPTED, PLAIN_PROTOCOLS, TLS_MODES
 from sandbox.mesh.http_routes import REDIRECT_CODES
 from sandbox.mesh.registry import ENTRY_PROTOCOLS
@@ -20,6 +21,10 @@ _STRING_MATCH = ("exact", "prefix", "regex")
 
 def _each(prefix: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{prefix}.{name}" for name in names)
+
+
+def _with_opposites(*names: str) -> tuple[str, ...]:
+    return tuple(each for name in names for each in (name, opposite(name)))
 
 
 _HEADERS = tuple(
@@ -104,6 +109,12 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         *_each("ports", "number", "name", "protocol", "targetPort"),
         *_each("endpoints", "address", "ports.*", "labels.*", "weight"),
     ),
+    "PeerAuthentication": ("selector.matchLabels.*", "mtls.mode", "portLevelMtls.*.mode"),
+    "AuthorizationPolicy": (
+        *("selector.matchLabels.*", "action"),
+        *_each("rules.from.source", *_with_opposites(*SOURCE_FIELDS)),
+        *_each("rules.to.operation", *_with_opposites(*OPERATION_FIELDS)),
+    ),
 }
 
 VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
@@ -111,6 +122,7 @@ VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("Gateway", "servers.tls.mode"): frozenset(TLS_MODES),
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
     ("ServiceEntry", "ports.protocol"): frozenset(ENTRY_PROTOCOLS),
+    ("AuthorizationPolicy", "action"): frozenset(ACTIONS),
     ("ServiceEntry", "resolution"): frozenset({"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"}),
     **{
         ("DestinationRule", f"{level}.{field}"): values

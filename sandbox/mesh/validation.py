@@ -15,13 +15,16 @@ from sandbox.core.cluster import Admission, ApiError, Object
 from sandbox.mesh import (
     destination_rule_validation,
     gateway_validation,
+    security_validation,
     service_entry_validation,
     virtual_service_validation,
 )
+from sandbox.mesh.authorization import DRY_RUN
 from sandbox.mesh.supported_fields import SUPPORTED, unsupported
 from sandbox.mesh.unreachable_rules import find_unreachable
 
-GROUP = "networking.istio.io"
+GROUPS = ("networking.istio.io", "security.istio.io")
+"""Of the rules."""
 ISTIO_GROUPS = "istio.io"
 """What the names of all groups of Istio's end with."""
 
@@ -37,6 +40,8 @@ def validate(admission: Admission, webhook: str) -> None:
     if kind == "VirtualService":
         found = find_unreachable(admission.object["spec"])
         admission.warnings += [f"virtualService {what}" for _, what in found]
+    elif kind in security_validation.KINDS:
+        admission.warnings += security_validation.find_warnings(kind, admission.object.get("spec") or {})
 
 
 def require_support(admission: Admission) -> None:
@@ -54,7 +59,7 @@ def require_support(admission: Admission) -> None:
 
 
 def _is_rule(admission: Admission) -> bool:
-    return admission.resource.group == GROUP and admission.resource.kind in SUPPORTED
+    return admission.resource.group in GROUPS and admission.resource.kind in SUPPORTED
 
 
 def refusal(webhook: str, problems: list[str]) -> ApiError:
@@ -67,16 +72,23 @@ def refusal(webhook: str, problems: list[str]) -> ApiError:
 
 def find_problems(kind: str, obj: Object) -> Iterator[str]:
     """Everything that is wrong with a rule (an object with a `spec`)."""
-    spec = obj.get("spec") or {}
+    spec, metadata = obj.get("spec") or {}, obj["metadata"]
     if kind not in SUPPORTED:
         yield f"{kind}: not supported by the sandbox"
+        return
+    if kind != "AuthorizationPolicy" and DRY_RUN in (metadata.get("annotations") or {}):
+        whose = f"{metadata.get('namespace') or 'default'}/{metadata.get('name', '')}"
+        yield f"{whose} has unsupported annotation {DRY_RUN}, please remove the annotation"
         return
     refused = list(unsupported(kind, spec))
     if refused:
         # What would be missing without it is not wrong: what is said of the rest could only mislead.
         yield from refused
         return
-    namespace = obj["metadata"].get("namespace") or "default"
+    if kind in security_validation.KINDS:
+        yield from security_validation.find_problems(kind, obj)
+        return
+    namespace = metadata.get("namespace") or "default"
     of_kind = {
         "Gateway": gateway_validation.find_problems,
         "VirtualService": virtual_service_validation.find_problems,

@@ -38,8 +38,8 @@ _KNOWN_TYPES = ("array", "object", *_SCALARS)
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 _KEYWORDS = {
     *("type", "nullable", "default", "enum", "title", "description", "example", *_JUNCTORS, "not"),
-    *("properties", "required", "additionalProperties", "maxProperties", "items", "minItems", "maxItems"),
-    *("format", "pattern", "minLength", "maxLength", "minimum", "maximum"),
+    *("properties", "required", "additionalProperties", "minProperties", "maxProperties", "items"),
+    *("minItems", "maxItems", "format", "pattern", "minLength", "maxLength", "minimum", "maximum"),
     *(f"x-kubernetes-{name}" for name in ("int-or-string", "preserve-unknown-fields", "map-type")),
     *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 }
@@ -338,6 +338,8 @@ def _identities(value: list[Any], schema: Schema, path: str) -> Iterator[Cause]:
 
 
 def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[Cause]:
+    if len(value) < schema.get("minProperties", 0):
+        yield _body(path, len(value), f"should have at least {schema['minProperties']} properties")
     yield from _too_many(path, len(value), schema.get("maxProperties", len(value)))
     for key in schema.get("required", ()):
         if key not in value:

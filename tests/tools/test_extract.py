@@ -24,6 +24,12 @@ def test_the_schema_of_envoys_configuration_is_that_of_the_installed_envoy() -> 
     assert run("extract_xds_schema.py", binary()) == packaged
 
 
+ISTIOS = [
+    *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry"),
+    *("PeerAuthentication", "AuthorizationPolicy"),
+]
+
+
 def test_istios_schemas_lose_descriptions_and_cel_but_no_field(tmp_path: Path) -> None:
     properties = {
         "description": {"type": "string", "description": "a field that is called so"},
@@ -39,15 +45,13 @@ def test_istios_schemas_lose_descriptions_and_cel_but_no_field(tmp_path: Path) -
                 "versions": [{"name": name, "schema": {"openAPIV3Schema": schema}} for name in ("v1", "v1beta1")],
             },
         }
-        for kind in ("DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "VirtualService")
+        for kind in sorted((*ISTIOS, "Telemetry"))
     ]
     source = tmp_path / "crds.yaml"
     source.write_text(yaml.safe_dump_all(documents))
     found = json.loads(run("extract_istio_schema.py", source))
     assert isinstance(found, list)
-    assert [crd["names"]["kind"] for crd in found] == [
-        *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry")
-    ]
+    assert [crd["names"]["kind"] for crd in found] == ISTIOS
     assert found[0]["versions"] == ["v1", "v1beta1"]
     assert found[0]["schema"] == {
         "type": "object",

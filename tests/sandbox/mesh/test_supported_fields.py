@@ -17,9 +17,12 @@ import pytest
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh import validation
+from sandbox.mesh.authorization import concerning
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.peer_authentication import peer_mode
 from sandbox.mesh.registry import Proxy
+from sandbox.mesh.security_validation import KINDS
 from sandbox.mesh.supported_fields import SUPPORTED, VALUES
 from sandbox.mesh.xds.ads import Configuration
 from tools import istio_fields
@@ -36,7 +39,9 @@ SPECS = {
     crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     for crd in crds()
 }
-PLURALS = {crd["spec"]["names"]["kind"]: crd["spec"]["names"]["plural"] for crd in crds()}
+RESOURCES = {crd["spec"]["names"]["kind"]: crd["metadata"]["name"] for crd in crds()}
+PORT = "8080"
+"""The key of a map by ports."""
 TO = {"destination": {"host": "one"}}
 
 
@@ -57,10 +62,11 @@ def put(spec: dict[str, Any], kind: str, path: str, value: Any) -> str:
     schema = SPECS[kind]
     written, at = "spec", spec
     *above, last = path.split(".")
+    any_key = PORT if path.startswith("portLevelMtls") else "key"
     for part in above:
         schema = schema["additionalProperties"] if part == "*" else schema["properties"][part]
-        written += "[key]" if part == "*" else f".{part}"
-        key = "key" if part == "*" else part
+        written += f"[{any_key}]" if part == "*" else f".{part}"
+        key = any_key if part == "*" else part
         if schema.get("type") == "array":
             schema = schema["items"]
             written += "[0]"
@@ -68,8 +74,8 @@ def put(spec: dict[str, Any], kind: str, path: str, value: Any) -> str:
         else:
             at = at.setdefault(key, {})
     schema = schema["additionalProperties"] if last == "*" else schema["properties"][last]
-    at["key" if last == "*" else last] = [value] if schema.get("type") == "array" else value
-    return written + ("[key]" if last == "*" else f".{last}")
+    at[any_key if last == "*" else last] = [value] if schema.get("type") == "array" else value
+    return written + (f"[{any_key}]" if last == "*" else f".{last}")
 
 
 def sample(schema: Mapping[str, Any]) -> Any:
@@ -183,7 +189,7 @@ class SmallMesh:
         rules = {"Gateway": BASE["Gateway"], **BESIDE.get(kind, {}), kind: spec}
         keys = []
         for of, rule in rules.items():
-            name, key = "gate" if of == "Gateway" else "rule", f"{PLURALS[of]}.networking.istio.io"
+            name, key = "gate" if of == "Gateway" else "rule", RESOURCES[of]
             keys.append((key, name))
             obj = {"metadata": {"name": name, "namespace": "shop"}, "spec": copy.deepcopy(rule)}
             self._cluster.create(key, obj, manager="test")
@@ -207,7 +213,7 @@ def mesh() -> SmallMesh:
     return SmallMesh(f"127.64.16.{number}" for number in (1, 2, 3))
 
 
-@pytest.mark.parametrize(("kind", "path"), list(supported()))
+@pytest.mark.parametrize(("kind", "path"), [one for one in supported() if one[0] not in KINDS])
 async def test_a_supported_field_makes_a_difference(mesh: SmallMesh, kind: str, path: str) -> None:
     without = base(kind, path)
     with_field = copy.deepcopy(without)
@@ -217,6 +223,25 @@ async def test_a_supported_field_makes_a_difference(mesh: SmallMesh, kind: str, 
     assert list(validation.find_problems(kind, obj)) == []
     same = await mesh.told(kind, with_field) == await mesh.told_before(kind, without)
     assert same == changes_nothing(kind, path)
+
+
+def effect(kind: str, spec: dict[str, Any]) -> Any:
+    """Of what says who may ask a workload, on one."""
+    policy = {"metadata": {"name": "rule", "namespace": "shop"}, "spec": spec}
+    if kind == "PeerAuthentication":
+        found = peer_mode([policy], "shop", {"app": "one"})
+        return found.mode, found.of(int(PORT))
+    return concerning([policy], "shop", {"app": "one"}).http_filters()
+
+
+@pytest.mark.parametrize(("kind", "path"), [one for one in supported() if one[0] in KINDS])
+def test_a_supported_field_of_security_makes_a_difference(kind: str, path: str) -> None:
+    without = base(kind, path)
+    with_field = copy.deepcopy(without)
+    put(with_field, kind, path, example(kind, path, sample(SCHEMAS[kind, path])))
+    obj = {"metadata": {"name": "rule", "namespace": "shop"}, "spec": with_field}
+    assert list(validation.find_problems(kind, obj)) == []
+    assert (effect(kind, with_field) == effect(kind, without)) == changes_nothing(kind, path)
 
 
 async def test_envoy_takes_what_is_made_of_every_supported_field(world: World) -> None:
@@ -234,7 +259,7 @@ async def test_envoy_takes_what_is_made_of_every_supported_field(world: World) -
     running = plane.pid
     refused = {}
     for kind, path in supported():
-        if not path.startswith(("subsets.trafficPolicy", "trafficPolicy.portLevelSettings")):
+        if kind not in KINDS and not path.startswith(("subsets.trafficPolicy", "trafficPolicy.portLevelSettings")):
             spec = base(kind, path)
             put(spec, kind, path, example(kind, path, sample(SCHEMAS[kind, path])))
             await mesh.told(kind, spec)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sandbox.core.cluster import ApiError, Object
-from sandbox.mesh import validation
+from sandbox.mesh import security_validation, validation
 from sandbox.mesh.checks import groups
 from sandbox.mesh.istio import LARGEST_REGEX_PROGRAM
 
@@ -42,7 +42,7 @@ def policy(**fields: Any) -> tuple[str, Object]:
     return "DestinationRule", {"host": "a", "trafficPolicy": fields}
 
 
-def written(what: str, value: Object) -> tuple[str, Object]:
+def written(what: str, value: Any) -> tuple[str, Object]:
     """Kind and spec of a case."""
     if what == "rule":
         return http(value)
@@ -58,12 +58,17 @@ def written(what: str, value: Object) -> tuple[str, Object]:
         return policy(connectionPool=value)
     if what == "consistentHash":
         return policy(loadBalancer={"consistentHash": {"httpHeaderName": "x-user", **value}})
+    if what in ("source", "operation"):
+        part = "from" if what == "source" else "to"
+        return "AuthorizationPolicy", {"rules": [{part: [{what: value}]}]}
+    if what == "rules":
+        return "AuthorizationPolicy", {"action": "DENY", "rules": value}
     if what == "serviceEntry":
         return "ServiceEntry", {key: field for key, field in {**ENTRY, **value}.items() if field is not None}
     return what, value
 
 
-def problems(what: str, value: Object) -> list[str]:
+def problems(what: str, value: Any) -> list[str]:
     kind, spec = written(what, value)
     return list(validation.find_problems(kind, {"metadata": {"name": "r", "namespace": "shop"}, "spec": spec}))
 
@@ -118,6 +123,42 @@ async def test_envoy_takes_a_regular_expression_larger_than_its_own_limit(shop: 
 def test_every_host_is_for_sidecars_only_beside_a_gateway() -> None:
     assert problems("virtualService", {"hosts": ["*"], "gateways": ["mesh", "gate"]}) == []
     assert problems("virtualService", {"hosts": ["*"], "gateways": ["mesh"]})
+
+
+HTTP_ONLY = (
+    "configured AuthorizationPolicy will deny all traffic to TCP ports under its scope due to the use of only HTTP "
+    "attributes in a DENY rule; it is recommended to explicitly specify the port"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "warned"),
+    [
+        ("PeerAuthentication", {"selector": {}}, ["workload selector specified without labels"]),
+        (
+            "AuthorizationPolicy",
+            {"action": "DENY", "rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]},
+            [HTTP_ONLY],
+        ),
+        (
+            "AuthorizationPolicy",
+            {"action": "DENY", "rules": [{"to": [{"operation": {"paths": ["/a"], "ports": ["80"]}}]}]},
+            [],
+        ),
+        ("AuthorizationPolicy", {"rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]}, []),
+    ],
+)
+def test_what_is_warned_of(kind: str, spec: Object, warned: list[str]) -> None:
+    assert list(security_validation.find_warnings(kind, spec)) == warned
+
+
+def test_a_dry_run_is_of_policies_only() -> None:
+    metadata = {"name": "r", "namespace": "shop", "annotations": {"istio.io/dry-run": "yes"}}
+    (said,) = validation.find_problems("AuthorizationPolicy", {"metadata": metadata, "spec": {}})
+    why = 'strconv.ParseBool: parsing "yes": invalid syntax'
+    assert said == f"shop/r has annotation istio.io/dry-run with invalid value (yes): {why}"
+    (said,) = validation.find_problems("PeerAuthentication", {"metadata": metadata, "spec": {}})
+    assert said == "shop/r has unsupported annotation istio.io/dry-run, please remove the annotation"
 
 
 def rule(name: str, spec: Object, revision: str = "") -> Object:
