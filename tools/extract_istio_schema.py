@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 KINDS = (
-    *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry"),
+    *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "Sidecar"),
     *("PeerAuthentication", "AuthorizationPolicy"),
 )
 _DROPPED = ("description", "x-kubernetes-validations")

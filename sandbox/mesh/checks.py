@@ -46,6 +46,15 @@ def labels(written: Mapping[str, str]) -> Iterator[str]:
             yield f'invalid tag value: "{value}"'
 
 
+def selector(written: Mapping[str, str] | None) -> Iterator[str]:
+    """The labels by which a rule selects workloads."""
+    for key, value in (written or {}).items():
+        if not key:
+            yield f'empty key is not supported in selector: "{key}={value}"'
+        if "*" in key or "*" in value:
+            yield f'wildcard is not supported in selector: "{key}={value}"'
+
+
 def port(number: int) -> Iterator[str]:
     if not 1 <= number <= 65535:
         yield f"port number {number} must be in the range 1..65535"

@@ -14,7 +14,7 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.istio_exports import ByAge
 from sandbox.core.turns import Turns
-from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, rules
+from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, rules, sidecar_scopes
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.known_services import KnownServices
@@ -22,6 +22,7 @@ from sandbox.mesh.mesh_certificates import RootCertificates
 from sandbox.mesh.proxy_translation import NamespaceView, ProxyTranslation
 from sandbox.mesh.registry import SLICES, Proxy
 from sandbox.mesh.rules import Rules
+from sandbox.mesh.sidecar_scopes import Scope
 from sandbox.mesh.validation import find_problems
 from sandbox.mesh.xds.ads import Configuration
 
@@ -30,8 +31,13 @@ log = logging.getLogger(__name__)
 GATEWAYS = "gateways.networking.istio.io"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
-_RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, service_entries.RESOURCE)
+SIDECARS = "sidecars.networking.istio.io"
+_RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, SIDECARS, service_entries.RESOURCE)
 _WATCHED = ("services", SLICES, "pods", "secrets", *_RULES)
+
+
+_Seer = tuple[str, Scope | None]
+"""A namespace, and what a Sidecar says that its proxies (or some of them) know of the mesh."""
 
 
 class ControlPlane:
@@ -52,7 +58,7 @@ class ControlPlane:
         self._rules = Rules()
         self._entries: tuple[tuple[Object, ...], list[service_entries.Host]] = ((), [])
         """ServiceEntries, and their hosts."""
-        self._views: dict[str, NamespaceView] = {}
+        self._views: dict[_Seer, NamespaceView] = {}
         self._translations: dict[str, ProxyTranslation] = {}
         self._credentials: frozenset[str] = frozenset()
         data_plane.changed.append(self._watch.trigger)
@@ -102,17 +108,20 @@ class ControlPlane:
         )
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
         proxies = list(self._data_plane.proxies.values())
-        self._views = {
-            namespace: self._views.get(namespace) or NamespaceView(namespace)
-            for namespace in dict.fromkeys(proxy.namespace for proxy in proxies)
+        seers = {
+            proxy.id: (proxy.namespace, sidecar_scopes.scope_of(written[SIDECARS], proxy)) for proxy in proxies
         }
-        for namespace, view in self._views.items():
+        self._views = {
+            seer: self._views.get(seer) or NamespaceView(*seer) for seer in dict.fromkeys(seers.values())
+        }
+        for (namespace, _), view in self._views.items():
             secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
             by_name = {secret["metadata"]["name"]: secret for secret in secrets}
             await view.update(own, self._entries[1], in_force, by_name, self._credentials, turns)
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
         for translation in self._translations.values():
-            await translation.update(self._views[translation.proxy.namespace], in_force, turns)
+            view = self._views[seers[translation.proxy.id]]
+            await translation.update(view, view.rules, turns)
         # Some may have ended, or come anew under their name, while the loop had its turns.
         present = {
             proxy.id: self._translations[proxy.id].told

@@ -20,6 +20,7 @@ from sandbox.mesh.mesh_certificates import Credential
 from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry, names_in
 from sandbox.mesh.route_tables import TableCache
 from sandbox.mesh.rules import Rules
+from sandbox.mesh.sidecar_scopes import Scope
 from sandbox.mesh.xds.ads import Configuration
 from sandbox.mesh.xds.envoy_messages import Part
 
@@ -28,17 +29,18 @@ _Locality = list[dict[str, Any]]
 
 
 class NamespaceView:
-    """The mesh as proxies of one namespace see it."""
+    """The mesh as proxies of one namespace see it, or as much of it as is in their `scope`."""
 
-    def __init__(self, namespace: str) -> None:
-        self.namespace = namespace
+    def __init__(self, namespace: str, scope: Scope | None = None) -> None:
+        self.namespace, self._scope = namespace, scope
+        self.rules = Rules()
         self.services = self.shape = Registry(())
         """`shape` is an earlier state of `services` that differs by endpoints at most."""
         self.destinations: list[Destination] = []
         self.localities: list[tuple[Destination, _Locality]] = []
         """The ready endpoints of each destination that has any of its own."""
         self.credentials: dict[str, Credential] = {}
-        self._made_of: tuple[Registry, list[service_entries.Host]] | None = None
+        self._made_of: tuple[object, ...] = (None, None, None)
         self._of_entry: Kept[tuple[str, str, str], Service] = Kept()
         self._of_service: Kept[str, list[Destination]] = Kept()
         self._of_endpoints: Kept[tuple[str, int, str], _Locality] = Kept()
@@ -52,12 +54,23 @@ class NamespaceView:
         wanted_secrets: frozenset[str],
         turns: Turns,
     ) -> None:
-        if self._made_of is None or self._made_of[0] is not own or self._made_of[1] is not entries:
-            seen = service_entries.preferred(entries, self.namespace).values()
+        scope = self._scope
+        if scope is not None:
+            narrowed = scope.rules(rules)
+            rules = self.rules if self.rules == narrowed else narrowed
+        self.rules = rules
+        made_of = (own, entries, None if scope is None else rules)
+        if any(a is not b for a, b in zip(made_of, self._made_of, strict=True)):
+            seen = scope.entries(entries) if scope else service_entries.preferred(entries, self.namespace)
             self._of_entry.turn()
-            others = [service async for service in turns.between(self._from_entry(host, own) for host in seen)]
+            others = [
+                service async for service in turns.between(self._from_entry(host, own) for host in seen.values())
+            ]
             self.services = own.with_others(others) if others else own
-            self._made_of = (own, entries)
+            if scope is not None:
+                known = turns.between(scope.services(self.services, rules))
+                self.services = Registry(tuple([service async for service in known]))
+            self._made_of = made_of
             await turns.give()
         if self.shape != self.services:
             self.shape = self.services

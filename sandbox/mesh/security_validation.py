@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sandbox.core.cluster import Object
+from sandbox.mesh import checks
 from sandbox.mesh.authorization import ANY_SEGMENTS, DRY_RUN, FALSE, ONE_SEGMENT, TRUE, is_template
 
 _MOST_SERVICE_ACCOUNTS, _LONGEST_SERVICE_ACCOUNT = 16, 320
@@ -47,11 +48,11 @@ def _peer_authentication(spec: Object) -> Iterator[str]:
     for port in ports or {}:
         if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
             yield "port must be in range 1..65535"
-    yield from _selector(selector)
+    yield from checks.selector((selector or {}).get("matchLabels"))
 
 
 def _authorization_policy(spec: Object) -> Iterator[str]:
-    yield from _selector(spec.get("selector"))
+    yield from checks.selector((spec.get("selector") or {}).get("matchLabels"))
     rules = spec.get("rules") or []
     if spec.get("action") == "DENY" and not rules:
         yield (
@@ -159,14 +160,6 @@ def _ports(ports: list[str]) -> Iterator[str]:
             yield f'bad port ({port}): strconv.ParseUint: parsing "{port}": value out of range'
         elif int(port) > 65535:
             yield f"bad port ({port}): <nil>"
-
-
-def _selector(selector: Object | None) -> Iterator[str]:
-    for key, value in ((selector or {}).get("matchLabels") or {}).items():
-        if not key:
-            yield f'empty key is not supported in selector: "{key}={value}"'
-        if "*" in key or "*" in value:
-            yield f'wildcard is not supported in selector: "{key}={value}"'
 
 
 def find_warnings(kind: str, spec: Object) -> Iterator[str]:

@@ -109,6 +109,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         *_each("ports", "number", "name", "protocol", "targetPort"),
         *_each("endpoints", "address", "ports.*", "labels.*", "weight"),
     ),
+    "Sidecar": ("workloadSelector.labels.*", "egress.hosts"),
     "PeerAuthentication": ("selector.matchLabels.*", "mtls.mode", "portLevelMtls.*.mode"),
     "AuthorizationPolicy": (
         *("selector.matchLabels.*", "action"),

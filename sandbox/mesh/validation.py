@@ -17,6 +17,7 @@ from sandbox.mesh import (
     gateway_validation,
     security_validation,
     service_entry_validation,
+    sidecar_validation,
     virtual_service_validation,
 )
 from sandbox.mesh.authorization import DRY_RUN
@@ -37,11 +38,18 @@ def validate(admission: Admission, webhook: str) -> None:
     problems = list(find_problems(kind, admission.object))
     if problems:
         raise refusal(webhook, problems)
+    admission.warnings += find_warnings(kind, admission.object)
+
+
+def find_warnings(kind: str, obj: Object) -> Iterator[str]:
+    """Of a rule with which nothing is wrong."""
+    spec = obj.get("spec") or {}
     if kind == "VirtualService":
-        found = find_unreachable(admission.object["spec"])
-        admission.warnings += [f"virtualService {what}" for _, what in found]
+        yield from (f"virtualService {what}" for _, what in find_unreachable(spec))
+    elif kind == "Sidecar":
+        yield from sidecar_validation.find_warnings(spec, obj["metadata"].get("namespace") or "default")
     elif kind in security_validation.KINDS:
-        admission.warnings += security_validation.find_warnings(kind, admission.object.get("spec") or {})
+        yield from security_validation.find_warnings(kind, spec)
 
 
 def require_support(admission: Admission) -> None:
@@ -94,5 +102,6 @@ def find_problems(kind: str, obj: Object) -> Iterator[str]:
         "VirtualService": virtual_service_validation.find_problems,
         "DestinationRule": destination_rule_validation.find_problems,
         "ServiceEntry": service_entry_validation.find_problems,
+        "Sidecar": sidecar_validation.find_problems,
     }
     yield from of_kind[kind](spec, namespace)

@@ -25,7 +25,7 @@ def test_the_schema_of_envoys_configuration_is_that_of_the_installed_envoy() -> 
 
 
 ISTIOS = [
-    *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry"),
+    *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "Sidecar"),
     *("PeerAuthentication", "AuthorizationPolicy"),
 ]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import Object
-from sandbox.mesh.control_plane import DESTINATION_RULES, GATEWAYS, VIRTUAL_SERVICES, ControlPlane
+from sandbox.mesh.control_plane import DESTINATION_RULES, GATEWAYS, SIDECARS, VIRTUAL_SERVICES, ControlPlane
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.outside import Outside
@@ -31,6 +31,7 @@ WRITTEN = {
     VIRTUAL_SERVICES: "VirtualService",
     DESTINATION_RULES: "DestinationRule",
     ENTRIES: "ServiceEntry",
+    SIDECARS: "Sidecar",
 }
 NAMESPACES = ("shop", "other")
 NAMES = ("one", "two")
@@ -155,6 +156,18 @@ SPECS: dict[str, st.SearchStrategy[Any]] = {
             {}, optional={"addresses": st.sampled_from((["127.65.2.1"], ["127.65.3.0/24"])), "exportTo": EXPORTS}
         ),
     ),
+    SIDECARS: st.fixed_dictionaries(
+        {
+            "egress": st.lists(
+                st.sampled_from(
+                    ("*/*", "./*", "other/*", "~/*", f"*/{FOREIGN}", f"shop/{HOSTS[1]}", f"~shop/{HOSTS[1]}")
+                ),
+                min_size=1,
+                max_size=3,
+            ).map(lambda hosts: [{"hosts": hosts}])
+        },
+        optional={"workloadSelector": st.just({"labels": {"app": "one"}})},
+    ),
     "secrets": st.sampled_from((*PAIRS, {"tls.crt": b"no certificate", "tls.key": b"no key"})),
 }
 _ENDPOINT = st.tuples(st.sampled_from(NAMES), st.booleans())
@@ -196,6 +209,7 @@ ENCRYPTED = {
     ],
 }
 BROKEN = {"hosts": ["two"], "http": [{"timeout": "soon", "route": [{"destination": {"host": "one"}}]}]}
+NARROW = {"egress": [{"hosts": ["./one.shop.svc.cluster.local"]}]}
 FAR = {
     "hosts": [FOREIGN],
     "resolution": "STATIC",
@@ -271,6 +285,9 @@ class Following:
 @example([[(ENTRIES, ONE, FAR)], [(ENTRIES, ONE, {**FAR, "addresses": ["127.65.2.1"]})]]).via(
     "a host outside gets another address"
 )
+@example([[(SIDECARS, ONE, NARROW)], [(VIRTUAL_SERVICES, ONE, None)], [(SIDECARS, ONE, None)]]).via(
+    "a service is known by a rule only"
+)
 @example([[("pods", ONE, {})]]).via("a pod goes over to another subset")
 def test_it_is_what_a_translation_from_nothing_is(rounds: list[list[tuple[str, tuple[str, str], Any]]]) -> None:
     asyncio.run(_follow(rounds))
@@ -287,7 +304,7 @@ async def test_what_went_is_forgotten() -> None:
         cluster.store.remove(VIRTUAL_SERVICES, *place)
     for _ in range(2):
         await following.translate()
-    stood_on = following.control_plane._views["shop"].services.stood_on
+    stood_on = following.control_plane._views["shop", None].services.stood_on
     assert not stood_on._now
     assert not stood_on._before
 

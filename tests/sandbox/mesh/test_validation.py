@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sandbox.core.cluster import ApiError, Object
-from sandbox.mesh import security_validation, validation
+from sandbox.mesh import validation
 from sandbox.mesh.checks import groups
 from sandbox.mesh.istio import LARGEST_REGEX_PROGRAM
 
@@ -63,6 +63,8 @@ def written(what: str, value: Any) -> tuple[str, Object]:
         return "AuthorizationPolicy", {"rules": [{part: [{what: value}]}]}
     if what == "rules":
         return "AuthorizationPolicy", {"action": "DENY", "rules": value}
+    if what == "egress":
+        return "Sidecar", {"egress": [{"hosts": value}]}
     if what == "serviceEntry":
         return "ServiceEntry", {key: field for key, field in {**ENTRY, **value}.items() if field is not None}
     return what, value
@@ -131,6 +133,16 @@ HTTP_ONLY = (
 )
 
 
+ALL = "`*/*` host select all resources, no other hosts can be added"
+EGRESS = (
+    (["./*", "other/*", "~other/a.b"], []),
+    (["./a.b", "shop/a.b"], ["duplicated egress host: shop/a.b"]),
+    (["shop/*", "./a.b"], ["duplicated egress host: ./a.b"]),
+    (["./a.b", "./*"], ["duplicated egress host: ./*"]),
+    (["*/*", "./*"], [ALL]),
+)
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "warned"),
     [
@@ -146,10 +158,17 @@ HTTP_ONLY = (
             [],
         ),
         ("AuthorizationPolicy", {"rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]}, []),
+        *(("Sidecar", {"egress": [{"hosts": hosts}]}, warned) for hosts, warned in EGRESS),
+        (
+            "Sidecar",
+            {"workloadSelector": {}, "egress": [{"hosts": ["./*"]}]},
+            ["sidecar: workload selector specified without labels, will be applied to all services in namespace"],
+        ),
     ],
 )
 def test_what_is_warned_of(kind: str, spec: Object, warned: list[str]) -> None:
-    assert list(security_validation.find_warnings(kind, spec)) == warned
+    metadata = {"name": "r", "namespace": "shop"}
+    assert list(validation.find_warnings(kind, {"metadata": metadata, "spec": spec})) == warned
 
 
 def test_a_dry_run_is_of_policies_only() -> None:
