@@ -136,7 +136,9 @@ class ControlPlane:
         return known if known is not None and known.proxy is proxy else ProxyTranslation(proxy)
 
 
-_SHARED = Configuration(clusters={envoy_clusters.PASSTHROUGH: envoy_clusters.passthrough()})
+_SHARED = Configuration(
+    clusters={made["name"]: made for made in (envoy_clusters.passthrough(), envoy_clusters.black_hole())}
+)
 """What all proxies use together."""
 
 

@@ -18,6 +18,9 @@ from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 PASSTHROUGH = "PassthroughCluster"
 """Forwards to where the connection was going, for everything the mesh knows nothing about."""
 
+BLACK_HOLE = "BlackHoleCluster"
+"""Has no endpoints: for what may go nowhere."""
+
 WAY_ON_METADATA, WAY_ON_KEY = "envoy.filters.listener.proxy_protocol", "endpoint"
 """Where a connection to a service's address says which endpoint it would come to, as kube-proxy would choose it for
 the node: nobody listens at a service's address itself."""
@@ -124,6 +127,10 @@ def passthrough() -> dict[str, Any]:
         **traffic_policies.connection({}),
         "typed_extension_protocol_options": _http_options(False, {}),
     }
+
+
+def black_hole() -> dict[str, Any]:
+    return {"name": BLACK_HOLE, "type": "STATIC", **traffic_policies.connection({})}
 
 
 # Endpoints

@@ -69,6 +69,11 @@ def passing(cluster: str) -> list[Route]:
     return [{"name": "allow_any", "match": _EVERYTHING, "route": {"cluster": cluster, **_NO_LIMIT}}]
 
 
+def refusing(status: int) -> list[Route]:
+    """One route on which nothing goes on."""
+    return [{"name": "block_all", "match": _EVERYTHING, "direct_response": {"status": status}}]
+
+
 def to_https(port: int) -> list[Route]:
     """One route that asks the client to come back encrypted; `port` is where."""
     redirect = {"https_redirect": True} if port == 443 else {"https_redirect": True, "port_redirect": port}

@@ -57,7 +57,7 @@ def sidecar(
         "address": socket_address(proxy.address, SIDECAR_PORT),
         "listener_filters": [_proxy_protocol(), *_inspectors(guessed)],
         "filter_chains": chains,
-        "default_filter_chain": _chain("passthrough", {}, _tcp(envoy_clusters.PASSTHROUGH)),
+        "default_filter_chain": _rest(registry),
         "continue_on_listener_filters_timeout": True,
         "listener_filters_timeout": "1s",
         "traffic_direction": "OUTBOUND",
@@ -161,6 +161,13 @@ def _chain(name: str, match: Mapping[str, Any], network_filter: Filter) -> dict[
 def _listener_filter(module: str, message: str) -> dict[str, Any]:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.listener.{module}.v3.{message}"
     return {"name": f"envoy.filters.listener.{module}", "typed_config": {"@type": kind}}
+
+
+def _rest(registry: Registry) -> dict[str, Any]:
+    """Of connections to what the registry does not know."""
+    if registry.closed:
+        return _chain("blackhole", {}, _tcp(envoy_clusters.BLACK_HOLE))
+    return _chain("passthrough", {}, _tcp(envoy_clusters.PASSTHROUGH))
 
 
 def _proxy_protocol() -> dict[str, Any]:

@@ -69,7 +69,7 @@ class NamespaceView:
             self.services = own.with_others(others) if others else own
             if scope is not None:
                 known = turns.between(scope.services(self.services, rules))
-                self.services = Registry(tuple([service async for service in known]))
+                self.services = Registry(tuple([service async for service in known]), scope.closed)
             self._made_of = made_of
             await turns.give()
         if self.shape != self.services:

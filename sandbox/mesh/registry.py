@@ -112,6 +112,8 @@ class Registry:
     """What sidecars and gateways of one namespace know, or only the cluster's own services."""
 
     services: tuple[Service, ...]
+    closed: bool = False
+    """Whether what is asked beyond it goes nowhere, instead of to where it was going."""
 
     def with_others(self, others: Iterable[Service]) -> Registry:
         """Also `others`, after its own; of two with the same host the first counts."""

@@ -87,7 +87,7 @@ class _Translation:
 def sidecar_tables(
     proxy: Proxy, registry: Registry, rules: Rules, cache: TableCache | None = None
 ) -> Iterator[dict[str, Any]]:
-    """A table for every port on which some service speaks HTTP. Unknown hosts are passed through."""
+    """A table for every port on which some service speaks HTTP. Unknown hosts are passed through, or refused."""
     cache = cache or TableCache()
     in_force = rules.of_mesh(proxy.namespace)
     others = in_force.others(registry)
@@ -109,11 +109,11 @@ def sidecar_tables(
                 )
                 for service in speaking
             ]
-            wanted.append(("allow_any", ["*"], _PASSED_THROUGH))
+            wanted.append(("block_all" if registry.closed else "allow_any", ["*"], _OTHERS[registry.closed]))
             yield cache.table(table_name(proxy, number), wanted)
 
 
-_PASSED_THROUGH = http_routes.passing(envoy_clusters.PASSTHROUGH)
+_OTHERS = {False: http_routes.passing(envoy_clusters.PASSTHROUGH), True: http_routes.refusing(502)}
 
 
 def gateway_table(

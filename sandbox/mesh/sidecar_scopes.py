@@ -21,6 +21,9 @@ from sandbox.mesh.rules import ROOT_NAMESPACE, Rules, covers, full_host, full_ho
 
 EVERYWHERE, HERE, WITHOUT = "*", ".", "~"
 
+REGISTRY_ONLY, ALLOW_ANY = "REGISTRY_ONLY", "ALLOW_ANY"
+"""Whether it may ask what it does not know."""
+
 _Patterns = Mapping[str, list[str]]
 """Names by namespace."""
 
@@ -30,7 +33,9 @@ class Scope:
     """Of sidecars of one namespace; `hosts` are a Sidecar's, for connections to anything."""
 
     namespace: str
-    hosts: tuple[str, ...] = (f"{EVERYWHERE}/*",)
+    hosts: tuple[str, ...]
+    closed: bool = False
+    """Whether they may ask nothing else (REGISTRY_ONLY)."""
 
     @cached_property
     def _patterns(self) -> tuple[_Patterns, _Patterns]:
@@ -122,8 +127,10 @@ def scope_of(sidecars: Iterable[Object], proxy: Proxy) -> Scope | None:
             best = rank, sidecar
     if best is None:
         return None
-    egress = best[1]["spec"].get("egress") or []
-    return Scope(proxy.namespace, tuple(host for one in egress for host in one["hosts"])) if egress else None
+    spec = best[1]["spec"]
+    egress = spec.get("egress") or [{"hosts": [f"{EVERYWHERE}/*"]}]
+    hosts = tuple(host for one in egress for host in one["hosts"])
+    return Scope(proxy.namespace, hosts, (spec.get("outboundTrafficPolicy") or {}).get("mode") == REGISTRY_ONLY)
 
 
 def _rank(sidecar: Object, proxy: Proxy) -> int | None:

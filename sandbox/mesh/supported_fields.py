@@ -14,6 +14,7 @@ from sandbox.mesh.authorization import ACTIONS, OPERATION_FIELDS, SOURCE_FIELDS,
 from sandbox.mesh.gateways import ENCRYPTED, PLAIN_PROTOCOLS, TLS_MODES
 from sandbox.mesh.http_routes import REDIRECT_CODES
 from sandbox.mesh.registry import ENTRY_PROTOCOLS
+from sandbox.mesh.sidecar_scopes import ALLOW_ANY, REGISTRY_ONLY
 from sandbox.mesh.traffic_policies import LOAD_BALANCERS
 
 _STRING_MATCH = ("exact", "prefix", "regex")
@@ -109,7 +110,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         *_each("ports", "number", "name", "protocol", "targetPort"),
         *_each("endpoints", "address", "ports.*", "labels.*", "weight"),
     ),
-    "Sidecar": ("workloadSelector.labels.*", "egress.hosts"),
+    "Sidecar": ("workloadSelector.labels.*", "egress.hosts", "outboundTrafficPolicy.mode"),
     "PeerAuthentication": ("selector.matchLabels.*", "mtls.mode", "portLevelMtls.*.mode"),
     "AuthorizationPolicy": (
         *("selector.matchLabels.*", "action"),
@@ -123,6 +124,7 @@ VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("Gateway", "servers.tls.mode"): frozenset(TLS_MODES),
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
     ("ServiceEntry", "ports.protocol"): frozenset(ENTRY_PROTOCOLS),
+    ("Sidecar", "outboundTrafficPolicy.mode"): frozenset({ALLOW_ANY, REGISTRY_ONLY}),
     ("AuthorizationPolicy", "action"): frozenset(ACTIONS),
     ("ServiceEntry", "resolution"): frozenset({"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"}),
     **{

@@ -2,10 +2,10 @@
 
 Without a sidecar a connection to a cluster address goes to one of the service's ready endpoints, picked at
 random for each connection, as kube-proxy does. With one, as behind Istio's packet filter rules, every
-connection out of the pod goes to the sidecar at `podIP:SIDECAR_PORT`, and a PROXY protocol v2 header says
-where it was going; Envoy decides. A pod has a sidecar when its init container `istio-init` ran: from then on
-there is no way around it, so what starts before the proxy listens gets "connection refused", as it would on
-a real cluster.
+connection out of the pod goes to the sidecar at `podIP:SIDECAR_PORT`. A PROXY protocol v2 header says where it
+was going, and what kube-proxy would make of that if the sidecar let it pass; Envoy decides. A pod has a sidecar
+when its init container `istio-init` ran: from then on there is no way around it, so what starts before the proxy
+listens gets "connection refused", as it would on a real cluster.
 
 Connections stay within the sandbox's own addresses, and the load balancers of its other clusters; every other name
 does not resolve.

@@ -166,7 +166,10 @@ SPECS: dict[str, st.SearchStrategy[Any]] = {
                 max_size=3,
             ).map(lambda hosts: [{"hosts": hosts}])
         },
-        optional={"workloadSelector": st.just({"labels": {"app": "one"}})},
+        optional={
+            "workloadSelector": st.just({"labels": {"app": "one"}}),
+            "outboundTrafficPolicy": st.just({"mode": "REGISTRY_ONLY"}),
+        },
     ),
     "secrets": st.sampled_from((*PAIRS, {"tls.crt": b"no certificate", "tls.key": b"no key"})),
 }
