@@ -20,6 +20,8 @@ _KINDS = (
     ("networking.istio.io/v1", "VirtualService"),
     ("networking.istio.io/v1", "DestinationRule"),
     ("networking.istio.io/v1", "ServiceEntry"),
+    ("networking.istio.io/v1", "Sidecar"),
+    ("security.istio.io/v1", "AuthorizationPolicy"),
 )
 _DOCUMENTATION = f"https://istio.io/v{'.'.join(VERSION.split('.')[:2])}/docs/reference/config/analysis"
 

@@ -73,10 +73,21 @@ _MESSAGES = {
         "The VirtualServices {rules} associated with mesh gateway define the same host {host} which can lead to "
         "undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource.",
     ),
+    "IST0110": (
+        Level.Error,
+        'The Sidecars {sidecars} in namespace "{namespace}" select the same workload pod "{pod}", '
+        "which can lead to undefined behavior.",
+    ),
+    "IST0111": (
+        Level.Error,
+        'The Sidecars {sidecars} in namespace "{namespace}" have no workload selector, which can lead to undefined '
+        "behavior.",
+    ),
     "IST0118": (
         Level.Info,
         "Port name {name} (port: {port}, targetPort: {target}) doesn't follow the naming convention of Istio port.",
     ),
+    "IST0127": (Level.Warning, "No matching workloads for this resource with the following labels: {labels}"),
     "IST0130": (Level.Warning, "VirtualService {what}."),
     "IST0131": (Level.Info, "VirtualService {what}."),
     "IST0135": (
@@ -340,6 +351,74 @@ def serving_nobody(resources: Resources) -> Iterator[Message]:
                 yield message("IST0173", rule, subset=subset["name"])
 
 
+def authorizing_nobody(resources: Resources) -> Iterator[Message]:
+    """An AuthorizationPolicy for no pod of the mesh (IST0127), or that names a namespace that is not there."""
+    namespaces = [obj["metadata"]["name"] for obj in resources.of("Namespace")]
+    enabled = {obj["metadata"]["name"]: _enabled(obj) for obj in resources.of("Namespace")}
+    pods = [pod for pod in resources.of("Pod") if _in_mesh(pod, enabled.get(namespace_of(pod)))]
+    for policy in resources.of("AuthorizationPolicy"):
+        spec, place = policy.get("spec") or {}, namespace_of(policy)
+        wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+        concerned = [pod for pod in pods if place in (ISTIO_NAMESPACE, namespace_of(pod))]
+        of_all = place == ISTIO_NAMESPACE and spec.get("selector") is None
+        if not of_all and not any(wanted.items() <= labels_of(pod).items() for pod in concerned):
+            yield message("IST0127", policy, labels=_selector_text(wanted))
+        for rule in spec.get("rules") or []:
+            for part in rule.get("from") or []:
+                source = part.get("source") or {}
+                for name in (*(source.get("namespaces") or ()), *(source.get("notNamespaces") or ())):
+                    if not any(_is_meant(name, one) for one in namespaces):
+                        yield message("IST0101", policy, what="namespace", name=name)
+
+
+def _in_mesh(pod: Object, enabled: bool | None) -> bool:
+    """Whether a pod has a sidecar, or would get one; `enabled` is what its namespace says."""
+    says = {**(pod["metadata"].get("annotations") or {}), **labels_of(pod)}.get(POD_LABEL)
+    return has_proxy(pod) or (bool(enabled) if says is None else says == "true")
+
+
+def _is_meant(pattern: str, namespace: str) -> bool:
+    """Whether it is `pattern`, which may begin or end with a wildcard; capitals do not count."""
+    if pattern.startswith("*"):
+        return namespace.endswith(pattern[1:])
+    if pattern.endswith("*"):
+        return namespace.startswith(pattern[:-1])
+    return namespace.lower() == pattern.lower()
+
+
+def sidecars(resources: Resources) -> Iterator[Message]:
+    """Sidecars that select no pod, the same pods as another one, or all as another one of their namespace does."""
+    by_pod: dict[str, list[Object]] = {}
+    of_all: dict[str, list[Object]] = {}
+    pods = {full_name(pod): pod for pod in resources.of("Pod")}
+    for sidecar in resources.of("Sidecar"):
+        wanted = (sidecar["spec"].get("workloadSelector") or {}).get("labels") or {}
+        if not wanted:
+            of_all.setdefault(namespace_of(sidecar), []).append(sidecar)
+            continue
+        selected = [
+            name
+            for name, pod in pods.items()
+            if namespace_of(pod) == namespace_of(sidecar) and wanted.items() <= labels_of(pod).items()
+        ]
+        if not selected:
+            yield message("IST0101", sidecar, what="selector", name=_selector_text(wanted))
+        for name in selected:
+            by_pod.setdefault(name, []).append(sidecar)
+    for name, found in by_pod.items():
+        namespace, _, pod_name = name.partition("/")
+        for sidecar in found if len(found) > 1 else ():
+            yield message("IST0110", sidecar, sidecars=_names(found), namespace=namespace, pod=pod_name)
+    for namespace, found in of_all.items():
+        for sidecar in found if len(found) > 1 else ():
+            yield message("IST0111", sidecar, sidecars=_names(found), namespace=namespace)
+
+
+def _names(found: list[Object]) -> str:
+    """As Go prints a list."""
+    return f"[{' '.join(sorted(one['metadata']['name'] for one in found))}]"
+
+
 _KINDS = ("Namespace", "Service", "Pod", "Deployment")
 
 _DEPRECATED = frozenset(
@@ -375,6 +454,8 @@ _ANALYZERS = (
     port_names,
     unreachable,
     serving_nobody,
+    authorizing_nobody,
+    sidecars,
     deprecated,
 )
 
