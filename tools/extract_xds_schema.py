@@ -24,6 +24,7 @@ ROOTS = (
     "envoy/config/route/v3/route.proto",
     "envoy/extensions/path/match/uri_template/v3/uri_template_match.proto",
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
+    "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto",
     "envoy/extensions/transport_sockets/tls/v3/tls.proto",
     "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
     "envoy/service/discovery/v3/discovery.proto",
@@ -36,6 +37,7 @@ ROOTS = (
     f"{_FILTERS}/listener/tls_inspector/v3/tls_inspector.proto",
     f"{_FILTERS}/network/http_connection_manager/v3/http_connection_manager.proto",
     f"{_FILTERS}/network/rbac/v3/rbac.proto",
+    f"{_FILTERS}/network/set_filter_state/v3/set_filter_state.proto",
     f"{_FILTERS}/network/tcp_proxy/v3/tcp_proxy.proto",
 )
 

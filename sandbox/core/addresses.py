@@ -8,7 +8,8 @@ server listens on `api_address`, so two clusters never share one. With F = 32 * 
     127.B.F.2             Azure's control plane (port 8443)
     127.B.F.10 ...        nodes
     127.B.(F+1).0/24      load balancers
-    127.B.(F+16).0/20     pods
+    127.B.(F+16).0/21     pods
+    127.B.(F+24).0/21     the insides of pods whose proxy takes what comes in
     127.B.(F+128).0/19    services (cluster IPs; virtual, nobody listens there)
 """
 
@@ -29,6 +30,10 @@ NODES = 245
 """Addresses that a cluster has for nodes."""
 SIDECAR_PORT = 15001
 """Where a pod's sidecar takes the pod's outbound connections (PROXY protocol v2 carries the destination)."""
+INBOUND_PORT = 15006
+"""Where a real sidecar takes what comes in; here it listens at the pod's own ports beside."""
+NOT_REDIRECTED = (15020, 15021, 15090)
+"""Ports of a pod that are its proxy's and its agent's own (`istio-iptables -d`)."""
 
 WAY_ON = 0xE0
 """The PROXY header's field (one that is free to use) for the endpoint behind the destination's address."""
@@ -50,7 +55,21 @@ def listen_port(port: int) -> int:
 
 def is_pod(address: str) -> bool:
     """Whether an address is a pod's, of whichever cluster of the sandbox."""
-    return (octets := _of_sandbox(address)) is not None and octets[2] < 128 and octets[2] % _WIDTH >= 16
+    return (octets := _of_sandbox(address)) is not None and octets[2] < 128 and 16 <= octets[2] % _WIDTH < 24
+
+
+@lru_cache(maxsize=4096)
+def inside(address: str) -> str:
+    """Where programs of the pod at `address` listen when its sidecar takes what comes in.
+
+    A real one's packet filter leads what comes in to the proxy; here it is the proxy that listens at the pod's own
+    address, and the programs do so at a second one, 8 further in the third octet, at their own ports. So every port
+    keeps its number, which a shift by a constant could not promise, and there is no file to remove, as with Unix
+    sockets. Nobody connects there but the pod's proxy, and who is inside of the pod: `exec`, other containers,
+    `port-forward`, and probes, which a real agent passes on from there.
+    """
+    first, second, third, last = address.split(".")
+    return f"{first}.{second}.{int(third) + 8}.{last}"
 
 
 def is_load_balancer(address: str) -> bool:
@@ -125,7 +144,7 @@ class Network:
         self.arm_address = f"{self._nodes}.2"
         self.real_cidr = f"127.{block}.{first}.0/19"
         """All but the services' addresses."""
-        self.pod_cidr = f"127.{block}.{first + 16}.0/20"
+        self.pod_cidr = f"127.{block}.{first + 16}.0/21"
         self.service_cidr = f"127.{block}.{first + 128}.0/19"
         self.pods = AddressPool(self.pod_cidr)
         self.load_balancers = AddressPool(f"127.{block}.{first + 1}.0/24")

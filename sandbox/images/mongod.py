@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.core.addresses import listen_port
 from sandbox.images.container_files import Files
 from sandbox.images.mongo_protocol import (
     LARGEST,
@@ -238,7 +237,7 @@ class Mongo(Program):
     async def start(self) -> None:
         port = self._port()
         try:
-            address = (self.container.ip, listen_port(port))
+            address = self.container.network.listening(port)
             self._server = await asyncio.start_server(self._connected, *address, backlog=1024)
         except OSError as error:
             raise ProgramError(f"Failed to set up listener: SocketException: {error.strerror}", 48) from error

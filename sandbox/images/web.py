@@ -17,7 +17,6 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.core.addresses import listen_port
 from sandbox.images.program import Container, Program, ProgramError
 
 QUIET = 0.25
@@ -103,9 +102,8 @@ class WebProgram(Program):
         loop = asyncio.get_running_loop()
         self._server = web.Server(self._handle, access_log=None, keepalive_timeout=_KEPT)
         try:
-            self._listener = await loop.create_server(
-                self._server, self.container.ip, listen_port(self.port), backlog=1024
-            )
+            address = self.container.network.listening(self.port)
+            self._listener = await loop.create_server(self._server, *address, backlog=1024)
         except OSError as error:
             raise ProgramError(f"listen tcp {self.container.ip}:{self.port}: {error.strerror}") from error
         self.container.log(f"listening on port {self.port}")

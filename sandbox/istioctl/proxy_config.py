@@ -15,7 +15,7 @@ from sandbox.core.cluster import Object
 from sandbox.istioctl.api_client import Client, Invocation
 from sandbox.istioctl.cluster_status import has_proxy, is_ready, table
 from sandbox.istioctl.command_line import Arguments, IstioctlError, UsageError, print_as
-from sandbox.mesh.envoy_clusters import PASSTHROUGH
+from sandbox.mesh.envoy_clusters import BLACK_HOLE, INBOUND_PASSTHROUGH, PASSTHROUGH
 from sandbox.mesh.istio import CONTAINER
 
 _GAPS = {"listeners": 1}
@@ -213,9 +213,9 @@ def _address(listener: Object) -> tuple[str, int]:
 
 
 def _filter(chain: Object) -> tuple[str, Object]:
-    """The kind of a chain's one filter, and its settings."""
-    (only,) = chain["filters"]
-    return only["typed_config"]["@type"].rpartition(".")[2], only["typed_config"]
+    """The kind of the filter that a chain ends with, and its settings."""
+    last = chain["filters"][-1]["typed_config"]
+    return last["@type"].rpartition(".")[2], last
 
 
 def _type(listener: Object) -> str:
@@ -223,12 +223,18 @@ def _type(listener: Object) -> str:
     return "+".join(name for name, kind in (("HTTP", _HTTP), ("TCP", _TCP)) if kind in kinds)
 
 
+_PROTOCOLS = {"http/1.0,http/1.1,h2c": "HTTP", "istio-peer-exchange,istio": "TCP TLS"}
+"""Lists that have a name."""
+
+
 def _chain_match(chain_match: Object) -> str:
     said = []
     if names := chain_match.get("server_names"):
         said.append(f"SNI: {','.join(names)}")
-    if "application_protocols" in chain_match:
-        said.append("App: HTTP")
+    if "transport_protocol" in chain_match:
+        said.append(f"Trans: {chain_match['transport_protocol']}")
+    if protocols := ",".join(chain_match.get("application_protocols") or ()):
+        said.append(f"App: {_PROTOCOLS.get(protocols, protocols)}")
     if "destination_port" in chain_match:
         prefixes = [
             f"{one['address_prefix']}/{one['prefix_len']}" for one in chain_match.get("prefix_ranges") or ()
@@ -237,16 +243,25 @@ def _chain_match(chain_match: Object) -> str:
     return "; ".join(said) or "ALL"
 
 
+_OF_ALL = {
+    PASSTHROUGH: PASSTHROUGH,
+    INBOUND_PASSTHROUGH: INBOUND_PASSTHROUGH,
+    BLACK_HOLE: "Non-HTTP/Non-TCP",
+}
+"""Clusters that every proxy has, as they are called as destinations."""
+
+
 def _destination(chain: Object) -> str:
     kind, settings = _filter(chain)
     if kind == _TCP:
         name: str = settings["cluster"]
-        return name if name == PASSTHROUGH else f"Cluster: {name}"
+        return _OF_ALL.get(name, f"Cluster: {name}")
     if "rds" in settings:
         return f"Route: {settings['rds']['route_config_name']}"
-    routes = [
-        _match(route["match"]) for host in settings["route_config"]["virtual_hosts"] for route in host["routes"]
-    ]
+    inline = [route for host in settings["route_config"]["virtual_hosts"] for route in host["routes"]]
+    if cluster := next((route["route"]["cluster"] for route in inline if "route" in route), ""):
+        return _OF_ALL.get(cluster, f"Cluster: {cluster}")
+    routes = [_match(route["match"]) for route in inline]
     return f"Inline Route: {', '.join(routes)}"
 
 

@@ -121,7 +121,7 @@ class ControlPlane:
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
         for translation in self._translations.values():
             view = self._views[seers[translation.proxy.id]]
-            await translation.update(view, view.rules, turns)
+            await translation.update(view, own, in_force, turns)
         # Some may have ended, or come anew under their name, while the loop had its turns.
         present = {
             proxy.id: self._translations[proxy.id].told
@@ -136,9 +136,7 @@ class ControlPlane:
         return known if known is not None and known.proxy is proxy else ProxyTranslation(proxy)
 
 
-_SHARED = Configuration(
-    clusters={made["name"]: made for made in (envoy_clusters.passthrough(), envoy_clusters.black_hole())}
-)
+_SHARED = Configuration(clusters={cluster["name"]: cluster for cluster in envoy_clusters.shared()})
 """What all proxies use together."""
 
 

@@ -143,6 +143,11 @@ class DataPlane:
         self._needed.set()
         self._tell()
 
+    def reconsider(self, proxy: Proxy) -> None:
+        """A proxy that is there has another port."""
+        if self.proxies.get(proxy.id) is proxy:
+            self._tell()
+
     async def unregister(self, proxy: Proxy) -> None:
         """A proxy ends: returns when its listeners are closed.
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sandbox.mesh.istio import LARGEST_REGEX_PROGRAM, WORKER_THREADS
+from sandbox.mesh.istio import ENVOY_THREADS, LARGEST_REGEX_PROGRAM
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Envoy:
         (self.directory / ADMIN_SOCKET).unlink(missing_ok=True)
         with (self.directory / "log").open("ab") as log_file:
             self._process = await asyncio.create_subprocess_exec(
-                *(binary(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", str(WORKER_THREADS)),
+                *(binary(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", str(ENVOY_THREADS)),
                 *("--log-level", "warning", "--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
                 cwd=self.directory,
                 stdin=asyncio.subprocess.DEVNULL,

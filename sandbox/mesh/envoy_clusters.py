@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.core.addresses import is_pod, listen_port
 from sandbox.mesh import traffic_policies
-from sandbox.mesh.registry import Endpoint, Port, Service
+from sandbox.mesh.registry import Endpoint, Port, Protocol, Service
 from sandbox.mesh.rules import Policy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
@@ -25,11 +25,16 @@ WAY_ON_METADATA, WAY_ON_KEY = "envoy.filters.listener.proxy_protocol", "endpoint
 """Where a connection to a service's address says which endpoint it would come to, as kube-proxy would choose it for
 the node: nobody listens at a service's address itself."""
 
+_WHERE_IT_WAS_LED = {"type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
 _ON_AS_IT_WAS_GOING: dict[str, Any] = {
-    "type": "ORIGINAL_DST",
-    "lb_policy": "CLUSTER_PROVIDED",
+    **_WHERE_IT_WAS_LED,
     "original_dst_lb_config": {"metadata_key": {"key": WAY_ON_METADATA, "path": [{"key": WAY_ON_KEY}]}},
 }
+INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
+"""Goes on to what a pod serves without a service."""
+_FROM = {"source_address": {"address": "127.0.0.6", "port_value": 0}}
+"""Who a sidecar is for the programs of its pod."""
+_FOR_EVER = "9223372035s"
 
 XDS_SOURCE: dict[str, Any] = {"resource_api_version": "V3", "ads": {}}
 
@@ -120,17 +125,35 @@ def _http_options(http2: bool, pool: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def passthrough() -> dict[str, Any]:
-    return {
-        "name": PASSTHROUGH,
-        **_ON_AS_IT_WAS_GOING,
+def inbound(
+    cluster_name: str, protocol: Protocol, pool: Mapping[str, Any], origin: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a sidecar's pod serves at one port."""
+    made: dict[str, Any] = {
+        **_named(cluster_name),
+        **_WHERE_IT_WAS_LED,
+        "cleanup_interval": _FOR_EVER,
+        "upstream_bind_config": _FROM,
+        **traffic_policies.connection(pool),
+    }
+    if origin:
+        made["metadata"] = origin
+    if protocol != "tcp":
+        made["typed_extension_protocol_options"] = _http_options(protocol == "http2", pool)
+    return made
+
+
+def shared() -> list[dict[str, Any]]:
+    """What all proxies have together."""
+    forwards = {
         **traffic_policies.connection({}),
         "typed_extension_protocol_options": _http_options(False, {}),
     }
-
-
-def black_hole() -> dict[str, Any]:
-    return {"name": BLACK_HOLE, "type": "STATIC", **traffic_policies.connection({})}
+    return [
+        {"name": PASSTHROUGH, **_ON_AS_IT_WAS_GOING, **forwards},
+        {"name": INBOUND_PASSTHROUGH, **_WHERE_IT_WAS_LED, "upstream_bind_config": _FROM, **forwards},
+        {"name": BLACK_HOLE, "type": "STATIC", **traffic_policies.connection({})},
+    ]
 
 
 # Endpoints

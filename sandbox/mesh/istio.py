@@ -26,8 +26,10 @@ NAMESPACE_LABEL = "istio-injection"
 REVISION_LABEL = "istio.io/rev"
 POD_LABEL = "sidecar.istio.io/inject"
 
-WORKER_THREADS = 1
-"""Of Envoy: each may open a connection whatever a limit says. A real sidecar has two, unless its pod asks for
-another number (`proxy.istio.io/config`)."""
+ENVOY_THREADS = 1
+"""Worker threads of the one Envoy. What shows of a proxy's own number is made apart (listeners.worker)."""
+PROXY_THREADS = 2
+"""Of a proxy whose pod asks for no other number (`proxy.istio.io/config`), and the processors of a node, which is
+what it has that asks for 0."""
 LARGEST_REGEX_PROGRAM = 32768
 """What an expression may compile to. istiod's own limit for sidecars; a webhook with Go's library cannot ask."""

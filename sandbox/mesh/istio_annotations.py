@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from sandbox.core.cluster import Admission, ApiError
-from sandbox.mesh.istio import WORKER_THREADS
+from sandbox.mesh.istio import PROXY_THREADS
 
 _DOMAINS = {
     "sidecar.istio.io": (
@@ -85,6 +85,8 @@ def require_support(admission: Admission) -> None:
 _PROXY_CONFIG = "proxy.istio.io/config"
 _STATS_MATCHER = "proxyStatsMatcher"
 
+_MOST_THREADS = 64
+
 _STATS_INCLUSION = {
     "inclusionPrefixes": "sidecar.istio.io/statsInclusionPrefixes",
     "inclusionSuffixes": "sidecar.istio.io/statsInclusionSuffixes",
@@ -136,6 +138,12 @@ def stats_inclusion(annotations: Mapping[str, str]) -> StatsInclusion:
     return StatsInclusion(tuple(prefixes), tuple(suffixes), tuple(patterns))
 
 
+def threads(annotations: Mapping[str, str]) -> int:
+    """How many worker threads a pod's proxy runs. Raises ValueError with a path for what is wrong."""
+    asked = _proxy_config(annotations).get("concurrency")
+    return asked or PROXY_THREADS
+
+
 def _stats_matcher(config: Mapping[str, Any]) -> dict[str, list[str]]:
     """The `proxyStatsMatcher` of a ProxyConfig."""
     matcher = config.get(_STATS_MATCHER) or {}
@@ -149,10 +157,7 @@ def _stats_matcher(config: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _proxy_config(annotations: Mapping[str, str]) -> Mapping[str, Any]:
-    """The ProxyConfig of the pod's own, empty when there is none.
-
-    `concurrency` is how many worker threads the proxy runs, and the sandbox's all run the same number.
-    """
+    """The ProxyConfig of the pod's own, empty when there is none."""
     text = annotations.get(_PROXY_CONFIG, "")
     if not text.strip():
         return {}
@@ -166,9 +171,8 @@ def _proxy_config(annotations: Mapping[str, str]) -> Mapping[str, Any]:
         if field == "concurrency" and value is not None:
             if not isinstance(value, int) or isinstance(value, bool):
                 raise ValueError(f"{_PROXY_CONFIG}: concurrency: {value!r} is not a whole number")
-            if value != WORKER_THREADS:
-                why = f"not supported by the sandbox, whose proxies run {WORKER_THREADS} worker thread"
-                raise ValueError(f"{_PROXY_CONFIG}: concurrency: {value}: {why}")
+            if not 0 <= value <= _MOST_THREADS:
+                raise ValueError(f"{_PROXY_CONFIG}: concurrency: {value}: not one of 0 to {_MOST_THREADS}")
         elif field not in ("concurrency", _STATS_MATCHER):
             raise ValueError(f"{_PROXY_CONFIG}: {field}: not supported by the sandbox")
     return config

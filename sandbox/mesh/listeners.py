@@ -19,7 +19,7 @@ _EXTENSIONS = "envoy.extensions.filters"
 
 Filter = dict[str, Any]
 
-_NO_POLICY: Mapping[str, Any] = {}
+NO_POLICY: Mapping[str, Any] = {}
 
 
 def sidecar(
@@ -37,27 +37,28 @@ def sidecar(
     """
     chains: list[Part] = []
     guessed: list[int] = []
+    first = _worker_filter(proxy)
     for number, serving in registry.by_port.items():
         http = partial(_http, f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
         speaks_http = any(port.protocol != "tcp" for _, port in serving)
         if speaks_http:
-            chains.append(_kept_chain(chains_kept, f"http_{number}", {"destination_port": number}, None, http))
+            chains.append(_kept(chains_kept, f"http_{number}", {"destination_port": number}, None, first, http))
         for service, match in _by_destination(number, serving, wildcard=not speaks_http):
             port = service.port(number)
             if port is not None and port.protocol == "auto":
                 guessed.append(number)
                 spoken = {**match, "application_protocols": ["http/1.0", "http/1.1", "h2c"]}
-                chains.append(_kept_chain(chains_kept, f"http_{service.host}_{number}", spoken, None, http))
-            policy = traffic.get((service.host, number), _NO_POLICY)
-            tcp = partial(_tcp, envoy_clusters.name(proxy.id, service.host, number), policy)
-            chains.append(_kept_chain(chains_kept, f"tcp_{service.host}_{number}", match, policy, tcp))
+                chains.append(_kept(chains_kept, f"http_{service.host}_{number}", spoken, None, first, http))
+            policy = traffic.get((service.host, number), NO_POLICY)
+            forward_tcp = partial(tcp, envoy_clusters.name(proxy.id, service.host, number), policy)
+            chains.append(_kept(chains_kept, f"tcp_{service.host}_{number}", match, policy, first, forward_tcp))
     return {
         "name": f"{proxy.id}/outbound",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{SIDECAR_PORT}",
         "address": socket_address(proxy.address, SIDECAR_PORT),
-        "listener_filters": [_proxy_protocol(), *_inspectors(guessed)],
+        "listener_filters": [_proxy_protocol(), *inspectors(guessed)],
         "filter_chains": chains,
-        "default_filter_chain": _rest(registry),
+        "default_filter_chain": _rest(registry, first),
         "continue_on_listener_filters_timeout": True,
         "listener_filters_timeout": "1s",
         "traffic_direction": "OUTBOUND",
@@ -67,13 +68,13 @@ def sidecar(
 def gateway(proxy: Proxy, port: int, encrypted: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """A port that a Gateway opens; `port` is the pod's. Plain HTTP, unless it has `encrypted` chains."""
     table = table_name(proxy, port)
-    inspector = [_listener_filter("tls_inspector", "TlsInspector")] if encrypted else []
+    inspector = [listener_filter("tls_inspector", "TlsInspector")] if encrypted else []
     return {
         "name": f"{proxy.id}/{port}",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{port}",
         "address": socket_address(proxy.address, listen_port(port)),
         "listener_filters": inspector,
-        "filter_chains": encrypted or [_chain("http", {}, _at_edge(proxy, port, table))],
+        "filter_chains": encrypted or [chain("http", {}, *_worker_filter(proxy), _at_edge(proxy, port, table))],
         "traffic_direction": "OUTBOUND",
     }
 
@@ -90,7 +91,7 @@ def tls_chain(
     names = list(names)
     match = {} if "*" in names else {"server_names": names}
     transport = {"name": "envoy.transport_sockets.tls", "typed_config": context}
-    return {**_chain(table, match, http), "transport_socket": transport}
+    return {**chain(table, match, *_worker_filter(proxy), http), "transport_socket": transport}
 
 
 def _at_edge(proxy: Proxy, port: int, table: str) -> Filter:
@@ -101,13 +102,13 @@ def health(proxy: Proxy) -> dict[str, Any]:
     """What answers a proxy's probes: it listens as soon as the proxy has its configuration."""
     match = {"match": {"path": HEALTH_PATH}, "direct_response": {"status": 200}}
     http = {
-        **_connection_manager("health"),
+        **connection_manager("health"),
         "route_config": {"virtual_hosts": [{"name": "health", "domains": ["*"], "routes": [match]}]},
     }
     return {
         "name": f"{proxy.id}/health",
         "address": socket_address(proxy.address, HEALTH_PORT),
-        "filter_chains": [_chain("health", {}, http)],
+        "filter_chains": [chain("health", {}, http)],
     }
 
 
@@ -118,7 +119,7 @@ def forward(name: str, addresses: Iterable[tuple[str, int]], cluster: str) -> di
         "name": name,
         "address": first,
         "additional_addresses": [{"address": address} for address in others],
-        "filter_chains": [_chain("forward", {}, _tcp(cluster))],
+        "filter_chains": [chain("forward", {}, tcp(cluster))],
     }
 
 
@@ -147,52 +148,57 @@ def _prefix(address: str) -> dict[str, Any]:
     return {"address_prefix": first, "prefix_len": int(length or 32)}
 
 
-def _kept_chain(
-    kept: Kept[str, Part], name: str, match: Mapping[str, Any], policy: Any, make: Callable[[], Filter]
+def _kept(
+    kept: Kept[str, Part],
+    name: str,
+    match: Mapping[str, Any],
+    policy: Any,
+    first: list[Filter],
+    make: Callable[[], Filter],
 ) -> Part:
-    return kept.get(name, (match, policy), lambda: Part(_chain(name, match, make())))
+    return kept.get(name, (match, policy), lambda: Part(chain(name, match, *first, make())))
 
 
-def _chain(name: str, match: Mapping[str, Any], network_filter: Filter) -> dict[str, Any]:
-    filters = [{"name": network_filter["@type"].rpartition(".")[2], "typed_config": network_filter}]
+def chain(name: str, match: Mapping[str, Any], *network_filters: Filter) -> dict[str, Any]:
+    filters = [{"name": one["@type"].rpartition(".")[2], "typed_config": one} for one in network_filters]
     return {"name": name, "filters": filters, **({"filter_chain_match": match} if match else {})}
 
 
-def _listener_filter(module: str, message: str) -> dict[str, Any]:
+def listener_filter(module: str, message: str) -> dict[str, Any]:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.listener.{module}.v3.{message}"
     return {"name": f"envoy.filters.listener.{module}", "typed_config": {"@type": kind}}
 
 
-def _rest(registry: Registry) -> dict[str, Any]:
+def _rest(registry: Registry, first: list[Filter]) -> dict[str, Any]:
     """Of connections to what the registry does not know."""
     if registry.closed:
-        return _chain("blackhole", {}, _tcp(envoy_clusters.BLACK_HOLE))
-    return _chain("passthrough", {}, _tcp(envoy_clusters.PASSTHROUGH))
+        return chain("blackhole", {}, *first, tcp(envoy_clusters.BLACK_HOLE))
+    return chain("passthrough", {}, *first, tcp(envoy_clusters.PASSTHROUGH))
 
 
 def _proxy_protocol() -> dict[str, Any]:
     """Reads where a connection was going, and the endpoint there (see `envoy_clusters.WAY_ON_METADATA`)."""
-    made = _listener_filter("proxy_protocol", "ProxyProtocol")
+    made = listener_filter("proxy_protocol", "ProxyProtocol")
     made["typed_config"]["rules"] = [{"tlv_type": WAY_ON, "on_tlv_present": {"key": envoy_clusters.WAY_ON_KEY}}]
     return made
 
 
-def _inspectors(ports: list[int]) -> list[dict[str, Any]]:
+def inspectors(ports: list[int]) -> list[dict[str, Any]]:
     """Look at the first bytes on these ports only: elsewhere the server may be the one to speak first."""
     if not ports:
         return []
     elsewhere = [{"destination_port_range": {"start": port, "end": port + 1}} for port in sorted(set(ports))]
     among = elsewhere[0] if len(elsewhere) == 1 else {"or_match": {"rules": elsewhere}}
-    return [{**_listener_filter("http_inspector", "HttpInspector"), "filter_disabled": {"not_match": among}}]
+    return [{**listener_filter("http_inspector", "HttpInspector"), "filter_disabled": {"not_match": among}}]
 
 
-def _tcp(cluster: str, traffic: Mapping[str, Any] = _NO_POLICY) -> Filter:
+def tcp(cluster: str, traffic: Mapping[str, Any] = NO_POLICY) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
     return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **traffic_policies.tcp_proxy(traffic)}
 
 
 def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
-    manager = _connection_manager(stat_prefix)
+    manager = connection_manager(stat_prefix)
     manager["rds"] = {"route_config_name": table, "config_source": envoy_clusters.XDS_SOURCE}
     manager["use_remote_address"] = edge
     if not edge:
@@ -200,7 +206,7 @@ def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:
     return manager
 
 
-def _connection_manager(stat_prefix: str) -> Filter:
+def connection_manager(stat_prefix: str) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager"
     return {
         "@type": kind,
@@ -209,11 +215,11 @@ def _connection_manager(stat_prefix: str) -> Filter:
         "normalize_path": True,
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "http_filters": _HTTP_FILTERS,
+        "http_filters": HTTP_FILTERS,
     }
 
 
-_HTTP_FILTERS = [
+HTTP_FILTERS = [
     {"name": name, "typed_config": {"@type": kind}}
     for name, kind in (
         (http_routes.FAULT_FILTER, http_routes.FAULT_TYPE),
@@ -222,3 +228,37 @@ _HTTP_FILTERS = [
     )
 ]
 """In Istio's order. All but the router do nothing unless a route tells them to, so every proxy can have them."""
+
+
+# Worker threads
+
+_WORKER = "sandbox.worker"
+
+
+def filter_state(*objects: Filter) -> Filter:
+    """A filter that tells what comes after it, and connections to where it leads, something of a connection."""
+    kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.set_filter_state.v3.Config"
+    return {"@type": kind, "on_new_connection": list(objects)}
+
+
+def state_object(key: str, text: str, **more: Any) -> Filter:
+    return {"object_key": key, "format_string": {"text_format_source": {"inline_string": text}}, **more}
+
+
+def _worker_filter(proxy: Proxy) -> list[Filter]:
+    told = worker(proxy)
+    return [filter_state(*told)] if told else []
+
+
+def worker(proxy: Proxy) -> list[Filter]:
+    """Which of its threads a connection is the proxy's, as far as that shows.
+
+    Envoy's threads know nothing of each other: each has connections of its own to everywhere, and may open one
+    whatever a limit says. All proxies share one Envoy on one thread here, so a proxy of several has as many pools
+    of connections instead: Envoy keeps them apart by what connections are told. A real kernel spreads connections
+    over the threads by their addresses; here they take turns, so two of the same moment are on two threads.
+    """
+    if proxy.threads == 1:
+        return []
+    told = f"%CEL(connection.id % {proxy.threads}u)%"
+    return [state_object(_WORKER, told, factory_key="envoy.hashable_string", shared_with_upstream="ONCE")]

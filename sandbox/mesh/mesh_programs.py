@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from sandbox.core.cluster import Object
 from sandbox.images.program import Container, Factory, LocalAnswer, NoOp, Program, ProgramError, Streams
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import TYPES, DataPlane
-from sandbox.mesh.istio import SYNC_STATUS, VERSION
-from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion
+from sandbox.mesh.istio import CONTAINER, SYNC_STATUS, VERSION
+from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion, threads
 from sandbox.mesh.proxy_admin import AdminView
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
@@ -121,16 +122,29 @@ class ProxyAgent(Program):
             container.namespace,
             container.ip,
             dict(container.labels),
+            account=container.pod["spec"].get("serviceAccountName") or "default",
+            threads=_threads(container),
+            named_ports={port["name"]: port["containerPort"] for port in _ports(container) if port.get("name")},
+            ports={*(port["containerPort"] for port in _ports(container)), *container.network.served},
         )
-        self._admin = AdminView(data_plane, self._proxy.id, _stats_inclusion(container))
+        self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container))
 
     async def start(self) -> None:
+        self.container.network.serving = self._open
         self.container.log(f"info\tproxy {self._proxy.id} ({self._proxy.kind}) at {self._proxy.address}")
         self._data_plane.register(self._proxy)
         await self._data_plane.live(self._proxy)
         self.container.log("info\tEnvoy proxy is ready")
 
+    def _open(self) -> None:
+        """A program of the pod serves another port."""
+        before = len(self._proxy.ports)
+        self._proxy.ports.update(self.container.network.served)
+        if len(self._proxy.ports) > before:
+            self._data_plane.reconsider(self._proxy)
+
     async def stop(self, grace: float) -> None:
+        self.container.network.serving = None
         await self._data_plane.unregister(self._proxy)
 
     def answers_at(self, port: int) -> LocalAnswer | None:
@@ -171,6 +185,25 @@ class ProxyAgent(Program):
             return 22
         streams.out(body.encode())
         return 0
+
+
+def _ports(container: Container) -> list[Object]:
+    """What the pod's containers declare, but for the proxy's own."""
+    spec = container.pod["spec"]
+    return [
+        port
+        for one in (*spec["containers"], *(spec.get("initContainers") or ()))
+        if one["name"] != CONTAINER
+        for port in one.get("ports") or ()
+        if port.get("protocol", "TCP") == "TCP"
+    ]
+
+
+def _threads(container: Container) -> int:
+    try:
+        return threads(container.pod["metadata"].get("annotations") or {})
+    except ValueError as error:
+        raise ProgramError(f"Error: {error}") from error
 
 
 def _stats_inclusion(container: Container) -> StatsInclusion:

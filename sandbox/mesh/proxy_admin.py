@@ -19,6 +19,7 @@ from sandbox.core.addresses import NOWHERE
 from sandbox.mesh import envoy_clusters
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istio_annotations import StatsInclusion
+from sandbox.mesh.registry import Proxy
 
 _PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "clusters": ("format",),
@@ -30,9 +31,10 @@ _PARAMETERS: Mapping[str, tuple[str, ...]] = {
 """What can be asked for, and how."""
 
 _FORMATS = {"clusters": ("text", "json"), "stats": ("text", "prometheus")}
-_SHARED = (envoy_clusters.PASSTHROUGH,)
+_SHARED = (envoy_clusters.PASSTHROUGH, envoy_clusters.INBOUND_PASSTHROUGH, envoy_clusters.BLACK_HOLE)
 """Clusters that all proxies have together."""
 
+_CONCURRENCY = "server.concurrency"
 _PROCESS = r"server\.(?:concurrency|live|state|uptime|version)|listener_manager\.workers_started"
 """Statistics of the process that all proxies share, which are as true of each of them."""
 
@@ -43,8 +45,8 @@ Answer = tuple[int, str]
 class AdminView:
     """Raises OSError when Envoy does not run."""
 
-    def __init__(self, data_plane: DataPlane, proxy_id: str, inclusion: StatsInclusion) -> None:
-        self._data_plane, self._id, self._inclusion = data_plane, proxy_id, inclusion
+    def __init__(self, data_plane: DataPlane, proxy: Proxy, inclusion: StatsInclusion) -> None:
+        self._data_plane, self._proxy, self._id, self._inclusion = data_plane, proxy, proxy.id, inclusion
 
     async def get(self, target: str) -> Answer:
         """What a GET of `target` (a path, with or without its slash and a query) answers."""
@@ -76,7 +78,7 @@ class AdminView:
             pattern = re.compile(parameters["filter"]) if parameters.get("filter") else None
         except re.error as error:
             return 400, f"Invalid re2 regex: {error}\n"
-        view = StatsView(self._id, self._inclusion, pattern)
+        view = StatsView(self._id, self._inclusion, pattern, self._proxy.threads)
         passed = {key: value for key, value in parameters.items() if key not in ("filter", "format")}
 
         async def ask(filter_: str, **more: str) -> str:
@@ -154,6 +156,7 @@ class StatsView:
     proxy_id: str
     inclusion: StatsInclusion
     pattern: re.Pattern[str] | None = None
+    threads: int = 1
 
     @property
     def envoy_filter(self) -> str:
@@ -177,6 +180,7 @@ class StatsView:
             name, colon, value = line.partition(": ")
             own = self.own_name(name)
             if colon and self.shows(own):
+                value = str(self.threads) if own == _CONCURRENCY else value
                 found.append(f"{own}: {value}\n")
         return "".join(found)
 
@@ -194,9 +198,10 @@ class StatsView:
                     base, kind = typed[1], typed[2]
                 elif (sample := _SAMPLE.fullmatch(line)) and base in wanted:
                     shown, labels = wanted[base]
+                    value = str(self.threads) if shown == _sanitized(_CONCURRENCY) else sample[3]
                     written = ",".join(f'{key}="{value}"' for key, value in (*labels, *_LABEL.findall(sample[2])))
                     lines = found.setdefault(shown, [f"# TYPE {shown} {kind}\n"])
-                    lines.append(f"{shown}{sample[1][len(base) :]}{{{written}}} {sample[3]}\n")
+                    lines.append(f"{shown}{sample[1][len(base) :]}{{{written}}} {value}\n")
         return "".join("".join(lines) for lines in found.values())
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Object
 from sandbox.core.turns import Turns
-from sandbox.mesh import envoy_clusters, gateways, listeners, mesh_certificates, route_tables
+from sandbox.mesh import envoy_clusters, gateways, inbound, listeners, mesh_certificates, route_tables
 from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.mesh_certificates import Credential
@@ -136,11 +136,21 @@ class ProxyTranslation:
         self._listeners: Kept[str, dict[str, Any]] = Kept()
         self._own: list[dict[str, Any]] = []
         """A sidecar's listeners."""
+        self._inbound: Kept[str, dict[str, Any]] = Kept()
+        self._inbound_chains: Kept[str, Part] = Kept()
+        self._inbound_seen: tuple[object, ...] = ()
+        self._inbound_clusters: _Resources = {}
+        self._inbound_listeners: list[dict[str, Any]] = []
         self._by_rules: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
         """A gateway's listeners, and route tables."""
 
-    async def update(self, view: NamespaceView, rules: Rules, turns: Turns) -> None:
-        """Follow what has changed; `told` is it, wholly translated, afterwards."""
+    async def update(self, view: NamespaceView, own: Registry, in_force: Rules, turns: Turns) -> None:
+        """Follow what has changed; `told` is it, wholly translated, afterwards.
+
+        What comes in does not depend on how much of the mesh the proxy knows: `own` are all of the cluster's
+        services, `in_force` are all rules.
+        """
+        rules = view.rules
         if self._destinations is not view.destinations:
             self._clusters.turn()
             self._own_clusters = {
@@ -160,14 +170,31 @@ class ProxyTranslation:
             self._localities = view.localities
             await turns.give()
         await self._apply_rules(view, rules, turns)
+        if self.proxy.kind == "sidecar":
+            self._follow_inbound(own, in_force)
         told, (opened, tables) = self.told, self._by_rules
+        every = (*self._own, *self._inbound_listeners, *opened)
         self.told = Configuration(
-            _kept(told.clusters, self._own_clusters),
+            _kept(told.clusters, {**self._own_clusters, **self._inbound_clusters}),
             _kept(told.endpoints, self._own_endpoints),
-            _kept(told.listeners, {listener["name"]: listener for listener in (*self._own, *opened)}),
+            _kept(told.listeners, {listener["name"]: listener for listener in every}),
             _kept(told.routes, {table["name"]: table for table in tables}),
         )
         await turns.give()
+
+    def _follow_inbound(self, own: Registry, rules: Rules) -> None:
+        proxy = self.proxy
+        seen = (own.by_namespace.get(proxy.namespace, ()), rules, frozenset(proxy.ports))
+        if self._inbound_seen == seen:
+            return
+        found = inbound.served(proxy, seen[0], rules)
+        self._inbound.turn()
+        self._inbound_chains.turn()
+        made = [self._inbound.get(str(one.port), one, partial(inbound.cluster, proxy, one)) for one in found]
+        self._inbound_clusters = {cluster["name"]: cluster for cluster in made}
+        listener = inbound.listener(proxy, found, self._inbound_chains)
+        self._inbound_listeners = [self._inbound.same("", listener)]
+        self._inbound_seen = seen
 
     def _cluster(self, destination: Destination) -> dict[str, Any]:
         key = (destination.service.host, destination.port.number, destination.subset)

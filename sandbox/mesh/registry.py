@@ -17,6 +17,7 @@ from sandbox.core.service_entry_hosts import Host
 from sandbox.mesh.kept import Kept
 
 DOMAIN = "svc.cluster.local"
+TRUST_DOMAIN = "cluster.local"
 SLICES = "endpointslices.discovery.k8s.io"
 SERVICE_NAME = "kubernetes.io/service-name"
 """The label by which a slice says whose it is."""
@@ -123,6 +124,13 @@ class Registry:
     @cached_property
     def by_host(self) -> Mapping[str, Service]:
         return {service.host: service for service in self.services}
+
+    @cached_property
+    def by_namespace(self) -> Mapping[str, tuple[Service, ...]]:
+        found: dict[str, list[Service]] = {}
+        for service in self.services:
+            found.setdefault(service.namespace, []).append(service)
+        return {namespace: tuple(services) for namespace, services in found.items()}
 
     @cached_property
     def stood_on(self) -> Kept[tuple[str, str], object]:
@@ -244,6 +252,18 @@ class Proxy:
     namespace: str
     address: str
     labels: Mapping[str, str]
+    account: str = "default"
+    """Of the service accounts of its namespace: who it is."""
+    threads: int = 1
+    named_ports: Mapping[str, int] = field(default_factory=dict)
+    """Ports of the pod's containers that have a name."""
+    ports: set[int] = field(default_factory=set, compare=False)
+    """Those that a sidecar takes connections at beside the ones of services: what the containers declare, and what
+    the pod's programs have listened on. It grows."""
+
+    @property
+    def identity(self) -> str:
+        return f"spiffe://{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.account}"
 
     @property
     def id(self) -> str:

@@ -5,7 +5,8 @@ random for each connection, as kube-proxy does. With one, as behind Istio's pack
 connection out of the pod goes to the sidecar at `podIP:SIDECAR_PORT`. A PROXY protocol v2 header says where it
 was going, and what kube-proxy would make of that if the sidecar let it pass; Envoy decides. A pod has a sidecar
 when its init container `istio-init` ran: from then on there is no way around it, so what starts before the proxy
-listens gets "connection refused", as it would on a real cluster.
+listens gets "connection refused", as it would on a real cluster. What comes in meets the proxy as well from then
+on: programs listen at the pod's inside (`addresses.inside`), and what the pod says to itself goes there.
 
 Connections stay within the sandbox's own addresses, and the load balancers of its other clusters; every other name
 does not resolve.
@@ -18,16 +19,19 @@ import ipaddress
 import random
 import socket
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 
 import aiohttp
 
 from sandbox.core.addresses import (
+    NOT_REDIRECTED,
     NOWHERE,
     SIDECAR_PORT,
     WAY_ON,
     Network,
     in_sandbox,
+    inside,
     is_load_balancer,
     listen_port,
 )
@@ -82,6 +86,10 @@ class PodNetwork:
     def __init__(self, network: Network, directory: Directory, ip: str, namespace: str) -> None:
         self.ip, self.namespace, self.sidecar = ip, namespace, False
         self.http = PodHttpClient(self)
+        self.served: dict[int, None] = {}
+        """Ports that programs of the pod have listened on, whatever its containers declare."""
+        self.serving: Callable[[], None] | None = None
+        """Called when there is another one: the sidecar has to open it."""
         self._directory = directory
         self._pods = _Range(network.pod_cidr)
         self._services = _Range(network.service_cidr)
@@ -109,6 +117,19 @@ class PodNetwork:
             raise socket.gaierror(socket.EAI_NONAME, f"Could not resolve host: {host}")
         return found
 
+    def listening(self, port: int) -> tuple[str, int]:
+        """Where a program of this pod that serves `port` is to listen."""
+        if port not in self.served:
+            self.served[port] = None
+            if self.serving is not None:
+                self.serving()
+        return self.inside(port)
+
+    def inside(self, port: int) -> tuple[str, int]:
+        """Where what the pod serves at `port` is found by who is in the pod."""
+        redirected = self.sidecar and port not in NOT_REDIRECTED
+        return inside(self.ip) if redirected else self.ip, listen_port(port)
+
     def route(self, host: str, port: int) -> tuple[str, int]:
         """Where a connection to `host:port` really goes without a sidecar: an address and a port listened on.
 
@@ -117,6 +138,8 @@ class PodNetwork:
         """
         address = self.resolve(host)
         if address not in self._services:
+            if address == self.ip:
+                return self.inside(port)
             return address, listen_port(port) if address in self._pods else port
         endpoint = self._endpoint(address, port)
         if endpoint is None:

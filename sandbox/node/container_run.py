@@ -238,7 +238,7 @@ class ContainerRun:
 
     async def _serve(self, program: Program, container: Container) -> int:
         await program.start()
-        health = Health(self.spec, Prober(self.spec, container.ip, self._execute), self._on_health)
+        health = Health(self.spec, Prober(self.spec, container.network, self._execute), self._on_health)
         try:
             if not await health.begun():
                 raise ProgramError(f"Container {self.name} failed startup probe", KILLED)

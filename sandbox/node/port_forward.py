@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from sandbox.core.addresses import listen_port
 from sandbox.core.cluster import ApiError
 from sandbox.images.program import LocalAnswer
 from sandbox.node.pod_run import PodRun
@@ -250,7 +249,7 @@ class _Forwarder:
         answers = (run.program and run.program.answers_at(port) for run in (*self._pod.init, *self._pod.containers))
         answer = next((found for found in answers if found), None)
         if answer is None:
-            reader, writer = await asyncio.open_connection(self._pod.ip, listen_port(port))
+            reader, writer = await asyncio.open_connection(*self._pod.network.inside(port))
         else:
             reader, writer = await connected(answer)
         with contextlib.closing(writer):

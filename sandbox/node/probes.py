@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sandbox.core.addresses import listen_port
 from sandbox.core.cluster import Object
 from sandbox.network.http_client import Connection, Reply
+from sandbox.network.pod_network import PodNetwork
 
 Execute = Callable[[list[str]], Awaitable[tuple[int, str]]]
 """Runs a command in the container: exit status and output."""
@@ -20,10 +21,12 @@ class Outcome(NamedTuple):
 
 
 class Prober:
-    """One container's probes. They come from the node, so no sidecar is in their way."""
+    """One container's probes. They come from the node; a sidecar is not in their way, as its agent asks for them
+    inside of the pod."""
 
-    def __init__(self, container: Object, ip: str, execute: Execute) -> None:
-        self._container, self._ip, self._execute = container, ip, execute
+    def __init__(self, container: Object, network: PodNetwork, execute: Execute) -> None:
+        self._container, self._network, self._execute = container, network, execute
+        self._ip = network.ip
 
     async def watch(self, probe: Object, report: Callable[[bool, str], None]) -> None:
         """Perform a probe for ever; report each time its verdict is confirmed, with the last message.
@@ -57,6 +60,10 @@ class Prober:
         except OSError as error:
             return Outcome(False, f"dial tcp {self._ip}: connect: {error.strerror or error}")
 
+    def _at(self, action: Object, port: int) -> tuple[str, int]:
+        host = action.get("host")
+        return (host, listen_port(port)) if host else self._network.inside(port)
+
     def _port(self, port: int | str) -> int:
         if isinstance(port, int):
             return port
@@ -69,7 +76,7 @@ class Prober:
         return int(port)
 
     async def _tcp(self, tcp: Object) -> Outcome:
-        _, writer = await asyncio.open_connection(tcp.get("host") or self._ip, listen_port(self._port(tcp["port"])))
+        _, writer = await asyncio.open_connection(*self._at(tcp, self._port(tcp["port"])))
         writer.close()
         return Outcome(True)
 
@@ -80,7 +87,7 @@ class Prober:
         lines = [f"GET {get.get('path') or '/'} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
         message = ("\r\n".join([*lines, "Connection: close"]) + "\r\n\r\n").encode()
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(unread=lambda _: True), get.get("host") or self._ip, listen_port(port)
+            lambda: Connection(unread=lambda _: True), *self._at(get, port)
         )
         reply = Reply("GET")
         try:

@@ -190,7 +190,7 @@ def test_an_ejected_endpoint_has_failed_the_outlier_check_and_the_proxy_has_coun
     assert (counted.requests, dict(counted.answers)) == (3, {"5xx": 5})
     assert (counted.ejected, counted.ejections, counted.overflow, counted.unhealthy) == (1, 1, 0, 2)
     threads = proxy_stats.worker_threads(Recorded(kubectl), namespace="shop", workload="deploy/client")
-    assert asyncio.run(threads) == 1
+    assert asyncio.run(threads) == 2
     assert sum(count for _, count in counted.latency) == 3
     status = ("kubectl", "exec", "-n", "shop", "deploy/client", "-c", "istio-proxy", "--", "pilot-agent", "request")
     text = sandbox(*status, "GET", "stats?filter=outlier_detection.ejections_active")

@@ -32,7 +32,7 @@ async def test_a_refusal_is_noticed_and_the_rest_takes_effect(world: World) -> N
         return set(await versions(client)) == {"v2"}
 
     await eventually(all_to_v2)
-    await plane.publish({"test": Configuration({"bad": {**envoy_clusters.passthrough(), "name": "bad"}})})
+    await plane.publish({"test": Configuration({"bad": {**envoy_clusters.shared()[0], "name": "bad"}})})
     assert not plane.refused
 
 

@@ -22,6 +22,7 @@ from .world import World, free_block
 
 REQUESTS = 200
 OUTBOUND = {"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}
+SHARED = ("BlackHoleCluster", "InboundPassthroughCluster", "PassthroughCluster")
 CLUSTER = "cluster.outbound|9080||reviews.default.svc.cluster.local;"
 LABEL = 'cluster_name="outbound|9080||reviews.default.svc.cluster.local"'
 
@@ -38,7 +39,7 @@ class Loaded:
         """Run a command in the pod's proxy: exit status, stdout, stderr."""
         obj = self.world.cluster.get("pods", "default", pod)
         obj["metadata"]["annotations"] = annotations
-        network: Any = type("PodNetwork", (), {"ip": obj["status"]["podIP"]})()
+        network: Any = type("PodNetwork", (), {"ip": obj["status"]["podIP"], "served": {}})()
         spec = {"name": "istio-proxy", "image": "proxyv2"}
         container = Container(obj, spec, {}, Files(), network, Streams())
         out, err = bytearray(), bytearray()
@@ -199,7 +200,7 @@ async def test_clusters_are_this_proxys(loaded: Loaded) -> None:
     assert "client" not in clusters
     assert "xds" not in clusters
     named = [one["name"] for one in json.loads(await loaded.get("clusters?format=json"))["cluster_statuses"]]
-    assert sorted(named) == ["PassthroughCluster", "outbound|9080||reviews.default.svc.cluster.local"]
+    assert sorted(named) == [*SHARED, "outbound|9080||reviews.default.svc.cluster.local"]
 
 
 async def test_a_dump_is_of_this_proxys_configuration(loaded: Loaded) -> None:
@@ -208,11 +209,11 @@ async def test_a_dump_is_of_this_proxys_configuration(loaded: Loaded) -> None:
     kinds = {config["@type"].rpartition(".")[2]: config for config in json.loads(text)["configs"]}
     assert "BootstrapConfigDump" not in kinds
     listeners = kinds["ListenersConfigDump"]["dynamic_listeners"]
-    assert sorted(listener["name"] for listener in listeners) == ["health", "outbound"]
+    assert sorted(listener["name"] for listener in listeners) == ["health", "outbound", "virtualInbound"]
     (table,) = kinds["RoutesConfigDump"]["dynamic_route_configs"]
     assert table["route_config"]["name"] == "9080"
     names = [one["cluster"]["name"] for one in kinds["ClustersConfigDump"]["dynamic_active_clusters"]]
-    assert sorted(names) == ["PassthroughCluster", "outbound|9080||reviews.default.svc.cluster.local"]
+    assert sorted(names) == [*SHARED, "outbound|9080||reviews.default.svc.cluster.local"]
 
 
 async def test_curl_asks_the_same(loaded: Loaded) -> None:

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from sandbox.core.addresses import SIDECAR_PORT
+from sandbox.core.addresses import SIDECAR_PORT, inside
 from sandbox.network.pod_network import PodNetwork
 from tests.sandbox.node.conftest import NAMESPACE, Place, container
 
@@ -116,6 +116,15 @@ async def test_a_sidecar_takes_every_connection_and_is_told_its_destination(plac
 
 
 async def test_a_pod_reaches_itself_past_its_sidecar(place: Place) -> None:
-    bin_ = (await place.serving("bin", BIN)).network
-    bin_.sidecar = True
-    assert (await bin_.http.request("GET", "http://localhost:8080/get", {})).status == 200
+    """What its programs serve is at the pod's inside then; the proxy's own ports stay where they are."""
+    view = await network(place)
+    view.sidecar = True
+    told: list[int] = []
+    view.serving = lambda: told.extend(view.served)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), *view.listening(80))
+    for host in ("localhost", view.ip):
+        with await view.connect(host, 80) as connected:
+            assert connected.getpeername() == (inside(view.ip), 20080)
+    server.close()
+    assert told == [80]
+    assert view.inside(15021) == (view.ip, 15021)
