@@ -53,6 +53,11 @@ def listen_port(port: int) -> int:
     return port if port >= 1024 else port + _LOW_PORT_SHIFT
 
 
+def container_port(listened: int) -> int:
+    """The port that is listened for at `listened`."""
+    return listened - _LOW_PORT_SHIFT if _LOW_PORT_SHIFT <= listened < _LOW_PORT_SHIFT + 1024 else listened
+
+
 def is_pod(address: str) -> bool:
     """Whether an address is a pod's, of whichever cluster of the sandbox."""
     return (octets := _of_sandbox(address)) is not None and octets[2] < 128 and 16 <= octets[2] % _WIDTH < 24

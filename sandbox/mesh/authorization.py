@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from sandbox.core.addresses import listen_port
 from sandbox.core.cluster import Object
 from sandbox.mesh.rules import ROOT_NAMESPACE
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
@@ -223,7 +224,7 @@ _OPERATIONS: Mapping[str, Callable[[str], _Match]] = {
     "hosts": lambda value: _header(":authority", value, ignore_case=True),
     "methods": lambda value: _header(":method", value),
     "paths": _path,
-    "ports": lambda value: {"destination_port": int(value)},
+    "ports": lambda value: {"destination_port": listen_port(int(value))},
 }
 
 

@@ -17,6 +17,8 @@ from sandbox.core.turns import Turns
 from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, rules, sidecar_scopes
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
+from sandbox.mesh.identities import Authority
+from sandbox.mesh.inbound import Around
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.mesh_certificates import RootCertificates
 from sandbox.mesh.proxy_translation import NamespaceView, ProxyTranslation
@@ -32,7 +34,12 @@ GATEWAYS = "gateways.networking.istio.io"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
 SIDECARS = "sidecars.networking.istio.io"
-_RULES = (GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, SIDECARS, service_entries.RESOURCE)
+PEER_AUTHENTICATIONS = "peerauthentications.security.istio.io"
+AUTHORIZATION_POLICIES = "authorizationpolicies.security.istio.io"
+_RULES = (
+    *(GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, SIDECARS, service_entries.RESOURCE),
+    *(PEER_AUTHENTICATIONS, AUTHORIZATION_POLICIES),
+)
 _WATCHED = ("services", SLICES, "pods", "secrets", *_RULES)
 
 
@@ -43,12 +50,19 @@ _Seer = tuple[str, Scope | None]
 class ControlPlane:
     """`start` and `stop` are called by each replica of istiod; any of them being there is enough."""
 
-    def __init__(self, cluster: Cluster, data_plane: DataPlane, services: KnownServices | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        data_plane: DataPlane,
+        services: KnownServices | None = None,
+        authority: Authority | None = None,
+    ) -> None:
         self._cluster, self._data_plane = cluster, data_plane
         self._services = services or KnownServices(cluster)
         self._replicas = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._roots = RootCertificates(cluster)
+        self._authority = authority or Authority()
+        self._roots = RootCertificates(cluster, self._authority)
         self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
         self._noted = 0
         """Of the services' changes, those that are translated."""
@@ -107,6 +121,7 @@ class ControlPlane:
             self._rules,
         )
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
+        around = Around(own, in_force, written[PEER_AUTHENTICATIONS], written[AUTHORIZATION_POLICIES])
         proxies = list(self._data_plane.proxies.values())
         seers = {
             proxy.id: (proxy.namespace, sidecar_scopes.scope_of(written[SIDECARS], proxy)) for proxy in proxies
@@ -117,11 +132,12 @@ class ControlPlane:
         for (namespace, _), view in self._views.items():
             secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
             by_name = {secret["metadata"]["name"]: secret for secret in secrets}
-            await view.update(own, self._entries[1], in_force, by_name, self._credentials, turns)
+            peers = written[PEER_AUTHENTICATIONS]
+            await view.update(own, self._entries[1], in_force, by_name, self._credentials, peers, turns)
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
         for translation in self._translations.values():
             view = self._views[seers[translation.proxy.id]]
-            await translation.update(view, own, in_force, turns)
+            await translation.update(view, around, turns)
         # Some may have ended, or come anew under their name, while the loop had its turns.
         present = {
             proxy.id: self._translations[proxy.id].told
@@ -133,7 +149,7 @@ class ControlPlane:
     def _translation(self, proxy: Proxy) -> ProxyTranslation:
         """A later pod may have the name of an earlier one, and then it has another address."""
         known = self._translations.get(proxy.id)
-        return known if known is not None and known.proxy is proxy else ProxyTranslation(proxy)
+        return known if known is not None and known.proxy is proxy else ProxyTranslation(proxy, self._authority)
 
 
 _SHARED = Configuration(clusters={cluster["name"]: cluster for cluster in envoy_clusters.shared()})

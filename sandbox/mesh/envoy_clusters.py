@@ -5,7 +5,7 @@ Each proxy has clusters of its own although they share one Envoy, so that limits
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,8 @@ def destinations_of(service: Service, policy: Policy) -> Iterator[Destination]:
             yield Destination(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
 
 
-def cluster(proxy_id: str, destination: Destination) -> dict[str, Any]:
+def cluster(proxy_id: str, destination: Destination, spoken: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`spoken` is what the proxy speaks with it below HTTP and TCP."""
     cluster_name = name_of(proxy_id, destination)
     pool = destination.traffic.get("connectionPool") or {}
     if destination.service.forwarded:
@@ -90,7 +91,7 @@ def cluster(proxy_id: str, destination: Destination) -> dict[str, Any]:
     made.update(traffic_policies.outlier_detection(destination.traffic.get("outlierDetection")))
     if destination.port.protocol != "tcp":
         made["typed_extension_protocol_options"] = _http_options(destination.port.protocol == "http2", pool)
-    return made
+    return {**made, **(spoken or {})}
 
 
 def eds(cluster_name: str) -> dict[str, Any]:
@@ -164,18 +165,23 @@ def selected(endpoints: Iterable[Endpoint], labels: Mapping[str, str]) -> list[E
     return [endpoint for endpoint in endpoints if labels.items() <= endpoint.labels.items()]
 
 
-def locality(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
-    """The `endpoints` of a ClusterLoadAssignment."""
+def locality(endpoints: Iterable[Endpoint], mutual: Callable[[Endpoint], bool]) -> list[dict[str, Any]]:
+    """The `endpoints` of a ClusterLoadAssignment. `mutual` says which take mTLS."""
     ordered = sorted(endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
-    return [{"lb_endpoints": [_weighted(endpoint) for endpoint in ordered]}]
+    return [{"lb_endpoints": [_described(endpoint, mutual(endpoint)) for endpoint in ordered]}]
 
 
-def _weighted(endpoint: Endpoint) -> dict[str, Any]:
+_MUTUAL = {"filter_metadata": {"envoy.transport_socket_match": {"tlsMode": "istio"}}}
+
+
+def _described(endpoint: Endpoint, mutual: bool) -> dict[str, Any]:
     """What is no pod, such as another cluster's load balancer, listens where it says."""
     port = listen_port(endpoint.port) if is_pod(endpoint.address) else endpoint.port
     made: dict[str, Any] = {"endpoint": {"address": socket_address(endpoint.address, port)}}
     if endpoint.written:
         made["endpoint"]["hostname"] = endpoint.written
+    if mutual:
+        made["metadata"] = _MUTUAL
     return made if endpoint.weight == 1 else {**made, "load_balancing_weight": endpoint.weight}
 
 

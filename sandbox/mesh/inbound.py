@@ -9,24 +9,33 @@ as real ones, which go on to where a connection was led.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sandbox.core.addresses import INBOUND_PORT, inside, listen_port
-from sandbox.mesh import envoy_clusters, listeners, traffic_policies
+from sandbox.core.cluster import Object
+from sandbox.mesh import authorization, envoy_clusters, listeners, peer_authentication, traffic_policies
+from sandbox.mesh.authorization import Authorization
 from sandbox.mesh.envoy_clusters import socket_address
+from sandbox.mesh.identities import OVER_HTTP, OVER_TCP, Authority
 from sandbox.mesh.istio import HEALTH_PORT
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.listeners import Filter
-from sandbox.mesh.registry import Protocol, Proxy, Service
+from sandbox.mesh.peer_authentication import Mode, PeerMode
+from sandbox.mesh.registry import Endpoint, Protocol, Proxy, Registry, Service
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.xds.envoy_messages import Part
 
+LISTENER = "virtualInbound"
 _NOBODYS = frozenset({HEALTH_PORT, 15001, INBOUND_PORT})
 _ORIGINAL = "envoy.network.transport_socket.original_dst_address"
-_OVER_HTTP = ["http/1.0", "http/1.1", "h2c"]
+_PLAIN_HTTP = ("http/1.1", "h2c")
+TLS_MODE_LABEL = "security.istio.io/tlsMode"
+"""What injection tells others of a pod."""
+
+_Match = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,32 +75,74 @@ def cluster(proxy: Proxy, one: Served) -> dict[str, Any]:
     return envoy_clusters.inbound(cluster_name(proxy, one.port), one.protocol, one.pool, one.origin)
 
 
-def listener(proxy: Proxy, found: Iterable[Served], kept: Kept[str, Part]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Around:
+    """What decides what a sidecar takes, of the whole cluster: services and rules, PeerAuthentications and
+    AuthorizationPolicies, the oldest first."""
+
+    services: Registry
+    rules: Rules
+    peers: tuple[Object, ...]
+    policies: tuple[Object, ...]
+
+    def guard(self, proxy: Proxy, authority: Authority) -> Guard:
+        return Guard(
+            peer_authentication.peer_mode(self.peers, proxy.namespace, proxy.labels),
+            authorization.concerning(self.policies, proxy.namespace, proxy.labels),
+            authority.socket_of_server(proxy.identity),
+        )
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How one workload is to be spoken to, and by whom."""
+
+    modes: PeerMode
+    authorization: Authorization
+    socket: Mapping[str, Any]
+    """Of its mTLS."""
+
+
+def takes_mutual_tls(peers: Iterable[Object], namespace: str, endpoint: Endpoint) -> bool:
+    """Whether an endpoint in `namespace` is a pod with a sidecar that does."""
+    if endpoint.labels.get(TLS_MODE_LABEL) != "istio":
+        return False
+    return peer_authentication.peer_mode(peers, namespace, endpoint.labels).of(endpoint.port) != "DISABLE"
+
+
+def listener(proxy: Proxy, found: Iterable[Served], guard: Guard, kept: Kept[str, Part]) -> dict[str, Any]:
     """`kept` are its chains as they were made last, by name."""
     by_port = {one.port: one for one in found}
     others = sorted(proxy.ports - by_port.keys() - _NOBODYS)
-    chains, guessed = [], [listen_port(port) for port in others]
-    for port, one in by_port.items():
-        if one.protocol == "auto":
-            guessed.append(listen_port(port))
-        for name, match, filters in _served_chains(proxy, one):
-            chains.append(kept.get(name, (match, one), partial(_part, name, match, filters)))
-    for name, match, filters in _passed_through(proxy) if others else ():
-        chains.append(kept.get(name, match, partial(_part, name, match, filters)))
-    blackhole = listeners.tcp(envoy_clusters.BLACK_HOLE)
-    chains.append(
-        kept.get(
-            "virtualInbound-blackhole",
-            None,
-            lambda: _part("virtualInbound-blackhole", {"destination_port": INBOUND_PORT}, [blackhole]),
-        )
-    )
+    chains: list[Part] = []
+    guessed = [listen_port(port) for port in (*others, *by_port) if _guessed(by_port.get(port))]
+
+    def add(name: str, match: _Match, origin: object, make: Callable[[], dict[str, Any]]) -> None:
+        chains.append(kept.get(name, (match, origin), lambda: Part(make())))
+
+    for ways in (
+        *(_Way(f"0.0.0.0_{port}", guard.modes.of(port), port, one) for port, one in by_port.items()),
+        *(
+            _Way(f"virtualInbound_{port}", guard.modes.of(port), port)
+            for port in others
+            if port in guard.modes.ports
+        ),
+        *([_Way("virtualInbound", guard.modes.mode)] if others else ()),
+    ):
+        for name, match, encrypted, http in ways.matches():
+            add(name, match, (ways, guard), partial(_chain, proxy, ways, guard, name, match, encrypted, http))
+    nowhere = listeners.tcp(envoy_clusters.BLACK_HOLE)
+    only = {"destination_port": INBOUND_PORT}
+    add("blackhole", only, None, lambda: listeners.chain("virtualInbound-blackhole", only, nowhere))
     ports = sorted({*by_port, *others})
     made = {
-        "name": f"{proxy.id}/virtualInbound",
+        "name": f"{proxy.id}/{LISTENER}",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{INBOUND_PORT}",
         "address": socket_address(proxy.address, INBOUND_PORT),
-        "listener_filters": listeners.inspectors(guessed),
+        "listener_filters": [
+            listeners.listener_filter("tls_inspector", "TlsInspector"),
+            *listeners.inspectors(guessed),
+        ],
         "filter_chains": chains,
         "continue_on_listener_filters_timeout": True,
         "listener_filters_timeout": "0s",
@@ -104,46 +155,88 @@ def listener(proxy: Proxy, found: Iterable[Served], kept: Kept[str, Part]) -> di
     return made
 
 
-_Chain = tuple[str, dict[str, Any], list[Filter]]
+def _guessed(one: Served | None) -> bool:
+    return one is None or one.protocol == "auto"
 
 
-def _served_chains(proxy: Proxy, one: Served) -> Iterator[_Chain]:
-    name, where = f"0.0.0.0_{one.port}", {"destination_port": listen_port(one.port)}
-    cluster = cluster_name(proxy, one.port)
-    before = _told(proxy, str(listen_port(one.port)))
-    if one.protocol != "tcp":
-        match = {**where, "application_protocols": _OVER_HTTP} if one.protocol == "auto" else where
-        yield f"{name}_http", match, [before, _http(proxy, one, cluster)]
-    if one.protocol in ("tcp", "auto"):
-        yield f"{name}_tcp", where, [before, listeners.tcp(cluster, {"connectionPool": one.pool})]
+_OVER_ISTIO = [*OVER_TCP[::-1], *OVER_HTTP]
 
 
-def _passed_through(proxy: Proxy) -> Iterator[_Chain]:
-    before, cluster = _told(proxy, "%DOWNSTREAM_LOCAL_PORT%"), envoy_clusters.INBOUND_PASSTHROUGH
-    http = _connection_manager(f"{proxy.id}/{cluster};", _route(cluster, "inbound|http|0", ":0/*"))
-    yield "virtualInbound-catchall-http", {"application_protocols": _OVER_HTTP}, [before, http]
-    yield "virtualInbound", {}, [before, {**listeners.tcp(cluster), "stat_prefix": f"{proxy.id}/{cluster}"}]
+@dataclass(frozen=True)
+class _Way:
+    """One port's, or (without a port) all that nothing else is said of: by `mode` what takes which connections."""
+
+    name: str
+    mode: Mode
+    port: int | None = None
+    served: Served | None = None
+
+    def matches(self) -> Iterator[tuple[str, _Match, bool, bool]]:
+        """Name and match of chains, whether they decrypt, and whether they are for HTTP."""
+        where: _Match = {"destination_port": listen_port(self.port)} if self.port is not None else {}
+        tls, plain = {**where, "transport_protocol": "tls"}, {**where, "transport_protocol": "raw_buffer"}
+        guessed = _guessed(self.served)
+        http = guessed or (self.served is not None and self.served.protocol != "tcp")
+        tcp = guessed or not http
+        if self.mode != "DISABLE":
+            strict = self.mode == "STRICT"
+            if guessed:
+                yield f"{self.name}_mtls-http", {**tls, **_speaking(OVER_HTTP)}, True, True
+                yield f"{self.name}_mtls", tls if strict else {**tls, **_speaking(OVER_TCP)}, True, False
+            else:
+                yield f"{self.name}_mtls", tls if strict else {**tls, **_speaking(_OVER_ISTIO)}, True, http
+        if self.mode == "STRICT":
+            return
+        if tcp:
+            yield f"{self.name}_tls", tls, False, False
+        if http:
+            yield f"{self.name}_http", {**plain, **_speaking(_PLAIN_HTTP)} if guessed else plain, False, True
+        if tcp:
+            yield f"{self.name}_tcp", plain, False, False
 
 
-def _part(name: str, match: Mapping[str, Any], filters: list[Filter]) -> Part:
-    return Part(listeners.chain(name, match, *filters))
+def _speaking(protocols: Iterable[str]) -> _Match:
+    return {"application_protocols": list(protocols)}
 
 
-def _told(proxy: Proxy, port: str) -> Filter:
-    """Where a connection goes on to, and which of the proxy's threads it is on."""
-    return listeners.filter_state(
+def _chain(
+    proxy: Proxy, way: _Way, guard: Guard, name: str, match: _Match, encrypted: bool, http: bool
+) -> dict[str, Any]:
+    one = way.served
+    if one is None:
+        cluster, port = envoy_clusters.INBOUND_PASSTHROUGH, "%DOWNSTREAM_LOCAL_PORT%"
+    else:
+        cluster, port = cluster_name(proxy, one.port), str(listen_port(one.port))
+    told = listeners.filter_state(
         listeners.state_object(_ORIGINAL, f"{inside(proxy.address)}:{port}"), *listeners.worker(proxy)
     )
+    if http:
+        filters = [_http(proxy, one, cluster, guard.authorization)]
+    else:
+        pool = {"connectionPool": one.pool} if one else {}
+        prefix = f"{proxy.id}/"
+        counted = cluster if cluster.startswith(prefix) else prefix + cluster
+        filters = [
+            *(made["typed_config"] for made in guard.authorization.tcp_filters(prefix)),
+            {**listeners.tcp(cluster, pool), "stat_prefix": counted},
+        ]
+    made = listeners.chain(name, match, told, *filters)
+    return {**made, "transport_socket": guard.socket} if encrypted else made
 
 
-def _http(proxy: Proxy, one: Served, cluster: str) -> Filter:
-    route = _route(cluster, f"inbound|http|{one.service_port}", f"{one.host}:{one.service_port}/*")
-    return _connection_manager(f"{proxy.id}/inbound_0.0.0.0_{one.port};", route)
-
-
-def _connection_manager(stat_prefix: str, route: dict[str, Any]) -> Filter:
+def _http(proxy: Proxy, one: Served | None, cluster: str, allowed: Authorization) -> Filter:
+    if one is None:
+        stat_prefix, route = f"{proxy.id}/{cluster};", _route(cluster, "inbound|http|0", ":0/*")
+    else:
+        stat_prefix = f"{proxy.id}/inbound_0.0.0.0_{one.port};"
+        host = f"{one.host}:{one.service_port}"
+        route = _route(
+            cluster.removeprefix(f"{proxy.id}/"), f"inbound|http|{one.service_port}", f"{host}/*", cluster
+        )
+    manager = listeners.connection_manager(stat_prefix)
     return {
-        **listeners.connection_manager(stat_prefix),
+        **manager,
+        "http_filters": [*allowed.http_filters(), *manager["http_filters"]],
         "route_config": route,
         "use_remote_address": False,
         "forward_client_cert_details": "APPEND_FORWARD",
@@ -151,9 +244,9 @@ def _connection_manager(stat_prefix: str, route: dict[str, Any]) -> Filter:
     }
 
 
-def _route(cluster: str, host: str, operation: str) -> dict[str, Any]:
+def _route(name: str, host: str, operation: str, cluster: str = "") -> dict[str, Any]:
     action = {
-        "cluster": cluster,
+        "cluster": cluster or name,
         "timeout": "0s",
         "retry_policy": {"retry_on": "reset-before-request", "num_retries": 2},
     }
@@ -164,4 +257,4 @@ def _route(cluster: str, host: str, operation: str) -> dict[str, Any]:
         "decorator": {"operation": operation},
     }
     hosts = [{"name": host, "domains": ["*"], "routes": [only]}]
-    return {"name": cluster, "virtual_hosts": hosts, "validate_clusters": False}
+    return {"name": name, "virtual_hosts": hosts, "validate_clusters": False}

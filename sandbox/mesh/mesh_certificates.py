@@ -7,26 +7,22 @@ import binascii
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509.oid import NameOID
 
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
 from sandbox.core.objects import terminating
 from sandbox.core.turns import Turns
 from sandbox.mesh.debounced_watch import DebouncedWatch
+from sandbox.mesh.identities import Authority
 from sandbox.mesh.istio import KUBERNETES_NAMESPACES, REVOCATIONS, ROOT_CERTIFICATE
 
 LABELS = {"istio.io/config": "true"}
 MANAGER = "pilot-discovery"
 
 _NOT_IN = frozenset(KUBERNETES_NAMESPACES) - {"kube-system"}
-_VALID = timedelta(days=3650)
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +33,10 @@ class RootCertificates:
     They are there for pods' volumes. While istiod runs, one that is deleted or changed is written again. Nobody
     removes them afterwards, neither istiod nor `istioctl uninstall`.
 
-    `watch` runs while istiod does. The authority is this cluster's for as long as the sandbox runs. It signs
-    nothing, for nothing is encrypted between workloads here."""
+    `watch` runs while istiod does. The authority is this cluster's for as long as the sandbox runs."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, authority: Authority) -> None:
+        self._cluster, self._authority = cluster, authority
         self._data: dict[str, dict[str, str]] = {}
         self._due: set[str] = set()
         """Namespaces that may lack one of them."""
@@ -59,7 +54,10 @@ class RootCertificates:
 
     async def _write(self) -> None:
         if not self._data:
-            self._data = {ROOT_CERTIFICATE: {"root-cert.pem": _authority()}, REVOCATIONS: {"ca-crl.pem": ""}}
+            self._data = {
+                ROOT_CERTIFICATE: {"root-cert.pem": self._authority.root},
+                REVOCATIONS: {"ca-crl.pem": ""},
+            }
         turns, left = Turns(), set()
         while self._due:
             namespace = self._due.pop()
@@ -86,29 +84,6 @@ class RootCertificates:
                 obj["data"] = {**(obj.get("data") or {}), **data}
 
             self._cluster.edit("configmaps", namespace, name, put_right, manager=MANAGER)
-
-
-def _authority() -> str:
-    """A certificate as istiod signs one for itself, but on P-256: such a key takes a millisecond."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "cluster.local")])
-    usage = {"digital_signature": False, "content_commitment": False, "key_encipherment": False}
-    usage |= {"data_encipherment": False, "key_agreement": False, "encipher_only": False, "decipher_only": False}
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + _VALID)
-        .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=False, **usage), critical=True)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, SHA256())
-    )
-    return certificate.public_bytes(Encoding.PEM).decode()
 
 
 # What gateways take out of Secrets

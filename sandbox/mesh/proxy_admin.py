@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from sandbox.core.addresses import NOWHERE
-from sandbox.mesh import envoy_clusters
+from sandbox.core.addresses import NOWHERE, container_port
+from sandbox.mesh import envoy_clusters, inbound
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istio_annotations import StatsInclusion
 from sandbox.mesh.registry import Proxy
@@ -100,7 +100,7 @@ class AdminView:
             return 400, f"{answer}\n"
         dump = json.loads(answer)
         dump["configs"] = [
-            self._own(config)
+            _as_real(self._own(config))
             for config in dump.get("configs", ())
             if not config.get("@type", "").endswith(".BootstrapConfigDump")
         ]
@@ -126,6 +126,20 @@ class AdminView:
             if host["address"].get("socket_address", {}).get("address") == NOWHERE and host.get("hostname"):
                 host["address"]["socket_address"]["address"] = host["hostname"]
         return json.dumps({"cluster_statuses": self._own(mine)}, indent=1) + "\n"
+
+
+def _as_real(dump: Any) -> Any:
+    """Where `virtualInbound` is on a real one: its packet filter leads all there, and no port is shifted."""
+    for one in dump.get("dynamic_listeners") or ():
+        listener = (one.get("active_state") or {}).get("listener") or {}
+        if listener.get("name") == inbound.LISTENER:
+            listener["address"]["socket_address"]["address"] = "0.0.0.0"  # noqa: S104 - what is shown
+            opened = listener.pop("additional_addresses", ())
+            for chain in listener.get("filter_chains") or ():
+                match = chain.get("filter_chain_match") or {}
+                if opened and "destination_port" in match:
+                    match["destination_port"] = container_port(match["destination_port"])
+    return dump
 
 
 # Statistics
@@ -161,7 +175,7 @@ class StatsView:
     @property
     def envoy_filter(self) -> str:
         """For Envoy: all that can be this proxy's."""
-        own = rf"(?:cluster|http|listener|tcp)\.{re.escape(self.proxy_id)}/"
+        own = rf"(?:(?:cluster|http|listener|tcp)\.)?{re.escape(self.proxy_id)}/"
         return f"^(?:{own}|(?:{_PROCESS})$)"
 
     def own_name(self, name: str) -> str:

@@ -15,6 +15,8 @@ from sandbox.core.cluster import Object
 from sandbox.core.turns import Turns
 from sandbox.mesh import envoy_clusters, gateways, inbound, listeners, mesh_certificates, route_tables
 from sandbox.mesh.envoy_clusters import Destination
+from sandbox.mesh.identities import Authority
+from sandbox.mesh.inbound import Around
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.mesh_certificates import Credential
 from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry, names_in
@@ -41,6 +43,8 @@ class NamespaceView:
         """The ready endpoints of each destination that has any of its own."""
         self.credentials: dict[str, Credential] = {}
         self._made_of: tuple[object, ...] = (None, None, None)
+        self._peers: tuple[Object, ...] = ()
+        """PeerAuthentications: whoever takes no mTLS is not spoken to with it."""
         self._of_entry: Kept[tuple[str, str, str], Service] = Kept()
         self._of_service: Kept[str, list[Destination]] = Kept()
         self._of_endpoints: Kept[tuple[str, int, str], _Locality] = Kept()
@@ -52,8 +56,10 @@ class NamespaceView:
         rules: Rules,
         secrets: Mapping[str, Object],
         wanted_secrets: frozenset[str],
+        peers: tuple[Object, ...],
         turns: Turns,
     ) -> None:
+        self._peers = peers
         scope = self._scope
         if scope is not None:
             narrowed = scope.rules(rules)
@@ -112,16 +118,19 @@ class NamespaceView:
         endpoints: tuple[Endpoint, ...] = self.services.by_host[host].endpoints[port]
         return self._of_endpoints.get(
             (host, port, destination.subset),
-            (endpoints, destination.labels),
-            lambda: envoy_clusters.locality(envoy_clusters.selected(endpoints, destination.labels)),
+            (endpoints, destination.labels, self._peers),
+            lambda: envoy_clusters.locality(
+                envoy_clusters.selected(endpoints, destination.labels),
+                partial(inbound.takes_mutual_tls, self._peers, destination.service.namespace),
+            ),
         )
 
 
 class ProxyTranslation:
     """What one proxy was told last."""
 
-    def __init__(self, proxy: Proxy) -> None:
-        self.proxy = proxy
+    def __init__(self, proxy: Proxy, authority: Authority) -> None:
+        self.proxy, self._authority = proxy, authority
         self.told = Configuration()
         # Each with what it was made of: a translation may fail halfway, and go on from there.
         self._seen: tuple[object, ...] = ()
@@ -144,11 +153,10 @@ class ProxyTranslation:
         self._by_rules: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
         """A gateway's listeners, and route tables."""
 
-    async def update(self, view: NamespaceView, own: Registry, in_force: Rules, turns: Turns) -> None:
+    async def update(self, view: NamespaceView, around: Around, turns: Turns) -> None:
         """Follow what has changed; `told` is it, wholly translated, afterwards.
 
-        What comes in does not depend on how much of the mesh the proxy knows: `own` are all of the cluster's
-        services, `in_force` are all rules.
+        What comes in does not depend on how much of the mesh the proxy knows: `around` is all of it.
         """
         rules = view.rules
         if self._destinations is not view.destinations:
@@ -171,7 +179,7 @@ class ProxyTranslation:
             await turns.give()
         await self._apply_rules(view, rules, turns)
         if self.proxy.kind == "sidecar":
-            self._follow_inbound(own, in_force)
+            self._follow_inbound(around)
         told, (opened, tables) = self.told, self._by_rules
         every = (*self._own, *self._inbound_listeners, *opened)
         self.told = Configuration(
@@ -182,23 +190,33 @@ class ProxyTranslation:
         )
         await turns.give()
 
-    def _follow_inbound(self, own: Registry, rules: Rules) -> None:
+    def _follow_inbound(self, around: Around) -> None:
         proxy = self.proxy
-        seen = (own.by_namespace.get(proxy.namespace, ()), rules, frozenset(proxy.ports))
+        services = around.services.by_namespace.get(proxy.namespace, ())
+        seen = (services, around.rules, around.peers, around.policies, frozenset(proxy.ports))
         if self._inbound_seen == seen:
             return
-        found = inbound.served(proxy, seen[0], rules)
+        found = inbound.served(proxy, services, around.rules)
+        guard = around.guard(proxy, self._authority)
         self._inbound.turn()
         self._inbound_chains.turn()
         made = [self._inbound.get(str(one.port), one, partial(inbound.cluster, proxy, one)) for one in found]
         self._inbound_clusters = {cluster["name"]: cluster for cluster in made}
-        listener = inbound.listener(proxy, found, self._inbound_chains)
+        listener = inbound.listener(proxy, found, guard, self._inbound_chains)
         self._inbound_listeners = [self._inbound.same("", listener)]
         self._inbound_seen = seen
 
     def _cluster(self, destination: Destination) -> dict[str, Any]:
         key = (destination.service.host, destination.port.number, destination.subset)
-        return self._clusters.get(key, destination, lambda: envoy_clusters.cluster(self.proxy.id, destination))
+        return self._clusters.get(key, destination, partial(self._make_cluster, destination))
+
+    def _make_cluster(self, destination: Destination) -> dict[str, Any]:
+        mode = (destination.traffic.get("tls") or {}).get("mode", "")
+        if destination.service.forwarded and not mode:
+            mode = "DISABLE"  # nobody knows who is there
+        http = destination.port.protocol in ("http", "http2")
+        spoken = self._authority.spoken_to(self.proxy.identity, mode, http=http)
+        return envoy_clusters.cluster(self.proxy.id, destination, spoken)
 
     def _assignment(self, destination: Destination, locality: _Locality) -> dict[str, Any]:
         name = envoy_clusters.name_of(self.proxy.id, destination)

@@ -54,10 +54,10 @@ _POLICY = (
     "tls.mode",
 )
 _POLICY_VALUES: Mapping[str, frozenset[Any]] = {
-    # No workload of the sandbox speaks HTTP/2 unless its port says so, and there is no TLS between workloads.
+    # No workload of the sandbox speaks HTTP/2 unless its port says so.
     "connectionPool.http.h2UpgradePolicy": frozenset({"DEFAULT", "DO_NOT_UPGRADE"}),
     "loadBalancer.simple": frozenset(LOAD_BALANCERS),
-    "tls.mode": frozenset({"DISABLE"}),
+    "tls.mode": frozenset({"DISABLE", "SIMPLE", "ISTIO_MUTUAL"}),
 }
 
 SUPPORTED: Mapping[str, tuple[str, ...]] = {

@@ -15,6 +15,7 @@ from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import Object
 from sandbox.mesh.control_plane import DESTINATION_RULES, GATEWAYS, SIDECARS, VIRTUAL_SERVICES, ControlPlane
 from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.identities import Authority
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.outside import Outside
 from sandbox.mesh.registry import SERVICE_NAME, SLICES, Proxy
@@ -33,6 +34,8 @@ WRITTEN = {
     ENTRIES: "ServiceEntry",
     SIDECARS: "Sidecar",
 }
+ISSUER = Authority()
+"""Of all, so that certificates do not differ."""
 NAMESPACES = ("shop", "other")
 NAMES = ("one", "two")
 FOREIGN = "api.example.com"
@@ -253,7 +256,7 @@ class Following:
         self.planes, services = DataPlane(Path("nowhere"), lazy=True), KnownServices(cluster)
         for proxy in proxies:
             self.planes.register(proxy)
-        self.control_plane = ControlPlane(cluster, self.planes, services)
+        self.control_plane = ControlPlane(cluster, self.planes, services, ISSUER)
         self._outside = Outside(cluster, self.planes, services)
 
     async def translate(self) -> None:

@@ -13,6 +13,7 @@ from cryptography import x509
 
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import Admission, ApiError
+from sandbox.mesh.identities import Authority
 from sandbox.mesh.mesh_certificates import RootCertificates
 
 from .world import eventually
@@ -44,7 +45,7 @@ async def until(cluster: LocalCluster, namespace: str, name: str, data: Any = No
 
 async def test_into_every_namespace_that_is_not_only_kubernetes_own(cluster: LocalCluster) -> None:
     """Into kube-system, too, where a ztunnel may run (istio/pilot/pkg/serviceregistry/kube/controller)."""
-    async with running(RootCertificates(cluster)):
+    async with running(RootCertificates(cluster, Authority())):
         await until(cluster, "kube-system", REVOCATIONS)
         cluster.create("namespaces", {"metadata": {"name": "later"}}, manager="test")
         await until(cluster, "later", REVOCATIONS)
@@ -63,7 +64,7 @@ async def test_into_every_namespace_that_is_not_only_kubernetes_own(cluster: Loc
 
 
 async def test_what_is_deleted_or_changed_is_written_again_while_istiod_runs(cluster: LocalCluster) -> None:
-    certificates = RootCertificates(cluster)
+    certificates = RootCertificates(cluster, Authority())
     async with running(certificates):
         await until(cluster, "default", ROOT)
         data = cluster.get("configmaps", "default", ROOT)["data"]
@@ -93,7 +94,7 @@ async def test_what_could_not_be_written_is_written_with_the_next_change(cluster
         return len(refused) == 4
 
     cluster.validation.append(refuse)
-    async with running(RootCertificates(cluster)):
+    async with running(RootCertificates(cluster, Authority())):
         await eventually(all_refused)
         cluster.create("namespaces", {"metadata": {"name": "later"}}, manager="test")
         for namespace in ("default", "kube-system", "later"):
@@ -104,7 +105,7 @@ async def test_what_could_not_be_written_is_written_with_the_next_change(cluster
 async def test_somebody_elses_of_that_name_keeps_its_labels_and_other_data(cluster: LocalCluster) -> None:
     own = {"metadata": {"name": ROOT, "namespace": "default"}, "data": {"mine": "1"}}
     cluster.create("configmaps", own, manager="test")
-    async with running(RootCertificates(cluster)):
+    async with running(RootCertificates(cluster, Authority())):
         await until(cluster, "kube-system", ROOT)
     found = cluster.get("configmaps", "default", ROOT)
     assert "labels" not in found["metadata"]
@@ -115,7 +116,7 @@ async def test_a_namespace_that_ends_is_left_alone(cluster: LocalCluster, caplog
     held = {"metadata": {"name": "ending", "finalizers": ["test/hold"]}}
     cluster.create("namespaces", held, manager="test")
     cluster.delete("namespaces", None, "ending")
-    async with running(RootCertificates(cluster)):
+    async with running(RootCertificates(cluster, Authority())):
         await until(cluster, "kube-system", REVOCATIONS)
     assert cluster.find("configmaps", "ending", ROOT) is None
     assert not caplog.records

@@ -92,7 +92,7 @@ async def test_counters_have_all_of_the_load_under_the_names_of_a_real_sidecar(l
     assert value(text, f"{CLUSTER}.upstream_rq_total") == REQUESTS
     assert value(text, f"{CLUSTER}.upstream_rq_pending_overflow") == 0
     assert value(text, "server.live") == 1
-    assert "client" not in text
+    assert "client.default" not in text
     assert value(await loaded.get("stats", pod="client-2"), f"{CLUSTER}.upstream_rq_200") == 1
 
 
@@ -119,7 +119,7 @@ async def test_annotations_say_what_there_is(loaded: Loaded) -> None:
 async def test_filters_see_the_names_that_are_shown(loaded: Loaded) -> None:
     filtered = await loaded.get(r"stats?filter=^cluster\.outbound\|9080.*;\.upstream_rq_2..$")
     assert filtered == f"{CLUSTER}.upstream_rq_200: {REQUESTS}\n{CLUSTER}.upstream_rq_2xx: {REQUESTS}\n\n"
-    assert await loaded.get("stats?filter=client") == "\n"
+    assert await loaded.get(r"stats?filter=client\.default") == "\n"
     used = await loaded.get("stats?usedonly")
     assert f"{CLUSTER}.upstream_rq_200: " in used
     assert "upstream_rq_pending_overflow" not in used
@@ -134,7 +134,7 @@ async def test_prometheus_gets_istios_labels_and_whole_histograms(loaded: Loaded
     assert f'envoy_cluster_upstream_rq_time_bucket{{{LABEL},le="+Inf"}} {REQUESTS}\n' in text
     assert f"envoy_cluster_upstream_rq_time_count{{{LABEL}}} {REQUESTS}\n" in text
     assert text.count("# TYPE envoy_cluster_upstream_rq_time histogram\n") == 1
-    assert "client" not in text
+    assert "client_default" not in text
 
 
 async def test_prometheus_leaves_out_what_the_filter_does(loaded: Loaded) -> None:
@@ -205,7 +205,7 @@ async def test_clusters_are_this_proxys(loaded: Loaded) -> None:
 
 async def test_a_dump_is_of_this_proxys_configuration(loaded: Loaded) -> None:
     text = await loaded.get("config_dump")
-    assert "client" not in text
+    assert "client.default" not in text
     kinds = {config["@type"].rpartition(".")[2]: config for config in json.loads(text)["configs"]}
     assert "BootstrapConfigDump" not in kinds
     listeners = kinds["ListenersConfigDump"]["dynamic_listeners"]
