@@ -133,7 +133,7 @@ class ControlPlane:
             secrets = self._cluster.list("secrets", namespace) if self._credentials else ()
             by_name = {secret["metadata"]["name"]: secret for secret in secrets}
             peers = written[PEER_AUTHENTICATIONS]
-            await view.update(own, self._entries[1], in_force, by_name, self._credentials, peers, turns)
+            await view.update(own, self._entries[1], in_force, by_name, self._credentials, turns, peers)
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
         for translation in self._translations.values():
             view = self._views[seers[translation.proxy.id]]

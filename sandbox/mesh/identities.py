@@ -69,7 +69,16 @@ class Authority:
 
         def make() -> Socket:
             common = {**self._common(identity), "alpn_protocols": ["istio-peer-exchange", "h2", "http/1.1"]}
-            return _tls("DownstreamTlsContext", {"require_client_certificate": True, "common_tls_context": common})
+            return _tls(
+                "DownstreamTlsContext",
+                {
+                    "common_tls_context": common,
+                    "require_client_certificate": True,
+                    # Connections stay: sessions to come back to would be for nobody.
+                    "disable_stateless_session_resumption": True,
+                    "disable_stateful_session_resumption": True,
+                },
+            )
 
         made: Socket = self._once(identity, "server", make)
         return made
@@ -154,7 +163,7 @@ class Authority:
             "tls_params": _VERSIONS,
             "tls_certificates": [
                 {
-                    "certificate_chain": {"inline_string": _pem(builder.sign(self._key, SHA256())) + self.root},
+                    "certificate_chain": {"inline_string": _pem(builder.sign(self._key, SHA256()))},
                     "private_key": {"inline_string": private},
                 }
             ],

@@ -56,8 +56,8 @@ class NamespaceView:
         rules: Rules,
         secrets: Mapping[str, Object],
         wanted_secrets: frozenset[str],
-        peers: tuple[Object, ...],
         turns: Turns,
+        peers: tuple[Object, ...] = (),
     ) -> None:
         self._peers = peers
         scope = self._scope
