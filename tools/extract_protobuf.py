@@ -24,7 +24,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
 GROUPS = (
     *("admissionregistration/v1", "apps/v1", "authentication/v1", "authorization/v1", "autoscaling/v1"),
-    *("autoscaling/v2", "coordination/v1", "core/v1", "discovery/v1", "policy/v1", "rbac/v1"),
+    *("autoscaling/v2", "batch/v1", "coordination/v1", "core/v1", "discovery/v1", "policy/v1", "rbac/v1"),
 )
 
 _STRUCT = re.compile(r"^type (\w+) struct \{(.*?)^\}", re.MULTILINE | re.DOTALL)

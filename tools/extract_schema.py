@@ -33,6 +33,7 @@ KINDS = {
     "authorization.k8s.io/v1": "SelfSubjectAccessReview SelfSubjectRulesReview",
     "autoscaling/v1": "Scale",
     "autoscaling/v2": "HorizontalPodAutoscaler",
+    "batch/v1": "CronJob Job",
     "coordination.k8s.io/v1": "Lease",
     "discovery.k8s.io/v1": "EndpointSlice",
     "policy/v1": "PodDisruptionBudget",

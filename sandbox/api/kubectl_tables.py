@@ -261,6 +261,44 @@ def _replica_set(obj: Object) -> list[Any]:
     return [name_of(obj), *counts, created(obj), *_template(obj)]
 
 
+def _job(obj: Object) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    wanted, parallel = spec.get("completions"), spec.get("parallelism", 1)
+    of = str(wanted) if wanted is not None else f"1 of {parallel}" if parallel > 1 else "1"
+    begun, ended, lasted = status.get("startTime"), status.get("completionTime"), ""
+    if begun:
+        end = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
+        lasted = to_age((end - datetime.fromisoformat(begun)).total_seconds())
+    counts = f"{status.get('succeeded', 0)}/{of}"
+    return [name_of(obj), _job_state(obj), counts, lasted, created(obj), *_template(obj)]
+
+
+def _job_state(obj: Object) -> str:
+    status = obj.get("status") or {}
+    held = [kind for kind in _JOB_STATES if _condition(status, kind) == "True"]
+    if terminating(obj) and not {"Complete", "Failed"} & {*held}:
+        return "Terminating"
+    return held[0] if held else "Running"
+
+
+_JOB_STATES = ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
+
+
+def _cron_job(obj: Object) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    last = status.get("lastScheduleTime")
+    return [
+        name_of(obj),
+        spec["schedule"],
+        spec.get("timeZone") or NONE,
+        str(bool(spec.get("suspend"))),
+        len(status.get("active") or ()),
+        age(last) if last else NONE,
+        created(obj),
+        *_template({"spec": at(spec, "jobTemplate", "spec") or {}}),
+    ]
+
+
 def _autoscaler(obj: Object) -> list[Any]:
     spec, status = obj["spec"], obj.get("status") or {}
     metrics = [_metric(metric) for metric in spec.get("metrics") or ()]
@@ -422,6 +460,10 @@ _BUILT_IN: Mapping[str, Layout] = {
     "deployments.apps": Layout(_columns("Name, Ready, Up-to-date, Available, Age", _TEMPLATE), _deployment),
     "replicasets.apps": Layout(
         _columns("Name, Desired:integer, Current:integer, Ready:integer, Age", _TEMPLATE), _replica_set
+    ),
+    "jobs.batch": Layout(_columns("Name, Status, Completions, Duration, Age", _TEMPLATE), _job),
+    "cronjobs.batch": Layout(
+        _columns("Name, Schedule, Timezone, Suspend, Active:integer, Last Schedule, Age", _TEMPLATE), _cron_job
     ),
     "horizontalpodautoscalers.autoscaling": Layout(
         _columns("Name, Reference, Targets, MinPods, MaxPods, Replicas, Age"), _autoscaler

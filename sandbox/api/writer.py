@@ -46,7 +46,8 @@ _KEPT = (
 )
 _COUNTS_GENERATIONS = frozenset(
     {
-        *("pods", "deployments.apps", "replicasets.apps", "poddisruptionbudgets.policy", CRDS),
+        *("pods", "deployments.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch"),
+        *("poddisruptionbudgets.policy", CRDS),
         *(f"{kind}webhookconfigurations.admissionregistration.k8s.io" for kind in ("mutating", "validating")),
     }
 )
@@ -299,6 +300,11 @@ def _prepare_create(resource: Resource, obj: Object) -> None:
         obj["status"] = {"phase": "Active"}
     elif resource.key == "pods":
         obj["status"] = {"phase": "Pending"}
+    elif resource.key == "jobs.batch":
+        obj["status"] = {}
+        _find_pods_again(obj)
+    elif resource.key == "cronjobs.batch":
+        obj["status"] = {}
     elif resource.key == "secrets":
         _take_string_data(obj)
     elif resource.key == CRDS:
@@ -333,6 +339,30 @@ def _prepare_update(resource: Resource, new: Object, old: Object, subresource: s
         _take_string_data(new)
     elif resource.key == CRDS:
         new["status"] = _crd_status(new, old.get("status") or {})
+
+
+def _find_pods_again(job: Object) -> None:
+    """Labels that no other Job's pods have, in template and selector. Validation finds what contradicts them."""
+    spec, metadata = job.get("spec"), job["metadata"]
+    template = spec.get("template") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(template, dict) or spec.get("manualSelector"):
+        return
+    labels = _mapping(_mapping(template, "metadata"), "labels")
+    for label in ("job-name", "batch.kubernetes.io/job-name"):
+        labels.setdefault(label, metadata["name"])
+    for label in ("controller-uid", "batch.kubernetes.io/controller-uid"):
+        labels.setdefault(label, metadata["uid"])
+    _mapping(_mapping(spec, "selector"), "matchLabels").setdefault(
+        "batch.kubernetes.io/controller-uid", metadata["uid"]
+    )
+
+
+def _mapping(obj: Object, field: str) -> Object:
+    """The mapping at a field of an object that is not held against its schema yet."""
+    found = obj.get(field)
+    if not isinstance(found, dict):
+        found = obj[field] = {}
+    return found
 
 
 def _crd_status(crd: Object, old: Object) -> Object:
@@ -387,7 +417,7 @@ def delete(writer: Writer, resource: Resource, live: Object, options: DeleteOpti
         hook(admission)
     resource = writer.registry.by_key(resource.key)
     marked = clone(live)
-    finalizers = _finalizers(marked, options.propagation)
+    finalizers = _finalizers(marked, options.propagation, job=resource.key == "jobs.batch")
     grace = _grace(resource, live, options.grace_seconds)
     held = bool(finalizers or grace or (resource.key == "namespaces" and at(live, "spec", "finalizers")))
     if not held:
@@ -409,10 +439,11 @@ def _check_preconditions(resource: Resource, metadata: Object, options: DeleteOp
             raise errors.conflict(resource, metadata["name"], why)
 
 
-def _finalizers(obj: Object, propagation: str | None) -> list[str]:
+def _finalizers(obj: Object, propagation: str | None, *, job: bool = False) -> list[str]:
     present: list[str] = obj["metadata"].get("finalizers") or []
     if propagation is None:
-        return present
+        # A Job leaves its pods behind where nobody says otherwise, as it did before there was a choice.
+        return [*present, ORPHAN] if job and not {FOREGROUND, ORPHAN} & {*present} else present
     others = [name for name in present if name not in (FOREGROUND, ORPHAN)]
     wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
     return others + wanted

@@ -7,9 +7,11 @@ from typing import Any
 
 from sandbox.controllers.autoscalers import Autoscalers
 from sandbox.controllers.controller import Controller
+from sandbox.controllers.cron_jobs import CronJobs
 from sandbox.controllers.deployments import Deployments
 from sandbox.controllers.endpoints import EndpointsOfServices
 from sandbox.controllers.events import EventExpiry
+from sandbox.controllers.jobs import Jobs
 from sandbox.controllers.namespaces import (
     ApiServerService,
     NamespaceContent,
@@ -43,6 +45,8 @@ async def run(cluster: Cluster, network: Network, certificates: str = "") -> Non
         ApiServerService(cluster, network, addresses.api_server),
         Deployments(cluster),
         ReplicaSets(cluster),
+        Jobs(cluster),
+        CronJobs(cluster),
         Scheduler(cluster),
         LostPods(cluster),
         EndpointsOfServices(cluster),

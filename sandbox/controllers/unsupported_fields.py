@@ -62,6 +62,34 @@ def _template(owner: Object) -> Iterator[str]:
     yield from _pod(at(owner, "spec", "template") or {}, "spec.template.spec")
 
 
+_JOB_ONLY: Mapping[str, Any] = {
+    "backoffLimitPerIndex": None,
+    "completionMode": "NonIndexed",
+    "managedBy": "kubernetes.io/job-controller",
+    "manualSelector": False,
+    "maxFailedIndexes": None,
+    "podFailurePolicy": None,
+    "podReplacementPolicy": "TerminatingOrFailed",
+    "successPolicy": None,
+}
+"""Fields of a Job that may have this value only."""
+
+
+def _job_spec(spec: Object, path: str) -> Iterator[str]:
+    for field, only in _JOB_ONLY.items():
+        if (value := spec.get(field)) not in (None, only):
+            yield f"{path}.{field}" + (f": {value}" if isinstance(value, str) else "")
+    yield from _pod(spec.get("template") or {}, f"{path}.template.spec")
+
+
+def _job(job: Object) -> Iterator[str]:
+    yield from _job_spec(job.get("spec") or {}, "spec")
+
+
+def _cron_job(cron_job: Object) -> Iterator[str]:
+    yield from _job_spec(at(cron_job, "spec", "jobTemplate", "spec") or {}, "spec.jobTemplate.spec")
+
+
 def _node(node: Object) -> Iterator[str]:
     if at(node, "spec", "taints"):
         yield "spec.taints (cordon does what a taint would)"
@@ -78,6 +106,8 @@ _UNSUPPORTED: Mapping[str, Callable[[Object], Iterator[str]]] = {
     "pods": _pod,
     "deployments.apps": _template,
     "replicasets.apps": _template,
+    "jobs.batch": _job,
+    "cronjobs.batch": _cron_job,
     "nodes": _node,
     "endpoints": _endpoints,
 }

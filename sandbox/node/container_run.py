@@ -63,6 +63,8 @@ class ContainerRun:
         self.stdin = asyncio.StreamReader()
         self.attached = False
         """Whether anybody has attached to this run."""
+        self.told = 0
+        """How many bytes of this run's log somebody has read before that."""
         self._pod, self._programs = pod, programs
         self._probed_ready = False
         self._stopping = False
@@ -86,6 +88,11 @@ class ContainerRun:
     @property
     def ready(self) -> bool:
         return self.running and self.started and self._probed_ready
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether it was started for somebody to talk to who has not come yet."""
+        return bool(self.spec.get("stdin")) and not self.attached
 
     @property
     def container_id(self) -> str:
@@ -127,7 +134,7 @@ class ContainerRun:
     async def _once(self) -> int:
         """One run of the program; its exit status."""
         factory = await self._image()
-        self.stdin, self.attached = asyncio.StreamReader(), False
+        self.stdin, self.attached, self.told = asyncio.StreamReader(), False, 0
         if self._id:
             self.previous_log, self.log = self.log, ContainerLog()
             if "terminated" in self.state:

@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.core.cluster import Admission, ApiError, Object
+from sandbox.core.objects import at
 
-_TEMPLATES = ("deployments.apps", "replicasets.apps")
+_TEMPLATES = {
+    **dict.fromkeys(("deployments.apps", "replicasets.apps", "jobs.batch"), ("template",)),
+    "cronjobs.batch": ("jobTemplate", "spec", "template"),
+}
+"""Where in the spec of what makes pods their template is."""
 _VOLUMES = {"configMap", "downwardAPI", "emptyDir", "projected", "secret"}
 _SOURCES = {"configMap", "downwardAPI", "secret", "serviceAccountToken"}
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
@@ -28,7 +33,8 @@ class PodSupport:
         if key == "pods":
             refused = next(unsupported(spec, "spec"), None)
         elif key in _TEMPLATES:
-            refused = next(unsupported((spec.get("template") or {}).get("spec") or {}, "spec.template.spec"), None)
+            path = (*_TEMPLATES[key], "spec")
+            refused = next(unsupported(at(spec, *path) or {}, ".".join(("spec", *path))), None)
         else:
             return
         if refused is not None:
@@ -42,8 +48,9 @@ def unsupported(spec: Object, path: str) -> Iterator[str]:
     for field in _HOST:
         if spec.get(field):
             yield f"{path}.{field}"
-    if spec.get("ephemeralContainers"):
-        yield f"{path}.ephemeralContainers"
+    for field in ("activeDeadlineSeconds", "ephemeralContainers"):
+        if spec.get(field):
+            yield f"{path}.{field}"
     for index, volume in enumerate(spec.get("volumes") or ()):
         here = f"{path}.volumes[{index}]"
         for kind in sorted(set(volume) - _VOLUMES - {"name"}):

@@ -56,6 +56,8 @@ _LOG_PARAMETERS = {
     "tailLines",
     "timestamps",
 }
+_PARTLY = {"follow", "limitBytes", "previous", "sinceSeconds", "sinceTime", "tailLines"}
+"""Parameters with which not all of the log is shown, or more than there is now."""
 _BATCH = 65536
 
 
@@ -123,7 +125,8 @@ async def _serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
     query = request.query
     if unknown := set(query) - _LOG_PARAMETERS:
         raise bad_request(f"not supported by the sandbox: {', '.join(sorted(unknown))}")
-    log = _log(pod, _container(pod, query.get("container", "")), flag(query, "previous"))
+    run = _container(pod, query.get("container", ""))
+    log = _log(pod, run, flag(query, "previous"))
     stamped, limit = flag(query, "timestamps"), _number(query, "limitBytes")
     lines = log.read(tail=_number(query, "tailLines"), since=_since(query), follow=flag(query, "follow"))
     response = web.StreamResponse(headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"})
@@ -138,6 +141,8 @@ async def _serve_log(request: web.Request, pod: PodRun) -> web.StreamResponse:
         if limit is None and (flag(query, "follow") or len(waiting) > _BATCH):
             await response.write(bytes(waiting))
             waiting.clear()
+    if run.awaits_client and not set(query) & _PARTLY:
+        run.told = run.log.so_far().rfind(b"\n") + 1
     if waiting:
         await response.write(bytes(waiting))
     await response.write_eof()
@@ -200,7 +205,7 @@ async def _serve_exec(request: web.Request, pod: PodRun) -> web.StreamResponse:
 
 
 async def _serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse:
-    run = _running(pod, request)
+    run = _running(pod, request, or_ended=True)
 
     async def attach(streams: Streams) -> int:
         def listen(stream: str, data: bytes) -> None:
@@ -208,9 +213,10 @@ async def _serve_attach(request: web.Request, pod: PodRun) -> web.StreamResponse
 
         # Of this run of the container: it may have begun another by the time this one's end is noticed.
         written = run.log
-        # Who starts a container to talk to it must not miss what it said before the connection was there.
-        if run.spec.get("stdin") and not run.attached:
-            streams.out(written.so_far())
+        # Who starts a container to talk to it must not miss what it said before the connection was there, nor its
+        # end. A kubectl from 1.36 on has read the log up to now, and would show it twice.
+        if run.awaits_client:
+            streams.out(written.so_far()[run.told :])
         run.attached = True
         written.listeners.append(listen)
         feeding = asyncio.create_task(_feed(streams.stdin, run)) if flag(request.query, "stdin") else None
@@ -234,9 +240,9 @@ async def _feed(stdin: asyncio.StreamReader, run: ContainerRun) -> None:
         theirs.feed_eof()
 
 
-def _running(pod: PodRun, request: web.Request) -> ContainerRun:
+def _running(pod: PodRun, request: web.Request, *, or_ended: bool = False) -> ContainerRun:
     run = _container(pod, request.query.get("container", ""))
-    if not run.running:
+    if not run.running and not (or_ended and run.awaits_client and run.exit_code is not None):
         raise bad_request(f'container not found ("{run.name}"): it is not running')
     _require_websocket(request)
     _require_channels(request)

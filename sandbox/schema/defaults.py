@@ -112,6 +112,12 @@ _VALUES: dict[str, dict[str, Any]] = {
     "apps.v1.ReplicaSetSpec": {"replicas": 1},
     "apps.v1.RollingUpdateDeployment": {"maxUnavailable": "25%", "maxSurge": "25%"},
     "autoscaling.v2.HorizontalPodAutoscalerSpec": {"minReplicas": 1},
+    "batch.v1.CronJobSpec": {
+        "concurrencyPolicy": "Allow",
+        "suspend": False,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 1,
+    },
     "core.v1.Container": _CONTAINER,
     "core.v1.ContainerPort": {"protocol": "TCP"},
     "core.v1.ConfigMapVolumeSource": {"defaultMode": _FILE_MODE},
@@ -156,6 +162,21 @@ def _replica_set(obj: Object) -> None:
     metadata = obj.setdefault("metadata", {})
     if labels and not metadata.get("labels"):
         metadata["labels"] = dict(labels)
+
+
+def _job(obj: Object) -> None:
+    """Not of a CronJob's template: what the Job leaves out is filled in when it is made."""
+    spec = obj.get("spec")
+    if spec is None:
+        return
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    for field, value in (("parallelism", 1), ("backoffLimit", 6), ("suspend", False), ("manualSelector", False)):
+        if spec.get(field) is None:
+            spec[field] = value
+    spec["completionMode"] = spec.get("completionMode") or "NonIndexed"
+    spec["podReplacementPolicy"] = spec.get("podReplacementPolicy") or "TerminatingOrFailed"
+    _replica_set(obj)
 
 
 def _node_status(status: Object) -> None:
@@ -271,6 +292,7 @@ _FUNCTIONS: dict[str, Callable[[Object], None]] = {
     "apps.v1.DeploymentStrategy": _deployment_strategy,
     "apps.v1.ReplicaSet": _replica_set,
     "autoscaling.v2.HorizontalPodAutoscalerSpec": _autoscaler,
+    "batch.v1.Job": _job,
     "core.v1.Container": _container,
     "core.v1.EphemeralContainer": _container,
     "core.v1.LoadBalancerIngress": _load_balancer_ingress,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sandbox.core.cluster import Object, Resource
 from sandbox.core.constants import CRDS
-from sandbox.schema import custom_kinds, kind_rules, names, types
+from sandbox.schema import custom_kinds, job_rules, kind_rules, names, types
 from sandbox.schema.findings import Cause, invalid, required, too_long, unsupported, well_formed
 from sandbox.schema.types import LIST, MAP, OBJECT, Type
 
@@ -25,8 +25,10 @@ _RULES: dict[str, Rule] = {
     CRDS: custom_kinds.definition,
     "clusterrolebindings.rbac.authorization.k8s.io": kind_rules.binding,
     "clusterroles.rbac.authorization.k8s.io": kind_rules.role,
+    "cronjobs.batch": job_rules.cron_job,
     "deployments.apps": kind_rules.deployment,
     "horizontalpodautoscalers.autoscaling": kind_rules.autoscaler,
+    "jobs.batch": job_rules.job,
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": kind_rules.webhooks,
     "poddisruptionbudgets.policy": kind_rules.disruption_budget,
     "pods": kind_rules.pod,

@@ -132,9 +132,17 @@ def test_run_attaches_to_what_it_started(either_kubectl: Kubectl, namespace: str
     script = "echo hello; cat; exit 3"
     done = either_kubectl.run(*run, "-i", "--", "sh", "-c", script, stdin="typed\n")
     assert "hello\ntyped\n" in done.stdout
+    assert done.stdout.count("hello\n") == 1  # a kubectl from 1.36 on reads the log before it attaches
     assert done.returncode == 3
     assert "couldn't attach" not in done.stderr
     assert f"pod {namespace}/shell terminated (Error)" in done.stderr
+
+
+def test_run_shows_what_was_over_before_it_attached(either_kubectl: Kubectl, namespace: str) -> None:
+    run = ["run", "-n", namespace, "short", "--image=busybox", "--restart=Never", "--rm", "-i", "--"]
+    done = either_kubectl.run(*run, "sh", "-c", "echo once; exit 4")
+    assert (done.stdout.count("once\n"), done.returncode) == (1, 4), done.stderr
+    assert "couldn't attach" not in done.stderr
 
 
 def test_attach_shows_what_is_written_from_now_on(either_kubectl: Kubectl, namespace: str) -> None:
