@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sandbox.core.addresses import INBOUND_PORT, inside, listen_port
+from sandbox.core.addresses import INBOUND_PORT, NOT_REDIRECTED, SIDECAR_PORT, inside, listen_port
 from sandbox.core.cluster import Object
 from sandbox.mesh import authorization, envoy_clusters, listeners, peer_authentication, traffic_policies
 from sandbox.mesh.authorization import Authorization
 from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.identities import OVER_HTTP, OVER_TCP, Authority
-from sandbox.mesh.istio import HEALTH_PORT
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.listeners import Filter
 from sandbox.mesh.peer_authentication import Mode, PeerMode
@@ -29,7 +28,7 @@ from sandbox.mesh.rules import Rules
 from sandbox.mesh.xds.envoy_messages import Part
 
 LISTENER = "virtualInbound"
-_NOBODYS = frozenset({HEALTH_PORT, 15001, INBOUND_PORT})
+_NOBODYS = frozenset({*NOT_REDIRECTED, SIDECAR_PORT, INBOUND_PORT})
 _ORIGINAL = "envoy.network.transport_socket.original_dst_address"
 _PLAIN_HTTP = ("http/1.1", "h2c")
 TLS_MODE_LABEL = "security.istio.io/tlsMode"

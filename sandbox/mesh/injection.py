@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -16,6 +19,9 @@ import yaml
 
 from sandbox.api import admission_webhooks as webhooks
 from sandbox.core.cluster import Admission, Cluster, Object
+from sandbox.core.objects import controller_of
+from sandbox.mesh import sidecar_annotations as says
+from sandbox.mesh.agent_status import PROBERS_VARIABLE, SCRAPING_VARIABLE
 from sandbox.mesh.istio import (
     CONTAINER,
     HUB,
@@ -23,9 +29,10 @@ from sandbox.mesh.istio import (
     ISTIO_NAMESPACE,
     KUBERNETES_NAMESPACES,
     POD_LABEL,
+    STATUS_PORT,
     VERSION,
 )
-from sandbox.mesh.istio_annotations import unsupported
+from sandbox.mesh.istio_annotations import proxy_config_as_json, unsupported
 
 
 def service(cluster: Cluster) -> webhooks.Service:
@@ -51,22 +58,42 @@ def wanted(pod: Object) -> bool:
         container["name"] == CONTAINER for container in (*spec["containers"], *(spec.get("initContainers") or ()))
     ):
         return False
-    says = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
-    return says.get(POD_LABEL) != "false"
+    said = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
+    return said.get(POD_LABEL) != "false"
 
 
 def inject(pod: Object, settings: Object | None = None) -> None:
-    """Add the proxy to a pod, in place. `settings` are the `global` values istiod was installed with."""
-    values = settings or {}
-    added = copy.deepcopy(_template())
-    for container in added["initContainers"]:
-        container["image"] = f"{values.get('hub', HUB)}/proxyv2:{values.get('tag', VERSION)}"
+    """Add the proxy to a pod, in place. `settings` are the `global` values istiod was installed with.
+
+    Raises ValueError for annotations that `unsupported` finds something to say of.
+    """
     spec, metadata = pod["spec"], pod["metadata"]
-    first = spec["containers"][0]["name"]
-    labels = metadata.setdefault("labels", {})
-    labels.setdefault("security.istio.io/tlsMode", "istio")
-    labels.setdefault("service.istio.io/canonical-name", _canonical_name(pod))
-    labels.setdefault("service.istio.io/canonical-revision", labels.get("version", "latest"))
+    annotations = metadata.setdefault("annotations", {})
+    added = copy.deepcopy(_template())
+    redirection, proxy = added["initContainers"]
+    for container in (redirection, proxy):
+        container["image"] = _image(annotations, settings or {})
+        container["resources"] = _resources(annotations) or container["resources"]
+    redirection["args"] = _redirection(redirection["args"], annotations)
+    proxy["args"] = [_log_levels(word, annotations) for word in proxy["args"]]
+    redirection["args"] = [_log_levels(word, annotations) for word in redirection["args"]]
+    for field in _READINESS:
+        if value := annotations.get(f"{says.READINESS}/{field}"):
+            proxy["readinessProbe"][field] = int(value)
+    for name, mount in json.loads(annotations.get(says.USER_VOLUME_MOUNT) or "{}").items():
+        proxy["volumeMounts"].append({"name": name, **mount})
+    for name, volume in json.loads(annotations.get(says.USER_VOLUME) or "{}").items():
+        added["volumes"].append({"name": name, **volume})
+    names = ",".join(container["name"] for container in spec["containers"])
+    workload = _workload(pod)
+    proxy["env"] = _filled(
+        proxy["env"],
+        PROXY_CONFIG=f"{proxy_config_as_json(annotations)}\n",
+        ISTIO_META_POD_PORTS=_pod_ports(spec["containers"]),
+        ISTIO_META_APP_CONTAINERS=names,
+        ISTIO_META_WORKLOAD_NAME=(metadata.get("labels") or {}).get(_WORKLOAD_LABEL) or workload.name,
+        ISTIO_META_OWNER=workload.owner(metadata["namespace"]),
+    )
     status = {
         "initContainers": [container["name"] for container in added["initContainers"]],
         "containers": None,
@@ -74,29 +101,172 @@ def inject(pod: Object, settings: Object | None = None) -> None:
         "imagePullSecrets": None,
         "revision": "default",
     }
-    annotations = metadata.setdefault("annotations", {})
+    _label(metadata, workload.name)
+    _merge_metrics(annotations, proxy)
+    if says.truth(annotations.get(says.REWRITE_PROBES), True):
+        _rewrite_probes(spec, proxy)
     annotations.setdefault("istio.io/rev", "default")
-    annotations.setdefault("kubectl.kubernetes.io/default-container", first)
-    annotations.setdefault("kubectl.kubernetes.io/default-logs-container", first)
-    if annotations.get("prometheus.io/scrape", "true") == "true":  # the agent gives both its figures and the pod's
-        for field, value in (("path", "/stats/prometheus"), ("port", "15020"), ("scrape", "true")):
-            annotations[f"prometheus.io/{field}"] = value
+    annotations.setdefault("kubectl.kubernetes.io/default-container", spec["containers"][0]["name"])
+    annotations.setdefault("kubectl.kubernetes.io/default-logs-container", spec["containers"][0]["name"])
     annotations["sidecar.istio.io/status"] = json.dumps(status, separators=(",", ":"))
     # Before the pod's own, so that these are in the mesh, too.
     others = spec.get("initContainers") or []
-    spec["initContainers"] = [*added["initContainers"], *others]
+    spec["initContainers"] = [redirection, proxy, *others]
     spec["volumes"] = [*added["volumes"], *(spec.get("volumes") or ())]
 
 
-def _canonical_name(pod: Object) -> str:
+_READINESS = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
+_WORKLOAD_LABEL = "service.istio.io/workload-name"
+_JOB_OF_CRON_JOB = re.compile(r"(.+)-\d{8,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Workload:
+    """What a pod is of: a Deployment, not its ReplicaSet; a CronJob, not its Job; or itself."""
+
+    api_version: str
+    kind: str
+    name: str
+
+    def owner(self, namespace: str) -> str:
+        return f"kubernetes://apis/{self.api_version}/namespaces/{namespace}/{self.kind.lower()}s/{self.name}"
+
+
+def _workload(pod: Object) -> _Workload:
+    """By the reference to its controller, as pkg/kube/util.go guesses it."""
     metadata = pod["metadata"]
-    labels = metadata.get("labels") or {}
-    if name := labels.get("app.kubernetes.io/name") or labels.get("app"):
-        return str(name)
-    generated = (
-        str(metadata.get("generateName", "")).rstrip("-").removesuffix(f"-{labels.get('pod-template-hash')}")
-    )
-    return generated or str(metadata.get("name", ""))
+    owner = controller_of(pod)
+    if owner is None or not metadata.get("generateName"):
+        return _Workload("v1", "Pod", str(metadata.get("name", "")))
+    api_version, kind, name = str(owner["apiVersion"]), str(owner["kind"]), str(owner["name"])
+    template = (metadata.get("labels") or {}).get("pod-template-hash")
+    if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
+        return _Workload(api_version, "Deployment", name.removesuffix(f"-{template}"))
+    if kind == "Job" and (found := _JOB_OF_CRON_JOB.fullmatch(name)):
+        return _Workload("batch/v1", "CronJob", found[1])
+    return _Workload(api_version, kind, name)
+
+
+def _label(metadata: Object, workload: str) -> None:
+    labels = metadata.setdefault("labels", {})
+    name = labels.get("app.kubernetes.io/name") or labels.get("app") or workload
+    revision = labels.get("app.kubernetes.io/version") or labels.get("version") or "latest"
+    labels.setdefault("security.istio.io/tlsMode", "istio")
+    labels.setdefault("service.istio.io/canonical-name", name[:63].strip("-_."))
+    labels.setdefault("service.istio.io/canonical-revision", revision)
+
+
+def _image(annotations: Mapping[str, str], values: Object) -> str:
+    """A whole image's name is one with a slash; Istio ignores others, and so does this."""
+    if "/" in (asked := annotations.get(says.PROXY_IMAGE, "")):
+        return asked
+    kind = annotations.get(says.PROXY_IMAGE_TYPE, "")
+    image = f"{values.get('hub', HUB)}/proxyv2:{values.get('tag', VERSION)}"
+    return f"{image}-{kind}" if kind and kind != "default" else image
+
+
+def _resources(annotations: Mapping[str, str]) -> Object:
+    """Nothing but what they say, if they say anything."""
+    asked = {
+        "requests": {"cpu": says.PROXY_CPU, "memory": says.PROXY_MEMORY},
+        "limits": {"cpu": says.PROXY_CPU_LIMIT, "memory": says.PROXY_MEMORY_LIMIT},
+    }
+    found = {
+        kind: {what: annotations[name] for what, name in names.items() if name in annotations}
+        for kind, names in asked.items()
+    }
+    return {kind: amounts for kind, amounts in found.items() if amounts}
+
+
+def _redirection(args: list[str], annotations: Mapping[str, str]) -> list[str]:
+    """What leads traffic to the proxy, with the pod's own exceptions."""
+    made = list(args)
+    for flag, name in (("-i", "includeOutboundIPRanges"), ("-x", "excludeOutboundIPRanges")):
+        if (value := annotations.get(f"{says.TRAFFIC}/{name}")) is not None:
+            made[made.index(flag) + 1] = value
+    for flag, name in (("-q", "includeOutboundPorts"), ("-o", "excludeOutboundPorts")):
+        if (value := annotations.get(f"{says.TRAFFIC}/{name}")) is not None:
+            made[-1:-1] = [flag, value]
+    return made
+
+
+def _log_levels(word: str, annotations: Mapping[str, str]) -> str:
+    flag = word.partition("=")[0]
+    asked = annotations.get(_LEVELS.get(flag, ""))
+    return word if asked is None else f"{flag}={asked}"
+
+
+_LEVELS = {
+    "--proxyLogLevel": says.LOG_LEVEL,
+    "--proxyComponentLogLevel": says.COMPONENT_LOG_LEVEL,
+    "--log_output_level": says.AGENT_LOG_LEVEL,
+}
+
+
+def _filled(variables: list[Object], **values: str) -> list[Object]:
+    return [
+        {**variable, "value": values[variable["name"]]} if variable["name"] in values else variable
+        for variable in variables
+    ]
+
+
+def _pod_ports(containers: list[Object]) -> str:
+    """One on a line, as the template writes them."""
+    fields = ("name", "hostPort", "containerPort", "protocol", "hostIP")
+    ports = [
+        json.dumps({field: port[field] for field in fields if port.get(field)}, separators=(",", ":"))
+        for container in containers
+        for port in container.get("ports") or ()
+    ]
+    return "[\n" + "".join(f"    {',' if index else ''}{port}\n" for index, port in enumerate(ports)) + "]"
+
+
+def _merge_metrics(annotations: Object, proxy: Object) -> None:
+    """Have Prometheus ask the agent, which gives the proxy's figures and the pod's own."""
+    if annotations.get("prometheus.io/scrape", "true") not in _TRUE:
+        return
+    port = str(STATUS_PORT)
+    if not says.truth(annotations.get(says.MERGE_METRICS), True) or annotations.get("prometheus.io/port") == port:
+        return
+    asked = {field: annotations.get(f"prometheus.io/{field}", "") for field in ("scrape", "path", "port")}
+    if any(asked.values()):
+        value = json.dumps(asked, separators=(",", ":"))
+        proxy["env"].append({"name": SCRAPING_VARIABLE, "value": value})
+    for field, value in (("path", "/stats/prometheus"), ("port", port), ("scrape", "true")):
+        annotations[f"prometheus.io/{field}"] = value
+
+
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+
+
+def _rewrite_probes(spec: Object, proxy: Object) -> None:
+    """Have kubelets ask the agent, whom mTLS does not keep out, and tell it what to ask the application."""
+    probers: Object = {}
+    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+        ports = {port["name"]: port["containerPort"] for port in container.get("ports") or () if port.get("name")}
+        for field, path in _PROBES.items():
+            probe = container.get(field) or {}
+            kind = next((kind for kind in ("httpGet", "tcpSocket") if probe.get(kind)), None)
+            if kind is None or probe[kind]["port"] == STATUS_PORT:
+                continue
+            action = probe[kind]
+            url = f"/app-health/{container['name']}/{path}"
+            if (port := ports.get(action["port"], action["port"])) and not isinstance(port, str):
+                wanted = {
+                    field: action[field] for field in ("path", "host", "scheme", "httpHeaders") if field in action
+                }
+                asked = {**({"path": wanted.pop("path")} if "path" in wanted else {}), "port": port, **wanted}
+                limit = probe.get("timeoutSeconds")
+                probers[url] = {kind: asked, **({"timeoutSeconds": limit} if limit else {})}
+            del probe[kind]
+            kept = {key: action[key] for key in ("host", "httpHeaders") if key in action and kind == "httpGet"}
+            probe["httpGet"] = {**kept, "path": url, "port": STATUS_PORT, "scheme": "HTTP"}
+    if probers:
+        value = json.dumps(dict(sorted(probers.items())), separators=(",", ":"))
+        proxy["env"].append({"name": PROBERS_VARIABLE, "value": value})
+
+
+_PROBES = {"readinessProbe": "readyz", "livenessProbe": "livez", "startupProbe": "startupz"}
 
 
 @cache

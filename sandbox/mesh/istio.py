@@ -19,6 +19,8 @@ ROOT_CERTIFICATE, REVOCATIONS = "istio-ca-root-cert", "istio-ca-crl"
 CONTAINER = "istio-proxy"
 """The container of a proxy, of sidecars and gateways."""
 HEALTH_PORT, HEALTH_PATH = 15021, "/healthz/ready"
+STATUS_PORT = 15020
+"""Of a sidecar's agent: probes of the application, statistics for Prometheus."""
 
 INJECTOR = "istio-sidecar-injector"
 """The injection webhook's configuration and its ConfigMap."""

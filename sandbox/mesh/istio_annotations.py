@@ -7,6 +7,7 @@ somebody's, and left alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,31 +16,8 @@ from typing import Any
 import yaml
 
 from sandbox.core.cluster import Admission, ApiError
+from sandbox.mesh import sidecar_annotations
 from sandbox.mesh.istio import PROXY_THREADS
-
-_DOMAINS = {
-    "sidecar.istio.io": (
-        *("agentLogLevel", "bootstrapOverride", "capNetBindService", "componentLogLevel", "controlPlaneAuthPolicy"),
-        *("discoveryAddress", "enableCoreDump", "extraStatTags", "interceptionMode", "logLevel", "nativeSidecar"),
-        *("proxyCPU", "proxyCPULimit", "proxyImage", "proxyImageType", "proxyMemory", "proxyMemoryLimit"),
-        *("rewriteAppHTTPProbers", "statsCompression", "statsEvictionInterval", "statsFlushInterval"),
-        *("statsHistogramBuckets", "userVolume", "userVolumeMount"),
-    ),
-    "traffic.sidecar.istio.io": (
-        *("excludeInboundPorts", "excludeInterfaces", "excludeOutboundIPRanges", "excludeOutboundPorts"),
-        *("includeInboundPorts", "includeOutboundIPRanges", "includeOutboundPorts", "kubevirtInterfaces"),
-    ),
-    "status.sidecar.istio.io": ("port",),
-    "readiness.status.sidecar.istio.io": (
-        *("applicationPorts", "failureThreshold", "initialDelaySeconds", "periodSeconds"),
-    ),
-    "inject.istio.io": ("templates",),
-    "istio.io": ("reroute-virtual-interfaces",),
-    "prometheus.istio.io": ("merge-metrics",),
-    "proxy.istio.io": ("overrides",),
-}
-_REFUSED = frozenset(f"{domain}/{name}" for domain, names in _DOMAINS.items() for name in names)
-"""From Istio's API (annotation/annotations.yaml), its injection template and its injector."""
 
 _EXPORT_TO = "networking.istio.io/exportTo"
 _TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
@@ -52,9 +30,8 @@ _OF_SERVICES = {
 
 def unsupported(annotations: Mapping[str, str]) -> str:
     """Why a pod with these cannot have a sidecar, empty when it can."""
-    for name in sorted(annotations):
-        if name in _REFUSED:
-            return f"annotation {name}: not supported by the sandbox"
+    if found := sidecar_annotations.problem(annotations):
+        return found
     try:
         stats_inclusion(annotations)
     except ValueError as error:
@@ -84,6 +61,8 @@ def require_support(admission: Admission) -> None:
 
 _PROXY_CONFIG = "proxy.istio.io/config"
 _STATS_MATCHER = "proxyStatsMatcher"
+_HOLD = "holdApplicationUntilProxyStarts"
+"""A native sidecar has started before the application does, whatever this says."""
 
 _MOST_THREADS = 64
 
@@ -138,6 +117,13 @@ def stats_inclusion(annotations: Mapping[str, str]) -> StatsInclusion:
     return StatsInclusion(tuple(prefixes), tuple(suffixes), tuple(patterns))
 
 
+def proxy_config_as_json(annotations: Mapping[str, str]) -> str:
+    """What of the ProxyConfig is not as it is by default, as the injector tells the agent."""
+    config = {field: value for field, value in _proxy_config(annotations).items() if value is not None}
+    fields = ("concurrency", _STATS_MATCHER, _HOLD)
+    return json.dumps({field: config[field] for field in fields if field in config}, separators=(",", ":"))
+
+
 def threads(annotations: Mapping[str, str]) -> int:
     """How many worker threads a pod's proxy runs. Raises ValueError with a path for what is wrong."""
     asked = _proxy_config(annotations).get("concurrency")
@@ -173,6 +159,9 @@ def _proxy_config(annotations: Mapping[str, str]) -> Mapping[str, Any]:
                 raise ValueError(f"{_PROXY_CONFIG}: concurrency: {value!r} is not a whole number")
             if not 0 <= value <= _MOST_THREADS:
                 raise ValueError(f"{_PROXY_CONFIG}: concurrency: {value}: not one of 0 to {_MOST_THREADS}")
+        elif field == _HOLD:
+            if not isinstance(value, bool):
+                raise ValueError(f"{_PROXY_CONFIG}: {_HOLD}: {value!r} is not true or false")
         elif field not in ("concurrency", _STATS_MATCHER):
             raise ValueError(f"{_PROXY_CONFIG}: {field}: not supported by the sandbox")
     return config

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from sandbox.core.cluster import Object
 from sandbox.images.program import Container, Factory, LocalAnswer, NoOp, Program, ProgramError, Streams
+from sandbox.mesh import sidecar_annotations
+from sandbox.mesh.agent_status import AgentStatus
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import TYPES, DataPlane
-from sandbox.mesh.istio import CONTAINER, SYNC_STATUS, VERSION
+from sandbox.mesh.istio import CONTAINER, STATUS_PORT, SYNC_STATUS, VERSION
 from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion, threads
 from sandbox.mesh.proxy_admin import AdminView
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
+from sandbox.network.pod_network import Interception
 
 
 def programs(control_plane: ControlPlane, data_plane: DataPlane) -> Mapping[str, Factory]:
@@ -28,10 +32,32 @@ def programs(control_plane: ControlPlane, data_plane: DataPlane) -> Mapping[str,
 def _proxy(container: Container, data_plane: DataPlane) -> Program:
     role = container.command[:2]
     if role and role[0] == "istio-iptables":
-        return NoOp(container)
+        return Redirection(container)
     if role == ["proxy", "sidecar"] or role == ["proxy", "router"]:
         return ProxyAgent(container, data_plane, role[1])
     raise ProgramError(f"proxyv2 does not know what to do with {' '.join(container.command) or 'no arguments'}")
+
+
+class Redirection(NoOp):
+    """`istio-iptables`: here the pod's network is told what goes through the sidecar."""
+
+    async def start(self) -> None:
+        arguments = self.container.command[1:]
+        given = dict(pairwise(arguments))
+        ranges, ports = given.get("-i", "*"), given.get("-q", "")
+        try:
+            self.container.network.interception = Interception(
+                None if "*" in (ranges, ports) else _ranges(ranges),
+                frozenset() if ports == "*" else frozenset(sidecar_annotations.ports(ports)),
+                _ranges(given.get("-x", "")),
+                frozenset(sidecar_annotations.ports(given.get("-o", ""))),
+            )
+        except ValueError as error:
+            raise ProgramError(f"Error: {error}") from error
+
+
+def _ranges(text: str) -> tuple[str, ...]:
+    return tuple(str(one) for one in sidecar_annotations.ranges(text))
 
 
 # pilot
@@ -105,6 +131,8 @@ class Istiod(Program):
 # proxyv2
 
 ADMIN_PORT = 15000
+_DRAIN = ["request", f"--debug-port={STATUS_PORT}", "POST", "drain"]
+_LOG_LEVEL, _QUIET = "--log_output_level=", ("none", "fatal", "error", "warn")
 _LOCAL = ("localhost", "127.0.0.1")
 _CURL_FLAGS = ("-s", "-S", "-sS", "--silent", "--show-error")
 _CURL_FAIL_FLAGS = ("-f", "-fs", "-sf", "-fsS", "--fail")
@@ -128,13 +156,24 @@ class ProxyAgent(Program):
             ports={*(port["containerPort"] for port in _ports(container)), *container.network.served},
         )
         self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container))
+        self._status = AgentStatus(container, self._admin)
+        self._quiet = any(word.endswith(_QUIET) for word in container.command if word.startswith(_LOG_LEVEL))
 
     async def start(self) -> None:
         self.container.network.serving = self._open
-        self.container.log(f"info\tproxy {self._proxy.id} ({self._proxy.kind}) at {self._proxy.address}")
+        self._log(f"info\tproxy {self._proxy.id} ({self._proxy.kind}) at {self._proxy.address}")
+        try:
+            await self._status.start()
+        except OSError as error:
+            raise ProgramError(f"listen tcp {self.container.ip}:{STATUS_PORT}: {error.strerror}") from error
         self._data_plane.register(self._proxy)
         await self._data_plane.live(self._proxy)
-        self.container.log("info\tEnvoy proxy is ready")
+        self._status.ready = True
+        self._log("info\tEnvoy proxy is ready")
+
+    def _log(self, line: str) -> None:
+        if not self._quiet:
+            self.container.log(line)
 
     def _open(self) -> None:
         """A program of the pod serves another port."""
@@ -145,7 +184,9 @@ class ProxyAgent(Program):
 
     async def stop(self, grace: float) -> None:
         self.container.network.serving = None
+        self._status.ready = False
         await self._data_plane.unregister(self._proxy)
+        await self._status.stop()
 
     def answers_at(self, port: int) -> LocalAnswer | None:
         return self._admin.get if port == ADMIN_PORT else None
@@ -160,6 +201,9 @@ class ProxyAgent(Program):
         return None
 
     async def _pilot_agent(self, arguments: list[str], streams: Streams) -> int:
+        if arguments == _DRAIN:
+            # What the pod's end begins with. It has left the EndpointSlices by then, and its listeners drain later.
+            return 0
         words = [word for word in arguments if word != f"--debug-port={ADMIN_PORT}"]
         if len(words) != 3 or words[:2] != ["request", "GET"]:
             streams.err(b"Error: the sandbox's pilot-agent only knows: pilot-agent request GET PATH\n")

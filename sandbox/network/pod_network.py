@@ -20,6 +20,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import aiohttp
@@ -80,11 +81,39 @@ class _Range:
         return number is not None and number & self._mask == self._first
 
 
+@dataclass(frozen=True, slots=True)
+class Interception:
+    """Which connections out of a pod its sidecar gets, as `istio-iptables` is told: all, unless that says more."""
+
+    ranges: tuple[str, ...] | None = None
+    """Destinations in these; None: all."""
+    ports: frozenset[int] = frozenset()
+    """And to these ports, wherever."""
+    but_ranges: tuple[str, ...] = ()
+    but_ports: frozenset[int] = frozenset()
+    """These not in any case."""
+
+    def takes(self, address: str, port: int) -> bool:
+        if port in self.but_ports or _in_any(address, self.but_ranges):
+            return False
+        return self.ranges is None or port in self.ports or _in_any(address, self.ranges)
+
+
+def _in_any(address: str, ranges: tuple[str, ...]) -> bool:
+    return any(address in _range(one) for one in ranges)
+
+
+@lru_cache(maxsize=256)
+def _range(cidr: str) -> _Range:
+    return _Range(cidr)
+
+
 class PodNetwork:
-    """One pod's view. `sidecar` is set by the kubelet."""
+    """One pod's view. `sidecar` is set by the kubelet, `interception` by what sets up the packet filter."""
 
     def __init__(self, network: Network, directory: Directory, ip: str, namespace: str) -> None:
         self.ip, self.namespace, self.sidecar = ip, namespace, False
+        self.interception = Interception()
         self.http = PodHttpClient(self)
         self.served: dict[int, None] = {}
         """Ports that programs of the pod have listened on, whatever its containers declare."""
@@ -170,7 +199,7 @@ class PodNetwork:
         if not self.sidecar:
             return None
         address = self.resolve(host)
-        if address == self.ip:
+        if address == self.ip or not self.interception.takes(address, port):
             return None
         return address, listen_port(port) if address in self._pods else port
 

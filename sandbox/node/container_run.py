@@ -298,7 +298,24 @@ class ContainerRun:
     async def stop(self, grace: float) -> None:
         """For good. The state stays; `run` returns."""
         self._stopping = True
-        await self._end(grace)
+        begun = time.monotonic()
+        if grace > 0 and self.running and (hook := (self.spec.get("lifecycle") or {}).get("preStop")):
+            await self._before_the_end(hook, grace)
+        await self._end(max(0.0, grace - (time.monotonic() - begun)))
+
+    async def _before_the_end(self, hook: Object, grace: float) -> None:
+        """What the container wants done before it is stopped, as part of the grace period."""
+        try:
+            async with asyncio.timeout(grace):
+                if "sleep" in hook:
+                    await asyncio.sleep(hook["sleep"]["seconds"])
+                    return
+                status, said = await self._execute(hook["exec"]["command"])
+                failed = f"{said.strip()} (exit status {status})" if status else ""
+        except (TimeoutError, Stopped, commands.NotFound) as error:
+            failed = str(error) or "the grace period is over"
+        if failed:
+            self._event("FailedPreStopHook", f"PreStopHook failed: {failed}", "Warning")
 
     def status(self) -> dict[str, Any]:
         """A ContainerStatus."""

@@ -68,9 +68,14 @@ def unsupported(spec: Object, path: str) -> Iterator[str]:
 
 
 def _container(container: Object, path: str) -> Iterator[str]:
-    for name in ("lifecycle", "restartPolicyRules", "volumeDevices"):
+    for name in ("restartPolicyRules", "volumeDevices"):
         if container.get(name):
             yield f"{path}.{name}"
+    lifecycle = container.get("lifecycle") or {}
+    for name in sorted(set(lifecycle) - {"preStop"}):
+        yield f"{path}.lifecycle.{name}"
+    for kind in sorted(set(lifecycle.get("preStop") or ()) - {"exec", "sleep"}):
+        yield f"{path}.lifecycle.preStop.{kind}"
     for name in _PROBES:
         probe: dict[str, Any] = container.get(name) or {}
         if "grpc" in probe:

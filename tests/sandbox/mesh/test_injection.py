@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from sandbox.core.cluster import ApiError, Object
 from sandbox.mesh import injection
@@ -13,6 +16,9 @@ from sandbox.mesh.istio_annotations import unsupported
 
 from .webhook_world import WebhookCluster
 
+CASES = Path(__file__).parent / "cases"
+REAL: list[Object] = yaml.safe_load((CASES / "injected_pods.yaml").read_text(encoding="utf-8"))
+ANNOTATIONS: list[dict[str, Any]] = yaml.safe_load((CASES / "sidecar_annotations.yaml").read_text(encoding="utf-8"))
 MUTATING = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 LABEL = "sidecar.istio.io/inject"
 
@@ -99,6 +105,170 @@ def test_what_is_added() -> None:
     )
 
 
+NOT_OURS = {
+    "metadata.annotations[sidecar.istio.io/status]": "",  # compared by itself
+    "spec.nodeName": "the scheduler's",
+    "spec.preemptionPolicy": "an admission plugin's: there are no priorities here",
+    "spec.priority": "the same",
+    "spec.tolerations": "an admission plugin's: there are no taints here",
+}
+"""What of a real injected pod is not there in a pod that was just made, and why."""
+API_ACCESS = "kube-api-access-"
+"""The volume that an admission plugin mounts into every container; here there is none."""
+
+
+def differences(real: Any, ours: Any, path: str = "") -> Iterator[str]:
+    if isinstance(real, dict) and isinstance(ours, dict):
+        for key in real.keys() | ours.keys():
+            below = f"{path}[{key}]" if "/" in key or "." in key else f"{path}.{key}".strip(".")
+            yield from differences(real.get(key), ours.get(key), below)
+    elif isinstance(real, list) and isinstance(ours, list):
+        real = [one for one in real if not (isinstance(one, dict) and str(one.get("name")).startswith(API_ACCESS))]
+        if len(real) != len(ours):
+            yield f"{path}: {len(real)} and {len(ours)}"
+        for index, (theirs, mine) in enumerate(zip(real, ours, strict=False)):
+            yield from differences(theirs, mine, f"{path}[{index}]")
+    elif real != ours and not (real in ([], None) and ours in ([], None)):
+        yield path
+
+
+def without_tokens(spec: Object) -> Object:
+    """Lists that hold nothing but the token's mount are not there."""
+    made = {key: value for key, value in spec.items() if key != "volumeMounts"}
+    mounts = [one for one in spec.get("volumeMounts") or () if not one["name"].startswith(API_ACCESS)]
+    return {**made, "volumeMounts": mounts} if mounts else made
+
+
+def before_injection(real: Object) -> Object:
+    """What the ReplicaSet wanted."""
+    metadata, spec = real["metadata"], real["spec"]
+    asked = ("proxy.istio.io/config", "sidecar.istio.io/statsInclusionPrefixes")
+    labels = {key: value for key, value in metadata["labels"].items() if "istio.io" not in key}
+    return {
+        "metadata": {
+            "generateName": metadata["generateName"],
+            "namespace": metadata["namespace"],
+            "labels": labels,
+            "annotations": {key: metadata["annotations"][key] for key in asked if key in metadata["annotations"]},
+            "ownerReferences": metadata["ownerReferences"],
+        },
+        "spec": {
+            "containers": [without_tokens(one) for one in spec["containers"]],
+            "serviceAccountName": spec["serviceAccountName"],
+        },
+    }
+
+
+@pytest.mark.parametrize("real", REAL, ids=lambda real: str(real["metadata"]["labels"]["app"]))
+def test_an_injected_pod_is_field_by_field_the_real_one(cluster: WebhookCluster, real: Object) -> None:
+    namespace(cluster, real["metadata"]["namespace"], istio_injection="enabled")
+    made = cluster.create("pods", before_injection(real), manager="test")
+    status = "sidecar.istio.io/status"
+    assert made["metadata"]["annotations"][status] == real["metadata"]["annotations"][status]
+    ours = {"metadata": {key: made["metadata"][key] for key in real["metadata"]}, "spec": made["spec"]}
+    theirs = {**real, "spec": {**real["spec"]}}
+    for kind in ("containers", "initContainers"):
+        theirs["spec"][kind] = [without_tokens(one) for one in real["spec"][kind]]
+    found = set(differences(theirs, ours))
+    assert {path.partition(":")[0].partition("[0]")[0] for path in found} <= NOT_OURS.keys(), found
+
+
+def injected(annotations: Mapping[str, str] | None = None, **container: Any) -> Object:
+    made = pod({"app": "web"})
+    made["metadata"]["annotations"] = dict(annotations or {})
+    made["spec"]["containers"][0] |= container
+    injection.inject(made)
+    return made
+
+
+def variable(made: Object, name: str) -> str | None:
+    found = {one["name"]: one.get("value") for one in made["spec"]["initContainers"][1]["env"]}
+    return found.get(name)
+
+
+def test_probes_go_through_the_agent() -> None:
+    made = injected(
+        ports=[{"name": "http", "containerPort": 8080}],
+        readinessProbe={"httpGet": {"path": "/ok", "port": "http", "scheme": "HTTP"}, "timeoutSeconds": 2},
+        livenessProbe={"tcpSocket": {"port": 9000}, "periodSeconds": 5},
+        startupProbe={"exec": {"command": ["true"]}},
+    )
+    (app,) = made["spec"]["containers"]
+    assert app["readinessProbe"] == {
+        "httpGet": {"path": "/app-health/app/readyz", "port": 15020, "scheme": "HTTP"},
+        "timeoutSeconds": 2,
+    }
+    assert app["livenessProbe"] == {
+        "httpGet": {"path": "/app-health/app/livez", "port": 15020, "scheme": "HTTP"},
+        "periodSeconds": 5,
+    }
+    assert app["startupProbe"] == {"exec": {"command": ["true"]}}
+    assert variable(made, "ISTIO_KUBE_APP_PROBERS") == (
+        '{"/app-health/app/livez":{"tcpSocket":{"port":9000}},'
+        '"/app-health/app/readyz":{"httpGet":{"path":"/ok","port":8080,"scheme":"HTTP"},"timeoutSeconds":2}}'
+    )
+
+
+def test_probes_stay_as_they_are_where_that_is_asked_for() -> None:
+    probe = {"httpGet": {"path": "/ok", "port": 8080}}
+    made = injected({"sidecar.istio.io/rewriteAppHTTPProbers": "false"}, readinessProbe=dict(probe))
+    assert made["spec"]["containers"][0]["readinessProbe"] == probe
+    assert variable(made, "ISTIO_KUBE_APP_PROBERS") is None
+
+
+def test_prometheus_is_sent_to_the_agent_who_asks_the_application() -> None:
+    asked = {"prometheus.io/scrape": "true", "prometheus.io/port": "9100", "prometheus.io/path": "/mine"}
+    made = injected(asked)
+    annotations = made["metadata"]["annotations"]
+    assert (annotations["prometheus.io/port"], annotations["prometheus.io/path"]) == ("15020", "/stats/prometheus")
+    said = variable(made, "ISTIO_PROMETHEUS_ANNOTATIONS")
+    assert said == '{"scrape":"true","path":"/mine","port":"9100"}'
+    alone = injected({**asked, "prometheus.istio.io/merge-metrics": "false"})
+    assert alone["metadata"]["annotations"]["prometheus.io/port"] == "9100"
+    assert variable(alone, "ISTIO_PROMETHEUS_ANNOTATIONS") is None
+
+
+OWNERS = [
+    (
+        {"kind": "Job", "name": "tick-29931996"},
+        "batch/v1",
+        "kubernetes://apis/batch/v1/namespaces/shop/cronjobs/tick",
+    ),
+    ({"kind": "Job", "name": "pi"}, "batch/v1", "kubernetes://apis/batch/v1/namespaces/shop/jobs/pi"),
+    ({"kind": "ReplicaSet", "name": "own"}, "apps/v1", "kubernetes://apis/apps/v1/namespaces/shop/replicasets/own"),
+]
+
+
+@pytest.mark.parametrize(("owner", "version", "said"), OWNERS)
+def test_the_proxy_is_told_whose_it_is(owner: Object, version: str, said: str) -> None:
+    made = pod()
+    reference = {**owner, "apiVersion": version, "controller": True, "uid": "u"}
+    made["metadata"] |= {"generateName": f"{owner['name']}-", "ownerReferences": [reference]}
+    injection.inject(made)
+    assert variable(made, "ISTIO_META_OWNER") == said
+    name = said.rpartition("/")[2]
+    assert variable(made, "ISTIO_META_WORKLOAD_NAME") == name
+    assert made["metadata"]["labels"]["service.istio.io/canonical-name"] == name
+
+
+OBEYED = [case for case in ANNOTATIONS if "pod" in case]
+
+
+@pytest.mark.parametrize("case", OBEYED, ids=lambda case: " ".join(case["annotations"]))
+def test_an_annotation_is_obeyed(case: dict[str, Any]) -> None:
+    made = injected(case["annotations"])
+    redirection, proxy = made["spec"]["initContainers"]
+    places = {"proxy": proxy, "init": redirection, "spec": made["spec"]}
+    for path, wanted in case["pod"].items():
+        found: Any = places
+        for step in path.split("."):
+            found = found[int(step)] if step.lstrip("-").isdecimal() else found.get(step)
+        if isinstance(found, list) and isinstance(wanted, dict) and "has" in wanted:
+            assert wanted["has"] in found
+        else:
+            assert found == wanted
+
+
 def test_it_acts_on_new_pods_while_the_webhooks_are_there(cluster: WebhookCluster) -> None:
     namespace(cluster, istio_injection="enabled")
     tag = cluster.delete(MUTATING, None, "istio-revision-tag-default")
@@ -122,7 +292,6 @@ def test_it_acts_on_new_pods_while_the_webhooks_are_there(cluster: WebhookCluste
         ({"note": "x", "sidecar.istio.io/inject": "true", "sidecar.istio.io/unknownToIstio": "x"}, ""),
         ({"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}, ""),
         ({"proxy.istio.io/config": 'proxyStatsMatcher:\n  inclusionRegexps: ["cluster.*"]'}, ""),
-        ({"sidecar.istio.io/proxyCPU": "1"}, "annotation sidecar.istio.io/proxyCPU: not supported by the sandbox"),
         ({"proxy.istio.io/config": "concurrency: 1"}, ""),
         ({"proxy.istio.io/config": "concurrency:\nproxyStatsMatcher: {inclusionPrefixes: [cluster]}"}, ""),
         ({"proxy.istio.io/config": "concurrency: 0"}, ""),
@@ -136,7 +305,10 @@ def test_it_acts_on_new_pods_while_the_webhooks_are_there(cluster: WebhookCluste
         ({"proxy.istio.io/config": "proxyStatsMatcher: [a]"}, "proxyStatsMatcher: unknown field"),
         ({"proxy.istio.io/config": "{"}, "proxy.istio.io/config: not YAML"),
         ({"proxy.istio.io/config": "- a"}, "proxy.istio.io/config: not a ProxyConfig"),
+        ({"proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"}, ""),
+        ({"proxy.istio.io/config": "holdApplicationUntilProxyStarts: 1"}, "1 is not true or false"),
         ({"sidecar.istio.io/statsInclusionRegexps": "("}, "'(' is not a regular expression"),
+        *((case["annotations"], case.get("why", "")) for case in ANNOTATIONS),
     ],
 )
 def test_annotations_that_ask_for_what_there_is_not_are_refused(annotations: dict, why: str) -> None:
@@ -148,6 +320,6 @@ def test_annotations_that_ask_for_what_there_is_not_are_refused(annotations: dic
 def test_a_pod_with_such_an_annotation_is_not_made(cluster: WebhookCluster) -> None:
     namespace(cluster, istio_injection="enabled")
     refused = pod()
-    refused["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeOutboundPorts": "80"}
-    with pytest.raises(ApiError, match="denied the request: injection failed: annotation traffic"):
+    refused["metadata"]["annotations"] = {"sidecar.istio.io/bootstrapOverride": "mine"}
+    with pytest.raises(ApiError, match="denied the request: injection failed: annotation sidecar"):
         cluster.create("pods", refused, manager="test")

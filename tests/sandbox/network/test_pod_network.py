@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import Any
 
 import pytest
 
 from sandbox.core.addresses import SIDECAR_PORT, inside
-from sandbox.network.pod_network import PodNetwork
+from sandbox.network.pod_network import Interception, PodNetwork
 from tests.sandbox.node.conftest import NAMESPACE, Place, container
 
 BIN = container("go-httpbin")
@@ -35,6 +36,24 @@ async def test_a_service_has_the_names_dns_gives_it(place: Place) -> None:
     for name in ("nobody", "bin.other", "example.com", "bin.default.pod"):
         with pytest.raises(socket.gaierror):
             view.resolve(name)
+
+
+INTERCEPTED = [
+    ({}, True),
+    ({"but_ports": frozenset({8000})}, False),
+    ({"but_ports": frozenset({80})}, True),
+    ({"but_ranges": ("127.0.0.0/8",)}, False),
+    ({"ranges": ()}, False),
+    ({"ranges": (), "ports": frozenset({8000})}, True),
+    ({"ranges": ("127.64.0.0/10",)}, True),
+    ({"ranges": ("127.0.0.0/16",)}, False),
+    ({"ranges": ("127.64.0.0/10",), "but_ports": frozenset({8000})}, False),
+]
+
+
+@pytest.mark.parametrize(("said", "taken"), INTERCEPTED)
+def test_which_connections_a_sidecar_gets(said: dict[str, Any], taken: bool) -> None:
+    assert Interception(**said).takes("127.64.1.2", 8000) == taken
 
 
 async def test_a_headless_service_is_its_pods(place: Place) -> None:

@@ -154,6 +154,33 @@ async def test_a_pod_ends_when_its_containers_have_and_then_its_sidecars(place: 
     assert shown(place.pod("job")) == ("0/2", "Error")
 
 
+async def test_what_a_container_wants_done_before_its_end_is_done(place: Place) -> None:
+    said = "test -e /both/go && echo > /both/done || exit 5"
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", said]}}}
+    mounts = {"volumeMounts": [{"name": "both", "mountPath": "/both"}]}
+    volumes = [{"name": "both", "emptyDir": {}}]
+    box = container("busybox", "sleep", "inf", lifecycle=hook, **mounts)
+    run = await place.serving("box", box, volumes=volumes)
+    await place.exec("box", "sh", "-c", "echo > /both/go")
+    assert run.containers[0].program is not None
+    files = run.containers[0].program.container.files
+    place.cluster.delete("pods", NAMESPACE, "box", grace_seconds=5)
+    await place.until(lambda: place.cluster.find("pods", NAMESPACE, "box") is None)
+    assert files.exists("/both/done")
+    assert "FailedPreStopHook" not in place.reasons("box", "Warning")
+    await place.serving("other", box, volumes=volumes)
+    place.cluster.delete("pods", NAMESPACE, "other", grace_seconds=5)
+    await place.until(lambda: "FailedPreStopHook" in place.reasons("other", "Warning"))
+
+
+async def test_a_pause_before_the_end_is_part_of_the_grace_period(place: Place) -> None:
+    pause = {"preStop": {"sleep": {"seconds": 600}}}
+    await place.serving("box", container("busybox", "sleep", "inf", lifecycle=pause))
+    place.cluster.delete("pods", NAMESPACE, "box", grace_seconds=1)
+    await place.until(lambda: place.cluster.find("pods", NAMESPACE, "box") is None)
+    assert "FailedPreStopHook" in place.reasons("box", "Warning")
+
+
 async def test_a_sidecar_whose_image_is_changed_starts_anew(place: Place) -> None:
     side = {**container("podinfo:6.9.1", name="side"), "restartPolicy": "Always"}
     await place.serving("web", container("busybox", "sleep", "inf"), initContainers=[side])

@@ -21,7 +21,8 @@ REFUSED: list[tuple[Object, Object, str]] = [
         {"readinessProbe": {"httpGet": {"port": 1, "scheme": "HTTPS"}}},
         "containers[0].readinessProbe.httpGet.scheme",
     ),
-    ({}, {"lifecycle": {"preStop": {"exec": {"command": ["true"]}}}}, "containers[0].lifecycle"),
+    ({}, {"lifecycle": {"preStop": {"httpGet": {"port": 80}}}}, "containers[0].lifecycle.preStop.httpGet"),
+    ({}, {"lifecycle": {"postStart": {"exec": {"command": ["true"]}}}}, "containers[0].lifecycle.postStart"),
     ({}, {"restartPolicy": "Always"}, "containers[0].restartPolicy"),
     (
         {"initContainers": [{**container("busybox"), "name": "i", "restartPolicy": "OnFailure"}]},
