@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sandbox.istioctl.command_line import FileError, UsageError
+from sandbox.mesh import mesh_config
 from sandbox.mesh.istio import HUB, ISTIO_NAMESPACE, VERSION
 
 PROFILES = ("default", "demo", "minimal", "empty")
@@ -30,6 +31,9 @@ class Options:
     ingress_type: str = "LoadBalancer"
     ingress_address: str = ""
     ingress_annotations: dict[str, str] = field(default_factory=dict)
+    access_log_file: str = ""
+    access_log_encoding: str = ""
+    access_log_format: str = ""
 
 
 _SETS = {
@@ -39,6 +43,9 @@ _SETS = {
     f"values.gateways.{_INGRESS}.loadBalancerIP": "ingress_address",
     f"values.gateways.{_INGRESS}.serviceAnnotations.*": "ingress_annotations",
     "components.ingressGateways.k8s.serviceAnnotations.*": "ingress_annotations",
+    "meshConfig.accessLogFile": "access_log_file",
+    "meshConfig.accessLogEncoding": "access_log_encoding",
+    "meshConfig.accessLogFormat": "access_log_format",
     "components.pilot.enabled": "pilot",
     "components.ingressGateways.enabled": "ingress",
     "components.egressGateways.enabled": "egress",
@@ -47,6 +54,12 @@ _SETS = {
 
 _ALLOWED: dict[str, tuple[Any, ...]] = {
     f"values.gateways.{_INGRESS}.type": ("ClusterIP", "NodePort", "LoadBalancer"),
+    "meshConfig.accessLogFile": ("", *mesh_config.STREAMS),
+    "meshConfig.accessLogEncoding": mesh_config.ENCODINGS,
+    "meshConfig.enablePrometheusMerge": (True,),
+    "meshConfig.enableTracing": (False,),
+    "meshConfig.outboundTrafficPolicy.mode": ("ALLOW_ANY",),
+    "meshConfig.trustDomain": ("cluster.local",),
     "revision": ("default", ""),
     "components.base.enabled": (True,),
     "components.ingressGateways.name": (_INGRESS,),
@@ -73,9 +86,15 @@ def options(files: list[str], sets: list[str]) -> Options:
         raise UsageError(f'profile "{profile}" is not one of the sandbox\'s: {", ".join(PROFILES)}')
     ingress = profile in ("default", "demo")
     chosen = Options(profile, pilot=profile != "empty", ingress=ingress, egress=profile == "demo")
+    if profile == "demo":
+        chosen = replace(chosen, access_log_file=mesh_config.STREAMS[0])
     for path, written, value in settings:
         if path != "profile":
             chosen = replace(chosen, **_changed(chosen, path, written, value))
+    try:
+        mesh_config.checked(chosen.access_log_file, chosen.access_log_encoding or "TEXT", chosen.access_log_format)
+    except ValueError as error:
+        raise UsageError(f"meshConfig.{error}") from error
     return chosen
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from sandbox.core.cluster import Object
 from sandbox.istioctl.install_options import Options
+from sandbox.mesh import mesh_config
 from sandbox.mesh.istio import HEALTH_PORT, VERSION
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -74,7 +75,9 @@ def components(chosen: Options) -> Iterator[tuple[Component, list[Object]]]:
             Component.BASE,
             [_owned(obj, Component.BASE) for obj in (*crds(), *refused_crds(), *_filled(written["Base"], named))],
         )
-        yield Component.PILOT, [_owned(obj, Component.PILOT) for obj in _filled(written["Pilot"], named)]
+        objects = _filled(written["Pilot"], named)
+        _configure(next(obj for obj in objects if obj["metadata"]["name"] == mesh_config.NAME), chosen)
+        yield Component.PILOT, [_owned(obj, Component.PILOT) for obj in objects]
     for component, role, switched_on in (
         (Component.EGRESS, "egressgateway", chosen.egress),
         (Component.INGRESS, "ingressgateway", chosen.ingress),
@@ -83,6 +86,17 @@ def components(chosen: Options) -> Iterator[tuple[Component, list[Object]]]:
             objects = _filled(written["Gateway"], {**named, "name": f"istio-{role}", "role": role})
             _open(next(obj for obj in objects if obj["kind"] == "Service"), component, chosen)
             yield component, [_owned(obj, component) for obj in objects]
+
+
+def _configure(mesh: Object, chosen: Options) -> None:
+    """What the mesh's ConfigMap says beyond the defaults, in front of them: the file is sorted."""
+    asked = {
+        "accessLogEncoding": chosen.access_log_encoding,
+        "accessLogFile": chosen.access_log_file,
+        "accessLogFormat": chosen.access_log_format,
+    }
+    if said := {field: value for field, value in asked.items() if value}:
+        mesh["data"][mesh_config.KEY] = yaml.safe_dump(said, width=10**6) + mesh["data"][mesh_config.KEY]
 
 
 def _open(service: Object, component: Component, chosen: Options) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sandbox.api import admission_webhooks as webhooks
 from sandbox.core.cluster import Cluster
-from sandbox.mesh import injection, istio_annotations, validation
+from sandbox.mesh import injection, istio_annotations, mesh_config, validation
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istio import ISTIOD
@@ -39,6 +39,7 @@ class Mesh:
             webhooks.hook(cluster, "validating", validating),
             validation.require_support,
             istio_annotations.require_support,
+            mesh_config.require_support,
         ]
 
     async def run(self) -> None:

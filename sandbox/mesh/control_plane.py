@@ -14,11 +14,12 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.istio_exports import ByAge
 from sandbox.core.turns import Turns
-from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, rules, sidecar_scopes
+from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, mesh_config, rules, sidecar_scopes
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.inbound import Around
+from sandbox.mesh.istio import ISTIO_NAMESPACE
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.mesh_certificates import RootCertificates
 from sandbox.mesh.proxy_translation import NamespaceView, ProxyTranslation
@@ -40,7 +41,7 @@ _RULES = (
     *(GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, SIDECARS, service_entries.RESOURCE),
     *(PEER_AUTHENTICATIONS, AUTHORIZATION_POLICIES),
 )
-_WATCHED = ("services", SLICES, "pods", "secrets", *_RULES)
+_WATCHED = ("services", SLICES, "pods", "secrets", "configmaps", *_RULES)
 
 
 _Seer = tuple[str, Scope | None]
@@ -72,6 +73,8 @@ class ControlPlane:
         self._rules = Rules()
         self._entries: tuple[tuple[Object, ...], list[service_entries.Host]] = ((), [])
         """ServiceEntries, and their hosts."""
+        self._mesh: tuple[Object | None, mesh_config.AccessLog] = (None, mesh_config.OFF)
+        """The ConfigMap, and what it says."""
         self._views: dict[_Seer, NamespaceView] = {}
         self._translations: dict[str, ProxyTranslation] = {}
         self._credentials: frozenset[str] = frozenset()
@@ -92,9 +95,12 @@ class ControlPlane:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _relevant(self, event: WatchEvent) -> bool:
-        """All but Secrets of others, and what happens to pods and leaves services as they are."""
+        """All but Secrets and ConfigMaps of others, and what happens to pods and leaves services as they are."""
         if event.resource == "secrets":
             return event.object["metadata"]["name"] in self._credentials
+        if event.resource == "configmaps":
+            metadata = event.object["metadata"]
+            return (metadata["namespace"], metadata["name"]) == (ISTIO_NAMESPACE, mesh_config.NAME)
         return event.resource != "pods" or self._services.noted != self._noted
 
     async def _translate(self) -> None:
@@ -135,9 +141,10 @@ class ControlPlane:
             peers = written[PEER_AUTHENTICATIONS]
             await view.update(own, self._entries[1], in_force, by_name, self._credentials, turns, peers)
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
+        access_log = self._access_log()
         for translation in self._translations.values():
             view = self._views[seers[translation.proxy.id]]
-            await translation.update(view, around, turns)
+            await translation.update(view, around, turns, access_log)
         # Some may have ended, or come anew under their name, while the loop had its turns.
         present = {
             proxy.id: self._translations[proxy.id].told
@@ -145,6 +152,20 @@ class ControlPlane:
             if self._data_plane.proxies.get(proxy.id) is proxy
         }
         await self._data_plane.publish({"shared": _SHARED, **present})
+
+    def _access_log(self) -> mesh_config.AccessLog:
+        """What came in while the sandbox's own check was not there counts as nothing."""
+        found = self._cluster.find("configmaps", ISTIO_NAMESPACE, mesh_config.NAME)
+        if found is not self._mesh[0]:
+            try:
+                wanted = mesh_config.access_log(((found or {}).get("data") or {}).get(mesh_config.KEY) or "")
+            except ValueError as error:
+                log.warning("the mesh's configuration is left out: %s", error)
+                wanted = mesh_config.OFF
+            if wanted.file:
+                self._data_plane.access_logs.open()
+            self._mesh = found, wanted
+        return self._mesh[1]
 
     def _translation(self, proxy: Proxy) -> ProxyTranslation:
         """A later pod may have the name of an earlier one, and then it has another address."""

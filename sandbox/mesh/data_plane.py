@@ -17,6 +17,7 @@ from typing import Literal
 import aiohttp
 from yarl import URL
 
+from sandbox.mesh.access_logs import AccessLogPipe
 from sandbox.mesh.envoy import ADMIN_SOCKET, DRAIN_SECONDS, XDS_SOCKET, Envoy
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds import grpc_server
@@ -47,6 +48,7 @@ class DataPlane:
         """Called when a proxy came or went."""
         self.refusing: list[Callable[[Proxy, str, str], None]] = []
         """Called when Envoy refuses something of a proxy's: which, the discovery service and the reason."""
+        self.access_logs = AccessLogPipe(directory)
         self._envoy = Envoy(directory)
         self._needed = asyncio.Event()
         if not lazy:
@@ -101,6 +103,7 @@ class DataPlane:
         finally:
             await self._envoy.stop()
             server.close()
+            self.access_logs.close()
 
     async def publish(self, parts: Mapping[str, Configuration]) -> None:
         """Replace these parts; returns when Envoy has put them into effect (at once when it does not run).

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sandbox.mesh.access_logs import FLUSH_MILLISECONDS
 from sandbox.mesh.istio import ENVOY_THREADS, LARGEST_REGEX_PROGRAM
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
@@ -128,6 +129,7 @@ class Envoy:
         with (self.directory / "log").open("ab") as log_file:
             self._process = await asyncio.create_subprocess_exec(
                 *(binary(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", str(ENVOY_THREADS)),
+                *("--file-flush-interval-msec", str(FLUSH_MILLISECONDS)),
                 *("--log-level", "warning", "--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
                 cwd=self.directory,
                 stdin=asyncio.subprocess.DEVNULL,

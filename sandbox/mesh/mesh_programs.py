@@ -166,6 +166,7 @@ class ProxyAgent(Program):
             await self._status.start()
         except OSError as error:
             raise ProgramError(f"listen tcp {self.container.ip}:{STATUS_PORT}: {error.strerror}") from error
+        self._data_plane.access_logs.attach(self._proxy.id, self.container.streams.out)
         self._data_plane.register(self._proxy)
         await self._data_plane.live(self._proxy)
         self._status.ready = True
@@ -186,6 +187,7 @@ class ProxyAgent(Program):
         self.container.network.serving = None
         self._status.ready = False
         await self._data_plane.unregister(self._proxy)
+        self._data_plane.access_logs.detach(self._proxy.id, self.container.streams.out)
         await self._status.stop()
 
     def answers_at(self, port: int) -> LocalAnswer | None:

@@ -14,11 +14,13 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Object
 from sandbox.core.turns import Turns
 from sandbox.mesh import envoy_clusters, gateways, inbound, listeners, mesh_certificates, route_tables
+from sandbox.mesh.access_logs import LoggedListeners
 from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.inbound import Around
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.mesh_certificates import Credential
+from sandbox.mesh.mesh_config import OFF, AccessLog
 from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry, names_in
 from sandbox.mesh.route_tables import TableCache
 from sandbox.mesh.rules import Rules
@@ -143,6 +145,8 @@ class ProxyTranslation:
         self._assignments: Kept[str, dict[str, Any]] = Kept()
         self._chains: Kept[str, Part] = Kept()
         self._listeners: Kept[str, dict[str, Any]] = Kept()
+        self._logged, self._logged_inbound = LoggedListeners(proxy.id), LoggedListeners(proxy.id)
+        self._log = OFF
         self._own: list[dict[str, Any]] = []
         """A sidecar's listeners."""
         self._inbound: Kept[str, dict[str, Any]] = Kept()
@@ -153,12 +157,14 @@ class ProxyTranslation:
         self._by_rules: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
         """A gateway's listeners, and route tables."""
 
-    async def update(self, view: NamespaceView, around: Around, turns: Turns) -> None:
+    async def update(self, view: NamespaceView, around: Around, turns: Turns, log: AccessLog = OFF) -> None:
         """Follow what has changed; `told` is it, wholly translated, afterwards.
 
         What comes in does not depend on how much of the mesh the proxy knows: `around` is all of it.
         """
         rules = view.rules
+        if self._log != log:
+            self._log, self._destinations = log, None
         if self._destinations is not view.destinations:
             self._clusters.turn()
             self._own_clusters = {
@@ -193,7 +199,7 @@ class ProxyTranslation:
     def _follow_inbound(self, around: Around) -> None:
         proxy = self.proxy
         services = around.services.by_namespace.get(proxy.namespace, ())
-        seen = (services, around.rules, around.peers, around.policies, frozenset(proxy.ports))
+        seen = (services, around.rules, around.peers, around.policies, frozenset(proxy.ports), self._log)
         if self._inbound_seen == seen:
             return
         found = inbound.served(proxy, services, around.rules)
@@ -203,7 +209,8 @@ class ProxyTranslation:
         made = [self._inbound.get(str(one.port), one, partial(inbound.cluster, proxy, one)) for one in found]
         self._inbound_clusters = {cluster["name"]: cluster for cluster in made}
         listener = inbound.listener(proxy, found, guard, self._inbound_chains)
-        self._inbound_listeners = [self._inbound.same("", listener)]
+        (logged,) = self._logged_inbound.of([listener], self._log)
+        self._inbound_listeners = [self._inbound.same("", logged)]
         self._inbound_seen = seen
 
     def _cluster(self, destination: Destination) -> dict[str, Any]:
@@ -236,7 +243,7 @@ class ProxyTranslation:
         """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
         proxy = self.proxy
         if proxy.kind == "gateway":
-            seen: tuple[object, ...] = (view.services, rules, view.credentials)
+            seen: tuple[object, ...] = (view.services, rules, view.credentials, self._log)
         else:
             seen = (view.shape, rules)
         if self._seen and all(a is b for a, b in zip(seen, self._seen, strict=True)):
@@ -255,6 +262,7 @@ class ProxyTranslation:
 
     def _same(self, opened: Any) -> list[dict[str, Any]]:
         self._listeners.turn()
+        opened = self._logged.of(opened, self._log)
         return [self._listeners.same(listener["name"], listener) for listener in opened]
 
 

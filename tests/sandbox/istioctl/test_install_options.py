@@ -68,7 +68,9 @@ def test_an_internal_load_balancer(tmp_path: Path, place: str) -> None:
     ("setting", "words"),
     [
         ("values.pilot.traceSampling=1", "values.pilot.traceSampling: not supported by the sandbox"),
-        ("meshConfig.accessLogFile=/dev/stdout", "meshConfig.accessLogFile: not supported"),
+        ("meshConfig.accessLogFile=/tmp/log", "meshConfig.accessLogFile=/tmp/log: not supported"),
+        ("meshConfig.accessLogEncoding=XML", "meshConfig.accessLogEncoding=XML: not supported"),
+        ("meshConfig.defaultConfig.tracing.sampling=1", "tracing.sampling: not supported"),
         ("profile=ambient", 'profile "ambient" is not one of'),
         ("components.ingressGateways[0].enabled=perhaps", "not true or false"),
         ("values.gateways.istio-ingressgateway.type=Mesh", "not supported"),
@@ -84,6 +86,30 @@ def test_what_is_refused(setting: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         options([], [setting])
     assert words in str(refused.value)
+
+
+LOGGED = [
+    ([], ""),
+    (["profile=demo"], "accessLogFile: /dev/stdout\n"),
+    (["meshConfig.accessLogFile=/dev/stdout"], "accessLogFile: /dev/stdout\n"),
+    (["profile=demo", "meshConfig.accessLogFile="], ""),
+    (
+        ["meshConfig.accessLogFile=/dev/stdout", "meshConfig.accessLogEncoding=JSON"],
+        "accessLogEncoding: JSON\naccessLogFile: /dev/stdout\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "said"), LOGGED)
+def test_the_mesh_is_told_of_the_access_log(settings: list[str], said: str) -> None:
+    """The demo profile has one (manifests/helm-profiles/demo.yaml); the rest as in shared/real/objects."""
+    (mesh,) = (
+        obj["data"]["mesh"]
+        for _, objs in components(options([], settings))
+        for obj in objs
+        if (obj["kind"], obj["metadata"]["name"]) == ("ConfigMap", "istio")
+    )
+    assert mesh.startswith(f"{said}defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\n")
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
