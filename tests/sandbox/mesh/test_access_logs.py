@@ -1,4 +1,4 @@
-"""Access logs: what the mesh's ConfigMap asks for, whose lines are whose, and what a real Envoy writes. The format is
+"""Access logs: what the mesh's ConfigMap asks for, whose lines are whose, and what a real Envoy writes. The text is
 Istio's (pilot/pkg/model/telemetry_logging.go; istio.io/latest/docs/tasks/observability/logs/access-log/)."""
 
 from __future__ import annotations
