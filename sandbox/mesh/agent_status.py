@@ -69,8 +69,12 @@ class AgentStatus:
         except (OSError, TimeoutError, BadReply):
             return web.Response(status=500)
 
+    def _inside(self, port: int) -> tuple[str, int]:
+        """Where what the pod's own containers serve at `port` is found in the pod."""
+        return self._container.ip, listen_port(port)
+
     async def _knock(self, port: int) -> None:
-        _, writer = await asyncio.open_connection(self._container.ip, listen_port(port))
+        _, writer = await asyncio.open_connection(*self._inside(port))
         writer.close()
 
     async def _ask(self, action: Object, request: web.BaseRequest) -> web.Response:
@@ -84,9 +88,7 @@ class AgentStatus:
     async def _get(self, port: int, path: str, headers: Mapping[str, str]) -> Reply:
         path = path if path.startswith("/") else f"/{path}"
         lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-        _, connection = await asyncio.get_running_loop().create_connection(
-            Connection, self._container.ip, listen_port(port)
-        )
+        _, connection = await asyncio.get_running_loop().create_connection(Connection, *self._inside(port))
         reply = Reply("GET")
         try:
             await connection.exchange("\r\n".join([*lines, "Connection: close", "", ""]).encode(), reply)

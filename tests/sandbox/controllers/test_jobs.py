@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.api.writer import DeleteOptions, delete
 from sandbox.controllers import cron_jobs, jobs
 from sandbox.controllers.unsupported_fields import require_support
 from sandbox.core.cluster import ApiError, Object
@@ -171,6 +172,17 @@ async def test_a_deleted_job_leaves_no_pod_held_back(world: World, propagation: 
     left = world.cluster.list("pods", "default")
     assert len(left) == (propagation == "Orphan")
     assert all("finalizers" not in pod["metadata"] and "ownerReferences" not in pod["metadata"] for pod in left)
+
+
+async def test_a_job_deleted_without_a_word_about_its_pods_leaves_them(world: World) -> None:
+    """As batch/v1 has always had it; kubectl says a word."""
+    make(world)
+    await world.until(lambda: running(world))
+    kind = world.cluster.registry.by_key(jobs.RESOURCE)
+    delete(world.cluster.writer, kind, job(world), DeleteOptions())
+    await world.until(lambda: not world.cluster.list(jobs.RESOURCE, "default"))
+    await world.settled()
+    assert len(running(world)) == 1
 
 
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
