@@ -14,7 +14,6 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from sandbox.core.addresses import listen_port
 from sandbox.core.cluster import Object
 from sandbox.images.program import Container
 from sandbox.mesh.istio import HEALTH_PATH, STATUS_PORT
@@ -71,7 +70,7 @@ class AgentStatus:
 
     def _inside(self, port: int) -> tuple[str, int]:
         """Where what the pod's own containers serve at `port` is found in the pod."""
-        return self._container.ip, listen_port(port)
+        return self._container.network.inside(port)
 
     async def _knock(self, port: int) -> None:
         _, writer = await asyncio.open_connection(*self._inside(port))

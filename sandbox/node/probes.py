@@ -21,12 +21,11 @@ class Outcome(NamedTuple):
 
 
 class Prober:
-    """One container's probes. They come from the node; a sidecar is not in their way, as its agent asks for them
-    inside of the pod."""
+    """One container's probes. They come from the node, as any request: of a pod in the mesh they are for its agent,
+    and what the injection has left as it was meets the sidecar."""
 
     def __init__(self, container: Object, network: PodNetwork, execute: Execute) -> None:
-        self._container, self._network, self._execute = container, network, execute
-        self._ip = network.ip
+        self._container, self._ip, self._execute = container, network.ip, execute
 
     async def watch(self, probe: Object, report: Callable[[bool, str], None]) -> None:
         """Perform a probe for ever; report each time its verdict is confirmed, with the last message.
@@ -61,8 +60,7 @@ class Prober:
             return Outcome(False, f"dial tcp {self._ip}: connect: {error.strerror or error}")
 
     def _at(self, action: Object, port: int) -> tuple[str, int]:
-        host = action.get("host")
-        return (host, listen_port(port)) if host else self._network.inside(port)
+        return action.get("host") or self._ip, listen_port(port)
 
     def _port(self, port: int | str) -> int:
         if isinstance(port, int):
