@@ -7,7 +7,6 @@ is never touched, so a namespace that is labelled later keeps its pods as they a
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ import yaml
 
 from sandbox.api import admission_webhooks as webhooks
 from sandbox.core.cluster import Admission, Cluster, Object
-from sandbox.core.objects import controller_of
+from sandbox.core.objects import clone, controller_of
 from sandbox.mesh import sidecar_annotations as says
 from sandbox.mesh.agent_status import PROBERS_VARIABLE, SCRAPING_VARIABLE
 from sandbox.mesh.istio import (
@@ -69,7 +68,7 @@ def inject(pod: Object, settings: Object | None = None) -> None:
     """
     spec, metadata = pod["spec"], pod["metadata"]
     annotations = metadata.setdefault("annotations", {})
-    added = copy.deepcopy(_template())
+    added = clone(_template())
     redirection, proxy = added["initContainers"]
     for container in (redirection, proxy):
         container["image"] = _image(annotations, settings or {})
@@ -223,7 +222,7 @@ def _pod_ports(containers: list[Object]) -> str:
 
 def _merge_metrics(annotations: Object, proxy: Object) -> None:
     """Have Prometheus ask the agent, which gives the proxy's figures and the pod's own."""
-    if annotations.get("prometheus.io/scrape", "true") not in _TRUE:
+    if not says.truth(annotations.get("prometheus.io/scrape"), True):
         return
     port = str(STATUS_PORT)
     if not says.truth(annotations.get(says.MERGE_METRICS), True) or annotations.get("prometheus.io/port") == port:
@@ -234,9 +233,6 @@ def _merge_metrics(annotations: Object, proxy: Object) -> None:
         proxy["env"].append({"name": SCRAPING_VARIABLE, "value": value})
     for field, value in (("path", "/stats/prometheus"), ("port", port), ("scrape", "true")):
         annotations[f"prometheus.io/{field}"] = value
-
-
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
 
 
 def _rewrite_probes(spec: Object, proxy: Object) -> None:
