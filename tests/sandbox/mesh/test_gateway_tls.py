@@ -38,11 +38,12 @@ class Authority:
             own.add_extension(constraints, critical=True).sign(self._key, SHA256()).public_bytes(Encoding.PEM)
         )
 
-    def issue(self, host: str) -> Pair:
+    def issue(self, host: str, uri: str = "") -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(host), self._name, key.public_key())
-        names = x509.SubjectAlternativeName([x509.DNSName(host)])
-        signed = builder.add_extension(names, critical=False).sign(self._key, SHA256())
+        name = x509.UniformResourceIdentifier(uri) if uri else x509.DNSName(host)
+        names = x509.SubjectAlternativeName([name])
+        signed = builder.add_extension(names, critical=bool(uri)).sign(self._key, SHA256())
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return Pair(signed.public_bytes(Encoding.PEM), private)
 
