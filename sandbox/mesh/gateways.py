@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.core.cluster import Object
-from sandbox.mesh import listeners, route_tables
+from sandbox.mesh import authorization, listeners, route_tables
+from sandbox.mesh.authorization import Filter
 from sandbox.mesh.istio import HEALTH_PORT
 from sandbox.mesh.mesh_certificates import Credential
 from sandbox.mesh.registry import Proxy, Registry
@@ -48,7 +49,7 @@ def translate(
     proxy: Proxy, registry: Registry, rules: Rules, credentials: Mapping[str, Credential], cache: TableCache
 ) -> Configured:
     """The listeners and route tables of one gateway's pod."""
-    opened = [listeners.health(proxy)]
+    opened = []
     own = []
     https_port = _service_port(proxy, 443, registry)
     for port, found in _ports(proxy, registry, rules.gateways).items():
@@ -72,7 +73,24 @@ def translate(
                     proxy, port, found.servers, registry, rules, https_port=https_port, cache=cache
                 )
             )
-    return opened, own
+    filters = authorization.concerning(rules.authorization_policies, proxy.namespace, proxy.labels).http_filters()
+    return [listeners.health(proxy), *(_guarded(listener, filters) for listener in opened)], own
+
+
+def _guarded(listener: dict[str, Any], filters: list[Filter]) -> dict[str, Any]:
+    """A listener whose HTTP goes through these filters first."""
+    chains = [
+        {**chain, "filters": [_with_first(one, filters) for one in chain["filters"]]}
+        for chain in listener["filter_chains"]
+    ]
+    return {**listener, "filter_chains": chains} if filters else listener
+
+
+def _with_first(network_filter: dict[str, Any], filters: list[Filter]) -> dict[str, Any]:
+    made = network_filter["typed_config"]
+    if "http_filters" not in made:
+        return network_filter
+    return {**network_filter, "typed_config": {**made, "http_filters": [*filters, *made["http_filters"]]}}
 
 
 def _ports(proxy: Proxy, registry: Registry, gateways: Iterable[Object]) -> dict[int, _Port]:

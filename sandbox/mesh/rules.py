@@ -1,4 +1,4 @@
-"""The rules in force: Gateways, VirtualServices and DestinationRules, found by who asks and for which host.
+"""The rules in force: VirtualServices and DestinationRules found by who asks and for which host, and the others.
 
 The order among rules for the same host is Istio's: the older wins.
 
@@ -47,6 +47,9 @@ class Rules:
     gateways: tuple[Object, ...] = ()
     virtual_services: tuple[Object, ...] = ()
     policies: Policies = field(default_factory=lambda: Policies(()))
+    peer_authentications: tuple[Object, ...] = ()
+    authorization_policies: tuple[Object, ...] = ()
+    """These as `peer_authentication` and `authorization` read them."""
 
     def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         """What clients in a namespace are told of `host`."""
@@ -146,13 +149,16 @@ def in_force(
     virtual_services: tuple[Object, ...],
     destination_rules: tuple[Object, ...],
     before: Rules = Rules(),
+    *,
+    peer_authentications: tuple[Object, ...] = (),
+    authorization_policies: tuple[Object, ...] = (),
 ) -> Rules:
     """Of rules by age (VirtualServices with what they hand on to, see `delegates`). `before` are those that were in
     force: what has not changed is theirs."""
     policies = Policies(destination_rules)
     if policies == before.policies:
         policies = before.policies
-    made = Rules(gateways, virtual_services, policies)
+    made = Rules(gateways, virtual_services, policies, peer_authentications, authorization_policies)
     return before if made == before else made
 
 

@@ -72,7 +72,7 @@ class Scope:
 
     def rules(self, rules: Rules) -> Rules:
         kept = tuple(rule for rule in rules.virtual_services if self._goes_by(rule))
-        return Rules(rules.gateways, kept, rules.policies)
+        return replace(rules, virtual_services=kept)
 
     def services(self, everything: Registry, rules: Rules) -> Iterator[Service]:
         """Those it has of all that the namespace sees; `rules` are its own."""

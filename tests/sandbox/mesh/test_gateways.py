@@ -129,6 +129,22 @@ async def test_a_removed_gateway_stops_listening(world: World) -> None:
     await eventually(refused)
 
 
+async def test_a_policy_says_what_a_gateway_takes(world: World) -> None:
+    client, _ = await entrance(world)
+    world.apply("gateways", "gate", GATEWAY)
+    await eventually(lambda: _status(client, 404))
+    policies, place = "authorizationpolicies.security.istio.io", {"name": "deny", "namespace": "default"}
+    operation = {"paths": ["/admin*"], "ports": ["8080"]}
+    for app, status in (("other", 404), ("ingressgateway", 403)):
+        selector = {"matchLabels": {"istio": app}}
+        spec = {"selector": selector, "action": "DENY", "rules": [{"to": [{"operation": operation}]}]}
+        world.cluster.create(policies, {"metadata": place, "spec": spec}, manager="test")
+        await eventually(lambda status=status: _status(client, status, "/admin/x"))  # type: ignore[misc]
+        assert await _status(client, 404, "/other")
+        world.cluster.delete(policies, "default", "deny")
+    await eventually(lambda: _status(client, 404, "/admin/x"))
+
+
 async def test_a_gateway_answers_its_readiness_probe(world: World) -> None:
     proxy = await world.gateway("gateway", istio="ingressgateway")
     assert await _status(world.outside(proxy.address, 15021), 200, "/healthz/ready")

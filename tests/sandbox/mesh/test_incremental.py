@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import Object
-from sandbox.mesh.control_plane import DESTINATION_RULES, GATEWAYS, SIDECARS, VIRTUAL_SERVICES, ControlPlane
+from sandbox.mesh.control_plane import (
+    AUTHORIZATION_POLICIES,
+    DESTINATION_RULES,
+    GATEWAYS,
+    PEER_AUTHENTICATIONS,
+    SIDECARS,
+    VIRTUAL_SERVICES,
+    ControlPlane,
+)
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.known_services import KnownServices
@@ -33,6 +41,8 @@ WRITTEN = {
     DESTINATION_RULES: "DestinationRule",
     ENTRIES: "ServiceEntry",
     SIDECARS: "Sidecar",
+    PEER_AUTHENTICATIONS: "PeerAuthentication",
+    AUTHORIZATION_POLICIES: "AuthorizationPolicy",
 }
 ISSUER = Authority()
 """Of all, so that certificates do not differ."""
@@ -109,6 +119,9 @@ PORTS = st.lists(st.sampled_from(((80, "http"), (90, "http2"), (81, "tcp"), (82,
 
 PAIRS = [{"tls.crt": pair.certificate, "tls.key": pair.key} for pair in map(AUTHORITY.issue, NAMES)]
 
+SELECTOR = st.sampled_from(("one", "two")).map(lambda app: {"matchLabels": {"app": app}})
+AT_PORT = {"to": [{"operation": {"ports": ["80"], "methods": ["GET"]}}]}
+
 SPECS: dict[str, st.SearchStrategy[Any]] = {
     "services": st.builds(
         lambda ports, address, target, nodes, kind: {
@@ -173,6 +186,14 @@ SPECS: dict[str, st.SearchStrategy[Any]] = {
             "workloadSelector": st.just({"labels": {"app": "one"}}),
             "outboundTrafficPolicy": st.just({"mode": "REGISTRY_ONLY"}),
         },
+    ),
+    PEER_AUTHENTICATIONS: st.fixed_dictionaries(
+        {"mtls": st.sampled_from(("STRICT", "DISABLE", "UNSET")).map(lambda mode: {"mode": mode})},
+        optional={"selector": SELECTOR},
+    ),
+    AUTHORIZATION_POLICIES: st.fixed_dictionaries(
+        {"action": st.sampled_from(("ALLOW", "DENY")), "rules": st.sampled_from(([{}], [AT_PORT]))},
+        optional={"selector": SELECTOR},
     ),
     "secrets": st.sampled_from((*PAIRS, {"tls.crt": b"no certificate", "tls.key": b"no key"})),
 }
