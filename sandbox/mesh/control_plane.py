@@ -14,7 +14,7 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.istio_exports import ByAge
 from sandbox.core.turns import Turns
-from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, mesh_config, rules, sidecar_scopes
+from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, mesh_config, rules
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.identities import Authority
@@ -25,7 +25,7 @@ from sandbox.mesh.mesh_certificates import RootCertificates
 from sandbox.mesh.proxy_translation import NamespaceView, ProxyTranslation
 from sandbox.mesh.registry import SLICES, Proxy
 from sandbox.mesh.rules import Rules
-from sandbox.mesh.sidecar_scopes import Scope
+from sandbox.mesh.sidecar_scopes import Scope, Scopes
 from sandbox.mesh.validation import find_problems
 from sandbox.mesh.xds.ads import Configuration
 
@@ -131,9 +131,8 @@ class ControlPlane:
         self._credentials = mesh_certificates.credential_names(in_force.gateways)
         around = Around(own, in_force, written[PEER_AUTHENTICATIONS], written[AUTHORIZATION_POLICIES])
         proxies = list(self._data_plane.proxies.values())
-        seers = {
-            proxy.id: (proxy.namespace, sidecar_scopes.scope_of(written[SIDECARS], proxy)) for proxy in proxies
-        }
+        scopes = Scopes(written[SIDECARS])
+        seers = {proxy.id: (proxy.namespace, scopes.of(proxy)) for proxy in proxies}
         self._views = {
             seer: self._views.get(seer) or NamespaceView(*seer) for seer in dict.fromkeys(seers.values())
         }

@@ -116,29 +116,37 @@ def _destinations(http: Object) -> Iterator[Object]:
     yield from (one["destination"] for one in http.get("mirrors") or [])
 
 
-def scope_of(sidecars: Iterable[Object], proxy: Proxy) -> Scope | None:
-    """A proxy's, by all Sidecars there are, the oldest first. None if nobody says anything."""
-    if proxy.kind == "gateway":
-        return None
-    best: tuple[int, Object] | None = None
-    for sidecar in sidecars:
-        rank = _rank(sidecar, proxy)
-        if rank is not None and (best is None or rank < best[0]):
-            best = rank, sidecar
-    if best is None:
-        return None
-    spec = best[1]["spec"]
+class Scopes:
+    """What all Sidecars say, of whatever proxy."""
+
+    def __init__(self, sidecars: Iterable[Object]) -> None:
+        """The oldest first."""
+        self._selecting: dict[str, list[Object]] = {}
+        self._of_all: dict[str, Object] = {}
+        """By namespace: the one without a selector that counts."""
+        for sidecar in sidecars:
+            namespace = sidecar["metadata"]["namespace"]
+            if sidecar["spec"].get("workloadSelector") is None:
+                self._of_all.setdefault(namespace, sidecar)
+            else:
+                self._selecting.setdefault(namespace, []).append(sidecar)
+
+    def of(self, proxy: Proxy) -> Scope | None:
+        """None if nobody says anything of it."""
+        if proxy.kind == "gateway":
+            return None
+        selecting = (one for one in self._selecting.get(proxy.namespace, ()) if _selects(one, proxy))
+        of_all = self._of_all.get(proxy.namespace) or self._of_all.get(ROOT_NAMESPACE)
+        sidecar = next(selecting, of_all)
+        return None if sidecar is None else _scope(sidecar["spec"], proxy.namespace)
+
+
+def _selects(sidecar: Object, proxy: Proxy) -> bool:
+    labels: Mapping[str, str] = sidecar["spec"]["workloadSelector"].get("labels") or {}
+    return labels.items() <= proxy.labels.items()
+
+
+def _scope(spec: Object, namespace: str) -> Scope:
     egress = spec.get("egress") or [{"hosts": [f"{EVERYWHERE}/*"]}]
     hosts = tuple(host for one in egress for host in one["hosts"])
-    return Scope(proxy.namespace, hosts, (spec.get("outboundTrafficPolicy") or {}).get("mode") == REGISTRY_ONLY)
-
-
-def _rank(sidecar: Object, proxy: Proxy) -> int | None:
-    """How near a Sidecar is to a proxy, 0 being the nearest; None if it is not for it."""
-    selector = sidecar["spec"].get("workloadSelector")
-    if sidecar["metadata"]["namespace"] == proxy.namespace:
-        if selector is None:
-            return 1
-        labels = selector.get("labels") or {}
-        return 0 if labels.items() <= proxy.labels.items() else None
-    return 2 if sidecar["metadata"]["namespace"] == ROOT_NAMESPACE and selector is None else None
+    return Scope(namespace, hosts, (spec.get("outboundTrafficPolicy") or {}).get("mode") == REGISTRY_ONLY)

@@ -12,7 +12,7 @@ import yaml
 
 from sandbox.mesh.authorization import DRY_RUN, Authorization, concerning
 from sandbox.mesh.envoy import binary
-from sandbox.mesh.listeners import socket_address
+from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, encode
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases/authorization.yaml").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ import yaml
 
 from sandbox.core.addresses import listen_port
 from sandbox.mesh.authorization import concerning
-from sandbox.mesh.listeners import socket_address
+from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.xds.ads import Configuration
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 

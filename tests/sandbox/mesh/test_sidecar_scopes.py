@@ -13,7 +13,7 @@ from sandbox.core.cluster import Object
 from sandbox.core.turns import Turns
 from sandbox.mesh.proxy_translation import NamespaceView
 from sandbox.mesh.registry import DOMAIN, Proxy, Service
-from sandbox.mesh.sidecar_scopes import scope_of
+from sandbox.mesh.sidecar_scopes import Scopes
 
 from . import inputs
 
@@ -59,7 +59,7 @@ def shown(service: Service) -> str:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["why"])
 async def test_what_is_known(case: dict[str, Any]) -> None:
     proxy = Proxy("sidecar", "a", case.get("in", "shop"), "127.64.16.1", {"app": "a"})
-    view = NamespaceView(proxy.namespace, scope_of(objects(case["sidecars"]), proxy))
+    view = NamespaceView(proxy.namespace, Scopes(objects(case["sidecars"])).of(proxy))
     rules = inputs.rules(virtual_services=objects(case.get("rules", [])))
     entries = list(service_entries.hosts(ENTRIES))
     await view.update(inputs.known(SERVICES), entries, rules, {}, frozenset(), Turns())
@@ -71,4 +71,4 @@ async def test_what_is_known(case: dict[str, Any]) -> None:
 
 def test_a_gateway_knows_everything() -> None:
     proxy = Proxy("gateway", "a", "shop", "127.64.16.1", {"app": "a"})
-    assert scope_of(objects([{"shop": ["~/*"]}]), proxy) is None
+    assert Scopes(objects([{"shop": ["~/*"]}])).of(proxy) is None
