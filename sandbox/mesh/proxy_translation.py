@@ -37,7 +37,8 @@ class NamespaceView:
 
     def __init__(self, namespace: str, scope: Scope | None = None) -> None:
         self.namespace, self._scope = namespace, scope
-        self.rules = Rules()
+        self.rules = self._in_force = Rules()
+        """Those of all that are in force that are known."""
         self.services = self.shape = Registry(())
         """`shape` is an earlier state of `services` that differs by endpoints at most."""
         self.destinations: list[Destination] = []
@@ -63,11 +64,12 @@ class NamespaceView:
     ) -> None:
         self._peers = peers
         scope = self._scope
-        if scope is not None:
-            narrowed = scope.rules(rules)
-            rules = self.rules if self.rules == narrowed else narrowed
-        self.rules = rules
-        made_of = (own, entries, None if scope is None else rules)
+        if self._in_force is not rules:
+            known_rules = scope.rules(rules) if scope else rules
+            self.rules = self.rules if self.rules == known_rules else known_rules
+            self._in_force = rules
+        rules = self.rules
+        made_of = (own, entries, rules if scope else None)
         if any(a is not b for a, b in zip(made_of, self._made_of, strict=True)):
             seen = scope.entries(entries) if scope else service_entries.preferred(entries, self.namespace)
             self._of_entry.turn()
