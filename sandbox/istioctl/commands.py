@@ -94,6 +94,20 @@ COMMANDS = (
         ("x", "precheck"), "cluster_status:precheck", "Check whether Istio can safely be installed or upgraded"
     ),
     Command(
+        ("x", "describe", "pod"),
+        "describe:describe_pod",
+        "Describe a pod and its configuration",
+        (),
+        "POD[.NAMESPACE]",
+    ),
+    Command(
+        ("x", "describe", "service"),
+        "describe:describe_service",
+        "Describe a service and its configuration",
+        (),
+        "SERVICE[.NAMESPACE]",
+    ),
+    Command(
         ("proxy-status",),
         "cluster_status:proxy_status",
         "Retrieves the synchronization status of each Envoy in the mesh",
@@ -105,6 +119,7 @@ COMMANDS = (
     _proxy_config("endpoints", "address", "port", "cluster", "status"),
 )
 _OTHER_NAMES = {"experimental": "x", "exp": "x", "ps": "proxy-status", "pc": "proxy-config"}
+_DESCRIBED = {"po": "pod", "svc": "service"}
 _KINDS = {
     **dict.fromkeys(("cluster", "c"), "clusters"),
     **dict.fromkeys(("listener", "l"), "listeners"),
@@ -112,6 +127,7 @@ _KINDS = {
     **dict.fromkeys(("endpoint", "ep"), "endpoints"),
 }
 """Other names of what `proxy-config` shows."""
+_NAMES_AFTER = {("proxy-config",): _KINDS, ("x",): {"des": "describe"}, ("x", "describe"): _DESCRIBED}
 
 
 def main(argv: list[str]) -> int:
@@ -163,7 +179,7 @@ def _words(argv: list[str]) -> list[str]:
         if word in with_value and rest:
             rest.pop(0)
         elif not word.startswith("-"):
-            names = _KINDS if found == ["proxy-config"] else _OTHER_NAMES
+            names = _NAMES_AFTER.get(tuple(found), _OTHER_NAMES)
             found.append(names.get(word, word))
     return found
 

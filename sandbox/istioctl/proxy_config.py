@@ -39,7 +39,7 @@ def proxy_config(invocation: Invocation) -> int:
         raise UsageError(f'invalid argument "{port}" for "--port" flag: it is a number')
     pod, namespace = _pod(invocation.client, arguments.words[0], invocation.namespace)
     path, found, rows = _SHOWN[kind]
-    shown = found(_ask(invocation.client, pod, namespace, path), arguments)
+    shown = found(ask(invocation.client, pod, namespace, path), arguments)
     if output == "short":
         print("\n".join(table(rows(shown, arguments), _GAPS.get(kind, 5))))
     else:
@@ -47,7 +47,7 @@ def proxy_config(invocation: Invocation) -> int:
     return 0
 
 
-def _ask(client: Client, pod: str, namespace: str, path: str) -> Object:
+def ask(client: Client, pod: str, namespace: str, path: str) -> Object:
     try:
         answer: Object = json.loads(
             client.execute(namespace, pod, CONTAINER, "pilot-agent", "request", "GET", path)

@@ -13,6 +13,8 @@ _FLAGS = {
     "analyze": "all-namespaces analyzer color failure-threshold ignore-unknown list-analyzers meshConfigFile "
     "output output-threshold recursive remote-contexts revision suppress timeout use-kube verbose L R S r v",
     "x precheck": "from-version output output-threshold revision skip-controlplane f o r",
+    "x describe pod": "ignoreUnmeshed proxy-admin-port",
+    "x describe service": "ignoreUnmeshed proxy-admin-port",
     "proxy-status": f"{_XDS} {_ADMIN} o r",
     "proxy-config clusters": f"{_ADMIN} f",
     "proxy-config listeners": f"{_ADMIN} f",
@@ -25,8 +27,7 @@ _COMMANDS = {
     "": "admin authz bug-report completion create-remote-secret dashboard kube-inject manifest remote-clusters tag "
     "upgrade validate waypoint ztunnel-config",
     "proxy-config": "all bootstrap ecds log rootca-compare secret secrets",
-    "x": "authz check-inject config describe envoy-stats injector internal-debug metrics proxy-status version "
-    "workload",
+    "x": "authz check-inject config envoy-stats injector internal-debug metrics proxy-status version workload",
 }
 """Those that are not here, by the word in front of them."""
 

@@ -53,7 +53,8 @@ def test_what_cannot_be_understood(argv: list[str], words: str) -> None:
         (["analyze", "--failure-threshold=Info"], "unsupported flag: --failure-threshold"),
         (["proxy-config", "clusters", "--file", "dump.json"], "unsupported flag: --file"),
         (["proxy-config", "secrets", "deploy/a"], 'unsupported command "secrets" for "istioctl proxy-config"'),
-        (["x", "describe", "pod", "a"], 'unsupported command "describe" for "istioctl x"'),
+        (["x", "metrics", "a"], 'unsupported command "metrics" for "istioctl x"'),
+        (["x", "describe", "pod", "a", "--ignoreUnmeshed"], "unsupported flag: --ignoreUnmeshed"),
     ],
 )
 def test_what_there_is_not_is_refused_by_name(
