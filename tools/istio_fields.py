@@ -28,8 +28,7 @@ A `*` stands for any key of a map; lists have no part of their own in a path. Ma
 
 - The load balancer of a rule that names none is `{default}`; Istio's is `LEAST_REQUEST`. That favours the fastest
   version as soon as requests overlap, and the workshop teaches that without rules all are asked in turn.
-- A sidecar has its outbound side only: a rule acts where the request leaves, as in Istio, and then the request goes
-  to the other pod's program itself. There are no inbound listeners, no mTLS between pods, no `istio_*` metrics.
+- There are no `istio_*` metrics.
 """
 
 
