@@ -125,7 +125,6 @@ class ControlPlane:
             delegates.resolved(written[VIRTUAL_SERVICES]),
             written[DESTINATION_RULES],
             self._rules,
-            peer_authentications=written[PEER_AUTHENTICATIONS],
             authorization_policies=written[AUTHORIZATION_POLICIES],
         )
         self._credentials = mesh_certificates.credential_names(in_force.gateways)

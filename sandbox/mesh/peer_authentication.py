@@ -27,8 +27,6 @@ class PeerMode:
     mode: Mode = "PERMISSIVE"
     ports: Mapping[int, Mode] = field(default_factory=dict)
     """Those of which something else may be said."""
-    applied: tuple[str, ...] = ()
-    """The PeerAuthentications that say it, as `istioctl` writes them: NAME.NAMESPACE, the widest first."""
 
     def of(self, port: int) -> Mode:
         """`port` is the workload's, not a service's."""
@@ -46,11 +44,7 @@ def peer_mode(policies: Iterable[Object], namespace: str, labels: Mapping[str, s
     for level in sorted(found):
         mode = _set((found[level].get("spec") or {}).get("mtls"), mode)
     of_ports = (found[_WORKLOAD].get("spec") or {}).get("portLevelMtls") if _WORKLOAD in found else None
-    return PeerMode(
-        mode,
-        {int(port): _set(said, mode) for port, said in (of_ports or {}).items()},
-        tuple("{name}.{namespace}".format_map(found[level]["metadata"]) for level in sorted(found)),
-    )
+    return PeerMode(mode, {int(port): _set(said, mode) for port, said in (of_ports or {}).items()})
 
 
 def _level(policy: Object, namespace: str, labels: Mapping[str, str]) -> int | None:

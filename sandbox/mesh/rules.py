@@ -47,9 +47,7 @@ class Rules:
     gateways: tuple[Object, ...] = ()
     virtual_services: tuple[Object, ...] = ()
     policies: Policies = field(default_factory=lambda: Policies(()))
-    peer_authentications: tuple[Object, ...] = ()
     authorization_policies: tuple[Object, ...] = ()
-    """These as `peer_authentication` and `authorization` read them."""
 
     def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         """What clients in a namespace are told of `host`."""
@@ -150,7 +148,6 @@ def in_force(
     destination_rules: tuple[Object, ...],
     before: Rules = Rules(),
     *,
-    peer_authentications: tuple[Object, ...] = (),
     authorization_policies: tuple[Object, ...] = (),
 ) -> Rules:
     """Of rules by age (VirtualServices with what they hand on to, see `delegates`). `before` are those that were in
@@ -158,7 +155,7 @@ def in_force(
     policies = Policies(destination_rules)
     if policies == before.policies:
         policies = before.policies
-    made = Rules(gateways, virtual_services, policies, peer_authentications, authorization_policies)
+    made = Rules(gateways, virtual_services, policies, authorization_policies)
     return before if made == before else made
 
 
