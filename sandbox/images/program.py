@@ -122,12 +122,12 @@ class Program(ABC):
         return None
 
     def answers_at(self, port: int) -> LocalAnswer | None:
-        """What answers GETs at a port that is open inside the pod only, where `kubectl port-forward` enters."""
+        """What answers at a port that is open inside the pod only, where `kubectl port-forward` enters."""
         return None
 
 
-LocalAnswer = Callable[[str], Awaitable[tuple[int, str]]]
-"""Status and body of what is at a path with its query."""
+LocalAnswer = Callable[[str, str], Awaitable[tuple[int, str]]]
+"""Status and body, by method and path with its query."""
 
 
 class NoOp(Program):

@@ -63,6 +63,10 @@ class DataPlane:
         self._forgetting: set[asyncio.Task[None]] = set()
         self._progress = asyncio.Condition()
 
+    def configuration(self, proxy: Proxy) -> Configuration:
+        """What a proxy is to have."""
+        return self._parts.get(proxy.id, Configuration())
+
     @property
     def refused(self) -> Mapping[tuple[Kind, str], str]:
         """What Envoy did not take (kind and name), and why."""
@@ -70,7 +74,7 @@ class DataPlane:
 
     def status(self, proxy: Proxy) -> Mapping[str, Status]:
         """Of each discovery service, whether Envoy has taken what the proxy was given last."""
-        part = self._parts.get(proxy.id, Configuration())
+        part = self.configuration(proxy)
         return {service: self._status(kind, part.of(kind)) for service, kind in TYPES.items()}
 
     def _status(self, kind: Kind, names: Iterable[str]) -> Status:
@@ -190,8 +194,8 @@ class DataPlane:
             address = listener["address"]["socket_address"]
             await _accepts(address["address"], address["port_value"])
 
-    async def admin(self, path: str) -> str:
-        """What Envoy's own interface answers to a GET of `path`. Raises OSError when Envoy does not run.
+    async def admin(self, path: str, method: str = "GET") -> str:
+        """What Envoy's own interface answers to a request of `path`. Raises OSError when Envoy does not run.
 
         Statistics are complete: everything that Envoy recorded before the call is counted.
         """
@@ -201,7 +205,7 @@ class DataPlane:
                 if path.partition("?")[0].startswith("/stats"):
                     async with self._flushing:
                         await _flush(session)
-                async with session.get(URL(path, encoded=True)) as got:
+                async with session.request(method, URL(path, encoded=True)) as got:
                     return await got.text()
 
 

@@ -160,7 +160,11 @@ def _kept(
 
 
 def chain(name: str, match: Mapping[str, Any], *network_filters: Filter) -> dict[str, Any]:
-    filters = [{"name": one["@type"].rpartition(".")[2], "typed_config": one} for one in network_filters]
+    # By the names that everybody knows, `istioctl proxy-config listeners` tells what a chain does.
+    filters = [
+        {"name": f"envoy.filters.network.{one['@type'].split('.')[-3]}", "typed_config": one}
+        for one in network_filters
+    ]
     return {"name": name, "filters": filters, **({"filter_chain_match": match} if match else {})}
 
 

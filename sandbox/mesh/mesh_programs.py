@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from itertools import pairwise
@@ -15,7 +16,8 @@ from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import TYPES, DataPlane
 from sandbox.mesh.istio import CONTAINER, STATUS_PORT, SYNC_STATUS, VERSION
 from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion, threads
-from sandbox.mesh.proxy_admin import AdminView
+from sandbox.mesh.istiod_debug import IstiodDebug
+from sandbox.mesh.proxy_admin import ADMIN_PORT, AdminView
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 from sandbox.network.pod_network import Interception
@@ -71,21 +73,28 @@ class Istiod(Program):
     def __init__(self, container: Container, control_plane: ControlPlane, data_plane: DataPlane) -> None:
         super().__init__(container)
         self._control_plane, self._data_plane, self._runs = control_plane, data_plane, False
+        self._serving = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
         self._control_plane.start()
         self._data_plane.refusing.append(self._refused)
         self._runs = True
+        debug = IstiodDebug(self._data_plane, self.container.pod_name, self._answer)
+        await self._serving.enter_async_context(debug.serving(self.container.ip))
         self.container.log("info\tthe sandbox's stand-in for istiod is ready")
 
     async def stop(self, grace: float) -> None:
         if self._runs:
             self._runs = False
+            await self._serving.aclose()
             self._data_plane.refusing.remove(self._refused)
             await self._control_plane.stop()
 
     def answers_at(self, port: int) -> LocalAnswer | None:
-        return self._answer if port == MONITORING_PORT else None
+        return self._monitoring if port == MONITORING_PORT else None
+
+    async def _monitoring(self, method: str, target: str) -> tuple[int, str]:
+        return await self._answer(target) if method == "GET" else (405, "only GET: not supported by the sandbox\n")
 
     async def _answer(self, target: str) -> tuple[int, str]:
         """`/version` (release, revision, state) and `/debug/syncz` (who is connected), in the real one's form."""
@@ -130,7 +139,6 @@ class Istiod(Program):
 
 # proxyv2
 
-ADMIN_PORT = 15000
 _DRAIN = ["request", f"--debug-port={STATUS_PORT}", "POST", "drain"]
 _LOG_LEVEL, _QUIET = "--log_output_level=", ("none", "fatal", "error", "warn")
 _LOCAL = ("localhost", "127.0.0.1")
@@ -155,7 +163,7 @@ class ProxyAgent(Program):
             named_ports={port["name"]: port["containerPort"] for port in _ports(container) if port.get("name")},
             ports={*(port["containerPort"] for port in _ports(container)), *container.network.served},
         )
-        self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container))
+        self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container), _node(container, role))
         self._status = AgentStatus(container, self._admin)
         self._quiet = any(word.endswith(_QUIET) for word in container.command if word.startswith(_LOG_LEVEL))
 
@@ -191,7 +199,7 @@ class ProxyAgent(Program):
         await self._status.stop()
 
     def answers_at(self, port: int) -> LocalAnswer | None:
-        return self._admin.get if port == ADMIN_PORT else None
+        return self._admin.answer if port == ADMIN_PORT else None
 
     async def exec(self, command: list[str], streams: Streams) -> int | None:
         """`pilot-agent request GET PATH`, and `curl` of the same path at localhost:15000."""
@@ -207,10 +215,10 @@ class ProxyAgent(Program):
             # What the pod's end begins with. It has left the EndpointSlices by then, and its listeners drain later.
             return 0
         words = [word for word in arguments if word != f"--debug-port={ADMIN_PORT}"]
-        if len(words) != 3 or words[:2] != ["request", "GET"]:
-            streams.err(b"Error: the sandbox's pilot-agent only knows: pilot-agent request GET PATH\n")
+        if len(words) != 3 or words[0] != "request" or words[1] not in ("GET", "POST"):
+            streams.err(b"Error: the sandbox's pilot-agent only knows: pilot-agent request GET|POST PATH\n")
             return 1
-        status, body = await self._admin.get(words[2])
+        status, body = await self._admin.answer(words[1], words[2])
         if status >= 400 and status != 404:
             streams.err(f"Error: received unsuccessful status code {status}: {body}\n".encode())
             return 1
@@ -250,6 +258,30 @@ def _threads(container: Container) -> int:
         return threads(container.pod["metadata"].get("annotations") or {})
     except ValueError as error:
         raise ProgramError(f"Error: {error}") from error
+
+
+def _node(container: Container, role: str) -> dict[str, object]:
+    """Who a proxy says it is, as pilot-agent writes it from what the pod says."""
+    metadata, spec = container.pod["metadata"], container.pod["spec"]
+    namespace, name = container.namespace, container.pod_name
+    labels = container.labels
+    service = labels.get("service.istio.io/canonical-name") or labels.get("app") or name
+    return {
+        "id": f"{role}~{container.ip}~{name}.{namespace}~{namespace}.svc.cluster.local",
+        "cluster": f"{service}.{namespace}",
+        "metadata": {
+            "ANNOTATIONS": dict(metadata.get("annotations") or {}),
+            "CLUSTER_ID": "Kubernetes",
+            "INSTANCE_IPS": container.ip,
+            "ISTIO_VERSION": VERSION,
+            "LABELS": dict(labels),
+            "MESH_ID": "cluster.local",
+            "NAME": name,
+            "NAMESPACE": namespace,
+            "NODE_NAME": spec.get("nodeName", ""),
+            "SERVICE_ACCOUNT": spec.get("serviceAccountName", "default"),
+        },
+    }
 
 
 def _stats_inclusion(container: Container) -> StatsInclusion:

@@ -34,6 +34,7 @@ _FORMATS = {"clusters": ("text", "json"), "stats": ("text", "prometheus")}
 _SHARED = (envoy_clusters.PASSTHROUGH, envoy_clusters.INBOUND_PASSTHROUGH, envoy_clusters.BLACK_HOLE)
 """Clusters that all proxies have together."""
 
+ADMIN_PORT = 15000
 _CONCURRENCY = "server.concurrency"
 _PROCESS = r"server\.(?:concurrency|live|state|uptime|version)|listener_manager\.workers_started"
 """Statistics of the process that all proxies share, which are as true of each of them."""
@@ -45,8 +46,29 @@ Answer = tuple[int, str]
 class AdminView:
     """Raises OSError when Envoy does not run."""
 
-    def __init__(self, data_plane: DataPlane, proxy: Proxy, inclusion: StatsInclusion) -> None:
+    def __init__(
+        self,
+        data_plane: DataPlane,
+        proxy: Proxy,
+        inclusion: StatsInclusion,
+        node: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`node` is who the proxy says it is."""
         self._data_plane, self._proxy, self._id, self._inclusion = data_plane, proxy, proxy.id, inclusion
+        self._node = node or {"id": proxy.id}
+
+    async def answer(self, method: str, target: str) -> Answer:
+        """What a request answers. Loggers are asked for by a POST, as of Envoy itself."""
+        path, _, query = target.removeprefix("/").partition("?")
+        if path.strip("/") == "logging":
+            if method != "POST":
+                return 405, f"Method {method} not allowed, POST required.\n"
+            if query:
+                return 400, f"{query}: not supported by the sandbox (its proxies share one Envoy, and so its log)\n"
+            return 200, await self._data_plane.admin("/logging", method)
+        if method != "GET":
+            return 405, f"{method} {path}: not supported by the sandbox\n"
+        return await self.get(target)
 
     async def get(self, target: str) -> Answer:
         """What a GET of `target` (a path, with or without its slash and a query) answers."""
@@ -99,20 +121,21 @@ class AdminView:
         if not answer.startswith("{"):  # a mask or a resource that Envoy does not know
             return 400, f"{answer}\n"
         dump = json.loads(answer)
-        dump["configs"] = [
-            _as_real(self._own(config))
-            for config in dump.get("configs", ())
-            if not config.get("@type", "").endswith(".BootstrapConfigDump")
-        ]
+        dump["configs"] = [_as_real(own_names(self._id, config)) for config in dump.get("configs", ())]
+        for config in dump["configs"]:
+            if "bootstrap" in config:
+                config["bootstrap"] = self._bootstrap(config["bootstrap"])
         return 200, json.dumps(dump, indent=1) + "\n"
 
-    def _own(self, value: Any) -> Any:
-        """The configuration with the names that a proxy with an Envoy of its own has."""
-        if isinstance(value, str):
-            return value.removeprefix(f"{self._id}/")
-        if isinstance(value, list):
-            return [self._own(one) for one in value]
-        return {key: self._own(one) for key, one in value.items()} if isinstance(value, dict) else value
+    def _bootstrap(self, written: Mapping[str, Any]) -> dict[str, Any]:
+        """Envoy's, with what is each proxy's own on a real mesh: who it is and where its interface is."""
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": ADMIN_PORT}}
+        made = dict(written)
+        if "node" in made:
+            made["node"] = {**made["node"], **self._node}
+        if "admin" in made:
+            made["admin"] = {**made["admin"], "address": address}
+        return made
 
     def _lines(self, answer: str) -> str:
         mine = (f"{self._id}/", *(f"{name}::" for name in _SHARED))
@@ -125,7 +148,16 @@ class AdminView:
         for host in (host for one in mine for host in one.get("host_statuses", ())):
             if host["address"].get("socket_address", {}).get("address") == NOWHERE and host.get("hostname"):
                 host["address"]["socket_address"]["address"] = host["hostname"]
-        return json.dumps({"cluster_statuses": self._own(mine)}, indent=1) + "\n"
+        return json.dumps({"cluster_statuses": own_names(self._id, mine)}, indent=1) + "\n"
+
+
+def own_names(proxy_id: str, value: Any) -> Any:
+    """Configuration with the names that a proxy with an Envoy of its own has."""
+    if isinstance(value, str):
+        return value.removeprefix(f"{proxy_id}/")
+    if isinstance(value, list):
+        return [own_names(proxy_id, one) for one in value]
+    return {key: own_names(proxy_id, one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _as_real(dump: Any) -> Any:

@@ -53,7 +53,7 @@ def pieces(name: str, resource: dict[str, Any]) -> Iterator[bytes]:
             whole[key] = value
     yield encode(name, whole).SerializeToString()
     for field, parts in in_parts:
-        tag = _varint(field.number << 3 | _LENGTH_DELIMITED)
+        tag = varint(field.number << 3 | _LENGTH_DELIMITED)
         for part in parts:
             yield _written(field.message_type.full_name, tag, part)
 
@@ -79,11 +79,12 @@ def _written(kind: str, tag: bytes, part: Part) -> bytes:
         return part.written
     except AttributeError:
         content = encode(kind, part).SerializeToString()
-        part.written = tag + _varint(len(content)) + content
+        part.written = tag + varint(len(content)) + content
         return part.written
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A number as Protocol Buffers writes it."""
     found = bytearray()
     while number > 127:
         found.append(number & 127 | 128)

@@ -205,9 +205,16 @@ async def test_clusters_are_this_proxys(loaded: Loaded) -> None:
 
 async def test_a_dump_is_of_this_proxys_configuration(loaded: Loaded) -> None:
     text = await loaded.get("config_dump")
-    assert "client.default" not in text
     kinds = {config["@type"].rpartition(".")[2]: config for config in json.loads(text)["configs"]}
-    assert "BootstrapConfigDump" not in kinds
+    bootstrap = kinds.pop("BootstrapConfigDump")["bootstrap"]
+    assert "client" not in json.dumps(kinds)
+    node = bootstrap["node"]
+    address = node["metadata"]["INSTANCE_IPS"]
+    assert (node["id"], node["cluster"]) == (
+        f"sidecar~{address}~client.default~default.svc.cluster.local",
+        "client.default",
+    )
+    assert bootstrap["admin"]["address"]["socket_address"]["port_value"] == 15000
     listeners = kinds["ListenersConfigDump"]["dynamic_listeners"]
     assert sorted(listener["name"] for listener in listeners) == ["health", "outbound", "virtualInbound"]
     (table,) = kinds["RoutesConfigDump"]["dynamic_route_configs"]
@@ -225,8 +232,10 @@ async def test_curl_asks_the_same(loaded: Loaded) -> None:
 
 async def test_what_is_refused_says_so(loaded: Loaded) -> None:
     for command, words in {
-        ("pilot-agent", "request", "POST", "quitquitquit"): "only knows: pilot-agent request GET PATH",
-        ("pilot-agent", "wait"): "only knows: pilot-agent request GET PATH",
+        ("pilot-agent", "request", "POST", "quitquitquit"): "405: POST quitquitquit: not supported by the sandbox",
+        ("pilot-agent", "request", "POST", "logging?level=debug"): "level=debug: not supported by the sandbox",
+        ("pilot-agent", "request", "GET", "logging"): "405: Method GET not allowed, POST required.",
+        ("pilot-agent", "wait"): "only knows: pilot-agent request GET|POST PATH",
         ("pilot-agent", "request", "GET", "stats?filter=("): "unsuccessful status code 400: Invalid re2 regex",
         ("pilot-agent", "request", "GET", "stats?format=html"): "format html: not supported by the sandbox",
         (

@@ -32,7 +32,7 @@ def istiod(world: World) -> tuple[Istiod, bytearray]:
     """Another istiod of the world's, and its log."""
     log = bytearray()
     pod: Any = {"metadata": {"name": "istiod", "namespace": "istio-system"}}
-    network: Any = None
+    network: Any = type("PodNetwork", (), {"ip": world.network.pods.take()})()
     container = Container(pod, {}, {}, Files(), network, Streams(out=log.extend))
     return Istiod(container, world.mesh.control_plane, world.mesh.data_plane), log
 
