@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
@@ -58,6 +59,16 @@ def selector(written: Mapping[str, str] | None) -> Iterator[str]:
 def port(number: int) -> Iterator[str]:
     if not 1 <= number <= 65535:
         yield f"port number {number} must be in the range 1..65535"
+
+
+def subnet(written: str) -> Iterator[str]:
+    try:
+        network = ip_network(written, strict=False)
+    except ValueError:
+        yield f"{written} is not a valid CIDR block"
+        return
+    if network.version != 4:
+        yield f"{written} is not supported by the sandbox (it has IPv4 only)"
 
 
 def duration(what: str, text: str | None) -> Iterator[str]:

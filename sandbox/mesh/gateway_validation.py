@@ -8,7 +8,9 @@ from ipaddress import ip_address
 
 from sandbox.core.cluster import Object
 from sandbox.mesh import checks
-from sandbox.mesh.gateways import ENCRYPTED, TLS_MODES
+from sandbox.mesh.gateways import ENCRYPTED, PASSTHROUGH, TLS_MODES, kind_of
+
+_KINDS = {"http": "HTTP", "tls": "HTTPS", "tcp": "TCP"}
 
 
 def find_problems(spec: Object, namespace: str) -> Iterator[str]:
@@ -17,7 +19,7 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
     if not servers:
         yield "gateway must have at least one server"
     names: set[str] = set()
-    encrypted: dict[int, bool] = {}
+    kinds: dict[int, str] = {}
     for index, server in enumerate(servers):
         port = server.get("port") or {}
         if not server.get("hosts"):
@@ -34,11 +36,13 @@ def find_problems(spec: Object, namespace: str) -> Iterator[str]:
         elif name in names:
             yield f"port names in servers must be unique: duplicate name {name}"
         names.add(name)
-        secure = (port.get("protocol") or "").upper() == ENCRYPTED
-        yield from _tls(server.get("tls"), secure=secure)
-        if encrypted.setdefault(number, secure) != secure:
+        protocol = (port.get("protocol") or "").upper()
+        yield from _tls(server.get("tls"), protocol)
+        kind, before = kind_of(protocol), kinds.setdefault(number, kind_of(protocol))
+        if kind != before:
             # istiod takes it, and opens the port for the first of them only.
-            yield f"spec.servers[{index}].port: HTTP and HTTPS on port {number} are not supported by the sandbox"
+            both = f"{_KINDS[before]} and {_KINDS[kind]}"
+            yield f"spec.servers[{index}].port: {both} on port {number} are not supported by the sandbox"
 
 
 def _text(port: Object) -> str:
@@ -65,9 +69,11 @@ def _is_address(host: str) -> bool:
         return False
 
 
-def _tls(tls: Object | None, *, secure: bool) -> Iterator[str]:
-    if not secure:
-        if set(tls or {}) - {"httpsRedirect"}:
+def _tls(tls: Object | None, protocol: str) -> Iterator[str]:
+    if protocol not in ENCRYPTED:
+        if tls is not None and kind_of(protocol) == "tcp":
+            yield "server cannot have TLS settings for non HTTPS/TLS ports"
+        elif set(tls or {}) - {"httpsRedirect"}:
             yield "server cannot have TLS settings for plain text HTTP ports, except for httpsRedirect"
         return
     if tls is None:
@@ -75,12 +81,8 @@ def _tls(tls: Object | None, *, secure: bool) -> Iterator[str]:
         return
     if tls.get("httpsRedirect"):
         yield "tls.httpsRedirect should only be used with HTTP servers"
-    mode = tls.get("mode", "PASSTHROUGH")
-    if mode not in TLS_MODES:
-        # Where it is not written it is the default, which the table of supported values does not see.
-        if "mode" not in tls:
-            yield "spec.servers.tls.mode: PASSTHROUGH (the default) is not supported by the sandbox"
-    elif not tls.get("credentialName"):
+    mode = tls.get("mode", PASSTHROUGH)
+    if mode in TLS_MODES and mode != PASSTHROUGH and not tls.get("credentialName"):
         yield f"{mode} TLS requires a server certificate (credentialName)"
     least, most = (tls.get(field) or "TLS_AUTO" for field in ("minProtocolVersion", "maxProtocolVersion"))
     if "TLS_AUTO" not in (least, most) and least > most:

@@ -2,18 +2,21 @@
 
 Of several servers on a port the first (of the oldest Gateway) decides whether it is encrypted, and a host is the
 first's that names it, as with Istio. Plain servers share one route table; an encrypted one is chosen by the name in
-the TLS handshake and has a table of its own. One whose Secret is not there, or not usable, does not answer.
+the TLS handshake and has a table of its own. One whose Secret is not there, or not usable, does not answer. What is
+no HTTP, or is to stay encrypted (PASSTHROUGH), goes by `tcp` and `tls` rules instead of a table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox.core.cluster import Object
-from sandbox.mesh import authorization, listeners, route_tables
+from sandbox.mesh import authorization, connection_routes, listeners, route_tables
 from sandbox.mesh.authorization import Filter
+from sandbox.mesh.connection_routes import ConnectionRoute
+from sandbox.mesh.http_routes import Context
 from sandbox.mesh.istio import HEALTH_PORT
 from sandbox.mesh.mesh_certificates import Credential
 from sandbox.mesh.registry import Proxy, Registry
@@ -22,10 +25,14 @@ from sandbox.mesh.rules import Rules
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
 PLAIN_PROTOCOLS = ("HTTP", "HTTP2", "GRPC")
-ENCRYPTED = "HTTPS"
-TLS_MODES: Mapping[str, bool] = {"SIMPLE": False, "MUTUAL": True, "OPTIONAL_MUTUAL": True}
+ENCRYPTED = ("HTTPS", "TLS")
+"""By a handshake. What is in it is HTTP for the first only."""
+PLAIN_TCP = "TCP"
+PASSTHROUGH = "PASSTHROUGH"
+TLS_MODES: Mapping[str, bool] = {"SIMPLE": False, "MUTUAL": True, "OPTIONAL_MUTUAL": True, PASSTHROUGH: False}
 """Whether the mode needs a CA for clients' certificates."""
 
+_MATCH = "filter_chain_match"
 _INSTEAD = {80: 8080, 443: 8443}
 """Ports that tutorials' Gateways name, and where the ingress gateway's service has them, as nobody but root may
 listen on the former."""
@@ -40,7 +47,8 @@ Configured = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 class _Port:
     """Servers, each with its Gateway, of one port of the pod."""
 
-    encrypted: bool
+    kind: str
+    """`http`, `tcp` or `tls`."""
     servers: list[tuple[Object, Object]] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
@@ -53,11 +61,23 @@ def translate(
     own = []
     https_port = _service_port(proxy, 443, registry)
     for port, found in _ports(proxy, registry, rules.gateways).items():
-        if found.encrypted:
-            chains = []
+        if found.kind == "tcp":
+            routes = _connection_routes(proxy, *found.servers[0], registry, rules)
+            opened += [listeners.plain_port(proxy, port, route) for route in routes[:1]]
+        elif found.kind == "tls":
+            chains: list[dict[str, Any]] = []
             for gateway, server in found.servers:
-                context = _tls_context(server["tls"], credentials)
-                if context is not None:
+                tls = server["tls"]
+                passed = tls.get("mode", PASSTHROUGH) == PASSTHROUGH
+                http = server["port"]["protocol"].upper() == "HTTPS"
+                context = None if passed else _tls_context(tls, credentials, http=http)
+                if passed or (context is not None and not http):
+                    for at, route in enumerate(_connection_routes(proxy, gateway, server, registry, rules)):
+                        name = f"{_chain_name(gateway, server)}.{at}"
+                        chain = listeners.passing_chain(proxy, name, route, context)
+                        if not any(one.get(_MATCH) == chain.get(_MATCH) for one in chains):
+                            chains.append(chain)
+                elif context is not None:
                     table = _table_name(proxy, gateway, server)
                     chains.append(listeners.tls_chain(proxy, port, table, _server_names(server), context))
                     only = [(gateway, server)]
@@ -98,11 +118,11 @@ def _ports(proxy: Proxy, registry: Registry, gateways: Iterable[Object]) -> dict
     for gateway in gateways:
         if (gateway["spec"].get("selector") or {}).items() <= proxy.labels.items():
             for server in gateway["spec"].get("servers") or []:
-                encrypted = server["port"]["protocol"].upper() == ENCRYPTED
+                kind = kind_of(server["port"]["protocol"])
                 number = pod_port(proxy, server["port"]["number"], registry)
-                port = found.setdefault(number, _Port(encrypted))
+                port = found.setdefault(number, _Port(kind))
                 names = set(_server_names(server))
-                if port.encrypted == encrypted and not (encrypted and names & port.hosts):
+                if port.kind == kind and not (kind == "tls" and names & port.hosts):
                     port.servers.append((gateway, server))
                     port.hosts |= names
     found.pop(HEALTH_PORT, None)
@@ -114,19 +134,57 @@ def _server_names(server: Object) -> list[str]:
     return list(dict.fromkeys(host.rpartition("/")[2] for host in server["hosts"]))
 
 
+def kind_of(protocol: str) -> str:
+    """What a port with a server of this protocol is looked at as."""
+    if protocol.upper() in ENCRYPTED:
+        return "tls"
+    return "tcp" if protocol.upper() == PLAIN_TCP else "http"
+
+
 def _table_name(proxy: Proxy, gateway: Object, server: Object) -> str:
+    return f"{proxy.id}/https.{_chain_name(gateway, server)}"
+
+
+def _chain_name(gateway: Object, server: Object) -> str:
     port, metadata = server["port"], gateway["metadata"]
-    return f"{proxy.id}/https.{port['number']}.{port['name']}.{metadata['name']}.{metadata['namespace']}"
+    return f"{port['number']}.{port['name']}.{metadata['name']}.{metadata['namespace']}"
 
 
-def _tls_context(tls: Object, credentials: Mapping[str, Credential]) -> dict[str, Any] | None:
+def _connection_routes(
+    proxy: Proxy, gateway: Object, server: Object, registry: Registry, rules: Rules
+) -> list[ConnectionRoute]:
+    """What a server that looks into no requests does with connections: by the names that `tls` rules have for it,
+    or as the first of the `tcp` rules says. Where they were going does not count here, as with Istio."""
+    metadata, tls = gateway["metadata"], server.get("tls") or {}
+    context = Context(
+        proxy, server["port"]["number"], f"{metadata['namespace']}/{metadata['name']}", registry, rules
+    )
+    concerned = [
+        rule
+        for rule in rules.of_gateway(gateway, proxy.namespace)
+        if any(route_tables.common_hosts(server["hosts"], gateway, rule))
+    ]
+    passed = kind_of(server["port"]["protocol"]) == "tls" and tls.get("mode", PASSTHROUGH) == PASSTHROUGH
+    if passed:
+        routes = connection_routes.translate(concerned, "tls", context)
+        return [replace(route, conditions=_by_names(route.names)) for route in routes]
+    names = [name for name in _server_names(server) if tls and "*" not in _server_names(server)]
+    first = next(connection_routes.translate(concerned, "tcp", context), None)
+    return [] if first is None else [replace(first, conditions=_by_names(names))]
+
+
+def _by_names(names: list[str]) -> dict[str, Any]:
+    return {"server_names": names} if names else {}
+
+
+def _tls_context(tls: Object, credentials: Mapping[str, Credential], *, http: bool) -> dict[str, Any] | None:
     """None when what it needs is not there."""
     credential = credentials.get(tls["credentialName"])
     mode = tls["mode"]
     if credential is None or (TLS_MODES[mode] and not credential.authority):
         return None
     common: dict[str, Any] = {
-        "alpn_protocols": ["h2", "http/1.1"],
+        **({"alpn_protocols": ["h2", "http/1.1"]} if http else {}),
         "tls_params": {
             "tls_minimum_protocol_version": _VERSIONS[_version(tls.get("minProtocolVersion")) or _DEFAULT_VERSION]
         },

@@ -26,7 +26,7 @@ def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Rout
     found: list[Route] = []
     for http in virtual_service["spec"].get("http") or []:
         for match in http.get("match") or [{}]:
-            if _applies(match, context, namespace):
+            if applies(match, context, namespace):
                 found.append({**_route(http, match, context, namespace), "metadata": origin})
                 if takes_everything(found[-1]):
                     return found
@@ -170,7 +170,7 @@ class Context:
 
 def destination_cluster(destination: Mapping[str, Any], context: Context, namespace: str) -> str:
     """The destination's cluster. It need not exist: requests to one that does not are answered with 503."""
-    host, port = _host_and_port(destination, context, namespace)
+    host, port = host_and_port(destination, context, namespace)
     return envoy_clusters.name(context.proxy.id, host, port, destination.get("subset", ""))
 
 
@@ -178,7 +178,7 @@ def _hash_policy(destination: Mapping[str, Any], context: Context, namespace: st
     """Envoy's, where a DestinationRule has the endpoint depend on the request."""
     if not context.rules.policies.hash:
         return []
-    host, port = _host_and_port(destination, context, namespace)
+    host, port = host_and_port(destination, context, namespace)
     service = context.registry.by_host.get(host)
     if service is None:
         return []
@@ -189,7 +189,7 @@ def _hash_policy(destination: Mapping[str, Any], context: Context, namespace: st
     return traffic_policies.hash_policy(traffic)
 
 
-def _host_and_port(destination: Mapping[str, Any], context: Context, namespace: str) -> tuple[str, int]:
+def host_and_port(destination: Mapping[str, Any], context: Context, namespace: str) -> tuple[str, int]:
     """Without a port a service's only one is meant, else the one the request came to."""
     host = rules.full_host(destination["host"], namespace)
     if "port" in destination:
@@ -205,7 +205,7 @@ _EVERYTHING = {"prefix": "/"}
 _PSEUDO_HEADERS = (("method", ":method"), ("authority", ":authority"), ("scheme", ":scheme"))
 
 
-def _applies(match: Mapping[str, Any], context: Context, namespace: str) -> bool:
+def applies(match: Mapping[str, Any], context: Context, namespace: str) -> bool:
     """Whether a rule's match in `namespace` can be about requests of this proxy, port and gateway at all.
 
     Istio asks for the proxy's labels and namespace only where a match names no gateways.

@@ -140,7 +140,7 @@ def listener(proxy: Proxy, found: Iterable[Served], guard: Guard, kept: Kept[str
         "address": socket_address(proxy.address, INBOUND_PORT),
         "listener_filters": [
             listeners.listener_filter("tls_inspector", "TlsInspector"),
-            *listeners.inspectors(guessed),
+            *listeners.inspectors(guessed, []),
         ],
         "filter_chains": chains,
         "continue_on_listener_filters_timeout": True,

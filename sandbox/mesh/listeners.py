@@ -7,12 +7,16 @@ from functools import partial
 from typing import Any
 
 from sandbox.core.addresses import SIDECAR_PORT, WAY_ON, listen_port
-from sandbox.mesh import envoy_clusters, http_routes, traffic_policies
+from sandbox.core.cluster import Object
+from sandbox.mesh import connection_routes, envoy_clusters, http_routes, traffic_policies
+from sandbox.mesh.connection_routes import ConnectionRoute
 from sandbox.mesh.envoy_clusters import socket_address
+from sandbox.mesh.http_routes import NO_RULES, Context
 from sandbox.mesh.istio import HEALTH_PATH, HEALTH_PORT
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.registry import Port, Proxy, Registry, Service
 from sandbox.mesh.route_tables import table_name
+from sandbox.mesh.rules import MESH, Rules
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, Part
 
 _EXTENSIONS = "envoy.extensions.filters"
@@ -27,17 +31,22 @@ def sidecar(
     registry: Registry,
     traffic: Mapping[tuple[str, int], Mapping[str, Any]],
     chains_kept: Kept[str, Part],
+    rules: Rules = NO_RULES,
 ) -> dict[str, Any]:
     """Takes all that leaves the pod; the PROXY protocol header says where it was going.
 
     On a port where services speak HTTP one chain serves them all, for the request names the host. TCP goes by
     the service's address; of several services with the same one the first counts. Where nobody said what a port
-    speaks, the first bytes decide. The rest is passed on. `traffic` are policies by host and port.
+    speaks, the first bytes decide. The rest is passed on. `traffic` are policies by host and port. VirtualServices
+    may say otherwise of connections, and of those with some name in their TLS handshake.
     `chains_kept` are the chains as they were made last, by name.
     """
     chains: list[Part] = []
     guessed: list[int] = []
     first = _worker_filter(proxy)
+    named: list[int] = []
+    taken: list[Mapping[str, Any]] = []
+    in_force = rules.of_mesh(proxy.namespace) if rules.of_connections else None
     for number, serving in registry.by_port.items():
         http = partial(_http, f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
         speaks_http = any(port.protocol != "tcp" for _, port in serving)
@@ -49,14 +58,25 @@ def sidecar(
                 guessed.append(number)
                 spoken = {**match, "application_protocols": ["http/1.0", "http/1.1", "h2c"]}
                 chains.append(_kept(chains_kept, f"http_{service.host}_{number}", spoken, None, first, http))
-            policy = traffic.get((service.host, number), NO_POLICY)
-            forward_tcp = partial(tcp, envoy_clusters.name(proxy.id, service.host, number), policy)
-            chains.append(_kept(chains_kept, f"tcp_{service.host}_{number}", match, policy, first, forward_tcp))
+            candidates = in_force.candidates(service.host) if in_force else []
+            routes = list(_connection_routes(candidates, Context(proxy, number, MESH, registry, rules)))
+            if all(route.conditions for route in routes):
+                routes.append(_to_itself(proxy, service, number))
+            for at, route in enumerate(routes):
+                conditions = {**match, **route.conditions}
+                if "prefix_ranges" in route.conditions and conditions in taken:
+                    continue  # another service's rule has said it of these addresses
+                taken += [conditions] if route.conditions else []
+                named += [number] if route.names else []
+                policy = traffic.get(route.destination, NO_POLICY)
+                name = f"tcp_{service.host}_{number}" + (f"_{at}" if at else "")
+                forward = partial(_connections, route, policy)
+                chains.append(_kept(chains_kept, name, conditions, (policy, route), first, forward))
     return {
         "name": f"{proxy.id}/outbound",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{SIDECAR_PORT}",
         "address": socket_address(proxy.address, SIDECAR_PORT),
-        "listener_filters": [_proxy_protocol(), *inspectors(guessed)],
+        "listener_filters": [_proxy_protocol(), *inspectors(guessed, named)],
         "filter_chains": chains,
         "default_filter_chain": _rest(registry, first),
         "continue_on_listener_filters_timeout": True,
@@ -65,18 +85,41 @@ def sidecar(
     }
 
 
-def gateway(proxy: Proxy, port: int, encrypted: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """A port that a Gateway opens; `port` is the pod's. Plain HTTP, unless it has `encrypted` chains."""
+def gateway(
+    proxy: Proxy, port: int, chains: list[dict[str, Any]] | None = None, *, look: bool = True
+) -> dict[str, Any]:
+    """A port that a Gateway opens; `port` is the pod's. Plain HTTP, unless it has other `chains`, which are chosen
+    by a `look` at the TLS handshake."""
     table = table_name(proxy, port)
-    inspector = [listener_filter("tls_inspector", "TlsInspector")] if encrypted else []
+    inspector = [listener_filter(*_TLS_INSPECTOR)] if chains and look else []
     return {
         "name": f"{proxy.id}/{port}",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{port}",
         "address": socket_address(proxy.address, listen_port(port)),
         "listener_filters": inspector,
-        "filter_chains": encrypted or [chain("http", {}, *_worker_filter(proxy), _at_edge(proxy, port, table))],
+        "filter_chains": chains or [chain("http", {}, *_worker_filter(proxy), _at_edge(proxy, port, table))],
         "traffic_direction": "OUTBOUND",
     }
+
+
+def plain_port(proxy: Proxy, port: int, route: ConnectionRoute) -> dict[str, Any]:
+    """A port that a Gateway opens for connections that nobody looks into."""
+    return gateway(
+        proxy, port, [chain("tcp", route.conditions, *_worker_filter(proxy), _connections(route))], look=False
+    )
+
+
+def passing_chain(
+    proxy: Proxy, name: str, route: ConnectionRoute, context: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a gateway does with connections of one name: passes them on, after it has decrypted them if there is a
+    TLS `context`."""
+    made = chain(f"{proxy.id}/{name}", route.conditions, *_worker_filter(proxy), _connections(route))
+    return made if context is None else {**made, "transport_socket": _transport(context)}
+
+
+def _transport(context: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
 def tls_chain(
@@ -90,8 +133,7 @@ def tls_chain(
     }
     names = list(names)
     match = {} if "*" in names else {"server_names": names}
-    transport = {"name": "envoy.transport_sockets.tls", "typed_config": context}
-    return {**chain(table, match, *_worker_filter(proxy), http), "transport_socket": transport}
+    return {**chain(table, match, *_worker_filter(proxy), http), "transport_socket": _transport(context)}
 
 
 def _at_edge(proxy: Proxy, port: int, table: str) -> Filter:
@@ -136,16 +178,16 @@ def _by_destination(
             prefixes = [address for address in service.addresses if address not in taken]
             taken.update(prefixes)
             if prefixes:
-                yield service, {"destination_port": number, "prefix_ranges": [_prefix(one) for one in prefixes]}
+                yield (
+                    service,
+                    {
+                        "destination_port": number,
+                        "prefix_ranges": [connection_routes.prefix(one) for one in prefixes],
+                    },
+                )
             elif wildcard and service.forwarded and not service.addresses and "" not in taken:
                 taken.add("")
                 yield service, {"destination_port": number}
-
-
-def _prefix(address: str) -> dict[str, Any]:
-    """Of an address, or of a network ("10.0.0.0/8")."""
-    first, _, length = address.partition("/")
-    return {"address_prefix": first, "prefix_len": int(length or 32)}
 
 
 def _kept(
@@ -187,18 +229,50 @@ def _proxy_protocol() -> dict[str, Any]:
     return made
 
 
-def inspectors(ports: list[int]) -> list[dict[str, Any]]:
+def inspectors(http: list[int], tls: list[int]) -> list[dict[str, Any]]:
     """Look at the first bytes on these ports only: elsewhere the server may be the one to speak first."""
-    if not ports:
-        return []
-    elsewhere = [{"destination_port_range": {"start": port, "end": port + 1}} for port in sorted(set(ports))]
-    among = elsewhere[0] if len(elsewhere) == 1 else {"or_match": {"rules": elsewhere}}
-    return [{**listener_filter("http_inspector", "HttpInspector"), "filter_disabled": {"not_match": among}}]
+    return [
+        {**listener_filter(*inspector), "filter_disabled": {"not_match": _among(ports)}}
+        for inspector, ports in ((_TLS_INSPECTOR, tls), (("http_inspector", "HttpInspector"), http))
+        if ports
+    ]
+
+
+_TLS_INSPECTOR = ("tls_inspector", "TlsInspector")
+
+
+def _among(ports: Iterable[int]) -> dict[str, Any]:
+    these = [{"destination_port_range": {"start": port, "end": port + 1}} for port in sorted(set(ports))]
+    return these[0] if len(these) == 1 else {"or_match": {"rules": these}}
 
 
 def tcp(cluster: str, traffic: Mapping[str, Any] = NO_POLICY) -> Filter:
     kind = f"{TYPE_PREFIX}{_EXTENSIONS}.network.tcp_proxy.v3.TcpProxy"
     return {"@type": kind, "stat_prefix": cluster, "cluster": cluster, **traffic_policies.tcp_proxy(traffic)}
+
+
+def _connection_routes(rules: list[Object], context: Context) -> Iterator[ConnectionRoute]:
+    for kind in connection_routes.KINDS if rules else ():
+        for route in connection_routes.translate(rules, kind, context):
+            yield route
+            if not route.conditions:
+                return
+
+
+def _to_itself(proxy: Proxy, service: Service, port: int) -> ConnectionRoute:
+    """Where a service's connections go when no rule says it."""
+    cluster = envoy_clusters.name(proxy.id, service.host, port)
+    return ConnectionRoute({}, ((cluster, 1),), (service.host, port))
+
+
+def _connections(route: ConnectionRoute, traffic: Mapping[str, Any] = NO_POLICY) -> Filter:
+    made = tcp(route.clusters[0][0], traffic)
+    if len(route.clusters) > 1:
+        del made["cluster"]
+        made["weighted_clusters"] = {
+            "clusters": [{"name": name, "weight": share} for name, share in route.clusters]
+        }
+    return made
 
 
 def _http(stat_prefix: str, table: str, *, edge: bool = False) -> Filter:

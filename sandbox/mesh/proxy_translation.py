@@ -139,6 +139,7 @@ class ProxyTranslation:
         # Each with what it was made of: a translation may fail halfway, and go on from there.
         self._seen: tuple[object, ...] = ()
         self._destinations: list[Destination] | None = None
+        self._connections: tuple[Object, ...] = ()
         self._localities: list[tuple[Destination, _Locality]] | None = None
         self._own_clusters: _Resources = {}
         self._own_endpoints: _Resources = {}
@@ -173,10 +174,11 @@ class ProxyTranslation:
                 cluster["name"]: cluster
                 async for cluster in turns.between(self._cluster(destination) for destination in view.destinations)
             }
+        if self._destinations is not view.destinations or self._connections != rules.of_connections:
             if self.proxy.kind == "sidecar":
-                self._own = self._make_own(view)
+                self._own = self._make_own(view, rules)
                 await turns.give()
-            self._destinations = view.destinations
+            self._destinations, self._connections = view.destinations, rules.of_connections
         if self._localities is not view.localities:
             self._assignments.turn()
             self._own_endpoints = {
@@ -231,14 +233,15 @@ class ProxyTranslation:
         name = envoy_clusters.name_of(self.proxy.id, destination)
         return self._assignments.get(name, locality, lambda: envoy_clusters.assignment(name, locality))
 
-    def _make_own(self, view: NamespaceView) -> list[dict[str, Any]]:
+    def _make_own(self, view: NamespaceView, rules: Rules) -> list[dict[str, Any]]:
         traffic = {
             (destination.service.host, destination.port.number): destination.traffic
             for destination in view.destinations
             if not destination.subset
         }
         self._chains.turn()
-        opened = (listeners.sidecar(self.proxy, view.services, traffic, self._chains), listeners.health(self.proxy))
+        outbound = listeners.sidecar(self.proxy, view.services, traffic, self._chains, rules)
+        opened = (outbound, listeners.health(self.proxy))
         return self._same(opened)
 
     async def _apply_rules(self, view: NamespaceView, rules: Rules, turns: Turns) -> None:

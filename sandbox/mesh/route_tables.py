@@ -139,7 +139,7 @@ def gateway_table(
         context = Context(proxy, server["port"]["number"], full_name, registry, rules, name is not None)
         redirected = (server.get("tls") or {}).get("httpsRedirect", False)
         for rule in rules.of_gateway(gateway, proxy.namespace):
-            for host in _common_hosts(server["hosts"], gateway, rule):
+            for host in common_hosts(server["hosts"], gateway, rule):
                 chosen = http_routes.to_https(https_port) if redirected else cache.translate(rule, context)
                 found.setdefault(host, []).extend(chosen)
         if redirected:
@@ -154,7 +154,7 @@ def gateway_table(
     )
 
 
-def _common_hosts(server_hosts: list[str], gateway: Object, virtual_service: Object) -> Iterator[str]:
+def common_hosts(server_hosts: list[str], gateway: Object, virtual_service: Object) -> Iterator[str]:
     """The hosts a gateway's server and a VirtualService agree on; a server may say for which namespace."""
     metadata = virtual_service["metadata"]
     for server_host in server_hosts:

@@ -49,6 +49,11 @@ class Rules:
     policies: Policies = field(default_factory=lambda: Policies(()))
     authorization_policies: tuple[Object, ...] = ()
 
+    @cached_property
+    def of_connections(self) -> tuple[Object, ...]:
+        """VirtualServices that say where connections go, and not only requests."""
+        return tuple(rule for rule in self.virtual_services if rule["spec"].get("tcp") or rule["spec"].get("tls"))
+
     def policy(self, host: str, service_namespace: str, client_namespace: str) -> Policy:
         """What clients in a namespace are told of `host`."""
         return self.policies.of(host, service_namespace, client_namespace)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from sandbox.mesh.authorization import ACTIONS, OPERATION_FIELDS, SOURCE_FIELDS, opposite
-from sandbox.mesh.gateways import ENCRYPTED, PLAIN_PROTOCOLS, TLS_MODES
+from sandbox.mesh.gateways import ENCRYPTED, PLAIN_PROTOCOLS, PLAIN_TCP, TLS_MODES
 from sandbox.mesh.http_routes import REDIRECT_CODES
 from sandbox.mesh.registry import ENTRY_PROTOCOLS
 from sandbox.mesh.sidecar_scopes import ALLOW_ANY, REGISTRY_ONLY
@@ -97,6 +97,17 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         *_each("http.corsPolicy", *(f"allowOrigins.{kind}" for kind in _STRING_MATCH), "allowOrigin"),
         *_each("http.corsPolicy", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge", "allowCredentials"),
         "http.corsPolicy.unmatchedPreflights",
+        "tls.match.sniHosts",
+        *(
+            field
+            for kind in ("tls", "tcp")
+            for field in (
+                *_each(
+                    f"{kind}.match", "port", "gateways", "destinationSubnets", "sourceLabels.*", "sourceNamespace"
+                ),
+                *_each(f"{kind}.route", "weight", *_DESTINATION),
+            )
+        ),
     ),
     "DestinationRule": (
         "host",
@@ -120,7 +131,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
 }
 
 VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
-    ("Gateway", "servers.port.protocol"): frozenset({*PLAIN_PROTOCOLS, ENCRYPTED}),
+    ("Gateway", "servers.port.protocol"): frozenset({*PLAIN_PROTOCOLS, *ENCRYPTED, PLAIN_TCP}),
     ("Gateway", "servers.tls.mode"): frozenset(TLS_MODES),
     ("VirtualService", "http.redirect.redirectCode"): frozenset(REDIRECT_CODES),
     ("ServiceEntry", "ports.protocol"): frozenset(ENTRY_PROTOCOLS),

@@ -52,7 +52,32 @@ def find_problems(spec: Part, namespace: str) -> Iterator[str]:
         if not names and "delegate" in http:
             yield "delegate HTTP route cannot contain delegate"
         yield from _http_route(http, f"spec.http[{index}]")
+    for kind in ("tls", "tcp"):
+        for route in spec.get(kind) or []:
+            yield from _connection_route(kind, route, names)
     yield from checks.export_to(spec.get("exportTo") or [], namespace)
+
+
+def _connection_route(kind: str, route: Part, hosts: list[str]) -> Iterator[str]:
+    matches = route.get("match") or []
+    if kind == "tls" and not matches:
+        yield "TLS route must have at least one match condition"
+    for match in matches:
+        if kind == "tls" and not match.get("sniHosts"):
+            yield "TLS match must have at least one SNI host"
+        for name in match.get("sniHosts") or []:
+            yield from (problems := list(checks.host(name)))
+            if not problems and not any(rules.covers(host, name) for host in hosts):
+                yield (
+                    f'SNI host "{name}" is not a compatible subset of any of the virtual service hosts: '
+                    f"[{', '.join(hosts)}]"
+                )
+        for subnet in match.get("destinationSubnets") or []:
+            yield from checks.subnet(subnet)
+        yield from _of_whom(match)
+    if not route.get("route"):
+        yield f"{kind.upper()} route is required"
+    yield from _shares(route.get("route") or [])
 
 
 def _delegate(spec: Part) -> Iterator[str]:
@@ -77,12 +102,8 @@ def _http_route(http: Part, path: str) -> Iterator[str]:
     yield from _conflicts(http)
     routes = http.get("route") or []
     for route in routes:
-        yield from _destination(route.get("destination") or {})
         yield from _headers(route.get("headers") or {})
-        if route.get("weight", 0) < 0:
-            yield f"weight {route['weight']} < 0"
-    if len(routes) > 1 and not any(route.get("weight", 0) > 0 for route in routes):
-        yield "total destination weight = 0"
+    yield from _shares(routes)
     yield from checks.duration("timeout", http.get("timeout"))
     yield from _headers(http.get("headers") or {})
     yield from _authority(http)
@@ -114,6 +135,16 @@ def _conflicts(http: Part) -> Iterator[str]:
             yield f"HTTP route cannot contain both fault and {answer}"
         if answer != "route" and "rewrite" in http:
             yield f"HTTP route rule cannot contain both rewrite and {answer}"
+
+
+def _shares(routes: list[Part]) -> Iterator[str]:
+    """Of destinations, each with its weight."""
+    for route in routes:
+        yield from _destination(route.get("destination") or {})
+        if route.get("weight", 0) < 0:
+            yield f"weight {route['weight']} < 0"
+    if len(routes) > 1 and not any(route.get("weight", 0) > 0 for route in routes):
+        yield "total destination weight = 0"
 
 
 def _destination(destination: Part) -> Iterator[str]:
@@ -278,6 +309,11 @@ def _http_match(match: Part, path: str) -> Iterator[str]:
                     yield f"header name {name} is not a valid header name"
             if (value or {}).get("regex") != "*":
                 yield from _string(value or {}, field)
+    yield from _of_whom(match)
+
+
+def _of_whom(match: Part) -> Iterator[str]:
+    """What is asked of the proxy, and the port."""
     if match.get("port"):
         yield from checks.port(match["port"])
     yield from _gateways(match.get("gateways") or [])

@@ -141,11 +141,16 @@ class SmallMesh:
             self._cluster.create(CRDS, crd, manager="test")
         for namespace in ("shop", "other"):
             self._cluster.create("namespaces", {"metadata": {"name": namespace}}, manager="test")
-        for name, port, speaks in (("one", 80, "http"), ("two", 81, "http"), ("three", 80, "http2")):
+        served = (("one", 80, "http"), ("two", 81, "http"), ("three", 80, "http2"), ("four", 82, "tcp"))
+        for name, port, speaks in served:
             ports = [{"port": port, "name": speaks, "protocol": "TCP"}]
             service = {
                 "metadata": {"name": name, "namespace": "shop"},
-                "spec": {"clusterIP": "None", "selector": {"app": name}, "ports": ports},
+                "spec": {
+                    "clusterIP": "127.64.128.4" if name == "four" else "None",
+                    "selector": {"app": name},
+                    "ports": ports,
+                },
             }
             self._cluster.create("services", service, manager="test")
         pod = {

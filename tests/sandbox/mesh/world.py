@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,10 @@ class World:
         await web.TCPSite(runner, address, port).start()
         self._runners.append(runner)
 
-    async def serve_tcp(self, name: str, app: str, port: int, greeting: bytes) -> None:
-        """A ready pod whose server speaks first, and then echoes."""
+    async def serve_tcp(
+        self, name: str, app: str, port: int, greeting: bytes, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """A ready pod whose server speaks first (after a handshake, with `tls`), and then echoes."""
         address = self._pod_object(name, {"app": app, "version": "v1"}, "default")
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,7 +153,7 @@ class World:
                 writer.write(data)
             writer.close()
 
-        await asyncio.start_server(talk, address, listen_port(port))
+        await asyncio.start_server(talk, address, listen_port(port), ssl=tls)
         self._publish_endpoints("default", app)
 
     async def sidecar(self, name: str, *, namespace: str = "default", **labels: str) -> Proxy:
