@@ -15,7 +15,7 @@ from sandbox.core.durations import seconds
 from sandbox.istioctl.api_client import Client, Invocation
 from sandbox.istioctl.command_line import IstioctlError, UsageError
 from sandbox.istioctl.install_options import Options, options
-from sandbox.istioctl.manifests import COMPONENT_LABEL, KINDS, Component, components
+from sandbox.istioctl.manifests import COMPONENT_LABEL, KINDS, Component, components, where_real_ports_lead
 from sandbox.mesh.istio import ISTIO_NAMESPACE, VERSION
 
 _TITLES = {
@@ -63,7 +63,8 @@ def _install(client: Client, chosen: Options, timeout: float) -> None:
     _prune(client, [obj for _, objects in wanted for obj in objects])
     print("✔ Installation complete")
     if chosen.ingress:
-        print("The ingress gateway's ports are 8080 and 8443: 80 and 443, which a real one has, are root's here.")
+        lead = where_real_ports_lead("here")
+        print(f"The ingress gateway's ports are 8080 and 8443: 80 and 443, which a real one has, {lead}.")
 
 
 def _prune(client: Client, wanted: list[Object]) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from sandbox.core.addresses import may_listen
 from sandbox.core.cluster import Object
 from sandbox.istioctl.install_options import Options
 from sandbox.mesh import mesh_config
-from sandbox.mesh.istio import HEALTH_PORT, VERSION
+from sandbox.mesh.istio import HEALTH_PORT, PORTS_NOTE, VERSION
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, which is ten times as fast, where PyYAML was built with it."""
@@ -27,10 +28,6 @@ class Component(Enum):
     PILOT = "Pilot"
     INGRESS = "IngressGateways"
     EGRESS = "EgressGateways"
-
-
-PORTS_NOTE = "sandbox/ports"
-"""Of the gateway's Service, where `kubectl describe` tells it."""
 
 
 def _owned(obj: Object, component: Component) -> Object:
@@ -99,6 +96,11 @@ def _configure(mesh: Object, chosen: Options) -> None:
         mesh["data"][mesh_config.KEY] = yaml.safe_dump(said, width=10**6) + mesh["data"][mesh_config.KEY]
 
 
+def where_real_ports_lead(here: str) -> str:
+    """What is said of 80 and 443, which a gateway has on a real cluster."""
+    return "lead there, too" if may_listen(80) else f"are root's {here}"
+
+
 def _open(service: Object, component: Component, chosen: Options) -> None:
     """Give a gateway's Service its type and ports.
 
@@ -115,7 +117,7 @@ def _open(service: Object, component: Component, chosen: Options) -> None:
     if chosen.ingress_address:
         spec["loadBalancerIP"] = chosen.ingress_address
     service["metadata"]["annotations"] = {
-        PORTS_NOTE: "8080 for http, 8443 for https: 80 and 443 are root's on this machine",
+        PORTS_NOTE: f"8080 for http, 8443 for https: 80 and 443 {where_real_ports_lead('on this machine')}",
         **chosen.ingress_annotations,
     }
 

@@ -33,7 +33,7 @@ TLS_MODES: Mapping[str, bool] = {"SIMPLE": False, "MUTUAL": True, "OPTIONAL_MUTU
 """Whether the mode needs a CA for clients' certificates."""
 
 _MATCH = "filter_chain_match"
-_INSTEAD = {80: 8080, 443: 8443}
+INSTEAD = {80: 8080, 443: 8443}
 """Ports that tutorials' Gateways name, and where the ingress gateway's service has them, as nobody but root may
 listen on the former."""
 _TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
@@ -234,7 +234,7 @@ def _service_port(proxy: Proxy, number: int, registry: Registry) -> int:
         if _is_before(service.selector, service.namespace, proxy)
         for port in service.ports
     }
-    instead = _INSTEAD.get(number, number)
+    instead = INSTEAD.get(number, number)
     return instead if number not in ports and instead in ports else number
 
 

@@ -28,6 +28,9 @@ NAMESPACE_LABEL = "istio-injection"
 REVISION_LABEL = "istio.io/rev"
 POD_LABEL = "sidecar.istio.io/inject"
 
+PORTS_NOTE = "sandbox/ports"
+"""The annotation of a gateway's Service that says why it has the ports that it has."""
+
 ENVOY_THREADS = 1
 """Worker threads of the one Envoy. What shows of a proxy's own number is made apart (listeners.worker)."""
 PROXY_THREADS = 2

@@ -7,10 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sandbox.core.addresses import may_listen
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.mesh import envoy_clusters, listeners
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
+from sandbox.mesh.gateways import INSTEAD
+from sandbox.mesh.istio import PORTS_NOTE
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.registry import DOMAIN, SERVICE_NAME, SLICES
@@ -44,7 +47,7 @@ class Outside:
             place = (service["metadata"]["namespace"], service["metadata"]["name"])
             if service is old:
                 self._touched |= self._open.pop(place, "") is None
-            elif any(_ways_in(service, port, ["node"]) for port in service["spec"].get("ports") or ()):
+            elif any(ways_in(service, port, ["node"]) for port in service["spec"].get("ports") or ()):
                 self._open[place] = None
                 self._touched = True
 
@@ -72,7 +75,7 @@ class Outside:
         for namespace, name in sorted(self._open):
             service, host = self._cluster.get("services", namespace, name), f"{name}.{namespace}.{DOMAIN}"
             for port in service["spec"].get("ports") or []:
-                where, number = _ways_in(service, port, nodes), port["port"]
+                where, number = ways_in(service, port, nodes), port["port"]
                 if where and host in known and known[host].port(number):
                     way = f"outside|{number}|{name}.{namespace}"
                     ready = envoy_clusters.locality(known[host].endpoints[number], lambda _: False)
@@ -82,10 +85,20 @@ class Outside:
         await self._data_plane.publish({_PART: Configuration(clusters, endpoints, opened)})
 
 
-def _ways_in(service: Object, port: Object, nodes: Iterable[str]) -> list[tuple[str, int]]:
+def ways_in(service: Object, port: Object, nodes: Iterable[str]) -> list[tuple[str, int]]:
     """Addresses and ports at which a service's port is reached."""
     where = [(address, port["nodePort"]) for address in nodes if port.get("nodePort")]
-    return where + [(address, port["port"]) for address in _balancer_addresses(service, port["port"])]
+    numbers = [port["port"], *_well_known(service, port["port"])]
+    return where + [(address, one) for address in _balancer_addresses(service, port["port"]) for one in numbers]
+
+
+def _well_known(service: Object, number: int) -> list[int]:
+    """80 for 8080 and 443 for 8443 of a gateway whose Service has these in their stead, where the kernel lets
+    anybody listen there: `http://HOST/` leads to it then, as on a real cluster."""
+    noted = PORTS_NOTE in (service["metadata"].get("annotations") or {})
+    taken = {port["port"] for port in service["spec"].get("ports") or ()}
+    instead = {stand_in: known for known, stand_in in INSTEAD.items()}.get(number)
+    return [instead] if noted and instead and instead not in taken and may_listen(instead) else []
 
 
 def _balancer_addresses(service: Object, port: int) -> Iterable[str]:

@@ -45,6 +45,7 @@ def find_warnings(kind: str, obj: Object) -> Iterator[str]:
     """Of a rule with which nothing is wrong."""
     spec = obj.get("spec") or {}
     if kind == "VirtualService":
+        yield from virtual_service_validation.find_warnings(spec)
         yield from (f"virtualService {what}" for _, what in find_unreachable(spec))
     elif kind == "Sidecar":
         yield from sidecar_validation.find_warnings(spec, obj["metadata"].get("namespace") or "default")

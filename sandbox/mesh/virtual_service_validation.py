@@ -80,6 +80,23 @@ def _connection_route(kind: str, route: Part, hosts: list[str]) -> Iterator[str]
     yield from _shares(route.get("route") or [])
 
 
+def find_warnings(spec: Part) -> Iterator[str]:
+    """What istiod warns of, in a rule with which nothing is wrong."""
+    names = [*(spec.get("gateways") or ())]
+    for http in spec.get("http") or ():
+        names += [name for match in http.get("match") or () for name in match.get("gateways") or ()]
+        abort = (http.get("fault") or {}).get("abort")
+        if abort is not None and not {"httpStatus", "grpcStatus"} & set(abort):
+            yield "abort configured, but error type not set"
+        if http.get("mirrorPercent") is not None:
+            yield 'using deprecated setting "mirrorPercent", use "mirrorPercentage" instead'
+    for name in names:
+        if "/" not in name and "." in name:
+            own, namespace = name.split(".")[:2]
+            instead = f'prefer the <namespace>/<name> format: "{namespace}/{own}"'
+            yield f'using legacy gatewayName format "{name}"; {instead}'
+
+
 def _delegate(spec: Part) -> Iterator[str]:
     """Without hosts it speaks for those of the VirtualServices that hand on to it."""
     for field, words in (("gateways", "gateways"), ("tls", "tls route"), ("tcp", "tcp route")):
@@ -254,9 +271,7 @@ def _fault(fault: Part) -> Iterator[str]:
             yield f"percent {delay['percent']} is not in range 0..100"
     if abort is not None:
         yield from checks.percentage(abort.get("percentage"))
-        if not {"httpStatus", "grpcStatus"} & set(abort):
-            yield "abort configured, but error type not set"
-        elif not 200 <= abort.get("httpStatus", 200) <= 599:
+        if not 200 <= abort.get("httpStatus", 200) <= 599:
             yield f"HTTP status {abort['httpStatus']} is not in range 200-599"
         if abort.get("grpcStatus", "OK") not in GRPC_STATUS:
             yield f'gRPC status "{abort["grpcStatus"]}" is not supported'

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.istioctl.manifests import where_real_ports_lead
 from sandbox.server import launcher
 from tests.kit.workshop import Cluster
 
@@ -124,7 +125,8 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
         "✔ Istiod installed",
         "✔ Ingress gateways installed",
         "✔ Installation complete",
-        "The ingress gateway's ports are 8080 and 8443: 80 and 443, which a real one has, are root's here.",
+        "The ingress gateway's ports are 8080 and 8443: 80 and 443, which a real one has, "
+        f"{where_real_ports_lead('here')}.",
     ]
     described = sandbox("kubectl", "describe", "service", "-n", "istio-system", "istio-ingressgateway")
     assert "8080 for http, 8443 for https: 80 and 443 are root's on this machine" in described
