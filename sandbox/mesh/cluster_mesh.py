@@ -7,6 +7,7 @@ install` has put Istio's own objects and workloads into the cluster, and ends wh
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from sandbox.api import admission_webhooks as webhooks
@@ -14,6 +15,7 @@ from sandbox.core.cluster import Cluster
 from sandbox.mesh import injection, istio_annotations, mesh_config, validation
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.gateway_names import Entrance, GatewayNames, Neighbours
 from sandbox.mesh.istio import ISTIOD
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.mesh_programs import programs
@@ -23,17 +25,23 @@ from sandbox.mesh.outside import Outside
 class Mesh:
     """Adds its admission hooks to `cluster`. `directory` is for Envoy's files; `programs` are for the node.
 
-    A `lazy` one starts Envoy when there is something to listen for.
+    A `lazy` one starts Envoy when there is something to listen for. `neighbours` are the clusters whose gateways it
+    knows by name.
     """
 
-    def __init__(self, cluster: Cluster, directory: Path, *, lazy: bool = False) -> None:
+    def __init__(
+        self, cluster: Cluster, directory: Path, *, lazy: bool = False, neighbours: Neighbours | None = None
+    ) -> None:
         self.data_plane = DataPlane(directory, lazy=lazy)
         services = KnownServices(cluster)
         self.control_plane = ControlPlane(cluster, self.data_plane, services)
         self._outside = Outside(cluster, self.data_plane, services)
+        self._neighbours, self._name = neighbours or Neighbours(), str(directory)
+        self._names = GatewayNames(cluster, lambda: self._neighbours.changed(self._name))
+        self.control_plane.resolve = self._resolve
         self.programs = programs(self.control_plane, self.data_plane)
         injecting = {(*ISTIOD, "/inject"): injection.service(cluster)}
-        validating = {(*ISTIOD, "/validate"): validation.validate}
+        validating = {(*ISTIOD, "/validate"): partial(validation.validate, resolve=self._resolve)}
         cluster.admission.append(webhooks.hook(cluster, "mutating", injecting))
         cluster.validation += [
             webhooks.hook(cluster, "validating", validating),
@@ -44,6 +52,13 @@ class Mesh:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.data_plane.run())
-            group.create_task(self._outside.run())
+        self._neighbours.join(self._name, self._names, self.control_plane.refresh)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.data_plane.run())
+                group.create_task(self._outside.run())
+        finally:
+            self._neighbours.leave(self._name)
+
+    def _resolve(self, name: str) -> Entrance | None:
+        return self._neighbours.lookup(self._name, name)

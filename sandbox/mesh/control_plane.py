@@ -14,9 +14,10 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.istio_exports import ByAge
 from sandbox.core.turns import Turns
-from sandbox.mesh import delegates, envoy_clusters, mesh_certificates, mesh_config, rules
+from sandbox.mesh import delegates, envoy_clusters, gateway_names, mesh_certificates, mesh_config, rules
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
+from sandbox.mesh.gateway_names import Entrance, Resolve
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.inbound import Around
 from sandbox.mesh.istio import ISTIO_NAMESPACE
@@ -64,6 +65,8 @@ class ControlPlane:
         self._tasks: list[asyncio.Task[None]] = []
         self._authority = authority or Authority()
         self._roots = RootCertificates(cluster, self._authority)
+        self.resolve: Resolve = _nowhere
+        """Where names that are not of this cluster lead to."""
         self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
         self._noted = 0
         """Of the services' changes, those that are translated."""
@@ -79,6 +82,10 @@ class ControlPlane:
         self._translations: dict[str, ProxyTranslation] = {}
         self._credentials: frozenset[str] = frozenset()
         data_plane.changed.append(self._watch.trigger)
+
+    def refresh(self) -> None:
+        """Something that it does not watch may have changed, such as where names lead to."""
+        self._watch.trigger()
 
     def start(self) -> None:
         self._replicas += 1
@@ -118,7 +125,7 @@ class ControlPlane:
     async def _publish(self, written: Mapping[str, tuple[Object, ...]]) -> None:
         own, self._noted = self._services.registry(), self._services.noted
         turns = Turns()
-        if self._entries[0] != (found := written[service_entries.RESOURCE]):
+        if self._entries[0] != (found := gateway_names.resolved(written[service_entries.RESOURCE], self.resolve)):
             self._entries = (found, [host async for host in turns.between(service_entries.hosts(found))])
         in_force = self._rules = rules.in_force(
             written[GATEWAYS],
@@ -175,6 +182,10 @@ class ControlPlane:
 
 _SHARED = Configuration(clusters={cluster["name"]: cluster for cluster in envoy_clusters.shared()})
 """What all proxies use together."""
+
+
+def _nowhere(name: str) -> Entrance | None:
+    return None
 
 
 def _is_valid(rule: Object) -> bool:

@@ -1,7 +1,8 @@
 """What istiod's validating webhook refuses of a ServiceEntry, and what could not work in the sandbox.
 
-There is no name resolution beyond the cluster's own, and no network beyond the sandbox's addresses. What an entry
-says of hosts elsewhere is taken, and whoever asks them is told what a host without a way to them would be told.
+There is no name resolution beyond the cluster's own and other clusters' gateways (`gateway_names`), and no network
+beyond the sandbox's addresses. What an entry says of hosts elsewhere is taken, and whoever asks them is told what a
+host without a way to them would be told.
 """
 
 from __future__ import annotations
@@ -12,21 +13,22 @@ from ipaddress import IPv4Network, ip_address, ip_network
 from sandbox.core.addresses import is_cluster_ip
 from sandbox.core.cluster import Object
 from sandbox.mesh import checks
+from sandbox.mesh.gateway_names import Resolve
 from sandbox.mesh.registry import DOMAIN
 
 _NONE, _STATIC, _DNS, _DNS_ROUND_ROBIN = "NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"
 
-_UNRESOLVED = "it resolves no names from outside; give endpoints with addresses"
+_UNRESOLVED = "of names outside it resolves those of other clusters' Gateways; give endpoints with addresses"
 
 
-def find_problems(spec: Object, namespace: str) -> Iterator[str]:
-    """Of an entry in `namespace`."""
+def find_problems(spec: Object, namespace: str, resolve: Resolve = lambda name: None) -> Iterator[str]:
+    """Of an entry in `namespace`. `resolve` knows names that are not of the cluster."""
     resolution = spec.get("resolution", _NONE)
     yield from _hosts(spec.get("hosts") or [])
     yield from checks.export_to((name for name in spec.get("exportTo") or [] if name != "~"), namespace)
     yield from _addresses(spec.get("addresses") or [], resolution)
     yield from _ports(spec.get("ports") or [], resolution)
-    yield from _endpoints(spec, resolution)
+    yield from _endpoints(spec, resolution, resolve)
 
 
 def _hosts(names: list[str]) -> Iterator[str]:
@@ -78,7 +80,7 @@ def _ports(ports: list[Object], resolution: str) -> Iterator[str]:
                 yield "targetPort is invalid with resolution mode NONE"
 
 
-def _endpoints(spec: Object, resolution: str) -> Iterator[str]:
+def _endpoints(spec: Object, resolution: str, resolve: Resolve) -> Iterator[str]:
     endpoints = spec.get("endpoints") or []
     if resolution == _NONE:
         if endpoints:
@@ -87,12 +89,13 @@ def _endpoints(spec: Object, resolution: str) -> Iterator[str]:
     if not endpoints and resolution == _STATIC:
         yield "endpoints must be provided for service entry with resolution mode STATIC"
     elif not endpoints:
-        yield _refused("spec.endpoints", f"{resolution} without any", _UNRESOLVED)
+        if not all(map(resolve, spec.get("hosts") or [])):
+            yield _refused("spec.endpoints", f"{resolution} without any", _UNRESOLVED)
     elif resolution == _DNS_ROUND_ROBIN and len(endpoints) > 1:
         yield f"there must only be 0 or 1 endpoint for resolution mode {resolution}"
     names = {port.get("name") for port in spec.get("ports") or []}
     for index, endpoint in enumerate(endpoints):
-        yield from _address(f"spec.endpoints[{index}].address", endpoint.get("address") or "", resolution)
+        yield from _address(f"spec.endpoints[{index}].address", endpoint.get("address") or "", resolution, resolve)
         yield from checks.labels(endpoint.get("labels") or {})
         for name, number in (endpoint.get("ports") or {}).items():
             yield from checks.port(number)
@@ -100,7 +103,7 @@ def _endpoints(spec: Object, resolution: str) -> Iterator[str]:
                 yield f"endpoint port {name} is not defined by the service entry"
 
 
-def _address(path: str, address: str, resolution: str) -> Iterator[str]:
+def _address(path: str, address: str, resolution: str, resolve: Resolve) -> Iterator[str]:
     try:
         ip_address(address)
     except ValueError:
@@ -108,7 +111,7 @@ def _address(path: str, address: str, resolution: str) -> Iterator[str]:
             yield "address is required"
         elif resolution == _STATIC:
             yield f"{address} is not a valid IP address"
-        elif not address.endswith(f".{DOMAIN}"):
+        elif not address.endswith(f".{DOMAIN}") and resolve(address) is None:
             yield _refused(path, address, _UNRESOLVED)
     else:
         if is_cluster_ip(address):

@@ -7,7 +7,8 @@ support is refused also when it is not asked (`require_support`): nothing that w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from sandbox.api import admission_webhooks as webhooks
 from sandbox.api import api_errors
@@ -21,6 +22,7 @@ from sandbox.mesh import (
     virtual_service_validation,
 )
 from sandbox.mesh.authorization import DRY_RUN
+from sandbox.mesh.gateway_names import Resolve
 from sandbox.mesh.supported_fields import SUPPORTED, unsupported
 from sandbox.mesh.unreachable_rules import find_unreachable
 
@@ -30,12 +32,12 @@ ISTIO_GROUPS = "istio.io"
 """What the names of all groups of Istio's end with."""
 
 
-def validate(admission: Admission, webhook: str) -> None:
-    """What istiod answers at `/validate`."""
+def validate(admission: Admission, webhook: str, resolve: Resolve = lambda name: None) -> None:
+    """What istiod answers at `/validate`. `resolve` knows names that are not of the cluster."""
     if not _is_rule(admission):
         return
     kind = admission.resource.kind
-    problems = list(find_problems(kind, admission.object))
+    problems = list(find_problems(kind, admission.object, resolve))
     if problems:
         raise refusal(webhook, problems)
     admission.warnings += find_warnings(kind, admission.object)
@@ -79,8 +81,9 @@ def refusal(webhook: str, problems: list[str]) -> ApiError:
     return webhooks.denied(webhook, f"configuration is invalid: {listed}")
 
 
-def find_problems(kind: str, obj: Object) -> Iterator[str]:
-    """Everything that is wrong with a rule (an object with a `spec`)."""
+def find_problems(kind: str, obj: Object, resolve: Resolve = lambda name: None) -> Iterator[str]:
+    """Everything that is wrong with a rule (an object with a `spec`). `resolve` knows names that are not of the
+    cluster."""
     spec, metadata = obj.get("spec") or {}, obj["metadata"]
     if kind not in SUPPORTED:
         yield f"{kind}: not supported by the sandbox"
@@ -98,11 +101,11 @@ def find_problems(kind: str, obj: Object) -> Iterator[str]:
         yield from security_validation.find_problems(kind, obj)
         return
     namespace = metadata.get("namespace") or "default"
-    of_kind = {
+    of_kind: dict[str, Callable[[Object, str], Iterator[str]]] = {
         "Gateway": gateway_validation.find_problems,
         "VirtualService": virtual_service_validation.find_problems,
         "DestinationRule": destination_rule_validation.find_problems,
-        "ServiceEntry": service_entry_validation.find_problems,
+        "ServiceEntry": partial(service_entry_validation.find_problems, resolve=resolve),
         "Sidecar": sidecar_validation.find_problems,
     }
     yield from of_kind[kind](spec, namespace)

@@ -32,6 +32,7 @@ from sandbox.core.addresses import API_PORT, BLOCKS, QUARTERS, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.images import PROGRAMS
 from sandbox.mesh.cluster_mesh import Mesh
+from sandbox.mesh.gateway_names import Neighbours
 from sandbox.node import Node
 from sandbox.server.certificates import server_context
 from sandbox.server.client_files import Access, Entry, kubeconfig
@@ -62,7 +63,14 @@ class KubernetesStack:
     carry. `saved` are the objects of a saved state that it begins with."""
 
     def __init__(
-        self, folder: Path, pool: NodePool, reservation: Reservation, saved: Objects = _NONE, *, lazy: bool = False
+        self,
+        folder: Path,
+        pool: NodePool,
+        reservation: Reservation,
+        saved: Objects = _NONE,
+        *,
+        lazy: bool = False,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.reservation = reservation
         # Above what an earlier sandbox of this folder has handed out: its clients are told to list again.
@@ -70,7 +78,7 @@ class KubernetesStack:
         self._expected = Expected(saved)
         put_back(self.cluster, saved)
         self.api = ApiServer(self.cluster, reservation.access.token)
-        self._mesh = Mesh(self.cluster, folder / "envoy", lazy=lazy)
+        self._mesh = Mesh(self.cluster, folder / "envoy", lazy=lazy, neighbours=neighbours)
         self._node = Node(self.cluster, reservation.network, {**PROGRAMS, **self._mesh.programs}, pool)
         self.api.streams = self._node.streams.handle
         self.ready = asyncio.Event()
@@ -182,6 +190,7 @@ class ManagedStacks:
         self._folder, self._group = folder, group
         self._numbers = itertools.count(1)
         self._running: set[KubernetesStack] = set()
+        self._neighbours = Neighbours()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -201,12 +210,12 @@ class ManagedStacks:
         self, name: str, pool: NodePool, folder: Path, reserved: Reservation, saved: Objects = _NONE
     ) -> ManagedStack:
         """One at addresses that were reserved for it; who connects before it is ready waits until it is."""
-        stack = KubernetesStack(folder, pool, reserved, saved, lazy=True)
+        stack = KubernetesStack(folder, pool, reserved, saved, lazy=True, neighbours=self._neighbours)
         return ManagedStack(self, stack, self._keep(name, self._run(stack)), reserved, folder)
 
     async def at_once(self, name: str, folder: Path, reserved: Reservation, saved: Objects = _NONE) -> None:
         """Have one, with its Envoy, and wait until it is ready."""
-        stack = KubernetesStack(folder, NodePool(), reserved, saved)
+        stack = KubernetesStack(folder, NodePool(), reserved, saved, neighbours=self._neighbours)
         self._keep(name, self._run(stack))
         await stack.ready.wait()
 
@@ -239,7 +248,9 @@ class ManagedStacks:
         try:
             await called(reserved.listener)
             log.info("%s: the cluster %s is called", folder, name)
-            await self._run(KubernetesStack(folder, NodePool(), reserved, saved(), lazy=True))
+            await self._run(
+                KubernetesStack(folder, NodePool(), reserved, saved(), lazy=True, neighbours=self._neighbours)
+            )
         finally:
             reserved.listener.close()
 

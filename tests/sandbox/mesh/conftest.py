@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from sandbox.mesh.gateway_names import Neighbours
+
 from .rule_world import RuleWorld
 from .world import World, free_block
 
 
 @contextlib.asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[World]:
+async def running(folder: Path, neighbours: Neighbours | None = None) -> AsyncIterator[World]:
     claim, network = free_block()
-    made = World(network, folder / "envoy")
+    made = World(network, folder / "envoy", neighbours)
     try:
         await made.start()
         yield made
@@ -27,12 +29,12 @@ async def _running(folder: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with _running(tmp_path) as made:
+    async with running(tmp_path) as made:
         yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RuleWorld]:
     """Tests that use it need `pytestmark = pytest.mark.asyncio(loop_scope="module")`."""
-    async with _running(tmp_path_factory.mktemp("shop")) as made:
+    async with running(tmp_path_factory.mktemp("shop")) as made:
         yield await RuleWorld.of(made)

@@ -16,6 +16,7 @@ from sandbox.core.addresses import SIDECAR_PORT, AddressPool, Network, listen_po
 from sandbox.core.cluster import Object
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh.cluster_mesh import Mesh
+from sandbox.mesh.gateway_names import Neighbours
 from sandbox.mesh.registry import Proxy
 from sandbox.network.pod_network import proxy_header
 
@@ -65,10 +66,10 @@ class Client:
 
 
 class World:
-    def __init__(self, network: Network, directory: Path) -> None:
+    def __init__(self, network: Network, directory: Path, neighbours: Neighbours | None = None) -> None:
         self.network = network
         self.cluster = LocalCluster()
-        self.mesh = Mesh(self.cluster, directory)
+        self.mesh = Mesh(self.cluster, directory, neighbours=neighbours)
         self._task: asyncio.Task[None] | None = None
         self._runners: list[web.AppRunner] = []
         self._addresses = AddressPool(network.service_cidr)
