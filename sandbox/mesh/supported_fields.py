@@ -47,7 +47,7 @@ _POLICY = (
     *_each("outlierDetection", "consecutive5xxErrors", "consecutiveGatewayErrors", "interval", "baseEjectionTime"),
     *_each("outlierDetection", "maxEjectionPercent", "minHealthPercent", "splitExternalLocalOriginErrors"),
     "outlierDetection.consecutiveLocalOriginFailures",
-    "loadBalancer.simple",
+    *("loadBalancer.simple", "loadBalancer.localityLbSetting.enabled"),
     *_each("loadBalancer.consistentHash", "httpHeaderName", "httpQueryParameterName", "useSourceIp"),
     *_each("loadBalancer.consistentHash.httpCookie", "name", "path", "ttl", "attributes.name", "attributes.value"),
     *_each("loadBalancer.consistentHash", "minimumRingSize", "ringHash.minimumRingSize", "maglev.tableSize"),
@@ -57,6 +57,8 @@ _POLICY_VALUES: Mapping[str, frozenset[Any]] = {
     # No workload of the sandbox speaks HTTP/2 unless its port says so.
     "connectionPool.http.h2UpgradePolicy": frozenset({"DEFAULT", "DO_NOT_UPGRADE"}),
     "loadBalancer.simple": frozenset(LOAD_BALANCERS),
+    # All endpoints are alike here, wherever their nodes say that they are.
+    "loadBalancer.localityLbSetting.enabled": frozenset({False}),
     "tls.mode": frozenset({"DISABLE", "SIMPLE", "ISTIO_MUTUAL"}),
 }
 
