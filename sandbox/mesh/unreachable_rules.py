@@ -34,10 +34,15 @@ class _Prefix:
 
 def find_unreachable(spec: Part) -> Iterator[Finding]:
     """Of a VirtualService's spec: the message's number, and what is said of which rule."""
+    for kind in ("http", "tcp", "tls"):
+        yield from _find(spec.get(kind) or [])
+
+
+def _find(routes: list[Part]) -> Iterator[Finding]:
     seen: list[tuple[Part, str]] = []
     prefixes: list[_Prefix] = []
     takes_all = False
-    for number, route in enumerate(spec.get("http") or []):
+    for number, route in enumerate(routes):
         name, matches = _name(route, number), route.get("match") or []
         if takes_all:
             why = "route without matches defined before" if matches else "only the last rule can have no matches"

@@ -15,5 +15,5 @@ CASES = yaml.safe_load((Path(__file__).parent / "cases/unreachable_rules.yaml").
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["rules"])[:100])
 def test_what_is_found(case: dict[str, Any]) -> None:
-    found = find_unreachable({"http": case["rules"]})
+    found = find_unreachable({case.get("kind", "http"): case["rules"]})
     assert [f"{code} {what}" for code, what in found] == case.get("says", [])
