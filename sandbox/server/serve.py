@@ -44,6 +44,7 @@ def main(folders: Sequence[Path], idle_seconds: float, locks: Sequence[int] = ()
     """Run until stopped. `locks` are the folders', if the parent process has taken them; all begin with a `saved`
     state."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("grpclib.server").setLevel(logging.WARNING)  # it says of every client that it went
     states = [StateFolder(folder.absolute()) for folder in folders]
     held: list[int] = []
     for state, given in itertools.zip_longest(states, locks):
