@@ -239,7 +239,7 @@ def _all(
             screen.print(line)
     groups = _for_members(the_class, grouped(rows, alike(the_class.seats)))
     seconds, following = time.monotonic() - began, _following(the_class, rows) if kept and found is None else ()
-    for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following):
+    for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following, found=found):
         screen.print(line)
     if all(row.refused for row in rows):
         return 2

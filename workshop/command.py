@@ -288,6 +288,10 @@ def reset(
             for part in parts:
                 if not {2, 130}.intersection(statuses):
                     statuses.append(look(config, part, target))
+            if look is _plan and not foreign and 2 not in statuses:
+                left = resetting.left_alone(job_of(back, target, target.toolbox, unheard), state, clean_up)
+                with invocation.open_screen(config) as screen:
+                    screen.show_left_alone(run_cuttable(left))
             return max(statuses)
         looking = functools.partial(job_of, back, target, target.toolbox, unheard)
         status = asyncio.run(_reset(config, parts, target, looking, state, clean_up))

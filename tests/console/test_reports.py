@@ -69,6 +69,13 @@ def test_a_page_is_whole_and_its_links_lead_somewhere(runs: tuple[object, ...]) 
     assert page.tags["h1"] == 1
 
 
+def test_the_contents_of_a_class_are_its_members() -> None:
+    runs = tuple(replace(FAILED, member=name, number=number) for name in ("ada", "ben") for number in (1, 2))
+    contents = report_page(runs, "class").partition("<nav")[2].partition("</nav>")[0]
+    assert re.findall(r">(ada|ben|istio[^<]*)<", contents) == ["ada", "ben"]
+    assert contents.count("<li>") == len(("overview", "errors", "ada", "ben"))
+
+
 def test_what_others_have_written_stays_text() -> None:
     said = Page(report_page(DAY, HOSTILE)).text
     assert " ".join(said.split()).count(SEEN) > 10

@@ -154,6 +154,7 @@ def test_what_only_looks(room: Room) -> None:
     status = room.of("class.status")
     assert status.status == 1
     assert "room.note drifted  ConfigMap room/note" in status.said
+    assert "✗ 6 of 6 members looked at  1 drifted" in status.said
     data = json.loads(room.of("class.status", "--format", "json").said)
     states = {one["member"]: one["labs"][-1]["state"] for one in data["members"]}
     assert states == {"ada": "converged", "ben": "drifted", **dict.fromkeys(MEMBERS[2:], "not there")}

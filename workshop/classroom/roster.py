@@ -77,7 +77,11 @@ def read_roster(file: Path) -> Roster:
     except OSError as error:
         raise _unread(file, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
-        raise _unread(file, f"byte {error.start + 1} of it is not text in UTF-8") from error
+        raise _unread(
+            file,
+            f"byte {error.start + 1} of it is not text in UTF-8",
+            cause="spreadsheets write it where one saves as CSV UTF-8" if _is_csv(file) else "",
+        ) from error
     rows = _csv_rows(file, text) if _is_csv(file) else _yaml_rows(file, text)
     roster = Roster(file, tuple(_member(file, line, row) for line, row in rows))
     if not roster.members:

@@ -202,15 +202,20 @@ def class_status_lines(found: Mapping[str, Status], lines: Lines, *, now: float)
                 yield lines.below(Text.assemble((f"{lab.name} {lab.state}", STATES[lab.state][1]), f"  {about}"))
 
 
+def _shown_as(status: Status) -> LabState:
+    """What a member's labs come to: what is wrong, or else how far they are."""
+    there = {lab.state for lab in status.labs}
+    if wrong := next((state for state in STATES if state in there and state in _WRONG), None):
+        return wrong
+    if "not proved" in there:
+        return "not proved"
+    return "converged" if any(lab.done for lab in status.labs) else "not there"
+
+
 def _status_row(name: str, status: Status, lines: Lines, names: int, now: float) -> RenderableType:
     done = sum(lab.done for lab in status.labs)
     unproved = sum(lab.state == "not proved" for lab in status.labs)
-    worst: LabState = next(
-        (state for state in STATES if any(lab.state == state for lab in status.labs)), "not there"
-    )
-    wrong = worst in _WRONG
-    shown: LabState = worst if wrong else "not proved" if unproved else "converged" if done else "not there"
-    glyph, style = STATES[shown]
+    glyph, style = STATES[_shown_as(status)]
     at = next((lab.name for lab in reversed(status.labs) if lab.state not in ("not there", "unknown")), "")
     lasts = [lab.last for lab in status.labs if lab.last]
     last = max(lasts, key=lambda one: one.started, default=None)
@@ -238,17 +243,25 @@ def summary_lines(
     *,
     seconds: float,
     following: Sequence[tuple[str, str]],
+    found: Mapping[str, Status] | None = None,
 ) -> Iterator[RenderableType]:
-    """`following` are commands worth typing, each with what it does."""
+    """`following` are commands worth typing, each with what it does. `found` is what was only looked for."""
     counts: Mapping[State, int] = {state: sum(row.state == state for row in rows) for state in _OVER}
     glyphs, whole = lines.glyphs, counts["done"] == len(rows)
     order: tuple[State, ...] = ("failed", "inconclusive", "cut off", "not begun")
     outcome, style = _GLYPHS["done" if whole else next(state for state in order if counts[state])]
-    said = f"{counts['done']} of {words.count(len(rows), 'member')} done"
+    sign, did = glyphs.outcome(outcome), "done"
     rest = [f"{count} {state}" for state, count in counts.items() if count and state != "done"]
+    if found is not None:
+        did = "looked at"
+        shown = [_shown_as(status) for status in found.values()]
+        if whole and (wrong := [state for state in _WRONG if state in shown]):
+            glyph, style = STATES[wrong[0]]
+            sign = getattr(glyphs, glyph)
+        rest += [f"{shown.count(state)} {state}" for state in STATES if state in _WRONG and state in shown]
     yield Text()
     yield Text.assemble(
-        (f"{glyphs.outcome(outcome)} {said}", style),
+        (f"{sign} {counts['done']} of {words.count(len(rows), 'member')} {did}", style),
         "  ",
         f" {glyphs.dot} ".join([*rest, words.duration(seconds)]),
     )

@@ -54,9 +54,7 @@ def report_page(runs: Sequence[RunRecord], title: str) -> str:
     if not runs:
         raise ValueError("a report is of one run at least")
     entries: list[tuple[str, Child, Sequence[tuple[str, Child]]]] = [("overview", "Overview", ())]
-    for run in runs:
-        labs = [(lab_id(run, lab), lab.name) for lab in run.labs]
-        entries.append((run_id(run), run_title(run, several=len(runs) > 1), labs))
+    entries += _in_contents(runs)
     troubles = list(troubled(runs))
     if troubles:
         entries.insert(1, ("errors", f"Errors ({len(troubles)})", ()))
@@ -87,6 +85,18 @@ def run_title(run: RunRecord, *, several: bool) -> str:
     if not several:
         return f"Run {run.number}"
     return "".join((f"{run.member}: " if run.member else "", f"Run {run.number}, ", run.origin.command))
+
+
+def _in_contents(runs: Sequence[RunRecord]) -> Iterator[tuple[str, Child, Sequence[tuple[str, Child]]]]:
+    """Of a class each member once, at the first of the runs: it has hundreds of labs, and one command for all."""
+    members: set[str] = set()
+    for run in runs:
+        if not run.member or len(runs) == 1:
+            labs = [(lab_id(run, lab), lab.name) for lab in run.labs]
+            yield run_id(run), run_title(run, several=len(runs) > 1), labs
+        elif run.member not in members:
+            members.add(run.member)
+            yield run_id(run), run.member, ()
 
 
 def badge(word: str, state: str = "") -> Markup:

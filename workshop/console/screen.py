@@ -31,7 +31,7 @@ from workshop.console.lines import CheckLines, Lines, error_lines
 from workshop.console.plan_view import doctor_lines, plan_lines
 from workshop.console.progress import RunProgress
 from workshop.console.record_view import history_lines
-from workshop.console.status_view import comparison_lines, status_lines
+from workshop.console.status_view import comparison_lines, foreign_lines, status_lines
 from workshop.runbook import events
 from workshop.runbook.plan import LabExplanation, Plan
 from workshop.runbook.protection import Gate
@@ -94,6 +94,10 @@ class Screen(ABC):
 
     def show_comparison(self, found: Comparison) -> None:
         for line in comparison_lines(found, self.lines):
+            self.print(line)
+
+    def show_left_alone(self, foreign: Sequence[str]) -> None:
+        for line in foreign_lines(foreign, self.lines):
             self.print(line)
 
     def show_history(self, runs: Sequence[RunRecord]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -114,11 +114,7 @@ def comparison_lines(found: Comparison, lines: Lines) -> Iterator[RenderableType
         yield Text.assemble(bad, subject, ("  should not be there", "dim"))
     if (more := len(found.left) - _MOST_LEFT) > 0:
         yield Text(f"  and {more:,} more that should not be there", "dim")
-    by = "  made by somebody else, and left alone"
-    for subject in found.foreign[:_MOST]:
-        yield Text.assemble((f"{lines.glyphs.dot} ", "cyan"), subject, (by, "dim"))
-    if (more := len(found.foreign) - _MOST) > 0:
-        yield Text(f"  and {words.count(more, 'object')} more of others", "dim")
+    yield from foreign_lines(found.foreign, lines)
     if found.equal:
         labs = words.count(len(found.state.labs), "lab")
         compared = f"{words.count(found.objects, 'object')} of {labs} compared, and nothing else of the workshop's"
@@ -126,6 +122,15 @@ def comparison_lines(found: Comparison, lines: Lines) -> Iterator[RenderableType
         yield Text.assemble((f"{lines.glyphs.changed} {_first_up(where)}", "bold green"), (f"  {compared}", "dim"))
     else:
         yield Text(f"{lines.glyphs.failed} Not {where}", "bold red")
+
+
+def foreign_lines(foreign: Sequence[str], lines: Lines) -> Iterator[RenderableType]:
+    """What a reset has left alone, or would."""
+    by = "  made by somebody else, and left alone"
+    for subject in foreign[:_MOST]:
+        yield Text.assemble((f"{lines.glyphs.dot} ", "cyan"), subject, (by, "dim"))
+    if (more := len(foreign) - _MOST) > 0:
+        yield Text(f"  and {words.count(more, 'object')} more of others", "dim")
 
 
 def _first_up(text: str) -> str:

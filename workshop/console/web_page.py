@@ -191,6 +191,7 @@ svg { display: block; max-width: 100%; }
   nav { position: sticky; top: 0; max-height: 100vh; overflow-y: auto; align-self: start; margin: 0; }
   main { margin: 0; width: 100%; }
 }
+@media (max-width: 1499px) { nav > ol { columns: 14rem; } }
 @media (max-width: 600px) {
   main, nav { padding-left: 1rem; padding-right: 1rem; }
   nav ol ol { display: none; }

@@ -160,6 +160,19 @@ async def refuse_in_the_way(job: Job, state: State, clean_up: str) -> None:
         )
 
 
+async def left_alone(job: Job, state: State, clean_up: str) -> tuple[str, ...]:
+    """What others have made and a reset without `foreign` leaves alone, in words: as `Comparison` has it."""
+    lab = job.runbook.lab(clean_up)
+    run = job.run(lab, lab)
+    try:
+        items = await run.observe(run.use(Inventory).source())
+        added = await _added_to(job.runbook, state, run)
+    finally:
+        await job.facts.close()
+    there = [item.told for item in items if item.lab is None]
+    return tuple(dict.fromkeys((*there, *(f"{item.subject} {item.path}" for item in added))))
+
+
 def _typed(state: State) -> str:
     if not state.labs:
         return f"--to {CLEAN}"
