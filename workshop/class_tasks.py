@@ -25,7 +25,7 @@ from workshop.classroom import member_record
 from workshop.classroom.handout_kubeconfig import write
 from workshop.classroom.members import Seat
 from workshop.classroom.next_commands import for_members, for_whom
-from workshop.classroom.readiness import examine_member, examine_quota
+from workshop.classroom.readiness import examine_member, examine_quota, examine_tools
 from workshop.classroom.together import SILENT, Telling, Work, alike, together
 from workshop.classroom.whom import Class, Whom, read_class
 from workshop.kubernetes.lease import Holder
@@ -494,10 +494,19 @@ def doctor(config: Config, runbook: Runbook, whom: Whom, *, labs: str) -> int:
         status = _all(the_class, "doctor", _with_sandboxes(the_class, work), kept=False)
         for line in _unsure(found):
             print(line)
-        quota = _quota(the_class)
-        return max(status, int(any(row.state == "fail" for row in quota)))
+        shared = [*_tools(the_class, runbook), *_quota(the_class)]
+        return max(status, int(any(row.state == "fail" for row in shared)))
 
     return invocation.ended(act)
+
+
+def _tools(the_class: Class, runbook: Runbook) -> list[Finding]:
+    """Of this machine, for all members whose sandbox does not bring them; shown where they would make runs fail."""
+    seats = [seat for seat in the_class.seats if seat.settings.target != "sandbox"]
+    found = run_cuttable(examine_tools(_as_it_will_be(seat, runbook) for seat in seats))
+    if wrong := [row for row in found if row.state == "fail"]:
+        invocation.open_plainly().show_findings(f"for {_members(len(seats))}, on this machine", wrong)
+    return found
 
 
 def _quota(the_class: Class) -> list[Finding]:

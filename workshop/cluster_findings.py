@@ -45,6 +45,15 @@ async def examine(
     return [finding for rows in found for finding in rows]
 
 
+async def istioctl(target: Target) -> Finding:
+    """Of the target's version, here or to be had. Raises WorkshopError."""
+    program = target.istioctl.program
+    if there := await program.installed():
+        return Finding("istioctl", "ok", f"{program.version} ({there})")
+    await program.release.reach(program.version)
+    return Finding("istioctl", "ok", f"{program.version} is not on PATH; it will be downloaded")
+
+
 async def _examined(
     place: str, guard: ClusterGuard, where: str, run: Run, labs: Sequence[Lab], command: str, to_adopt: bool
 ) -> list[Finding]:

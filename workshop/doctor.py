@@ -19,7 +19,6 @@ from workshop.azure import own_kubeconfig, preflight
 from workshop.azure.preflight import finding_of
 from workshop.kubernetes import tool_process
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.mesh.istioctl import Istioctl
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.journal import Journal
 from workshop.runbook.model import Runbook
@@ -39,7 +38,7 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
     looks: list[Awaitable[list[Finding]]] = [
         _one("Python", _python()),
         _one("kubectl", _kubectl(target.kubectl)),
-        _one("istioctl", _istioctl(target.istioctl)),
+        _one("istioctl", cluster_findings.istioctl(target)),
         _one("journal", _journal(target.journal)),
     ]
     if tools := target.account():
@@ -126,14 +125,6 @@ async def _kubectl(kubectl: Kubectl) -> Finding:
         oldest = ".".join(map(str, _OLDEST_KUBECTL))
         return Finding("kubectl", "warn", f"{what}; tested are {oldest} and later", kubectl.install_hint)
     return Finding("kubectl", "ok", what)
-
-
-async def _istioctl(istioctl: Istioctl) -> Finding:
-    there = await istioctl.program.installed()
-    if there:
-        return Finding("istioctl", "ok", f"{istioctl.version} ({there})")
-    await istioctl.program.release.reach(istioctl.version)
-    return Finding("istioctl", "ok", f"{istioctl.version} is not on PATH; it will be downloaded")
 
 
 async def _journal(journal: Journal) -> Finding:

@@ -15,6 +15,7 @@ import yaml
 from sandbox.server import launcher
 from tests.kit.workshop import Cluster, Ran, Workshop
 from workshop.classroom import member_record
+from workshop.settings import DEFAULT_PROFILE
 
 ROSTER = """
 members:
@@ -25,6 +26,12 @@ members:
 
 
 class Evening(Workshop):
+    """On a machine that has no istioctl in PATH, and no way to one; ada's and ben's runs have it already."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "INVOKE_ISTIO_DOWNLOAD": "http://127.0.0.1:9"}
+
     def of(self, *words: str) -> Ran:
         return self.run(*words, "--roster", str(self.state / "class.yaml"))
 
@@ -48,6 +55,11 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
     content["contexts"].append({"name": "gone", "context": {"cluster": "gone", "user": "gone"}})
     kubeconfig.write_text(json.dumps(content))
     (evening.state / "class.yaml").write_text(ROSTER.replace("KUBECONFIG", str(kubeconfig)))
+    version = yaml.safe_load(DEFAULT_PROFILE.read_text())["istio"]["version"]
+    for name in ("ada", "ben"):
+        there = evening.state / "class" / name / "bin" / f"istioctl-{version}"
+        there.parent.mkdir(parents=True)
+        there.touch()
     ran = evening.of("class.adopt", "--yes", "--only", "ada,ben")
     assert ran.status == 0, ran.said
     yield evening
@@ -72,6 +84,8 @@ def test_each_member_is_looked_at_and_nothing_is_changed(evening: Evening) -> No
     assert "1 member failed: cleo" in ran.said
     assert "cluster: " in ran.unfolded
     assert "connection refused" in ran.unfolded or "was refused" in ran.unfolded
+    assert "for 3 members, on this machine" in ran.said
+    assert ran.unfolded.count("curl -I http://127.0.0.1:9") == 1
     assert versions(evening) == before
     last = member_record.read(evening.state / "class" / "ada")
     assert last is not None

@@ -13,6 +13,8 @@ from workshop import cluster_findings
 from workshop.account import azure_of
 from workshop.azure.class_quota import Account
 from workshop.azure.class_quota import examine as examine_accounts
+from workshop.azure.preflight import finding_of
+from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.results import Finding
 from workshop.runbook.run import Facts
@@ -29,6 +31,25 @@ async def examine_member(
         return await cluster_findings.examine(target, asked, target.use.command, facts, to_adopt=to_adopt)
     finally:
         await facts.close()
+
+
+async def examine_tools(targets: Iterable[Target]) -> list[Finding]:
+    """What the members' runs start on this machine, or would download; a place to download from is tried once."""
+    missing: dict[tuple[str, str], Target] = {}
+    for target in targets:
+        program = target.istioctl.program
+        there = await program.installed()
+        if there in program.candidates:
+            break  # in PATH: everybody's
+        if not there:
+            missing.setdefault((program.version, program.release.base_url), target)
+    found = []
+    for target in missing.values():
+        try:
+            found.append(await cluster_findings.istioctl(target))
+        except WorkshopError as error:
+            found.append(finding_of("istioctl", error))
+    return found
 
 
 async def examine_quota(targets: Iterable[Target]) -> list[Finding]:
