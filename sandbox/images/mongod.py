@@ -238,7 +238,8 @@ class Mongo(Program):
         port = self._port()
         try:
             address = self.container.network.listening(port)
-            self._server = await asyncio.start_server(self._connected, *address, backlog=1024)
+            self._server = await asyncio.start_server(self._connected, *address, backlog=1024, start_serving=False)
+            await self._server.start_serving()
         except OSError as error:
             raise ProgramError(f"Failed to set up listener: SocketException: {error.strerror}", 48) from error
         self.container.log(f"listening on port {port}")

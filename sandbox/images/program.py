@@ -115,7 +115,8 @@ class Program(ABC):
         raise AssertionError("a future nobody completes")
 
     async def stop(self, grace: float) -> None:  # noqa: B027 - most need nothing
-        """End it: serve what is in flight for at most `grace` seconds; 0 means at once."""
+        """End it: serve what is in flight for at most `grace` seconds; 0 means at once. Once more where `start` was
+        still on its way."""
 
     async def exec(self, command: list[str], streams: Streams) -> int | None:
         """Run a command of the image's own (`pilot-agent`, `fortio`). None: not one of mine."""

@@ -103,7 +103,8 @@ class WebProgram(Program):
         self._server = web.Server(self._handle, access_log=None, keepalive_timeout=_KEPT)
         try:
             address = self.container.network.listening(self.port)
-            self._listener = await loop.create_server(self._server, *address, backlog=1024)
+            self._listener = await loop.create_server(self._server, *address, backlog=1024, start_serving=False)
+            await self._listener.start_serving()
         except OSError as error:
             raise ProgramError(f"listen tcp {self.container.ip}:{self.port}: {error.strerror}") from error
         self.container.log(f"listening on port {self.port}")

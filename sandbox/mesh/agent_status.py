@@ -41,7 +41,9 @@ class AgentStatus:
     async def start(self) -> None:
         """Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._server, self._container.ip, STATUS_PORT, backlog=64)
+        address = self._container.ip, STATUS_PORT
+        self._listener = await loop.create_server(self._server, *address, backlog=64, start_serving=False)
+        await self._listener.start_serving()
 
     async def stop(self) -> None:
         if self._listener is not None:

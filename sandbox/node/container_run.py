@@ -233,18 +233,22 @@ class ContainerRun:
         assert self._kill is not None
         self.program = program = commands.program(container) or factory(container)
         self._pod.changed()
-        life = asyncio.create_task(self._serve(program, container), name=f"{container.pod_name}/{self.name}")
+        begun = asyncio.Event()
+        life = asyncio.create_task(self._serve(program, container, begun), name=f"{container.pod_name}/{self.name}")
         try:
             await asyncio.wait({life, self._kill}, return_when=asyncio.FIRST_COMPLETED)
             return await life if life.done() and not self._kill.done() else self._kill.result()
         finally:
             life.cancel()
-            await asyncio.gather(life, return_exceptions=True)
-            if not self._kill.done():
-                await program.stop(0)
+            try:
+                await asyncio.gather(life, return_exceptions=True)
+            finally:  # also where nobody waits any longer: a start that is cut off may just have opened something
+                if not (self._kill.done() and begun.is_set()):
+                    await program.stop(0)
 
-    async def _serve(self, program: Program, container: Container) -> int:
+    async def _serve(self, program: Program, container: Container, begun: asyncio.Event) -> int:
         await program.start()
+        begun.set()
         health = Health(self.spec, Prober(self.spec, container.network, self._execute), self._on_health)
         try:
             if not await health.begun():

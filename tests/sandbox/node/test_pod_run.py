@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 import yaml
@@ -387,6 +388,32 @@ async def test_deleting_without_grace_ends_at_once(place: Place) -> None:
     async with asyncio.timeout(60):
         while not await refused():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_what_a_start_that_is_cut_off_has_opened_is_closed(place: Place) -> None:
+    """Else nobody could listen there when another pod has the address."""
+    begun = asyncio.Event()
+    listening: list[socket.socket] = []
+
+    class Starting(Program):
+        async def start(self) -> None:
+            begun.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                listening.append(socket.create_server((self.container.ip, 8080)))
+
+        async def stop(self, grace: float) -> None:
+            for opened in listening:
+                opened.close()
+
+    place.programs["starting"] = Starting
+    place.start("web", container("starting"))
+    await begun.wait()
+    address = place.run("web").ip
+    place.cluster.delete("pods", NAMESPACE, "web")
+    await place.until(lambda: place.cluster.find("pods", NAMESPACE, "web") is None)
+    socket.create_server((address, 8080)).close()
 
 
 async def test_grace_bounds_what_a_request_may_take(place: Place) -> None:
