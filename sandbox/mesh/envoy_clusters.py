@@ -74,8 +74,10 @@ def destinations_of(service: Service, policy: Policy) -> Iterator[Destination]:
             yield Destination(service, port, subset, chosen.get("labels") or {}, own, policy.origin)
 
 
-def cluster(proxy_id: str, destination: Destination, spoken: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """`spoken` is what the proxy speaks with it below HTTP and TCP."""
+def cluster(
+    proxy_id: str, destination: Destination, spoken: Mapping[str, Any] | None = None, threads: int = 1
+) -> dict[str, Any]:
+    """`spoken` is what the proxy speaks with it below HTTP and TCP; `threads` are the proxy's."""
     cluster_name = name_of(proxy_id, destination)
     pool = destination.traffic.get("connectionPool") or {}
     if destination.service.forwarded:
@@ -87,7 +89,7 @@ def cluster(proxy_id: str, destination: Destination, spoken: Mapping[str, Any] |
         }
     if destination.origin:
         made["metadata"] = destination.origin
-    made.update(traffic_policies.connection(pool))
+    made.update(traffic_policies.connection(traffic_policies.with_threads(pool, threads)))
     made.update(traffic_policies.outlier_detection(destination.traffic.get("outlierDetection")))
     if destination.port.protocol != "tcp":
         made["typed_extension_protocol_options"] = _http_options(destination.port.protocol == "http2", pool)

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from sandbox.core.addresses import NOWHERE, container_port
-from sandbox.mesh import envoy_clusters, inbound
+from sandbox.mesh import envoy_clusters, inbound, traffic_policies
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istio_annotations import StatsInclusion
 from sandbox.mesh.registry import Proxy
@@ -121,7 +121,7 @@ class AdminView:
         if not answer.startswith("{"):  # a mask or a resource that Envoy does not know
             return 400, f"{answer}\n"
         dump = json.loads(answer)
-        dump["configs"] = [_as_real(own_names(self._id, config)) for config in dump.get("configs", ())]
+        dump["configs"] = [self._as_real(own_names(self._id, config)) for config in dump.get("configs", ())]
         for config in dump["configs"]:
             if "bootstrap" in config:
                 config["bootstrap"] = self._bootstrap(config["bootstrap"])
@@ -137,9 +137,35 @@ class AdminView:
             made["admin"] = {**made["admin"], "address": address}
         return made
 
+    def _said(self, limit: re.Match[str]) -> str:
+        """The limit of waiting requests that the rule says (see `traffic_policies.with_threads`)."""
+        outbound = limit.string.startswith("outbound|")
+        return str(traffic_policies.without_threads(int(limit[0]), self._proxy.threads)) if outbound else limit[0]
+
+    def _as_real(self, dump: Any) -> Any:
+        """Where `virtualInbound` is on a real one, whose packet filter leads all there, and no port is shifted; and
+        limits as rules say them."""
+        for one in dump.get("dynamic_active_clusters") or ():
+            cluster = one.get("cluster") or {}
+            for limits in (cluster.get("circuit_breakers") or {}).get("thresholds") or ():
+                if cluster["name"].startswith("outbound|") and "max_pending_requests" in limits:
+                    limit = traffic_policies.without_threads(limits["max_pending_requests"], self._proxy.threads)
+                    limits["max_pending_requests"] = limit
+        for one in dump.get("dynamic_listeners") or ():
+            listener = (one.get("active_state") or {}).get("listener") or {}
+            if listener.get("name") == inbound.LISTENER:
+                listener["address"]["socket_address"]["address"] = "0.0.0.0"  # noqa: S104 - what is shown
+                opened = listener.pop("additional_addresses", ())
+                for chain in listener.get("filter_chains") or ():
+                    match = chain.get("filter_chain_match") or {}
+                    if opened and "destination_port" in match:
+                        match["destination_port"] = container_port(match["destination_port"])
+        return dump
+
     def _lines(self, answer: str) -> str:
         mine = (f"{self._id}/", *(f"{name}::" for name in _SHARED))
         lines = [line.replace(f"{self._id}/", "") for line in answer.splitlines() if line.startswith(mine)]
+        lines = [_WAITING.sub(self._said, line) for line in lines]
         return "".join(f"{line}\n" for line in lines)
 
     def _json_clusters(self, answer: str) -> str:
@@ -160,18 +186,7 @@ def own_names(proxy_id: str, value: Any) -> Any:
     return {key: own_names(proxy_id, one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
-def _as_real(dump: Any) -> Any:
-    """Where `virtualInbound` is on a real one: its packet filter leads all there, and no port is shifted."""
-    for one in dump.get("dynamic_listeners") or ():
-        listener = (one.get("active_state") or {}).get("listener") or {}
-        if listener.get("name") == inbound.LISTENER:
-            listener["address"]["socket_address"]["address"] = "0.0.0.0"  # noqa: S104 - what is shown
-            opened = listener.pop("additional_addresses", ())
-            for chain in listener.get("filter_chains") or ():
-                match = chain.get("filter_chain_match") or {}
-                if opened and "destination_port" in match:
-                    match["destination_port"] = container_port(match["destination_port"])
-    return dump
+_WAITING = re.compile(r"(?<=::default_priority::max_pending_requests::)\d+$")
 
 
 # Statistics

@@ -227,7 +227,7 @@ class ProxyTranslation:
             mode = "DISABLE"  # nobody knows who is there
         http = destination.port.protocol in ("http", "http2")
         spoken = self._authority.spoken_to(self.proxy.identity, mode, http=http)
-        return envoy_clusters.cluster(self.proxy.id, destination, spoken)
+        return envoy_clusters.cluster(self.proxy.id, destination, spoken, self.proxy.threads)
 
     def _assignment(self, destination: Destination, locality: _Locality) -> dict[str, Any]:
         name = envoy_clusters.name_of(self.proxy.id, destination)

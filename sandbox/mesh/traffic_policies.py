@@ -64,6 +64,21 @@ def circuit_breakers(pool: Policy) -> dict[str, Any]:
     return {"thresholds": [{**limits, "track_remaining": True}]}
 
 
+def with_threads(pool: Policy, threads: int) -> Policy:
+    """As a proxy keeps to it whose threads look at a count of waiting requests before they add to it, each for
+    itself: as many more may pass as there are other threads at the same moment."""
+    http = pool.get("http") or {}
+    waiting = http.get("http1MaxPendingRequests")
+    if threads == 1 or not waiting:
+        return pool
+    return {**pool, "http": {**http, "http1MaxPendingRequests": waiting + threads - 1}}
+
+
+def without_threads(waiting: int, threads: int) -> int:
+    """The limit that it was made of."""
+    return waiting if waiting == _NO_LIMIT else waiting - (threads - 1)
+
+
 def connection(pool: Policy) -> dict[str, Any]:
     """How the cluster opens connections and how many it may have."""
     tcp = pool.get("tcp") or {}
