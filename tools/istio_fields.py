@@ -14,7 +14,6 @@ from typing import Any
 
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh.supported_fields import SUPPORTED, VALUES
-from sandbox.mesh.traffic_policies import LOAD_BALANCERS
 
 _HEAD = """\
 # Istio's rules, field by field
@@ -26,8 +25,6 @@ A `*` stands for any key of a map; lists have no part of their own in a path. Ma
 
 ## Where the sandbox differs
 
-- The load balancer of a rule that names none is `{default}`; Istio's is `LEAST_REQUEST`. That favours the fastest
-  version as soon as requests overlap, and the workshop teaches that without rules all are asked in turn.
 - There are no `istio_*` metrics.
 """
 
@@ -55,7 +52,7 @@ def fields() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def table() -> str:
-    lines = [_HEAD.format(default=LOAD_BALANCERS["UNSPECIFIED"])]
+    lines = [_HEAD]
     heading = ""
     for kind, path, schema in fields():
         if kind != heading:

@@ -39,16 +39,18 @@ STARS_TELL = 'color="(black|red)"|text-(black|red)-500|Ratings service is curren
 """What a page shows of it, for grep; v1's pages have none of it."""
 
 
-def stars(shares: tuple[float, ...], user: str = "") -> ThroughIngress:
+def stars(shares: tuple[float, ...], user: str = "", at_once: int = 16) -> ThroughIngress:
     """The proof that v1, v2 and v3 get these shares of the requests from outside, or of those of one user."""
     of_user = f", logged in as {user}" if user else ""
+    alone = ", one page after the other" if at_once == 1 else ""
     return through_ingress(
         Probe(
-            f"Stars on the product page{of_user}",
+            f"Stars on the product page{of_user}{alone}",
             "/productpage",
             STARS,
             shares,
             login=login(user),
+            concurrency=at_once,
             telling=STARS_TELL,
         )
     )

@@ -94,7 +94,8 @@ class Route:
 
 class WeightedRoute(Stages):
     """Before the first stage (`start`) there is no VirtualService: inside the mesh requests then reach all subsets
-    alike, and through a gateway none. `start_title` is the step back to there. `proof` gives the proof for shares.
+    alike, and through a gateway none. `start_title` is the step back to there. `proof` gives the proof for shares,
+    `alike` the one for that start, if it has to be another one.
     The option named `option` may ask for any other weights. `clears` as in Stages."""
 
     def __init__(
@@ -103,6 +104,7 @@ class WeightedRoute(Stages):
         *splits: Split,
         route: Route,
         proof: Callable[[Shares], Proof],
+        alike: Callable[[Shares], Proof] | None = None,
         start: str = "none",
         start_title: str = "",
         option: str = "weights",
@@ -119,7 +121,7 @@ class WeightedRoute(Stages):
             start=Stage(
                 start,
                 start_title or f"Delete the VirtualService {route.reference[2]}",
-                proofs=lambda run: () if route.gateways else (proof((1 / count,) * count),),
+                proofs=lambda run: () if route.gateways else ((alike or proof)((1 / count,) * count),),
             ),
             clears=clears,
         )

@@ -115,7 +115,7 @@ def test_destination_rules_merge_and_the_clients_namespace_comes_first() -> None
     assert found.policy(host, "shop", "client").subsets == {}
 
 
-def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_in_turn() -> None:
+def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_least_requests() -> None:
     (known,) = inputs.known([service()]).services
     policy = {"loadBalancer": {"simple": "RANDOM"}}
     own = {"loadBalancer": {"simple": "LEAST_REQUEST"}}
@@ -123,7 +123,7 @@ def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_in_turn() -> 
     with_rule = inputs.rules(destination_rules=[rule("a", host="one", subsets=subsets, trafficPolicy=policy)])
     for in_force, expected in (
         (with_rule, {"": "RANDOM", "v1": "RANDOM", "v2": "LEAST_REQUEST"}),
-        (rules.Rules(), {"": "ROUND_ROBIN"}),
+        (rules.Rules(), {"": "LEAST_REQUEST"}),
     ):
         found = {
             t.subset: envoy_clusters.cluster("p", t)
