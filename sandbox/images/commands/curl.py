@@ -203,7 +203,8 @@ async def _request(
     except aiohttp.ServerDisconnectedError as error:
         raise _Failed(52, "Empty reply from server") from error
     except aiohttp.ClientError as error:
-        raise _Failed(56, f"Recv failure: {error}") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _Failed(56, f"Recv failure: {reason}") from error
     call.variables |= {"http_code": str(reply.status), "redirect_url": str(_redirected(url, reply) or "")}
     lines = [f"HTTP/1.1 {reply.status} {reply.reason}".encode(), *(k + b": " + v for k, v in reply.raw_headers)]
     if call.has("v"):
