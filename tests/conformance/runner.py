@@ -54,8 +54,8 @@ class Runner:
 
     # The world around the cases
 
-    def begin(self, cases: Sequence[Case]) -> dict[str, str]:
-        """Everything that cases have around them; gives what of it was refused, by case."""
+    def begin(self, cases: Sequence[Case]) -> None:
+        """Everything that cases share, and the namespaces that they have for themselves."""
         own = {names["ns"] for case in cases if (names := self.names_of(case))} - set(self.namespaces.values())
         self.own = sorted(own)
         injected = {"istio-injection": "enabled"}
@@ -71,14 +71,10 @@ class Runner:
         self.target.ask("create", "-f", "-", stdin=yaml.safe_dump_all(spaces))
         shared = yaml.safe_load(SHARED.read_text(encoding="utf-8"))
         self.target.ask("create", "-f", "-", stdin=yaml.safe_dump_all(filled([*objects(shared)], self.names)))
-        refused = self.target.send(
-            {case.name: filled(case.given, self.names_of(case)) for case in cases if case.given}, "create"
-        )
         waits = [
             ("wait", "--for=condition=Ready", "pod/client", "-n", name) for name in self.namespaces.values()
         ] + [("rollout", "status", f"deploy/echo-{v}", "-n", self.namespaces["mesh"]) for v in ("v1", "v2")]
         list(self._pool.map(lambda wait: self.target.ask(*wait, "--timeout=180s"), waits))
-        return refused
 
     def end(self) -> None:
         """Remove all of it, unless it ends with its sandbox; that the namespaces are gone is waited for."""
@@ -89,8 +85,22 @@ class Runner:
     # Cases
 
     def run(self, cases: Sequence[Case]) -> dict[str, str]:
-        """What became of each, by its id."""
-        refused = self.begin(cases)
+        """What became of each, by its id. First those that live together, then those with a namespace of their own:
+        what all proxies know of each other is the product of proxies and services, and each has its price."""
+        self.begin(cases)
+        alone = [case for case in cases if self.names_of(case)["ns"] in self.own]
+        together = [case for case in cases if case not in alone]
+        outcomes = self._run(together)
+        given = [obj for case in together for obj in filled(case.given, self.names_of(case))]
+        if given and alone:
+            self.target.run(
+                *("kubectl", ["delete", "-f", "-", "--ignore-not-found", "--wait=false"]), yaml.safe_dump_all(given)
+            )
+        return outcomes | self._run(alone)
+
+    def _run(self, cases: Sequence[Case]) -> dict[str, str]:
+        given = {case.name: filled(case.given, self.names_of(case)) for case in cases if case.given}
+        refused = self.target.send(given, "create")
         outcomes = {case.id: refused[case.name] for case in cases if case.name in refused}
         todo = [replace(case, steps=filled_steps(case, self.names_of(case))) for case in cases]
         todo = [case for case in todo if case.id not in outcomes]
