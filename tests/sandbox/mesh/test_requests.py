@@ -95,12 +95,14 @@ async def test_a_time_limit(shop: RuleWorld) -> None:
 
 
 async def test_another_attempt_is_made_at_another_pod_unless_told_otherwise(shop: RuleWorld) -> None:
-    """Of two attempts both would be for the same pod half of the time if it were left to chance."""
+    """Of two attempts both would be for the same pod half of the time if it were left to chance. Envoy looks for
+    another one six times, so once in 64 requests it finds none."""
     both = {"route": [{"destination": {"host": "reviews"}}]}
     await shop.rules({**both, "retries": {"attempts": 1, "retryOn": "5xx"}})
-    for _ in range(12):
-        await shop.client.get("/", "reviews", x_answer="500")
-    assert [len(shop.received(f"reviews-{version}")) for version in ("v1", "v2")] == [12, 12]
+    for n in range(24):
+        await shop.client.get(f"/{n}", "reviews", x_answer="500")
+    first, second = ({path for path, _ in shop.received(f"reviews-{version}")} for version in ("v1", "v2"))
+    assert len(first & second) >= 19
 
 
 async def test_time_between_attempts(shop: RuleWorld) -> None:
