@@ -119,9 +119,9 @@ def test_webhooks_deleted_nothing_is_injected_or_validated(away: Sandbox, eventu
     away("kubectl", "apply", "-f", "-", stdin=RULE)
     refused = away.fails(1, "kubectl", "apply", "-f", "-", stdin=RULE.replace("weight: 60", 'weight: "x"'))
     assert "must be of type integer" in refused
-    unsupported = RULE.replace("http: [{", "http: [{delegate: {name: x}, ")
+    unsupported = RULE.replace("http: [{", "http: [{mirror_percent: 5, ")
     refused = away.fails(1, "kubectl", "apply", "-f", "-", stdin=unsupported)
-    assert "is forbidden: spec.http[0].delegate: not supported by the sandbox" in refused
+    assert "is forbidden: spec.http[0].mirror_percent: not supported by the sandbox" in refused
     away("kubectl", "scale", "-n", "istio-system", "deployment/istiod", "--replicas=1")
     away("istioctl", "install", "-y", "--set", "profile=minimal")
     away("kubectl", "rollout", "restart", "-n", "shop", "deployment/hello")
