@@ -60,6 +60,11 @@ class IstioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     download: str
 
 
+class HelmSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    version: str
+    download: str
+
+
 class ClusterNames(Struct, frozen=True, forbid_unknown_fields=True):
     """A cluster and its resource group."""
 
@@ -143,6 +148,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     cluster: ClusterSettings
     azure: AzureSettings
     istio: IstioSettings
+    helm: HelmSettings
     images: dict[str, str]
     sandbox: SandboxSettings
     classroom: ClassroomSettings

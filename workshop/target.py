@@ -26,6 +26,7 @@ from sandbox.server import launcher
 from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes.cluster_facts import cluster_of
 from workshop.kubernetes.cluster_guard import ClusterGuard
+from workshop.kubernetes.helm import Helm, HelmProgram
 from workshop.kubernetes.inventory import ClusterInventory
 from workshop.kubernetes.kubeconfigs import contexts_in, server_of
 from workshop.kubernetes.kubectl import Kubectl
@@ -109,6 +110,17 @@ class Target:
         return Manifests(ROOT / "labs", self.settings.pins, self.folders)
 
     @functools.cached_property
+    def helm(self) -> Helm:
+        settings, kubectl = self.settings, self.kubectl
+        program = HelmProgram(
+            settings.helm.version,
+            settings.helm.download,
+            settings.state_folder / "bin",
+            (str(Path(sys.executable).with_name("helm")), "helm"),
+        )
+        return Helm(program, kubectl.kubeconfig, kubectl.context, kubectl.cache, kubectl.start_hint)
+
+    @functools.cached_property
     def journal(self) -> Journal:
         origin = Origin(
             self.use.typed,
@@ -136,6 +148,7 @@ class Target:
         tools: dict[type, object] = {
             Kubectl: self.second,
             Istioctl: replace(self.istioctl, kubeconfig=self.second.kubeconfig, context=self.second.context),
+            Helm: replace(self.helm, kubeconfig=self.second.kubeconfig, context=self.second.context),
         }
         guard = ClusterGuard(
             self.second,
@@ -173,6 +186,7 @@ class Target:
         return {
             Kubectl: self.kubectl,
             Istioctl: self.istioctl,
+            Helm: self.helm,
             Manifests: self.manifests,
             Journal: self.journal,
             OtherClusters: self.others,

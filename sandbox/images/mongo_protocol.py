@@ -15,11 +15,12 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
+from sandbox.images import scram
 from sandbox.network.pod_network import PodNetwork
 
 Document = dict[str, Any]
@@ -284,12 +285,15 @@ class Unreachable(Exception):
 @dataclass(frozen=True)
 class Database:
     """One command, one connection, over the pod's own network: that notices at once when the Service is gone or
-    leads to another pod."""
+    leads to another pod. With a `user`, each connection logs in, at the database `source`."""
 
     network: PodNetwork
     host: str
     port: int
     name: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    source: str = "admin"
 
     async def find(self, collection: str, **wanted: Any) -> list[Document]:
         """Documents with these fields. Raises Unreachable."""
@@ -309,34 +313,74 @@ class Database:
         where = f"{self.host}:{self.port}"
         try:
             async with asyncio.timeout(PATIENCE):
-                answer = await self._exchange(command_message(1, {**command, "$db": self.name}))
+                return await self._exchange({**command, "$db": self.name})
         except TimeoutError:
             raise Unreachable(f"{where} did not answer within {PATIENCE:.0f} s") from None
-        except (OSError, asyncio.IncompleteReadError, BadBson) as error:
+        except (OSError, asyncio.IncompleteReadError, BadBson, scram.ScramError) as error:
             raise Unreachable(f"{where}: {getattr(error, 'strerror', None) or error}") from error
-        if answer is None:
-            raise Unreachable(f"{where} closed the connection")
-        if answer.body.get("ok") != 1:
-            raise Unreachable(f"{where}: {answer.body.get('errmsg')}")
-        return answer.body
+        except _NotOk as error:
+            raise Unreachable(f"{where} {error}") from None
 
-    async def _exchange(self, message: bytes) -> Message | None:
+    async def _exchange(self, command: Document) -> Document:
         sock = await self.network.connect(self.host, self.port)
         reader, writer = await asyncio.open_connection(sock=sock)
         try:
-            writer.write(message)
-            return await read_message(reader)
+            if self.user:
+                await self._log_in(reader, writer)
+            return await _asked(reader, writer, 3, command)
         finally:
             writer.close()
 
+    async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = scram.Client(self.user, self.password)
+        begin = {
+            "saslStart": 1,
+            "mechanism": scram.MECHANISM,
+            "payload": Binary(0, client.first.encode()),
+            "options": {"skipEmptyExchange": True},
+            "$db": self.source,
+        }
+        said = await _asked(reader, writer, 1, begin)
+        payload = Binary(0, client.last(_payload(said)).encode())
+        more = {"saslContinue": 1, "conversationId": said["conversationId"], "payload": payload}
+        await _asked(reader, writer, 2, {**more, "$db": self.source})
+
+
+class _NotOk(Exception):
+    """The server has refused, or said nothing at all."""
+
+
+async def _asked(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, command: Document
+) -> Document:
+    writer.write(command_message(number, command))
+    answer = await read_message(reader)
+    if answer is None:
+        raise _NotOk("closed the connection")
+    if answer.body.get("ok") != 1:
+        raise _NotOk(f"says: {answer.body.get('errmsg')}")
+    return answer.body
+
+
+def _payload(said: Document) -> str:
+    """Raises BadBson."""
+    payload = said.get("payload")
+    if not isinstance(payload, Binary) or "conversationId" not in said:
+        raise BadBson("an answer to a log-in without a payload")
+    return _text(payload.data)
+
 
 def database(network: PodNetwork, uri: str) -> Database:
-    """The one a connection string names: mongodb://HOST:PORT/NAME. Raises ValueError for what is not here."""
+    """The one a connection string names: mongodb://USER:PASSWORD@HOST:PORT/NAME, with ?authSource= or without, or
+    with nobody at all. Raises ValueError for what is not here, and does not say the password."""
     parts = urlsplit(uri)
     if parts.scheme != "mongodb" or not parts.hostname or "," in parts.netloc:
-        raise ValueError("it has to be mongodb://HOST:PORT/NAME")
-    if parts.username or parts.password:
-        raise ValueError("the sandbox's MongoDB has no log-in: leave user and password out")
-    if parts.query:
-        raise ValueError(f"the sandbox knows no options: ?{parts.query}")
-    return Database(network, parts.hostname, parts.port or PORT, parts.path.strip("/") or "test")
+        raise ValueError("it has to be mongodb://HOST:PORT/NAME, or mongodb://USER:PASSWORD@HOST:PORT/NAME")
+    options, user, password = parse_qs(parts.query), unquote(parts.username or ""), unquote(parts.password or "")
+    if unknown := set(options) - {"authSource"}:
+        raise ValueError(f"the sandbox does not know the option {min(unknown)}")
+    if bool(user) != bool(password):
+        raise ValueError("a user has a password")
+    name = parts.path.strip("/")
+    source = options.get("authSource", [name or "admin"])[0]
+    return Database(network, parts.hostname, parts.port or PORT, name or "test", user, password, source)

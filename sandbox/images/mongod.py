@@ -2,8 +2,9 @@
 
 What it does not have it refuses as mongod refuses the unknown, by name: a command with code 59 (CommandNotFound), a
 field of one with 40415. Commands, fields and codes are those of MongoDB's manual ("Database Commands", "Error
-Codes"). Nobody can log in, so what asks for a log-in does not start. There is no `mongosh`, which would be a
-JavaScript of its own: `kubectl port-forward` lets one's own in.
+Codes"). The one user there can be is the image's root (MONGO_INITDB_ROOT_USERNAME and _PASSWORD), who logs in by
+SCRAM-SHA-256; where there is none, nobody has to. There is no `mongosh`, which would be a JavaScript of its own:
+`kubectl port-forward` lets one's own in.
 
 Documents are kept as files below /data/db, one after the other as `mongodump` writes them: gone with the container
 like everything there, unless a volume is mounted.
@@ -12,16 +13,20 @@ like everything there, unless a volume is mounted.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.images import scram
 from sandbox.images.container_files import Files
 from sandbox.images.mongo_protocol import (
     LARGEST,
     LARGEST_DOCUMENT,
     PORT,
     BadBson,
+    Binary,
     Document,
     ObjectId,
     answer_message,
@@ -36,6 +41,9 @@ WIRE_VERSION = 25
 _MOST_WRITES = 100_000
 _NAME = "mongod"
 _LOGIN = ("MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD")
+_SOURCE = "admin"
+"""The database that root is of."""
+_CONVERSATION = 1
 _FOLDER = "/data/db"
 _DRIVERS_OWN = ("$db", "lsid", "$readPreference")
 """Fields any command may have."""
@@ -83,30 +91,80 @@ def _path(collection: str) -> str:
     return f"{_FOLDER}/{collection}.bson"
 
 
+@dataclass(frozen=True)
+class User:
+    name: str
+    password: str = field(repr=False)
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(28), repr=False)
+
+
+class LogIn:
+    """Of one connection: `done` once it may do all there is to do."""
+
+    def __init__(self, user: User | None) -> None:
+        self._user, self.done = user, user is None
+        self._conversation: scram.Server | None = None
+
+    def start(self, body: Document) -> Document:
+        if body.get("mechanism") != scram.MECHANISM:
+            said = f"Received authentication for mechanism {body.get('mechanism')} which is not enabled"
+            raise Refusal(334, "MechanismUnavailable", said)
+        if self._user is None or body.get("$db") != _SOURCE:
+            raise _failed()
+        self._conversation = scram.Server(self._user.name, self._user.password, self._user.salt)
+        return self._answer(self._conversation.first, body, done=False)
+
+    def go_on(self, body: Document) -> Document:
+        if self._conversation is None:
+            raise Refusal(17, "ProtocolError", "No SASL session state found")
+        conversation, self._conversation = self._conversation, None
+        answer = self._answer(conversation.last, body, done=True)
+        self.done = True
+        return answer
+
+    def _answer(self, to: Callable[[str], str], body: Document, *, done: bool) -> Document:
+        payload = body.get("payload")
+        try:
+            said = to(payload.data.decode() if isinstance(payload, Binary) else "")
+        except ValueError:
+            raise _failed() from None
+        return {"conversationId": _CONVERSATION, "done": done, "payload": Binary(0, said.encode())}
+
+
+def _failed() -> Refusal:
+    return Refusal(18, "AuthenticationFailed", "Authentication failed.")
+
+
 class Commands:
-    """`version` is the server's."""
+    """`version` is the server's; where there is a `user`, only he reads and writes."""
 
-    def __init__(self, documents: Documents, version: str) -> None:
-        self._documents, self._version = documents, version
+    def __init__(self, documents: Documents, version: str, user: User | None = None) -> None:
+        self._documents, self._version, self.user = documents, version, user
 
-    def run(self, body: Document, connection: int) -> Document:
-        """The answer to one command, whatever it is. `connection` is its connection's number."""
+    def run(self, body: Document, connection: int, login: LogIn | None = None) -> Document:
+        """The answer to one command, whatever it is, on the `connection` of that number, with its `login`."""
         name = next(iter(body), "")
         try:
-            return {**self._command(name, connection)(body), "ok": 1.0}
+            return {**self._command(name, connection, login or LogIn(self.user))(body), "ok": 1.0}
         except Refusal as refusal:
             return refusal.answer
         except OSError as error:
             return Refusal(8, "UnknownError", f"{error.filename}: {error.strerror}").answer
 
-    def _command(self, name: str, connection: int) -> Callable[[Document], Document]:
+    def _command(self, name: str, connection: int, login: LogIn) -> Callable[[Document], Document]:
         if name in _GREETINGS:
-            return lambda _: self._hello(connection)
+            return lambda body: {**self._hello(connection), **self._mechanisms(body)}
         match name:
             case "ping" | "endSessions":
                 return lambda _: {}
             case "buildInfo" | "buildinfo":
                 return lambda _: self._build_info()
+            case "saslStart":
+                return login.start
+            case "saslContinue":
+                return login.go_on
+            case "find" | "count" | "insert" if not login.done:
+                raise Refusal(13, "Unauthorized", f"Command {name} requires authentication")
             case "find":
                 return self._find
             case "count":
@@ -118,6 +176,12 @@ class Commands:
             "CommandNotFound",
             f"no such command: '{name}' (the sandbox's MongoDB has find, insert, count, hello, ping, buildInfo)",
         )
+
+    def _mechanisms(self, body: Document) -> Document:
+        """How the user logs in that a driver asks about: the database, a dot, and the name."""
+        if self.user and body.get("saslSupportedMechs") == f"{_SOURCE}.{self.user.name}":
+            return {"saslSupportedMechs": [scram.MECHANISM]}
+        return {}
 
     def _hello(self, connection: int) -> Document:
         return {
@@ -176,10 +240,10 @@ class Commands:
 
 def _collection(body: Mapping[str, Any], command: str, *fields: str) -> str:
     """ "database.collection". Raises Refusal for a field the command does not have here."""
-    for field in body:
-        if field not in (command, *fields, *_DRIVERS_OWN):
+    for name in body:
+        if name not in (command, *fields, *_DRIVERS_OWN):
             raise Refusal(
-                40415, "Location40415", f"BSON field '{command}.{field}' is unknown to the sandbox's MongoDB"
+                40415, "Location40415", f"BSON field '{command}.{name}' is unknown to the sandbox's MongoDB"
             )
     database, name = body.get("$db"), body[command]
     if not isinstance(database, str) or not isinstance(name, str) or not name or "/" in f"{database}{name}":
@@ -230,12 +294,17 @@ class Mongo(Program):
         port = given.get("--port", str(PORT))
         if operands or not port.isdecimal():
             raise ProgramError(f"Error parsing command line: {' '.join(words)}", 2)
-        if login := [name for name in _LOGIN if self.container.env.get(name)]:
-            raise ProgramError(f"the sandbox's MongoDB has no log-in: {' '.join(login)}", 2)
         return int(port)
 
+    def _user(self) -> User | None:
+        """Raises ProgramError for half of one."""
+        name, password = (self.container.env.get(variable, "") for variable in _LOGIN)
+        if bool(name) != bool(password):
+            raise ProgramError(f"error: missing {_LOGIN[bool(name)]}: both must be specified for a user", 1)
+        return User(name, password) if name else None
+
     async def start(self) -> None:
-        port = self._port()
+        port, self._commands.user = self._port(), self._user()
         try:
             address = self.container.network.listening(port)
             self._server = await asyncio.start_server(self._connected, *address, backlog=1024, start_serving=False)
@@ -246,11 +315,11 @@ class Mongo(Program):
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._accepted += 1
-        number = self._accepted
+        number, login = self._accepted, LogIn(self._commands.user)
         self._connections[number] = writer
         try:
             while (message := await read_message(reader)) is not None:
-                answer = self._commands.run(message.body, number)
+                answer = self._commands.run(message.body, number, login)
                 if not message.silent:
                     writer.write(answer_message(message, number, answer))
                     await writer.drain()

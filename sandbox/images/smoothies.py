@@ -4,7 +4,7 @@ Paths, environment (`MONGODB_URI`, `API`, `PORT`) and the shape of the API's ans
 Kubernetes Workshop's samples (https://github.com/MicrosoftDocs/mslearn-aks-workshop-ratings-api and -web):
 {"message", "status", "payload"}. The API differs where that one is careless: a status is also the HTTP status, a
 rating is answered when it is kept, and a rating of no smoothie is refused. Both answer 501 to paths of the
-originals that the page does not need. The page is ours.
+originals that the page does not need. The page is ours, and so is `WELCOME`, its first line.
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ class RatingsWeb(WebProgram):
     def __init__(self, container: Container) -> None:
         super().__init__(container)
         self._api = container.env.get("API", "").rstrip("/")
+        self._welcome = container.env.get("WELCOME") or smoothies_page.WELCOME
 
     def configure(self, arguments: list[str]) -> None:
         super().configure([] if arguments == ["start"] else arguments)
@@ -229,7 +230,8 @@ class RatingsWeb(WebProgram):
         try:
             items = await self._request_payload(request, "GET", "/api/items")
             rated = await self._request_payload(request, "GET", "/api/items/rated")
-            body = smoothies_page.menu(items, rated, self.container.pod_name, thanks=_just_rated(request))
+            thanks = _just_rated(request)
+            body = smoothies_page.menu(items, rated, self.container.pod_name, thanks=thanks, welcome=self._welcome)
             status = 200
         except _NoAnswer as error:
             self.container.log(str(error))

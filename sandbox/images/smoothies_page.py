@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 STARS = 5
+WELCOME = "What goes into the blender next?"
 Item = Mapping[str, Any]
 
 
@@ -52,13 +53,20 @@ _HEAD = f"""<!DOCTYPE html>
 """
 
 
-def menu(items: Sequence[Item], rated: Sequence[Item], pod: str, *, thanks: tuple[str, int] | None = None) -> bytes:
+def menu(
+    items: Sequence[Item],
+    rated: Sequence[Item],
+    pod: str,
+    *,
+    thanks: tuple[str, int] | None = None,
+    welcome: str = WELCOME,
+) -> bytes:
     """The page with everything on it. `thanks` is the id of an item that has just been given so many stars."""
     by_id = {one["id"]: one for one in rated}
     return "".join(
         (
             _HEAD,
-            '<section class="hero"><div><h1>What goes into the blender next?</h1>'
+            f'<section class="hero"><div><h1>{escape(welcome)}</h1>'
             "<p>Give stars to what you like. One click is enough.</p>"
             '</div><img src="static/fruits/smoothie.svg" alt="" width="170" height="210"></section>\n',
             '<ul class="cards">',

@@ -13,6 +13,7 @@ sandbox.py     kubectl for the tests of the sandbox: what it prints, and what it
 saved.py       what of saved states is the same in every sandbox that is loaded with one
 screens.py     what a screen shows of a run, and runs to show; a clock
 terminal.py    a command at a terminal, and who types there
+tools.py       programs that not every machine has
 cases.py       cases as data: YAML beside the tests
 laws.py        how hypothesis draws
 """

@@ -44,6 +44,8 @@ CORE = (
     Kind("Service", "services"),
     Kind("ServiceAccount", "serviceaccounts"),
     Kind("ConfigMap", "configmaps"),
+    Kind("Secret", "secrets"),
+    Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", "v2"),
     Kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", _ADMISSION, namespaced=False),
     Kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", _ADMISSION, namespaced=False),
 )
@@ -54,7 +56,6 @@ ISTIO = (
     Kind("ServiceEntry", "serviceentries", _ISTIO),
 )
 OTHERS = (
-    Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", "v2"),
     Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy"),
     Kind("Role", "roles", _RBAC),
     Kind("RoleBinding", "rolebindings", _RBAC),

@@ -38,7 +38,7 @@ from workshop.kubernetes.api_proxy import Answer, ApiProxy, ProxyFailed, of_this
 from workshop.kubernetes.api_reading import Refused
 from workshop.kubernetes.kinds import KINDS, OF_ISTIO, Kind, Place
 from workshop.kubernetes.kubeconfigs import contexts_in
-from workshop.kubernetes.manifests import Object, as_yaml, bare
+from workshop.kubernetes.manifests import Object, as_yaml, bare, without_secrets
 from workshop.kubernetes.tool_process import ToolTimeout, command_line, without_log_lines
 from workshop.kubernetes.typed_commands import for_any_shell
 from workshop.runbook import events
@@ -197,8 +197,10 @@ class Kubectl:
         """The target's kubectl, with each command shown as an event of `run`."""
         return replace(
             run.use(cls),
-            echo=lambda argv, stdin: run.emit(events.Command(run.lab, argv, stdin)),
-            asked=lambda argv, stdin: run.emit(events.Command(run.lab, argv, stdin, process=False)),
+            echo=lambda argv, stdin: run.emit(events.Command(run.lab, argv, without_secrets(stdin))),
+            asked=lambda argv, stdin: run.emit(
+                events.Command(run.lab, argv, without_secrets(stdin), process=False)
+            ),
         )
 
     def typed(self, command: str) -> str:
@@ -572,13 +574,17 @@ class Kubectl:
     async def _once(self, argv: Sequence[str], stdin: str, seconds: float) -> tool_process.Finished:
         self.echo(tuple(argv), stdin)
         try:
-            return await tool_process.run(
+            finished = await tool_process.run(
                 argv,
                 stdin=stdin,
                 seconds=seconds,
                 environment=_ENVIRONMENT,
                 install_hint=self.install_hint,
+                private=(private := _may_tell_secrets(argv, stdin)),
             )
+            if private and finished.status != 0:
+                return replace(finished, stdout="")  # which an error would show
+            return finished
         except ToolTimeout as error:
             raise self._too_late(error) from None
 
@@ -627,6 +633,11 @@ class Kubectl:
             cause=cause,
             next_command=following,
         )
+
+
+def _may_tell_secrets(argv: Sequence[str], stdin: str) -> bool:
+    """Whether what kubectl prints may be what a Secret holds."""
+    return "Secret" in stdin or any(re.search(r"\bsecrets?\b", word) for word in argv if word[:1] not in "-/")
 
 
 _LISTED, _NEAREST = 6, 3

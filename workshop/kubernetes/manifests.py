@@ -75,6 +75,18 @@ class Manifests:
             mark(obj, lab)
         return objects
 
+    def with_images(self, lab: str, file: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values with the images filled in, as in a manifest; `file` is what they are for. Raises UsageError."""
+        path = self.path(lab, file)
+        return {
+            key: self.with_images(lab, file, value)
+            if isinstance(value, Mapping)
+            else _filled(value, path, self.images)
+            if isinstance(value, str)
+            else value
+            for key, value in values.items()
+        }
+
 
 @lru_cache(maxsize=256)
 def _parsed(text: str, file: str) -> list[Object]:
@@ -123,6 +135,30 @@ def bare(obj: Object) -> Object:
     """What names the object, and nothing else of it."""
     metadata = {key: value for key, value in obj["metadata"].items() if key in ("name", "namespace")}
     return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
+
+
+def without_secrets(text: str) -> str:
+    """YAML, or JSON, with what Secrets in it hold left out: to be shown, and written down."""
+    if "Secret" not in text:
+        return text
+    import yaml
+
+    try:
+        objects = list(yaml.load_all(text, yaml.CSafeLoader))
+    except yaml.YAMLError:
+        return "# not shown: it may have a Secret in it"
+    if not any(isinstance(obj, dict) and obj.get("kind") == "Secret" for obj in objects):
+        return text
+    return as_yaml(_closed(obj) if isinstance(obj, dict) else obj for obj in objects)
+
+
+def _closed(obj: Object) -> Object:
+    if obj.get("kind") != "Secret":
+        return obj
+    return {
+        key: dict.fromkeys(value, "(not shown)") if key in ("data", "stringData") and value else value
+        for key, value in obj.items()
+    }
 
 
 def namespace_object(name: str) -> Object:

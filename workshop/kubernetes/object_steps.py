@@ -141,12 +141,11 @@ class Apply(Step):
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
-        from workshop.kubernetes.drift import repair
         from workshop.kubernetes.kubectl import Kubectl
 
         kubectl, objects = Kubectl.of(run), await self.objects(run, strict=True)
         snapshot = await _snapshot(run, objects)
-        drifted = await repair(kubectl, objects, snapshot, seconds=self._seconds)
+        drifted = await self.write(run, objects, snapshot)
         deployments = [obj for obj in objects if obj["kind"] == "Deployment"]
         lacking: dict[str, list[str]] = {}
         for obj in deployments:
@@ -161,6 +160,13 @@ class Apply(Step):
             for obj in deployments
         }
         await rollout.wait(run, kubectl, wanted, seconds=self._seconds)
+
+    async def write(self, run: Run, objects: list[Object], snapshot: Snapshot) -> list[Object]:
+        """Those of them that are not as wanted, once they are written."""
+        from workshop.kubernetes.drift import repair
+        from workshop.kubernetes.kubectl import Kubectl
+
+        return await repair(Kubectl.of(run), objects, snapshot, seconds=self._seconds)
 
     async def verify(self, run: Run) -> Verdict | None:
         return await prove_all(run, self._proofs(run), await self.objects(run))

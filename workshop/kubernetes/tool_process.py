@@ -60,9 +60,10 @@ async def run(
     environment: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
     install_hint: str = "",
+    private: bool = False,
 ) -> Finished:
     """Run `argv` to its end, whatever its exit status. `environment` is added to this process' own; `on_line`
-    gets each line of stdout as it comes.
+    gets each line of stdout as it comes. Where that is `private`, no error has it.
 
     Raises ToolMissing (with `install_hint` as the next command) and ToolTimeout after `seconds`.
     """
@@ -71,7 +72,7 @@ async def run(
         async with asyncio.timeout(seconds):
             status = await process.wait()
     except TimeoutError:
-        said = without_log_lines(process.stderr or process.stdout)
+        said = without_log_lines(process.stderr or ("" if private else process.stdout))
         raise ToolTimeout(command_line(argv), seconds, said) from None
     finally:
         process.end()

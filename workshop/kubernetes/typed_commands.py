@@ -19,22 +19,26 @@ from pathlib import Path
 from workshop.kubernetes.manifests import Object, Value, as_yaml, commands_that_set, shell_variables
 from workshop.runbook.run import Run
 
-_CALLED = r"(^|\$\(|\| )({}) (?!--context|--kubeconfig)"
+_CALLED = r"(^|\$\(|\| )({}) (?!--context|--kube-?con)"
 """Where a line calls one of some tools and does not say yet for which cluster."""
 
 
 def for_any_shell(command: str, tool: str, program: str, kubeconfig: Path, context: str) -> str:
-    """`kubectl ...` or `istioctl ...` for this cluster. `program` is what the workshop itself calls, the one beside
-    this Python unless it is known; the tool's name is enough where a shell finds it."""
+    """`kubectl ...`, `istioctl ...` or `helm ...` for this cluster. `program` is what the workshop itself calls,
+    the one beside this Python unless it is known; the tool's name is enough where a shell finds it."""
     path = tool if shutil.which(tool) else program or str(Path(sys.executable).with_name(tool))
-    argv = (path, f"--kubeconfig={kubeconfig.absolute()}", f"--context={context}")
+    argv = (path, f"--kubeconfig={kubeconfig.absolute()}", f"{_option(tool)}={context}")
     return _told(command, tool, lambda _: shlex.join(argv))
 
 
 def with_context(command: str, context: str) -> str:
-    """`kubectl ...` or `istioctl ...` as it is typed for a context that is not the current one, also where what it
-    prints is put into a variable."""
-    return _told(command, "kubectl|istioctl", lambda tool: f"{tool} --context {shlex.quote(context)}")
+    """`kubectl ...`, `istioctl ...` or `helm ...` as it is typed for a context that is not the current one, also
+    where what it prints is put into a variable."""
+    return _told(command, "kubectl|istioctl|helm", lambda tool: f"{tool} {_option(tool)} {shlex.quote(context)}")
+
+
+def _option(tool: str) -> str:
+    return "--kube-context" if tool == "helm" else "--context"
 
 
 def _told(command: str, tools: str, told: Callable[[str], str]) -> str:

@@ -183,7 +183,8 @@ class Position:
     """Where a timeline's object is, read from the cluster.
 
     `stage` is the name of the stage it is at, None before the first one or off the path. `off_path` says what it
-    is instead, in words. `moved_by` is the lab that moved the object last, empty when unknown.
+    is instead, in words. `moved_by` is the lab that moved the object last, empty when unknown. `differences` are
+    those from the nearest stage; at a stage, what is to be repaired there.
     """
 
     stage: str | None

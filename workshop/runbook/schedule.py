@@ -130,7 +130,7 @@ class TimelineRun:
             return StepState(check, verifiable=False)
         if stage == behind:
             note = "the cluster is here" if behind < len(stages) - 1 else ""
-            return StepState(Check(note=note, added=check.added))
+            return StepState(Check(position.differences, note, added=check.added))
         self._learn(check)
         if moved:
             check = self._from_before(stage, check)

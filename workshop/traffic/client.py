@@ -20,7 +20,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -172,13 +172,17 @@ class Session:
             message = self._gets[path] = self._message("GET", path)
         return await self._exchange(message)
 
+    async def post(self, path: str, fields: Iterable[tuple[str, str]]) -> Reply:
+        """A form. Raises Unanswered."""
+        form = urlencode([*fields]).encode()
+        sent = {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(form))}
+        return await self._exchange(self._message("POST", path, sent) + form)
+
     async def log_in(self, login: Login) -> None:
         """Send the answer's cookies from now on. Raises LoginError."""
         tried = f"log in at {urljoin(self._url, login.path)}"
-        form = urlencode(login.fields).encode()
-        sent = {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(form))}
         try:
-            reply = await self._exchange(self._message("POST", login.path, sent) + form)
+            reply = await self.post(login.path, login.fields)
         except Unanswered as error:
             raise LoginError(tried, str(error)) from error
         if reply.status >= 400:

@@ -23,7 +23,7 @@ async def smoothies(place: Place, **env: str) -> None:
         **env,
     }
     given = [{"name": name, "value": value} for name, value in variables.items()]
-    await place.serving("db", container("mongo:8.0.15"))
+    await place.serving("db", container("mongo:8.0.15", env=given))
     await place.expose("db", 27017)
     await place.serving("api", container("registry.example/ratings-api:v1.0.0", env=given))
     await place.expose("api", 80, 3000)
@@ -47,6 +47,18 @@ async def api(place: Place, path: str, body: Any = None, *arguments: str) -> tup
 
 async def rate(place: Place, **form: str) -> tuple[int, str]:
     return await ask(place, "http://web/rate", "-X", "POST", "--data", urlencode(form))
+
+
+@pytest.mark.parametrize(("password", "status"), [("right", 200), ("wrong", 503), ("", 503)])
+async def test_who_has_the_password_gets_to_the_database(place: Place, password: str, status: int) -> None:
+    root = {"MONGO_INITDB_ROOT_USERNAME": "ratings", "MONGO_INITDB_ROOT_PASSWORD": "right"}
+    login = f"ratings:{password}@" if password else ""
+    await smoothies(place, **root, MONGODB_URI=f"mongodb://{login}db/ratingsdb?authSource=admin", WELCOME="a < b")
+    found, page = await ask(place, "http://web/")
+    assert found == status
+    assert ("<h1>a &lt; b</h1>" in page) == (status == 200)
+    assert (await api(place, "/api/items"))[0] == status
+    assert not any("right" in line or "wrong" in line for line in await place.log("api"))
 
 
 async def test_the_api_answers_as_the_original(place: Place) -> None:
@@ -150,8 +162,8 @@ async def test_the_page_says_who_is_missing(place: Place) -> None:
     ("image", "env", "said"),
     [
         ("ratings-api:v1", {}, "MONGODB_URI does not say where"),
-        ("ratings-api:v1", {"MONGODB_URI": "mongodb://me:hidden@db/x"}, "leave user and password out"),
-        ("ratings-api:v1", {"MONGODB_URI": "mongodb://db/x?replicaSet=a"}, "no options: ?replicaSet=a"),
+        ("ratings-api:v1", {"MONGODB_URI": "mongodb://me@db/x"}, "a user has a password"),
+        ("ratings-api:v1", {"MONGODB_URI": "mongodb://db/x?replicaSet=a"}, "the option replicaSet"),
         ("ratings-api:v1", {"MONGODB_URI": "mongodb://a,b/x"}, "mongodb://HOST:PORT/NAME"),
         ("ratings-api:v1", {"MONGODB_URI": "mongodb://db/x", "PORT": "x"}, "PORT is no number: x"),
         ("ratings-web:v1", {}, "API does not say where"),
