@@ -190,11 +190,11 @@ def test_any_version_of_a_group_is_the_object() -> None:
 
 
 def test_a_kind_without_facts_is_refused() -> None:
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "b"}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a", "namespace": "b"}}
     with pytest.raises(WorkshopError, match="no facts are collected"):
-        Snapshot([], istio=False).find(secret)
+        Snapshot([], istio=False).find(claim)
     with pytest.raises(WorkshopError, match="no facts are collected"):
-        places_of([secret])
+        places_of([claim])
 
 
 async def test_a_cluster_that_does_not_answer_is_an_error_not_an_absence(kubectl: Kubectl) -> None:

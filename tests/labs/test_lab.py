@@ -162,9 +162,9 @@ def test_the_end_says_what_to_look_at_and_how_to_go_on(made: str) -> None:
     first, last = made.split("part 1 of 2  ")[-1], made.split("part 2 of 2  ")[-1]
     assert HINT.findall(first) == HINT.findall(last)
     found = HINT.findall(last)
-    assert [kind for kind, _ in found] == ["open", "open", "open", "call", "try", "undo", "undo"]
+    assert [kind for kind, _ in found] == ["open", "open", "open", "call", "open", "try", "undo", "undo"]
     pages = [re.sub(r".*http://[^/]+", "", what.split("  ")[0]) for kind, what in found if kind in ("open", "call")]
-    assert sorted(pages) == ["/hello", "/podinfo/", "/productpage", "/smoothies/"]
+    assert sorted(pages) == ["/hello", "/podinfo/", "/productpage", "/ratings/", "/smoothies/"]
     assert [what.split("  ")[0] for kind, what in found if kind == "undo"] == [
         "invoke lab.istio.cleanup",
         "invoke lab.azure.cleanup",

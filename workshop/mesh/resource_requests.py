@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from workshop.kubernetes.cluster_facts import NODES, Everywhere
 from workshop.kubernetes.kubectl import Kubectl
-from workshop.kubernetes.manifests import ISTIO_NAMESPACE
+from workshop.kubernetes.manifests import ISTIO_NAMESPACE, Object
 from workshop.kubernetes.object_steps import Apply
 from workshop.kubernetes.quantities import Amount, free, requested, total, without_place
 from workshop.kubernetes.rollout import containers_wanted
@@ -38,12 +38,12 @@ class Wanted:
 def wanted(labs: Iterable[Lab], run: Run, cluster: str = "") -> Wanted:
     """On the cluster that labs work on, or on the other one of that name. `run` is any run at the target."""
     pods: dict[tuple[str, str], tuple[Amount, ...]] = {}
-    for lab, step in steps_on(labs, run, cluster):
+    for lab, step in steps_on(labs, run, cluster, stages=True):
         if isinstance(step, Install):
             pods[ISTIO_NAMESPACE, ""] = (ISTIOD, PROXY)
         elif isinstance(step, Apply):
-            here = run.of_lab(lab)
-            for obj in step.declared(here):
+            objects = step.declared(run.of_lab(lab))
+            for obj in objects:
                 if obj["kind"] == "Deployment":
                     key = obj["metadata"]["namespace"], obj["metadata"]["name"]
                     spec = obj["spec"]
@@ -51,8 +51,20 @@ def wanted(labs: Iterable[Lab], run: Run, cluster: str = "") -> Wanted:
                     added = max(containers_wanted(step.ready) - own, 0) if step.ready else 0
                     one = requested(spec["template"]) + PROXY.times(added)
                     # A later step may deploy the same with a sidecar.
-                    pods[key] = max(pods.get(key, ()), (one,) * spec.get("replicas", 1), key=_cpus)
+                    pods[key] = max(pods.get(key, ()), (one,) * _replicas(obj, objects), key=_cpus)
     return Wanted(tuple(one for each in pods.values() for one in each), frozenset(where for where, _ in pods))
+
+
+def _replicas(deployment: Object, objects: Iterable[Object]) -> int:
+    """How many pods it has at least: where it does not say, an autoscaler may."""
+    least = [
+        obj["spec"].get("minReplicas", 1)
+        for obj in objects
+        if obj["kind"] == "HorizontalPodAutoscaler"
+        and obj["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    ]
+    replicas: int = deployment["spec"].get("replicas", max(least, default=1))
+    return replicas
 
 
 def _cpus(pods: tuple[Amount, ...]) -> float:
