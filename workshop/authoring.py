@@ -6,6 +6,8 @@ These names stay; the modules that they come from may be put in another order.
 """
 
 from workshop.kubernetes.exercises import exercise
+from workshop.kubernetes.generated_secrets import login
+from workshop.kubernetes.helm_releases import ReleaseStages, helm_release, revision
 from workshop.kubernetes.ingress import through_ingress
 from workshop.kubernetes.object_steps import apply, choice, label_namespaces, restart
 from workshop.kubernetes.other_clusters import on_cluster
@@ -26,6 +28,7 @@ __all__ = [
     "Number",
     "Option",
     "Probe",
+    "ReleaseStages",
     "Route",
     "Stage",
     "Stages",
@@ -37,11 +40,14 @@ __all__ = [
     "choice",
     "exec_check",
     "exercise",
+    "helm_release",
     "label_namespaces",
+    "login",
     "on_cluster",
     "proofs_at",
     "puts_right",
     "restart",
+    "revision",
     "shows",
     "split",
     "stage",

@@ -18,6 +18,7 @@ from workshop.account import azure_of
 from workshop.azure import own_kubeconfig, preflight
 from workshop.azure.preflight import finding_of
 from workshop.kubernetes import tool_process
+from workshop.kubernetes.helm import INSTALL_HINT, Helm, version_of
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.runbook.errors import WorkshopError
 from workshop.runbook.journal import Journal
@@ -39,6 +40,7 @@ async def examine(target: Target, runbook: Runbook, cluster: Target | None, comm
         _one("Python", _python()),
         _one("kubectl", _kubectl(target.kubectl)),
         _one("istioctl", cluster_findings.istioctl(target)),
+        _one("helm", _helm(target.helm)),
         _one("journal", _journal(target.journal)),
     ]
     if tools := target.account():
@@ -125,6 +127,15 @@ async def _kubectl(kubectl: Kubectl) -> Finding:
         oldest = ".".join(map(str, _OLDEST_KUBECTL))
         return Finding("kubectl", "warn", f"{what}; tested are {oldest} and later", kubectl.install_hint)
     return Finding("kubectl", "ok", what)
+
+
+async def _helm(helm: Helm) -> Finding:
+    if there := await helm.program.installed():
+        return Finding("helm", "ok", f"{'.'.join(map(str, await version_of(there)))} ({there})")
+    if await helm.program.missing():
+        said = "there is none, and none to be downloaded: labs with Helm charts leave them out"
+        return Finding("helm", "warn", said, INSTALL_HINT)
+    return Finding("helm", "ok", f"{helm.program.version} is not on PATH; it will be downloaded")
 
 
 async def _journal(journal: Journal) -> Finding:

