@@ -122,7 +122,7 @@ def _explain(config: Config, part: Part, target: Target) -> int:
     with invocation.open_screen(config) as screen:
         labs = planning.explain(part.runbook, part.request, target.toolbox)
         commands = [one for lab in labs for step in lab.steps for one in step.explanation.commands]
-        tools = {"kubectl": target.kubectl.typed, "istioctl": target.istioctl.typed}
+        tools = {"kubectl": target.kubectl.typed, "istioctl": target.istioctl.typed, "helm": target.helm.typed}
         called = {name: typed for name, typed in tools.items() if any(name in one for one in commands)}
         # On the account, commands name their kubeconfig themselves.
         first = [] if part.use.account else [_for_this_cluster(name, typed) for name, typed in called.items()]

@@ -139,7 +139,12 @@ def _tools(target: Target, folder: Path) -> Path:
     """The programs that labs use, under their plain names."""
     folder.mkdir()
     found = run_cuttable(target.istioctl.program.installed())
-    programs = {"kubectl": str(target.kubectl.binary), "istioctl": found and shutil.which(found)}
+    helm = run_cuttable(target.helm.program.installed())
+    programs = {
+        "kubectl": str(target.kubectl.binary),
+        "istioctl": found and shutil.which(found),
+        "helm": helm and shutil.which(helm),
+    }
     for name, program in programs.items():
         if program:
             (folder / name).symlink_to(Path(program).absolute())

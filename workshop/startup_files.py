@@ -152,8 +152,8 @@ def _functions(session: Session) -> str:
     case $PATH in {tools}:*) ;; *) PATH={tools}:$PATH ;; esac
     case :$PATH: in *:{python}:*) ;; *) PATH=$PATH:{python} ;; esac
     export PATH
-    unalias kubectl istioctl 2>/dev/null || :
-    unset -f kubectl istioctl 2>/dev/null || :
+    unalias kubectl istioctl helm 2>/dev/null || :
+    unset -f kubectl istioctl helm 2>/dev/null || :
 }}
 __workshop_prompt() {{
     if [ -n "${{ZSH_VERSION-}}" ]; then emulate -L sh; fi
@@ -198,7 +198,7 @@ def _fish(kind: str, session: Session, folder: Path) -> Start:
         *variables,
         f'    test "$PATH[1]" = {tools}; or set -gx PATH {tools} $PATH',
         f"    contains -- {python} $PATH; or set -gx PATH $PATH {python}",
-        "    functions --erase kubectl istioctl",
+        "    functions --erase kubectl istioctl helm",
         "end",
         "function __workshop_status",
         "    return $argv[1]",

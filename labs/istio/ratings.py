@@ -34,7 +34,7 @@ def kept(run: Run) -> tuple[ThroughIngress, ...]:
 
 LAB = Lab(
     name="istio.ratings",
-    title="Deploy the bigger application by Helm, upgrade it, and roll it back",
+    title="Deploy the bigger application from Helm charts",
     text=__doc__,
     needs=("istio.install",),
     tries=(("--to v1", "back to the first release of the page, by helm rollback"),),

@@ -58,8 +58,8 @@ class HelmProgram:
 
     @property
     def likeliest(self) -> str:
-        """Its path, or how it is called where it is not known yet."""
-        return self._path or "helm"
+        """Its path, or where it will be looked for first."""
+        return self._path or next((path for path in self.candidates if Path(path).is_file()), "helm")
 
     async def path(self) -> str:
         """Raises UsageError where there is none, and none can be had."""
