@@ -12,10 +12,7 @@ reads it is started anew where it has changed.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from workshop.kubernetes.manifests import Object, is_ours, mark, name_of
@@ -81,6 +78,8 @@ class Login(Step):
         return Check(tuple(found))
 
     async def apply(self, run: Run) -> None:
+        import secrets
+
         from workshop.kubernetes.kubectl import Kubectl
 
         kubectl, snapshot = Kubectl.of(run), await self._snapshot(run)
@@ -143,15 +142,19 @@ def _reference(where: str) -> Object:
 
 
 def _encoded(secret: Object) -> Object:
+    import base64
+
     data = {key: base64.b64encode(text.encode()).decode() for key, text in secret["stringData"].items()}
     return {**{key: value for key, value in secret.items() if key != "stringData"}, "data": data}
 
 
 def _decoded(live: Object, key: str) -> str | None:
     """None for what is not there, or no text."""
+    import base64
+
     try:
         return base64.b64decode(live["data"][key], validate=True).decode()
-    except (KeyError, TypeError, binascii.Error, UnicodeDecodeError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 
