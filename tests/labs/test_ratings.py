@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.in_process import converge_here, kubectl_here
+from tests.kit.in_process import converge_here, kubectl_here, run_here
 from tests.kit.tools import HELM, needs_helm
 from tests.kit.workshop import BIN, Workshop
 
@@ -83,6 +83,17 @@ def test_what_was_typed_without_helm_becomes_a_release(there: Workshop) -> None:
     kubectl_here(there, "-n smoothies delete secret -l name=ratings-api")
     kubectl_here(there, "-n smoothies annotate deployment,service ratings-api meta.helm.sh/release-name-")
     assert converge_here(there, LAB).titled("changed") == ["Install the API"]
+
+
+def test_somebody_else_s_release_is_left_alone(there: Workshop) -> None:
+    where = "-n smoothies label secret -l name=ratings-api"
+    kubectl_here(there, f"{where} app.kubernetes.io/part-of-")
+    kubectl_here(there, "-n smoothies delete service ratings-api")
+    ran = run_here(there, LAB)
+    assert ran.status == 1
+    assert "somebody else has made one" in ran.said
+    kubectl_here(there, f"{where} app.kubernetes.io/part-of=mesh-workshop")
+    converge_here(there, LAB)
 
 
 def test_another_password_is_told_but_not_said(there: Workshop) -> None:

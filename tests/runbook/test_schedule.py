@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.kit.engine import Bench, Moves, Object, Put, bench, lab
 from workshop.runbook.errors import UsageError
+from workshop.runbook.model import Position
 from workshop.runbook.results import Check, Difference
+from workshop.runbook.run import Run
 
 
 def canary(at: str = "", holder: str = "canary") -> Bench:
@@ -39,6 +43,23 @@ async def test_a_run_goes_on_from_where_the_object_is() -> None:
     await world.run("canary")
     assert world.changed() == {("canary", 4)}
     assert world.steps()[2].note == "the cluster is here"
+
+
+class Damaged(Moves):
+    """Where somebody has taken a part away, and what it is at is still known."""
+
+    async def position(self, run: Run) -> Position:
+        there = await super().position(run)
+        part = (Difference(self.name, "part", "there", "taken away"),) if there.moved_by == "somebody" else ()
+        return replace(there, differences=part)
+
+
+async def test_what_is_damaged_at_its_stage_is_repaired_there() -> None:
+    world = bench(lab("canary", Damaged("reviews", ("v1", "half"))), objects={"reviews": ("half", "somebody")})
+    assert await world.run("canary") == 0
+    assert world.outcomes() == ["unchanged", "changed"]
+    await world.run("canary")
+    assert world.outcomes() == ["unchanged", "unchanged"]
 
 
 async def test_verify_measures_where_the_object_is_and_nothing_behind_it() -> None:
