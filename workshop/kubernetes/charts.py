@@ -6,7 +6,7 @@ A chart here is Chart.yaml, values.yaml and templates/*.yaml, and templates hold
     {{ .Values.image }}  {{ .Values.text | quote }}  {{ .Release.Name }}  {{ .Release.Namespace }}
 
 Everything else of Helm's language is refused by name, with file and line. Where Helm renders something else than
-this does, a release's record says so, and the release counts as drifted: see `helm_records.py`.
+this does, Helm's history says so, and the release counts as drifted: see `helm_history.py`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Chart:
     def render(self, release: str, namespace: str, values: Values) -> list[Object]:
         """Its objects, template by template. Raises UsageError with file and line."""
         known = {
-            "Values": merged(self.defaults, values),
+            "Values": with_defaults(self.defaults, values),
             "Release": {"Name": release, "Namespace": namespace},
             "Chart": {"Name": self.name, "Version": self.version},
         }
@@ -79,12 +79,14 @@ def chart(folder: Path) -> Chart:
     return Chart(folder, about["name"], about["version"], defaults, templates)
 
 
-def merged(defaults: Values, given: Values) -> dict[str, Any]:
+def with_defaults(defaults: Values, given: Values) -> dict[str, Any]:
     """As Helm does: mappings into each other, and everything else in the place of what was there."""
     found = dict(defaults)
     for key, value in given.items():
         there = found.get(key)
-        found[key] = merged(there, value) if isinstance(there, Mapping) and isinstance(value, Mapping) else value
+        found[key] = (
+            with_defaults(there, value) if isinstance(there, Mapping) and isinstance(value, Mapping) else value
+        )
     return found
 
 

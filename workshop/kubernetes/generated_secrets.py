@@ -34,10 +34,10 @@ def login(
 ) -> Step:
     """`at` and `used_at` are namespace/name of the Secrets, `key` that of the connection string in the second one.
     `readers` are namespace/name of the Deployments that read one of them."""
-    return Login(title, at, user, used_at, key, connection, readers)
+    return GeneratedLogin(title, at, user, used_at, key, connection, readers)
 
 
-class Login(Step):
+class GeneratedLogin(Step):
     def __init__(
         self, title: str, at: str, user: str, used_at: str, key: str, connection: str, readers: tuple[str, ...]
     ) -> None:

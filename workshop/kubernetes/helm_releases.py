@@ -8,11 +8,11 @@
         chart="charts/ratings-web", namespace="smoothies", ...
     )
 
-A release has converged when Helm's last record of it says these values of this chart, and the objects are there as
-the chart renders them: so what is edited by hand is drift, and nothing of Helm's has to be started to see it. Helm
-writes: `helm upgrade --install`, and `helm rollback` where an earlier revision was what is wanted now.
+A release has converged when its last revision in Helm's history has these values of this chart, and the objects are
+there as the chart renders them: so what is edited by hand is drift, and nothing of Helm's has to be started to see
+it. Helm writes: `helm upgrade --install`, and `helm rollback` where an earlier revision was what is wanted now.
 
-Every object of a chart has to have the workshop's labels (the value `lab` is which one's), as has Helm's record:
+Every object of a chart has to have the workshop's labels (the value `lab` is which one's), as has each revision:
 that is how a clean-up finds it, also where there is no helm any more.
 """
 
@@ -33,7 +33,7 @@ from workshop.runbook.results import ABSENT, Check, Difference, Explanation, Hel
 if TYPE_CHECKING:
     from workshop.kubernetes.charts import Chart
     from workshop.kubernetes.cluster_facts import Snapshot
-    from workshop.kubernetes.helm_records import Record, Release
+    from workshop.kubernetes.helm_history import ChartRelease, StoredRevision
     from workshop.kubernetes.kubectl import Kubectl
     from workshop.runbook.run import Run
 
@@ -74,10 +74,10 @@ class HelmRelease(Apply):
         self._given = values
         self._back = ""
 
-    def release(self) -> Release:
-        from workshop.kubernetes.helm_records import Release
+    def release(self) -> ChartRelease:
+        from workshop.kubernetes.helm_history import ChartRelease
 
-        return Release(self._name, self._namespace)
+        return ChartRelease(self._name, self._namespace)
 
     def chart(self, run: Run) -> Chart:
         from workshop.kubernetes.charts import chart
@@ -100,32 +100,32 @@ class HelmRelease(Apply):
                 )
         return objects
 
-    async def records(self, run: Run) -> list[Record]:
-        from workshop.kubernetes.helm_records import records_of
+    async def history(self, run: Run) -> list[StoredRevision]:
+        from workshop.kubernetes.helm_history import history_of
 
-        return await records_of(run, self.release())
+        return await history_of(run, self.release())
 
-    def unlike(self, run: Run, record: Record) -> tuple[Difference, ...]:
-        """What is otherwise in a record of Helm's than this release is to be."""
-        return record.unlike(self.release(), self.chart(run), self.given(run))
+    def unlike(self, run: Run, stored: StoredRevision) -> tuple[Difference, ...]:
+        """What is otherwise in a revision than this release is to be."""
+        return stored.unlike(self.release(), self.chart(run), self.given(run))
 
     async def check(self, run: Run) -> Check:
         """Left out where there is no release yet, and no helm to make one: what else the lab does can be done."""
         from workshop.kubernetes.helm import Helm
 
-        records = await self.records(run)
-        if not records and (why := await run.use(Helm).program.missing()):
+        history = await self.history(run)
+        if not history and (why := await run.use(Helm).program.missing()):
             return Check(note=why, left_out=True)
         found = await super().check(run)
-        return replace(found, differences=(*self._unrecorded(run, records), *found.differences))
+        return replace(found, differences=(*self._unlike_history(run, history), *found.differences))
 
-    def _unrecorded(self, run: Run, records: list[Record]) -> tuple[Difference, ...]:
-        from workshop.kubernetes.helm_records import DEPLOYED
+    def _unlike_history(self, run: Run, history: list[StoredRevision]) -> tuple[Difference, ...]:
+        from workshop.kubernetes.helm_history import DEPLOYED
 
         subject = self.release().subject
-        if not records:
+        if not history:
             return (Difference(subject, "", "present", ABSENT),)
-        last = records[-1]
+        last = history[-1]
         if last.status != DEPLOYED:
             return (Difference(subject, "status", DEPLOYED, last.status), *self.unlike(run, last))
         return self.unlike(run, last)
@@ -137,21 +137,21 @@ class HelmRelease(Apply):
         from workshop.kubernetes.kubectl import Kubectl
 
         drifted = [obj for obj in objects if drift(obj, snapshot)]
-        records = await self.records(run)
-        if not (drifted or self._unrecorded(run, records)):
+        history = await self.history(run)
+        if not (drifted or self._unlike_history(run, history)):
             return []
-        if records and records[-1].lab is None:
+        if history and history[-1].lab is None:
             raise self._not_ours(Kubectl.of(run))
         kubectl, helm = Kubectl.of(run), Helm.of(run)
         await helm.program.path()  # before anything is changed
         if leaving := [obj for obj in drifted if is_terminating(snapshot.find(obj))]:
             await delete_and_wait(kubectl, leaving, seconds=min(self._seconds, _GONE_SECONDS))
-        if pending := [record.secret for record in records if record.pending]:
+        if pending := [stored.secret for stored in history if stored.pending]:
             # Of a helm that was killed. Another one refuses to go on, and nobody else's can be at it: the cluster
             # is locked for this run.
             await kubectl.delete(pending)
-            records = [record for record in records if not record.pending]
-        if earlier := self._earlier(run, records):
+            history = [stored for stored in history if not stored.pending]
+        if earlier := self._earlier(run, history):
             await helm.rollback(self._name, earlier.revision, self._namespace, seconds=self._seconds)
         else:
             await helm.upgrade(
@@ -160,17 +160,17 @@ class HelmRelease(Apply):
                 self._namespace,
                 as_yaml([self.given(run)]),
                 labels={PART_OF: WORKSHOP, LAB: run.lab},
-                take_ownership=not records and any(_is_there(obj, snapshot) for obj in objects),
+                take_ownership=not history and any(_is_there(obj, snapshot) for obj in objects),
                 seconds=self._seconds,
             )
         run.facts.forget_what_changes()
         return drifted
 
-    def _earlier(self, run: Run, records: list[Record]) -> Record | None:
+    def _earlier(self, run: Run, history: list[StoredRevision]) -> StoredRevision | None:
         """The last revision that was what is wanted now, where the one that is there is not."""
-        if not records or not self.unlike(run, records[-1]):
+        if not history or not self.unlike(run, history[-1]):
             return None
-        return next((one for one in reversed(records[:-1]) if not self.unlike(run, one)), None)
+        return next((one for one in reversed(history[:-1]) if not self.unlike(run, one)), None)
 
     def _not_ours(self, kubectl: Kubectl) -> WorkshopError:
         return WorkshopError(
@@ -183,9 +183,9 @@ class HelmRelease(Apply):
     async def check_undo(self, run: Run) -> Check:
         found = await super().check_undo(run)
         left = [
-            Difference(name_of(record.secret), "", ABSENT, "present", goes_with=self.release().subject)
-            for record in await self.records(run)
-            if record.lab is not None
+            Difference(name_of(stored.secret), "", ABSENT, "present", goes_with=self.release().subject)
+            for stored in await self.history(run)
+            if stored.lab is not None
         ]
         return Check((*found.differences, *left))
 
@@ -194,7 +194,7 @@ class HelmRelease(Apply):
         from workshop.kubernetes.helm import Helm
         from workshop.kubernetes.kubectl import Kubectl
 
-        if ours := [record.secret for record in await self.records(run) if record.lab is not None]:
+        if ours := [stored.secret for stored in await self.history(run) if stored.lab is not None]:
             helm = Helm.of(run)
             if await helm.program.installed():
                 await helm.uninstall(self._name, self._namespace, seconds=self._seconds)
@@ -204,10 +204,16 @@ class HelmRelease(Apply):
         await super().undo(run)
 
     async def made(self, run: Run) -> frozenset[str]:
+        from workshop.kubernetes.kubectl import KubectlError, Reason
+
         release = self.release()
-        first = f"Secret {release.namespace}/{release.secret_name(1)}"
-        records = {name_of(record.secret) for record in await self.records(run)}
-        return await super().made(run) | {first} | records
+        revisions = {f"Secret {release.namespace}/{release.secret_name(1)}"}
+        try:
+            revisions |= {name_of(stored.secret) for stored in await self.history(run)}
+        except KubectlError as error:
+            if error.reason is not Reason.FORBIDDEN:
+                raise  # else it is known at least of which kind they are: who may not look is told so by that
+        return await super().made(run) | revisions
 
     def explain(self, run: Run) -> Explanation:
         from workshop.kubernetes.helm import labels_option
@@ -258,7 +264,7 @@ def revision(
 
 class ReleaseStages(Timeline):
     """A release that goes from one revision to the next by upgrades, and back by rollbacks. Where it is, Helm's
-    last record of it says."""
+    history says."""
 
     start = "none"
 
@@ -290,10 +296,10 @@ class ReleaseStages(Timeline):
     async def position(self, run: Run) -> Position:
         from workshop.kubernetes.drift import describe
 
-        records = await self._last.records(run)
-        if not records:
+        history = await self._last.history(run)
+        if not history:
             return Position(None)
-        last = records[-1]
+        last = history[-1]
         unlike = {name: step.unlike(run, last) for name, step in self._releases.items()}
         at = next((name for name, found in unlike.items() if not found), None)
         if at is not None:

@@ -30,7 +30,7 @@ _PENDING = "pending-"
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ChartRelease:
     name: str
     namespace: str
 
@@ -43,7 +43,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StoredRevision:
     """A revision of a release, the `status` it has, and the `lab` whose label its Secret has (None when it was not
     the workshop)."""
 
@@ -57,18 +57,18 @@ class Record:
         """Whether a helm began with it, and did not come to its end."""
         return self.status.startswith(_PENDING)
 
-    def unlike(self, release: Release, chart: Chart, values: Values) -> tuple[Difference, ...]:
+    def unlike(self, release: ChartRelease, chart: Chart, values: Values) -> tuple[Difference, ...]:
         """What is otherwise than these values of the chart, whatever has become of it."""
         return tuple(self._unlike(release, chart, values))
 
-    def _unlike(self, release: Release, chart: Chart, values: Values) -> Iterator[Difference]:
+    def _unlike(self, release: ChartRelease, chart: Chart, values: Values) -> Iterator[Difference]:
         try:
             content = _content(self.secret["data"]["release"])
             about = content["chart"]["metadata"]
             there, given = f"{about['name']}-{about['version']}", content.get("config") or {}
             objects = by_name(_parsed(content["manifest"]))
         except (KeyError, TypeError, ValueError, WorkshopError, binascii.Error, OSError, EOFError):
-            yield Difference(release.subject, "", "Helm's record of it", "one that cannot be read")
+            yield Difference(release.subject, "", "what Helm writes down", "one that cannot be read")
             return
         if there != chart.full_name:
             yield Difference(release.subject, "chart", chart.full_name, there)
@@ -81,20 +81,20 @@ class Record:
                 yield Difference(release.subject, f"manifest[{name}]", "as the chart has it", "another")
 
 
-async def records_of(run: Run, release: Release) -> list[Record]:
+async def history_of(run: Run, release: ChartRelease) -> list[StoredRevision]:
     """The oldest first. Raises KubectlError."""
-    return _records(await look(run, [Place("Secret", release.namespace)]), release)
+    return _stored(await look(run, [Place("Secret", release.namespace)]), release)
 
 
-def _records(snapshot: Snapshot, release: Release) -> list[Record]:
+def _stored(snapshot: Snapshot, release: ChartRelease) -> list[StoredRevision]:
     found = []
     for secret in snapshot.all("Secret", release.namespace):
         labels = secret["metadata"].get("labels") or {}
         if secret.get("type") == _TYPE and labels.get("name") == release.name:
             number = str(labels.get("version", ""))
             revision = int(number) if number.isdecimal() else 0
-            found.append(Record(revision, str(labels.get("status", "")), lab_of(secret), secret))
-    return sorted(found, key=lambda record: record.revision)
+            found.append(StoredRevision(revision, str(labels.get("status", "")), lab_of(secret), secret))
+    return sorted(found, key=lambda stored: stored.revision)
 
 
 @lru_cache(maxsize=64)
@@ -105,4 +105,4 @@ def _content(data: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _parsed(manifest: str) -> list[Object]:
-    return parse(manifest, "Helm's record")
+    return parse(manifest, "Helm's history")
