@@ -1,7 +1,8 @@
 """The page that `invoke lab.istio --explain` writes, as other tools run it: a script, tasks, objects.
 
 So what they do is what the page says, and no list of our own that could be easier. `by_hand` leaves out what only
-looks (pages fetched, logs read, loads run), as those are proofs, and ends with the first command that fails.
+looks (pages fetched, logs read, loads run), as those are proofs, and ends with the first command that fails. What
+Helm does is no apply of objects: labs with charts are left out on both sides.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 Object = dict[str, Any]
+WITH_HELM = ("istio.ratings",)
 
 _BEFORE = r"""
 failed() { echo "failed: $*" >&2; kill $$; }
@@ -58,6 +60,8 @@ def steps_of(page: str) -> list[PageStep]:
     last: dict[str, str] = {}
     for section in re.split(r"(?m)^## ", page)[1:]:
         lab = section.partition(":")[0]
+        if lab in WITH_HELM:
+            continue
         needs = re.search(r"(?m)^Needs: (.*(?:\n.+)*)", section)
         after = tuple(last[need.strip()] for need in re.split(r"[,\s]+", needs[1] if needs else "") if need in last)
         for number, script in re.findall(r"(?ms)^### (\d+)\. .*?^```sh\n(.*?)^```", section):

@@ -33,8 +33,15 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import yaml  # noqa: E402
 from bench import BIN, Place, Taken, kubectl_processes, middle, place, resident  # noqa: E402
 from between import Counter, led_through  # noqa: E402
-from page import PageStep, by_hand, in_the_end, steps_of  # noqa: E402
+from page import WITH_HELM, PageStep, by_hand, in_the_end, steps_of  # noqa: E402
 
+from labs import RUNBOOK  # noqa: E402
+
+LABS = tuple(
+    f"lab.{lab.name}"
+    for lab in RUNBOOK.labs
+    if lab.group == "istio" and not lab.undoes and lab.name not in WITH_HELM
+)
 UNPROVED = ("--search-root", "benchmarks/unproved")
 WAIT = ("wait", "--for=condition=Available", "deployment", "--all", "-A", "--timeout=300s")
 CONVERGED = "a run would change nothing"
@@ -135,11 +142,11 @@ def bash(bench: Bench, here: Place) -> Taken:
 
 
 def invoke_unproved(bench: Bench, here: Place) -> Taken:
-    return here.invoke(*UNPROVED, "lab.istio")
+    return here.invoke(*UNPROVED, *LABS)
 
 
 def invoke_proved(bench: Bench, here: Place) -> Taken:
-    return here.invoke("lab.istio", may_fail=True)
+    return here.invoke(*LABS, may_fail=True)
 
 
 def write_playbook(bench: Bench, here: Place) -> None:
@@ -242,7 +249,7 @@ def _tell(bench: Bench, number: int, row: Row, taken: Taken) -> None:
 
 def _refuse_unlike(row: Row, here: Place) -> None:
     """What another tool has made has to be what the labs would have."""
-    said = here.invoke(*UNPROVED, "lab.istio", "--plan", may_fail=True).said
+    said = here.invoke(*UNPROVED, *LABS, "--plan", may_fail=True).said
     if CONVERGED not in said:
         sys.exit(f"after {row.name}, the labs would change something:\n{said}")
 
@@ -257,7 +264,7 @@ def count(bench: Bench, row: Row) -> tuple[int, int]:
         with behind(here) as (there, counters):
             if row.run in (invoke_unproved, invoke_proved):
                 search = UNPROVED if row.run is invoke_unproved else ()
-                said = there.invoke("--echo", *search, "lab.istio", may_fail=True).said
+                said = there.invoke("--echo", *search, *LABS, may_fail=True).said
                 processes = kubectl_processes(said)
             else:
                 there.stand_in("kubectl", f'echo >> {shlex.quote(str(log))}\nexec "$REAL" "$@"')
@@ -292,13 +299,13 @@ def foreign(bench: Bench) -> None:
     print("\n| foreign objects | converged run | `--plan` | `lab.istio.canary --plan` | sandbox, memory |")
     print(f"|{'---|' * 5}")
     with place(bench.folder, "foreign") as here:
-        here.invoke(*UNPROVED, "lab.istio")
+        here.invoke(*UNPROVED, *LABS)
         there = 0
         for wanted in FOREIGN:
             make_foreign(here, there, wanted)
             there = wanted
             times: dict[tuple[str, ...], list[float]] = {
-                words: [] for words in (("lab.istio",), ("lab.istio", "--plan"), ("lab.istio.canary", "--plan"))
+                words: [] for words in (LABS, (*LABS, "--plan"), ("lab.istio.canary", "--plan"))
             }
             for _ in range(bench.runs):
                 for words, found in times.items():
@@ -343,13 +350,17 @@ def _foreign(number: int) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
+def _said(words: Iterable[str]) -> str:
+    return " ".join(words).replace(" ".join(LABS), "lab.istio")
+
+
 def line(bench: Bench) -> None:
     """The API behind a line of 100 ms (a round trip) and 10 Mbit/s."""
     rows = (APPLY, BASH, UNPROVED_ROW)
     again: dict[str, Callable[[Place], Taken]] = {
         **{
-            f"converged: `invoke {' '.join(words)}`": partial(_again, words)
-            for words in (("lab.istio",), ("lab.istio", "--plan"), ("lab.istio.canary", "--plan"))
+            f"converged: `invoke {_said(words)}`": partial(_again, words)
+            for words in (LABS, (*LABS, "--plan"), ("lab.istio.canary", "--plan"))
         },
         "converged: bash and kubectl, the page once more": lambda here: bash(bench, here),
     }
