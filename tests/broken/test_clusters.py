@@ -102,13 +102,13 @@ def test_istio_system_deleted_then_clean_up(without_namespace: Workshop, before:
 def test_two_nodes_of_three_are_cordoned(workshop: Workshop, before: dict[str, object]) -> None:
     """One node with two CPUs is left: with the chart's requests (500m and 2Gi for istiod, 100m and 128Mi for each
     proxy, shared/real/objects/istio-system-workloads.yaml) not all labs fit. On all three they do."""
-    assert "ok room all labs together ask for 2.10 CPUs and 4.0 GiB" in workshop.converge("doctor").unfolded
+    assert "ok room all labs together ask for 2.50 CPUs and 4.5 GiB" in workshop.converge("doctor").unfolded
     nodes = [
         node["metadata"]["name"] for node in json.loads(workshop.by_hand("kubectl get nodes -o json"))["items"]
     ]
     workshop.by_hand(f"kubectl cordon {' '.join(nodes[1:])}")
     found = workshop.converge("doctor").unfolded
-    assert "warn room all labs together ask for 2.10 CPUs and 4.0 GiB; 2.00 CPUs and" in found
-    assert "1 of 17 pods would find no node, 0.10 CPUs and 0.1 GiB more are needed" in found
+    assert "warn room all labs together ask for 2.50 CPUs and 4.5 GiB; 2.00 CPUs and" in found
+    assert "5 of 20 pods would find no node, 0.50 CPUs and 0.6 GiB more are needed" in found
     assert "describe nodes" in found
     workshop.by_hand(f"kubectl uncordon {' '.join(nodes[1:])}")
