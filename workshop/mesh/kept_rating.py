@@ -58,7 +58,7 @@ class KeptRating:
         async with session(base_url + self.path, request_timeout=_ANSWER_SECONDS) as there:
             first = read((await self._page(run, there, "the page")).body)
             if first is None:
-                said = "the page has no form that takes a rating: its image is not the page of Fruit Smoothies"
+                said = "the page takes no ratings: the image that the settings name is not that of Fruit Smoothies"
                 run.emit(events.Told(run.lab, said))
                 return Verdict("pass", "the page answers; it takes no ratings")
             names = ", ".join(name for name, _ in first.fruits)
