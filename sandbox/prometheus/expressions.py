@@ -11,6 +11,7 @@ not have is refused by its name, here and nowhere later, so that nothing is answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from typing import Any
 
 import promql_parser as parser
 
-from sandbox.prometheus.labels import NAME, BadRegex, Matcher
+from sandbox.prometheus.labels import NAME, BadRegex, Matcher, quoted
 
 
 class BadData(Exception):
@@ -168,12 +169,19 @@ FUNCTIONS: Mapping[str, tuple[Sequence[Kind], int, Kind]] = {
 """By name: what each argument is (of `label_join` any number of the last), how many are a must, what it gives."""
 
 DEEPEST = 100
+"""Levels of an expression."""
+
+MOST = 300
+"""Operators, brackets and commas of an expression."""
+
+LONGEST = 20_000
+"""Characters of a query."""
 
 
 def parse(query: str) -> Expression:
     """Raises BadData."""
     try:
-        found = parser.parse(_without_raw_strings(query))
+        found = parser.parse(_prepared(query))
     except ValueError as error:
         raise BadData(f"parse error: {error}") from None
     return _translate(found, 0)
@@ -187,27 +195,37 @@ def parse_selector(text: str) -> Sequence[Matcher]:
     return found.matchers
 
 
-def _without_raw_strings(query: str) -> str:
-    """Strings in backquotes as strings in quotes: of those the library reads the backslashes as it should."""
-    if "`" not in query:
-        return query
-    parts, place = [], 0
-    while place < len(query):
-        begin = query[place]
-        end = place + 1
-        if begin == "#":
-            while end < len(query) and query[end] != "\n":
-                end += 1
-        elif begin in "\"'`":
-            while end < len(query) and query[end] != begin:
-                end += 2 if query[end] == "\\" and begin != "`" else 1
-            end += 1
-        part = query[place:end]
-        if begin == "`" and part.endswith("`") and len(part) > 1:
-            part = '"' + part[1:-1].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-        parts.append(part)
-        place = end
-    return "".join(parts)
+def milliseconds(duration: str) -> int:
+    """Of `1m30s`. Raises ValueError."""
+    return _milliseconds(parser.parse_duration(duration))
+
+
+_TOKEN = re.compile(
+    r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|[(\[{+\-*/%^<>=!,]|\b(?:and|or|unless|atan2)\b""",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def _prepared(query: str) -> str:
+    """As the library can take it: it ends the whole process where there is too much in it (10,000 brackets), and
+    reads no strings in backquotes as it should, so that they are made strings in quotes."""
+    if len(query) > LONGEST:
+        raise _refuse(f"a query of more than {LONGEST} characters")
+    count = 0
+
+    def prepared(found: re.Match[str]) -> str:
+        nonlocal count
+        token = found[0]
+        if token.startswith("`"):
+            return quoted(token[1:-1])
+        if token[0] not in "\"'#":
+            count += 1
+        return token
+
+    query = _TOKEN.sub(prepared, query)
+    if count > MOST:
+        raise _refuse(f"an expression of more than {MOST} operators and brackets")
+    return query
 
 
 def _refuse(what: str) -> BadData:

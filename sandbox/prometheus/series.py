@@ -82,6 +82,15 @@ class Store:
             self._by_name.setdefault(labels[NAME], {})[labels] = found
         return found
 
+    def living(self, series: Series) -> Series:
+        """The one of its labels, which may have been forgotten and made anew."""
+        return series if series.times else self.series(series.labels)
+
+    @property
+    def too_many(self) -> bool:
+        """Whether it is time to forget."""
+        return self.samples > self._largest
+
     def append(self, series: Series, time: int, value: float) -> bool:
         """Add a sample. Not one that is as old as the last one or older: False."""
         if series.times and time <= series.times[-1]:
@@ -93,9 +102,11 @@ class Store:
         return True
 
     def end(self, series: Series, time: int) -> None:
-        """Nothing more is known of it from this time on, until the next sample."""
-        if self.append(series, time, math.nan):
-            series.ends.add(time)
+        """Nothing more is known of it from this time on, or from after its last sample, until the next one."""
+        if series.times:
+            time = max(time, series.times[-1] + 1)
+        self.append(series, time, math.nan)
+        series.ends.add(time)
 
     def matching(self, matchers: Sequence[Matcher]) -> list[Series]:
         """Those that all of these match."""
@@ -124,7 +135,7 @@ class Store:
         """Drop what is older; and where that leaves too many samples, what is oldest of the rest."""
         turns = Turns()
         await self._forget(before, turns)
-        while self.samples > self._largest:
+        while self.too_many:
             oldest, newest = self._span()
             # A tenth of the time at once; at least what was written at one moment.
             await self._forget(max(oldest + (newest - oldest) // 10, oldest + 1), turns)
