@@ -9,7 +9,7 @@ A pod that is to be asked slowly (`scrape_slow`) is asked by another job there, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,9 +22,24 @@ _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]", re.ASCII)
 _OVER = ("Pending", "Succeeded", "Failed", "Completed")
 
 
-def pod_targets(pods: Iterable[Mapping[str, Any]]) -> list[Target]:
-    """Of Pods as the API has them."""
-    return [target for pod in pods for target in _of_pod(pod)]
+class PodTargets:
+    """Of the Pods that there are whenever it is called; of one that has not changed it makes none anew."""
+
+    def __init__(self, pods: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        """Pods are as the API has them, and never changed in place."""
+        self._pods = pods
+        self._known: dict[str, tuple[Mapping[str, Any], list[Target]]] = {}
+
+    def __call__(self) -> list[Target]:
+        known, self._known = self._known, {}
+        found: list[Target] = []
+        for pod in self._pods():
+            uid = pod["metadata"]["uid"]
+            before = known.get(uid)
+            made = before if before is not None and before[0] is pod else (pod, list(_of_pod(pod)))
+            self._known[uid] = made
+            found += made[1]
+        return found
 
 
 def _of_pod(pod: Mapping[str, Any]) -> Iterator[Target]:

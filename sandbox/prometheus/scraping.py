@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sandbox.core.turns import Turns
 from sandbox.prometheus.exposition import BadExposition, Metadata, labels, samples
@@ -28,7 +29,7 @@ class ScrapeError(Exception):
     """A target that did not tell its metrics."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """Where one is, and what its series are labelled with. `discovered` is what was known of it, for who asks."""
 
@@ -38,8 +39,9 @@ class Target:
     honor_labels: bool = False
     """Whether what it says itself is right where it says otherwise; else that is put into `exported_...`."""
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, frozenset[tuple[str, str]]]:
+        """What makes it another one."""
         return self.url, frozenset(self.labels.items())
 
 

@@ -12,7 +12,7 @@ from sandbox.prometheus.evaluation import instant
 from sandbox.prometheus.exposition import BadExposition, labels, samples
 from sandbox.prometheus.expressions import parse
 from sandbox.prometheus.labels import NAME, Labels
-from sandbox.prometheus.pod_targets import pod_targets
+from sandbox.prometheus.pod_targets import PodTargets
 from sandbox.prometheus.scraping import ScrapeError, Scraper, Target
 from sandbox.prometheus.series import Store
 
@@ -217,6 +217,7 @@ def _pod(annotations: dict[str, str], ports: list[int], phase: str = "Running", 
     return {
         "metadata": {
             "name": "web-1",
+            "uid": "1",
             "namespace": "shop",
             "annotations": annotations,
             "labels": {"app.kubernetes.io/name": "web", **labels},
@@ -248,13 +249,13 @@ _SCRAPE = {"prometheus.io/scrape": "true"}
 def test_pods_that_are_annotated_for_it_are_targets(
     annotations: dict[str, str], ports: list[int], urls: list[str]
 ) -> None:
-    assert [one.url for one in pod_targets([_pod(annotations, ports)])] == [
+    assert [one.url for one in PodTargets(lambda: [_pod(annotations, ports)])()] == [
         f"http://127.9.0.1:{url}" for url in urls
     ]
 
 
 def test_what_a_pod_is_labelled_with() -> None:
-    (one,) = pod_targets([_pod({**_SCRAPE, "prometheus.io/port": "15020"}, [], version="v1", empty="")])
+    (one,) = PodTargets(lambda: [_pod({**_SCRAPE, "prometheus.io/port": "15020"}, [], version="v1", empty="")])()
     assert one.labels == {
         "app_kubernetes_io_name": "web",
         "version": "v1",
@@ -265,5 +266,16 @@ def test_what_a_pod_is_labelled_with() -> None:
         "instance": "127.9.0.1:15020",
     }
     assert one.honor_labels
-    for phase in ("Pending", "Succeeded", "Failed"):
-        assert not pod_targets([_pod(_SCRAPE, [80], phase)])
+    over = [_pod(_SCRAPE, [80], phase) for phase in ("Pending", "Succeeded", "Failed")]
+    assert not PodTargets(lambda: over)()
+
+
+def test_targets_of_a_pod_that_did_not_change_are_not_made_anew() -> None:
+    pods = [_pod(_SCRAPE, [80])]
+    targets = PodTargets(lambda: pods)
+    (first,) = targets()
+    assert targets()[0] is first
+    pods[0] = _pod(_SCRAPE, [81])
+    assert [one.url for one in targets()] == ["http://127.9.0.1:81/metrics"]
+    pods.clear()
+    assert not targets()
