@@ -300,9 +300,9 @@ class Evaluation:
         highest = limits[-1] if node.name != "clamp_min" else math.inf
         if highest < lowest:
             return []
-        if lowest != lowest or highest != highest:
-            return _mapped(vector, lambda value: math.nan)
-        return _mapped(vector, lambda value: value if value != value else max(lowest, min(highest, value)))
+        return _mapped(
+            vector, lambda value: numbers.largest_of_two(lowest, numbers.smallest_of_two(highest, value))
+        )
 
     async def _rounded(self, node: Call, now: int) -> Vector:
         vector = await self._vector(node.arguments[0], now)

@@ -315,6 +315,9 @@ def _call(node: Any, depth: int) -> Call:
         raise BadData(f'parse error: expected {len(kinds)} argument(s) in call to "{name}", got {len(arguments)}')
     for argument, kind in zip(arguments, kinds, strict=False):
         _want(argument, f'call to function "{name}"', kind)
+    if name == "timestamp" and isinstance(of := arguments[0], Selector) and of.at is not None and of.offset:
+        # Prometheus itself forgets the offset there.
+        raise _refuse("timestamp() of a selector with @ and offset")
     return Call(name, arguments, gives)
 
 

@@ -154,6 +154,21 @@ def number(text: str) -> float:
     return float.fromhex(text) if text[:3].lower().lstrip("+-").startswith("0x") else float(text)
 
 
+def largest_of_two(a: float, b: float) -> float:
+    """As Go's math.Max: NaN where one is, but for infinity."""
+    return max(a, b) if a == a and b == b else math.inf if math.inf in (a, b) else math.nan
+
+
+def smallest_of_two(a: float, b: float) -> float:
+    return -largest_of_two(-a, -b)
+
+
+def without_exponent(value: float) -> str:
+    """As `count_values` writes a value into a label."""
+    written = text(value)
+    return format(Decimal(written), "f") if "e" in written else written
+
+
 def text(value: float) -> str:
     """As Prometheus writes a value: without an exponent from 1e-6 to 1e21."""
     if value != value:

@@ -91,7 +91,7 @@ def _values_counted(groups: dict[Labels, Vector], label: str) -> Vector:
     counted: dict[Labels, float] = {}
     for labels, samples in groups.items():
         for _, value in samples:
-            named = labels.with_({label: numbers.text(value)})
+            named = labels.with_({label: numbers.without_exponent(value)})
             counted[named] = counted.get(named, 0.0) + 1
     return list(counted.items())
 

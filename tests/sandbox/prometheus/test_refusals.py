@@ -29,6 +29,7 @@ _RANGES = {name for name, (kinds, _, _) in FUNCTIONS.items() if any(kind.name ==
         ("limitk(1, up)", "limitk"),
         ("limit_ratio(0.5, up)", "limit_ratio"),
         ('up{job="a" or job="b"}', "`or` between matchers"),
+        ("timestamp(up @ 5 offset 1m)", "timestamp() of a selector with @ and offset"),
         ("up + fill (0) up", "fill"),
         ("up[5m] + up", "scalar and instant vector types"),
         ("sum(" * 120 + "up" + ")" * 120, "100 levels"),
