@@ -29,7 +29,7 @@ from sandbox.prometheus.expressions import (
     Text,
 )
 from sandbox.prometheus.labels import NO_LABELS, BadRegex, Labels, Regex
-from sandbox.prometheus.series import Points, Store
+from sandbox.prometheus.series import Points, Store, copied
 from sandbox.prometheus.vectors import (
     ExecutionError,
     Grouping,
@@ -51,6 +51,9 @@ _MOST_STEPS = 50_000
 """Of one subquery at one time."""
 
 _PIECE = 64
+"""Series between two turns."""
+
+_TRIES = 3
 
 T = TypeVar("T")
 Value = float | str | Vector
@@ -68,7 +71,7 @@ class Row:
 class Evaluation:
     """One query over one range; an instant query's range is one time."""
 
-    def __init__(self, node: Expression, store: Store, start: int, end: int) -> None:
+    def __init__(self, node: Expression, start: int, end: int) -> None:
         self.node = node
         self._start, self._end = start, end
         self.turns = Turns()
@@ -77,30 +80,49 @@ class Evaluation:
         self._groupings: dict[Aggregation, Grouping] = {}
         self._pairings: dict[Binary, Pairing] = {}
         self._replaced: dict[Call, dict[Labels, Labels]] = {}
-        self._take(node, store, start, end)
+        self._wanted: list[tuple[Selector, int, int]] = []
+        self._want(node, start, end)
 
-    def _take(self, node: Expression, store: Store, start: int, end: int) -> None:
-        """Copies of what the selectors below may be asked for, when `node` is evaluated in [start, end]."""
+    def _want(self, node: Expression, start: int, end: int) -> None:
+        """Note what the selectors below may be asked for, when `node` is evaluated in [start, end]."""
         match node:
             case Selector():
-                first, last = self._when(node, start), self._when(node, end)
                 before = LOOK_BACK if node.range is None else node.range
-                taken = store.select(node.matchers, first - before, last)
-                self._points[node] = taken if node.range is None else [points.without_ends() for points in taken]
+                self._wanted.append((node, self._when(node, start) - before, self._when(node, end)))
             case Subquery():
-                self._take(node.of, store, self._when(node, start) - node.range, self._when(node, end))
+                self._want(node.of, self._when(node, start) - node.range, self._when(node, end))
             case Negative():
-                self._take(node.of, store, start, end)
+                self._want(node.of, start, end)
             case Call():
                 for argument in node.arguments:
-                    self._take(argument, store, start, end)
+                    self._want(argument, start, end)
             case Aggregation():
-                self._take(node.of, store, start, end)
+                self._want(node.of, start, end)
                 if node.parameter is not None:
-                    self._take(node.parameter, store, start, end)
+                    self._want(node.parameter, start, end)
             case Binary():
-                self._take(node.left, store, start, end)
-                self._take(node.right, store, start, end)
+                self._want(node.left, start, end)
+                self._want(node.right, start, end)
+
+    async def take(self, store: Store) -> None:
+        """Copy all samples that may be needed, as they are at one moment: anew where that has passed meanwhile."""
+        for _ in range(_TRIES):
+            before = store.version
+            for node, after, until in self._wanted:
+                taken: list[Points] = []
+                for piece in _pieces(store.matching(node.matchers)):
+                    taken += copied(piece, after, until)
+                    await self.turns.give()
+                self._points[node] = taken
+            if store.version == before:
+                break
+        else:
+            # Without turns nothing comes in between.
+            for node, after, until in self._wanted:
+                self._points[node] = copied(store.matching(node.matchers), after, until)
+        for node, _, _ in self._wanted:
+            if node.range is not None:
+                self._points[node] = [points.without_ends() for points in self._points[node]]
 
     def _when(self, node: Selector | Subquery, now: int) -> int:
         """The time a selector asks for, of the time it is asked at."""
@@ -212,8 +234,12 @@ class Evaluation:
         grouping = self._groupings.get(node)
         if grouping is None:
             grouping = self._groupings[node] = Grouping(node)
-        await self.turns.give()
-        return aggregate(node, grouping, vector, parameter)
+        groups: dict[Labels, Vector] = {}
+        for piece in _pieces(vector):
+            for sample in piece:
+                groups.setdefault(grouping.of(sample[0]), []).append(sample)
+            await self.turns.give()
+        return aggregate(node, groups, parameter)
 
     async def _binary(self, node: Binary, now: int) -> Value:
         left, right = await self._value(node.left, now), await self._value(node.right, now)
@@ -316,18 +342,23 @@ class Evaluation:
         share = await self._scalar(node.arguments[0], now)
         histograms: dict[Labels, list[tuple[float, float]]] = {}
         known = self._replaced.setdefault(node, {})
-        for labels, count in await self._vector(node.arguments[1], now):
-            try:
-                bound = numbers.number(labels["le"])
-            except ValueError:
-                continue
-            # Of metrics with different names each has a histogram, which cannot be told apart in the end.
-            named = known.get(labels)
-            if named is None:
-                named = known[labels] = labels.without(("le",))
-            histograms.setdefault(named, []).append((bound, count))
+        for piece in _pieces(await self._vector(node.arguments[1], now)):
+            for labels, count in piece:
+                try:
+                    bound = numbers.number(labels["le"])
+                except ValueError:
+                    continue
+                # Of metrics with different names each has a histogram, which cannot be told apart in the end.
+                named = known.get(labels)
+                if named is None:
+                    named = known[labels] = labels.without(("le",))
+                histograms.setdefault(named, []).append((bound, count))
             await self.turns.give()
-        return distinct([(named.without_name, buckets.quantile(share, of)) for named, of in histograms.items()])
+        found: Vector = []
+        for part in _pieces(list(histograms.items())):
+            found += [(named.without_name, buckets.quantile(share, of)) for named, of in part]
+            await self.turns.give()
+        return distinct(found)
 
     async def _relabelled(self, node: Call, now: int) -> Vector:
         vector = await self._vector(node.arguments[0], now)
@@ -457,7 +488,8 @@ class Result:
 
 async def instant(node: Expression, store: Store, time: int) -> Result:
     """Raises ExecutionError."""
-    evaluation = Evaluation(node, store, time, time)
+    evaluation = Evaluation(node, time, time)
+    await evaluation.take(store)
     if node.kind is Kind.RANGE:
         return Result("matrix", time, await evaluation.rows(time))
     return Result(
@@ -474,7 +506,8 @@ async def over_range(node: Expression, store: Store, start: int, end: int, step:
             f'invalid parameter "query": invalid expression type "{node.kind.value}" for range query, '
             "must be Scalar or instant Vector"
         )
-    evaluation = Evaluation(node, store, start, end)
+    evaluation = Evaluation(node, start, end)
+    await evaluation.take(store)
     rows: dict[Labels, Row] = {}
     for time in range(start, end + 1, step):
         value = await evaluation.at(time)

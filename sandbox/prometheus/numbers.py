@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 
@@ -93,34 +93,58 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
-def total(values: Iterable[float]) -> float:
-    """The sum, with what is lost of small summands beside large ones added up as well (Kahan, Neumaier)."""
-    found = lost = 0.0
-    for value in values:
-        after = found + value
-        if math.isinf(after):
-            lost = 0.0
-        elif abs(found) >= abs(value):
-            lost += (found - after) + value
-        else:
-            lost += (value - after) + found
-        found = after
+def _added(value: float, total: float, lost: float) -> tuple[float, float]:
+    """A sum, and what is lost of small summands beside large ones (Kahan, Neumaier)."""
+    after = total + value
+    if math.isinf(after):
+        return after, 0.0
+    if abs(total) >= abs(value):
+        return after, lost + ((total - after) + value)
+    return after, lost + ((value - after) + total)
+
+
+def total(values: Sequence[float]) -> float:
+    found, lost = values[0], 0.0
+    for value in values[1:]:
+        found, lost = _added(value, found, lost)
     return found + lost
 
 
 def mean(values: Sequence[float]) -> float:
-    count = len(values)
-    found = total(values)
-    if not math.isinf(found) or any(map(math.isinf, values)):
-        return found / count
-    return total(value / count for value in values)
+    found, lost = values[0], 0.0
+    for place, value in enumerate(values[1:], 1):
+        after, rest = _added(value, found, lost)
+        if math.isinf(after):
+            return _running_mean(values, place, found / place, lost / place)
+        found, lost = after, rest
+    return found / len(values) + lost / len(values)
+
+
+def _running_mean(values: Sequence[float], place: int, found: float, lost: float) -> float:
+    """Of those whose sum overflows, or that are not all finite: `found` is the mean of those before `place`."""
+    for count, value in enumerate(values[place:], place + 1):
+        share = (count - 1) / count
+        found, lost = _added(value / count, share * found, share * lost)
+    return found + lost
 
 
 def variance(values: Sequence[float]) -> float:
-    if not all(map(math.isfinite, values)):
-        return math.nan
-    middle = mean(values)
-    return total((value - middle) ** 2 for value in values) / len(values)
+    """Of several series at one time."""
+    middle, found = values[0], 0.0 if math.isfinite(values[0]) else math.nan
+    for count, value in enumerate(values[1:], 2):
+        away = value - middle
+        middle += away / count
+        found += away * (value - middle)
+    return found / len(values)
+
+
+def variance_over_time(values: Sequence[float]) -> float:
+    middle = lost_of_middle = found = lost = 0.0
+    for count, value in enumerate(values, 1):
+        away = value - (middle + lost_of_middle)
+        middle, lost_of_middle = _added(away / count, middle, lost_of_middle)
+        found, lost = _added(away * (value - (middle + lost_of_middle)), found, lost)
+    return (found + lost) / len(values)
 
 
 def smallest(values: Sequence[float]) -> float:

@@ -61,6 +61,18 @@ class Points:
         )
 
 
+def copied(of: Sequence[Series], after: int, until: int) -> list[Points]:
+    """What there is of them in (after, until]; a series without any is not among it."""
+    taken = []
+    for series in of:
+        first, last = bisect_right(series.times, after), bisect_right(series.times, until)
+        if first < last:
+            times = series.times[first:last]
+            ends = frozenset(series.ends.intersection(times)) if series.ends else frozenset[int]()
+            taken.append(Points(series.labels, times, series.values[first:last], ends))
+    return taken
+
+
 class Store:
     """All series, by what names them."""
 
@@ -120,16 +132,10 @@ class Store:
                 found += _where(self._by_name.get(name, {}).values(), rest)
         return found
 
-    def select(self, matchers: Sequence[Matcher], after: int, until: int) -> list[Points]:
-        """Copies of what there is of them in (after, until]; a series without any is not among them."""
-        taken = []
-        for series in self.matching(matchers):
-            first, last = bisect_right(series.times, after), bisect_right(series.times, until)
-            if first < last:
-                times = series.times[first:last]
-                ends = frozenset(series.ends.intersection(times)) if series.ends else frozenset[int]()
-                taken.append(Points(series.labels, times, series.values[first:last], ends))
-        return taken
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one after each change."""
+        return self.appended, self.samples
 
     async def forget(self, before: int) -> None:
         """Drop what is older; and where that leaves too many samples, what is oldest of the rest."""

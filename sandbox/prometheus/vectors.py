@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -34,7 +33,7 @@ _OF_ALL: Mapping[str, Callable[[list[float]], float]] = {
     "group": lambda values: 1.0,
     "max": numbers.largest,
     "min": numbers.smallest,
-    "stddev": lambda values: math.sqrt(numbers.variance(values)),
+    "stddev": lambda values: numbers.FUNCTIONS["sqrt"](numbers.variance(values)),
     "stdvar": numbers.variance,
     "sum": numbers.total,
 }
@@ -56,10 +55,7 @@ class Grouping:
         return found
 
 
-def aggregate(node: Aggregation, grouping: Grouping, vector: Vector, parameter: float | str | None) -> Vector:
-    groups: dict[Labels, Vector] = {}
-    for sample in vector:
-        groups.setdefault(grouping.of(sample[0]), []).append(sample)
+def aggregate(node: Aggregation, groups: dict[Labels, Vector], parameter: float | str | None) -> Vector:
     if node.operator in ("topk", "bottomk"):
         assert isinstance(parameter, float)
         return _best(list(groups.values()), parameter, node.operator == "topk")

@@ -22,7 +22,7 @@ class Window:
     """When the query is evaluated: with an offset it is not the end."""
 
 
-def _extrapolated(window: Window, counter: bool) -> float | None:
+def _extrapolated(window: Window, counter: bool, rate: bool = False) -> float | None:
     """How much it changed in the whole range, of which the samples do not reach the ends.
 
     Where a sample is missing at an end, the series is taken to begin or end half an interval away from the last
@@ -50,12 +50,8 @@ def _extrapolated(window: Window, counter: bool) -> float | None:
         to_start = min(to_start, sampled * (values[0] / change))
     if to_end >= threshold:
         to_end = interval / 2
-    return change * ((sampled + to_start + to_end) / sampled)
-
-
-def _rate(window: Window) -> float | None:
-    change = _extrapolated(window, True)
-    return None if change is None else change / ((window.end - window.start) / 1000)
+    factor = (sampled + to_start + to_end) / sampled
+    return change * (factor / ((window.end - window.start) / 1000) if rate else factor)
 
 
 def _last_two(window: Window, rate: bool) -> float | None:
@@ -75,8 +71,8 @@ def _line(window: Window, zero: int) -> tuple[float, float]:
     count = len(values)
     at = [(time - zero) / 1000 for time in window.times]
     sum_x, sum_y = numbers.total(at), numbers.total(values)
-    covariance = numbers.total(x * y for x, y in zip(at, values, strict=True)) - sum_x * sum_y / count
-    spread = numbers.total(x * x for x in at) - sum_x * sum_x / count
+    covariance = numbers.total([x * y for x, y in zip(at, values, strict=True)]) - sum_x * sum_y / count
+    spread = numbers.total([x * x for x in at]) - sum_x * sum_x / count
     slope = numbers.divide(covariance, spread)
     return slope, sum_y / count - slope * sum_x / count
 
@@ -110,10 +106,10 @@ FUNCTIONS: Mapping[str, Callable[[Window], float | None]] = {
     "max_over_time": lambda window: numbers.largest(window.values),
     "min_over_time": lambda window: numbers.smallest(window.values),
     "present_over_time": lambda window: 1.0,
-    "rate": _rate,
+    "rate": lambda window: _extrapolated(window, True, rate=True),
     "resets": lambda window: _pairs(window, lambda a, b: b < a),
-    "stddev_over_time": lambda window: math.sqrt(numbers.variance(window.values)),
-    "stdvar_over_time": lambda window: numbers.variance(window.values),
+    "stddev_over_time": lambda window: numbers.FUNCTIONS["sqrt"](numbers.variance_over_time(window.values)),
+    "stdvar_over_time": lambda window: numbers.variance_over_time(window.values),
     "sum_over_time": lambda window: numbers.total(window.values),
 }
 """By name: what they come to; None when that takes more samples than there are."""

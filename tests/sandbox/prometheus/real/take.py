@@ -23,28 +23,37 @@ FILE = Path(__file__).parent.parent / "cases" / "promql.yaml"
 
 
 def main(program: str) -> None:
-    written = FILE.read_text(encoding="utf-8")
-    table: Any = yaml.safe_load(written)
-    asked = [case for cases in table["queries"].values() for case in cases]
+    written, said = FILE.read_text(encoding="utf-8"), table()
+    asked = [case for cases in said["queries"].values() for case in cases]
+    found = iter(answers(program, said["series"], asked))
+    head, _, _ = written.partition("\nqueries:\n")
+    lines = [head, "queries:"]
+    for group, cases in said["queries"].items():
+        lines.append(f"  {group}:")
+        for case in cases:
+            lines += [f"  {line}" for line in _written(case, next(found))]
+    FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def table() -> Any:
+    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+def answers(program: str, series: dict[str, str], asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the real one."""
     given = {
         "series": [
             {
                 "labels": labels(name).mapping,
                 "samples": [[str(time), _given(value)] for time, value in samples(notation)],
             }
-            for name, notation in table["series"].items()
+            for name, notation in series.items()
         ],
         "queries": [{"query": case["query"], **_when(case)} for case in asked],
     }
     ran = subprocess.run([program], input=json.dumps(given), capture_output=True, text=True, check=True)
-    answers = iter(json.loads(ran.stdout))
-    head, _, _ = written.partition("\nqueries:\n")
-    lines = [head, "queries:"]
-    for group, cases in table["queries"].items():
-        lines.append(f"  {group}:")
-        for case in cases:
-            lines += [f"  {line}" for line in _written(case, next(answers))]
-    FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found: list[dict[str, Any]] = json.loads(ran.stdout)
+    return found
 
 
 def _given(value: float | None) -> str:
