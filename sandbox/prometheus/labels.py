@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from sys import intern
 
 import re2  # type: ignore[import-untyped]
 
@@ -18,7 +19,8 @@ class Labels:
 
     def __init__(self, mapping: Mapping[str, str]) -> None:
         """An empty value is a label that is not there."""
-        self.mapping = {name: value for name, value in mapping.items() if value}
+        # The same few strings are in thousands of series.
+        self.mapping = {intern(name): intern(value) for name, value in mapping.items() if value}
         self._hash = hash(frozenset(self.mapping.items()))
         self._without_name: Labels | None = None
 
