@@ -21,7 +21,7 @@ from sandbox.core.turns import Turns
 from sandbox.prometheus import exposition, numbers
 from sandbox.prometheus.evaluation import Result, Row, instant, over_range
 from sandbox.prometheus.expressions import BadData, milliseconds, parse, parse_selector
-from sandbox.prometheus.labels import NAME, Labels
+from sandbox.prometheus.labels import NAME, Labels, quoted
 from sandbox.prometheus.page import page
 from sandbox.prometheus.scraping import Followed, Scraper
 from sandbox.prometheus.series import Series, Store
@@ -30,6 +30,9 @@ from sandbox.prometheus.vectors import ExecutionError, Sample
 _MOST_POINTS = 11_000
 _LONGEST = 120.0
 """Seconds that a query may take."""
+
+_END_OF_TIME = 2**62
+"""Milliseconds: further away there is no time."""
 
 Parameters = MultiDict[str]
 
@@ -186,15 +189,14 @@ class Api:
 
     async def _targets(self, given: Parameters) -> _Answer:
         state, pool = given.get("state", "any") or "any", given.get("scrapePool", "")
-        if state not in ("any", "active", "dropped"):
-            raise BadData(f'invalid parameter "state": {state}')
-        active = [
-            self._target(one)
-            for one in self._scraper.followed.values()
-            if state != "dropped" and pool in ("", one.target.labels.get("job", ""))
-        ]
-        active.sort(key=lambda one: (one["scrapePool"], one["scrapeUrl"]))
-        return {"activeTargets": active, "droppedTargets": [], "droppedTargetCounts": {}}, []
+        found = [self._target(one) for one in self._scraper.followed.values()]
+        found = [one for one in found if pool in ("", one["scrapePool"])]
+        found.sort(key=lambda one: (one["scrapePool"], one["scrapeUrl"]))
+        return {
+            "activeTargets": found if state in ("any", "active") else [],
+            "droppedTargets": [],
+            "droppedTargetCounts": {one["scrapePool"]: 0 for one in found} if state in ("any", "dropped") else None,
+        }, []
 
     def _target(self, one: Followed) -> dict[str, Any]:
         target = one.target
@@ -309,7 +311,9 @@ def _time(given: Parameters, name: str, default: float | None = None) -> int:
     if not said and default is not None:
         return round(default * 1000)
     with contextlib.suppress(ValueError, OverflowError):
-        return round(numbers.number(said) * 1000)
+        found = round(numbers.number(said) * 1000)
+        if abs(found) < _END_OF_TIME:
+            return found
     with contextlib.suppress(ValueError, OverflowError):
         moment = datetime.fromisoformat(said)
         if "T" in said and moment.tzinfo is not None:
@@ -336,7 +340,7 @@ def _limit(given: Parameters, name: str = "limit") -> int:
     """0: as many as there are."""
     said = given.get(name, "") or "0"
     if not said.isascii() or not said.removeprefix("-").isdecimal():
-        raise BadData(f'invalid parameter "{name}": {said} must be a number')
+        raise BadData(f'invalid parameter "{name}": strconv.Atoi: parsing {quoted(said)}: invalid syntax')
     if int(said) < 0 and name == "limit":
         raise BadData('invalid parameter "limit": limit must be non-negative')
     return max(int(said), 0)
@@ -353,7 +357,7 @@ def _cut(found: list[Any], given: Parameters) -> _Answer:
 async def _limited(result: Result, limit: int) -> _Answer:
     value = result.value
     if isinstance(value, str | float):
-        said = value if isinstance(value, str) else numbers.text(value)
+        said = value if isinstance(value, str) else numbers.without_exponent(value)
         return {"resultType": result.kind, "result": (_seconds(result.time), said)}, []
     wanted: Sequence[Row | Sample] = value[: limit or None]
     rows = [_row(row, result.time) async for row in Turns().between(wanted)]

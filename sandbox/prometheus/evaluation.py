@@ -55,6 +55,9 @@ _PIECE = 64
 
 _TRIES = 3
 
+MOST_SAMPLES = 2_000_000
+"""That one query may hold at once."""
+
 T = TypeVar("T")
 Value = float | str | Vector
 
@@ -74,6 +77,7 @@ class Evaluation:
     def __init__(self, node: Expression, start: int, end: int) -> None:
         self.node = node
         self._start, self._end = start, end
+        self._held = 0
         self.turns = Turns()
         self._points: dict[Selector, list[Points]] = {}
         self._steps: dict[tuple[Subquery, int], Vector] = {}
@@ -120,9 +124,16 @@ class Evaluation:
             # Without turns nothing comes in between.
             for node, after, until in self._wanted:
                 self._points[node] = copied(store.matching(node.matchers), after, until)
+        self.hold(sum(len(one.times) for points in self._points.values() for one in points))
         for node, _, _ in self._wanted:
             if node.range is not None:
                 self._points[node] = [points.without_ends() for points in self._points[node]]
+
+    def hold(self, samples: int) -> None:
+        """Raises ExecutionError when there are too many with these."""
+        self._held += samples
+        if self._held > MOST_SAMPLES:
+            raise ExecutionError("query processing would load too many samples into memory in query execution")
 
     def _when(self, node: Selector | Subquery, now: int) -> int:
         """The time a selector asks for, of the time it is asked at."""
@@ -218,6 +229,7 @@ class Evaluation:
                 value = await self._value(node.of, time)
                 vector = value if isinstance(value, list) else [(NO_LABELS, float(value))]
                 self._steps[node, time] = vector
+                self.hold(len(vector))
             for labels, number in vector:
                 row = rows.setdefault(labels, Row(labels))
                 row.times.append(time)
@@ -512,6 +524,7 @@ async def over_range(node: Expression, store: Store, start: int, end: int, step:
     for time in range(start, end + 1, step):
         value = await evaluation.at(time)
         vector: Vector = value if isinstance(value, list) else [(NO_LABELS, float(value))]
+        evaluation.hold(len(vector))
         for labels, number in vector:
             row = rows.get(labels)
             if row is None:

@@ -188,13 +188,13 @@ def smallest_of_two(a: float, b: float) -> float:
 
 
 def without_exponent(value: float) -> str:
-    """As `count_values` writes a value into a label."""
+    """As Prometheus writes a scalar, and `count_values` a label."""
     written = text(value)
     return format(Decimal(written), "f") if "e" in written else written
 
 
 def text(value: float) -> str:
-    """As Prometheus writes a value: without an exponent from 1e-6 to 1e21."""
+    """As Prometheus writes a sample: without an exponent from 1e-6 to 1e21."""
     if value != value:
         return "NaN"
     if math.isinf(value):

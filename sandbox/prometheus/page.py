@@ -61,7 +61,7 @@ def page(
 def _table(result: Result) -> str:
     value = result.value
     if isinstance(value, str | float):
-        said = value if isinstance(value, str) else numbers.text(value)
+        said = value if isinstance(value, str) else numbers.without_exponent(value)
         return f"<p>{result.kind}: <code>{escape(said)}</code></p>"
     if not value:
         return "<p>No series.</p>"

@@ -88,6 +88,10 @@ async def test_an_instant_query(ask: Asking) -> None:
         }
     scalar = await ask.data("query", query="1/0", time="1970-01-01T00:00:10Z")
     assert scalar == {"resultType": "scalar", "result": [10, "+Inf"]}
+    for query, said in (("1e21", "1000000000000000000000"), ("1e-7", "0.0000001"), ("-0", "-0"), ("1/0", "+Inf")):
+        assert (await ask.data("query", query=query))["result"][1] == said
+    (large,) = (await ask.data("query", query="vector(1e21)"))["result"]
+    assert large["value"][1] == "1e+21"
     assert await ask.data("query", query="'x'", time="5") == {"resultType": "string", "result": [5, "x"]}
     (odd,) = (await ask.data("query", query="odd"))["result"]
     assert odd["value"][1] == "NaN"
@@ -160,7 +164,10 @@ async def test_what_targets_there_are(ask: Asking) -> None:
         "scrapeTimeout": "10s",
     }
     assert (down["health"], down["lastError"]) == ("down", "[Errno 111] Connection refused")
-    assert (await ask.data("targets", state="dropped"))["activeTargets"] == []
+    nothing = {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {"web": 0}}
+    assert await ask.data("targets", state="dropped") == nothing
+    assert (await ask.data("targets", state="active"))["droppedTargetCounts"] is None
+    assert (await ask.data("targets", scrapePool="other"))["activeTargets"] == []
 
 
 async def test_health_build_and_its_own_metrics(ask: Asking) -> None:
