@@ -48,11 +48,14 @@ def conditions(found: Object) -> list[tuple[str, str, str]]:
 @pytest.fixture(autouse=True)
 def _ended_pods_stay_so(world: World) -> None:
     look = world.kubelet.look
-    world.kubelet.look = lambda pod: (  # type: ignore[method-assign]
-        None
-        if pod["status"]["phase"] in ("Succeeded", "Failed") and not pod["metadata"].get("deletionTimestamp")
-        else look(pod)
-    )
+
+    def look_unless_ended(pod: Object) -> None:
+        """By what it is now: news of what it was come later."""
+        live = world.cluster.find("pods", "default", pod["metadata"]["name"]) or pod
+        if live["status"]["phase"] not in ("Succeeded", "Failed") or live["metadata"].get("deletionTimestamp"):
+            look(pod)
+
+    world.kubelet.look = look_unless_ended  # type: ignore[method-assign]
 
 
 async def test_as_many_pods_as_completions_and_no_more_at_a_time_than_parallelism(world: World) -> None:
