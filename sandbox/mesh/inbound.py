@@ -102,6 +102,11 @@ class Guard:
     """Of its mTLS."""
 
 
+def has_sidecars(service: Service) -> bool:
+    """Whether any pod behind it does."""
+    return any(one.labels.get(TLS_MODE_LABEL) == "istio" for port in service.endpoints.values() for one in port)
+
+
 def takes_mutual_tls(peers: Iterable[Object], namespace: str, endpoint: Endpoint) -> bool:
     """Whether an endpoint in `namespace` is a pod with a sidecar that does."""
     if endpoint.labels.get(TLS_MODE_LABEL) != "istio":

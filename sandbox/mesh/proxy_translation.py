@@ -50,6 +50,7 @@ class NamespaceView:
         """PeerAuthentications: whoever takes no mTLS is not spoken to with it."""
         self._of_entry: Kept[tuple[str, str, str], Service] = Kept()
         self._of_service: Kept[str, list[Destination]] = Kept()
+        self._meshed: Kept[str, bool] = Kept()
         self._of_endpoints: Kept[tuple[str, int, str], _Locality] = Kept()
 
     async def update(
@@ -88,6 +89,7 @@ class NamespaceView:
         usable = mesh_certificates.credentials(wanted_secrets, secrets)
         self.credentials = self.credentials if self.credentials == usable else usable
         self._of_service.turn()
+        self._meshed.turn()
         found: list[Destination] = []
         async for destinations in turns.between(self._destinations(one, rules) for one in self.services.services):
             found += destinations
@@ -112,8 +114,11 @@ class NamespaceView:
 
     def _destinations(self, service: Service, rules: Rules) -> list[Destination]:
         policy = rules.policy(service.host, service.namespace, self.namespace)
+        meshed = self._meshed.get(service.host, service.endpoints, lambda: inbound.has_sidecars(service))
         return self._of_service.get(
-            service.host, (service, policy), lambda: list(envoy_clusters.destinations_of(service, policy))
+            service.host,
+            (service, policy, meshed),
+            lambda: list(envoy_clusters.destinations_of(service, policy, meshed=meshed)),
         )
 
     def _locality(self, destination: Destination) -> _Locality:
@@ -223,8 +228,8 @@ class ProxyTranslation:
 
     def _make_cluster(self, destination: Destination) -> dict[str, Any]:
         mode = (destination.traffic.get("tls") or {}).get("mode", "")
-        if destination.service.forwarded and not mode:
-            mode = "DISABLE"  # nobody knows who is there
+        if not mode and (destination.service.forwarded or not destination.meshed):
+            mode = "DISABLE"  # nobody knows who is there, or nobody there has a sidecar
         http = destination.port.protocol in ("http", "http2")
         spoken = self._authority.spoken_to(self.proxy.identity, mode, http=http)
         return envoy_clusters.cluster(self.proxy.id, destination, spoken, self.proxy.threads)

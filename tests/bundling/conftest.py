@@ -8,10 +8,12 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,8 @@ from workshop import bundle_task
 from workshop.bundling import wheels
 
 PLATFORM = wheels.this_platform()
+TAR: dict[str, Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+"""For `extractall`; Python 3.11.2, which Debian 12 has, knows no filters."""
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 OTHER = "macos-arm64" if PLATFORM != "macos-arm64" else "linux-x86_64"
 """A platform that this one is not, and that the fast package has no wheel for."""

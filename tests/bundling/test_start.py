@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundling.conftest import PLATFORM, Index, new_packer
+from tests.bundling.conftest import PLATFORM, TAR, Index, new_packer
 from tests.kit.workshop import Ran
 from workshop.bundling import wheels
 from workshop.settings import ROOT
@@ -61,7 +61,7 @@ def started(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def _unpack(packed: Path, folder: Path) -> Path:
     folder.mkdir()
     with tarfile.open(packed) as archive:
-        archive.extractall(folder, filter="tar")
+        archive.extractall(folder, **TAR)  # noqa: S202 - our own
     return folder / "mesh-workshop-bundle"
 
 

@@ -10,6 +10,7 @@ from tests.kit.screens import bare, rendered
 from workshop.console.lines import Lines
 from workshop.console.status_view import status_json, status_lines
 from workshop.console.words import UNICODE
+from workshop.runbook.journal import LastRun
 from workshop.runbook.results import Hint
 from workshop.runbook.status import LabStatus, Status
 
@@ -31,6 +32,13 @@ def test_what_is_next_has_its_title_beside_or_below_it(width: int, last: list[st
     status = Status("sandbox", LABS, Hint("next", "invoke lab.b", "Lab b"))
     assert shown(status, width)[-len(last) :] == last
     assert json.loads(status_json(status))["next"] == "invoke lab.b"
+
+
+def test_who_ran_what_last_is_told_where_something_is_to_do() -> None:
+    last = LastRun("b", "invoke lab.b", 0.0, converged=True, applied=True, who="ada on desk")
+    status = Status("sandbox", (LabStatus("b", "Lab b", "drifted", last=last),))
+    assert any("last run: invoke lab.b (" in line and ", ada on desk)" in line for line in shown(status, 80))
+    assert json.loads(status_json(status))["labs"][0]["last"]["who"] == "ada on desk"
 
 
 def test_where_all_is_done_nothing_is_next() -> None:

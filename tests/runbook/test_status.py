@@ -158,12 +158,13 @@ def test_the_journal_knows_the_last_run_of_each_lab(tmp_path: Path) -> None:
         "second": (("b", "changed"), ("b", "inconclusive")),
         "third": (("b", "unchanged"), ("c", "unchanged")),
     }.items():
-        run_of(Journal(path, origin=Origin(command)), *outcomes)  # type: ignore[arg-type]
+        holder = {"third": "desk/17/ada/42@boot"}.get(command, "")
+        run_of(Journal(path, origin=Origin(command, holder=holder)), *outcomes)  # type: ignore[arg-type]
     run_of(Journal(path, origin=Origin("elsewhere")), ("a", "failed"), target="there")
     known = Journal(path).last_runs("here")
-    assert {name: (last.command, last.converged, last.applied) for name, last in known.items()} == {
-        "a": ("first", True, True),
-        "b": ("third", True, True),
-        "c": ("third", True, False),
+    assert {name: (last.command, last.converged, last.applied, last.who) for name, last in known.items()} == {
+        "a": ("first", True, True, ""),
+        "b": ("third", True, True, "ada on desk"),
+        "c": ("third", True, False, "ada on desk"),
     }
     assert Journal(path).last_runs("there")["a"].converged is False

@@ -98,7 +98,8 @@ def _details(lab: LabStatus, lines: Lines) -> Iterator[RenderableType]:
         yield error_lines(lab.error, debug=lines.debug)
     if lab.last and lab.state in ("drifted", "under way", "not proved"):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(lab.last.started))
-        yield Text(f"last run: {lab.last.command} ({when})", "dim")
+        who = f", {lab.last.who}" if lab.last.who else ""
+        yield Text(f"last run: {lab.last.command} ({when}{who})", "dim")
 
 
 def comparison_lines(found: Comparison, lines: Lines) -> Iterator[RenderableType]:
@@ -165,7 +166,7 @@ def _lab(lab: LabStatus) -> dict[str, Any]:
 
 def _last(last: LastRun) -> dict[str, Any]:
     began = datetime.fromtimestamp(last.started, UTC).isoformat(timespec="seconds")
-    return {"command": last.command, "started": began, "converged": last.converged}
+    return {"command": last.command, "started": began, "converged": last.converged, "who": last.who or None}
 
 
 def _difference(item: Difference) -> dict[str, Any]:

@@ -138,13 +138,21 @@ class AppliedPart(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class LastRun:
     """The last run that took part in a lab: what was typed, when it began (seconds since the epoch), whether it
-    left the lab converged; and whether any run has `applied` something of that lab."""
+    left the lab converged, and by whom (`user on host`, as far as that is known); and whether any run has `applied`
+    something of that lab."""
 
     lab: str
     command: str
     started: float
     converged: bool
     applied: bool
+    who: str = ""
+
+
+def _who(holder: str) -> str:
+    """Of a lock's identity (`kubernetes.lease.Holder`): host, process, user and the process's start."""
+    host, _, user, *_ = [*holder.split("/", 3), "", "", ""]
+    return f"{user} on {host}" if user else ""
 
 
 class Journal:
@@ -234,8 +242,8 @@ class Journal:
         """By the names of their labs: those at the target of that name."""
         found = self.read(
             """
-            select lab, command, started, not ended_badly, applied from (
-                select steps.lab, runs.command, runs.started,
+            select lab, command, started, not ended_badly, applied, id from (
+                select steps.lab, runs.command, runs.started, runs.id,
                     max(steps.outcome not in ('changed', 'unchanged'))
                         over (partition by steps.lab, steps.run) as ended_badly,
                     max(steps.outcome = 'changed') over (partition by steps.lab) as applied,
@@ -245,9 +253,10 @@ class Journal:
             """,
             (target,),
         )
+        holders = dict(self.read("select id, holder from runs", (), since=4))
         return {
-            lab: LastRun(lab, command, started, bool(converged), bool(applied))
-            for lab, command, started, converged, applied in found
+            lab: LastRun(lab, command, started, bool(converged), bool(applied), _who(holders.get(run, "")))
+            for lab, command, started, converged, applied, run in found
         }
 
     def close(self) -> None:

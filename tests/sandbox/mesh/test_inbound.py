@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from sandbox.core.addresses import inside
 from sandbox.mesh.control_plane import PEER_AUTHENTICATIONS
@@ -70,3 +71,24 @@ async def test_strict_is_also_for_a_port_that_passes_through(world: World) -> No
         return await answered(world, proxy, 9080) is None
 
     await eventually(refused)
+
+
+async def test_only_services_that_have_a_pod_with_a_sidecar_are_spoken_to_with_tls(world: World) -> None:
+    """A context of TLS has its price, for each proxy and service."""
+    client = await world.sidecar("client")
+    world.service("web", {"http": 9080})
+    cluster = f"{client.id}/outbound|9080||web.default.svc.cluster.local"
+
+    async def encrypted() -> bool | None:
+        made = world.mesh.data_plane.configuration(client).clusters.get(cluster)
+        return None if made is None else "transport_socket_matches" in made
+
+    await world.pod("plain", "web")
+    await eventually(lambda: has(encrypted, False))
+    await world.sidecar("web", app="web", **{"security.istio.io/tlsMode": "istio"})
+    world._publish_endpoints("default", "web")
+    await eventually(lambda: has(encrypted, True))
+
+
+async def has(found: Callable[[], Awaitable[bool | None]], wanted: bool) -> bool:
+    return await found() is wanted
