@@ -273,15 +273,19 @@ def _typed_about(run: Run, subject: str, command: str) -> str:
 
 
 def _described_prerequisites(unlike: Sequence[tuple[str, Difference]]) -> Iterator[str]:
-    """Each in words, without what went with its namespace."""
+    """Each in words, without what went with its namespace, and what a workload scaled to none says of pods."""
     from workshop.kubernetes.drift import describe
+    from workshop.kubernetes.rollout import AT_LEAST_ONE
 
     def is_gone(difference: Difference) -> bool:
         whole = not difference.path and difference.found is ABSENT
         return whole or difference.path == "metadata.deletionTimestamp"
 
     gone = {item.subject for _, item in unlike if is_gone(item)}
+    idle = {item.subject for _, item in unlike if item.wanted == AT_LEAST_ONE}
     for lab, difference in unlike:
+        if difference.subject in idle and difference.path.startswith("status."):
+            continue
         what, _, name = difference.subject.rpartition(" ")
         home, named, _ = name.partition("/")
         if named and f"{what.rpartition(' ')[0]} Namespace {home}".lstrip() in gone:
