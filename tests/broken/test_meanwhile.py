@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.kit.runs import DEPLOYMENT, Recorded, config_map, manifests
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.object_steps import apply, label_namespaces
 from workshop.kubernetes.stages import Stages, stage

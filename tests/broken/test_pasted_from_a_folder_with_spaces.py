@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from workshop.azure import own_kubeconfig as kubeconfig
-from workshop.kubernetes.kubectl import Kubectl, KubectlError
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError
 from workshop.kubernetes.other_clusters import secondary
 from workshop.runbook.errors import UsageError
 from workshop.runbook.journal import Journal

@@ -18,7 +18,8 @@ from sandbox.server import launcher
 from tests.kit.runs import Recorded
 from tests.kit.workshop import BIN, Workshop, until
 from workshop.kubernetes.cluster_guard import LOCK, NAMESPACE, ClusterGuard, kept
-from workshop.kubernetes.kubectl import UNREACHABLE, Kubectl, KubectlError
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import UNREACHABLE, KubectlError
 from workshop.kubernetes.lease import Holder, Lease, Lost
 from workshop.kubernetes.manifests import namespace_object
 from workshop.kubernetes.proofs import refuse_if_changed

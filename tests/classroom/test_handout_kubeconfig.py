@@ -22,7 +22,8 @@ from tests.kit.workshop import BIN
 from workshop.classroom.handout_kubeconfig import HandedOut, write
 from workshop.kubernetes.attendee_access import ACCOUNT, revoke
 from workshop.kubernetes.cluster_guard import NAMESPACE, ClusterGuard
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.runbook.errors import UsageError
 from workshop.target import Target
 

@@ -19,7 +19,8 @@ import yaml
 from tests.kubernetes.scripted_api import Answering, Asked, ScriptedApi, pods, status
 from tests.kubernetes.test_tool_process import start_python, until_gone, until_written
 from workshop.kubernetes.kinds import Place
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.kubernetes.tool_process import ToolTimeout
 
 PODS = Place("Pod", "shop")

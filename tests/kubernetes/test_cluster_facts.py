@@ -10,7 +10,8 @@ import yaml
 from tests.kit.runs import Recorded
 from workshop.kubernetes.cluster_facts import Snapshot, look, look_for, places_of
 from workshop.kubernetes.kinds import ISTIO, Place
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.runbook.errors import WorkshopError
 
 CRD = """

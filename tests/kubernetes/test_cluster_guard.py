@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from workshop.kubernetes.cluster_guard import LOCK, MARK, NAMESPACE, ClusterGuard, kept
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.kubernetes.lease import Held, Holder, Lease, Lost, start_of
 from workshop.runbook.errors import UsageError
 from workshop.runbook.events import Event, Waiting

@@ -12,7 +12,8 @@ from tests.kit.runs import Recorded
 from workshop.kubernetes.attendee_access import ACCOUNT, objects, revoke
 from workshop.kubernetes.cluster_guard import NAMESPACE, ClusterGuard
 from workshop.kubernetes.inventory import ClusterInventory
-from workshop.kubernetes.kubectl import Kubectl, KubectlError
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError
 from workshop.kubernetes.manifests import LAB, PART_OF, WORKSHOP
 from workshop.kubernetes.other_clusters import OtherClusters
 from workshop.runbook.events import Command, Told

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason, reason_of
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason, reason_of
 from workshop.kubernetes.tool_process import ToolMissing, ToolTimeout
 
 

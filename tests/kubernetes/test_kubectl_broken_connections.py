@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from workshop.kubernetes.kinds import Place
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason, broke_on_its_way
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason, broke_on_its_way
 
 Break = Callable[[asyncio.StreamWriter], None]
 

@@ -14,7 +14,8 @@ from tests.kubernetes.scripted_api import Asked, ScriptedApi, pods
 from tests.kubernetes.test_api_proxy import api
 from workshop.kubernetes import rollout, watching
 from workshop.kubernetes.kinds import Place
-from workshop.kubernetes.kubectl import Kubectl, KubectlError
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError
 from workshop.kubernetes.watching import Watched, watched
 
 __all__ = ["api"]

@@ -18,7 +18,8 @@ from labs import RUNBOOK
 from tests.kit.in_process import LABS, at_its_end, here, kubectl_here, run_of
 from tests.kit.workshop import Ran, Workshop
 from workshop import command
-from workshop.kubernetes.kubectl import Kubectl, KubectlError
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError
 from workshop.kubernetes.lease import Lease
 from workshop.kubernetes.object_steps import apply
 from workshop.kubernetes.other_clusters import OtherClusters

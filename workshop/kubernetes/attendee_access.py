@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from workshop.kubernetes.cluster_guard import NAMESPACE
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.kubernetes.manifests import PART_OF, WORKSHOP, Object
 
 ACCOUNT = "mesh-workshop-attendee"

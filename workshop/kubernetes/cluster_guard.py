@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.kubernetes.lease import Held, Holder, Lease, Lost
 from workshop.kubernetes.manifests import PART_OF, WORKSHOP
 from workshop.runbook.errors import UsageError, WorkshopError

@@ -11,7 +11,8 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.kubernetes.manifests import Object, as_yaml, bare, name_of
 from workshop.kubernetes.tool_process import command_line
 from workshop.runbook.results import HeldUp

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from workshop.kubernetes import tool_process
 from workshop.kubernetes.downloads import Download, platform_name
-from workshop.kubernetes.kubectl import OUT_OF_REACH, reason_of
+from workshop.kubernetes.kubectl_failures import OUT_OF_REACH, reason_of
 from workshop.kubernetes.tool_process import command_line, without_log_lines
 from workshop.kubernetes.typed_commands import for_any_shell
 from workshop.runbook import events

@@ -204,7 +204,7 @@ class HelmRelease(Apply):
         await super().undo(run)
 
     async def made(self, run: Run) -> frozenset[str]:
-        from workshop.kubernetes.kubectl import KubectlError, Reason
+        from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 
         release = self.release()
         revisions = {f"Secret {release.namespace}/{release.secret_name(1)}"}

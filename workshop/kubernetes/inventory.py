@@ -19,7 +19,8 @@ from workshop.kubernetes.attendee_access import ACCOUNT
 from workshop.kubernetes.cluster_guard import NAMESPACE as MARK_NAMESPACE
 from workshop.kubernetes.deletion import held_up
 from workshop.kubernetes.kinds import Kind
-from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+from workshop.kubernetes.kubectl import Kubectl
+from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, PART_OF, WORKSHOP, Object
 from workshop.kubernetes.other_clusters import OtherClusters, run_on
 from workshop.runbook import events

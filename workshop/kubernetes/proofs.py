@@ -222,7 +222,7 @@ async def refuse_if_changed(run: Run, objects: Sequence[Object], said: str) -> N
     as it was made; `said` is what was to be said of the effect; KubectlError when the cluster is gone altogether.
     One that answers with an error leaves it at that."""
     from workshop.kubernetes.cluster_facts import look_for
-    from workshop.kubernetes.kubectl import OUT_OF_REACH, KubectlError
+    from workshop.kubernetes.kubectl_failures import OUT_OF_REACH, KubectlError
 
     run.facts.forget()
     try:

@@ -114,7 +114,8 @@ class Stages(Timeline):
         """Back to the start. Where a webhook refuses that, because what it asks is gone, and the lab whose stage
         the start is will be taken back as well, the objects just go: a broken mesh must not stop a clean-up."""
         from workshop.kubernetes.deletion import delete_and_wait
-        from workshop.kubernetes.kubectl import Kubectl, KubectlError, Reason
+        from workshop.kubernetes.kubectl import Kubectl
+        from workshop.kubernetes.kubectl_failures import KubectlError, Reason
 
         try:
             await super().undo(run)
