@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox.core.cluster import Object
 from sandbox.mesh import authorization, connection_routes, listeners, route_tables
-from sandbox.mesh.authorization import Filter
+from sandbox.mesh.authorization import Authorization
 from sandbox.mesh.connection_routes import ConnectionRoute
 from sandbox.mesh.http_routes import Context
 from sandbox.mesh.istio import HEALTH_PORT
@@ -93,24 +93,24 @@ def translate(
                     proxy, port, found.servers, registry, rules, https_port=https_port, cache=cache
                 )
             )
-    filters = authorization.concerning(rules.authorization_policies, proxy.namespace, proxy.labels).http_filters()
-    return [listeners.health(proxy), *(_guarded(listener, filters) for listener in opened)], own
+    allowed = authorization.concerning(rules.authorization_policies, proxy.namespace, proxy.labels)
+    if allowed.policies:
+        opened = [_guarded(listener, allowed, f"{proxy.id}/") for listener in opened]
+    return [listeners.health(proxy), *opened], own
 
 
-def _guarded(listener: dict[str, Any], filters: list[Filter]) -> dict[str, Any]:
-    """A listener whose HTTP goes through these filters first."""
-    chains = [
-        {**chain, "filters": [_with_first(one, filters) for one in chain["filters"]]}
-        for chain in listener["filter_chains"]
-    ]
-    return {**listener, "filter_chains": chains} if filters else listener
-
-
-def _with_first(network_filter: dict[str, Any], filters: list[Filter]) -> dict[str, Any]:
-    made = network_filter["typed_config"]
-    if "http_filters" not in made:
-        return network_filter
-    return {**network_filter, "typed_config": {**made, "http_filters": [*filters, *made["http_filters"]]}}
+def _guarded(listener: dict[str, Any], allowed: Authorization, stat_prefix: str) -> dict[str, Any]:
+    """A listener whose requests are let in by the policies, and whose connections where nobody looks into them."""
+    chains = []
+    for chain in listener["filter_chains"]:
+        *first, last = chain["filters"]
+        made = last["typed_config"]
+        if "http_filters" in made:
+            made = {**made, "http_filters": [*allowed.http_filters(), *made["http_filters"]]}
+            chains.append({**chain, "filters": [*first, {**last, "typed_config": made}]})
+        else:
+            chains.append({**chain, "filters": [*allowed.tcp_filters(stat_prefix), *first, last]})
+    return {**listener, "filter_chains": chains}
 
 
 def _ports(proxy: Proxy, registry: Registry, gateways: Iterable[Object]) -> dict[int, _Port]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.core.addresses import SIDECAR_PORT
+from sandbox.mesh.control_plane import AUTHORIZATION_POLICIES
 from sandbox.mesh.registry import Proxy
 from sandbox.network.pod_network import proxy_header
 
@@ -40,6 +41,20 @@ async def greeting(address: str, port: int, name: str = "", told: bytes = b"") -
     except (OSError, EOFError):
         return ""
     return found.decode()
+
+
+async def is_shut(address: str, port: int) -> bool:
+    """Whether a connection ends as soon as the client says something: Envoy asks its policies then, as a real
+    mesh's does, and a server that speaks first has spoken."""
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        await reader.read(100)
+        writer.write(b"x")
+        return not await reader.read(1)
+    except ConnectionError:
+        return True
+    finally:
+        writer.close()
 
 
 class Shops:
@@ -138,3 +153,8 @@ async def test_a_gateway_takes_plain_connections_and_decrypts_others(world: Worl
 
     await eventually(lambda: goes(9000, "one"))
     await eventually(lambda: goes(8443, "two", "a.example"))
+    policy = {"action": "DENY", "rules": [{"to": [{"operation": {"ports": ["9000"]}}]}]}
+    shut = {"metadata": {"name": "shut", "namespace": "default"}, "spec": policy}
+    world.cluster.create(AUTHORIZATION_POLICIES, shut, manager="test")
+    await eventually(lambda: is_shut(shops.gate.address, 9000))
+    assert await goes(8443, "two", "a.example")
