@@ -10,23 +10,32 @@ import asyncio
 import contextlib
 import difflib
 import json
-import resource
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.server import launcher
 from workshop import invocation
-from workshop.classroom import member_record
+from workshop.class_work import (
+    STATUS_OF,
+    count_of_members,
+    for_all,
+    sandbox_trouble,
+    seats_in_sandboxes,
+    with_sandboxes,
+    worded_for_class,
+    work_through,
+    worst,
+)
 from workshop.classroom.handout_kubeconfig import write
 from workshop.classroom.members import Seat
-from workshop.classroom.next_commands import for_members, for_whom
+from workshop.classroom.next_commands import for_whom
 from workshop.classroom.readiness import examine_member, examine_quota, examine_tools
-from workshop.classroom.together import SILENT, Telling, Work, alike, together
+from workshop.classroom.together import SILENT, Work, alike
 from workshop.classroom.whom import Class, Whom, read_class
 from workshop.kubernetes.lease import Holder
 from workshop.parts import (
@@ -54,14 +63,12 @@ from workshop.runbook.schedule import Job
 from workshop.runbook.state_folder import FolderLock
 from workshop.runbook.status import Status, joined
 from workshop.runbook.status import status as status_of
-from workshop.runbook.stop import INTERRUPTED, Stop, run_cuttable
+from workshop.runbook.stop import Stop, run_cuttable
 from workshop.sandbox_tasks import find_saved, seconds_of
 from workshop.target import ACCOUNT, Target, Use, describe
 
 if TYPE_CHECKING:
     from invoke.config import Config
-
-    from workshop.console.class_view import MemberRow, SameCause
 
 
 def run(
@@ -104,7 +111,7 @@ def run(
                         statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
                 if statuses[-1] and not (check or plan):
                     break
-            return _worst(statuses)
+            return worst(statuses)
 
         if not (check or plan):
             _refuse_unready(the_class, runbook, names)
@@ -114,8 +121,8 @@ def run(
             print(
                 f"{of} applied, and stay to be proved (INVOKE_CLASSROOM_MEASURED=20 proves those of the first 20)"
             )
-        return _all(
-            the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", _with_sandboxes(the_class, work)
+        return for_all(
+            the_class, f"{'check' if check else 'plan' if plan else 'run'} {labs}", with_sandboxes(the_class, work)
         )
 
     return invocation.ended(act)
@@ -169,6 +176,9 @@ def _parts(seat: Seat, runbook: Runbook, whole: Request, *, proofs: bool = True)
     return parts
 
 
+_LOADED_AT_ONCE = 4
+
+
 class _Nobody:
     """Who is asked while all members are worked on at the same time."""
 
@@ -181,136 +191,6 @@ class _Nobody:
         return False
 
 
-def _with_sandboxes(the_class: Class, work: Work, saved: Path | None = None) -> Work:
-    """The same once the sandboxes of members that have one are there, new ones with a `saved` state; one that does
-    not start is its member's failure."""
-    folders = {seat.name: seat.settings.sandbox_folder for seat in _in_sandboxes(the_class.seats)}
-    if not folders:
-        return work
-    idle = the_class.settings.sandbox.idle_seconds
-    found = launcher.ensure_all(folders.values(), idle_seconds=idle, saved=saved)
-
-    async def ready(seat: Seat, listen: Listener, stop: Stop) -> int:
-        there = found.get(folders.get(seat.name, Path()))
-        if isinstance(there, launcher.SandboxError):
-            raise _sandbox_trouble("start", the_class, seat, there)
-        return await work(seat, listen, stop)
-
-    return ready
-
-
-def _in_sandboxes(seats: Iterable[Seat]) -> list[Seat]:
-    return [seat for seat in seats if seat.settings.target == "sandbox"]
-
-
-def _sandbox_trouble(verb: str, the_class: Class, seat: Seat, error: launcher.SandboxError) -> WorkshopError:
-    program, member = invocation.invoke(), f"--only {seat.name}{the_class.roster}"
-    return WorkshopError(
-        f"{verb} the sandbox of {seat.name}",
-        str(error),
-        next_command=f"{program} class.down {member} && {program} class.up {member}",
-    )
-
-
-def _worst(statuses: Sequence[int]) -> int:
-    return next((status for status in (INTERRUPTED, 2, 1, 3) if status in statuses), 0)
-
-
-def _all(
-    the_class: Class, task: str, work: Work, *, found: Mapping[str, Status] | None = None, kept: bool = True
-) -> int:
-    """Do it for all, show it, and say in the end what came of it. What is not `kept` is no member's last task, nor
-    what only looks for what `found` is to show."""
-    from workshop.console.class_view import ClassScreen, MemberRow, class_status_lines, grouped, summary_lines
-
-    rows = [MemberRow(seat.name) for seat in the_class.seats]
-    screen = invocation.open_plainly()
-    began, at_once = time.monotonic(), min(the_class.at_once, len(rows))
-    dot = f" {screen.lines.glyphs.dot} "
-    title = [f"{the_class.title}: {task}", _members(len(rows)), *([f"{at_once} at once"] * (at_once < len(rows)))]
-    _raise_file_limit()
-    with ClassScreen(screen, dot.join(title), rows) as shown:
-        ended = shown.ended if found is None else lambda row: None
-        telling = Telling(ended, shown.stop, shown.still)
-        asyncio.run(_work(the_class, rows, work, telling, task if kept and found is None else ""))
-    if found is not None:
-        in_order = {row.name: found[row.name] for row in rows if row.name in found}
-        for line in class_status_lines(in_order, screen.lines, now=time.time()):
-            screen.print(line)
-    groups = _for_members(the_class, grouped(rows, alike(the_class.seats)))
-    seconds, following = time.monotonic() - began, _following(the_class, rows) if kept and found is None else ()
-    for line in summary_lines(rows, groups, screen.lines, seconds=seconds, following=following, found=found):
-        screen.print(line)
-    if all(row.refused for row in rows):
-        return 2
-    return _worst([_STATUS[row.state] for row in rows])
-
-
-def _for_members(the_class: Class, groups: Sequence[SameCause]) -> list[SameCause]:
-    """What an instructor types next is for all who have the same cause."""
-    program, whom = invocation.invoke(), the_class.roster
-    return [
-        replace(group, trouble=for_members(group.trouble, program, f"{whom} --only {','.join(group.names)}"))
-        for group in groups
-    ]
-
-
-def _raise_file_limit() -> None:
-    """A member at work has some ten files and connections open: use all that this process may have."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _work(the_class: Class, rows: Sequence[MemberRow], work: Work, telling: Telling, task: str) -> None:
-    await together(
-        the_class.seats,
-        rows,
-        work,
-        telling,
-        task=task,
-        command=invocation.typed(),
-        at_once=the_class.at_once,
-    )
-
-
-_LOADED_AT_ONCE = 4
-_STATUS = {"done": 0, "inconclusive": 3, "failed": 1, "cut off": INTERRUPTED, "not begun": INTERRUPTED}
-
-
-def _members(count: int) -> str:
-    return f"{count} member{'' if count == 1 else 's'}"
-
-
-def _is_a_runs(row: MemberRow) -> bool:
-    """What was not applied, or not proved: a run mends it, and a check finds it again."""
-    said = row.trouble.said if row.trouble else ""
-    return "not proved" in said or ": missing, " in said
-
-
-def _following(the_class: Class, rows: Sequence[MemberRow]) -> list[tuple[str, str]]:
-    """What to type next: the same again for those that have not ended well, by their names where that could not be
-    written down for each. A check proves nothing that a run has left to be proved: that is a run's to do."""
-    words = shlex.split(invocation.typed())
-    if any(row.state == "not begun" for row in rows):
-        return [(shlex.join(words), "goes on; what is done already is unchanged")]
-    left = [row for row in rows if row.state != "done"]
-    if not left:
-        return []
-    before = ""
-    if "class.check" in words and any(_is_a_runs(row) for row in left):
-        words[words.index("class.check")] = "class.run"
-        names = {row.name for row in left}
-        if not all(seat.measured for seat in the_class.seats if seat.name in names):
-            before = f"INVOKE_CLASSROOM_MEASURED={the_class.size} "
-    folders = {seat.name: seat.folder for seat in the_class.seats}
-    if all((last := member_record.read(folders[row.name])) and last.failed for row in left):
-        again = shlex.join(words if "--failed" in words else [*words, "--failed"])
-    else:
-        again = for_whom(words, [row.name for row in left])
-    return [(f"{before}{again}", f"only {'that one' if len(left) == 1 else f'those {len(left)}'}")]
-
-
 def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "", saved: str = "") -> int:
     """Have each member's clusters: sandboxes started, which last for `lasts` at least and begin with the `saved`
     state of that name, or the azure labs run."""
@@ -321,7 +201,7 @@ def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "", saved: 
         file, head = find_saved(the_class.settings, saved) if saved else (None, None)
         whole = _on_the_account(runbook)
         began = time.monotonic()
-        in_sandboxes = _in_sandboxes(the_class.seats)
+        in_sandboxes = seats_in_sandboxes(the_class.seats)
         new = {seat.name for seat in in_sandboxes if not launcher.is_there(seat.settings.sandbox_folder)}
         if file:  # pods of all of them start in one process, and kubectl does not wait for long
             the_class = replace(the_class, at_once=min(the_class.at_once, _LOADED_AT_ONCE))
@@ -352,7 +232,7 @@ def up(config: Config, runbook: Runbook, whom: Whom, *, lasts: str = "", saved: 
             listen(events.Told("", "it runs already: nothing is loaded into it" if left else target.which))
             return 0
 
-        return _all(the_class, "up", _with_sandboxes(the_class, work, file))
+        return for_all(the_class, "up", with_sandboxes(the_class, work, file))
 
     return invocation.ended(act)
 
@@ -377,7 +257,7 @@ def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
                 next_command=f"{invocation.invoke()} class.reset --to clean",
             )
         whole = replace(_on_the_account(runbook), yes=True)
-        _agree(the_class, f"delete the clusters of {_members(sum(map(len, by_target.values())))}", yes=yes)
+        _agree(the_class, f"delete the clusters of {count_of_members(sum(map(len, by_target.values())))}", yes=yes)
 
         async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
             statuses = [0]
@@ -386,16 +266,16 @@ def down(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
                 toolbox = await toolbox_of(part, target)
                 statuses.append(await run_part(part, target, toolbox, listen, _Nobody(), stop))
             if isinstance(error := stopped.get(seat.settings.sandbox_folder), launcher.SandboxError):
-                raise _sandbox_trouble("stop", the_class, seat, error)
+                raise sandbox_trouble("stop", the_class, seat, error)
             if seat.settings.target == "cluster":
                 listen(events.Told("", "it was there before, and stays"))
-            return _worst(statuses)
+            return worst(statuses)
 
         if not yes:
             for seat in by_target["sandbox"]:
                 FolderLock(seat.folder, str(Holder.me())).refuse_if_held()
         stopped = launcher.stop_all([seat.settings.sandbox_folder for seat in by_target["sandbox"]])
-        return _all(the_class, "down", work)
+        return for_all(the_class, "down", work)
 
     return invocation.ended(act)
 
@@ -410,7 +290,7 @@ def adopt(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
         if any(not target.cluster.disposable for target in targets.values()):
             for seat in the_class.seats:
                 print(f"  {seat.name}  {targets[seat.name].which_exactly}")
-            _agree(the_class, f"adopt the clusters of {_members(len(targets))}", yes=yes)
+            _agree(the_class, f"adopt the clusters of {count_of_members(len(targets))}", yes=yes)
 
         async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
             target = targets[seat.name]
@@ -419,7 +299,7 @@ def adopt(config: Config, runbook: Runbook, whom: Whom, *, yes: bool) -> int:
             listen(events.Told("", f"{target.cluster.name} is the workshop's"))
             return 0
 
-        return _all(the_class, "adopt", _with_sandboxes(the_class, work))
+        return for_all(the_class, "adopt", with_sandboxes(the_class, work))
 
     return invocation.ended(act)
 
@@ -462,7 +342,11 @@ def reset(
         state = resetting.state_of(runbook, names, to=to, before=before, program=program, task="class.reset")
         the_class = read_class(config, whom)
         if not all(seat.settings.target == "sandbox" for seat in the_class.seats):
-            _agree(the_class, f"bring the clusters of {_members(len(the_class.seats))} to {state.named}", yes=yes)
+            _agree(
+                the_class,
+                f"bring the clusters of {count_of_members(len(the_class.seats))} to {state.named}",
+                yes=yes,
+            )
         whole = Request((), invocation.typed(), yes=True, brief=True, program=program)
 
         async def work(seat: Seat, listen: Listener, stop: Stop) -> int:
@@ -477,7 +361,7 @@ def reset(
                 foreign=foreign,
             )
 
-        return _all(the_class, f"reset to {state.named}", _with_sandboxes(the_class, work))
+        return for_all(the_class, f"reset to {state.named}", with_sandboxes(the_class, work))
 
     return invocation.ended(act)
 
@@ -491,7 +375,7 @@ def doctor(config: Config, runbook: Runbook, whom: Whom, *, labs: str) -> int:
         found: dict[str, list[Finding]] = {}
 
         work = _examining(runbook, names, found)
-        status = _all(the_class, "doctor", _with_sandboxes(the_class, work), kept=False)
+        status = for_all(the_class, "doctor", with_sandboxes(the_class, work), kept=False)
         for line in _unsure(found):
             print(line)
         shared = [*_tools(the_class, runbook), *_quota(the_class)]
@@ -505,7 +389,7 @@ def _tools(the_class: Class, runbook: Runbook) -> list[Finding]:
     seats = [seat for seat in the_class.seats if seat.settings.target != "sandbox"]
     found = run_cuttable(examine_tools(_as_it_will_be(seat, runbook) for seat in seats))
     if wrong := [row for row in found if row.state == "fail"]:
-        invocation.open_plainly().show_findings(f"for {_members(len(seats))}, on this machine", wrong)
+        invocation.open_plainly().show_findings(f"for {count_of_members(len(seats))}, on this machine", wrong)
     return found
 
 
@@ -515,7 +399,7 @@ def _quota(the_class: Class) -> list[Finding]:
     use = Use(account=True, command=invocation.invoke())
     quota = run_cuttable(examine_quota(describe(seat.settings, use) for seat in on_azure))
     if quota:
-        invocation.open_plainly().show_findings(f"for {_members(len(on_azure))} on Azure", quota)
+        invocation.open_plainly().show_findings(f"for {count_of_members(len(on_azure))} on Azure", quota)
     return quota
 
 
@@ -546,15 +430,15 @@ def _refuse_unready(the_class: Class, runbook: Runbook, names: Sequence[str], *,
 
     there = replace(the_class, seats=tuple(seat for seat in the_class.seats if seat.settings.target == "cluster"))
     rows = [MemberRow(seat.name) for seat in there.seats]
-    asyncio.run(_work(there, rows, _examining(runbook, names, {}, to_adopt=to_adopt), SILENT, ""))
+    asyncio.run(work_through(there, rows, _examining(runbook, names, {}, to_adopt=to_adopt), SILENT, ""))
     if any(row.state in ("cut off", "not begun") for row in rows):
         raise KeyboardInterrupt
-    if not (groups := _for_members(the_class, grouped(rows, alike(there.seats)))):
+    if not (groups := worded_for_class(the_class, grouped(rows, alike(there.seats)))):
         return
     failed = {name for group in groups for name in group.names}
     ready = [seat.name for seat in the_class.seats if seat.name not in failed]
     raise UsageError(
-        f"begin with {_members(len(the_class.seats))}",
+        f"begin with {count_of_members(len(the_class.seats))}",
         "; ".join(f"{', '.join(group.names)}: {group.trouble.said}" for group in groups),
         cause="nothing was begun for anybody",
         next_command=for_whom(shlex.split(invocation.typed()), ready) if ready else groups[0].trouble.next_command,
@@ -620,7 +504,7 @@ def kubeconfigs(config: Config, whom: Whom, *, to: str, hours: str) -> int:
                 said.setdefault(written.said, []).append(seat.name)
             return 0
 
-        status = _all(the_class, "kubeconfigs", _with_sandboxes(the_class, work), kept=False)
+        status = for_all(the_class, "kubeconfigs", with_sandboxes(the_class, work), kept=False)
         for what, names in said.items():
             print(f"{', '.join(sorted(names))}: {what}")
         print(f"they are in {folder}: each leads into one member's cluster, as its administrator")
@@ -651,7 +535,7 @@ def status(config: Config, runbook: Runbook, whom: Whom, form: str) -> int:
                 found[seat.name] = await stop.cuttable(_status(seat, runbook, whole, stop))
             return 0
 
-        ready = _with_sandboxes(the_class, work)
+        ready = with_sandboxes(the_class, work)
         shown = _as_json if form == "json" else _shown
         return max(shown(the_class, ready, found), *(status.exit_status for status in found.values()), 0)
 
@@ -668,7 +552,7 @@ async def _status(seat: Seat, runbook: Runbook, whole: Request, stop: Stop) -> S
 
 
 def _shown(the_class: Class, work: Work, found: Mapping[str, Status]) -> int:
-    return _all(the_class, "status", work, found=found)
+    return for_all(the_class, "status", work, found=found)
 
 
 def _as_json(the_class: Class, work: Work, found: Mapping[str, Status]) -> int:
@@ -676,11 +560,11 @@ def _as_json(the_class: Class, work: Work, found: Mapping[str, Status]) -> int:
     from workshop.console.status_view import status_as_data
 
     rows = [MemberRow(seat.name) for seat in the_class.seats]
-    asyncio.run(_work(the_class, rows, work, SILENT, ""))
+    asyncio.run(work_through(the_class, rows, work, SILENT, ""))
     members = []
     for row in rows:
         error = None if row.name in found or not row.trouble else row.trouble.said
         known = status_as_data(found[row.name]) if row.name in found else {}
         members.append({"member": row.name, **known, "error": error})
     print(json.dumps({"class": the_class.title, "members": members}, indent=2, ensure_ascii=False))
-    return _worst([_STATUS[row.state] for row in rows])
+    return worst([STATUS_OF[row.state] for row in rows])
