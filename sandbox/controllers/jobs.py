@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from sandbox.controllers import ownership, readiness
 from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of, seconds_since, write_status
 from sandbox.controllers.events import record
-from sandbox.controllers.replicasets import by_usefulness, pod_from_template
+from sandbox.controllers.replicasets import by_usefulness, make_pods, pod_from_template
 from sandbox.core.cluster import ApiError, Cluster, Object, WatchEvent
 from sandbox.core.objects import at, clone, controller_of, terminating, timestamp
 
@@ -176,16 +176,7 @@ class Jobs(Controller[NamespacedName]):
     def _make(self, job: Object, count: int) -> ApiError | None:
         pod = pod_from_template(job)
         pod["metadata"].setdefault("finalizers", []).append(FINALIZER)
-        for _ in range(count):
-            try:
-                made = self.cluster.create("pods", pod, manager=MANAGER)
-            except ApiError as refusal:
-                said = f"Error creating: {refusal.message}"
-                record(self.cluster, job, "FailedCreate", said, "Warning", _SOURCE)
-                return refusal
-            said = f"Created pod: {made['metadata']['name']}"
-            record(self.cluster, job, "SuccessfulCreate", said, source=_SOURCE)
-        return None
+        return make_pods(self.cluster, job, pod, count, _SOURCE)
 
     def _remove(self, job: Object, pods: list[Object]) -> None:
         for pod in pods:

@@ -57,26 +57,15 @@ class ReplicaSets(Controller[NamespacedName]):
         if not terminating(replica_set):
             missing = replica_set["spec"].get("replicas", 1) - len(active)
             if missing > 0:
-                failure = self._make(replica_set, min(missing, _AT_ONCE))
+                failure = make_pods(
+                    self.cluster, replica_set, pod_from_template(replica_set), min(missing, _AT_ONCE), _SOURCE
+                )
             elif missing < 0:
                 self._remove(replica_set, active, -missing)
         again = self._report(replica_set, failure)
         if failure is not None:
             raise failure
         return 0.0 if missing > _AT_ONCE else again
-
-    def _make(self, replica_set: Object, count: int) -> ApiError | None:
-        pod = pod_from_template(replica_set)
-        for _ in range(count):
-            try:
-                made = self.cluster.create("pods", pod, manager=MANAGER)
-            except ApiError as refusal:
-                said = f"Error creating: {refusal.message}"
-                record(self.cluster, replica_set, "FailedCreate", said, "Warning", _SOURCE)
-                return refusal
-            said = f"Created pod: {made['metadata']['name']}"
-            record(self.cluster, replica_set, "SuccessfulCreate", said, source=_SOURCE)
-        return None
 
     def _remove(self, replica_set: Object, active: list[Object], count: int) -> None:
         for pod in by_usefulness(active)[:count]:
@@ -121,6 +110,18 @@ def pod_from_template(replica_set: Object) -> Object:
     made["namespace"] = metadata["namespace"]
     made["ownerReferences"] = [ownership.reference_to(replica_set)]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": clone(template["spec"])}
+
+
+def make_pods(cluster: Cluster, owner: Object, pod: Object, count: int, source: str) -> ApiError | None:
+    """So many like `pod`, each with an event of the `owner`; the refusal that ended it, if any."""
+    for _ in range(count):
+        try:
+            made = cluster.create("pods", pod, manager=MANAGER)
+        except ApiError as refusal:
+            record(cluster, owner, "FailedCreate", f"Error creating: {refusal.message}", "Warning", source)
+            return refusal
+        record(cluster, owner, "SuccessfulCreate", f"Created pod: {made['metadata']['name']}", source=source)
+    return None
 
 
 def by_usefulness(active: list[Object]) -> list[Object]:

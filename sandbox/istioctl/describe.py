@@ -35,15 +35,21 @@ _ORIGIN = re.compile(r"/apis/networking\.istio\.io/v1/namespaces/([^/]+)/(virtua
 _KINDS = {"virtual-service": "VirtualService", "destination-rule": "DestinationRule"}
 
 
-def describe_pod(invocation: Invocation) -> int:
+def _named(invocation: Invocation, kind: str) -> tuple[Object, str]:
+    """The one object that is named, and its namespace."""
     words = invocation.arguments.words
     if len(words) != 1:
-        raise UsageError("expecting pod name")
+        raise UsageError(f"expecting {kind.lower()} name")
     name, namespace = _place(words[0], invocation.namespace)
+    found = invocation.client.find("v1", kind, namespace, name)
+    if found is None:
+        raise IstioctlError(f'{kind.lower()}s "{name}" not found')
+    return found, namespace
+
+
+def describe_pod(invocation: Invocation) -> int:
     client = invocation.client
-    pod = client.find("v1", "Pod", namespace, name)
-    if pod is None:
-        raise IstioctlError(f'pods "{name}" not found')
+    pod, namespace = _named(invocation, "Pod")
     described = _Described(client, invocation.namespace, [_labels(pod)])
     services = [one for one in client.list("v1", "Service", namespace) if _is_before(one, pod)]
     _print(described.pod(pod))
@@ -59,14 +65,8 @@ def describe_pod(invocation: Invocation) -> int:
 
 
 def describe_service(invocation: Invocation) -> int:
-    words = invocation.arguments.words
-    if len(words) != 1:
-        raise UsageError("expecting service name")
-    name, namespace = _place(words[0], invocation.namespace)
     client = invocation.client
-    service = client.find("v1", "Service", namespace, name)
-    if service is None:
-        raise IstioctlError(f'services "{name}" not found')
+    service, namespace = _named(invocation, "Service")
     pods = [one for one in client.list("v1", "Pod", namespace) if _is_before(service, one)]
     described = _Described(client, invocation.namespace, [])
     meshed = []

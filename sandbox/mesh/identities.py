@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sandbox.core.key_usage import key_usage
 from sandbox.mesh.registry import TRUST_DOMAIN
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, Part
 
@@ -49,17 +50,7 @@ class Authority:
     def root(self) -> str:
         """Its own certificate, PEM, as istiod signs one for itself."""
         name = _name(x509.NameAttribute(NameOID.ORGANIZATION_NAME, TRUST_DOMAIN))
-        usage = x509.KeyUsage(
-            key_cert_sign=True,
-            crl_sign=False,
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("key_cert_sign")
         builder = _builder(name, self._key.public_key(), is_authority=True)
         builder = builder.issuer_name(name).add_extension(usage, critical=True)
         return _pem(builder.sign(self._key, SHA256()))
@@ -140,17 +131,7 @@ class Authority:
 
     def _make_common(self, identity: str) -> dict[str, Any]:
         key = ec.generate_private_key(ec.SECP256R1())
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            key_encipherment=True,
-            content_commitment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=False,
-            crl_sign=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage("digital_signature", "key_encipherment")
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         who = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
         issuer = x509.load_pem_x509_certificate(self.root.encode()).subject
