@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,6 +28,9 @@ ROUNDS = 3
 SHARED = Path(__file__).parent / "shared.yaml"
 READING = ("get", "describe", "logs", "exec", "events", "analyze", "proxy-status", "proxy-config", "x", "version")
 """Commands that change nothing, and so are repeated until they print what is expected."""
+
+WITH_PODS = ("CronJob", "Deployment", "Job", "Pod")
+SETTLE_SECONDS = 120.0
 
 _marks = itertools.count(1)
 
@@ -85,22 +89,49 @@ class Runner:
     # Cases
 
     def run(self, cases: Sequence[Case]) -> dict[str, str]:
-        """What became of each, by its id. First those that live together, then those with a namespace of their own:
-        what all proxies know of each other is the product of proxies and services, and each has its price."""
+        """What became of each, by its id. First those that live together, then those with a namespace of their own,
+        and of these last the ones with pods: what all proxies know of each other is the product of proxies and
+        services, and each has its price."""
         self.begin(cases)
         alone = [case for case in cases if self.names_of(case)["ns"] in self.own]
-        together = [case for case in cases if case not in alone]
-        outcomes = self._run(together)
-        given = [obj for case in together for obj in filled(case.given, self.names_of(case))]
-        if given and alone:
-            self.target.run(
-                *("kubectl", ["delete", "-f", "-", "--ignore-not-found", "--wait=false"]), yaml.safe_dump_all(given)
-            )
-        return outcomes | self._run(alone)
+        crowded = [case for case in alone if any(obj["kind"] in WITH_PODS for obj in case.given)]
+        stages = [
+            [case for case in cases if case not in alone],
+            [case for case in alone if case not in crowded],
+            crowded,
+        ]
+        outcomes: dict[str, str] = {}
+        for stage in filter(None, stages):
+            outcomes |= self._run(stage)
+            given = [obj for case in stage for obj in filled(case.given, self.names_of(case))]
+            if given and stage is not stages[-1]:
+                arguments = ["delete", "-f", "-", "--ignore-not-found", "--wait=false"]
+                self.target.run("kubectl", arguments, yaml.safe_dump_all(given))
+        return outcomes
+
+    def _settle(self) -> None:
+        """Wait until a rule that was made last is in effect, so that what is slow to take in all those before it is
+        not taken for what does otherwise."""
+        name, mark = "settled", f"settled-{next(_marks)}"
+        body = {"directResponse": {"status": 200, "body": {"string": mark}}}
+        ports = [{"name": "http", "port": 8000, "targetPort": 8080}]
+        rule: list[Any] = [
+            {f"Service $mesh/{name}": {"selector": {"app": "echo"}, "ports": ports}},
+            {f"VirtualService $mesh/{name}": {"hosts": [name], "http": [body]}},
+        ]
+        self.target.send({name: filled([*objects(rule)], self.names)}, "apply")
+        curl = ["curl", "-s", "-m", "5", f"http://{name}:8000/"]
+        exec_ = ["exec", "-n", self.namespaces["mesh"], "client", "-c", "curl", "--", *curl]
+        deadline, pause = time.monotonic() + SETTLE_SECONDS, 0.05
+        while (answered := self.target.run("kubectl", exec_).out) != mark:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"a rule is not in effect after {SETTLE_SECONDS} s: {mark}, but {answered!r}")
+            time.sleep(pause := min(pause * 1.5, 1.0))
 
     def _run(self, cases: Sequence[Case]) -> dict[str, str]:
         given = {case.name: filled(case.given, self.names_of(case)) for case in cases if case.given}
         refused = self.target.send(given, "create")
+        self._settle()
         outcomes = {case.id: refused[case.name] for case in cases if case.name in refused}
         todo = [replace(case, steps=filled_steps(case, self.names_of(case))) for case in cases]
         todo = [case for case in todo if case.id not in outcomes]

@@ -62,7 +62,7 @@ class Workshop:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "INVOKE_STATE": str(self.state), "NO_COLOR": "1"}
+        return {**os.environ, "INVOKE_STATE": str(self.state), "NO_COLOR": "1", "SHELL": "/bin/sh"}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -188,7 +188,7 @@ def test_back_to_a_known_state(room: Room) -> None:
 def test_what_others_have_made_is_told_and_stays(room: Room) -> None:
     one = ("--only", "ben")
     assert room.of("class.reset", "--to", "istio.install", *one).status == 0
-    room.member("ben").by_hand("kubectl create -f - <<< '" + json.dumps(OTHERS) + "'")
+    room.member("ben").by_hand(f"kubectl create -f - <<'END'\n{json.dumps(OTHERS)}\nEND\n")
     ran = room.of("class.reset", "--to", "istio.install", *one)
     assert ran.status == 0, ran.said
     assert "left alone: DestinationRule istio-system/mine" in ran.said
