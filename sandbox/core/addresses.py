@@ -110,7 +110,7 @@ def may_listen(port: int) -> bool:
 
 
 class AddressPool:
-    """Hands out the addresses of a network in order, and again after they were given back."""
+    """Hands out the addresses of a network in order, and those that were given back when no other is left."""
 
     def __init__(self, network: str) -> None:
         self._network = ipaddress.ip_network(network)
@@ -126,7 +126,7 @@ class AddressPool:
             self._taken.add(wanted)
             return wanted
         while True:
-            address = self._free.pop(0) if self._free else str(next(self._next, ""))
+            address = str(next(self._next, "")) or (self._free.pop(0) if self._free else "")
             if not address:
                 raise ValueError(f"no address left in {self._network}")
             if address not in self._taken:

@@ -17,7 +17,9 @@ from typing import Any
 import yaml
 
 from sandbox.mesh.kept import Kept
-from sandbox.mesh.mesh_config import OFF, AccessLog
+from sandbox.mesh.mesh_config import AccessLog
+from sandbox.mesh.metric_loggers import MetricLoggers, Metrics
+from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, Part
 
 PIPE = "access.pipe"
@@ -69,7 +71,6 @@ JSON_FORMAT = {
 """Istio's (pilot/pkg/model/telemetry_logging.go)."""
 
 _LOGGER = f"{TYPE_PREFIX}envoy.extensions.access_loggers.file.v3.FileAccessLog"
-_CAN_LOG = ("HttpConnectionManager", "TcpProxy")
 
 
 def loggers(proxy_id: str, wanted: AccessLog) -> list[dict[str, Any]]:
@@ -86,28 +87,27 @@ def loggers(proxy_id: str, wanted: AccessLog) -> list[dict[str, Any]]:
 
 
 class LoggedListeners:
-    """One proxy's listeners with its log in all filters that can have one. What was equal stays the same object."""
+    """One proxy's listeners with its log, and what counts for its metrics, in all filters that can have one. What
+    was equal stays the same object."""
 
-    def __init__(self, proxy_id: str) -> None:
-        self._id = proxy_id
+    def __init__(self, proxy: Proxy) -> None:
+        self._id = proxy.id
+        self._metrics = MetricLoggers(proxy)
         self._chains: Kept[tuple[str, str], dict[str, Any]] = Kept()
 
     def of(self, opened: Iterable[dict[str, Any]], wanted: AccessLog) -> Iterable[dict[str, Any]]:
-        if wanted == OFF or not wanted.file:
-            return opened
         self._chains.turn()
-        logged = loggers(self._id, wanted)
-        return [self._listener(listener, wanted, logged) for listener in opened]
+        lines = loggers(self._id, wanted) if wanted.file else []
+        return [self._listener(listener, wanted, lines) for listener in opened]
 
-    def _listener(
-        self, listener: dict[str, Any], wanted: AccessLog, logged: list[dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _listener(self, listener: dict[str, Any], wanted: AccessLog, lines: list[dict[str, Any]]) -> dict[str, Any]:
         name = listener["name"]
         if name == f"{self._id}/health":  # kubelets' questions, at a port that is the agent's on a real one
             return listener
+        metrics = self._metrics.of(listener["traffic_direction"])
 
         def with_log(chain: dict[str, Any]) -> dict[str, Any]:
-            return self._chains.get((name, chain["name"]), (chain, wanted), lambda: _logged(chain, logged))
+            return self._chains.get((name, chain["name"]), (chain, wanted), lambda: _logged(chain, lines, metrics))
 
         made = {**listener, "filter_chains": [with_log(chain) for chain in listener.get("filter_chains") or ()]}
         if default := listener.get("default_filter_chain"):
@@ -115,13 +115,17 @@ class LoggedListeners:
         return made
 
 
-def _logged(chain: dict[str, Any], logged: list[dict[str, Any]]) -> dict[str, Any]:
-    filters = [
-        {**one, "typed_config": {**config, "access_log": logged}}
-        if (config := one["typed_config"])["@type"].endswith(_CAN_LOG)
-        else one
-        for one in chain["filters"]
-    ]
+def _logged(chain: dict[str, Any], lines: list[dict[str, Any]], metrics: Metrics) -> dict[str, Any]:
+    def logged(config: dict[str, Any]) -> dict[str, Any]:
+        kind = config["@type"].rpartition(".")[2]
+        if kind == "HttpConnectionManager":
+            return {**config, "access_log": [metrics.requests, *lines]}
+        if kind == "TcpProxy":
+            options = {"flush_access_log_on_connected": True}
+            return {**config, "access_log": [*metrics.connections, *lines], "access_log_options": options}
+        return config
+
+    filters = [{**one, "typed_config": logged(one["typed_config"])} for one in chain["filters"]]
     made = {**chain, "filters": filters}
     return Part(made) if isinstance(chain, Part) else made
 

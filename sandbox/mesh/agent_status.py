@@ -16,7 +16,7 @@ from aiohttp import web
 
 from sandbox.core.cluster import Object
 from sandbox.images.program import Container
-from sandbox.mesh.istio import HEALTH_PATH, STATUS_PORT
+from sandbox.mesh.istio import HEALTH_PATH, STATS_PORT, STATUS_PORT
 from sandbox.mesh.proxy_admin import AdminView
 from sandbox.network.http_client import BadReply, Connection, Reply
 
@@ -36,18 +36,21 @@ class AgentStatus:
         self._probers: Mapping[str, Object] = json.loads(container.env.get(PROBERS_VARIABLE) or "{}")
         self._scraping: Mapping[str, str] = json.loads(container.env.get(SCRAPING_VARIABLE) or "{}")
         self._server = web.Server(self._answer, access_log=None)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
 
     async def start(self) -> None:
         """Raises OSError."""
         loop = asyncio.get_running_loop()
-        address = self._container.ip, STATUS_PORT
-        self._listener = await loop.create_server(self._server, *address, backlog=64, start_serving=False)
-        await self._listener.start_serving()
+        for port in (STATUS_PORT, STATS_PORT):
+            address = self._container.ip, port
+            listener = await loop.create_server(self._server, *address, backlog=64, start_serving=False)
+            self._listeners.append(listener)
+            await listener.start_serving()
 
     async def stop(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
+        if self._listeners:
+            for listener in self._listeners:
+                listener.close()
             await self._server.shutdown(timeout=0.001)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.gateway_names import Entrance, GatewayNames, Neighbours
 from sandbox.mesh.istio import ISTIOD
+from sandbox.mesh.istio_metrics import IstioMetrics
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.mesh_programs import programs
 from sandbox.mesh.outside import Outside
@@ -39,7 +40,8 @@ class Mesh:
         self._neighbours, self._name = neighbours or Neighbours(), str(directory)
         self._names = GatewayNames(cluster, lambda: self._neighbours.changed(self._name))
         self.control_plane.resolve = self._resolve
-        self.programs = programs(self.control_plane, self.data_plane)
+        metrics = IstioMetrics(cluster, self.data_plane, services)
+        self.programs = programs(self.control_plane, self.data_plane, metrics)
         injecting = {(*ISTIOD, "/inject"): injection.service(cluster)}
         validating = {(*ISTIOD, "/validate"): partial(validation.validate, resolve=self._resolve)}
         cluster.admission.append(webhooks.hook(cluster, "mutating", injecting))

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.core.addresses import is_pod, listen_port
 from sandbox.mesh import traffic_policies
-from sandbox.mesh.registry import Endpoint, Port, Protocol, Service
+from sandbox.mesh.registry import Endpoint, Port, Protocol, Proxy, Service
 from sandbox.mesh.rules import Policy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
@@ -32,7 +32,13 @@ _ON_AS_IT_WAS_GOING: dict[str, Any] = {
 }
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
 """Goes on to what a pod serves without a service."""
-_FROM = {"source_address": {"address": "127.0.0.6", "port_value": 0}}
+
+
+def _from(address: str) -> dict[str, Any]:
+    return {"source_address": {"address": address, "port_value": 0}}
+
+
+_FROM = _from("127.0.0.6")
 """Who a sidecar is for the programs of its pod."""
 _FOR_EVER = "9223372035s"
 
@@ -76,11 +82,10 @@ def destinations_of(service: Service, policy: Policy, *, meshed: bool = False) -
             yield Destination(service, port, subset, chosen.get("labels") or {}, own, policy.origin, meshed)
 
 
-def cluster(
-    proxy_id: str, destination: Destination, spoken: Mapping[str, Any] | None = None, threads: int = 1
-) -> dict[str, Any]:
-    """`spoken` is what the proxy speaks with it below HTTP and TCP; `threads` are the proxy's."""
-    cluster_name = name_of(proxy_id, destination)
+def cluster(proxy: Proxy, destination: Destination, spoken: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`spoken` is what the proxy speaks with it below HTTP and TCP. It comes from the pod's address, which tells
+    the other side who it is."""
+    cluster_name = name_of(proxy.id, destination)
     pool = destination.traffic.get("connectionPool") or {}
     if destination.service.forwarded:
         made: dict[str, Any] = {**_named(cluster_name), **_ON_AS_IT_WAS_GOING}
@@ -91,11 +96,11 @@ def cluster(
         }
     if destination.origin:
         made["metadata"] = destination.origin
-    made.update(traffic_policies.connection(traffic_policies.with_threads(pool, threads)))
+    made.update(traffic_policies.connection(traffic_policies.with_threads(pool, proxy.threads)))
     made.update(traffic_policies.outlier_detection(destination.traffic.get("outlierDetection")))
     if destination.port.protocol != "tcp":
         made["typed_extension_protocol_options"] = _http_options(destination.port.protocol == "http2", pool)
-    return {**made, **(spoken or {})}
+    return {**made, "upstream_bind_config": _from(proxy.address), **(spoken or {})}
 
 
 def eds(cluster_name: str) -> dict[str, Any]:

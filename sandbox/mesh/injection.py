@@ -90,7 +90,7 @@ def inject(pod: Object, settings: Object | None = None) -> None:
         PROXY_CONFIG=f"{proxy_config_as_json(annotations)}\n",
         ISTIO_META_POD_PORTS=_pod_ports(spec["containers"]),
         ISTIO_META_APP_CONTAINERS=names,
-        ISTIO_META_WORKLOAD_NAME=(metadata.get("labels") or {}).get(_WORKLOAD_LABEL) or workload.name,
+        ISTIO_META_WORKLOAD_NAME=workload_name(pod),
         ISTIO_META_OWNER=workload.owner(metadata["namespace"]),
     )
     status = {
@@ -144,6 +144,11 @@ def _workload(pod: Object) -> _Workload:
     if kind == "Job" and (found := _JOB_OF_CRON_JOB.fullmatch(name)):
         return _Workload("batch/v1", "CronJob", found[1])
     return _Workload(api_version, kind, name)
+
+
+def workload_name(pod: Object) -> str:
+    """What a pod is of, as proxies say it."""
+    return str((pod["metadata"].get("labels") or {}).get(_WORKLOAD_LABEL) or _workload(pod).name)
 
 
 def _label(metadata: Object, workload: str) -> None:

@@ -21,6 +21,8 @@ CONTAINER = "istio-proxy"
 HEALTH_PORT, HEALTH_PATH = 15021, "/healthz/ready"
 STATUS_PORT = 15020
 """Of a sidecar's agent: probes of the application, statistics for Prometheus."""
+STATS_PORT = 15090
+"""Statistics for Prometheus, as Envoy itself has them on a real one."""
 
 INJECTOR = "istio-sidecar-injector"
 """The injection webhook's configuration and its ConfigMap."""

@@ -19,6 +19,7 @@ from sandbox.core.addresses import NOWHERE, container_port
 from sandbox.mesh import envoy_clusters, inbound, traffic_policies
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istio_annotations import StatsInclusion
+from sandbox.mesh.istio_metrics import IstioMetrics
 from sandbox.mesh.registry import Proxy
 
 _PARAMETERS: Mapping[str, tuple[str, ...]] = {
@@ -52,10 +53,12 @@ class AdminView:
         proxy: Proxy,
         inclusion: StatsInclusion,
         node: Mapping[str, Any] | None = None,
+        metrics: IstioMetrics | None = None,
     ) -> None:
-        """`node` is who the proxy says it is."""
+        """`node` is who the proxy says it is; `metrics` are what its pod's traffic is counted by."""
         self._data_plane, self._proxy, self._id, self._inclusion = data_plane, proxy, proxy.id, inclusion
         self._node = node or {"id": proxy.id}
+        self._metrics = metrics
 
     async def answer(self, method: str, target: str) -> Answer:
         """What a request answers. Loggers are asked for by a POST, as of Envoy itself."""
@@ -112,7 +115,8 @@ class AdminView:
         every = await self._data_plane.admin(f"/stats?{urlencode({'filter': view.envoy_filter})}")
         distinct, ambiguous = distinguished(line.partition(": ")[0] for line in every.splitlines() if ": " in line)
         apart = [(await ask(f"^{re.escape(name)}$", format="prometheus"), [name]) for name in ambiguous]
-        return 200, view.prometheus([(exposition, distinct), *apart])
+        counted = await self._metrics.of(self._proxy, pattern, passed.get("type", "")) if self._metrics else ""
+        return 200, counted + view.prometheus([(exposition, distinct), *apart])
 
     async def _config_dump(self, parameters: Mapping[str, str]) -> Answer:
         own = "|".join((rf"{re.escape(self._id)}/.*", *_SHARED))
@@ -147,6 +151,8 @@ class AdminView:
         limits as rules say them."""
         for one in dump.get("dynamic_active_clusters") or ():
             cluster = one.get("cluster") or {}
+            if cluster.get("name", "").startswith("outbound|"):
+                cluster.pop("upstream_bind_config", None)  # a real one is in its pod, and so comes from there
             for limits in (cluster.get("circuit_breakers") or {}).get("thresholds") or ():
                 if cluster["name"].startswith("outbound|") and "max_pending_requests" in limits:
                     limit = traffic_policies.without_threads(limits["max_pending_requests"], self._proxy.threads)

@@ -153,7 +153,7 @@ class ProxyTranslation:
         self._assignments: Kept[str, dict[str, Any]] = Kept()
         self._chains: Kept[str, Part] = Kept()
         self._listeners: Kept[str, dict[str, Any]] = Kept()
-        self._logged, self._logged_inbound = LoggedListeners(proxy.id), LoggedListeners(proxy.id)
+        self._logged, self._logged_inbound = LoggedListeners(proxy), LoggedListeners(proxy)
         self._log = OFF
         self._own: list[dict[str, Any]] = []
         """A sidecar's listeners."""
@@ -232,7 +232,7 @@ class ProxyTranslation:
             mode = "DISABLE"  # nobody knows who is there, or nobody there has a sidecar
         http = destination.port.protocol in ("http", "http2")
         spoken = self._authority.spoken_to(self.proxy.identity, mode, http=http)
-        return envoy_clusters.cluster(self.proxy.id, destination, spoken, self.proxy.threads)
+        return envoy_clusters.cluster(self.proxy, destination, spoken)
 
     def _assignment(self, destination: Destination, locality: _Locality) -> dict[str, Any]:
         name = envoy_clusters.name_of(self.proxy.id, destination)

@@ -126,7 +126,7 @@ def test_load_balancing_of_a_subset_is_its_own_else_the_hosts_else_least_request
         (rules.Rules(), {"": "LEAST_REQUEST"}),
     ):
         found = {
-            t.subset: envoy_clusters.cluster("p", t)
+            t.subset: envoy_clusters.cluster(Proxy("sidecar", "p", "shop", "127.64.16.8", {}), t)
             for t in envoy_clusters.destinations_of(known, in_force.policy(known.host, "shop", "shop"))
         }
         assert {subset: made["lb_policy"] for subset, made in found.items()} == expected

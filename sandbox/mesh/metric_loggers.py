@@ -1,0 +1,111 @@
+"""What Envoy counts of requests and connections, so that Istio's metrics can be made of it (`istio_metrics`).
+
+A real proxy has a filter of Istio's build for that, `istio.stats`. Here it is Envoy's own access logger that writes
+statistics instead of lines: whatever a proxy has passed on is counted once it has ended, by a few things that Envoy
+itself knows of it, such as the two ends' addresses and the cluster. Names and labels come from these when somebody
+asks, so that a request costs no more than some counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sandbox.mesh.registry import Proxy
+from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
+
+Direction = Literal["OUTBOUND", "INBOUND"]
+
+PREFIX = "istio"
+"""Begins the names of all that is counted here."""
+
+PROXY, DIRECTION, CLUSTER, PEER, IDENTITY, AUTHORITY, CODE, FLAGS, GRPC = (
+    *("proxy", "direction", "cluster", "peer", "identity", "authority"),
+    *("code", "flags", "grpc"),
+)
+"""Tags. The peer is who is at the other end: the pod that was chosen for what goes out, the one that came for what
+comes in. `identity` is what its certificate says."""
+
+_PEER: Mapping[Direction, tuple[str, str]] = {
+    "OUTBOUND": ("%UPSTREAM_HOST%", "%UPSTREAM_PEER_URI_SAN%"),
+    "INBOUND": ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "%DOWNSTREAM_PEER_URI_SAN%"),
+}
+_LOGGER = f"{TYPE_PREFIX}envoy.extensions.access_loggers.stats.v3.Config"
+
+
+REQUESTS, OPENED, CLOSED, RECEIVED, SENT = "requests", "opened", "closed", "received", "sent"
+DURATION, REQUEST_BYTES, RESPONSE_BYTES = "duration", "request_bytes", "response_bytes"
+HISTOGRAMS = (
+    (DURATION, "%DURATION%"),
+    (REQUEST_BYTES, "%BYTES_RECEIVED%"),
+    (RESPONSE_BYTES, "%BYTES_SENT%"),
+)
+"""Names and values, in milliseconds and bytes."""
+
+Logger = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What counts in the filters of one direction: HTTP requests, and connections that nobody looks into."""
+
+    requests: Logger
+    connections: tuple[Logger, ...]
+
+
+class MetricLoggers:
+    """One proxy's, by what Envoy calls the direction of a listener."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._made = {direction: _made(owner(proxy), direction) for direction in _PEER}
+
+    def of(self, direction: Direction) -> Metrics:
+        return self._made[direction]
+
+
+def owner(proxy: Proxy) -> str:
+    """Tells a pod from one of the same name before it."""
+    return f"{proxy.id}@{proxy.address}"
+
+
+def _made(owner: str, direction: Direction) -> Metrics:
+    peer, identity = _PEER[direction]
+    common = {
+        PROXY: owner,
+        DIRECTION: direction,
+        CLUSTER: "%UPSTREAM_CLUSTER_RAW%",
+        PEER: peer,
+        IDENTITY: identity,
+        FLAGS: "%RESPONSE_FLAGS%",
+    }
+    of_request = {AUTHORITY: "%REQ(:AUTHORITY)%", CODE: "%RESPONSE_CODE%", GRPC: "%GRPC_STATUS_NUMBER%"}
+    tags = _tags({**common, **of_request})
+    requests = {
+        "counters": [{"stat": {"name": REQUESTS, "tags": tags}, "value_fixed": 1}],
+        "histograms": [{"stat": {"name": name, "tags": tags}, "value_format": value} for name, value in HISTOGRAMS],
+    }
+    tags = _tags(common)
+    opened = [{"stat": {"name": OPENED, "tags": tags}, "value_fixed": 1}]
+    ended = [
+        {"stat": {"name": CLOSED, "tags": tags}, "value_fixed": 1},
+        {"stat": {"name": RECEIVED, "tags": tags}, "value_format": "%BYTES_RECEIVED%"},
+        {"stat": {"name": SENT, "tags": tags}, "value_format": "%BYTES_SENT%"},
+    ]
+    return Metrics(
+        _logger(requests),
+        (_logger({"counters": opened}, "TcpUpstreamConnected"), _logger({"counters": ended}, "TcpConnectionEnd")),
+    )
+
+
+def _tags(formats: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value_format": value} for name, value in formats.items()]
+
+
+def _logger(config: Mapping[str, Any], moment: str = "") -> Logger:
+    """`moment` is when it counts, if not at the end of each request."""
+    made: Logger = {
+        "name": "envoy.access_loggers.stats",
+        "typed_config": {"@type": _LOGGER, "stat_prefix": PREFIX, **config},
+    }
+    return {**made, "filter": {"log_type_filter": {"types": [moment]}}} if moment else made
