@@ -33,6 +33,7 @@ _FLAGS = (
     *("--config.file", "--storage.tsdb.path", "--storage.tsdb.retention.time", "--web.console.libraries"),
     *("--web.console.templates", "--web.listen-address"),
 )
+_RELOADER_FLAGS = ("--watched-dir", "--listen-address", "--reload-url", "--config-file", "--log-level")
 _PLAIN = ("--web.enable-lifecycle", "--web.enable-admin-api")
 
 
@@ -173,6 +174,26 @@ class Prometheus(WebProgram):
         await super().stop(grace)
 
 
+class ConfigReloader(WebProgram):
+    """Runs beside Prometheus in Istio's add-on, to have it read a changed file again. Here files stay as they were
+    when the pod began, so it is only well."""
+
+    port = 8080
+    binaries = ("prometheus-config-reloader",)
+
+    def configure(self, arguments: list[str]) -> None:
+        given, operands = parse_flags(arguments, _RELOADER_FLAGS, (), program="prometheus-config-reloader")
+        if operands:
+            raise ProgramError(f"unexpected {' '.join(operands)}", 1)
+        if address := given.get("--listen-address"):
+            self.port = int(address.rpartition(":")[2])
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/healthz":
+            return web.Response(text="OK")
+        raise web.HTTPNotFound(text="404 page not found\n")
+
+
 def _version(image: str) -> str:
     tag = image.split("@", 1)[0].rsplit("/", 1)[-1].partition(":")[2]
     return tag.removeprefix("v") or "latest"
@@ -180,4 +201,7 @@ def _version(image: str) -> str:
 
 def programs(pods: Callable[[], Iterable[Any]]) -> dict[str, Factory]:
     """Of a cluster's pods, as its API has them."""
-    return {"prometheus": lambda container: Prometheus(container, pods)}
+    return {
+        "prometheus": lambda container: Prometheus(container, pods),
+        "prometheus-config-reloader": ConfigReloader,
+    }

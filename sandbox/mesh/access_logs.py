@@ -18,7 +18,7 @@ import yaml
 
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.mesh_config import AccessLog
-from sandbox.mesh.metric_loggers import MetricLoggers, Metrics
+from sandbox.mesh.metric_loggers import AT_END, TOLD_EARLY, MetricLoggers, Metrics
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, Part
 
@@ -121,8 +121,8 @@ def _logged(chain: dict[str, Any], lines: list[dict[str, Any]], metrics: Metrics
         if kind == "HttpConnectionManager":
             return {**config, "access_log": [metrics.requests, *lines]}
         if kind == "TcpProxy":
-            options = {"flush_access_log_on_connected": True}
-            return {**config, "access_log": [*metrics.connections, *lines], "access_log_options": options}
+            once = [{**line, "filter": AT_END} for line in lines]
+            return {**config, "access_log": [*metrics.connections, *once], "access_log_options": TOLD_EARLY}
         return config
 
     filters = [{**one, "typed_config": logged(one["typed_config"])} for one in chain["filters"]]

@@ -40,8 +40,8 @@ class Mesh:
         self._neighbours, self._name = neighbours or Neighbours(), str(directory)
         self._names = GatewayNames(cluster, lambda: self._neighbours.changed(self._name))
         self.control_plane.resolve = self._resolve
-        metrics = IstioMetrics(cluster, self.data_plane, services)
-        self.programs = programs(self.control_plane, self.data_plane, metrics)
+        self.metrics = IstioMetrics(cluster, self.data_plane, services)
+        self.programs = programs(self.control_plane, self.data_plane, self.metrics)
         injecting = {(*ISTIOD, "/inject"): injection.service(cluster)}
         validating = {(*ISTIOD, "/validate"): partial(validation.validate, resolve=self._resolve)}
         cluster.admission.append(webhooks.hook(cluster, "mutating", injecting))

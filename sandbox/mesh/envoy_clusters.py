@@ -92,6 +92,7 @@ def cluster(proxy: Proxy, destination: Destination, spoken: Mapping[str, Any] | 
     else:
         made = {
             **eds(cluster_name),
+            "upstream_bind_config": _from(proxy.address),
             **traffic_policies.load_balancer(destination.traffic.get("loadBalancer") or {}),
         }
     if destination.origin:
@@ -100,7 +101,7 @@ def cluster(proxy: Proxy, destination: Destination, spoken: Mapping[str, Any] | 
     made.update(traffic_policies.outlier_detection(destination.traffic.get("outlierDetection")))
     if destination.port.protocol != "tcp":
         made["typed_extension_protocol_options"] = _http_options(destination.port.protocol == "http2", pool)
-    return {**made, "upstream_bind_config": _from(proxy.address), **(spoken or {})}
+    return {**made, **(spoken or {})}
 
 
 def eds(cluster_name: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Istio's standard metrics, of what Envoy has counted (`metric_loggers`).
 
 Envoy counts by addresses, clusters and identities. Whose these are is looked up here when somebody asks, and stays:
-what was counted for a pod is that pod's also after it has gone. Names of metrics and labels, and what stands for what
-is not known, are as in https://istio.io/latest/docs/reference/config/metrics/.
+what was counted for a pod is that pod's also after it has gone. Names of metrics and labels, and what stands for
+what is not known, are Istio's: https://istio.io/latest/docs/reference/config/metrics/.
 
 All proxies' figures are in one Envoy, so those who ask at the same time are answered of one look at it.
 """
@@ -69,6 +69,17 @@ class Workload:
             f"{side}_cluster": _CLUSTER,
         }
 
+
+LABELS = (
+    *("reporter", "source_workload", "source_canonical_service", "source_canonical_revision"),
+    *("source_workload_namespace", "source_principal", "source_app", "source_version", "source_cluster"),
+    *("destination_workload", "destination_workload_namespace", "destination_principal", "destination_app"),
+    *("destination_version", "destination_service", "destination_canonical_service"),
+    *("destination_canonical_revision", "destination_service_name", "destination_service_namespace"),
+    *("destination_cluster", "request_protocol", "response_code", "grpc_response_status", "response_flags"),
+    "connection_security_policy",
+)
+"""In the order in which a real proxy tells them."""
 
 _OF_WORKLOADS = tuple(Workload("", "", {}).described(""))
 
@@ -165,7 +176,7 @@ class IstioMetrics:
         if proxy is None or metric_loggers.owner(proxy) != owner:
             return None
         labels = self._labels(proxy, {tag: "" if value == "-" else value for tag, value in tags.items()})
-        return proxy.id, ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+        return proxy.id, ",".join(f'{label}="{_escaped(labels[label])}"' for label in LABELS if label in labels)
 
     def _labels(self, proxy: Proxy, tags: Mapping[str, str]) -> dict[str, str]:
         identity, authority = tags[metric_loggers.IDENTITY], tags.get(metric_loggers.AUTHORITY)

@@ -45,6 +45,18 @@ HISTOGRAMS = (
 
 Logger = dict[str, Any]
 
+_NAME = "envoy.access_loggers.stats"
+TOLD_EARLY = {"flush_access_log_on_connected": True}
+"""Options of a TCP proxy, so that a connection is counted when it is there, not only when it ends."""
+
+
+def _at(moment: str) -> dict[str, Any]:
+    return {"log_type_filter": {"types": [moment]}}
+
+
+AT_END = _at("TcpConnectionEnd")
+"""The filter of what is to be logged once for each connection all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
@@ -94,7 +106,10 @@ def _made(owner: str, direction: Direction) -> Metrics:
     ]
     return Metrics(
         _logger(requests),
-        (_logger({"counters": opened}, "TcpUpstreamConnected"), _logger({"counters": ended}, "TcpConnectionEnd")),
+        (
+            {**_logger({"counters": opened}), "filter": _at("TcpUpstreamConnected")},
+            {**_logger({"counters": ended}), "filter": AT_END},
+        ),
     )
 
 
@@ -102,10 +117,17 @@ def _tags(formats: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value_format": value} for name, value in formats.items()]
 
 
-def _logger(config: Mapping[str, Any], moment: str = "") -> Logger:
-    """`moment` is when it counts, if not at the end of each request."""
-    made: Logger = {
-        "name": "envoy.access_loggers.stats",
-        "typed_config": {"@type": _LOGGER, "stat_prefix": PREFIX, **config},
-    }
-    return {**made, "filter": {"log_type_filter": {"types": [moment]}}} if moment else made
+def _logger(config: Mapping[str, Any]) -> Logger:
+    return {"name": _NAME, "typed_config": {"@type": _LOGGER, "stat_prefix": PREFIX, **config}}
+
+
+def without(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message of Envoy's configuration as it is without metrics: a real proxy has other means."""
+    if "access_log" in config:
+        others = [one for one in config["access_log"] if one["name"] != _NAME]
+        config = {key: value for key, value in config.items() if key != "access_log"}
+        config = {**config, "access_log": others} if others else config
+    ours = (("access_log_options", TOLD_EARLY), ("filter", AT_END))
+    if any(config.get(key) == value for key, value in ours):
+        return {key: value for key, value in config.items() if (key, value) not in ours}
+    return config

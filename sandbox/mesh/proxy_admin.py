@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from sandbox.core.addresses import NOWHERE, container_port
-from sandbox.mesh import envoy_clusters, inbound, traffic_policies
+from sandbox.mesh import envoy_clusters, inbound, metric_loggers, traffic_policies
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.istio_annotations import StatsInclusion
 from sandbox.mesh.istio_metrics import IstioMetrics
@@ -151,8 +151,6 @@ class AdminView:
         limits as rules say them."""
         for one in dump.get("dynamic_active_clusters") or ():
             cluster = one.get("cluster") or {}
-            if cluster.get("name", "").startswith("outbound|"):
-                cluster.pop("upstream_bind_config", None)  # a real one is in its pod, and so comes from there
             for limits in (cluster.get("circuit_breakers") or {}).get("thresholds") or ():
                 if cluster["name"].startswith("outbound|") and "max_pending_requests" in limits:
                     limit = traffic_policies.without_threads(limits["max_pending_requests"], self._proxy.threads)
@@ -184,12 +182,17 @@ class AdminView:
 
 
 def own_names(proxy_id: str, value: Any) -> Any:
-    """Configuration with the names that a proxy with an Envoy of its own has."""
+    """Configuration as a proxy with an Envoy of its own has it: its names, and nothing that only this one needs."""
     if isinstance(value, str):
         return value.removeprefix(f"{proxy_id}/")
     if isinstance(value, list):
         return [own_names(proxy_id, one) for one in value]
-    return {key: own_names(proxy_id, one) for key, one in value.items()} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    made = {key: own_names(proxy_id, one) for key, one in metric_loggers.without(value).items()}
+    if "eds_cluster_config" in made:
+        made.pop("upstream_bind_config", None)  # a real one is in its pod, and so comes from there
+    return made
 
 
 _WAITING = re.compile(r"(?<=::default_priority::max_pending_requests::)\d+$")

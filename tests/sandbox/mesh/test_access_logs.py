@@ -13,6 +13,7 @@ from sandbox.core.cluster import ApiError
 from sandbox.mesh import mesh_config
 from sandbox.mesh.access_logs import AccessLogPipe, LoggedListeners
 from sandbox.mesh.mesh_config import OFF, AccessLog
+from sandbox.mesh.registry import Proxy
 
 from .world import World, eventually
 
@@ -69,9 +70,20 @@ def test_every_line_goes_to_whose_it_is(tmp_path: Path) -> None:
     assert found["b.x"] == b"two\nmore of it\n"
 
 
-def test_listeners_are_the_same_objects_while_no_log_is_wanted() -> None:
-    opened = [{"name": "p/outbound", "filter_chains": []}]
-    assert LoggedListeners("p").of(opened, OFF) is opened
+def test_chains_are_the_same_objects_while_the_log_that_is_wanted_is() -> None:
+    proxy = Proxy("sidecar", "p", "shop", "127.64.16.8", {})
+    connections = {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"}
+    chain = {"name": "tcp", "filters": [{"name": "tcp", "typed_config": connections}]}
+    opened = [{"name": "p.shop/outbound", "traffic_direction": "OUTBOUND", "filter_chains": [chain]}]
+    logged = LoggedListeners(proxy)
+
+    def chain_with(wanted: AccessLog) -> object:
+        (listener,) = logged.of(opened, wanted)
+        return listener["filter_chains"][0]
+
+    first = chain_with(OFF)
+    assert chain_with(OFF) is first
+    assert chain_with(AccessLog("/dev/stdout")) is not first
 
 
 async def test_requests_are_logged_while_the_mesh_says_so(world: World) -> None:
@@ -119,7 +131,7 @@ async def test_requests_are_logged_while_the_mesh_says_so(world: World) -> None:
 
     async def silent() -> bool:
         listeners = await world.mesh.data_plane.admin("/config_dump?resource=dynamic_listeners")
-        return "access_log" not in listeners
+        return "access_loggers.file" not in listeners
 
     await eventually(silent)
     with pytest.raises(ApiError, match=r"data\[mesh\]: trustDomain: not supported by the sandbox"):
