@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from sandbox.core.cluster import Cluster, Object
+from sandbox.core.turns import Turns
 from sandbox.mesh import envoy_clusters, inbound, injection, metric_loggers
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.known_services import KnownServices
@@ -41,6 +42,8 @@ _OF_ENVOY = f"envoy_{metric_loggers.PREFIX}_"
 _SUFFIXES = ("_bucket", "_sum", "_count", "")
 _TAG = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _LIMIT = ',le="'
+_LINES = 256
+"""Read between two turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,8 @@ class IstioMetrics:
     def __init__(self, cluster: Cluster, data_plane: DataPlane, services: KnownServices) -> None:
         self._cluster, self._data_plane, self._services = cluster, data_plane, services
         self._workloads = Workloads(cluster)
-        self._resolved: dict[str, tuple[str, str]] = {}
-        """By Envoy's tags: whose proxy's it is, and Istio's labels."""
+        self._resolved: dict[str, tuple[Proxy, str]] = {}
+        """By Envoy's tags: whose it is, and Istio's labels."""
         self._reading = asyncio.Lock()
         self._next: asyncio.Task[Mapping[str, Mapping[str, _Series]]] | None = None
 
@@ -142,12 +145,16 @@ class IstioMetrics:
             self._next = None
             names = quote(rf"^{metric_loggers.PREFIX}\.", safe="")
             answer = await self._data_plane.admin(f"/stats/prometheus?filter={names}")
-        return self._by_proxy(answer.splitlines())
+        return await self._by_proxy(answer.splitlines())
 
-    def _by_proxy(self, lines: Iterable[str]) -> Mapping[str, Mapping[str, _Series]]:
+    async def _by_proxy(self, lines: list[str]) -> Mapping[str, Mapping[str, _Series]]:
         found: dict[str, dict[str, _Series]] = {}
-        seen: dict[str, tuple[str, str]] = {}
-        for line in lines:
+        seen: dict[str, tuple[Proxy, str]] = {}
+        proxies = self._data_plane.proxies
+        turns = Turns()
+        for number, line in enumerate(lines):
+            if not number % _LINES:
+                await turns.give()
             name, brace, rest = line.partition("{")
             if not brace or line.startswith("#"):
                 continue
@@ -156,27 +163,27 @@ class IstioMetrics:
             resolved = self._resolved.get(tags)
             if resolved is None:
                 resolved = self._resolve({key: _plain(value) for key, value in _TAG.findall(tags)})
-            if resolved is None:
-                continue
+            if resolved is None or proxies.get(resolved[0].id) is not resolved[0]:
+                continue  # what a pod has counted that is gone
             seen[tags] = resolved
             owner, labels = resolved
             metric = name.removeprefix(_OF_ENVOY)
             suffix = next(one for one in _SUFFIXES if metric.endswith(one))
             metric = metric.removesuffix(suffix)
             if metric in _NAMES:
-                series = found.setdefault(owner, {}).setdefault(metric, _Series())
+                series = found.setdefault(owner.id, {}).setdefault(metric, _Series())
                 series.add(suffix, labels, limit.removesuffix('"'), float(value))
         self._resolved = seen
         return found
 
-    def _resolve(self, tags: Mapping[str, str]) -> tuple[str, str] | None:
+    def _resolve(self, tags: Mapping[str, str]) -> tuple[Proxy, str] | None:
         """None for what a proxy has counted that is gone."""
         owner = tags.get(metric_loggers.PROXY, "")
         proxy = self._data_plane.proxies.get(owner.partition("@")[0])
         if proxy is None or metric_loggers.owner(proxy) != owner:
             return None
         labels = self._labels(proxy, {tag: "" if value == "-" else value for tag, value in tags.items()})
-        return proxy.id, ",".join(f'{label}="{_escaped(labels[label])}"' for label in LABELS if label in labels)
+        return proxy, ",".join(f'{label}="{_escaped(labels[label])}"' for label in LABELS if label in labels)
 
     def _labels(self, proxy: Proxy, tags: Mapping[str, str]) -> dict[str, str]:
         identity, authority = tags[metric_loggers.IDENTITY], tags.get(metric_loggers.AUTHORITY)
