@@ -10,6 +10,7 @@ heard.py       what a run told
 azure.py       the sandbox's Azure in a thread, and runs against it
 fronted_api.py    an API server in front of a sandbox's, with users of fewer rights
 sandbox.py     kubectl for the tests of the sandbox: what it prints, and what it refuses
+prometheus.py    a Prometheus of samples, asked through a real kubectl
 saved.py       what of saved states is the same in every sandbox that is loaded with one
 screens.py     what a screen shows of a run, and runs to show; a clock
 terminal.py    a command at a terminal, and who types there

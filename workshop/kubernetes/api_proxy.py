@@ -105,6 +105,15 @@ class ApiProxy:
                 await asyncio.sleep(min(int(later), _LONGEST_PAUSE))
         raise AssertionError
 
+    async def raw(self, path: str) -> tuple[int, bytes]:
+        """Status and body of what is at a path: perhaps a service's, which the API server passes requests on to.
+        Raises ProxyFailed."""
+        async with self._places:
+            head, content = await self._exchange("GET", path, None, "", "application/json")
+        if head.status == 500 and not content.startswith(b"{"):  # so kubectl says that it did not get through
+            raise ProxyFailed(content.decode(errors="replace").strip(), sent=True)
+        return head.status, content
+
     async def stream(self, path: str) -> AsyncGenerator[dict[str, Any], None]:
         """The events of a watch, until the API server ends it. Raises ProxyFailed."""
         connection = await self._connection(fresh=True)

@@ -135,6 +135,21 @@ class Kubectl:
         said = json.loads(await self.call(*args, seconds=seconds))
         return str(said["gitVersion"]).removeprefix("v")
 
+    async def raw(self, path: str, *, seconds: float = 30.0) -> tuple[int, str]:
+        """What is at a path of the API, as `kubectl get --raw` asks for it: the HTTP status, and the body. Behind
+        `.../services/NAME:PORT/proxy/...` it is the service's own answer, whatever that is. Raises KubectlError for
+        one of the API server's, ToolMissing, ToolTimeout."""
+        args = ("get", "--raw", path)
+        try:
+            async with self._in_time(args, seconds):
+                status, body = await self.proxy().raw(path)
+        except ProxyFailed:
+            return 200, await self.call(*args, seconds=seconds)
+        self.asked(self._argv(args), "")
+        if status >= 400 and (refusal := _status_in(body)):
+            raise self._refused(args, Answer(status, refusal))
+        return status, body.decode(errors="replace")
+
     async def review(self, kind: Kind, spec: Mapping[str, Any], shown: str, *, seconds: float = 15.0) -> Object:
         """The answer (the status) of a question about this user's rights, of a `kind` that is kept nowhere; `shown`
         is how a person asks the same. Raises KubectlError."""
@@ -580,6 +595,15 @@ def _words(places: Sequence[Place]) -> tuple[str, ...]:
     options = {"--selector": first.selector, "--field-selector": first.fields}
     selected = [f"{option}={text}" for option, text in options.items() if text]
     return (",".join(KINDS[place.kind].resource for place in places), *where, *selected)
+
+
+def _status_in(body: bytes) -> Object:
+    """The API server's own refusal; empty for what a service has said."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) and said.get("kind") == "Status" else {}
 
 
 def _items(printed: str) -> list[Object]:

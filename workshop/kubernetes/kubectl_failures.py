@@ -79,6 +79,7 @@ _REASONS = (
     (Reason.COMMAND_FAILED, r"^command terminated with exit code \d+$"),  # what the command wrote may say anything
     (Reason.WAIT_TIMED_OUT, r"timed out waiting for the condition"),
     (Reason.WEBHOOK_FAILED, r"failed calling webhook"),  # what follows may be in the words of an unreachable server
+    (Reason.SERVICE_UNAVAILABLE, r"error trying to reach service: "),  # behind the API server, which does answer
     (Reason.NO_CONTEXT, r"context was not found for specified context|context \S+ does not exist"),
     (Reason.NO_CONTEXT, r"^error: stat .*: no such file or directory|no configuration has been provided"),
     (
