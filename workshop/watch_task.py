@@ -5,19 +5,18 @@ Without a roster it is the one member that this call is about anyway.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
-import socket
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sandbox.server import launcher
-from workshop import invocation
+from workshop import invocation, page_address
 from workshop.classroom.wall_sources import Looking, Sources, Watched
 from workshop.classroom.whom import Whom, read_class, roster_of
+from workshop.console.wall_page import WALL
 from workshop.parts import for_status, job_of
-from workshop.runbook.errors import UsageError, WorkshopError
+from workshop.runbook.errors import WorkshopError
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
 from workshop.runbook.run import unheard
@@ -31,26 +30,17 @@ if TYPE_CHECKING:
     from invoke.config import Config
 
 PORT = "8440"
+SEEN = "the members' names, where they are and their errors"
 
 
 def watch(config: Config, runbook: Runbook, whom: Whom, *, host: str, port: str) -> int:
     def act() -> int:
-        number = _port(port)
+        number = page_address.port_of(port, "watch", PORT)
         sources = _sources(config, runbook, whom)
         run_cuttable(_serve(sources, host, number))
         return 0
 
     return invocation.ended(act)
-
-
-def _port(given: str) -> int:
-    if not given.isdecimal() or int(given) > 65535:
-        raise UsageError(
-            f"listen on port {given!r}",
-            "it is a number from 1 to 65535, or 0 for any that is free",
-            next_command=f"{invocation.invoke()} watch --port {PORT}",
-        )
-    return int(given)
 
 
 def _sources(config: Config, runbook: Runbook, whom: Whom) -> Sources:
@@ -94,52 +84,21 @@ def looking(settings: Settings, runbook: Runbook, whole: Request) -> Looking:
 
 
 async def _serve(sources: Sources, host: str, port: int) -> None:
-    from workshop.classroom.wall_server import Board, WallServer, serve, serving  # with it comes aiohttp
+    from workshop.classroom.wall_server import Board, serve
+    from workshop.live_page import PageServer, serving  # with it comes aiohttp
 
     token, board = secrets.token_urlsafe(24), Board()
     board.put(sources.wall())
-    async with serving(WallServer(board, token), host, port) as listening:
+    async with serving(PageServer(board, WALL, token), host, port, task="watch") as listening:
         for line in told(sources, host, listening, token):
             print(line, flush=True)
-        if warning := warning_of(host):
+        if warning := page_address.warning_of(host, SEEN):
             print(warning, file=sys.stderr, flush=True)
         await serve(sources, board)
-
-
-_WARNING = (
-    "whoever is in this network and has the address, or hears it (it is plain HTTP),\n"
-    "sees the members' names, where they are and their errors;\n"
-    "nobody can change anything with it"
-)
 
 
 def told(sources: Sources, host: str, port: int, token: str) -> list[str]:
     """Where the page is."""
     count = len(sources.members)
     who = sources.members[0].watched.name if count == 1 else f"{sources.title}, {count} members"
-    places = _places(host)
-    addresses = [f"http://{f'[{place}]' if ':' in place else place}:{port}/?token={token}" for place in places]
-    return [f"the wall ({who}) is at", *(f"  {address}" for address in addresses), "until Ctrl-C"]
-
-
-def warning_of(host: str) -> str:
-    """What listening there exposes; empty where nobody else comes."""
-    try:
-        own = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        own = host == "localhost"
-    return "" if own else _WARNING
-
-
-def _places(host: str) -> list[str]:
-    """By what others reach this machine, where it listens on all of its addresses."""
-    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared
-        return [host]
-    found = ["127.0.0.1"]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
-        try:
-            there.connect(("192.0.2.1", 9))  # sends nothing: the way to everywhere says which address is ours
-            found.insert(0, there.getsockname()[0])
-        except OSError:
-            found.insert(0, socket.gethostname())
-    return list(dict.fromkeys(found))
+    return [f"the wall ({who}) is at", *page_address.addresses(host, port, token), "until Ctrl-C"]

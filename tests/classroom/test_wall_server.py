@@ -22,11 +22,12 @@ from labs import RUNBOOK
 from sandbox.server import launcher
 from tests.classroom.walls import LABS, wall
 from tests.kit.workshop import Workshop, until
-from workshop import settings, watch_task
+from workshop import page_address, settings, watch_task
 from workshop.classroom.wall import Wall
-from workshop.classroom.wall_server import Board, WallServer, serving
+from workshop.classroom.wall_server import Board
 from workshop.classroom.wall_sources import Sources, Watched
-from workshop.console.wall_page import PAGE
+from workshop.console.wall_page import WALL
+from workshop.live_page import PageServer, serving
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.record import Trouble
 from workshop.runbook.request import Request
@@ -39,7 +40,7 @@ HANGS = 30.0
 @dataclass
 class World:
     board: Board
-    server: WallServer
+    server: PageServer
     wall: Wall
     port: int
     session: aiohttp.ClientSession
@@ -89,9 +90,12 @@ async def world() -> AsyncIterator[World]:
 async def _world(*, read_within: float, members: int = 3) -> AsyncIterator[World]:
     board, told = Board(), wall(members, NOW)
     board.put(told)
-    server = WallServer(board, TOKEN, read_within=read_within)
+    server = PageServer(board, WALL, TOKEN, read_within=read_within)
     # With a limit of 64 KB of a line, a wall of 200 would not fit into a test's client.
-    async with serving(server, "127.0.0.1", 0) as port, aiohttp.ClientSession(read_bufsize=2**22) as session:
+    async with (
+        serving(server, "127.0.0.1", 0, task="watch") as port,
+        aiohttp.ClientSession(read_bufsize=2**22) as session,
+    ):
         yield World(board, server, told, port, session)
 
 
@@ -128,7 +132,7 @@ async def test_what_is_no_http_is_not_told_to_the_instructor(
 
 async def test_the_page_is_not_kept_and_may_do_nothing_but_listen(world: World) -> None:
     async with world.session.get(world.url("/")) as answer:
-        assert await answer.text() == PAGE
+        assert await answer.text() == WALL.page
         headers = answer.headers
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Referrer-Policy"] == "no-referrer"
@@ -138,7 +142,7 @@ async def test_the_page_is_not_kept_and_may_do_nothing_but_listen(world: World) 
     assert policy["connect-src"] == "'self'"
     assert policy["script-src"].startswith("'sha256-")
     assert "unsafe" not in str(policy)
-    assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", PAGE), "nothing from elsewhere"
+    assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", WALL.page), "nothing from elsewhere"
 
 
 async def test_all_is_told_at_first_and_then_what_changes(world: World) -> None:
@@ -230,7 +234,7 @@ async def test_it_ends_at_once_whoever_listens() -> None:
 
 async def test_a_port_that_is_taken_is_refused(world: World) -> None:
     with pytest.raises(UsageError, match=f"listen on 127.0.0.1, port {world.port}") as refused:
-        async with serving(world.server, "127.0.0.1", world.port):
+        async with serving(world.server, "127.0.0.1", world.port, task="watch"):
             pass
     assert refused.value.next_command == "invoke watch --port 0"
 
@@ -244,7 +248,7 @@ def test_a_class_is_watched_until_ctrl_c(tmp_path: Path) -> None:
         assert "the wall (day, 2 members) is at" in said
         (url,) = re.findall(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", said)
         with urllib.request.urlopen(url, timeout=HANGS) as page:  # noqa: S310
-            assert page.read().decode() == PAGE
+            assert page.read().decode() == WALL.page
         with urllib.request.urlopen(url.replace("/?", "/events?"), timeout=HANGS) as events:  # noqa: S310
             data = next(line for line in events if line.startswith(b"data: "))
         told = json.loads(data.removeprefix(b"data: "))
@@ -297,7 +301,7 @@ def test_without_a_roster_it_is_the_one_member_of_the_call(tmp_path: Path) -> No
     ],
 )
 def test_who_lets_others_see_it_is_told_what_they_see(host: str, warns: bool) -> None:
-    warning = watch_task.warning_of(host)
+    warning = page_address.warning_of(host, watch_task.SEEN)
     assert ("plain HTTP" in warning) == ("sees the members' names" in warning) == warns
 
 

@@ -19,7 +19,9 @@ from tests.classroom.walls import LABS, wall
 from tests.console.records import HOSTILE
 from tests.pages.chromium import HANGS, NAMES, Browser, Page, chromium, installed
 from workshop.classroom.wall import Cell, CellState, Measured, Wall
-from workshop.classroom.wall_server import Board, WallServer, serving
+from workshop.classroom.wall_server import Board
+from workshop.console.wall_page import WALL
+from workshop.live_page import PageServer, serving
 from workshop.runbook.record import Trouble
 from workshop.runbook.results import Bar
 from workshop.runbook.status import State
@@ -76,7 +78,10 @@ async def shown(
 ) -> AsyncIterator[Shown]:
     board, told = Board(), wall(what, time.time()) if isinstance(what, int) else what
     board.put(told)
-    async with serving(WallServer(board, "t"), "127.0.0.1", 0) as port, browser.page(width, height) as page:
+    async with (
+        serving(PageServer(board, WALL, "t"), "127.0.0.1", 0, task="watch") as port,
+        browser.page(width, height) as page,
+    ):
         features = [{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in media.items()]
         await page.ask("Emulation.setEmulatedMedia", media="screen", features=features)
         await page.ask("Accessibility.disable")  # which follows each of thousands of cells
@@ -375,16 +380,16 @@ async def test_a_server_that_is_gone_is_said_and_found_again(browser: Browser) -
     board, told = Board(), wall(3, time.time())
     board.put(told)
     async with browser.page() as page:
-        async with serving(WallServer(board, "t", back_after=0.05), "127.0.0.1", 0) as port:
+        async with serving(PageServer(board, WALL, "t", back_after=0.05), "127.0.0.1", 0, task="watch") as port:
             await page.open(f"http://127.0.0.1:{port}/?token=t")
             it = Shown(page, board, told, "")
             await it.shows()
             assert await page.text("#connection") == "live"
         await it.until("document.querySelector('#connection').textContent.startsWith('not connected since ')")
         assert await page.value("document.body.classList.contains('stale')")
-        async with serving(WallServer(board, "t", back_after=0.05), "127.0.0.1", port):
+        async with serving(PageServer(board, WALL, "t", back_after=0.05), "127.0.0.1", port, task="watch"):
             await it.change(0, doing="again")
             await it.until("document.querySelector('#connection').textContent === 'live'")
         await it.until("document.querySelector('#connection').className === 'lost'")
-        async with serving(WallServer(board, "another", back_after=0.05), "127.0.0.1", port):
+        async with serving(PageServer(board, WALL, "another", back_after=0.05), "127.0.0.1", port, task="watch"):
             await it.until("document.querySelector('#connection').textContent.startsWith('ended: ')")
