@@ -51,6 +51,7 @@ def test_four_lines_are_enough(tmp_path: Path) -> None:
             "doctor",
             "handout",
             "history",
+            "observe",
             "report",
             "reset",
             "resume",

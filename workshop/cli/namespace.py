@@ -17,6 +17,11 @@ from workshop.cli.class_collection import FORMAT, LASTS, RESET, WHOM
 from workshop.cli.lab_tasks import HarmlessTask, WorkshopTask
 from workshop.runbook.model import Runbook
 
+LISTENING = {
+    "host": "The address to listen on. Any but this machine's own (127.0.0.1) lets others see the page.",
+    "port": "The port to listen on; 0 for any that is free.",
+}
+
 
 def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> Collection:
     """The runbook's labs, those of other places (see `foreign`), the workshop's own tasks and these. From here on
@@ -79,9 +84,8 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
         help={
             "roster": WHOM["roster"][1],
             "only": WHOM["only"][1],
-            "host": "The address to listen on. Any but this machine's own (127.0.0.1) lets others see the page.",
-            "port": "The port to listen on; 0 for any that is free.",
-        },
+        }
+        | LISTENING,
     )
     def watch(
         context: Context, roster: str = "", only: str = "", host: str = "127.0.0.1", port: str = "8440"
@@ -126,7 +130,7 @@ def namespace(runbook: Runbook, *tasks: Task[Any], labs: Iterable[str] = ()) -> 
 
         return record_tasks.resume(context.config, runbook)
 
-    own = (adopt, bundle, doctor, handout, history, report, reset, resume, shell, status, watch)
+    own = (adopt, bundle, doctor, handout, history, observe, report, reset, resume, shell, status, watch)
     return Collection(*own, *tasks, class_collection.collection(runbook), lab_tasks.collection(runbook), _sandbox())
 
 
@@ -160,6 +164,21 @@ def bundle(
     from workshop import bundle_task
 
     return bundle_task.bundle(context.config, platforms=platforms, pythons=pythons, saved=saved, to=to, force=force)
+
+
+@task(
+    klass=HarmlessTask,
+    auto_shortflags=False,
+    help={
+        "once": "Print the mesh as a table, once, and end.",
+    }
+    | LISTENING,
+)
+def observe(context: Context, once: bool = False, host: str = "127.0.0.1", port: str = "8441") -> int:
+    """Show the mesh as a graph, live: who calls whom, how often, errors, latencies, splits, faults."""
+    from workshop import observe_task
+
+    return observe_task.observe(context.config, once=once, host=host, port=port)
 
 
 @task(klass=WorkshopTask)
