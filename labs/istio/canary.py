@@ -11,6 +11,7 @@ nobody for ratings. Here reviews moves from v1 to v3, and the way back is as sho
 tells how often either version failed and how long it took, and when v3 is worse than v1,
 all requests go back to v1 at once. Two bad releases are there to see that: `erring`, which
 answers with errors (the page hides some of them by asking again), and `slow`.
+`--source prometheus` has Prometheus tell instead, as Flagger and Argo Rollouts ask it.
 """
 
 from functools import partial

@@ -189,4 +189,4 @@ def test_who_tries_nothing_has_nothing_to_delete() -> None:
 
 def test_the_lab_has_the_options() -> None:
     names = [option.name for option in canary.LAB.options]
-    assert names == ["weights", "promote", "promote-stages", "max-errors", "max-latency"]
+    assert names == ["weights", "promote", "promote-stages", "max-errors", "max-latency", "source"]

@@ -171,10 +171,10 @@ def test_calls_that_were_given_up_are_errors() -> None:
 @pytest.mark.parametrize(
     ("candidate", "stable", "reason"),
     [
-        (Counted(), Counted(), "no data: the proxy counted 0 calls, 2123 are needed"),
-        (calls(50), calls(950), "no data: the proxy counted 1000 calls, 2123 are needed"),
-        (Counted(190, 190), STABLE, "no data: the proxy has no latencies"),
-        (calls(190), Counted(3580, 3580), "no data: the proxy has no latencies"),
+        (Counted(), Counted(), "no data: 0 calls were counted, 2123 are needed"),
+        (calls(50), calls(950), "no data: 1000 calls were counted, 2123 are needed"),
+        (Counted(190, 190), STABLE, "no data: there are no latencies"),
+        (calls(190), Counted(3580, 3580), "no data: there are no latencies"),
         (calls(110), calls(2040), "errors: calls to v3 that failed: 0.0% of 110 against"),
     ],
 )

@@ -71,7 +71,7 @@ def rules_of(objects: Iterable[Object]) -> Rules:
     every = list(objects)
     services = [obj for obj in every if obj["kind"] == "VirtualService"]
     destinations = [obj for obj in every if obj["kind"] == "DestinationRule"]
-    versions = {key: version for rule in destinations for key, version in _versions(rule)}
+    versions = versions_of(destinations)
     splits: list[Split] = []
     faults: list[Fault] = []
     for service in services:
@@ -84,6 +84,11 @@ def rules_of(objects: Iterable[Object]) -> Rules:
             if said := _fault(route.get("fault") or {}):
                 faults += [Fault(host, said, when) for host in dict.fromkeys(one.host for one in reached)]
     return Rules(tuple(splits), tuple(faults), tuple(one for rule in destinations for one in _limits(rule)))
+
+
+def versions_of(rules: Iterable[Object]) -> dict[tuple[str, str], str | None]:
+    """The version that each subset of a host selects by DestinationRules, None where by other labels."""
+    return {key: version for rule in rules for key, version in _versions(rule)}
 
 
 def full_name(host: str, namespace: str) -> str:

@@ -58,6 +58,19 @@ class Factor(Option):
         return f"it is a number from {self.low:g} to {self.high:g}, such as {self.default} or 1.5"
 
 
+@dataclass(frozen=True, slots=True)
+class Choice(Option):
+    """One of some words."""
+
+    words: tuple[str, ...] = ()
+
+    def of(self, options: Options) -> str:
+        return self.text(options)
+
+    def problem(self, given: str | bool | None) -> str:
+        return "" if given in self.words else f"it is {' or '.join(self.words)}"
+
+
 PROMOTE = "promote"
 STAGES = Percentages(
     "promote-stages",
@@ -74,7 +87,14 @@ MAX_ERRORS = Number(
     about=PROMOTE,
 )
 MAX_LATENCY = Factor("max-latency", "How many times the P99 of v1 a promoted version's may be.", "2", about=PROMOTE)
-LIMITS = (STAGES, MAX_ERRORS, MAX_LATENCY)
+SOURCE = Choice(
+    "source",
+    "Where the figures are from: proxy (the caller's own) or prometheus.",
+    "proxy",
+    words=("proxy", "prometheus"),
+    about=PROMOTE,
+)
+LIMITS = (STAGES, MAX_ERRORS, MAX_LATENCY, SOURCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """`caller` is the workload that calls the route's host ("deploy/productpage-v1"), whose proxy counts; users
+    """`caller` is the workload that calls the route's host ("deploy/productpage-v1"), and its calls count; users
     ask for `path` through the ingress gateway, `concurrency` at once, in at most `within` seconds for each stage.
     `control` is another service of the same namespace that the caller calls for each page."""
 

@@ -1,12 +1,11 @@
 """A guarded promotion while it runs.
 
-Stage by stage the routes are moved, load is sent as users would, and what the proxy of the caller counted is
+Stage by stage the routes are moved, load is sent as users would, and what was counted of the caller's calls is
 judged. Whatever ends it early (a verdict, missing data, an error, Ctrl-C) brings the roll-back: one write, after
 which everybody gets the stable version again.
 
-An Envoy puts its histograms together every few seconds only (`stats_flush_interval`, 5 s), while its counters are
-up to date. So a reading counts when there are as many times in it as good answers; until then it is read again.
-"""
+Times of calls come a little after their counts, whoever is asked (`promotion_figures`). So a reading counts when
+there are as many times in it as good answers; until then it is read again."""
 
 from __future__ import annotations
 
@@ -24,10 +23,17 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests, Object, name_of, namespace_object
 from workshop.kubernetes.proofs import Proof, look_at_all, prove_all, refuse_if_changed
 from workshop.kubernetes.typed_commands import apply_commands, rollout_commands
-from workshop.mesh import proxy_stats
-from workshop.mesh.promotion import MAX_ERRORS, MAX_LATENCY, PROMOTE, Candidate, Promotion
+from workshop.mesh.promotion import MAX_ERRORS, MAX_LATENCY, PROMOTE, SOURCE, Candidate, Promotion
+from workshop.mesh.promotion_figures import (
+    Asked,
+    NoData,
+    OfPrometheus,
+    OfProxy,
+    Readings,
+    refuse_without_prometheus,
+)
 from workshop.mesh.promotion_verdict import Counted, Figures, PromotionStage, Tolerance
-from workshop.mesh.proxy_stats import CONTAINER, Stats
+from workshop.mesh.proxy_stats import Stats
 from workshop.mesh.weighted_route import WeightedRoute
 from workshop.runbook import events
 from workshop.runbook.errors import WorkshopError
@@ -39,20 +45,10 @@ from workshop.traffic.load import Load, Result, send
 from workshop.traffic.measuring import show_progress
 from workshop.traffic.verdict import implausible, sample_size
 
-VISIBLE = 30.0
-"""Seconds for a change of routes to reach the caller's proxy."""
-
-FLUSHED = 15.0
-"""Seconds for a proxy's histograms to be put together: three times its interval."""
-
 ROLLED_OUT = 300.0
 """Seconds for the pods of a version that is only there to be tried."""
 
 _READY = "2/2"
-
-
-class NoData(Exception):
-    """What a stage is judged by is not there, and why."""
 
 
 class Promote(Step):
@@ -84,7 +80,21 @@ class Promote(Step):
     def tolerance(self, run: Run) -> Tolerance:
         return Tolerance(MAX_ERRORS.of(run.options) / 100, MAX_LATENCY.of(run.options))
 
+    def readings(self, run: Run) -> Readings:
+        """Where the figures come from."""
+        route, promotion = self.timeline.route, self.promotion
+        asked = Asked(
+            route.namespace,
+            promotion.caller,
+            route.host if "." in route.host else f"{route.host}.{route.namespace}",
+            f"{promotion.control}.{route.namespace}",
+            (self.stable, self.candidate),
+        )
+        return OfPrometheus(run, asked) if SOURCE.of(run.options) == "prometheus" else OfProxy(run, asked)
+
     async def check(self, run: Run) -> Check:
+        if SOURCE.of(run.options) == "prometheus":
+            await refuse_without_prometheus(run)
         observed = await self.timeline.observe(run)
         wanted = [*self.objects(run), self.virtual_service(100, run)]
         found = [item for obj in wanted for item in drift(obj, observed.snapshot)]
@@ -121,11 +131,8 @@ class Promote(Step):
 
     def explain(self, run: Run) -> Explanation:
         objects, stable_again = self.objects(run), [self.virtual_service(0, run)]
-        route, promotion, file = self.timeline.route, self.promotion, self._file(run)
-        reading = (
-            f"kubectl exec -n {route.namespace} {promotion.caller} -c {CONTAINER} -- "
-            f"pilot-agent request GET 'stats/prometheus?filter={route.host}'"
-        )
+        promotion, file = self.promotion, self._file(run)
+        reading = self.readings(run).typed()
         commands = [*apply_commands(run, stable_again), *apply_commands(run, objects), *rollout_commands(objects)]
         commands += Ingress().commands()
         for percent in self.stages:
@@ -146,7 +153,7 @@ class Promoting:
 
     def __init__(self, step: Promote, run: Run) -> None:
         self._step, self._run, self._promotion = step, run, step.promotion
-        self._kubectl = Kubectl.of(run)
+        self._kubectl, self._readings = Kubectl.of(run), step.readings(run)
         self._url, self._last = "", Stats()
         self._moved, self._decided = False, 0.0
 
@@ -182,6 +189,7 @@ class Promoting:
         wanted = {(made["namespace"], made["name"]): _READY for made in deployments}
         await rollout.wait(run, self._kubectl, wanted, seconds=ROLLED_OUT)
         self._url = await run.observe(Ingress()) + self._promotion.path
+        await self._send(1)  # where nobody has called yet there is nothing to count from
 
     async def _stages(self) -> Verdict:
         """Up to the first that is no pass."""
@@ -191,7 +199,7 @@ class Promoting:
             stage = PromotionStage(percent, self._step.stable, self._step.candidate, tolerance, before)
             try:
                 if not self._last.destinations:
-                    self._last = await self._run.cuttable(self._read())
+                    self._last = await self._run.cuttable(self._readings.read())
                 self._moved = True
                 await self._kubectl.apply([self._step.virtual_service(percent, self._run)])
                 verdict, before = await self._run.cuttable(self._measure(stage))
@@ -210,7 +218,7 @@ class Promoting:
         seconds = 0.0
         for count in stage.loads:
             seconds += (await self._send(count, f"load at {stage.percent} %")).seconds
-            self._last = await self._read()
+            self._last = await self._readings.read()
             figures = self._figures(before, await self._whole(), seconds)
             verdict = stage.judge(figures)
             if verdict.kind == "fail":
@@ -225,7 +233,7 @@ class Promoting:
         async def missing() -> str:
             before = self._last
             await self._send(size)
-            self._last = await self._read()
+            self._last = await self._readings.read()
             seen = self._figures(before, self._last, 0.0)
             counts = {stage.candidate: seen.candidate.answers, stage.stable: seen.stable.answers}
             if sum(counts.values()) < size // 2:
@@ -235,7 +243,7 @@ class Promoting:
             )
 
         with contextlib.suppress(WorkshopError):
-            await self._run.wait("the change to be visible", missing, seconds=VISIBLE)
+            await self._run.wait("the change to be visible", missing, seconds=self._readings.visible)
 
     async def _whole(self) -> Stats:
         """The newest reading, once there is a time in it for every good answer."""
@@ -244,11 +252,11 @@ class Promoting:
             versions = (self._counted(self._last, name) for name in (self._step.stable, self._step.candidate))
             late = sum(max(0, it.calls - it.errors - it.timed) for it in versions)
             if late:
-                self._last = await self._read()
+                self._last = await self._readings.read()
             return f"{late} calls" if late else ""
 
         try:
-            await self._run.wait("the times of all calls", missing, seconds=FLUSHED, every=0.2)
+            await self._run.wait("the times of all calls", missing, seconds=self._readings.complete, every=0.2)
         except WorkshopError as error:
             raise NoData(error.came_back) from error
         return self._last
@@ -258,39 +266,20 @@ class Promoting:
         load = Load(self._url, _any_answer, promotion.concurrency, within=promotion.within)
         return await send(load, count, progress=show_progress(self._run, shown) if shown else None)
 
-    async def _read(self) -> Stats:
-        promotion, route = self._promotion, self._step.timeline.route
-        try:
-            return await proxy_stats.read(
-                self._run,
-                namespace=route.namespace,
-                workload=promotion.caller,
-                filter=f"{self._host}|{self._control}",
-            )
-        except WorkshopError as error:
-            raise NoData("; ".join(filter(None, (error.came_back, error.cause)))) from error
-
-    @property
-    def _host(self) -> str:
-        route = self._step.timeline.route
-        return route.host if "." in route.host else f"{route.host}.{route.namespace}"
-
-    @property
-    def _control(self) -> str:
-        return f"{self._promotion.control}.{self._step.timeline.route.namespace}"
-
     def _counted(self, stats: Stats, subset: str) -> Counted:
-        found = stats.of(self._host, subset)
-        if not found.port:
-            raise NoData(f"the proxy of {self._promotion.caller} counts nothing for {self._host}, subset {subset}")
+        asked = self._readings.asked
+        found = stats.of(asked.host, subset)
+        if found not in stats.destinations.values():
+            raise NoData(f"the proxy of {asked.caller} counts nothing for {asked.host}, subset {subset}")
         return Counted.of(found)
 
     def _figures(self, before: Stats, after: Stats, seconds: float) -> Figures:
         try:
             counted = after - before
             all_of_it = counted.destinations.values()
-            others = [Counted.of(one) for one in all_of_it if one.host.startswith(f"{self._control}.")]
-            versions = {one.subset: Counted.of(one) for one in all_of_it if one.host.startswith(self._host)}
+            asked = self._readings.asked
+            others = [Counted.of(one) for one in all_of_it if one.host.startswith(f"{asked.control}.")]
+            versions = {one.subset: Counted.of(one) for one in all_of_it if one.host.startswith(asked.host)}
             stable, candidate = (self._counted(counted, it) for it in (self._step.stable, self._step.candidate))
         except WorkshopError as error:
             raise NoData("; ".join(filter(None, (error.came_back, error.cause)))) from error

@@ -168,7 +168,7 @@ class PromotionStage:
         calls = figures.stable.calls + figures.candidate.calls + figures.elsewhere
         if calls >= self.split.n:
             return Verdict("pass", "")
-        return Verdict("inconclusive", f"no data: the proxy counted {calls} calls, {self.split.n} are needed")
+        return Verdict("inconclusive", f"no data: {calls} calls were counted, {self.split.n} are needed")
 
     def _shares(self, figures: Figures) -> Verdict:
         stable, candidate = figures.stable, figures.candidate
@@ -194,7 +194,7 @@ class PromotionStage:
         new, old = figures.candidate, self._reference(figures)
         bound = self.bound(figures)
         if not old.timed or not new.timed or bound is None:
-            return Verdict("inconclusive", "no data: the proxy has no latencies")
+            return Verdict("inconclusive", "no data: there are no latencies")
         what = f"P99: calls to {self.candidate} slower than {bound * 1000:g} ms"
         slow, slow_before = new.slower_than(bound), old.slower_than(bound)
         verdict = no_worse(slow, new.timed, slow_before, old.timed, SLOWER, what=what)

@@ -209,7 +209,7 @@ def parse(exposition: str) -> Stats:
                 counted.get("upstream_cx_none_healthy", 0),
                 counted.get("outlier_detection_ejections_active", 0),
                 counted.get("outlier_detection_ejections_enforced_total", 0),
-                tuple(_alone(buckets.get((host, port, subset), {}))),
+                tuple(alone(buckets.get((host, port, subset), {}))),
             )
             for (host, port, subset), counted in values.items()
         }
@@ -221,7 +221,7 @@ def _seconds(bound: str) -> float:
     return math.inf if bound == "+Inf" else float(bound) / 1000
 
 
-def _alone(cumulative: Mapping[float, int]) -> Iterator[tuple[float, int]]:
+def alone(cumulative: Mapping[float, int]) -> Iterator[tuple[float, int]]:
     """Each bucket without those below it."""
     below = 0
     for bound, count in sorted(cumulative.items()):
