@@ -19,8 +19,8 @@ from workshop.console.lines import Lines
 from workshop.console.screen import Screen
 from workshop.runbook.results import Measurement
 
-_FIGURES = 9
-"""Columns of a figure: "1,234.5/s", "100.0 %", "1.23 s"."""
+_FIGURES = 8
+"""Columns of a figure: "1,234/s", "100.0 %", "999 kB/s"."""
 _GAP = 2
 _LONGEST = 40
 """Columns of a name."""
