@@ -50,8 +50,8 @@ async def serve_proxy(request: web.Request, info: RequestInfo, store: Store) -> 
         raise not_found(info.resource, name)
     of_kind = _address_of_pod if info.resource.key == "pods" else _address_of_service
     address, number = of_kind(found, port, store)
-    query = f"?{request.query_string}" if request.query_string else ""
-    url = f"http://{address}:{listen_port(number)}/{info.proxied}{query}"
+    _, mark, query = request.raw_path.partition("?")  # as it was written: `+` and `%2B` are two things
+    url = f"http://{address}:{listen_port(number)}/{info.proxied}{mark}{query}"
     headers = {key: value for key, value in request.headers.items() if key.lower() not in _OF_THE_CONNECTION}
     headers |= {
         "Host": f"{address}:{number}",
