@@ -85,7 +85,7 @@ def observing(profile: Path) -> Iterator[Any]:
 
 
 async def test_a_page_follows_what_happens_until_ctrl_c(profile: Path, api: BehindApi) -> None:
-    api.prometheus = of_samples(each_second(SERIES), mesh_samples.NOW)
+    api.prometheus = of_samples(each_second(SERIES), mesh_samples.NOW, 1)
     with observing(profile) as process:
         said = await asyncio.to_thread(until, process, "until Ctrl-C")
         (url,) = re.findall(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", said)
@@ -100,7 +100,7 @@ async def test_a_page_follows_what_happens_until_ctrl_c(profile: Path, api: Behi
                 assert {(edge["from"], edge["to"]): edge["rate"] for edge in told["edges"]}[
                     "bookinfo/productpage-v1", "bookinfo/reviews-v3"
                 ] == 2
-                api.prometheus = of_samples(each_second({**SERIES, **bookinfo(5, 5)}), mesh_samples.NOW)
+                api.prometheus = of_samples(each_second({**SERIES, **bookinfo(5, 5)}), mesh_samples.NOW, 1)
                 told = await _next(events, lambda told: told["splits"][0]["parts"][1][2] == 0.5)
                 assert told["splits"][0]["parts"][1][-1] is True, "not as the weights say"
                 failing = api.prometheus

@@ -49,7 +49,9 @@ def _prometheus(target: Target) -> Prometheus:
 
 
 async def _once(target: Target) -> None:
-    _print(invocation.open_plainly(), await mesh_graph.look(_prometheus(target)), target.which)
+    prometheus = _prometheus(target)
+    graph = await mesh_graph.look(prometheus, await mesh_graph.scrape_interval(prometheus))
+    _print(invocation.open_plainly(), graph, target.which)
 
 
 def _print(screen: Screen, graph: Graph, which: str) -> None:
@@ -69,7 +71,8 @@ async def _serve(target: Target, host: str, port: int) -> None:
 
     prometheus, which, screen = _prometheus(target), target.which, invocation.open_plainly()
     token, feed = secrets.token_urlsafe(24), GraphFeed()
-    graph = await mesh_graph.look(prometheus)  # without a Prometheus there is no page
+    interval = await mesh_graph.scrape_interval(prometheus)
+    graph = await mesh_graph.look(prometheus, interval)  # without a Prometheus there is no page
     feed.put(as_data(graph, which))
     async with serving(PageServer(feed, GRAPH, token), host, port, task="observe") as listening:
         for line in ("the mesh is at", *page_address.addresses(host, listening, token), "until Ctrl-C"):
@@ -80,9 +83,9 @@ async def _serve(target: Target, host: str, port: int) -> None:
             lost = ""
             while True:
                 draw(graph_lines(as_table(graph, which, lost), screen.lines))
-                await asyncio.sleep(min(max(graph.interval, _SOONEST), _LATEST))
+                await asyncio.sleep(min(max(interval, _SOONEST), _LATEST))
                 try:
-                    graph, lost = await mesh_graph.look(prometheus), ""
+                    graph, lost = await mesh_graph.look(prometheus, interval), ""
                     feed.put(as_data(graph, which))
                 except WorkshopError as error:
                     lost = lost or f"since {time.strftime('%H:%M:%S')}: {error}"

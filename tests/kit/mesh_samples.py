@@ -16,7 +16,7 @@ BOUNDS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 
 def bookinfo(v1: float = 8.0, v3: float = 2.0) -> dict[str, str]:
     """With so many requests a second for versions of reviews."""
-    series: dict[str, str] = {'up{job="kubernetes-pods"}': f"1x{SCRAPES - 1}"}
+    series: dict[str, str] = {}
     page, whole = "productpage-v1", v1 + v3
     gateway = {"source_workload": "istio-ingressgateway", "source_workload_namespace": "istio-system"}
     series |= call(whole, "unknown", "", "istio-ingressgateway", service="istio-ingressgateway", at="istio-system")
@@ -109,7 +109,7 @@ def each_second(series: dict[str, str]) -> dict[str, str]:
     found = {}
     for name, notation in series.items():
         begin, step = re.fullmatch(r"([\d.]+)(?:\+([\d.]+))?x\d+", notation).groups()  # type: ignore[union-attr]
-        times = range(round(NOW) - (119 if name.startswith("up") else 12), round(NOW) + 1)
+        times = range(round(NOW) - 12, round(NOW) + 1)
         found[name] = " ".join(f"{time}s={float(begin) + float(step or 0) / 15 * time:g}" for time in times)
     return found
 

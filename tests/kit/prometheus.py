@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from sandbox.prometheus.api import Api
-from sandbox.prometheus.scraping import Scraper
+from sandbox.prometheus.scraping import Scraper, Target
 from tests.kit.workshop import BIN
 from tests.sandbox.prometheus.samples import loaded
 from workshop.kubernetes.kubectl import Kubectl
@@ -65,13 +65,16 @@ class BehindApi:
         return Kubectl(BIN / "kubectl", kubeconfig, "a", folder / "cache")
 
 
-def of_samples(series: Mapping[str, str], now: float) -> Answering:
-    """A Prometheus that has them, and whose time is `now` (the samples begin at 0)."""
+def of_samples(series: Mapping[str, str], now: float, every: float = 15.0) -> Answering:
+    """A Prometheus that has them, and whose time is `now` (the samples begin at 0). It says that it looks at pods
+    each `every` seconds."""
 
     async def nothing(url: str) -> str:
         raise OSError(url)
 
-    scraper = Scraper(loaded(series), lambda: [], nothing, now=lambda: now)
+    pod = Target("http://127.0.0.1:15020/stats/prometheus", {"job": "kubernetes-pods"})
+    scraper = Scraper(loaded(series), lambda: [pod], nothing, interval=every, now=lambda: now)
+    scraper.update()
     return Api(scraper, "3.7.3", now=lambda: now).answer
 
 

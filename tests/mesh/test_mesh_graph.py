@@ -19,7 +19,7 @@ Looked = Callable[..., Awaitable[Graph]]
 
 @pytest.fixture
 def looked(tmp_path: Path) -> Looked:
-    async def graph(*parts: dict[str, str], rules: bool = True) -> Graph:
+    async def graph(*parts: dict[str, str], rules: bool = True, interval: float = 15) -> Graph:
         series = {name: notation for part in parts for name, notation in part.items()}
         async with behind_api(of_samples(series, mesh_samples.NOW)) as api:
             if rules:
@@ -29,7 +29,7 @@ def looked(tmp_path: Path) -> Looked:
                 ):
                     path = f"/apis/networking.istio.io/v1/{plural}"
                     api.lists[path] = [obj for obj in mesh_samples.rules() if obj["kind"] == kind]
-            return await look(Prometheus(api.kubectl(tmp_path), ""))
+            return await look(Prometheus(api.kubectl(tmp_path), ""), interval)
 
     return graph
 
@@ -45,7 +45,7 @@ def edge(graph: Graph, source: str, destination: str) -> Edge:
 
 async def test_bookinfo_with_its_rates_and_times(looked: Looked) -> None:
     graph = await looked(bookinfo(8, 2))
-    assert (graph.interval, graph.window) == (15, 60)
+    assert graph.window == 60
     assert {(it.source.name, it.destination.name): round(it.rate, 6) for it in graph.edges} == {
         ("", "istio-ingressgateway"): 10,
         ("istio-ingressgateway", "productpage-v1"): 10,
@@ -64,6 +64,12 @@ async def test_bookinfo_with_its_rates_and_times(looked: Looked) -> None:
     assert edge(graph, "productpage-v1", "reviews-v3").version == "v3"
 
 
+@pytest.mark.parametrize(("interval", "window"), [(1, 10), (4.6, 19), (15, 60), (60, 240), (600, 300)])
+async def test_figures_are_over_four_scrapes(looked: Looked, interval: float, window: float) -> None:
+    """In whole seconds: `[18.4s]` is no duration."""
+    assert (await looked(database(), interval=interval)).window == window
+
+
 async def test_weights_beside_measured_shares(looked: Looked) -> None:
     split, _ = (await looked(bookinfo(8, 2))).splits
     assert [part.measured for part in split.parts] == pytest.approx([0.8, 0.2])
@@ -74,7 +80,7 @@ async def test_weights_beside_measured_shares(looked: Looked) -> None:
 
 
 async def test_without_requests_there_are_no_shares(looked: Looked) -> None:
-    graph = await looked({'up{job="kubernetes-pods"}': "1x8"})
+    graph = await looked({})
     assert graph.edges == ()
     assert [part.measured for split in graph.splits for part in split.parts] == [None, None, None]
     assert not any(part.odd for split in graph.splits for part in split.parts)

@@ -66,6 +66,13 @@ async def test_a_range_is_series_of_points(prometheus: Prometheus) -> None:
     assert found == (Series(labels, ((0.0, 0.0), (30.0, 20.0), (60.0, 40.0))),)
 
 
+async def test_how_often_it_looks(api: BehindApi, prometheus: Prometheus) -> None:
+    for every in (15.0, 2.0, 90.0):
+        api.prometheus = of_samples({}, NOW, every)
+        assert await prometheus.scrape_interval("kubernetes-pods") == every
+    assert await prometheus.scrape_interval("nodes") is None
+
+
 async def test_what_it_refuses_is_told_with_how_to_ask_the_same(prometheus: Prometheus) -> None:
     with pytest.raises(QueryRefused, match="ask Prometheus for rate\\(") as refused:
         await prometheus.query("rate(istio_requests_total)")

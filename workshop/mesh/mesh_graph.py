@@ -8,8 +8,8 @@ caller, or it says nothing (of a mirrored copy), what the called one says does.
 Of a call that went to no pod the metrics name the service alone. It is drawn at the service's workload where there
 is one of them, else at the service.
 
-Rates are over a window of four scrapes, the least of which one that failed can be missing
-(https://prometheus.io/docs/prometheus/latest/querying/functions/#rate needs two), and of ten seconds at least.
+Rates are over a window of four scrapes, so that one may fail (two are needed,
+https://prometheus.io/docs/prometheus/latest/querying/functions/#rate), and of ten seconds at least.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ FLAGS = {
 """Envoy's response flags, of those that are told
 (https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#response-flags)."""
 
-_SCRAPES, _SHORTEST, _LONGEST, _LOOKED_BACK = 4, 10.0, 120.0, 120.0
+_SCRAPES, _SHORTEST, _LONGEST = 4, 10.0, 300.0
+_USUAL = 15.0
+"""Seconds, of Istio's add-on."""
 
 _ENDS = (
     *("reporter", "source_workload", "source_workload_namespace"),
@@ -124,13 +126,12 @@ class MarkedService:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """As it is at `at`, over `window` seconds; Prometheus looks every `interval` seconds."""
+    """As it was over the last `window` seconds."""
 
     edges: tuple[Edge, ...] = ()
     splits: tuple[MeasuredSplit, ...] = ()
     marks: tuple[MarkedService, ...] = ()
     window: float = _SHORTEST
-    interval: float = 15.0
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -142,22 +143,25 @@ class Graph:
         return tuple(sorted(found))
 
 
-async def look(prometheus: Prometheus) -> Graph:
-    """Raises as `Prometheus.query` and `Kubectl.look`."""
-    interval = await _interval(prometheus)
-    window = min(max(_SCRAPES * interval, _SHORTEST), _LONGEST)
+async def scrape_interval(prometheus: Prometheus) -> float:
+    """Seconds between two looks of Prometheus at proxies, which Istio's add-on finds by this job."""
+    return await prometheus.scrape_interval("kubernetes-pods") or _USUAL
+
+
+async def look(prometheus: Prometheus, interval: float) -> Graph:
+    """Where Prometheus looks at each `interval`. Raises as `Prometheus.query` and `Kubectl.look`."""
+    window = float(math.ceil(min(max(_SCRAPES * interval, _SHORTEST), _LONGEST)))  # PromQL has no parts of seconds
     asked, rules = await asyncio.gather(
         asyncio.gather(*map(prometheus.query, queries(window).values())),
         prometheus.kubectl.look([Place("VirtualService"), Place("DestinationRule")]),
     )
     answers = dict(zip(queries(window), asked, strict=True))
-    found = graph_of(answers, rules_of(chain.from_iterable(items or () for items in rules.values())), window)
-    return replace(found, interval=interval)
+    return graph_of(answers, rules_of(chain.from_iterable(items or () for items in rules.values())), window)
 
 
 def queries(window: float) -> dict[str, str]:
     """What is asked, by what it is about."""
-    ends, of = ", ".join(_ENDS), f"[{window:g}s]"
+    ends, of = ", ".join(_ENDS), f"[{window:.0f}s]"
     how = "response_code, response_flags, grpc_response_status"
     times = f"sum by (le, {ends}) (rate(istio_request_duration_milliseconds_bucket{of}))"
     sent, received = (f"sum by ({ends}) (rate(istio_tcp_{way}_bytes_total{of}))" for way in ("sent", "received"))
@@ -168,13 +172,6 @@ def queries(window: float) -> dict[str, str]:
         "bytes": f"{sent} + {received}",
         "ejected": "max by (cluster_name) (envoy_cluster_outlier_detection_ejections_active) > 0",
     }
-
-
-async def _interval(prometheus: Prometheus) -> float:
-    """Seconds between two scrapes of the proxies, by how many there were of the one that has most."""
-    found = await prometheus.query(f'max(count_over_time(up{{job="kubernetes-pods"}}[{_LOOKED_BACK:g}s]))')
-    scrapes = found[0].value if found else 0.0
-    return _LOOKED_BACK / scrapes if scrapes > 0 else 15.0
 
 
 def graph_of(answers: Mapping[str, Vector], rules: Rules, window: float) -> Graph:

@@ -14,6 +14,7 @@ Times are seconds since the epoch.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
 NAMESPACE, SERVICE, PORT = "istio-system", "prometheus", 9090
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+)(ms|s|m|h)")
 
 
 class NoPrometheus(UsageError):
@@ -86,7 +90,8 @@ class Prometheus:
         """What it is at that time (now), a scalar or a vector. Raises NoPrometheus, PrometheusSilent, QueryRefused
         (also for what is a string or a range), KubectlError and ToolMissing."""
         given = {"query": expression} | ({} if time is None else {"time": _moment(time)})
-        kind, found = await self._ask("query", given, expression)
+        data = await self._ask("query", given, expression)
+        kind, found = data["resultType"], data["result"]
         if kind == "scalar":
             return (_sample({}, found),)
         if kind != "vector":
@@ -96,17 +101,24 @@ class Prometheus:
     async def query_range(self, expression: str, start: float, end: float, step: float) -> Matrix:
         """What it was at `start`, and every `step` seconds from there on until `end`. Raises as `query`."""
         given = {"query": expression, "start": _moment(start), "end": _moment(end), "step": f"{step:g}"}
-        _, found = await self._ask("query_range", given, expression)
+        data = await self._ask("query_range", given, expression)
         return tuple(
-            Series(one["metric"], tuple((float(at), float(value)) for at, value in one["values"])) for one in found
+            Series(one["metric"], tuple((float(at), float(value)) for at, value in one["values"]))
+            for one in data["result"]
         )
+
+    async def scrape_interval(self, job: str) -> float | None:
+        """Seconds between two looks at the targets of a job; None without any. Raises as `query`."""
+        data = await self._ask("targets", {"state": "active", "scrapePool": job}, "its targets")
+        told = [_seconds(str(target.get("scrapeInterval", ""))) for target in data["activeTargets"]]
+        return min((interval for interval in told if interval), default=None)
 
     def typed(self, what: str, given: Mapping[str, str]) -> str:
         """How a person asks the same."""
         return self.kubectl.typed(f"kubectl get --raw {shlex.quote(_path(what, given))}")
 
-    async def _ask(self, what: str, given: Mapping[str, str], expression: str) -> tuple[str, Any]:
-        """What kind of result it is, and the result."""
+    async def _ask(self, what: str, given: Mapping[str, str], expression: str) -> dict[str, Any]:
+        """The data of an answer."""
         tried = f"ask Prometheus for {expression}"
         if self.kubectl.absent:
             raise NoPrometheus(tried, "there is no cluster yet", next_command=self.brought_by)
@@ -127,7 +139,8 @@ class Prometheus:
         try:
             said = json.loads(body)
             if said["status"] == "success":
-                return said["data"]["resultType"], said["data"]["result"]
+                data: dict[str, Any] = said["data"]
+                return data
             why, kind = said["error"], said["errorType"]
         except (ValueError, KeyError, TypeError):
             if status >= 500:
@@ -157,6 +170,11 @@ def _path(what: str, given: Mapping[str, str]) -> str:
 def _moment(seconds: float) -> str:
     """To the millisecond, which is what it keeps."""
     return f"{seconds:.3f}"
+
+
+def _seconds(duration: str) -> float:
+    """Of one of Prometheus', such as "1m30s"; 0 of what is none."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
 
 
 def _sample(labels: Mapping[str, str], point: list[Any]) -> Sample:
