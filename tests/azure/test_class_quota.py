@@ -67,7 +67,7 @@ async def test_public_addresses_of_open_gateways_and_of_private_ones(arm: Arm, s
 
 
 async def test_what_a_member_has_already_is_not_needed_again(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     have = Account("ada", session.azure)
     found = await examined(have, account(session, "ben"))
     assert found["clusters in westeurope"].what == "2 of 10 used, 2 more needed by 2 members"

@@ -233,7 +233,7 @@ HOURS = 5
 @pytest.fixture
 async def paid(arm: Arm, session: Session) -> None:
     """Everything, made five hours ago."""
-    await session.converge()
+    await session.start_converged()
     for resource in arm.cloud.resources.values():
         resource.created = datetime.now(UTC) - timedelta(hours=HOURS)
 

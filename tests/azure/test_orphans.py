@@ -23,7 +23,7 @@ def placed(kind: str, name: str, **tags: str) -> dict[str, object]:
 
 
 async def test_a_cluster_of_another_profile_goes_before_the_network_it_uses(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     session.settings = blue(session.settings)
     await session.converge("azure.aks")
     assert sum(resource.name in ("primary", "blue") for resource in arm.cloud.resources.values()) == 2
@@ -40,7 +40,7 @@ async def test_a_cluster_of_another_profile_goes_before_the_network_it_uses(arm:
 async def test_the_clean_up_cut_off_in_a_stray_cluster_goes_on_with_that_deletion(
     arm: Arm, session: Session
 ) -> None:
-    await session.converge()
+    await session.start_converged()
     session.settings = blue(session.settings)
     stray = Cluster(Session(arm, session.folder).azure).id
     arm.set(durations={**QUICK, "managedClusters": HELD})
@@ -68,7 +68,7 @@ async def test_a_deletion_that_ended_after_the_kill_is_not_under_way_any_more(ar
 async def test_what_carries_the_tag_goes_also_where_the_group_stays_and_is_planned(
     arm: Arm, session: Session
 ) -> None:
-    await session.converge()
+    await session.start_converged()
     ours = placed("Microsoft.Storage/storageAccounts", "ours", workshop="mesh-workshop")
     arm.set(foreign=[ours, placed("Microsoft.Storage/storageAccounts", "theirs", workshop="another")])
     planned = await session.plan("azure.cleanup")
@@ -95,7 +95,7 @@ async def test_strays_that_need_each_other_go_in_the_order_that_azure_allows(arm
 
 
 async def test_what_a_person_would_type_spares_what_the_other_steps_delete(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     typed = [line for step in (await session.plan("azure.cleanup")).steps for line in step.explanation.commands]
     (strays,) = [line for line in typed if f"resource list --resource-group {GROUP} --" in line]
     assert "tags.workshop=='mesh-workshop' && !contains(['workshop" in strays

@@ -30,12 +30,12 @@ async def half(arm: Arm, session: Session) -> None:
 
 
 async def everything(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
 
 
 async def under_way(arm: Arm, session: Session) -> None:
     """A cluster is being made, the other deleted."""
-    await session.converge()
+    await session.start_converged()
     arm.set(durations={**QUICK, "managedClusters": 60.0})
     clusters = [each for each in arm.cloud.resources.values() if "managedClusters" in each.id]
     clusters[0].properties["provisioningState"] = "Creating"

@@ -99,7 +99,7 @@ async def test_two_clusters_need_their_vcpus_together_and_one_of_them_its_own(ar
 
 
 async def test_what_is_there_needs_no_more(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     arm.set(quotas={"cores": 12, "family": 12, "managedClusters": 2})
     arm.clear()
     assert not failing(await session.plan())

@@ -35,14 +35,14 @@ async def test_from_nothing_every_resource_is_put_once(arm: Arm, session: Sessio
 
 
 async def test_a_second_run_is_all_unchanged_with_only_gets(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     arm.clear()
     assert set(await session.converge()) == {"unchanged"}
     assert {each["method"] for each in arm.requests()} == {"GET"}
 
 
 async def test_a_changed_node_count_is_one_put(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     arm.clear()
     change(session, nodes={"count": 2})
     await session.converge("azure.aks")
@@ -64,7 +64,7 @@ def cluster(arm: Arm, session: Session) -> dict[str, Any]:
 
 
 async def test_a_change_keeps_the_tags_of_others_whatever_their_names(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     theirs = {"status": "prod", "clientId": "42", "owner": "me"}
     cluster(arm, session)["tags"] |= theirs
     change(session, nodes={"count": 2})
@@ -84,7 +84,7 @@ async def test_a_change_keeps_the_tags_of_others_whatever_their_names(arm: Arm, 
 async def test_what_azure_would_reject_is_refused_before_it_is_asked(
     arm: Arm, session: Session, lab: str, changed: dict[str, Any], said: str
 ) -> None:
-    await session.converge()
+    await session.start_converged()
     change(session, **changed)
     arm.clear()
     assert await session.run(lab) == 2
@@ -104,7 +104,7 @@ async def test_a_subnet_with_addresses_of_its_own_is_added(arm: Arm, session: Se
 
 
 async def test_monitoring_goes_on_and_off_with_one_put_each(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     for on in (True, False):
         change(session, monitoring=on, workspace=WORKSPACE)
         arm.clear()
@@ -115,7 +115,7 @@ async def test_monitoring_goes_on_and_off_with_one_put_each(arm: Arm, session: S
 
 
 async def test_what_is_being_deleted_is_planned_as_made_anew(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     arm.set(durations={"managedClusters": 600.0})
     azure = session.azure
     azure.clusters().managed_clusters.begin_delete("mesh-workshop", "primary")
@@ -325,7 +325,7 @@ async def test_a_group_of_somebody_else_is_refused(arm: Arm, session: Session) -
 
 
 async def test_a_foreign_resource_survives_with_its_group(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     arm.set(foreign=[{"group": GROUP, "type": "Microsoft.Storage/storageAccounts", "name": "theirs", "tags": {}}])
     arm.clear()
     await session.converge("azure.cleanup")
@@ -338,7 +338,7 @@ async def test_a_foreign_resource_survives_with_its_group(arm: Arm, session: Ses
 
 
 async def test_a_resource_that_lost_its_tag_survives_and_is_not_changed(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     network = arm.cloud.resources[Network(session.azure).id.lower()]
     network.body["tags"] = {}
     arm.clear()
@@ -350,7 +350,7 @@ async def test_a_resource_that_lost_its_tag_survives_and_is_not_changed(arm: Arm
 
 
 async def test_the_clean_up_of_everything_leaves_nothing(arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     await session.converge("azure.cleanup")
     assert not arm.cloud.resources
     assert not arm.cloud.groups
@@ -369,7 +369,7 @@ async def test_a_property_that_cannot_be_changed_is_refused_with_what_to_do(
     free: bool, advised: str, arm: Arm, session: Session
 ) -> None:
     """In the sandbox nothing of `az`: it would delete what has the same names at the real Azure."""
-    await session.converge()
+    await session.start_converged()
     arm.clear()
     nodes = msgspec.structs.replace(session.settings.nodes, size="Standard_DS3_v2")
     session.settings = msgspec.structs.replace(session.settings, nodes=nodes)
@@ -393,7 +393,7 @@ async def test_a_property_that_cannot_be_changed_is_refused_with_what_to_do(
 async def test_what_there_is_not_is_said_before_that_something_else_is_there(
     lab: str, changed: dict[str, str], said: str, session: Session
 ) -> None:
-    await session.converge()
+    await session.start_converged()
     replace, settings = msgspec.structs.replace, session.settings
     size = changed.get("size", settings.nodes.size)
     location = changed.get("location", settings.location)
@@ -420,7 +420,7 @@ async def test_another_location_advises_nothing_that_would_delete_what_is_somebo
 
 @pytest.mark.parametrize("lab", ["azure.group", "azure.vnet", "azure.acr"])
 async def test_a_changed_tag_is_one_put_for_each_resource(lab: str, arm: Arm, session: Session) -> None:
-    await session.converge()
+    await session.start_converged()
     for resource in (*arm.cloud.resources.values(),):
         resource.body["tags"]["workshop"] = "other" if lab != "azure.group" else "mesh-workshop"
     if lab == "azure.group":

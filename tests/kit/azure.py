@@ -6,11 +6,14 @@ Clusters are made without a Kubernetes behind them, and everything takes hundred
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -47,6 +50,9 @@ QUICK = {
     "managedClusters": 0.05,
     "provider": 0.05,
 }
+_converged: list[tuple[bytes, bytes]] = []
+"""What Azure and the journal are after `converge`, once somebody has asked for it."""
+
 HELD = 600.0
 """As long as a test holds an operation: `Session.converge_held` lets it go on."""
 
@@ -112,6 +118,25 @@ class Arm(AzureControl):
         """A fresh one, at another port."""
         self._do(self._server.stop())
         self._do(self._start())
+
+    def tell(self) -> bytes:
+        """All that is there, as a saved sandbox has it."""
+
+        async def told() -> bytes:
+            return msgspec.json.encode(self._server.state.tell())
+
+        said: bytes = self._do(told())
+        return said
+
+    def put_back(self, told: bytes) -> None:
+        """Into a fresh one."""
+
+        async def put() -> None:
+            self._server.state.put_back(msgspec.json.decode(told))
+            clusters = self.cloud.of_type("Microsoft.ContainerService/managedClusters")
+            self._server.state.stacks.update((each.id.lower(), _Stack()) for each in clusters)
+
+        self._do(put())
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
@@ -287,6 +312,21 @@ class Session(Heard):
         status = await self.run(*labs, **asked)
         assert status == 0, self.errors
         return self.outcomes
+
+    async def start_converged(self) -> None:
+        """As `converge` from nothing leaves everything: Azure and the journal are those of a run that is made once
+        in this process."""
+        assert self.settings == profile(), "the run was another profile's"
+        assert not self.arm.asked, "it is not from nothing"
+        if not _converged:
+            with TemporaryDirectory() as name, Arm(Path(name)) as arm:
+                made = Session(arm, Path(name))
+                await made.converge()
+                with contextlib.closing(sqlite3.connect(made.journal.path)) as journal:
+                    _converged.append((arm.tell(), journal.serialize()))
+        ((told, journal_file),) = _converged
+        self.arm.put_back(told)
+        self.journal.path.write_bytes(journal_file)
 
     async def converge_held(self, held: str, *labs: str) -> None:
         """That, while Azure works on what has `held` in its title, and ends it when the run waits for it."""
