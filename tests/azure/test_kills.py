@@ -23,7 +23,8 @@ REQUESTS = 100
 """About as many as a run from nothing makes."""
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.kit.azure", "azure.mgmt.network", "azure.mgmt.containerservice"])
+_CLIENTS = ("containerregistry", "containerservice", "network", "resource.resources")
+_context.set_forkserver_preload([__name__, *(f"azure.mgmt.{client}" for client in _CLIENTS)])
 
 
 def converge(url: str, ca: str, folder: str) -> None:
