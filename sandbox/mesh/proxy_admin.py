@@ -8,12 +8,13 @@ annotations name. Here that is decided when somebody looks.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
+
+import msgspec
 
 from sandbox.core.addresses import NOWHERE, container_port
 from sandbox.mesh import envoy_clusters, inbound, metric_loggers, traffic_policies
@@ -124,12 +125,12 @@ class AdminView:
         answer = await self._data_plane.admin(f"/config_dump?{query}")
         if not answer.startswith("{"):  # a mask or a resource that Envoy does not know
             return 400, f"{answer}\n"
-        dump = json.loads(answer)
+        dump = msgspec.json.decode(answer)
         dump["configs"] = [self._as_real(own_names(self._id, config)) for config in dump.get("configs", ())]
         for config in dump["configs"]:
             if "bootstrap" in config:
                 config["bootstrap"] = self._bootstrap(config["bootstrap"])
-        return 200, json.dumps(dump, indent=1) + "\n"
+        return 200, _indented(dump)
 
     def _bootstrap(self, written: Mapping[str, Any]) -> dict[str, Any]:
         """Envoy's, with what is each proxy's own on a real mesh: who it is and where its interface is."""
@@ -173,12 +174,18 @@ class AdminView:
         return "".join(f"{line}\n" for line in lines)
 
     def _json_clusters(self, answer: str) -> str:
-        statuses = json.loads(answer)["cluster_statuses"]
+        statuses = msgspec.json.decode(answer)["cluster_statuses"]
         mine = [one for one in statuses if one["name"].startswith(f"{self._id}/") or one["name"] in _SHARED]
         for host in (host for one in mine for host in one.get("host_statuses", ())):
             if host["address"].get("socket_address", {}).get("address") == NOWHERE and host.get("hostname"):
                 host["address"]["socket_address"]["address"] = host["hostname"]
-        return json.dumps({"cluster_statuses": own_names(self._id, mine)}, indent=1) + "\n"
+        return _indented({"cluster_statuses": own_names(self._id, mine)})
+
+
+def _indented(value: Any) -> str:
+    """By one, as Envoy does. Python's own writer takes twenty times as long: a sixth of what the server did while
+    proxies were asked for their configuration."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode() + "\n"
 
 
 def own_names(proxy_id: str, value: Any) -> Any:
