@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.kit.cases import content_of
 from workshop.azure.resource import differences, merged
 
-_CASES = yaml.safe_load(Path(__file__).with_name("comparisons.yaml").read_text(encoding="utf-8"))
+_CASES = content_of(Path(__file__).with_name("comparisons.yaml"))
 LIVE: dict[str, Any] = _CASES["live"]
 
 

@@ -20,7 +20,7 @@ def written(folder: Path, case: dict[str, Any]) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("")
     file = folder / f"class.{case.get('ending', 'yaml')}"
-    file.write_bytes(case["text"].encode("utf-8", "surrogateescape"))
+    file.write_bytes(case["text"].encode(case.get("encoding", "utf-8")))
     return file
 
 

@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from tests.kit.cases import content_of
+
 from .answers import Answer, answer_of, difference_of
 from .expectations import printed_as_expected
 from .schema import Case, Step, filled, objects
@@ -73,7 +75,7 @@ class Runner:
             )
         ]
         self.target.ask("create", "-f", "-", stdin=yaml.safe_dump_all(spaces))
-        shared = yaml.safe_load(SHARED.read_text(encoding="utf-8"))
+        shared = content_of(SHARED)
         self.target.ask("create", "-f", "-", stdin=yaml.safe_dump_all(filled([*objects(shared)], self.names)))
         waits = [
             ("wait", "--for=condition=Ready", "pod/client", "-n", name) for name in self.namespaces.values()

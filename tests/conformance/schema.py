@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.kit.cases import content_of
 
 CASES = Path(__file__).parent / "cases"
 
@@ -77,7 +77,7 @@ class Case:
 def read(folder: Path = CASES) -> list[Case]:
     found: list[Case] = []
     for path in sorted(folder.glob("*.yaml")):
-        for number, item in enumerate(yaml.safe_load(path.read_text(encoding="utf-8")), 1):
+        for number, item in enumerate(content_of(path), 1):
             try:
                 found.append(_case(item, path.stem, number))
             except (CaseError, KeyError, TypeError) as error:

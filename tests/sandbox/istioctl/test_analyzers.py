@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.istioctl.analyzers import Resources, find_messages
+from tests.kit.cases import content_of
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/analyze.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/analyze.yaml")
 ENABLED = {"kind": "Namespace", "name": "shop", "labels": {"istio-injection": "enabled"}}
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.istioctl.describe import _Described, _Dump, _port_line
+from tests.kit.cases import content_of
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/describe.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/describe.yaml")
 METADATA = {"name": "r", "namespace": "shop"}
 SERVICE = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"app": "web"}}}
 NO_CLIENT: Any = None

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.kit.cases import content_of
 
 Spec = dict[str, Any]
 
-_FIELDS = yaml.safe_load((Path(__file__).parent / "cases/fields.yaml").read_text(encoding="utf-8"))
+_FIELDS = content_of(Path(__file__).parent / "cases/fields.yaml")
 BASE: dict[str, Spec] = _FIELDS["base"]
 BESIDE: dict[str, dict[str, Spec]] = _FIELDS["beside"]
 

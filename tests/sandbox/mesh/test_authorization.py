@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.mesh.authorization import DRY_RUN, Authorization, concerning
 from sandbox.mesh.envoy import binary
 from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, encode
+from tests.kit.cases import content_of
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/authorization.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/authorization.yaml")
 NETWORK = "envoy.extensions.filters.network"
 
 

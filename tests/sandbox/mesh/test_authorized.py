@@ -11,18 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sandbox.core.addresses import listen_port
 from sandbox.mesh.authorization import concerning
 from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.xds.ads import Configuration
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
+from tests.kit.cases import content_of
 
 from .test_gateway_tls import AUTHORITY, Pair
 from .world import World
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/authorized.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/authorized.yaml")
 EXTENSIONS = f"{TYPE_PREFIX}envoy.extensions"
 PORT = 80
 SERVER = AUTHORITY.issue("server.example")

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.mesh import http_routes
 from sandbox.mesh.http_routes import Context
 from sandbox.mesh.registry import Proxy
+from tests.kit.cases import content_of
 
 from . import inputs
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/routes.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/routes.yaml")
 PROXY = Proxy("sidecar", "p", "shop", "127.64.16.1", {"app": "p"})
 
 

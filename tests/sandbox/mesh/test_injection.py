@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.core.cluster import ApiError, Object
 from sandbox.mesh import injection
 from sandbox.mesh.istio_annotations import unsupported
+from tests.kit.cases import content_of
 
 from .webhook_world import WebhookCluster
 
 CASES = Path(__file__).parent / "cases"
-REAL: list[Object] = yaml.safe_load((CASES / "injected_pods.yaml").read_text(encoding="utf-8"))
-ANNOTATIONS: list[dict[str, Any]] = yaml.safe_load((CASES / "sidecar_annotations.yaml").read_text(encoding="utf-8"))
+REAL: list[Object] = content_of(CASES / "injected_pods.yaml")
+ANNOTATIONS: list[dict[str, Any]] = content_of(CASES / "sidecar_annotations.yaml")
 MUTATING = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 LABEL = "sidecar.istio.io/inject"
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.core.cluster import Object
 from sandbox.mesh.peer_authentication import PeerMode, peer_mode
+from tests.kit.cases import content_of
 from tests.kit.laws import LAW
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/peer_authentication.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/peer_authentication.yaml")
 LABELS = {"app": "one", "v": "1"}
 
 

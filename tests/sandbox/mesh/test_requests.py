@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.kit.cases import content_of
 
 from .rule_world import RuleWorld, to
 from .world import eventually
@@ -17,8 +18,8 @@ from .world import eventually
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CASES = Path(__file__).parent / "cases"
-MATCHES = yaml.safe_load((CASES / "matches.yaml").read_text(encoding="utf-8"))
-REQUESTS = yaml.safe_load((CASES / "requests.yaml").read_text(encoding="utf-8"))
+MATCHES = content_of(CASES / "matches.yaml")
+REQUESTS = content_of(CASES / "requests.yaml")
 
 JASON = {"match": [{"headers": {"end-user": {"exact": "jason"}}}]}
 ALWAYS = {"percentage": {"value": 100}}

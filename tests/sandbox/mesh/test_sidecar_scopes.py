@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Object
@@ -14,10 +13,11 @@ from sandbox.core.turns import Turns
 from sandbox.mesh.proxy_translation import NamespaceView
 from sandbox.mesh.registry import DOMAIN, Proxy, Service
 from sandbox.mesh.sidecar_scopes import Scopes
+from tests.kit.cases import content_of
 
 from . import inputs
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/sidecars.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/sidecars.yaml")
 PORTS = {"one": (80,), "two": (80,), "three": (80, 81)}
 PLACES = {"one": "shop", "two": "shop", "three": "other"}
 SERVICES = [

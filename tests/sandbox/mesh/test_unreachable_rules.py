@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.mesh.unreachable_rules import find_unreachable
+from tests.kit.cases import content_of
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases/unreachable_rules.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/unreachable_rules.yaml")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["rules"])[:100])

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.core.cluster import ApiError, Object
 from sandbox.mesh import validation
 from sandbox.mesh.checks import groups
 from sandbox.mesh.istio import LARGEST_REGEX_PROGRAM
+from tests.kit.cases import content_of
 
 from .rule_world import RuleWorld, to
 from .webhook_world import WebhookCluster
 
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
-CASES = yaml.safe_load((Path(__file__).parent / "cases/validation.yaml").read_text(encoding="utf-8"))
+CASES = content_of(Path(__file__).parent / "cases/validation.yaml")
 TO_REVIEWS = {"route": [{"destination": {"host": "reviews"}}]}
 UNSUPPORTED = {"hosts": ["reviews"], "http": [{**TO_REVIEWS, "retries": {"retryRemoteLocalities": True}}]}
 PORT, ENCRYPTED = ({"number": n, "name": p.lower(), "protocol": p} for n, p in ((80, "HTTP"), (443, "HTTPS")))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.prometheus.evaluation import Result, instant, over_range
 from sandbox.prometheus.expressions import BadData, parse
@@ -16,13 +15,14 @@ from sandbox.prometheus.labels import Labels
 from sandbox.prometheus.numbers import text
 from sandbox.prometheus.series import Store
 from sandbox.prometheus.vectors import ExecutionError
+from tests.kit.cases import content_of
 from tests.sandbox.prometheus.samples import labels, loaded, same
 
 
 @cache
 def _table() -> Any:
     file = Path(__file__).parent / "cases" / "promql.yaml"
-    return yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return content_of(file)
 
 
 @cache
