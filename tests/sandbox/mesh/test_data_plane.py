@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -42,6 +43,15 @@ async def test_an_address_in_use_is_a_refusal(world: World) -> None:
         taken = forward("taken", [other.getsockname()], envoy_clusters.PASSTHROUGH)
         await world.mesh.data_plane.publish({"test": Configuration(listeners={"taken": taken})})
     assert "Address already in use" in world.mesh.data_plane.refused[LISTENERS, "taken"]
+
+
+async def test_what_envoy_keeps_for_later_is_limited_by_processor_and_not_by_thread(world: World) -> None:
+    """Restartable sequences are in Linux since 4.18; without them there is no such cache."""
+    await world.sidecar("client")
+    said = await world.mesh.data_plane.admin("/memory/tcmalloc")
+    found = re.search(r"(\d+) \(.*\) per-CPU slab bytes used", said)
+    assert found
+    assert int(found[1]) > 0
 
 
 async def test_a_large_configuration_passes_the_flow_control(world: World) -> None:
