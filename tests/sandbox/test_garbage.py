@@ -1,10 +1,13 @@
-"""When old garbage is looked for: not while anybody is there to notice, but not never."""
+"""When old garbage is looked for: not while anybody is there to notice, but not never. What is free goes back."""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +58,20 @@ async def test_old_garbage_is_collected_when_nobody_has_asked_for_a_minute_or_th
         await asyncio.sleep(0)
     task.cancel()
     assert bool(ends) == collected
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc's")
+async def test_what_is_free_between_pieces_in_use_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    pieces = [b"x" * 100_000 for _ in range(400)]
+    before, in_use = resident(), pieces[::8]
+    del pieces
+    assert resident() > before - 20_000_000, "the C library keeps it"
+    task = asyncio.create_task(garbage.collect_when_quiet(lambda: 0.0))
+    async with asyncio.timeout(10):
+        while resident() > before - 20_000_000:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    task.cancel()
+    assert len(in_use) == 50
