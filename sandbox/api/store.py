@@ -3,7 +3,8 @@
 One counter numbers all writes, as etcd's does: it is the resourceVersion of objects and of lists. The last
 changes of every kind are kept so that a watch can resume from a resourceVersion; an older one is answered
 410 Gone, on which clients list again. Objects are never changed in place: a write puts a new one, so that
-whoever holds the former keeps a consistent view, and the history costs only what really changed.
+whoever holds the former keeps a consistent view; the two share what is equal in them, so that the history costs
+only what really changed.
 
 Every kind is indexed by namespace, by each label and by the owner that manages an object, so that a list costs what
 it finds and not what there is. What else is derived of a kind's objects is kept by an observer, which is called
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.core.cluster import ApiError, Object, Observer
-from sandbox.core.objects import manager_uid, name_of, namespace_of
+from sandbox.core.objects import manager_uid, name_of, namespace_of, sharing
 
 HISTORY = 500
 """Changes kept of each kind."""
@@ -146,6 +147,7 @@ class Store:
         old = home.objects.get(name)
         self.revision += 1
         obj["metadata"]["resourceVersion"] = str(self.revision)
+        obj = sharing(obj, old)
         home.put(name, obj)
         self._record(kind, Record(self.revision, "MODIFIED" if old else "ADDED", key, obj, old))
         return obj

@@ -19,6 +19,21 @@ def clone(value: T) -> T:
     return value
 
 
+def sharing(value: T, before: Any) -> T:
+    """`value`, which becomes one with `before`, as far as they are equal: what stays the same is in memory once."""
+    if value is before or not isinstance(value, dict | list):
+        return value
+    if value == before:
+        return before  # type: ignore[no-any-return]
+    if isinstance(value, dict) and isinstance(before, dict):
+        for key, item in value.items():
+            value[key] = sharing(item, before.get(key))
+    elif isinstance(value, list) and isinstance(before, list):
+        for index, (item, was) in enumerate(zip(value, before, strict=False)):
+            value[index] = sharing(item, was)
+    return value
+
+
 def timestamp(when: datetime | None = None) -> str:
     """metav1.Time: UTC, whole seconds."""
     return (when or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -48,6 +48,23 @@ def test_a_removal_has_a_revision_of_its_own() -> None:
     assert int(last["metadata"]["resourceVersion"]) == int(before) + 1
 
 
+def test_the_history_holds_once_what_a_write_leaves_as_it_is() -> None:
+    store = Store()
+    seen = store.revision
+
+    def pod(phase: str) -> Object:
+        return thing(
+            "a", spec={"nodes": ["n"]}, status={"phase": phase, "conditions": [{"type": "x"}, {"at": phase}]}
+        )
+
+    for phase in ("Pending", "Running"):
+        store.put("pods", pod(phase))
+    first, second = (record.object for record in store.since("pods", seen))
+    assert (first["status"], second["status"]) == (pod("Pending")["status"], pod("Running")["status"])
+    assert second["spec"] is first["spec"]
+    assert second["status"]["conditions"][0] is first["status"]["conditions"][0]
+
+
 def test_what_is_forgotten_is_gone() -> None:
     store = Store()
     first = store.put("pods", thing("a"))["metadata"]["resourceVersion"]
