@@ -25,6 +25,9 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.tracing import Trace
 
 _WITHOUT_BODY = (204, 304)
+KEPT = 32
+"""Connections to one place that are kept while nothing is asked over them. Hundreds of pages at a time would else
+leave hundreds behind, each of them 20 KB of a proxy's memory, for as long as the pod lives."""
 
 
 class Dialer(Protocol):
@@ -226,7 +229,7 @@ class PodHttpClient:
         except BaseException:
             connection.close()
             raise
-        if reply.kept:
+        if reply.kept and len(idle) < KEPT:
             idle.append(connection)
         else:
             connection.close()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from sandbox.network.http_client import Reply
+from sandbox.network.http_client import KEPT, Reply
 from tests.sandbox.node.conftest import Place, container
 
 
@@ -97,6 +97,34 @@ async def test_a_broken_reply_is_an_error(script, answer: bytes) -> None:  # typ
     _, ask = script
     with pytest.raises(ConnectionError):
         await ask(answer)
+
+
+async def test_of_many_connections_at_a_time_few_are_kept(place: Place) -> None:
+    """Go's client keeps two for a host, Python's `requests` ten."""
+    pod = await place.serving("client", container("busybox", "sleep", "inf"))
+    many, open_now = KEPT + 3, 0
+    all_asked, surplus_closed = asyncio.Barrier(many), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now
+        open_now += 1
+        await reader.readuntil(b"\r\n\r\n")
+        await all_asked.wait()
+        writer.write(LENGTH)
+        await reader.read()
+        open_now -= 1
+        if open_now == KEPT:
+            surplus_closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, pod.ip, 9000)
+    ask = (pod.network.http.request("GET", f"http://{pod.ip}:9000/", {}) for _ in range(many))
+    assert {reply.status for reply in await asyncio.gather(*ask)} == {200}
+    async with asyncio.timeout(10):
+        await surplus_closed.wait()
+    assert open_now == KEPT
+    pod.network.http.close()
+    server.close()
 
 
 async def test_what_is_not_http_is_an_error(script) -> None:  # type: ignore[no-untyped-def]
