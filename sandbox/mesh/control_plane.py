@@ -42,7 +42,7 @@ _RULES = (
     *(GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, SIDECARS, service_entries.RESOURCE),
     *(PEER_AUTHENTICATIONS, AUTHORIZATION_POLICIES),
 )
-_WATCHED = ("services", SLICES, "pods", "secrets", "configmaps", *_RULES)
+_WATCHED = ("services", SLICES, "pods", "nodes", "secrets", "configmaps", *_RULES)
 
 
 _Seer = tuple[str, Scope | None]
@@ -102,13 +102,14 @@ class ControlPlane:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _relevant(self, event: WatchEvent) -> bool:
-        """All but Secrets and ConfigMaps of others, and what happens to pods and leaves services as they are."""
+        """All but Secrets and ConfigMaps of others, and what happens to pods and nodes and leaves services as they
+        are."""
         if event.resource == "secrets":
             return event.object["metadata"]["name"] in self._credentials
         if event.resource == "configmaps":
             metadata = event.object["metadata"]
             return (metadata["namespace"], metadata["name"]) == (ISTIO_NAMESPACE, mesh_config.NAME)
-        return event.resource != "pods" or self._services.noted != self._noted
+        return event.resource not in ("pods", "nodes") or self._services.noted != self._noted
 
     async def _translate(self) -> None:
         """What makes no sense, and came in while no webhook was asked, is for Envoy to refuse. When it cannot even
@@ -150,8 +151,9 @@ class ControlPlane:
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
         access_log = self._access_log()
         for translation in self._translations.values():
-            view = self._views[seers[translation.proxy.id]]
-            await translation.update(view, around, turns, access_log)
+            proxy = translation.proxy
+            labels = self._services.labels_of_pod(proxy.namespace, proxy.name)
+            await translation.update(self._views[seers[proxy.id]], around, turns, access_log, labels)
         # Some may have ended, or come anew under their name, while the loop had its turns.
         present = {
             proxy.id: self._translations[proxy.id].told

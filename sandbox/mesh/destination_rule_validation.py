@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import isqrt
 from typing import Any
 
 from sandbox.core.cluster import Object
 from sandbox.core.durations import seconds
-from sandbox.mesh import checks, rules
+from sandbox.mesh import checks, places, rules
 from sandbox.mesh.traffic_policies import PARTS
 
 Policy = Mapping[str, Any]
@@ -70,6 +70,7 @@ def _parts(policy: Policy) -> Iterator[str]:
         yield from _outlier_detection(outlier)
     if (balancer := policy.get("loadBalancer")) is not None:
         yield from _load_balancer(balancer)
+        yield from _locality(balancer.get("localityLbSetting") or {})
 
 
 def _connection_pool(pool: Policy) -> Iterator[str]:
@@ -117,6 +118,65 @@ def _load_balancer(balancer: Policy) -> Iterator[str]:
         yield f"minimumRingSize must be at most {_LARGEST_RING}"
     if (maglev := hashing.get("maglev")) is not None:
         yield from _maglev(maglev.get("tableSize") or 0)
+
+
+def _locality(setting: Policy) -> Iterator[str]:
+    """istiod tells of the first only, but for what it says of failover."""
+    distribute, failover = setting.get("distribute") or [], setting.get("failover") or []
+    if distribute and failover:
+        yield "can not simultaneously specify 'distribute' and 'failover'"
+        return
+    for label in setting.get("failoverPriority") or [] if failover else []:
+        if label in places.LABELS:
+            yield f"can not simultaneously set 'failover' and topology label '{label}' in 'failover_priority'"
+            return
+    for one in distribute:
+        shares: Mapping[str, int] = one.get("to") or {}
+        if any(not 0 < share <= 100 for share in shares.values()):
+            yield "locality weight must be in range [1, 100]"
+            return
+        if (total := sum(shares.values())) != 100:
+            yield f"total locality weight {total} != 100"
+            return
+        yield from _apart(shares)
+    yield from _apart([one.get("from") or "" for one in distribute])
+    for one in failover:
+        ends = (one.get("from") or "", one.get("to") or "")
+        if ends[0] == ends[1]:
+            yield "locality lb failover settings must specify different regions"
+        if any("/" in end for end in ends):
+            yield "locality lb failover only specify region"
+        if any("*" in end for end in ends):
+            yield "locality lb failover region should not contain '*' wildcard"
+
+
+def _apart(localities: Iterable[str]) -> Iterator[str]:
+    """Whether no workload can be in two of them. One ends where a star is."""
+    seen: list[list[str]] = []
+    for locality in localities:
+        parts = locality.split("/", 2)
+        if "*" in locality[:-1]:
+            yield f"locality {locality} wildcard '*' number can not exceed 1 and must be in the end"
+        elif not all(parts):
+            yield f"locality {locality} must not contain empty region/zone/subzone info"
+        else:
+            named = parts[:-1] if parts[-1] == "*" else parts
+            if not any(all(a == b for a, b in zip(named, other, strict=False)) for other in seen):
+                seen.append(named)
+                continue
+            yield f"locality {locality} overlap with previous specified ones"
+        return
+
+
+def find_warnings(spec: Object) -> Iterator[str]:
+    """Of a rule with which nothing is wrong."""
+    policies = [spec.get("trafficPolicy"), *(subset.get("trafficPolicy") for subset in spec.get("subsets") or [])]
+    for policy in filter(None, policies):
+        for part in (policy, *(policy.get("portLevelSettings") or [])):
+            setting = (part.get("loadBalancer") or {}).get("localityLbSetting") or {}
+            ordered = setting.get("failover") or setting.get("failoverPriority")
+            if ordered and part.get("outlierDetection") is None:
+                yield "outlier detection policy must be provided for failover"
 
 
 def _maglev(size: int) -> Iterator[str]:

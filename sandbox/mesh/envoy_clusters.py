@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.core.addresses import is_pod, listen_port
-from sandbox.mesh import traffic_policies
+from sandbox.mesh import localities, traffic_policies
+from sandbox.mesh.localities import Localities
 from sandbox.mesh.registry import Endpoint, Port, Protocol, Proxy, Service
 from sandbox.mesh.rules import Policy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
@@ -100,6 +101,8 @@ def cluster(proxy: Proxy, destination: Destination, spoken: Mapping[str, Any] | 
         made["metadata"] = destination.origin
     made.update(traffic_policies.connection(traffic_policies.with_threads(pool, proxy.threads)))
     made.update(traffic_policies.outlier_detection(destination.traffic.get("outlierDetection")))
+    if localities.is_weighted(destination.traffic) and not destination.service.forwarded:
+        made["common_lb_config"] = {**made.get("common_lb_config", {}), "locality_weighted_lb_config": {}}
     if destination.port.protocol != "tcp":
         made["typed_extension_protocol_options"] = _http_options(destination.port.protocol == "http2", pool)
     return {**made, **(spoken or {})}
@@ -176,10 +179,9 @@ def selected(endpoints: Iterable[Endpoint], labels: Mapping[str, str]) -> list[E
     return [endpoint for endpoint in endpoints if labels.items() <= endpoint.labels.items()]
 
 
-def locality(endpoints: Iterable[Endpoint], mutual: Callable[[Endpoint], bool]) -> list[dict[str, Any]]:
-    """The `endpoints` of a ClusterLoadAssignment. `mutual` says which take mTLS."""
-    ordered = sorted(endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
-    return [{"lb_endpoints": [_described(endpoint, mutual(endpoint)) for endpoint in ordered]}]
+def localities_of(endpoints: Iterable[Endpoint], mutual: Callable[[Endpoint], bool]) -> Localities:
+    """Endpoints as Envoy is told of them. `mutual` says which take mTLS."""
+    return localities.grouped(endpoints, lambda endpoint: _described(endpoint, mutual(endpoint)))
 
 
 _MUTUAL = {"filter_metadata": {"envoy.transport_socket_match": {"tlsMode": "istio"}}}

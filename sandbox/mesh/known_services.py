@@ -1,13 +1,14 @@
 """The registry of a cluster's services, kept from its changes: a service is made anew when it, one of its slices or
-the labels of a pod behind it changed.
+the labels of a pod behind it changed, and all of them when a node went to another place.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from sandbox.core.cluster import Cluster, Object
+from sandbox.mesh import places
 from sandbox.mesh.registry import SERVICE_NAME, SLICES, Registry, Service, service_of
 
 _Place = tuple[str, str]
@@ -28,6 +29,7 @@ class KnownServices:
         cluster.observe("services", self._service)
         cluster.observe(SLICES, self._slice)
         cluster.observe("pods", self._pod)
+        cluster.observe("nodes", self._node)
 
     def registry(self) -> Registry:
         """As everything is now; the same object as before if nothing of it changed."""
@@ -48,7 +50,7 @@ class KnownServices:
                 del self._order[bisect_left(self._order, place)]
             return before is not None
         slices = self._cluster.list(SLICES, place[0], {SERVICE_NAME: place[1]})
-        made = service_of(obj, slices, self._labels_of_pod)
+        made = service_of(obj, slices, self.labels_of_pod)
         if before is not None and made == before and made.endpoints == before.endpoints:
             return False
         if before is None:
@@ -56,9 +58,14 @@ class KnownServices:
         self._services[place] = made
         return True
 
-    def _labels_of_pod(self, namespace: str, name: str) -> Object:
+    def labels_of_pod(self, namespace: str, name: str) -> Mapping[str, str]:
+        """A pod's, with where it is; none if there is no such pod."""
         pod = self._cluster.find("pods", namespace, name)
-        return (pod["metadata"].get("labels") or {}) if pod else {}
+        if pod is None:
+            return {}
+        on = (pod.get("spec") or {}).get("nodeName") or ""
+        node = self._cluster.find("nodes", None, on) if on else None
+        return places.labels_of_pod(_labels(pod), on, _labels(node))
 
     def _service(self, old: Object | None, new: Object | None) -> None:
         self._note(_place(obj) for obj in (old, new) if obj is not None)
@@ -84,6 +91,11 @@ class KnownServices:
             place = _place(new or old or {})
             self._note(self._behind.get(place, {}).values())
 
+    def _node(self, old: Object | None, new: Object | None) -> None:
+        was, now = ([_labels(obj).get(label) for label in places.LABELS] for obj in (old, new))
+        if was != now:
+            self._note(list(self._services))
+
     def _note(self, places: Iterable[_Place]) -> None:
         for place in places:
             self._changed.add(place)
@@ -94,6 +106,10 @@ def _pods(piece: Object) -> Iterator[_Place]:
     for endpoint in piece.get("endpoints") or ():
         if name := (endpoint.get("targetRef") or {}).get("name"):
             yield piece["metadata"]["namespace"], name
+
+
+def _labels(obj: Object | None) -> Mapping[str, str]:
+    return (obj["metadata"].get("labels") or {}) if obj else {}
 
 
 def _place(obj: Object) -> _Place:

@@ -78,7 +78,7 @@ class Outside:
                 where, number = ways_in(service, port, nodes), port["port"]
                 if where and host in known and known[host].port(number):
                     way = f"outside|{number}|{name}.{namespace}"
-                    ready = envoy_clusters.locality(known[host].endpoints[number], lambda _: False)
+                    ready = envoy_clusters.localities_of(known[host].endpoints[number], lambda _: False).alike
                     clusters[way] = self._clusters.same(way, envoy_clusters.eds(way))
                     endpoints[way] = self._endpoints.same(way, envoy_clusters.assignment(way, ready))
                     opened[way] = self._listeners.same(way, listeners.forward(way, where, way))

@@ -19,6 +19,7 @@ from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.inbound import Around
 from sandbox.mesh.kept import Kept
+from sandbox.mesh.localities import Localities
 from sandbox.mesh.mesh_certificates import Credential
 from sandbox.mesh.mesh_config import OFF, AccessLog
 from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry, names_in
@@ -29,7 +30,6 @@ from sandbox.mesh.xds.ads import Configuration
 from sandbox.mesh.xds.envoy_messages import Part
 
 _Resources = Mapping[str, dict[str, Any]]
-_Locality = list[dict[str, Any]]
 
 
 class NamespaceView:
@@ -42,7 +42,7 @@ class NamespaceView:
         self.services = self.shape = Registry(())
         """`shape` is an earlier state of `services` that differs by endpoints at most."""
         self.destinations: list[Destination] = []
-        self.localities: list[tuple[Destination, _Locality]] = []
+        self.localities: list[tuple[Destination, Localities]] = []
         """The ready endpoints of each destination that has any of its own."""
         self.credentials: dict[str, Credential] = {}
         self._made_of: tuple[object, ...] = (None, None, None)
@@ -51,7 +51,7 @@ class NamespaceView:
         self._of_entry: Kept[tuple[str, str, str], Service] = Kept()
         self._of_service: Kept[str, list[Destination]] = Kept()
         self._meshed: Kept[str, bool] = Kept()
-        self._of_endpoints: Kept[tuple[str, int, str], _Locality] = Kept()
+        self._of_endpoints: Kept[tuple[str, int, str], Localities] = Kept()
 
     async def update(
         self,
@@ -96,9 +96,9 @@ class NamespaceView:
         self.destinations = self.destinations if self.destinations == found else found
         self._of_endpoints.turn()
         by_destination = [
-            (destination, locality)
-            async for destination, locality in turns.between(
-                (destination, self._locality(destination))
+            (destination, found_there)
+            async for destination, found_there in turns.between(
+                (destination, self._localities(destination))
                 for destination in self.destinations
                 if not destination.service.forwarded
             )
@@ -121,14 +121,14 @@ class NamespaceView:
             lambda: list(envoy_clusters.destinations_of(service, policy, meshed=meshed)),
         )
 
-    def _locality(self, destination: Destination) -> _Locality:
+    def _localities(self, destination: Destination) -> Localities:
         host, port = destination.service.host, destination.port.number
         # The destination's own service may be of before its endpoints changed.
         endpoints: tuple[Endpoint, ...] = self.services.by_host[host].endpoints[port]
         return self._of_endpoints.get(
             (host, port, destination.subset),
             (endpoints, destination.labels, self._peers),
-            lambda: envoy_clusters.locality(
+            lambda: envoy_clusters.localities_of(
                 envoy_clusters.selected(endpoints, destination.labels),
                 partial(inbound.takes_mutual_tls, self._peers, destination.service.namespace),
             ),
@@ -145,7 +145,9 @@ class ProxyTranslation:
         self._seen: tuple[object, ...] = ()
         self._destinations: list[Destination] | None = None
         self._connections: tuple[Object, ...] = ()
-        self._localities: list[tuple[Destination, _Locality]] | None = None
+        self._localities: list[tuple[Destination, Localities]] | None = None
+        self._labels: Mapping[str, str] = {}
+        """The pod's, with where it is."""
         self._own_clusters: _Resources = {}
         self._own_endpoints: _Resources = {}
         self._tables = TableCache()
@@ -165,8 +167,16 @@ class ProxyTranslation:
         self._by_rules: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
         """A gateway's listeners, and route tables."""
 
-    async def update(self, view: NamespaceView, around: Around, turns: Turns, log: AccessLog = OFF) -> None:
-        """Follow what has changed; `told` is it, wholly translated, afterwards.
+    async def update(
+        self,
+        view: NamespaceView,
+        around: Around,
+        turns: Turns,
+        log: AccessLog = OFF,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Follow what has changed; `told` is it, wholly translated, afterwards. `labels` are the pod's, with where
+        it is.
 
         What comes in does not depend on how much of the mesh the proxy knows: `around` is all of it.
         """
@@ -184,7 +194,9 @@ class ProxyTranslation:
                 self._own = self._make_own(view, rules)
                 await turns.give()
             self._destinations, self._connections = view.destinations, rules.of_connections
-        if self._localities is not view.localities:
+        labels = self.proxy.labels if labels is None else labels
+        if self._localities is not view.localities or self._labels != labels:
+            self._labels = labels
             self._assignments.turn()
             self._own_endpoints = {
                 assignment["cluster_name"]: assignment
@@ -234,9 +246,12 @@ class ProxyTranslation:
         spoken = self._authority.spoken_to(self.proxy.identity, mode, http=http)
         return envoy_clusters.cluster(self.proxy, destination, spoken)
 
-    def _assignment(self, destination: Destination, locality: _Locality) -> dict[str, Any]:
-        name = envoy_clusters.name_of(self.proxy.id, destination)
-        return self._assignments.get(name, locality, lambda: envoy_clusters.assignment(name, locality))
+    def _assignment(self, destination: Destination, localities: Localities) -> dict[str, Any]:
+        name, traffic = envoy_clusters.name_of(self.proxy.id, destination), destination.traffic
+        origin = (localities, traffic, self._labels) if localities.depends(traffic) else localities
+        return self._assignments.get(
+            name, origin, lambda: envoy_clusters.assignment(name, localities.seen_from(self._labels, traffic))
+        )
 
     def _make_own(self, view: NamespaceView, rules: Rules) -> list[dict[str, Any]]:
         traffic = {

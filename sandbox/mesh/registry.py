@@ -14,6 +14,7 @@ from typing import Literal
 from sandbox.core.addresses import NOWHERE, in_sandbox
 from sandbox.core.cluster import Object
 from sandbox.core.service_entry_hosts import Host
+from sandbox.mesh import places
 from sandbox.mesh.kept import Kept
 
 DOMAIN = "svc.cluster.local"
@@ -233,7 +234,8 @@ def names_in(spec: Object) -> list[str]:
 def _endpoints_of_entry(port: Object, spec: Object, named: Mapping[str, Service]) -> Iterable[Endpoint]:
     for endpoint in spec.get("endpoints") or []:
         number = (endpoint.get("ports") or {}).get(port["name"]) or port.get("targetPort") or port["number"]
-        address, labels, weight = endpoint["address"], endpoint.get("labels") or {}, endpoint.get("weight") or 1
+        address, weight = endpoint["address"], endpoint.get("weight") or 1
+        labels = {**(endpoint.get("labels") or {}), **places.labels_of(endpoint.get("locality") or "")}
         if address.endswith(f".{DOMAIN}"):
             for behind in named[address].endpoints.get(number, ()) if address in named else ():
                 yield Endpoint(behind.address, behind.port, labels, weight)

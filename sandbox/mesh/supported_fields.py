@@ -48,6 +48,8 @@ _POLICY = (
     *_each("outlierDetection", "maxEjectionPercent", "minHealthPercent", "splitExternalLocalOriginErrors"),
     "outlierDetection.consecutiveLocalOriginFailures",
     *("loadBalancer.simple", "loadBalancer.localityLbSetting.enabled"),
+    *_each("loadBalancer.localityLbSetting", "distribute.from", "distribute.to.*", "failover.from", "failover.to"),
+    "loadBalancer.localityLbSetting.failoverPriority",
     *_each("loadBalancer.consistentHash", "httpHeaderName", "httpQueryParameterName", "useSourceIp"),
     *_each("loadBalancer.consistentHash.httpCookie", "name", "path", "ttl", "attributes.name", "attributes.value"),
     *_each("loadBalancer.consistentHash", "minimumRingSize", "ringHash.minimumRingSize", "maglev.tableSize"),
@@ -57,8 +59,6 @@ _POLICY_VALUES: Mapping[str, frozenset[Any]] = {
     # No workload of the sandbox speaks HTTP/2 unless its port says so.
     "connectionPool.http.h2UpgradePolicy": frozenset({"DEFAULT", "DO_NOT_UPGRADE"}),
     "loadBalancer.simple": frozenset(LOAD_BALANCERS),
-    # All endpoints are alike here, wherever their nodes say that they are.
-    "loadBalancer.localityLbSetting.enabled": frozenset({False}),
     "tls.mode": frozenset({"DISABLE", "SIMPLE", "ISTIO_MUTUAL"}),
 }
 
@@ -121,7 +121,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "ServiceEntry": (
         *("hosts", "addresses", "location", "resolution", "exportTo"),
         *_each("ports", "number", "name", "protocol", "targetPort"),
-        *_each("endpoints", "address", "ports.*", "labels.*", "weight"),
+        *_each("endpoints", "address", "ports.*", "labels.*", "weight", "locality"),
     ),
     "Sidecar": ("workloadSelector.labels.*", "egress.hosts", "outboundTrafficPolicy.mode"),
     "PeerAuthentication": ("selector.matchLabels.*", "mtls.mode", "portLevelMtls.*.mode"),

@@ -49,6 +49,8 @@ def find_warnings(kind: str, obj: Object) -> Iterator[str]:
     if kind == "VirtualService":
         yield from virtual_service_validation.find_warnings(spec)
         yield from (f"virtualService {what}" for _, what in find_unreachable(spec))
+    elif kind == "DestinationRule":
+        yield from destination_rule_validation.find_warnings(spec)
     elif kind == "Sidecar":
         yield from sidecar_validation.find_warnings(spec, obj["metadata"].get("namespace") or "default")
     elif kind in security_validation.KINDS:

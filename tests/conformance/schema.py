@@ -160,7 +160,8 @@ def objects(items: list[Any] | tuple[Any, ...]) -> Iterator[Object]:
             metadata = {"name": name, **whole.get("metadata", {})}
             if kind not in _CLUSTER_WIDE:
                 metadata["namespace"] = namespace or "$ns"
-            yield {"apiVersion": API_VERSIONS[kind], "kind": kind, **_routed(whole), "metadata": metadata}
+            routed = _routed(whole) if kind == "VirtualService" else whole
+            yield {"apiVersion": API_VERSIONS[kind], "kind": kind, **routed, "metadata": metadata}
 
 
 def _routed(value: Any) -> Any:

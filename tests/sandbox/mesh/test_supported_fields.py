@@ -153,16 +153,20 @@ class SmallMesh:
                 },
             }
             self._cluster.create("services", service, manager="test")
-        pod = {
-            "metadata": {"name": "one", "namespace": "shop", "labels": {"app": "one"}},
-            "spec": {"containers": [{"name": "one", "image": "one"}]},
-        }
-        self._cluster.create("pods", pod, manager="test")
-        endpoint = {"addresses": ["127.64.1.9"], "conditions": {"ready": True}, "targetRef": {"name": "one"}}
+        endpoints = []
+        for name, region in (("one", "key"), ("another", "lock")):
+            pod = {
+                "metadata": {"name": name, "namespace": "shop", "labels": {"app": "one", "istio-locality": region}},
+                "spec": {"containers": [{"name": "one", "image": "one"}]},
+            }
+            self._cluster.create("pods", pod, manager="test")
+            address = f"127.64.1.{9 + len(endpoints)}"
+            ready = {"ready": True}
+            endpoints.append({"addresses": [address], "conditions": ready, "targetRef": {"name": name}})
         piece = {
             "metadata": {"name": "one", "namespace": "shop", "labels": {"kubernetes.io/service-name": "one"}},
             "addressType": "IPv4",
-            "endpoints": [endpoint],
+            "endpoints": endpoints,
             "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
         }
         self._cluster.create("endpointslices.discovery.k8s.io", piece, manager="test")
