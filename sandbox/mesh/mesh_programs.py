@@ -197,9 +197,11 @@ class ProxyAgent(Program):
     async def stop(self, grace: float) -> None:
         self.container.network.serving = None
         self._status.ready = False
-        await self._data_plane.unregister(self._proxy)
-        self._data_plane.access_logs.detach(self._proxy.id, self.container.streams.out)
-        await self._status.stop()
+        try:
+            await self._data_plane.unregister(self._proxy)
+        finally:  # also when that takes longer than the pod has: its address may soon be another one's
+            self._data_plane.access_logs.detach(self._proxy.id, self.container.streams.out)
+            await self._status.stop()
 
     def answers_at(self, port: int) -> LocalAnswer | None:
         return self._admin.answer if port == ADMIN_PORT else None

@@ -9,11 +9,17 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from sandbox.images.container_files import Files
+from sandbox.images.program import Container, Streams
 from sandbox.mesh import envoy_clusters
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.envoy_clusters import assignment
+from sandbox.mesh.istio import STATUS_PORT
 from sandbox.mesh.listeners import forward
+from sandbox.mesh.mesh_programs import ProxyAgent
 from sandbox.mesh.xds.ads import CLUSTERS, LISTENERS, Configuration
 
 from .test_sidecars import DESTINATION_RULE, reviews, split, versions
@@ -99,6 +105,28 @@ async def test_a_proxy_that_ends_takes_nobody_any_more_and_leaves_nothing(world:
     await eventually(refused)
     again = await world.sidecar("other")
     assert again.id in {name.partition("/")[0] for name in await _listeners(world.mesh.data_plane)}
+
+
+async def test_an_agent_whose_end_is_cut_off_leaves_its_port(world: World) -> None:
+    """By its pod's grace, as on a busy machine: another pod may have the address next."""
+    await world.sidecar("client")
+    pod, plane = world.cluster.get("pods", "default", "client"), world.mesh.data_plane
+    pod["metadata"]["name"] = "other"
+    network: Any = SimpleNamespace(ip=world.network.pods.take(), served={}, serving=None)
+    container = Container(pod, {"name": "istio-proxy", "image": "proxyv2"}, {}, Files(), network, Streams())
+    agent = ProxyAgent(container, plane, "sidecar")
+    await agent.start()
+    assert plane.pid is not None
+    os.kill(plane.pid, signal.SIGSTOP)
+    try:
+        ending = asyncio.create_task(agent.stop(1))
+        await asyncio.sleep(0)
+        assert "other.default" not in plane.proxies
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+        socket.create_server((network.ip, STATUS_PORT)).close()
+    finally:
+        os.kill(plane.pid, signal.SIGCONT)
 
 
 async def _listeners(plane: DataPlane) -> list[str]:
