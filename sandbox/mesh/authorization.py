@@ -5,11 +5,13 @@ first; where any allows, what none of these allows is refused. A connection that
 host: a rule that allows by one of them allows nothing there, and one that denies does so by what is left of it.
 
 Of a rule every part must match, of a part (`from`, `to`) one item, of an item every field, and of a field one value
-(of a `not` field none). A value may be `*` (anything that is there) or begin or end with one.
+(of a `not` field none). A value may be `*` (anything that is there) or begin or end with one. Of conditions
+(`when`) all must hold: those of the port belong to what is asked for, the others to who asks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -29,6 +31,18 @@ OPERATION_FIELDS = ("hosts", "methods", "paths", "ports")
 SOURCE_FIELDS = ("principals", "serviceAccounts", "namespaces")
 _OF_HTTP = ("hosts", "methods", "paths")
 
+_HEADER = re.compile(r"request\.headers\[(.+)\]")
+_OF_CALLER = {
+    "source.principal": "principals",
+    "source.serviceAccount": "serviceAccounts",
+    "source.namespace": "namespaces",
+}
+"""Keys of conditions that say the same as fields of `from`."""
+_DESTINATION_PORT = "destination.port"
+_ANY_HEADER = "request.headers[NAME]"
+CONDITION_KEYS = (_ANY_HEADER, *_OF_CALLER, _DESTINATION_PORT)
+"""Those that there are here."""
+
 DRY_RUN = "istio.io/dry-run"
 """Annotation of a policy that is only counted (Envoy's `shadow_allowed` and `shadow_denied`)."""
 TRUE, FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
@@ -47,6 +61,11 @@ _META = frozenset("\\.+*?()|[]{}^$")
 def opposite(field: str) -> str:
     """The field with what must not match."""
     return f"not{field[0].upper()}{field[1:]}"
+
+
+def condition_key(written: str) -> str:
+    """As it is in `CONDITION_KEYS`."""
+    return _ANY_HEADER if _HEADER.fullmatch(written) else written
 
 
 def is_template(path: str) -> bool:
@@ -158,34 +177,53 @@ _NEVER: _Match = {"permissions": [{"not_rule": _ANY}], "principals": [{"not_id":
 def _policy(rule: Object, namespace: str, *, lenient: bool, http: bool) -> _Match:
     """One rule. Raises _OfHttpOnly, unless what cannot be asked is left out (`lenient`)."""
 
-    def operation(field: str, value: str) -> _Match | None:
-        if field in _OF_HTTP and not http:
-            if lenient:
-                return None
-            raise _OfHttpOnly
-        return _OPERATIONS[field](value)
+    def of_http(made: _Match) -> _Match | None:
+        if http:
+            return made
+        if lenient:
+            return None
+        raise _OfHttpOnly
 
-    def source(field: str, value: str) -> _Match:
+    def operation(field: str, value: str) -> _Match | None:
+        made = _OPERATIONS[field](value)
+        return of_http(made) if field in _OF_HTTP else made
+
+    def source(field: str, value: str) -> _Match | None:
+        if header := _HEADER.fullmatch(field):
+            return of_http(_header(header[1], value))
         return {"authenticated": {"principal_name": _SOURCES[field](value, namespace)}}
 
     operations = [part["operation"] for part in rule.get("to") or ()] or [{}]
     sources = [part["source"] for part in rule.get("from") or ()] or [{}]
+    asked: list[_Asked] = []
+    asking: list[_Asked] = []
+    for condition in rule.get("when") or ():
+        key, values = condition["key"], (condition.get("values") or [], condition.get("notValues") or [])
+        if key == _DESTINATION_PORT:
+            asked.append(("ports", *values))
+        else:
+            asking.append((_OF_CALLER.get(key, key), *values))
     return {
-        "permissions": [_every(one, OPERATION_FIELDS, operation, _PERMISSION) for one in operations],
-        "principals": [_every(one, SOURCE_FIELDS, source, _PRINCIPAL) for one in sources],
+        "permissions": [
+            _every([*_fields(one, OPERATION_FIELDS), *asked], operation, _PERMISSION) for one in operations
+        ],
+        "principals": [_every([*_fields(one, SOURCE_FIELDS), *asking], source, _PRINCIPAL) for one in sources],
     }
 
 
-def _every(
-    item: Mapping[str, list[str]],
-    fields: Iterable[str],
-    match: Callable[[str, str], _Match | None],
-    words: _Words,
-) -> _Match:
+_Asked = tuple[str, list[str], list[str]]
+"""A field, values of which one must match, and values of which none may."""
+
+
+def _fields(item: Mapping[str, list[str]], fields: Iterable[str]) -> list[_Asked]:
+    return [(field, item.get(field) or [], item.get(opposite(field)) or []) for field in fields]
+
+
+def _every(asked: Iterable[_Asked], match: Callable[[str, str], _Match | None], words: _Words) -> _Match:
     found: list[_Match] = []
-    for field in fields:
-        for name, denied in ((field, False), (opposite(field), True)):
-            matches = [made for value in item.get(name) or () if (made := match(field, value)) is not None]
+    for field, wanted, unwanted in asked:
+        for values, denied in ((wanted, False), (unwanted, True)):
+            matches = [made for value in values if (made := match(field, value)) is not None]
             if matches:
                 some = {words.some: {words.items: matches}}
                 found.append({words.none: some} if denied else some)

@@ -63,6 +63,8 @@ def _authorization_policy(spec: Object) -> Iterator[str]:
         found = f"found at rule {index}"
         yield from _parts(rule, "from", "source", found, _source)
         yield from _parts(rule, "to", "operation", found, _operation)
+        for condition in rule.get("when") or ():
+            yield from _condition(condition)
 
 
 def _parts(rule: Object, field: str, inner: str, found: str, check: Any) -> Iterator[str]:
@@ -90,6 +92,26 @@ def _source(source: Mapping[str, list[str]], found: str) -> Iterator[str]:
             yield from _service_accounts(called, values)
         else:
             yield from _empty(called, values)
+
+
+def _condition(condition: Mapping[str, Any]) -> Iterator[str]:
+    key = condition.get("key") or ""
+    lists = {"value": condition.get("values") or [], "notValue": condition.get("notValues") or []}
+    if not key:
+        yield "`key` must not be empty"
+    elif not any(lists.values()):
+        yield f"at least one of `values` or `notValues` must be set for key {key}"
+    for called, values in lists.items():
+        if problem := next(_condition_values(key, values), None):
+            yield f"invalid `{called}` for `key` {key}: {problem}"
+
+
+def _condition_values(key: str, values: list[str]) -> Iterator[str]:
+    yield from _empty(key, values)
+    if key == "destination.port":
+        yield from _ports(values)
+    elif key == "source.serviceAccount":
+        yield from _service_accounts(key, values)
 
 
 def _operation(operation: Mapping[str, list[str]], found: str) -> Iterator[str]:

@@ -10,7 +10,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from sandbox.mesh.authorization import ACTIONS, OPERATION_FIELDS, SOURCE_FIELDS, opposite
+from sandbox.mesh.authorization import (
+    ACTIONS,
+    CONDITION_KEYS,
+    OPERATION_FIELDS,
+    SOURCE_FIELDS,
+    condition_key,
+    opposite,
+)
 from sandbox.mesh.gateways import ENCRYPTED, PLAIN_PROTOCOLS, PLAIN_TCP, TLS_MODES
 from sandbox.mesh.http_routes import REDIRECT_CODES
 from sandbox.mesh.registry import ENTRY_PROTOCOLS
@@ -61,6 +68,8 @@ _POLICY_VALUES: Mapping[str, frozenset[Any]] = {
     "loadBalancer.simple": frozenset(LOAD_BALANCERS),
     "tls.mode": frozenset({"DISABLE", "SIMPLE", "ISTIO_MUTUAL"}),
 }
+
+_CONDITION_KEY = "rules.when.key"
 
 SUPPORTED: Mapping[str, tuple[str, ...]] = {
     "Gateway": (
@@ -129,6 +138,7 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         *("selector.matchLabels.*", "action"),
         *_each("rules.from.source", *_with_opposites(*SOURCE_FIELDS)),
         *_each("rules.to.operation", *_with_opposites(*OPERATION_FIELDS)),
+        *(_CONDITION_KEY, "rules.when.values", "rules.when.notValues"),
     ),
 }
 
@@ -139,6 +149,7 @@ VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("ServiceEntry", "ports.protocol"): frozenset(ENTRY_PROTOCOLS),
     ("Sidecar", "outboundTrafficPolicy.mode"): frozenset({ALLOW_ANY, REGISTRY_ONLY}),
     ("AuthorizationPolicy", "action"): frozenset(ACTIONS),
+    ("AuthorizationPolicy", _CONDITION_KEY): frozenset(CONDITION_KEYS),
     ("ServiceEntry", "resolution"): frozenset({"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"}),
     **{
         ("DestinationRule", f"{level}.{field}"): values
@@ -182,6 +193,8 @@ def _walk(kind: str, path: str, written: str, value: Any) -> Iterator[str]:
         allowed = VALUES.get((kind, path))
         # As Istio reads them, protocols have no case.
         asked = value.upper() if path.endswith(".protocol") and isinstance(value, str) else value
+        if path == _CONDITION_KEY:
+            asked = condition_key(str(value))
         if allowed is not None and asked not in allowed:
             known = ", ".join(sorted(str(item) for item in allowed))
             yield f"{written}: {value} is not supported by the sandbox (supported: {known})"
