@@ -117,6 +117,7 @@ COMMANDS = (
     _proxy_config("listeners", "address", "type", "port", verbose=True),
     _proxy_config("routes", "name", verbose=True),
     _proxy_config("endpoints", "address", "port", "cluster", "status"),
+    _proxy_config("secrets"),
 )
 _OTHER_NAMES = {"experimental": "x", "exp": "x", "ps": "proxy-status", "pc": "proxy-config"}
 _DESCRIBED = {"po": "pod", "svc": "service"}
@@ -125,6 +126,7 @@ _KINDS = {
     **dict.fromkeys(("listener", "l"), "listeners"),
     **dict.fromkeys(("route", "r"), "routes"),
     **dict.fromkeys(("endpoint", "ep"), "endpoints"),
+    **dict.fromkeys(("secret", "s"), "secrets"),
 }
 """Other names of what `proxy-config` shows."""
 _NAMES_AFTER = {("proxy-config",): _KINDS, ("x",): {"des": "describe"}, ("x", "describe"): _DESCRIBED}

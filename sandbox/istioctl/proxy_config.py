@@ -6,9 +6,11 @@ each port: nobody redirects connections here, so they say themselves where they 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.core.cluster import Object
@@ -292,12 +294,35 @@ def _domains(domains: list[str]) -> str:
     return ", ".join(short[:2]) + (f" + {len(short) - 2} more..." if len(short) > 2 else "")
 
 
+def _secrets(dump: Object, arguments: Arguments) -> list[Object]:
+    return list(_resources(dump, "SecretsConfigDump", "dynamic_active_secrets"))
+
+
+def _secret_rows(secrets: list[Object], arguments: Arguments) -> Rows:
+    # A tenth of a second that nothing else here needs.
+    from cryptography import x509
+
+    made: Rows = [("RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE")]
+    for one in secrets:
+        secret = one["secret"]
+        chain = secret.get("tls_certificate", {}).get("certificate_chain")
+        told = chain or secret["validation_context"]["trusted_ca"]
+        first = x509.load_pem_x509_certificates(base64.b64decode(told["inline_bytes"]))[0]
+        since, until = first.not_valid_before_utc, first.not_valid_after_utc
+        valid = str(since <= datetime.now(UTC) <= until).lower()
+        ends = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (until, since)]
+        kind = "Cert Chain" if chain else "CA"
+        made.append((one["name"], kind, "ACTIVE", valid, f"{first.serial_number:x}", *ends))
+    return made
+
+
 _SHOWN: dict[
     str, tuple[str, Callable[[Object, Arguments], list[Object]], Callable[[list[Object], Arguments], Rows]]
 ] = {
     "clusters": ("config_dump", _clusters, _cluster_rows),
     "listeners": ("config_dump", _listeners, _listener_rows),
     "routes": ("config_dump", _routes, _route_rows),
+    "secrets": ("config_dump", _secrets, _secret_rows),
     "endpoints": ("clusters?format=json", _endpoints, _endpoint_rows),
 }
 """What to ask Envoy for, which of it was asked for, and how that looks."""

@@ -20,13 +20,14 @@ _FLAGS = {
     "proxy-config listeners": f"{_ADMIN} f",
     "proxy-config routes": f"{_ADMIN} f",
     "proxy-config endpoints": f"{_ADMIN} f",
+    "proxy-config secrets": f"{_ADMIN} f",
 }
 """Of the real 1.31, by command: words are long names, letters short ones."""
 
 _COMMANDS = {
     "": "admin authz bug-report completion create-remote-secret dashboard kube-inject manifest remote-clusters tag "
     "upgrade validate waypoint ztunnel-config",
-    "proxy-config": "all bootstrap ecds log rootca-compare secret secrets",
+    "proxy-config": "all bootstrap ecds log rootca-compare",
     "x": "authz check-inject config envoy-stats injector internal-debug metrics proxy-status version workload",
 }
 """Those that are not here, by the word in front of them."""

@@ -63,8 +63,8 @@ class ControlPlane:
         self._services = services or KnownServices(cluster)
         self._replicas = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._authority = authority or Authority()
-        self._roots = RootCertificates(cluster, self._authority)
+        self.authority = authority or Authority()
+        self._roots = RootCertificates(cluster, self.authority)
         self.resolve: Resolve = _nowhere
         """Where names that are not of this cluster lead to."""
         self._watch = DebouncedWatch(cluster, _WATCHED, self._translate, self._relevant)
@@ -179,7 +179,7 @@ class ControlPlane:
     def _translation(self, proxy: Proxy) -> ProxyTranslation:
         """A later pod may have the name of an earlier one, and then it has another address."""
         known = self._translations.get(proxy.id)
-        return known if known is not None and known.proxy is proxy else ProxyTranslation(proxy, self._authority)
+        return known if known is not None and known.proxy is proxy else ProxyTranslation(proxy, self.authority)
 
 
 _SHARED = Configuration(clusters={cluster["name"]: cluster for cluster in envoy_clusters.shared()})

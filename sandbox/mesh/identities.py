@@ -55,6 +55,11 @@ class Authority:
         builder = builder.issuer_name(name).add_extension(usage, critical=True)
         return _pem(builder.sign(self._key, SHA256()))
 
+    def certificate(self, identity: str) -> str:
+        """Who it is, PEM, as signed by this authority."""
+        (one,) = self._common(identity)["tls_certificates"]
+        return str(one["certificate_chain"]["inline_string"])
+
     def socket_of_server(self, identity: str) -> Socket:
         """For what comes in, from whoever has a certificate of this authority."""
 

@@ -14,6 +14,7 @@ from sandbox.mesh import sidecar_annotations
 from sandbox.mesh.agent_status import AgentStatus
 from sandbox.mesh.control_plane import ControlPlane
 from sandbox.mesh.data_plane import TYPES, DataPlane
+from sandbox.mesh.identities import Authority
 from sandbox.mesh.istio import CONTAINER, STATUS_PORT, SYNC_STATUS, VERSION
 from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion, threads
 from sandbox.mesh.istio_metrics import IstioMetrics
@@ -28,16 +29,18 @@ def programs(control_plane: ControlPlane, data_plane: DataPlane, metrics: IstioM
     """Factories by image."""
     return {
         "pilot": lambda container: Istiod(container, control_plane, data_plane),
-        "proxyv2": lambda container: _proxy(container, data_plane, metrics),
+        "proxyv2": lambda container: _proxy(container, data_plane, metrics, control_plane.authority),
     }
 
 
-def _proxy(container: Container, data_plane: DataPlane, metrics: IstioMetrics) -> Program:
+def _proxy(
+    container: Container, data_plane: DataPlane, metrics: IstioMetrics, authority: Authority
+) -> Program:
     role = container.command[:2]
     if role and role[0] == "istio-iptables":
         return Redirection(container)
     if role == ["proxy", "sidecar"] or role == ["proxy", "router"]:
-        return ProxyAgent(container, data_plane, role[1], metrics)
+        return ProxyAgent(container, data_plane, role[1], metrics, authority)
     raise ProgramError(f"proxyv2 does not know what to do with {' '.join(container.command) or 'no arguments'}")
 
 
@@ -150,7 +153,15 @@ _CURL_FAIL_FLAGS = ("-f", "-fs", "-sf", "-fsS", "--fail")
 class ProxyAgent(Program):
     """A proxy of the mesh. It is ready when Envoy takes connections for it."""
 
-    def __init__(self, container: Container, data_plane: DataPlane, role: str, metrics: IstioMetrics) -> None:
+    def __init__(
+        self,
+        container: Container,
+        data_plane: DataPlane,
+        role: str,
+        metrics: IstioMetrics,
+        authority: Authority | None = None,
+    ) -> None:
+        """Without an authority it does not show its certificates."""
         super().__init__(container)
         self._data_plane = data_plane
         self._proxy = Proxy(
@@ -164,9 +175,8 @@ class ProxyAgent(Program):
             named_ports={port["name"]: port["containerPort"] for port in _ports(container) if port.get("name")},
             ports={*(port["containerPort"] for port in _ports(container)), *container.network.served},
         )
-        self._admin = AdminView(
-            data_plane, self._proxy, _stats_inclusion(container), _node(container, role), metrics
-        )
+        node = _node(container, role)
+        self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container), node, metrics, authority)
         self._status = AgentStatus(container, self._admin)
         self._quiet = any(word.endswith(_QUIET) for word in container.command if word.startswith(_LOG_LEVEL))
 

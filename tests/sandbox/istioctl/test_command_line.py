@@ -52,7 +52,7 @@ def test_what_cannot_be_understood(argv: list[str], words: str) -> None:
         (["x", "precheck", "-o", "json"], "unsupported shorthand flag: 'o' in -o"),
         (["analyze", "--failure-threshold=Info"], "unsupported flag: --failure-threshold"),
         (["proxy-config", "clusters", "--file", "dump.json"], "unsupported flag: --file"),
-        (["proxy-config", "secrets", "deploy/a"], 'unsupported command "secrets" for "istioctl proxy-config"'),
+        (["proxy-config", "log", "deploy/a"], 'unsupported command "log" for "istioctl proxy-config"'),
         (["x", "metrics", "a"], 'unsupported command "metrics" for "istioctl x"'),
         (["x", "describe", "pod", "a", "--ignoreUnmeshed"], "unsupported flag: --ignoreUnmeshed"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from sandbox.server import launcher
 from tests.kit.runs import Recorded
@@ -201,6 +203,26 @@ def test_an_ejected_endpoint_has_failed_the_outlier_check_and_the_proxy_has_coun
     assert "annotation proxy.istio.io/config lacks proxyStatsMatcher: {" in missing.value.cause
 
 
+def test_the_certificates_are_those_that_proxies_show_each_other(sandbox: Sandbox) -> None:
+    """As shared/real/istioctl/proxy-config-secret-productpage.txt; a real istioctl asks with this mask."""
+    dump = "config_dump?mask=dynamic_active_secrets,dynamic_warming_secrets"
+    pod = ("-n", "shop", "deploy/client", "-c", "istio-proxy", "--", "pilot-agent", "request", "GET", dump)
+    configs = json.loads(sandbox("kubectl", "exec", *pod))["configs"]
+    secrets = [one for config in configs for one in config.get("dynamic_active_secrets", ())]
+    told = {one["name"]: one["secret"] for one in secrets}
+    chain = base64.b64decode(told["default"]["tls_certificate"]["certificate_chain"]["inline_bytes"])
+    root = base64.b64decode(told["ROOTCA"]["validation_context"]["trusted_ca"]["inline_bytes"])
+    own, authority = (x509.load_pem_x509_certificate(pem) for pem in (chain, root))
+    own.verify_directly_issued_by(authority)
+    (who,) = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert who.value == "spiffe://cluster.local/ns/shop/sa/default"
+    in_namespace = ("configmap", "istio-ca-root-cert", "-n", "shop", "-o", r"jsonpath={.data.root-cert\.pem}")
+    assert sandbox("kubectl", "get", *in_namespace) == root.decode()
+    _, mine, trusted = table(sandbox, "secrets", "deploy/client.shop")
+    assert mine[:6] == ["default", "Cert", "Chain", "ACTIVE", "true", f"{own.serial_number:x}"]
+    assert trusted[:5] == ["ROOTCA", "CA", "ACTIVE", "true", f"{authority.serial_number:x}"]
+
+
 def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
     client = ("istioctl", "proxy-config")
     for status, arguments, words in (
@@ -210,7 +232,7 @@ def test_what_cannot_be_shown(sandbox: Sandbox) -> None:
         (64, ("routes",), "route requires pod name"),
         (64, ("routes", "deploy/client.shop", "-o", "xml"), 'output format "xml" not supported'),
         (64, ("clusters", "deploy/client.shop", "--port", "x"), "it is a number"),
-        (64, ("secrets", "deploy/client.shop"), 'unsupported command "secrets"'),
+        (64, ("log", "deploy/client.shop"), 'unsupported command "log"'),
         (1, ("routes", "deploy/plain.default"), "container istio-proxy is not valid for pod"),
     ):
         if "plain" in arguments[-1]:
