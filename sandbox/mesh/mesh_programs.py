@@ -33,9 +33,7 @@ def programs(control_plane: ControlPlane, data_plane: DataPlane, metrics: IstioM
     }
 
 
-def _proxy(
-    container: Container, data_plane: DataPlane, metrics: IstioMetrics, authority: Authority
-) -> Program:
+def _proxy(container: Container, data_plane: DataPlane, metrics: IstioMetrics, authority: Authority) -> Program:
     role = container.command[:2]
     if role and role[0] == "istio-iptables":
         return Redirection(container)
