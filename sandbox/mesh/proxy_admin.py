@@ -62,7 +62,7 @@ class AdminView:
         metrics: IstioMetrics | None = None,
         authority: Authority | None = None,
     ) -> None:
-        """`node` is who the proxy says it is, `metrics` are what counts its traffic, `authority` is who signs for it."""
+        """`node` is who the proxy says it is; `metrics` count its traffic, `authority` signs for it."""
         self._data_plane, self._proxy, self._id, self._inclusion = data_plane, proxy, proxy.id, inclusion
         self._node = node or {"id": proxy.id}
         self._metrics, self._authority = metrics, authority
