@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 
 from invoke import Context, task
 
@@ -21,8 +22,14 @@ def test(context: Context) -> None:
     """Lint, types, layers and all tests."""
     tools = shlex.quote(f"{sys.prefix}/bin")
     compiled_once = {"PYTHONDONTWRITEBYTECODE": ""}  # not by each of some hundred processes
-    for command in ("ruff check", "ruff format --check", "mypy", "lint-imports", "pytest"):
-        context.run(f"{tools}/{command}", pty=False, echo=True, env=compiled_once)
+    run = partial(context.run, pty=False, env=compiled_once)
+    for command in ("ruff check", "ruff format --check"):
+        run(f"{tools}/{command}", echo=True)
+    # mypy leaves a processor free, and pytest's workers would all compile all tests, each for itself.
+    with run(f"{tools}/pytest -n 0 --collect-only", asynchronous=True, hide=True, warn=True):
+        for command in ("mypy", "lint-imports"):
+            run(f"{tools}/{command}", echo=True)
+    run(f"{tools}/pytest", echo=True)
 
 
 ns = namespace(RUNBOOK, test)
