@@ -135,14 +135,15 @@ def middle(figures: Sequence[float], digits: int = 1) -> str:
     return f"{median} ({min(figures):.{digits}f} to {max(figures):.{digits}f})"
 
 
-def resident(pid: int) -> float:
-    """Resident memory of a process and its children, in MB (pages they share counted in each)."""
+def resident(pid: int, *, once: bool = False) -> list[float]:
+    """Resident memory of a process and of each of its children, in MB; pages that they share are counted in each,
+    or `once`, each with its part."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(_megabytes(one) for one in (str(pid), *children))
+    return [_megabytes(one, "Pss:" if once else "Rss:") for one in (str(pid), *children)]
 
 
-def _megabytes(pid: str) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+def _megabytes(pid: str, what: str) -> float:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(what):
             return int(line.split()[1]) * 1.024 / 1000
     return 0.0

@@ -47,7 +47,10 @@ def main() -> None:
             several(from_nothing, 5),
         )
         pid = json.loads((here.kubeconfig.parent / "server.json").read_text())["pid"]
-        row("memory of all sandbox processes then", "400 MB", [resident(pid)], "MB")
+        row("memory of all sandbox processes then", "400 MB", [sum(resident(pid))], "MB")
+        for which, figure in zip(("the server's", "the Envoys'", "the Envoys'"), resident(pid), strict=False):
+            row(f"of it {which}", "", [figure], "MB")
+        row("with shared pages counted once", "", [sum(resident(pid, once=True))], "MB")
         row("the same again, converged", "0.5 s", several(lambda: here.invoke("lab.istio").seconds, 7))
         said = here.invoke("--echo", "lab.istio").said
         row("its kubectl processes", "5", [float(kubectl_processes(said))])

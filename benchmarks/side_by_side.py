@@ -312,7 +312,7 @@ def foreign(bench: Bench) -> None:
                     found.append(here.invoke(*words).seconds)
             pid = json.loads((here.kubeconfig.parent / "server.json").read_text())["pid"]
             cells = " | ".join(f"{middle(found, 2)} s" for found in times.values())
-            print(f"| {wanted:,} | {cells} | {resident(pid):.0f} MB |", flush=True)
+            print(f"| {wanted:,} | {cells} | {sum(resident(pid)):.0f} MB |", flush=True)
 
 
 def make_foreign(here: Place, first: int, last: int) -> None:
@@ -395,7 +395,7 @@ def clones(bench: Bench) -> None:
             before = list(pool.map(lambda here: here.invoke(*UNPROVED, "lab.istio.identity").seconds, places))
             ran = list(pool.map(lambda here: here.invoke("lab.istio.fault", may_fail=True), places))
         pids = [json.loads((here.kubeconfig.parent / "server.json").read_text())["pid"] for here in places]
-        memory = [resident(pid) for pid in pids]
+        memory = [sum(resident(pid)) for pid in pids]
     finally:
         for here in places:
             here.invoke("sandbox.down", "--yes", may_fail=True)
