@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sandbox.images import bookinfo, commands, fortio, helloworld, httpbin, mongod, podinfo, smoothies
+from sandbox.images import bookinfo, commands, fortio, grafana, helloworld, httpbin, mongod, podinfo, smoothies
 from sandbox.images.program import Factory
 
 PROGRAMS: dict[str, Factory] = {
     **bookinfo.PROGRAMS,
     **commands.PROGRAMS,
     **fortio.PROGRAMS,
+    **grafana.PROGRAMS,
     **helloworld.PROGRAMS,
     **httpbin.PROGRAMS,
     **mongod.PROGRAMS,
@@ -40,8 +41,10 @@ TAGS: dict[str, Collection[str]] = {
     "busybox": ("latest", "1.28", "1.36", "1.37"),
     "curl": ("latest", "8.15.0", "8.16.0"),
     "fortio": ("latest", "latest_release", "1.75.2"),
+    "grafana": ("latest", "12.0.1"),
     "go-httpbin": ("latest", "v2.15.0", "2.18.3", "v2.18.3"),
     "httpbin": ("latest",),
+    "kiali": ("latest", "v2.27"),
     "mongo": ("latest", "4.4", "8.0", "8.0.15"),
     "pause": ("latest", "3.1", "3.2", "3.9", "3.10"),
     "pilot": _ISTIO,

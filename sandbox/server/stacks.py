@@ -30,7 +30,7 @@ from sandbox.api.api_server import ApiServer
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.addresses import API_PORT, BLOCKS, QUARTERS, Network
 from sandbox.core.node_pool import NodePool
-from sandbox.images import PROGRAMS, prometheus
+from sandbox.images import PROGRAMS, kiali, prometheus
 from sandbox.mesh.cluster_mesh import Mesh
 from sandbox.mesh.gateway_names import Neighbours
 from sandbox.node import Node
@@ -79,7 +79,12 @@ class KubernetesStack:
         put_back(self.cluster, saved)
         self.api = ApiServer(self.cluster, reservation.access.token)
         self._mesh = Mesh(self.cluster, folder / "envoy", lazy=lazy, neighbours=neighbours)
-        programs = {**PROGRAMS, **prometheus.programs(lambda: self.cluster.list("pods")), **self._mesh.programs}
+        programs = {
+            **PROGRAMS,
+            **kiali.programs(lambda: self.cluster.list("namespaces")),
+            **prometheus.programs(lambda: self.cluster.list("pods")),
+            **self._mesh.programs,
+        }
         self._node = Node(self.cluster, reservation.network, programs, pool)
         self.api.streams = self._node.streams.handle
         self.ready = asyncio.Event()

@@ -1,0 +1,187 @@
+"""kiali: the sandbox's stand-in for it, in a pod. A page with the graph of who calls whom, as Prometheus has it,
+and of the API what tells that it is there: `healthz`, `api/status`, `api/namespaces`. All else is refused by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+import yaml
+from aiohttp import web
+
+from sandbox.core.cluster import Object
+from sandbox.images import addon_page
+from sandbox.images.addon_page import Arrow, Node
+from sandbox.images.mesh_figures import UNKNOWN, Calls, NoFigures, Prometheus, Workload
+from sandbox.images.program import Container, Factory, ProgramError, parse_flags
+from sandbox.images.web import JSON, WebProgram
+
+WHAT = (
+    "This is the sandbox's stand-in for Kiali: the graph of the mesh as the sandbox's Prometheus has it, and "
+    "nothing else that Kiali does. It changes no configuration."
+)
+REFRESH = 5.0
+SPANS = {"30 s": 30.0, "1 min": 60.0, "5 min": 300.0}
+_USUAL = "1 min"
+_PROMETHEUS = "http://prometheus.istio-system:9090"
+_SLOW_SHARE, _BAD_SHARE = 0.001, 0.05
+"""From which share of failed requests on an edge is marked."""
+
+
+class Kiali(WebProgram):
+    port = 20001
+    binaries = ("kiali",)
+
+    def __init__(self, container: Container, namespaces: Callable[[], Iterable[Object]]) -> None:
+        super().__init__(container)
+        self._namespaces = namespaces
+        self._root, self._url = "/kiali", _PROMETHEUS
+
+    def configure(self, arguments: list[str]) -> None:
+        given, operands = parse_flags(arguments, ("-config", "--config"), program="kiali")
+        if operands:
+            raise ProgramError(f"unknown arguments for the sandbox's kiali: {' '.join(operands)}", 2)
+        if file := given.get("-config") or given.get("--config"):
+            self._read(file)
+
+    def _read(self, file: str) -> None:
+        """Of the configuration: where its own pages are, and where Prometheus is."""
+        try:
+            said = yaml.safe_load(self.container.files.read(file).decode(errors="replace")) or {}
+            server = said.get("server") or {}
+            self._root = str(server.get("web_root") or self._root).rstrip("/")
+            self.port = int(server.get("port") or self.port)
+            services = said.get("external_services") or {}
+            self._url = str((services.get("prometheus") or {}).get("url") or self._url).rstrip("/")
+        except OSError as error:
+            raise ProgramError(f"Failed to load config file ({file}): {error.strerror}") from None
+        except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+            raise ProgramError(f"Failed to parse config file ({file}): {error}") from None
+
+    @property
+    def _prometheus(self) -> Prometheus:
+        return Prometheus(self.container.network.http, self._url)
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, root = request.path.rstrip("/"), self._root
+        if request.method not in ("GET", "HEAD"):
+            raise web.HTTPMethodNotAllowed(request.method, ("GET", "HEAD"))
+        if path == "" and root:
+            return web.Response(status=302, headers={"Location": f"{root}/"})
+        if path in (root, f"{root}/console", f"{root}/console/graph/namespaces"):
+            return await self._page(parse_qs(request.path_qs.partition("?")[2]))
+        if path == f"{root}/healthz":
+            return web.Response(text="")
+        if path == f"{root}/api/status":
+            return _json(await self._status())
+        if path == f"{root}/api/namespaces":
+            return _json([_namespace(one) for one in self._namespaces()])
+        said = {"error": f"not supported by the sandbox's Kiali: {request.path}"}
+        return _json(said, 501 if path.startswith(f"{root}/") else 404)
+
+    async def _status(self) -> Object:
+        try:
+            services = [{"name": "Prometheus", "version": await self._prometheus.version()}]
+            warnings = []
+        except NoFigures as error:
+            services, warnings = [], [str(error)]
+        tag = self.container.image.rpartition(":")[2]
+        return {
+            "status": {"Kiali state": "running", "Kiali version": tag, "Kiali container version": tag},
+            "externalServices": services,
+            "warningMessages": warnings,
+        }
+
+    async def _page(self, query: Mapping[str, list[str]]) -> web.Response:
+        span = next(iter(query.get("duration", ())), "")
+        current = next((said for said, seconds in SPANS.items() if span == f"{seconds:g}s"), _USUAL)
+        wanted = frozenset(",".join(query.get("namespaces", ())).split(",")) - {""}
+        where = {"namespaces": ",".join(sorted(wanted))} if wanted else {}
+        links = {said: f"?{urlencode({'duration': f'{s:g}s', **where})}" for said, s in SPANS.items()}
+        content, status = addon_page.choices("Over the last", links, current), 200
+        try:
+            content += _graph(_of(await self._prometheus.calls(SPANS[current]), wanted), SPANS[current])
+        except NoFigures as error:
+            self.container.log(str(error))
+            content, status = content + addon_page.nothing(f"There are no figures: {error}.", error=True), 503
+        body = addon_page.page("Mesh graph", WHAT, content, every=REFRESH)
+        return web.Response(text=body, status=status, headers=addon_page.HEADERS)
+
+
+def _of(
+    calls: Mapping[tuple[Workload, Workload], Calls], namespaces: frozenset[str]
+) -> dict[tuple[Workload, Workload], Calls]:
+    """Those that one of these namespaces has to do with; all, where none is asked for."""
+    return {ends: one for ends, one in calls.items() if not namespaces or namespaces & {end[0] for end in ends}}
+
+
+def _graph(calls: Mapping[tuple[Workload, Workload], Calls], seconds: float) -> str:
+    if not calls:
+        return addon_page.nothing(f"No calls in the last {seconds:g} seconds: send some requests.")
+    nodes = [Node(key, _name(key), _below(key, calls)) for key in sorted({end for ends in calls for end in ends})]
+    busiest = max(one.rate for one in calls.values()) or 1.0
+    arrows = [_arrow(ends, one, busiest) for ends, one in sorted(calls.items())]
+    rows = "".join(
+        f"<tr><td>{_escaped(ends[0])} → {_escaped(ends[1])}</td><td>{_rate(one)}</td>"
+        f"<td>{addon_page.figure(100 * one.share_failed)} %</td><td>{_p99(one) or '-'}</td></tr>\n"
+        for ends, one in sorted(calls.items())
+    )
+    table = f"<table><tr><th>Calls</th><th>Rate</th><th>Failed</th><th>P99</th></tr>\n{rows}</table>"
+    return (
+        f'<section class="card">{addon_page.graph(nodes, arrows)}</section>\n'
+        f'<section class="card scroll" style="margin-top:16px">{table}</section>'
+    )
+
+
+def _arrow(ends: tuple[Workload, Workload], calls: Calls, busiest: float) -> Arrow:
+    failed = calls.share_failed
+    said = _rate(calls) + (f", {100 * failed:.3g} % failed" if failed else "")
+    kind = "tcp" if not calls.rate else "bad" if failed >= _BAD_SHARE else "slow" if failed >= _SLOW_SHARE else ""
+    time = _p99(calls)
+    return Arrow(*ends, said, f"P99 {time}" if time else "", kind, 1.5 + 3.5 * calls.rate / busiest)
+
+
+def _rate(calls: Calls) -> str:
+    if calls.rate:
+        return f"{addon_page.figure(calls.rate)}/s"
+    return f"{addon_page.figure(calls.bytes)} B/s"
+
+
+def _p99(calls: Calls) -> str:
+    return f"{addon_page.figure(calls.p99)} ms" if calls.p99 is not None else ""
+
+
+def _name(workload: Workload) -> str:
+    return "outside the mesh" if workload[1] == UNKNOWN else workload[1]
+
+
+def _below(workload: Workload, calls: Mapping[tuple[Workload, Workload], Calls]) -> str:
+    coming = sum(one.rate for (_, destination), one in calls.items() if destination == workload)
+    return ", ".join(filter(None, (workload[0], f"{addon_page.figure(coming)}/s in" if coming else "")))
+
+
+def _escaped(workload: Workload) -> str:
+    return escape(_name(workload))
+
+
+def _namespace(obj: Object) -> Object:
+    metadata = obj["metadata"]
+    return {
+        "name": metadata["name"],
+        "cluster": "Kubernetes",
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+    }
+
+
+def _json(said: Any, status: int = 200) -> web.Response:
+    return web.Response(text=json.dumps(said), status=status, headers=JSON)
+
+
+def programs(namespaces: Callable[[], Iterable[Object]]) -> dict[str, Factory]:
+    """Of a cluster's namespaces, as its API has them."""
+    return {"kiali": lambda container: Kiali(container, namespaces)}
