@@ -7,7 +7,8 @@ Served, on one subscription and in memory only:
     resource providers                      read, register (takes time)
     virtual networks with their subnets     create, change, read, delete
     user-assigned identities                create, read, delete
-    container registries                    create, change, read, delete; name availability; importImage
+    container registries                    create, change, read, delete; name availability; importImage;
+                                            builds (scheduleRun), read, and where their logs are
     managed clusters                        create, change, read, delete; a user's credentials;
                                             Kubernetes versions of a location
     role assignments                        create, read, delete

@@ -19,7 +19,7 @@ VARIABLE = "WORKSHOP_SANDBOX_AZURE"
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Duration = Literal["group", "provider", "virtualNetworks", "registries", "importImage", "managedClusters"]
+Duration = Literal["group", "provider", "virtualNetworks", "registries", "importImage", "builds", "managedClusters"]
 Quota = Literal["cores", "family", "managedClusters", "publicIPs"]
 
 DURATIONS: Mapping[Duration, float] = {
@@ -28,6 +28,7 @@ DURATIONS: Mapping[Duration, float] = {
     "virtualNetworks": 0.2,
     "registries": 0.3,
     "importImage": 0.3,
+    "builds": 1.0,
     "managedClusters": 1.0,
 }
 """Seconds a creation or change takes; a deletion takes half of them."""
@@ -131,6 +132,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actions: tuple[str, ...] = ("*",)
     """What the token allows, and in `not_actions` what of that it does not, as roles name it."""
     not_actions: tuple[str, ...] = ()
+    tasks: bool = True
+    """Whether ACR Tasks are allowed: those who live on free credits may not use them."""
     denied_locations: tuple[str, ...] = ()
     taken_names: tuple[str, ...] = ()
     """Registries somebody else has."""

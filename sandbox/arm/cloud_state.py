@@ -28,7 +28,8 @@ class CloudState:
         if cloud.operations.idle_seconds == 0.0:
             busy = [f"{each.name} ({each.operation.doing})" for each in cloud.resources.values() if each.operation]
             busy += [f"{group.name} (Deleting)" for group in cloud.groups.values() if group.deleting]
-            message = f"Azure is at work ({', '.join(busy) or 'importing an image'}): save when that has ended."
+            at_work = ", ".join(busy) or "importing or building an image"
+            message = f"Azure is at work ({at_work}): save when that has ended."
             raise ArmError(409, "AnotherOperationInProgress", message)
         return {
             "groups": [

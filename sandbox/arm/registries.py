@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sandbox.arm.cloud import Cloud, Resource
+from sandbox.arm.image_builds import BuildRuns
 from sandbox.arm.protocol import (
     READ_ONLY,
     TRACKED,
@@ -15,6 +17,7 @@ from sandbox.arm.protocol import (
     Call,
     Fields,
     Flag,
+    Handler,
     Items,
     Router,
     Text,
@@ -84,7 +87,8 @@ class Registries(Kind):
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)
         self.images: dict[str, set[str]] = {}
-        """What was imported, by the registry's id in lower case."""
+        """What was imported or built, by the registry's id in lower case."""
+        self.builds = BuildRuns(cloud, self.images)
 
     def taken(self, name: str, *, except_id: str = "") -> bool:
         if name.lower() in {each.lower() for each in self.cloud.settings.taken_names}:
@@ -114,6 +118,7 @@ class Registries(Kind):
 
     async def destroy(self, resource: Resource) -> None:
         self.images.pop(resource.id.lower(), None)
+        self.builds.forget(resource)
 
 
 class RegistryApi(ResourceApi):
@@ -129,6 +134,18 @@ class RegistryApi(ResourceApi):
         router.add("POST", namespace + "/checkNameAvailability", self.check_name)
         one = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + self._kind.type + "/{name}"
         router.add("POST", one + "/importImage", self.import_image)
+        router.add("POST", one + "/scheduleRun", self.schedule_run)
+        builds = self._registries.builds
+        router.add("GET", one + "/runs", self._of_registry(builds.list))
+        router.add("GET", one + "/runs/{run}", self._of_registry(builds.get))
+        router.add("POST", one + "/runs/{run}/listLogSasUrl", self._of_registry(builds.log_link))
+        router.add("GET", one + "/runs/{run}/log", self._of_registry(builds.log))
+
+    def _of_registry(self, answer: Callable[[Resource, Call], Answer]) -> Handler:
+        async def handle(call: Call) -> Answer:
+            return answer(self.require(call), call)
+
+        return handle
 
     async def check_name(self, call: Call) -> Answer:
         self._cloud.require_provider(self._kind.namespace)
@@ -140,6 +157,12 @@ class RegistryApi(ResourceApi):
             said = f"The registry {name} is already in use."
             return Answer(200, {"nameAvailable": False, "reason": "AlreadyExists", "message": said})
         return Answer(200, {"nameAvailable": True})
+
+    async def schedule_run(self, call: Call) -> Answer:
+        self._cloud.require_provider(self._kind.namespace)
+        registry = self.require(call)
+        self.require_idle(registry)
+        return self._registries.builds.schedule(registry, call, self.operation(registry, "Building", lambda: None))
 
     async def import_image(self, call: Call) -> Answer:
         self._cloud.require_provider(self._kind.namespace)

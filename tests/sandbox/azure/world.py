@@ -15,6 +15,7 @@ from typing import Any
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+from azure.mgmt.containerregistrytasks import ContainerRegistryTasksMgmtClient
 from azure.mgmt.containerservice import ContainerServiceClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
@@ -23,7 +24,14 @@ LOCATION = "westeurope"
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 NETWORK_CONTRIBUTOR = "4d97b98b-1d4f-4787-a291-c67834d212e7"
 QUICK: dict[str, Any] = {
-    "durations": {"provider": 0.05, "virtualNetworks": 0, "registries": 0, "importImage": 0, "managedClusters": 0},
+    "durations": {
+        "provider": 0.05,
+        "virtualNetworks": 0,
+        "registries": 0,
+        "importImage": 0,
+        "builds": 0,
+        "managedClusters": 0,
+    },
     "quotas": {"cores": 1000, "family": 1000, "managedClusters": 100},
     "providers": {},
     "principal_seconds": 0,
@@ -31,6 +39,7 @@ QUICK: dict[str, Any] = {
     "state": "Enabled",
     "actions": ["*"],
     "not_actions": [],
+    "tasks": True,
     "denied_locations": [],
     "taken_names": [],
     "foreign": [],
@@ -88,6 +97,10 @@ class Arm:
     @cached_property
     def registries(self) -> ContainerRegistryManagementClient:
         return ContainerRegistryManagementClient(self.credential, self.subscription, **self.options())
+
+    @cached_property
+    def builds(self) -> ContainerRegistryTasksMgmtClient:
+        return ContainerRegistryTasksMgmtClient(self.credential, self.subscription, **self.options())
 
     @cached_property
     def clusters(self) -> ContainerServiceClient:
