@@ -8,6 +8,7 @@ sentence (mistakes.py) and exit status 2 before anything is touched.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shlex
@@ -102,6 +103,22 @@ class PodSettings(Struct, frozen=True, forbid_unknown_fields=True):
     prefix: str
 
 
+Way = Literal["auto", "build", "import"]
+
+
+class OwnImage(Struct, frozen=True, forbid_unknown_fields=True):
+    """An image that the registry is to have: built from the Git repository `git` (its URL, then `#REF` or
+    `#REF:FOLDER`), or copied from the image `copy`, if there is one that can stand in for it."""
+
+    git: str
+    copy: str = ""
+
+    def tag(self, way: Way) -> str:
+        """It is another one for everything that makes another image of it: nodes keep what they have pulled."""
+        made_of = {"build": self.git, "import": self.copy, "auto": f"{self.git} {self.copy}"}[way]
+        return hashlib.sha256(made_of.encode()).hexdigest()[:12]
+
+
 class AzureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What the azure labs make. Types only: the rules are in workshop.azure.rules."""
 
@@ -120,7 +137,24 @@ class AzureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     monitoring: bool
     workspace: str
     import_images: tuple[str, ...]
+    images: Way
+    own_images: dict[str, OwnImage]
     prices: str
+
+    def registry_in(self, subscription: str) -> str:
+        """The registry's name."""
+        return self.registry or f"workshop{hashlib.sha256(subscription.lower().encode()).hexdigest()[:8]}"
+
+    @property
+    def own_targets(self) -> dict[str, str]:
+        """By name, what its own images are called in the registry."""
+        return {name: f"{name}:{image.tag(self.images)}" for name, image in self.own_images.items()}
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """By name, what pods pull of them."""
+        host = f"{self.registry_in(self.subscription).lower()}.azurecr.io"
+        return {name: f"{host}/{target}" for name, target in self.own_targets.items()}
 
 
 class SandboxSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,7 +190,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def pins(self) -> dict[str, str]:
         """The images of the target by name."""
-        return {**self.images, **(self.sandbox.images if self.target == "sandbox" else {})}
+        of_target = {"sandbox": self.sandbox.images, "azure": self.azure.pins, "cluster": {}}
+        return {**self.images, **of_target[self.target]}
 
     @property
     def state_folder(self) -> Path:

@@ -47,6 +47,7 @@ QUICK = {
     "virtualNetworks": 0.02,
     "registries": 0.02,
     "importImage": 0.02,
+    "builds": 0.02,
     "managedClusters": 0.05,
     "provider": 0.05,
 }
@@ -227,7 +228,7 @@ def runbook() -> Runbook:
             ),
             Together((steps.role("Role"), steps.role("Second role", "secondary"))),
         ),
-        "azure.acr": (steps.registry("Registry"), steps.images("Images")),
+        "azure.acr": (steps.registry("Registry"), steps.images("Images"), steps.own_images("Own images")),
         "azure.aks": (steps.cluster("Cluster"), steps.role("Pull", purpose="pull")),
         "azure.aks-secondary": (
             steps.cluster("Second cluster", "secondary"),

@@ -48,6 +48,11 @@ def images(title: str) -> Step:
     return ImagesStep(title)
 
 
+def own_images(title: str) -> Step:
+    """The workshop's own images, in the registry: built there, or copied. Go with it when that is undone."""
+    return OwnImagesStep(title)
+
+
 def cluster(title: str, place: Place = "primary") -> Step:
     """A managed cluster; needs its network, its identity and the identity's role."""
     return ResourceStep("cluster", place, title, f"Delete the {place} cluster and all that is tagged beside it")
@@ -144,6 +149,15 @@ class ImagesStep(AzureStep):
         from workshop.azure.step_work import ImagesWork
 
         return ImagesWork(run)
+
+
+class OwnImagesStep(AzureStep):
+    """Images of the workshop's own in the registry."""
+
+    def _work(self, run: Run) -> Work:
+        from workshop.azure.step_work import OwnImagesWork
+
+        return OwnImagesWork(run)
 
 
 class CredentialsStep(AzureStep):

@@ -40,6 +40,7 @@ from workshop.runbook.errors import WorkshopError
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+    from azure.mgmt.containerregistrytasks import ContainerRegistryTasksMgmtClient
     from azure.mgmt.containerservice import ContainerServiceClient
     from azure.mgmt.network import NetworkManagementClient
     from azure.mgmt.resource.resources import ResourceManagementClient
@@ -131,6 +132,14 @@ class Azure:
             return ContainerRegistryManagementClient(self.shared_credential, self.subscription, **self._options)
 
         return self._once("registries", make)
+
+    def builds(self) -> ContainerRegistryTasksMgmtClient:
+        def make() -> ContainerRegistryTasksMgmtClient:
+            from azure.mgmt.containerregistrytasks import ContainerRegistryTasksMgmtClient
+
+            return ContainerRegistryTasksMgmtClient(self.shared_credential, self.subscription, **self._options)
+
+        return self._once("builds", make)
 
     def clusters(self) -> ContainerServiceClient:
         def make() -> ContainerServiceClient:

@@ -128,6 +128,10 @@ _WHY = (
 )
 
 
+class TasksNotAllowed(WorkshopError):
+    """ACR Tasks, which build images, are not for this subscription."""
+
+
 class ProviderNotRegistered(WorkshopError):
     """The subscription has not registered the resource provider."""
 
@@ -285,6 +289,9 @@ class Fault:
         if self.unreached:
             return self.unreached.error(tried)
         said = f"{self.message} ({self.code or self.status})"
+        if self.code == "TasksOperationsNotAllowed":
+            cause = "Microsoft has paused ACR Tasks for subscriptions that live on free credits"
+            return TasksNotAllowed(tried, said, cause=cause, next_command="")
         match self.kind:
             case Kind.QUOTA:
                 return WorkshopError(

@@ -1,20 +1,24 @@
-"""A container registry for both clusters, and copies of public images in it.
+"""A container registry for both clusters, copies of public images in it, and images of the workshop's own.
 
 `roleAssignmentMode` is said because new registries may default to roles per repository, which ignore AcrPull. Which
-images are in a registry is known only to its data plane, behind a login of its own; what was imported is therefore
-written on the registry as a tag, a digest of the list, once all of it is there.
+images are in a registry is known only to its data plane, behind a login of its own; what was imported, and what was
+built, is therefore written on the registry as a tag each, a digest of the list, once all of it is there.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from workshop.azure.connection import Object
 from workshop.azure.resource import Resource
 
 IMAGES_TAG = "workshop-images"
+OWN_IMAGES_TAG = "workshop-own-images"
+
+BUILD_LIMIT = 3600
+"""Seconds that a build may take: Azure ends it then."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,7 @@ class Registry(Resource):
 
     @property
     def name(self) -> str:
-        derived = hashlib.sha256(self.azure.subscription.lower().encode()).hexdigest()[:8]
-        return self.settings.registry or f"workshop{derived}"
+        return self.settings.registry_in(self.azure.subscription)
 
     @property
     def id(self) -> str:
@@ -71,11 +74,55 @@ class ImportedRegistry(Registry):
         return {"tags": {IMAGES_TAG: digest_of(self.settings.import_images)}}
 
 
+Got = Literal["built", "imported"]
+"""How a registry came by the workshop's own images."""
+
+
+@dataclass(frozen=True)
+class FilledRegistry(Registry):
+    """The registry once it has the workshop's own images: what the step that builds them wants."""
+
+    got: Got = "built"
+
+    def wanted(self) -> Object:
+        return {"tags": {OWN_IMAGES_TAG: self.written(self.got)}}
+
+    def written(self, got: Got) -> str:
+        return f"{got}-{digest_of(tuple(self.settings.own_targets.values()))}"
+
+    def got_in(self, live: Object | None) -> Got | None:
+        """How it came by those that are asked for; None when it has not (all of) them."""
+        said = ((live or {}).get("tags") or {}).get(OWN_IMAGES_TAG)
+        ways: tuple[Got, ...] = ("built", "imported")
+        return next((got for got in ways if said == self.written(got)), None)
+
+
+@dataclass(frozen=True)
+class Build:
+    """An image of the workshop's own, as what ACR Tasks are asked for."""
+
+    target: str
+    git: str
+
+    def body(self) -> Object:
+        return {
+            "type": "DockerBuildRequest",
+            "sourceLocation": self.git,
+            "dockerFilePath": "Dockerfile",
+            "imageNames": [self.target],
+            "isPushEnabled": True,
+            "platform": {"os": "Linux", "architecture": "amd64"},
+            "timeout": BUILD_LIMIT,
+        }
+
+
 @dataclass(frozen=True)
 class Image:
-    """ "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3" as what an import is asked for."""
+    """ "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3" as what an import is asked for; it keeps its name
+    unless it is to stand in for another one."""
 
     source: str
+    stands_for: str = ""
     action: ClassVar[str] = "importImage"
 
     @property
@@ -95,6 +142,8 @@ class Image:
     def target(self) -> str:
         """Under the same name in ours; a digest names no tag there."""
         path, at, digest = self.repository.removeprefix("library/").partition("@")
+        if self.stands_for:
+            return self.stands_for
         return f"{path}:{digest.partition(':')[2][:12]}" if at and ":" not in path else path
 
     def body(self) -> Object:

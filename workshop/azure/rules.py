@@ -36,6 +36,12 @@ _WORKSPACE = (
 )
 _IMAGE = r"[a-zA-Z0-9][-\w.:/@]*", "an image as docker.io/istio/examples-bookinfo-ratings-v1:1.20.3"
 
+_GIT = (
+    r"https://[^\s#]+\.git#[-\w./]+(?::[-\w./]+)?",
+    "a Git repository and a commit, as https://HOST/ORG/REPO.git#COMMIT, or with a folder in it #COMMIT:FOLDER",
+)
+_REPOSITORY = r"[a-z0-9]+(?:[._-][a-z0-9]+)*", "lower-case letters and digits with `-`, `_` or `.` between them"
+
 _RESERVED = tuple(ip_network(r) for r in ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"))
 _RESERVED_IN_A_SUBNET = 5
 
@@ -73,6 +79,11 @@ def _texts(azure: AzureSettings) -> Iterator[tuple[str, str, tuple[str, str]]]:
         yield "azure.workspace", azure.workspace, _WORKSPACE
     for index, image in enumerate(azure.import_images):
         yield f"azure.import_images[{index}]", image, _IMAGE
+    for name, own in azure.own_images.items():
+        yield f"azure.own_images.{name}", name, _REPOSITORY
+        yield f"azure.own_images.{name}.git", own.git, _GIT
+        if own.copy or azure.images == "import":
+            yield f"azure.own_images.{name}.copy", own.copy, _IMAGE
 
 
 def _nodes(azure: AzureSettings) -> None:

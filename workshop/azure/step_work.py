@@ -16,12 +16,24 @@ from workshop.azure import orphans, own_kubeconfig, preflight
 from workshop.azure.cluster import Cluster
 from workshop.azure.connection import Azure, Object, Place, as_error, gather
 from workshop.azure.cost import paid_since
+from workshop.azure.faults import TasksNotAllowed
 from workshop.azure.group import Group
 from workshop.azure.identity import Identity
+from workshop.azure.image_builds import ImageBuilds
 from workshop.azure.live_resources import GroupContents, live_resource, live_role
 from workshop.azure.network import Network
 from workshop.azure.operations import NEEDED, Change, Operations
-from workshop.azure.registry import IMAGES_TAG, Image, ImportedRegistry, Registry, digest_of
+from workshop.azure.registry import (
+    IMAGES_TAG,
+    OWN_IMAGES_TAG,
+    Build,
+    FilledRegistry,
+    Got,
+    Image,
+    ImportedRegistry,
+    Registry,
+    digest_of,
+)
 from workshop.azure.resource import Resource
 from workshop.azure.role import Purpose, Role
 from workshop.kubernetes.cluster_guard import MARK, NAMESPACE, ClusterGuard
@@ -258,38 +270,128 @@ class ImagesWork(Work):
         return Check(tuple(Difference(f"image {image}", "", f"in {registry.name}", ABSENT) for image in images))
 
     async def apply(self) -> None:
-        operations, registry, slots = Operations(self.run), self.registry, asyncio.Semaphore(_IMPORTS_AT_ONCE)
-
-        async def copy(image: Image) -> None:
-            def start(**options: Any) -> Any:
-                client = registry.azure.registries()
-                return client.registries.begin_import_image(registry.group, registry.name, image.body(), **options)
-
-            async with slots:
-                await operations.act(
-                    f"{registry.id}/{image.action}/{image.target}",
-                    f"import {image.source} into {registry.name}",
-                    Change("import", "image"),
-                    start,
-                    registry,
-                )
-
-        await gather(*(copy(Image(source)) for source in self.azure.settings.import_images))
-        await operations.converge(registry)
+        await _copy(self.run, self.registry, *map(Image, self.azure.settings.import_images))
+        await Operations(self.run).converge(self.registry)
 
     def explain(self) -> Explanation:
         registry, sources = self.registry, self.azure.settings.import_images
         if not sources:
             return Explanation()
-        imports = (
-            f"az acr import --name {registry.name} --subscription {registry.azure.subscription} "
-            f"--source {image.registry}/{image.repository} "
-            f"--image {image.target} --force"
-            for image in map(Image, sources)
-        )
+        imports = (_copying(registry, Image(source)) for source in sources)
         tag = f"{IMAGES_TAG}={digest_of(sources)}"
         written_down = f"az tag update --resource-id {registry.id} --operation Merge --tags {tag}"
         return Explanation(commands=(*imports, written_down))
+
+
+async def _copy(run: Run, registry: Registry, *images: Image) -> None:
+    """Azure fetches them itself, several at a time."""
+    operations, slots = Operations(run), asyncio.Semaphore(_IMPORTS_AT_ONCE)
+
+    async def copy(image: Image) -> None:
+        def start(**options: Any) -> Any:
+            client = registry.azure.registries()
+            return client.registries.begin_import_image(registry.group, registry.name, image.body(), **options)
+
+        async with slots:
+            await operations.act(
+                f"{registry.id}/{image.action}/{image.target}",
+                f"import {image.source} into {registry.name}",
+                Change("import", "image"),
+                start,
+                registry,
+            )
+
+    await gather(*map(copy, images))
+
+
+def _copying(registry: Registry, image: Image) -> str:
+    """For a shell."""
+    return (
+        f"az acr import --name {registry.name} --subscription {registry.azure.subscription} "
+        f"--source {image.registry}/{image.repository} --image {image.target} --force"
+    )
+
+
+class OwnImagesWork(Work):
+    """Images of the workshop's own in the registry: built there from their sources, or copies that stand in."""
+
+    @property
+    def registry(self) -> FilledRegistry:
+        return FilledRegistry(self.azure)
+
+    @property
+    def copies(self) -> dict[str, Image]:
+        """By target, what can stand in for it."""
+        settings = self.azure.settings
+        named = ((settings.own_targets[name], own.copy) for name, own in settings.own_images.items())
+        return {target: Image(source, target) for target, source in named if source}
+
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        settings = self.azure.settings
+        return tuple(Build(settings.own_targets[name], own.git) for name, own in settings.own_images.items())
+
+    async def check(self) -> Check:
+        settings, registry = self.azure.settings, self.registry
+        if not settings.own_images:
+            return Check(note="none asked for (azure.own_images)")
+        got = registry.got_in(await live_resource(self.run, Registry(self.azure)))
+        if got:
+            instead = got == "imported" and settings.images == "auto"
+            return Check(note="copies stand in for them: ACR Tasks were not allowed" if instead else "")
+        return Check(
+            tuple(
+                Difference(f"image {build.target}", "", f"in {registry.name}, {self._how(build)}", ABSENT)
+                for build in self.builds
+            )
+        )
+
+    def _how(self, build: Build) -> str:
+        copy = self.copies.get(build.target)
+        copied, built = f"copied from {copy.source}" if copy else "", f"built from {build.git}"
+        match self.azure.settings.images:
+            case "import":
+                return copied
+            case "build":
+                return built
+        return f"{built}; {copied} where ACR Tasks are not allowed" if copied else built
+
+    async def apply(self) -> None:
+        got = await self._get()
+        await Operations(self.run).converge(FilledRegistry(self.azure, got=got))
+
+    async def _get(self) -> Got:
+        way, copies = self.azure.settings.images, self.copies
+        if way != "import":
+            try:
+                await ImageBuilds(self.run, self.registry).build(self.builds)
+                return "built"
+            except TasksNotAllowed as error:
+                if way == "build" or len(copies) < len(self.builds):
+                    error.next_command = f"INVOKE_AZURE_IMAGES=import {self.run.program} lab.{self.run.lab}"
+                    raise
+                text = f"ACR Tasks are not allowed here ({error.came_back}): copying what stands in for the images"
+                self.run.emit(events.Told(self.run.lab, text))
+        await _copy(self.run, self.registry, *copies.values())
+        return "imported"
+
+    def explain(self) -> Explanation:
+        settings, registry = self.azure.settings, self.registry
+        if not settings.own_images:
+            return Explanation()
+        commands = []
+        for build in self.builds:
+            copy = self.copies.get(build.target)
+            copying = _copying(registry, copy) if copy else ""
+            building = (
+                f"az acr build --registry {registry.name} --subscription {registry.azure.subscription} "
+                f"--image {build.target} --platform linux/amd64 {shlex.quote(build.git)}"
+            )
+            ways = {"build": (building,), "import": (copying,), "auto": (building, copying)}[settings.images]
+            commands.append(" || ".join(filter(None, ways)))
+        tag = f"{OWN_IMAGES_TAG}={registry.written('imported' if settings.images == 'import' else 'built')}"
+        written_down = f"az tag update --resource-id {registry.id} --operation Merge --tags {tag}"
+        return Explanation(commands=(*commands, written_down))
 
 
 @dataclass(frozen=True)
