@@ -211,7 +211,8 @@ def chart(title: str, unit: str, lines: Sequence[Line], names: Sequence[str], st
     ago = f"{(end - start) / 60:g} min ago"
     return (
         f'<section class="card"><h2>{escape(title)}</h2>'
-        f'<svg class="chart" viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{escape(title)}">{marks}{curves}<text class="soft" x="{_LEFT}" y="{_HIGH - 4}">{ago}</text>'
+        f'<svg class="chart" viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{escape(title)}">'
+        f'{marks}{curves}<text class="soft" x="{_LEFT}" y="{_HIGH - 4}">{ago}</text>'
         f'<text class="soft" x="{_WIDE}" y="{_HIGH - 4}" text-anchor="end">now</text></svg>'
         f'<ul class="legend">{legend}</ul></section>'
     )

@@ -127,7 +127,8 @@ class ImageBuilds:
         raise WorkshopError(
             f"build {build.target} from {build.git}",
             f"the run {id_} ended as {status}" + (f": {message}" if message else ""),
-            cause=f"its log says more: {await self._log(id_)}",
+            # The log's link has a signature that lets anybody read it: a secret, which no error may hold.
+            cause="a step of its Dockerfile failed, or its sources cannot be had: the log says which",
             next_command=self._azure.advised(f"az acr task logs --registry {registry.name} --run-id {id_}"),
         )
 
@@ -176,13 +177,6 @@ class ImageBuilds:
             return {str(each.name): _properties(each) for each in listed}
 
         return await self._azure.call(f"list the runs of {self._registry.name}", look)
-
-    async def _log(self, id_: str) -> str:
-        def look() -> str:
-            found = self._azure.builds().runs.get_log_sas_url(self._registry.group, self._registry.name, id_)
-            return str(found.log_link)
-
-        return await self._azure.call(f"ask where the log of {id_} is", look)
 
     def _key(self, build: Build) -> str:
         return f"{self._registry.id}/builds/{build.target}"
