@@ -46,11 +46,12 @@ def analyze(invocation: Invocation) -> int:
         # Brings all of the mesh with it: a third of a second that `analyze` of a cluster need not wait for.
         from sandbox.istioctl import analyzed_files
 
+        resolve = analyzed_files.resolver(invocation.client if with_cluster else None)
         if not with_cluster:
             pod = analyzed_files.default_gateway(invocation.istio_namespace)
             objects[_key(pod)] = pod
         for obj in analyzed_files.read_objects(arguments.words):
-            problems, added = analyzed_files.as_in_cluster(obj, namespace or "default", _KINDS)
+            problems, added = analyzed_files.as_in_cluster(obj, namespace or "default", _KINDS, resolve)
             invalid += problems
             objects.update((_key(one), one) for one in added)
     found = [*invalid, *find_messages(Resources(list(objects.values())))]

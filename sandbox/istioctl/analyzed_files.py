@@ -14,8 +14,10 @@ import yaml
 
 from sandbox.core.cluster import ApiError, Object, Resource
 from sandbox.istioctl.analyzers import Message, labels_of, message
-from sandbox.istioctl.command_line import FileError
+from sandbox.istioctl.api_client import Client
+from sandbox.istioctl.command_line import FileError, IstioctlError
 from sandbox.istioctl.manifests import crds, refused_crds
+from sandbox.mesh.gateway_names import Entrance, Resolve
 from sandbox.mesh.istio import CONTAINER
 from sandbox.mesh.validation import find_problems
 from sandbox.schema import custom_kinds, decode, types, validate
@@ -47,13 +49,32 @@ def _is_object(obj: object) -> bool:
     )
 
 
+def resolver(client: Client | None) -> Resolve:
+    """Which names of other clusters a cluster knows: only its own webhook can say, of an entry that is not kept.
+    Without a cluster there are none."""
+
+    @cache
+    def resolve(name: str) -> Entrance | None:
+        if client is None:
+            return None
+        spec = {"hosts": [name], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS"}
+        try:
+            client.try_create("networking.istio.io/v1", "ServiceEntry", client.namespace, "analyze", {"spec": spec})
+        except IstioctlError:
+            return None
+        return Entrance("", frozenset())
+
+    return resolve
+
+
 def as_in_cluster(
-    obj: Object, namespace: str, kinds: Iterable[tuple[str, str]]
+    obj: Object, namespace: str, kinds: Iterable[tuple[str, str]], resolve: Resolve
 ) -> tuple[list[Message], list[Object]]:
-    """What a cluster would say of it, and what of these kinds would be there then to be looked at."""
+    """What a cluster would say of it (which knows names of other clusters by `resolve`), and what of these kinds
+    would be there then to be looked at."""
     if obj["kind"] != "Namespace":
         obj["metadata"].setdefault("namespace", namespace)
-    problems, sound = _problems(obj)
+    problems, sound = _problems(obj, resolve)
     messages = [message("IST0106", obj, problem=problem) for problem in problems]
     group, kind = obj["apiVersion"].rpartition("/")[0], obj["kind"]
     if not sound or (group, kind) not in [(of.rpartition("/")[0], name) for of, name in kinds]:
@@ -77,7 +98,7 @@ def _pod(name: str, namespace: str, labels: dict[str, str]) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": CONTAINER}]}}
 
 
-def _problems(obj: Object) -> tuple[list[str], bool]:
+def _problems(obj: Object, resolve: Resolve) -> tuple[list[str], bool]:
     """What is wrong with an object, and whether it has the shape that the other analyzers rely on.
 
     Of kinds that are not Istio's only the shape is looked at. Fields that are not known are taken out.
@@ -100,7 +121,7 @@ def _problems(obj: Object) -> tuple[list[str], bool]:
     if causes:
         return [*unknown, *(f"{cause.field}: {cause.message}" for cause in causes)], False
     obj.setdefault("spec", {})
-    return [*unknown, *find_problems(kind, obj)] if known else [], True
+    return [*unknown, *find_problems(kind, obj, resolve)] if known else [], True
 
 
 @cache

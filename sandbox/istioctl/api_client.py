@@ -89,6 +89,11 @@ class Client:
         query = f"?fieldManager={MANAGER}&force=true"
         return self.request("PATCH", path + query, obj, content="application/apply-patch+yaml")
 
+    def try_create(self, api_version: str, kind: str, namespace: str, name: str, obj: Object) -> None:
+        """Whether it would be taken: raises IstioctlError if not."""
+        whole = {"apiVersion": api_version, "kind": kind, "metadata": {"generateName": f"{name}-"}, **obj}
+        self.request("POST", f"{self._path(api_version, kind, namespace)}?dryRun=All", whole)
+
     def delete(self, obj: Object) -> bool:
         """False when it was not there."""
         metadata = obj["metadata"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.istioctl.manifests import where_real_ports_lead
+from sandbox.istioctl.manifests import crds, where_real_ports_lead
 from sandbox.server import launcher
 from tests.kit.workshop import Cluster
 
@@ -54,6 +54,32 @@ spec:
   hosts: ["*"]
   gateways: [gate]
   http: [{route: [{destination: {host: hello}}]}]
+"""
+ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: there, namespace: shop}
+spec:
+  hosts: [there.example]
+  location: MESH_EXTERNAL
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+"""
+ELSEWHERE = """
+apiVersion: v1
+kind: Service
+metadata: {name: gate, namespace: default}
+spec:
+  type: LoadBalancer
+  selector: {istio: ingressgateway}
+  ports: [{name: http2, port: 8080}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gate, namespace: default}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [there.example]}]
 """
 VOLATILE = ("Event", "Lease", "Node", "ComponentStatus")
 
@@ -181,6 +207,13 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     sandbox("kubectl", "create", "secret", "generic", "-n", "istio-system", "door-cert", "--from-literal=a=b")
     assert sandbox.codes("-n", "shop", str(secured)) == []
 
+    # Names outside are those of other clusters' Gateways, of which only the webhook knows.
+    entry = tmp_path / "entry.yaml"
+    entry.write_text(ENTRY)
+    assert sandbox.codes("-n", "shop", str(entry)) == ["IST0106"]
+    _name_a_gateway_of_the_other_cluster(sandbox)
+    assert sandbox.codes("-n", "shop", str(entry)) == []
+
     removed = sandbox("istioctl", "uninstall", "--set", "profile=default", "--purge", "-y")
     assert removed.endswith("✔ Uninstall complete\n")
     sandbox("kubectl", "delete", "namespace", "shop", "istio-system")
@@ -189,6 +222,16 @@ def test_install_use_and_remove_leave_the_cluster_as_it_was(
     assert names.split() == ["istio-ca-crl", "istio-ca-root-cert", "kube-root-ca.crt"]
     sandbox("kubectl", "delete", "configmaps", "-A", "-l", "istio.io/config=true")
     assert sandbox.dump() == before
+
+
+def _name_a_gateway_of_the_other_cluster(sandbox: Sandbox) -> None:
+    there = ("kubectl", "--context", "secondary")
+    definitions = [crd for crd in crds() if crd["spec"]["names"]["kind"] == "Gateway"]
+    sandbox(*there, "apply", "-f", "-", stdin=json.dumps(definitions[0]))
+    sandbox(*there, "wait", "crd", definitions[0]["metadata"]["name"], "--for=condition=Established")
+    sandbox(*there, "apply", "-f", "-", stdin=ELSEWHERE)
+    address = "jsonpath={.status.loadBalancer.ingress[0].ip}"
+    sandbox(*there, "wait", "service/gate", f"--for={address}")
 
 
 def _through_the_gateway(sandbox: Sandbox) -> str:

@@ -7,7 +7,7 @@ import pytest
 from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.cluster import ApiError
 from sandbox.core.constants import CRDS
-from sandbox.istioctl.analyzed_files import as_in_cluster
+from sandbox.istioctl.analyzed_files import as_in_cluster, resolver
 from sandbox.istioctl.manifests import crds, refused_crds
 from sandbox.mesh import validation
 
@@ -53,6 +53,6 @@ def test_what_the_mesh_does_nothing_with_is_refused_by_name(
 
 def test_analyze_says_so_of_a_file() -> None:
     one = {"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": {"name": "one"}}
-    messages, _ = as_in_cluster({**one, "spec": {}}, "default", [])
+    messages, _ = as_in_cluster({**one, "spec": {}}, "default", [], resolver(None))
     assert [message.code for message in messages] == ["IST0106"]
     assert "EnvoyFilter: not supported by the sandbox" in str(messages[0])
