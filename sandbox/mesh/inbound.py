@@ -117,7 +117,7 @@ def takes_mutual_tls(peers: Iterable[Object], namespace: str, endpoint: Endpoint
 def listener(proxy: Proxy, found: Iterable[Served], guard: Guard, kept: Kept[str, Part]) -> dict[str, Any]:
     """`kept` are its chains as they were made last, by name."""
     by_port = {one.port: one for one in found}
-    others = sorted(proxy.ports - by_port.keys() - _NOBODYS)
+    others = sorted(filter(proxy.leads_in, proxy.ports - by_port.keys() - _NOBODYS))
     chains: list[Part] = []
     guessed = [listen_port(port) for port in (*others, *by_port) if _guessed(by_port.get(port))]
 
@@ -138,7 +138,7 @@ def listener(proxy: Proxy, found: Iterable[Served], guard: Guard, kept: Kept[str
     nowhere = listeners.tcp(envoy_clusters.BLACK_HOLE)
     only = {"destination_port": INBOUND_PORT}
     add("blackhole", only, None, lambda: listeners.chain("virtualInbound-blackhole", only, nowhere))
-    ports = sorted({*by_port, *others})
+    ports = sorted(filter(proxy.leads_in, {*by_port, *others}))
     made = {
         "name": f"{proxy.id}/{LISTENER}",
         "stat_prefix": f"{proxy.id}/0.0.0.0_{INBOUND_PORT}",

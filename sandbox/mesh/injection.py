@@ -185,9 +185,16 @@ def _resources(annotations: Mapping[str, str]) -> Object:
 def _redirection(args: list[str], annotations: Mapping[str, str]) -> list[str]:
     """What leads traffic to the proxy, with the pod's own exceptions."""
     made = list(args)
-    for flag, name in (("-i", "includeOutboundIPRanges"), ("-x", "excludeOutboundIPRanges")):
+    said = (("-i", "includeOutboundIPRanges"), ("-x", "excludeOutboundIPRanges"), ("-b", "includeInboundPorts"))
+    for flag, name in said:
         if (value := annotations.get(f"{says.TRAFFIC}/{name}")) is not None:
             made[made.index(flag) + 1] = value
+    if excluded := annotations.get(f"{says.TRAFFIC}/excludeInboundPorts"):
+        # Before the status port, unless it is among them.
+        written = [part.strip() for part in excluded.split(",") if part.strip()]
+        own = excluded if str(STATUS_PORT) in excluded.split(",") else ",".join([*written, str(STATUS_PORT)])
+        at = made.index("-d") + 1
+        made[at] = made[at].removesuffix(str(STATUS_PORT)) + own
     for flag, name in (("-q", "includeOutboundPorts"), ("-o", "excludeOutboundPorts")):
         if (value := annotations.get(f"{says.TRAFFIC}/{name}")) is not None:
             made[-1:-1] = [flag, value]

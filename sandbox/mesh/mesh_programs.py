@@ -48,16 +48,22 @@ class Redirection(NoOp):
     async def start(self) -> None:
         arguments = self.container.command[1:]
         given = dict(pairwise(arguments))
-        ranges, ports = given.get("-i", "*"), given.get("-q", "")
+        ranges, ports, served = given.get("-i", "*"), given.get("-q", ""), given.get("-b", "*")
         try:
             self.container.network.interception = Interception(
                 None if "*" in (ranges, ports) else _ranges(ranges),
-                frozenset() if ports == "*" else frozenset(sidecar_annotations.ports(ports)),
+                frozenset() if ports == "*" else _ports_of(ports),
                 _ranges(given.get("-x", "")),
-                frozenset(sidecar_annotations.ports(given.get("-o", ""))),
+                _ports_of(given.get("-o", "")),
+                None if served == "*" else _ports_of(served),
+                _ports_of(given.get("-d", "")),
             )
         except ValueError as error:
             raise ProgramError(f"Error: {error}") from error
+
+
+def _ports_of(text: str) -> frozenset[int]:
+    return frozenset(sidecar_annotations.ports(text))
 
 
 def _ranges(text: str) -> tuple[str, ...]:
@@ -172,6 +178,7 @@ class ProxyAgent(Program):
             threads=_threads(container),
             named_ports={port["name"]: port["containerPort"] for port in _ports(container) if port.get("name")},
             ports={*(port["containerPort"] for port in _ports(container)), *container.network.served},
+            leads_in=lambda port: container.network.interception.leads_in(port),
         )
         node = _node(container, role)
         self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container), node, metrics, authority)

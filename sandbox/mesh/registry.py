@@ -262,6 +262,8 @@ class Proxy:
     ports: set[int] = field(default_factory=set, compare=False)
     """Those that a sidecar takes connections at beside the ones of services: what the containers declare, and what
     the pod's programs have listened on. It grows."""
+    leads_in: Callable[[int], bool] = field(default=lambda _: True, compare=False)
+    """Whether who connects to a port of the pod comes to a sidecar, and not to the program itself."""
 
     @property
     def identity(self) -> str:

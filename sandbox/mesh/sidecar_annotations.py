@@ -35,8 +35,6 @@ _ONLY: Mapping[str, tuple[str, ...]] = {
     "sidecar.istio.io/interceptionMode": ("REDIRECT",),
     "sidecar.istio.io/nativeSidecar": ("true",),
     "status.sidecar.istio.io/port": (str(STATUS_PORT),),
-    "traffic.sidecar.istio.io/excludeInboundPorts": ("", str(STATUS_PORT)),
-    "traffic.sidecar.istio.io/includeInboundPorts": ("*",),
 }
 """Those that may say what is so anyway, and nothing else."""
 
@@ -186,6 +184,8 @@ _CHECKS: Mapping[str, Callable[[str], str]] = {
     USER_VOLUME_MOUNT: _mapping,
     f"{TRAFFIC}/includeOutboundIPRanges": _included_ranges,
     f"{TRAFFIC}/excludeOutboundIPRanges": _ranges,
+    f"{TRAFFIC}/includeInboundPorts": _included_ports,
+    f"{TRAFFIC}/excludeInboundPorts": _ports,
     f"{TRAFFIC}/includeOutboundPorts": _included_ports,
     f"{TRAFFIC}/excludeOutboundPorts": _ports,
 }

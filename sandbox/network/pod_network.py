@@ -83,7 +83,8 @@ class _Range:
 
 @dataclass(frozen=True, slots=True)
 class Interception:
-    """Which connections out of a pod its sidecar gets, as `istio-iptables` is told: all, unless that says more."""
+    """Which connections out of a pod and to it its sidecar gets, as `istio-iptables` is told: all, unless that says
+    more."""
 
     ranges: tuple[str, ...] | None = None
     """Destinations in these; None: all."""
@@ -92,11 +93,18 @@ class Interception:
     but_ranges: tuple[str, ...] = ()
     but_ports: frozenset[int] = frozenset()
     """These not in any case."""
+    served: frozenset[int] | None = None
+    """To these ports of the pod; None: to all but `but_served`."""
+    but_served: frozenset[int] = frozenset(NOT_REDIRECTED)
 
     def takes(self, address: str, port: int) -> bool:
         if port in self.but_ports or _in_any(address, self.but_ranges):
             return False
         return self.ranges is None or port in self.ports or _in_any(address, self.ranges)
+
+    def leads_in(self, port: int) -> bool:
+        """Whether who connects to this port of the pod comes to its sidecar."""
+        return port not in self.but_served if self.served is None else port in self.served
 
 
 def _in_any(address: str, ranges: tuple[str, ...]) -> bool:
@@ -156,7 +164,7 @@ class PodNetwork:
 
     def inside(self, port: int) -> tuple[str, int]:
         """Where what the pod serves at `port` is found by who is in the pod."""
-        redirected = self.sidecar and port not in NOT_REDIRECTED
+        redirected = self.sidecar and self.interception.leads_in(port)
         return inside(self.ip) if redirected else self.ip, listen_port(port)
 
     def route(self, host: str, port: int) -> tuple[str, int]:

@@ -56,6 +56,20 @@ def test_which_connections_a_sidecar_gets(said: dict[str, Any], taken: bool) -> 
     assert Interception(**said).takes("127.64.1.2", 8000) == taken
 
 
+@pytest.mark.parametrize(
+    ("said", "led"),
+    [
+        ({}, {8080: True, 15020: False}),
+        ({"but_served": frozenset({8080, 15020})}, {8080: False, 8081: True, 15020: False}),
+        ({"served": frozenset({8080}), "but_served": frozenset({8080})}, {8080: True, 8081: False}),
+        ({"served": frozenset()}, {8080: False}),
+    ],
+)
+def test_which_ports_of_a_pod_lead_to_its_sidecar(said: dict[str, Any], led: dict[int, bool]) -> None:
+    """As `istio-iptables` has it: what is named to be left out counts where all is led in only."""
+    assert {port: Interception(**said).leads_in(port) for port in led} == led
+
+
 async def test_a_headless_service_is_its_pods(place: Place) -> None:
     view = await network(place)
     pod = await place.serving("bin", BIN)
