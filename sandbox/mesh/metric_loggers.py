@@ -4,6 +4,9 @@ A real proxy has a filter of Istio's build for that, `istio.stats`. Here it is E
 statistics instead of lines: whatever a proxy has passed on is counted once it has ended, by a few things that Envoy
 itself knows of it, such as the two ends' addresses and the cluster. Names and labels come from these when somebody
 asks, so that a request costs no more than some counters.
+
+Whenever a listener changes, its loggers are new ones. What they have counted is theirs together, by a name that
+they share: it lasts as long as the proxy has a listener, and goes with it.
 """
 
 from __future__ import annotations
@@ -20,28 +23,23 @@ Direction = Literal["OUTBOUND", "INBOUND"]
 PREFIX = "istio"
 """Begins the names of all that is counted here."""
 
-PROXY, DIRECTION, CLUSTER, PEER, IDENTITY, AUTHORITY, CODE, FLAGS, GRPC = (
-    *("proxy", "direction", "cluster", "peer", "identity", "authority"),
-    *("code", "flags", "grpc"),
-)
+PROXY, DIRECTION, CLUSTER, PEER, IDENTITY, FLAGS = "proxy", "direction", "cluster", "peer", "identity", "flags"
+CODE, GRPC, ROUTE, AUTHORITY = "code", "grpc", "route", "authority"
 """Tags. The peer is who is at the other end: the pod that was chosen for what goes out, the one that came for what
-comes in. `identity` is what its certificate says."""
+comes in. `identity` is what its certificate says. The last two are of what goes out of a sidecar only, where Istio
+has what was asked for stand in for a service that there is not."""
 
 _PEER: Mapping[Direction, tuple[str, str]] = {
     "OUTBOUND": ("%UPSTREAM_HOST%", "%UPSTREAM_PEER_URI_SAN%"),
     "INBOUND": ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "%DOWNSTREAM_PEER_URI_SAN%"),
 }
 _LOGGER = f"{TYPE_PREFIX}envoy.extensions.access_loggers.stats.v3.Config"
-
+_BYTES_IN, _BYTES_OUT = "%DOWNSTREAM_WIRE_BYTES_RECEIVED%", "%DOWNSTREAM_WIRE_BYTES_SENT%"
 
 REQUESTS, OPENED, CLOSED, RECEIVED, SENT = "requests", "opened", "closed", "received", "sent"
 DURATION, REQUEST_BYTES, RESPONSE_BYTES = "duration", "request_bytes", "response_bytes"
-HISTOGRAMS = (
-    (DURATION, "%DURATION%"),
-    (REQUEST_BYTES, "%BYTES_RECEIVED%"),
-    (RESPONSE_BYTES, "%BYTES_SENT%"),
-)
-"""Names and values, in milliseconds and bytes."""
+HISTOGRAMS = ((DURATION, "%DURATION%"), (REQUEST_BYTES, _BYTES_IN), (RESPONSE_BYTES, _BYTES_OUT))
+"""Names and values: milliseconds, and bytes with the headers'."""
 
 Logger = dict[str, Any]
 
@@ -70,7 +68,7 @@ class MetricLoggers:
     """One proxy's, by what Envoy calls the direction of a listener."""
 
     def __init__(self, proxy: Proxy) -> None:
-        self._made = {direction: _made(owner(proxy), direction) for direction in _PEER}
+        self._made = {direction: _made(proxy, direction) for direction in _PEER}
 
     def of(self, direction: Direction) -> Metrics:
         return self._made[direction]
@@ -81,17 +79,19 @@ def owner(proxy: Proxy) -> str:
     return f"{proxy.id}@{proxy.address}"
 
 
-def _made(owner: str, direction: Direction) -> Metrics:
+def _made(proxy: Proxy, direction: Direction) -> Metrics:
     peer, identity = _PEER[direction]
     common = {
-        PROXY: owner,
+        PROXY: owner(proxy),
         DIRECTION: direction,
         CLUSTER: "%UPSTREAM_CLUSTER_RAW%",
         PEER: peer,
         IDENTITY: identity,
         FLAGS: "%RESPONSE_FLAGS%",
     }
-    of_request = {AUTHORITY: "%REQ(:AUTHORITY)%", CODE: "%RESPONSE_CODE%", GRPC: "%GRPC_STATUS_NUMBER%"}
+    of_request = {CODE: "%RESPONSE_CODE%", GRPC: "%GRPC_STATUS_NUMBER%"}
+    if direction == "OUTBOUND" and proxy.kind == "sidecar":
+        of_request |= {ROUTE: "%ROUTE_NAME%", AUTHORITY: "%REQ(:AUTHORITY)%"}
     tags = _tags({**common, **of_request})
     requests = {
         "counters": [{"stat": {"name": REQUESTS, "tags": tags}, "value_fixed": 1}],
@@ -101,14 +101,14 @@ def _made(owner: str, direction: Direction) -> Metrics:
     opened = [{"stat": {"name": OPENED, "tags": tags}, "value_fixed": 1}]
     ended = [
         {"stat": {"name": CLOSED, "tags": tags}, "value_fixed": 1},
-        {"stat": {"name": RECEIVED, "tags": tags}, "value_format": "%BYTES_RECEIVED%"},
-        {"stat": {"name": SENT, "tags": tags}, "value_format": "%BYTES_SENT%"},
+        {"stat": {"name": RECEIVED, "tags": tags}, "value_format": _BYTES_IN},
+        {"stat": {"name": SENT, "tags": tags}, "value_format": _BYTES_OUT},
     ]
     return Metrics(
-        _logger(requests),
+        _logger(proxy, requests),
         (
-            {**_logger({"counters": opened}), "filter": _at("TcpUpstreamConnected")},
-            {**_logger({"counters": ended}), "filter": AT_END},
+            {**_logger(proxy, {"counters": opened}), "filter": _at("TcpUpstreamConnected")},
+            {**_logger(proxy, {"counters": ended}), "filter": AT_END},
         ),
     )
 
@@ -117,8 +117,9 @@ def _tags(formats: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value_format": value} for name, value in formats.items()]
 
 
-def _logger(config: Mapping[str, Any]) -> Logger:
-    return {"name": _NAME, "typed_config": {"@type": _LOGGER, "stat_prefix": PREFIX, **config}}
+def _logger(proxy: Proxy, config: Mapping[str, Any]) -> Logger:
+    scope = {"prefix": PREFIX, "sharing_name": owner(proxy)}
+    return {"name": _NAME, "typed_config": {"@type": _LOGGER, "stats_scope": scope, **config}}
 
 
 def without(config: Mapping[str, Any]) -> Mapping[str, Any]:

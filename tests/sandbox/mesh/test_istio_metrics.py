@@ -11,7 +11,7 @@ from pathlib import Path
 from sandbox.prometheus.exposition import labels, samples
 
 from .test_proxy_admin import running
-from .world import World
+from .world import World, eventually
 
 REQUESTS, ERRORS = 40, 7
 
@@ -23,7 +23,13 @@ async def told(world: World, pod: str) -> dict[str, Counter[tuple[str, ...]]]:
     for series, value, _ in samples(page, {}):
         known = dict(labels(series).mapping)
         name = known.pop("__name__")
-        wanted = ("destination_service_name", "destination_version", "response_code", "response_flags", "le")
+        wanted = (
+            "destination_service_name",
+            "destination_canonical_revision",
+            "response_code",
+            "response_flags",
+            "le",
+        )
         found.setdefault(name, Counter())[tuple(known[label] for label in wanted if label in known)] += value
     return found
 
@@ -68,3 +74,62 @@ async def test_what_was_counted_for_a_pod_is_not_its_successors(tmp_path: Path) 
         again = await world.sidecar("client")
         assert again.address != before.address
         assert "istio_requests_total" not in await told(world, "client")
+
+
+async def test_what_was_counted_outlasts_the_listeners_that_counted_it(tmp_path: Path) -> None:
+    """Envoy frees the statistics of a listener that has been replaced, unless they have a name of their own."""
+    async with running(tmp_path / "envoy") as world:
+        address = world.service("reviews", {"http": 9080})["spec"]["clusterIP"]
+        await world.pod("reviews-v1", "reviews", "v1")
+        client = world.client(await world.sidecar("client"), address, 9080)
+        assert (await client.get("/", "reviews"))[0] == 200
+        before = await told(world, "client")
+        client.close()
+        world.namespace("istio-system")
+        mesh = {
+            "metadata": {"name": "istio", "namespace": "istio-system"},
+            "data": {"mesh": "accessLogFile: /dev/stdout"},
+        }
+        world.cluster.create("configmaps", mesh, manager="test")
+
+        async def replaced() -> bool:
+            listeners = await world.mesh.data_plane.admin("/config_dump?resource=dynamic_listeners")
+            draining = await world.mesh.data_plane.admin(
+                "/stats?filter=listener_manager.total_(filter_chains|listeners)_draining"
+            )
+            return "FileAccessLog" in listeners and all(line.endswith(": 0") for line in draining.splitlines())
+
+        await eventually(replaced)
+        assert await told(world, "client") == before
+
+
+async def test_a_connection_that_nobody_looks_into_is_counted_when_it_is_there_and_when_it_ends(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "envoy") as world:
+        address = world.service("store", {"tcp": 27017})["spec"]["clusterIP"]
+        await world.serve_tcp("store-0", "store", 27017, b"hello")
+        proxy = await world.sidecar("client")
+        streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+        async def greeted() -> bool:
+            reader, writer = await world.client(proxy, address, 27017)._dial()
+            streams.append((reader, writer))
+            return await reader.read(5) == b"hello"
+
+        await eventually(greeted)
+        reader, writer = streams[-1]
+        writer.write(b"1234")
+        assert await reader.readexactly(4) == b"1234"
+        key = ("store", "v1", "-")
+
+        async def seen(**expected: int) -> None:
+            async def so() -> bool:
+                found = await told(world, "client")
+                return {name: found.get(f"istio_tcp_{name}_total", {}).get(key, 0) for name in expected} == expected
+
+            await eventually(so)
+
+        await seen(connections_opened=1, connections_closed=0)
+        writer.close()
+        await seen(connections_opened=1, connections_closed=1, received_bytes=4, sent_bytes=9)
