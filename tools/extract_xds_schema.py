@@ -1,9 +1,11 @@
-"""Extract the descriptors of Envoy's configuration messages from an Envoy binary.
+"""Extract the descriptors of Envoy's configuration messages, or of what spans are sent in, from an Envoy binary.
 
     python tools/extract_xds_schema.py PATH-OF-ENVOY > sandbox/mesh/xds/envoy.binpb
+    python tools/extract_xds_schema.py PATH-OF-ENVOY otlp > sandbox/jaeger/otlp.binpb
 
 Envoy carries the descriptors of all its Protocol Buffers (serialized FileDescriptorProto) in its read-only data.
-This finds them and writes the files that define `ROOTS`, and those they import, as one FileDescriptorSet. Taking
+This finds them and writes the files that define `ROOTS` (or `OTLP`), and those they import, as one
+FileDescriptorSet. Taking
 them from the binary that will read the configuration means that the two cannot disagree.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 import mmap
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
@@ -22,6 +25,8 @@ ROOTS = (
     "envoy/config/endpoint/v3/endpoint.proto",
     "envoy/config/listener/v3/listener.proto",
     "envoy/config/route/v3/route.proto",
+    "envoy/config/trace/v3/opentelemetry.proto",
+    "envoy/config/trace/v3/zipkin.proto",
     "envoy/extensions/access_loggers/file/v3/file.proto",
     "envoy/extensions/access_loggers/stats/v3/stats.proto",
     "envoy/extensions/path/match/uri_template/v3/uri_template_match.proto",
@@ -32,6 +37,7 @@ ROOTS = (
     "envoy/service/discovery/v3/discovery.proto",
     f"{_FILTERS}/http/cors/v3/cors.proto",
     f"{_FILTERS}/http/fault/v3/fault.proto",
+    f"{_FILTERS}/http/lua/v3/lua.proto",
     f"{_FILTERS}/http/rbac/v3/rbac.proto",
     f"{_FILTERS}/http/router/v3/router.proto",
     f"{_FILTERS}/listener/http_inspector/v3/http_inspector.proto",
@@ -42,10 +48,11 @@ ROOTS = (
     f"{_FILTERS}/network/set_filter_state/v3/set_filter_state.proto",
     f"{_FILTERS}/network/tcp_proxy/v3/tcp_proxy.proto",
 )
+OTLP = ("opentelemetry/proto/collector/trace/v1/trace_service.proto",)
 
 _LENGTH_DELIMITED = 2
 _NAME = 1
-_FILE_NAME = re.compile(rb"\n([\x05-\x7f])((?:envoy|xds|udpa|google|validate)/[\w/.]+?\.proto)")
+_FILE_NAME = re.compile(rb"\n([\x05-\x7f])((?:envoy|opentelemetry|xds|udpa|google|validate)/[\w/.]+?\.proto)")
 
 
 def file_descriptors(binary: Path) -> dict[str, FileDescriptorProto]:
@@ -81,8 +88,8 @@ def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
             return value, at
 
 
-def closure(files: dict[str, FileDescriptorProto]) -> FileDescriptorSet:
-    """`ROOTS` and what they import, each after its own imports."""
+def closure(files: dict[str, FileDescriptorProto], roots: Iterable[str]) -> FileDescriptorSet:
+    """`roots` and what they import, each after its own imports."""
     ordered: dict[str, FileDescriptorProto] = {}
 
     def add(name: str) -> None:
@@ -91,10 +98,11 @@ def closure(files: dict[str, FileDescriptorProto]) -> FileDescriptorSet:
                 add(dependency)
             ordered[name] = files[name]
 
-    for root in ROOTS:
+    for root in roots:
         add(root)
     return FileDescriptorSet(file=ordered.values())
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(closure(file_descriptors(Path(sys.argv[1]))).SerializeToString())
+    wanted = OTLP if sys.argv[2:] == ["otlp"] else ROOTS
+    sys.stdout.buffer.write(closure(file_descriptors(Path(sys.argv[1])), wanted).SerializeToString())

@@ -10,7 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sandbox.images import bookinfo, commands, fortio, grafana, helloworld, httpbin, mongod, podinfo, smoothies
+from sandbox.images import (
+    bookinfo,
+    commands,
+    fortio,
+    grafana,
+    helloworld,
+    httpbin,
+    jaeger,
+    mongod,
+    podinfo,
+    smoothies,
+)
 from sandbox.images.program import Factory
 
 PROGRAMS: dict[str, Factory] = {
@@ -20,6 +31,7 @@ PROGRAMS: dict[str, Factory] = {
     **grafana.PROGRAMS,
     **helloworld.PROGRAMS,
     **httpbin.PROGRAMS,
+    **jaeger.PROGRAMS,
     **mongod.PROGRAMS,
     **podinfo.PROGRAMS,
     **smoothies.PROGRAMS,
@@ -44,6 +56,7 @@ TAGS: dict[str, Collection[str]] = {
     "grafana": ("latest", "12.0.1"),
     "go-httpbin": ("latest", "v2.15.0", "2.18.3", "v2.18.3"),
     "httpbin": ("latest",),
+    "jaeger": ("latest", "2.17.0"),
     "kiali": ("latest", "v2.27"),
     "mongo": ("latest", "4.4", "8.0", "8.0.15"),
     "pause": ("latest", "3.1", "3.2", "3.9", "3.10"),
