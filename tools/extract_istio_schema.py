@@ -21,7 +21,7 @@ import yaml
 
 KINDS = (
     *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "Sidecar"),
-    *("PeerAuthentication", "AuthorizationPolicy"),
+    *("PeerAuthentication", "AuthorizationPolicy", "Telemetry"),
 )
 _DROPPED = ("description", "x-kubernetes-validations")
 

@@ -6,6 +6,7 @@ Everything that is not in these tables is refused, since an option without effec
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class Options:
     access_log_file: str = ""
     access_log_encoding: str = ""
     access_log_format: str = ""
+    mesh: Mapping[str, Any] = field(default_factory=dict)
+    """What else the mesh's ConfigMap is to say."""
 
 
 _SETS = {
@@ -57,7 +60,6 @@ _ALLOWED: dict[str, tuple[Any, ...]] = {
     "meshConfig.accessLogFile": ("", *mesh_config.STREAMS),
     "meshConfig.accessLogEncoding": mesh_config.ENCODINGS,
     "meshConfig.enablePrometheusMerge": (True,),
-    "meshConfig.enableTracing": (False,),
     "meshConfig.outboundTrafficPolicy.mode": ("ALLOW_ANY",),
     "meshConfig.trustDomain": ("cluster.local",),
     "revision": ("default", ""),
@@ -68,6 +70,24 @@ _ALLOWED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys((f"components.{kind}Gateways.namespace" for kind in ("ingress", "egress")), (ISTIO_NAMESPACE,)),
 }
 """Values of those that take a few only, also of such as say what is so anyway."""
+
+
+_OF_MESH = re.compile(
+    r"meshConfig\.(?:enableTracing$|extensionProviders\b|defaultConfig\.tracing\b"
+    r"|defaultProviders\.(?:tracing|accessLogging)$)"
+)
+"""What is said to the mesh as it is written: `mesh_config` decides about it."""
+_NUMBERS = ("port", "sampling")
+_DEMO = {
+    "extensionProviders": [
+        {"name": name, "opentelemetry": {"port": 4317, "service": service}}
+        for name, service in (
+            ("otel-tracing", "opentelemetry-collector.observability.svc.cluster.local"),
+            ("jaeger", "jaeger-collector.istio-system.svc.cluster.local"),
+        )
+    ]
+}
+"""Of the profile's own those for spans that the mesh here knows."""
 
 
 def options(files: list[str], sets: list[str]) -> Options:
@@ -87,12 +107,17 @@ def options(files: list[str], sets: list[str]) -> Options:
     ingress = profile in ("default", "demo")
     chosen = Options(profile, pilot=profile != "empty", ingress=ingress, egress=profile == "demo")
     if profile == "demo":
-        chosen = replace(chosen, access_log_file=mesh_config.STREAMS[0])
+        chosen = replace(chosen, access_log_file=mesh_config.STREAMS[0], mesh=_DEMO)
+    mesh: dict[str, Any] = {}
     for path, written, value in settings:
-        if path != "profile":
+        if _OF_MESH.match(path):
+            _put(mesh, written, value)
+        elif path != "profile":
             chosen = replace(chosen, **_changed(chosen, path, written, value))
+    chosen = replace(chosen, mesh={**chosen.mesh, **mesh})
     try:
         mesh_config.checked(chosen.access_log_file, chosen.access_log_encoding or "TEXT", chosen.access_log_format)
+        mesh_config.of(chosen.mesh)
     except ValueError as error:
         raise UsageError(f"meshConfig.{error}") from error
     return chosen
@@ -117,6 +142,35 @@ def _changed(chosen: Options, path: str, written: str, value: Any) -> dict[str, 
             )
         return {field: {**chosen.ingress_annotations, key: value}}
     return {field: value if switch else str(value)} if field else {}
+
+
+def _put(mesh: dict[str, Any], written: str, value: Any) -> None:
+    """At its place below `meshConfig`; a list has all items before one that is named. Raises UsageError."""
+    _, *names = re.findall(r"(?:[^.\[\\]|\\.)+|\[\d+\]", written)
+    at: Any = mesh
+    for name, below in zip(names, [*names[1:], ""], strict=True):
+        inner: Any = [] if below.startswith("[") else {}
+        if below == "":
+            inner = _number(value) if name in _NUMBERS else value
+        if name.startswith("["):
+            index = int(name[1:-1])
+            if not isinstance(at, list) or index > len(at):
+                raise UsageError(f"{written}: there is no item {index - 1} before it")
+            at += [inner] if index == len(at) else []
+            key: Any = index
+        else:
+            if not isinstance(at, dict):
+                raise UsageError(f"{written}: not an object")
+            key = name.replace("\\.", ".")
+        at[key] = inner if below == "" else at.setdefault(key, inner) if isinstance(at, dict) else at[key]
+        at = at[key]
+
+
+def _number(value: Any) -> Any:
+    """Of a text that is one."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value) if "." in value else int(value)
+    return value
 
 
 def _operator(file: Path) -> dict[str, Any]:

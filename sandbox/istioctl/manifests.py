@@ -86,14 +86,25 @@ def components(chosen: Options) -> Iterator[tuple[Component, list[Object]]]:
 
 
 def _configure(mesh: Object, chosen: Options) -> None:
-    """What the mesh's ConfigMap says beyond the defaults, in front of them: the file is sorted."""
+    """What the mesh's ConfigMap says: the defaults, and what is asked for. The file is sorted."""
     asked = {
         "accessLogEncoding": chosen.access_log_encoding,
         "accessLogFile": chosen.access_log_file,
         "accessLogFormat": chosen.access_log_format,
     }
-    if said := {field: value for field, value in asked.items() if value}:
-        mesh["data"][mesh_config.KEY] = yaml.safe_dump(said, width=10**6) + mesh["data"][mesh_config.KEY]
+    said = {**{field: value for field, value in asked.items() if value}, **chosen.mesh}
+    if said:
+        whole = _merged(yaml.safe_load(mesh["data"][mesh_config.KEY]), said)
+        mesh["data"][mesh_config.KEY] = yaml.safe_dump(whole, width=10**6).rstrip("\n")
+
+
+def _merged(below: Object, above: Mapping[str, Any]) -> Object:
+    """As Helm merges values: objects field by field."""
+    made = dict(below)
+    for field, value in above.items():
+        both = isinstance(value, dict) and isinstance(made.get(field), dict)
+        made[field] = _merged(made[field], value) if both else value
+    return made
 
 
 def where_real_ports_lead(here: str) -> str:

@@ -14,7 +14,17 @@ from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.core.istio_exports import ByAge
 from sandbox.core.turns import Turns
-from sandbox.mesh import delegates, envoy_clusters, gateway_names, mesh_certificates, mesh_config, rules
+from sandbox.mesh import (
+    delegates,
+    envoy_clusters,
+    gateway_names,
+    mesh_certificates,
+    mesh_config,
+    rules,
+    telemetry,
+    tracing,
+    zipkin_relay,
+)
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.gateway_names import Entrance, Resolve
@@ -23,6 +33,7 @@ from sandbox.mesh.inbound import Around
 from sandbox.mesh.istio import ISTIO_NAMESPACE
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.mesh_certificates import RootCertificates
+from sandbox.mesh.mesh_config import MeshConfig
 from sandbox.mesh.proxy_translation import NamespaceView, ProxyTranslation
 from sandbox.mesh.registry import SLICES, Proxy
 from sandbox.mesh.rules import Rules
@@ -38,9 +49,10 @@ DESTINATION_RULES = "destinationrules.networking.istio.io"
 SIDECARS = "sidecars.networking.istio.io"
 PEER_AUTHENTICATIONS = "peerauthentications.security.istio.io"
 AUTHORIZATION_POLICIES = "authorizationpolicies.security.istio.io"
+TELEMETRIES = "telemetries.telemetry.istio.io"
 _RULES = (
     *(GATEWAYS, VIRTUAL_SERVICES, DESTINATION_RULES, SIDECARS, service_entries.RESOURCE),
-    *(PEER_AUTHENTICATIONS, AUTHORIZATION_POLICIES),
+    *(PEER_AUTHENTICATIONS, AUTHORIZATION_POLICIES, TELEMETRIES),
 )
 _WATCHED = ("services", SLICES, "pods", "nodes", "secrets", "configmaps", *_RULES)
 
@@ -76,7 +88,7 @@ class ControlPlane:
         self._rules = Rules()
         self._entries: tuple[tuple[Object, ...], list[service_entries.Host]] = ((), [])
         """ServiceEntries, and their hosts."""
-        self._mesh: tuple[Object | None, mesh_config.AccessLog] = (None, mesh_config.OFF)
+        self._mesh: tuple[Object | None, MeshConfig] = (None, MeshConfig())
         """The ConfigMap, and what it says."""
         self._views: dict[_Seer, NamespaceView] = {}
         self._translations: dict[str, ProxyTranslation] = {}
@@ -149,30 +161,34 @@ class ControlPlane:
             peers = written[PEER_AUTHENTICATIONS]
             await view.update(own, self._entries[1], in_force, by_name, self._credentials, turns, peers)
         self._translations = {proxy.id: self._translation(proxy) for proxy in proxies}
-        access_log = self._access_log()
+        mesh = self._mesh_config()
         for translation in self._translations.values():
-            proxy = translation.proxy
+            proxy, view = translation.proxy, self._views[seers[translation.proxy.id]]
             labels = self._services.labels_of_pod(proxy.namespace, proxy.name)
-            await translation.update(self._views[seers[proxy.id]], around, turns, access_log, labels)
+            concerned = telemetry.concerning(written[TELEMETRIES], proxy.namespace, proxy.labels)
+            log = telemetry.access_log(concerned, mesh)
+            if log.file:
+                self._data_plane.access_logs.open()
+            traced = tracing.of_proxy(proxy, concerned, mesh, view.services)
+            await translation.update(view, around, turns, log, traced, labels)
         # Some may have ended, or come anew under their name, while the loop had its turns.
         present = {
             proxy.id: self._translations[proxy.id].told
             for proxy in proxies
             if self._data_plane.proxies.get(proxy.id) is proxy
         }
-        await self._data_plane.publish({"shared": _SHARED, **present})
+        relay = _RELAY if any(provider.kind == "zipkin" for provider in mesh.providers) else _NOTHING
+        await self._data_plane.publish({"shared": _SHARED, "zipkin": relay, **present})
 
-    def _access_log(self) -> mesh_config.AccessLog:
+    def _mesh_config(self) -> MeshConfig:
         """What came in while the sandbox's own check was not there counts as nothing."""
         found = self._cluster.find("configmaps", ISTIO_NAMESPACE, mesh_config.NAME)
         if found is not self._mesh[0]:
             try:
-                wanted = mesh_config.access_log(((found or {}).get("data") or {}).get(mesh_config.KEY) or "")
+                wanted = mesh_config.read(((found or {}).get("data") or {}).get(mesh_config.KEY) or "")
             except ValueError as error:
                 log.warning("the mesh's configuration is left out: %s", error)
-                wanted = mesh_config.OFF
-            if wanted.file:
-                self._data_plane.access_logs.open()
+                wanted = MeshConfig()
             self._mesh = found, wanted
         return self._mesh[1]
 
@@ -184,6 +200,7 @@ class ControlPlane:
 
 _SHARED = Configuration(clusters={cluster["name"]: cluster for cluster in envoy_clusters.shared()})
 """What all proxies use together."""
+_RELAY, _NOTHING = zipkin_relay.shared(), Configuration()
 
 
 def _nowhere(name: str) -> Entrance | None:

@@ -16,6 +16,7 @@ from typing import Any
 from sandbox.mesh.access_logs import FLUSH_MILLISECONDS
 from sandbox.mesh.istio import ENVOY_THREADS, LARGEST_REGEX_PROGRAM
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
+from sandbox.mesh.zipkin_relay import NODE
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,13 @@ _ALLOCATOR = {
 """What a burst of connections took goes back to the system, and little is kept for the next one: 30 MB after pages
 asked for by 200 at once."""
 
+_SPANS = {
+    f"tracing.{tracer}.{setting}": value
+    for tracer in ("opentelemetry", "zipkin")
+    for setting, value in (("flush_interval_ms", 1000), ("min_flush_spans", 1000))
+}
+"""Spans go out in larger heaps, and sooner, than of a real proxy, which waits for 5 of them or 5 s."""
+
 
 def bootstrap() -> dict[str, Any]:
     """What Envoy is started with: everything else comes over the stream on `XDS_SOCKET`.
@@ -48,7 +56,7 @@ def bootstrap() -> dict[str, Any]:
     """
     stream: dict[str, Any] = {"resource_api_version": "V3", "ads": {}, "initial_fetch_timeout": "0s"}
     return {
-        "node": {"id": "sandbox", "cluster": "sandbox"},
+        "node": {"id": NODE, "cluster": NODE},
         "admin": {"address": {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}},
         "memory_allocator_manager": _ALLOCATOR,
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
@@ -56,6 +64,7 @@ def bootstrap() -> dict[str, Any]:
         "layered_runtime": {
             "layers": [
                 {"name": "limits", "static_layer": {"re2.max_program_size.error_level": LARGEST_REGEX_PROGRAM}},
+                {"name": "spans", "static_layer": _SPANS},
             ]
         },
         "stats_config": {"use_all_default_tags": False},

@@ -21,13 +21,15 @@ Route = dict[str, Any]
 
 def translate(virtual_service: Mapping[str, Any], context: Context) -> list[Route]:
     """Routes in the rule's order; those behind one that takes everything are left out."""
-    namespace = virtual_service["metadata"]["namespace"]
+    name, namespace = virtual_service["metadata"]["name"], virtual_service["metadata"]["namespace"]
     origin = rules.origin("virtual-service", virtual_service)
     found: list[Route] = []
     for http in virtual_service["spec"].get("http") or []:
         for match in http.get("match") or [{}]:
             if applies(match, context, namespace):
-                found.append({**_route(http, match, context, namespace), "metadata": origin})
+                route = _route(http, match, context, namespace)
+                operation = {"operation": _operation(route, name, context.port)}
+                found.append({**route, "metadata": origin, "decorator": operation})
                 if takes_everything(found[-1]):
                     return found
     return found
@@ -59,6 +61,7 @@ def to(destination: Mapping[str, Any], context: Context) -> list[Route]:
     """One route that sends everything to one destination (its host in full), with Istio's defaults."""
     cluster = destination_cluster(destination, context, "")
     route: Route = {"name": "default", "match": _EVERYTHING, "route": {"cluster": cluster, **_DEFAULT_ACTION}}
+    route["decorator"] = {"operation": _operation(route, "", context.port)}
     if hashed := _hash_policy(destination, context, ""):
         route["route"]["hash_policy"] = hashed
     return [route]
@@ -102,6 +105,15 @@ def _route(http: Mapping[str, Any], match: Mapping[str, Any], context: Context, 
     else:
         _forward(route, http, context, namespace)
     return route
+
+
+def _operation(route: Route, rule: str, port: int) -> str:
+    """What spans call it: the destination, or the rule where there is not one (istiod's GetRouteOperation)."""
+    match, cluster = route["match"], route.get("route", {}).get("cluster")
+    path = match.get("path") or (match["safe_regex"]["regex"] if "safe_regex" in match else f"{match['prefix']}*")
+    if cluster:
+        _, port, _, rule = cluster.partition("/")[2].split("|")
+    return f"{rule}:{port}{path}"
 
 
 def _filters(http: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion, thre
 from sandbox.mesh.istio_metrics import IstioMetrics
 from sandbox.mesh.istiod_debug import IstiodDebug
 from sandbox.mesh.proxy_admin import ADMIN_PORT, AdminView
-from sandbox.mesh.registry import Proxy
+from sandbox.mesh.registry import CLUSTER_ID, TRUST_DOMAIN, Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 from sandbox.network.pod_network import Interception
 
@@ -175,12 +175,13 @@ class ProxyAgent(Program):
             container.ip,
             dict(container.labels),
             account=container.pod["spec"].get("serviceAccountName") or "default",
+            workload=container.env.get("ISTIO_META_WORKLOAD_NAME", ""),
             threads=_threads(container),
             named_ports={port["name"]: port["containerPort"] for port in _ports(container) if port.get("name")},
             ports={*(port["containerPort"] for port in _ports(container)), *container.network.served},
             leads_in=lambda port: container.network.interception.leads_in(port),
         )
-        node = _node(container, role)
+        node = _node(container, self._proxy)
         self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container), node, metrics, authority)
         self._status = AgentStatus(container, self._admin)
         self._quiet = any(word.endswith(_QUIET) for word in container.command if word.startswith(_LOG_LEVEL))
@@ -280,24 +281,21 @@ def _threads(container: Container) -> int:
         raise ProgramError(f"Error: {error}") from error
 
 
-def _node(container: Container, role: str) -> dict[str, object]:
+def _node(container: Container, proxy: Proxy) -> dict[str, object]:
     """Who a proxy says it is, as pilot-agent writes it from what the pod says."""
     metadata, spec = container.pod["metadata"], container.pod["spec"]
-    namespace, name = container.namespace, container.pod_name
-    labels = container.labels
-    service = labels.get("service.istio.io/canonical-name") or labels.get("app") or name
     return {
-        "id": f"{role}~{container.ip}~{name}.{namespace}~{namespace}.svc.cluster.local",
-        "cluster": f"{service}.{namespace}",
+        "id": proxy.node_id,
+        "cluster": proxy.service_cluster,
         "metadata": {
             "ANNOTATIONS": dict(metadata.get("annotations") or {}),
-            "CLUSTER_ID": "Kubernetes",
+            "CLUSTER_ID": CLUSTER_ID,
             "INSTANCE_IPS": container.ip,
             "ISTIO_VERSION": VERSION,
-            "LABELS": dict(labels),
-            "MESH_ID": "cluster.local",
-            "NAME": name,
-            "NAMESPACE": namespace,
+            "LABELS": dict(container.labels),
+            "MESH_ID": TRUST_DOMAIN,
+            "NAME": container.pod_name,
+            "NAMESPACE": container.namespace,
             "NODE_NAME": spec.get("nodeName", ""),
             "SERVICE_ACCOUNT": spec.get("serviceAccountName", "default"),
         },

@@ -13,11 +13,11 @@ from typing import Any
 from sandbox.core import service_entry_hosts as service_entries
 from sandbox.core.cluster import Object
 from sandbox.core.turns import Turns
-from sandbox.mesh import envoy_clusters, gateways, inbound, listeners, mesh_certificates, route_tables
+from sandbox.mesh import envoy_clusters, gateways, inbound, listeners, mesh_certificates, route_tables, tracing
 from sandbox.mesh.access_logs import LoggedListeners
 from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.identities import Authority
-from sandbox.mesh.inbound import Around
+from sandbox.mesh.inbound import Around, Served
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.localities import Localities
 from sandbox.mesh.mesh_certificates import Credential
@@ -26,6 +26,7 @@ from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry
 from sandbox.mesh.route_tables import TableCache
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.sidecar_scopes import Scope
+from sandbox.mesh.tracing import TracedListeners, Tracing
 from sandbox.mesh.xds.ads import Configuration
 from sandbox.mesh.xds.envoy_messages import Part
 
@@ -156,7 +157,8 @@ class ProxyTranslation:
         self._chains: Kept[str, Part] = Kept()
         self._listeners: Kept[str, dict[str, Any]] = Kept()
         self._logged, self._logged_inbound = LoggedListeners(proxy), LoggedListeners(proxy)
-        self._log = OFF
+        self._traced, self._traced_inbound = TracedListeners(proxy.id), TracedListeners(proxy.id)
+        self._log, self._tracing = OFF, tracing.OFF
         self._own: list[dict[str, Any]] = []
         """A sidecar's listeners."""
         self._inbound: Kept[str, dict[str, Any]] = Kept()
@@ -173,6 +175,7 @@ class ProxyTranslation:
         around: Around,
         turns: Turns,
         log: AccessLog = OFF,
+        tracing: Tracing = tracing.OFF,
         labels: Mapping[str, str] | None = None,
     ) -> None:
         """Follow what has changed; `told` is it, wholly translated, afterwards. `labels` are the pod's, with where
@@ -181,8 +184,8 @@ class ProxyTranslation:
         What comes in does not depend on how much of the mesh the proxy knows: `around` is all of it.
         """
         rules = view.rules
-        if self._log != log:
-            self._log, self._destinations = log, None
+        if (self._log, self._tracing) != (log, tracing):
+            self._log, self._tracing, self._destinations = log, tracing, None
         if self._destinations is not view.destinations:
             self._clusters.turn()
             self._own_clusters = {
@@ -220,23 +223,32 @@ class ProxyTranslation:
     def _follow_inbound(self, around: Around) -> None:
         proxy = self.proxy
         services = around.services.by_namespace.get(proxy.namespace, ())
-        seen = (services, around.rules, around.peers, around.policies, frozenset(proxy.ports), self._log)
+        told = (self._log, self._tracing)
+        seen = (services, around.rules, around.peers, around.policies, frozenset(proxy.ports), told)
         if self._inbound_seen == seen:
             return
         found = inbound.served(proxy, services, around.rules)
         guard = around.guard(proxy, self._authority)
         self._inbound.turn()
         self._inbound_chains.turn()
-        made = [self._inbound.get(str(one.port), one, partial(inbound.cluster, proxy, one)) for one in found]
+        made = [
+            self._inbound.get(str(one.port), (one, self._tracing.possible), partial(self._inbound_cluster, one))
+            for one in found
+        ]
         self._inbound_clusters = {cluster["name"]: cluster for cluster in made}
         listener = inbound.listener(proxy, found, guard, self._inbound_chains)
-        (logged,) = self._logged_inbound.of([listener], self._log)
-        self._inbound_listeners = [self._inbound.same("", logged)]
+        logged = self._logged_inbound.of([listener], self._log)
+        (traced,) = self._traced_inbound.of(logged, self._tracing)
+        self._inbound_listeners = [self._inbound.same("", traced)]
         self._inbound_seen = seen
+
+    def _inbound_cluster(self, one: Served) -> dict[str, Any]:
+        return self._tracing.named(inbound.cluster(self.proxy, one))
 
     def _cluster(self, destination: Destination) -> dict[str, Any]:
         key = (destination.service.host, destination.port.number, destination.subset)
-        return self._clusters.get(key, destination, partial(self._make_cluster, destination))
+        origin = (destination, self._tracing.possible)
+        return self._clusters.get(key, origin, partial(self._make_cluster, destination))
 
     def _make_cluster(self, destination: Destination) -> dict[str, Any]:
         mode = (destination.traffic.get("tls") or {}).get("mode", "")
@@ -244,7 +256,7 @@ class ProxyTranslation:
             mode = "DISABLE"  # nobody knows who is there, or nobody there has a sidecar
         http = destination.port.protocol in ("http", "http2")
         spoken = self._authority.spoken_to(self.proxy.identity, mode, http=http)
-        return envoy_clusters.cluster(self.proxy, destination, spoken)
+        return self._tracing.named(envoy_clusters.cluster(self.proxy, destination, spoken))
 
     def _assignment(self, destination: Destination, localities: Localities) -> dict[str, Any]:
         name, traffic = envoy_clusters.name_of(self.proxy.id, destination), destination.traffic
@@ -268,7 +280,7 @@ class ProxyTranslation:
         """What changes with VirtualServices and Gateways, too: route tables, and a gateway's listeners."""
         proxy = self.proxy
         if proxy.kind == "gateway":
-            seen: tuple[object, ...] = (view.services, rules, view.credentials, self._log)
+            seen: tuple[object, ...] = (view.services, rules, view.credentials, self._log, self._tracing)
         else:
             seen = (view.shape, rules)
         if self._seen and all(a is b for a, b in zip(seen, self._seen, strict=True)):
@@ -287,7 +299,7 @@ class ProxyTranslation:
 
     def _same(self, opened: Any) -> list[dict[str, Any]]:
         self._listeners.turn()
-        opened = self._logged.of(opened, self._log)
+        opened = self._traced.of(self._logged.of(opened, self._log), self._tracing)
         return [self._listeners.same(listener["name"], listener) for listener in opened]
 
 

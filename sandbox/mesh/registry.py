@@ -19,6 +19,7 @@ from sandbox.mesh.kept import Kept
 
 DOMAIN = "svc.cluster.local"
 TRUST_DOMAIN = "cluster.local"
+CLUSTER_ID = "Kubernetes"
 SLICES = "endpointslices.discovery.k8s.io"
 SERVICE_NAME = "kubernetes.io/service-name"
 """The label by which a slice says whose it is."""
@@ -256,6 +257,8 @@ class Proxy:
     labels: Mapping[str, str]
     account: str = "default"
     """Of the service accounts of its namespace: who it is."""
+    workload: str = ""
+    """What made the pod, such as its Deployment; "" for the pod itself."""
     threads: int = 1
     named_ports: Mapping[str, int] = field(default_factory=dict)
     """Ports of the pod's containers that have a name."""
@@ -273,3 +276,14 @@ class Proxy:
     def id(self) -> str:
         """As `istioctl proxy-status` writes it. It begins every name of what is this proxy's own in Envoy."""
         return f"{self.name}.{self.namespace}"
+
+    @property
+    def node_id(self) -> str:
+        """Who a real one's Envoy says it is."""
+        role = "router" if self.kind == "gateway" else "sidecar"
+        return f"{role}~{self.address}~{self.id}~{self.namespace}.{DOMAIN}"
+
+    @property
+    def service_cluster(self) -> str:
+        """What a real one's Envoy says it is part of: spans have it for their service."""
+        return f"{self.labels.get('app') or self.workload or self.name}.{self.namespace}"

@@ -20,6 +20,7 @@ from sandbox.mesh.authorization import (
 )
 from sandbox.mesh.gateways import ENCRYPTED, PLAIN_PROTOCOLS, PLAIN_TCP, TLS_MODES
 from sandbox.mesh.http_routes import REDIRECT_CODES
+from sandbox.mesh.mesh_config import ENVOY
 from sandbox.mesh.registry import ENTRY_PROTOCOLS
 from sandbox.mesh.sidecar_scopes import ALLOW_ANY, REGISTRY_ONLY
 from sandbox.mesh.traffic_policies import LOAD_BALANCERS
@@ -140,6 +141,13 @@ SUPPORTED: Mapping[str, tuple[str, ...]] = {
         *_each("rules.to.operation", *_with_opposites(*OPERATION_FIELDS)),
         *(_CONDITION_KEY, "rules.when.values", "rules.when.notValues"),
     ),
+    "Telemetry": (
+        "selector.matchLabels.*",
+        *_each("tracing", "providers.name", "match.mode", "randomSamplingPercentage", "disableSpanReporting"),
+        *_each("tracing.customTags.*", "literal.value", "header.name", "header.defaultValue"),
+        "tracing.enableIstioTags",
+        *_each("accessLogging", "providers.name", "disabled"),
+    ),
 }
 
 VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
@@ -150,6 +158,7 @@ VALUES: Mapping[tuple[str, str], frozenset[Any]] = {
     ("Sidecar", "outboundTrafficPolicy.mode"): frozenset({ALLOW_ANY, REGISTRY_ONLY}),
     ("AuthorizationPolicy", "action"): frozenset(ACTIONS),
     ("AuthorizationPolicy", _CONDITION_KEY): frozenset(CONDITION_KEYS),
+    ("Telemetry", "accessLogging.providers.name"): frozenset({ENVOY}),
     ("ServiceEntry", "resolution"): frozenset({"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"}),
     **{
         ("DestinationRule", f"{level}.{field}"): values

@@ -19,6 +19,7 @@ from sandbox.mesh import (
     security_validation,
     service_entry_validation,
     sidecar_validation,
+    telemetry_validation,
     virtual_service_validation,
 )
 from sandbox.mesh.authorization import DRY_RUN
@@ -26,7 +27,7 @@ from sandbox.mesh.gateway_names import Resolve
 from sandbox.mesh.supported_fields import SUPPORTED, unsupported
 from sandbox.mesh.unreachable_rules import find_unreachable
 
-GROUPS = ("networking.istio.io", "security.istio.io")
+GROUPS = ("networking.istio.io", "security.istio.io", "telemetry.istio.io")
 """Of the rules."""
 ISTIO_GROUPS = "istio.io"
 """What the names of all groups of Istio's end with."""
@@ -53,6 +54,8 @@ def find_warnings(kind: str, obj: Object) -> Iterator[str]:
         yield from destination_rule_validation.find_warnings(spec)
     elif kind == "Sidecar":
         yield from sidecar_validation.find_warnings(spec, obj["metadata"].get("namespace") or "default")
+    elif kind == "Telemetry":
+        yield from telemetry_validation.find_warnings(spec)
     elif kind in security_validation.KINDS:
         yield from security_validation.find_warnings(kind, spec)
 
@@ -109,5 +112,6 @@ def find_problems(kind: str, obj: Object, resolve: Resolve = lambda name: None) 
         "DestinationRule": destination_rule_validation.find_problems,
         "ServiceEntry": partial(service_entry_validation.find_problems, resolve=resolve),
         "Sidecar": sidecar_validation.find_problems,
+        "Telemetry": telemetry_validation.find_problems,
     }
     yield from of_kind[kind](spec, namespace)

@@ -14,8 +14,8 @@ from sandbox.mesh.envoy import binary
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(tool: str, source: Path) -> bytes:
-    command = [sys.executable, str(ROOT / "tools" / tool), str(source)]
+def run(tool: str, source: Path, *more: str) -> bytes:
+    command = [sys.executable, str(ROOT / "tools" / tool), str(source), *more]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
@@ -24,9 +24,14 @@ def test_the_schema_of_envoys_configuration_is_that_of_the_installed_envoy() -> 
     assert run("extract_xds_schema.py", binary()) == packaged
 
 
+def test_so_is_that_of_the_spans_it_sends() -> None:
+    packaged = (ROOT / "sandbox/jaeger/otlp.binpb").read_bytes()
+    assert run("extract_xds_schema.py", binary(), "otlp") == packaged
+
+
 ISTIOS = [
     *("Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "Sidecar"),
-    *("PeerAuthentication", "AuthorizationPolicy"),
+    *("PeerAuthentication", "AuthorizationPolicy", "Telemetry"),
 ]
 
 
@@ -45,7 +50,7 @@ def test_istios_schemas_lose_descriptions_and_cel_but_no_field(tmp_path: Path) -
                 "versions": [{"name": name, "schema": {"openAPIV3Schema": schema}} for name in ("v1", "v1beta1")],
             },
         }
-        for kind in sorted((*ISTIOS, "Telemetry"))
+        for kind in sorted((*ISTIOS, "WasmPlugin"))
     ]
     source = tmp_path / "crds.yaml"
     source.write_text(yaml.safe_dump_all(documents))

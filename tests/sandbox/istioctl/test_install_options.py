@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from sandbox.istioctl.command_line import FileError, UsageError
-from sandbox.istioctl.install_options import options
+from sandbox.istioctl.install_options import Options, options
 from sandbox.istioctl.manifests import components
 
 INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
@@ -70,7 +71,11 @@ def test_an_internal_load_balancer(tmp_path: Path, place: str) -> None:
         ("values.pilot.traceSampling=1", "values.pilot.traceSampling: not supported by the sandbox"),
         ("meshConfig.accessLogFile=/tmp/log", "meshConfig.accessLogFile=/tmp/log: not supported"),
         ("meshConfig.accessLogEncoding=XML", "meshConfig.accessLogEncoding=XML: not supported"),
-        ("meshConfig.defaultConfig.tracing.sampling=1", "tracing.sampling: not supported"),
+        ("meshConfig.defaultConfig.tracing.zipkin.address=a:1", "tracing.zipkin: not supported"),
+        ("meshConfig.defaultConfig.holdApplicationUntilProxyStarts=true", "not supported"),
+        ("meshConfig.extensionProviders[1].name=a", "there is no item 0 before it"),
+        ("meshConfig.extensionProviders[0].datadog.port=1", "extensionProviders[0].datadog: not supported"),
+        ("meshConfig.enableTracing.really=true", "not supported"),
         ("profile=ambient", 'profile "ambient" is not one of'),
         ("components.ingressGateways[0].enabled=perhaps", "not true or false"),
         ("values.gateways.istio-ingressgateway.type=Mesh", "not supported"),
@@ -110,6 +115,48 @@ def test_the_mesh_is_told_of_the_access_log(settings: list[str], said: str) -> N
         if (obj["kind"], obj["metadata"]["name"]) == ("ConfigMap", "istio")
     )
     assert mesh.startswith(f"{said}defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\n")
+
+
+def mesh_of(chosen: Options) -> dict[str, Any]:
+    """What the ConfigMap of the mesh says."""
+    (text,) = (
+        obj["data"]["mesh"]
+        for _, objs in components(chosen)
+        for obj in objs
+        if (obj["kind"], obj["metadata"]["name"]) == ("ConfigMap", "istio")
+    )
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+COLLECTOR = "jaeger-collector.istio-system.svc.cluster.local"
+
+
+def test_the_mesh_is_told_of_where_spans_go(tmp_path: Path) -> None:
+    """As Istio's page has it (istio.io/latest/docs/tasks/observability/distributed-tracing/jaeger/),
+    from a file and by settings; both stay beside the mesh's own."""
+    provider = {"name": "jaeger", "opentelemetry": {"port": 4317, "service": COLLECTOR}}
+    said = {"enableTracing": True, "defaultConfig": {"tracing": {}}, "extensionProviders": [provider]}
+    from_file = mesh_of(options([operator(tmp_path, meshConfig=said)], []))
+    path = "meshConfig.extensionProviders[0]"
+    settings = (
+        f"{path}.name=jaeger",
+        f"{path}.opentelemetry.port=4317",
+        f"{path}.opentelemetry.service={COLLECTOR}",
+        "meshConfig.enableTracing=true",
+    )
+    assert mesh_of(options([], list(settings))) == from_file
+    assert from_file == {**mesh_of(options([], [])), "enableTracing": True, "extensionProviders": [provider]}
+    more = ["meshConfig.defaultProviders.tracing[0]=jaeger", "meshConfig.defaultConfig.tracing.sampling=0.5"]
+    found = mesh_of(options([], [*settings, *more]))
+    assert found["defaultProviders"] == {"metrics": ["prometheus"], "tracing": ["jaeger"]}
+    assert found["defaultConfig"]["tracing"] == {"sampling": 0.5}
+
+
+def test_the_profile_demo_knows_a_jaeger() -> None:
+    """manifests/helm-profiles/demo.yaml; of its providers those that are for spans and supported."""
+    names = [one["name"] for one in mesh_of(options([], ["profile=demo"]))["extensionProviders"]]
+    assert names == ["otel-tracing", "jaeger"]
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sandbox.mesh.control_plane import (
     GATEWAYS,
     PEER_AUTHENTICATIONS,
     SIDECARS,
+    TELEMETRIES,
     VIRTUAL_SERVICES,
     ControlPlane,
 )
@@ -43,6 +45,7 @@ WRITTEN = {
     SIDECARS: "Sidecar",
     PEER_AUTHENTICATIONS: "PeerAuthentication",
     AUTHORIZATION_POLICIES: "AuthorizationPolicy",
+    TELEMETRIES: "Telemetry",
 }
 ISSUER = Authority()
 """Of all, so that certificates do not differ."""
@@ -195,6 +198,11 @@ SPECS: dict[str, st.SearchStrategy[Any]] = {
         {"action": st.sampled_from(("ALLOW", "DENY")), "rules": st.sampled_from(([{}], [AT_PORT]))},
         optional={"selector": SELECTOR},
     ),
+    TELEMETRIES: st.fixed_dictionaries(
+        {"tracing": st.sampled_from(NAMES).map(lambda name: [{"providers": [{"name": name}]}])},
+        optional={"selector": SELECTOR},
+    ),
+    "configmaps": st.sampled_from(("one", "two", "nobody")),
     "secrets": st.sampled_from((*PAIRS, {"tls.crt": b"no certificate", "tls.key": b"no key"})),
 }
 _ENDPOINT = st.tuples(st.sampled_from(NAMES), st.booleans())
@@ -213,6 +221,7 @@ def _service(*ports: tuple[int, str]) -> Object:
 
 
 ONE, TWO = ("shop", "one"), ("shop", "two")
+MESH = {"namespace": "istio-system", "name": "istio"}
 LEADS_TO_TWO = {"hosts": ["one"], "http": [{"route": [{"destination": {"host": "two"}}]}]}
 WITH_SUBSET = {"host": "two", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]}
 BASE: list[tuple[str, tuple[str, str], Any]] = [
@@ -254,6 +263,15 @@ def _object(kind: str, place: tuple[str, str], drawn: Any, number: int) -> Objec
     metadata: Object = {"namespace": place[0], "name": place[1], "creationTimestamp": f"2026-01-0{number % 3 + 1}"}
     if kind == "pods":
         metadata["labels"] = {"version": f"v{number % 2 + 1}"}
+    if kind == "configmaps":
+        mesh = {
+            "defaultProviders": {"tracing": [drawn]},
+            "extensionProviders": [
+                {"name": "one", "zipkin": {"service": "one.shop.svc.cluster.local", "port": 80}},
+                {"name": "two", "opentelemetry": {"service": "two.shop.svc.cluster.local", "port": 90}},
+            ],
+        }
+        return {"metadata": {**metadata, **MESH}, "data": {"mesh": json.dumps(mesh)}}
     if kind == "secrets":
         return {
             "metadata": metadata,

@@ -10,6 +10,7 @@ import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,6 +126,7 @@ class Recorder:
         self.changed: list[Any] = []
         self.told: Mapping[str, Configuration] = {}
         self._data_plane = data_plane
+        self.access_logs = data_plane.access_logs if data_plane else SimpleNamespace(open=lambda: None)
 
     async def publish(self, parts: Mapping[str, Configuration]) -> None:
         self.told = parts
@@ -139,7 +141,7 @@ class SmallMesh:
         self._cluster = LocalCluster()
         for crd in crds():
             self._cluster.create(CRDS, crd, manager="test")
-        for namespace in ("shop", "other"):
+        for namespace in ("shop", "other", "istio-system"):
             self._cluster.create("namespaces", {"metadata": {"name": namespace}}, manager="test")
         served = (("one", 80, "http"), ("two", 81, "http"), ("three", 80, "http2"), ("four", 82, "tcp"))
         for name, port, speaks in served:
@@ -179,6 +181,14 @@ class SmallMesh:
                 "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
             }
             self._cluster.create("secrets", secret, manager="test")
+        told = {
+            "extensionProviders": [
+                {"name": name, "zipkin": {"service": f"{name}.shop.svc.cluster.local", "port": port}}
+                for name, port in (("one", 80), ("two", 81))
+            ]
+        }
+        mesh = {"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": json.dumps(told)}}
+        self._cluster.create("configmaps", mesh, manager="test")
         leaf = {
             "metadata": {"name": "leaf", "namespace": "shop"},
             "spec": {"http": [{"directResponse": {"status": 418}}]},

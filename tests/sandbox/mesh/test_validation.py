@@ -147,6 +147,12 @@ EGRESS = (
     ("kind", "spec", "warned"),
     [
         ("PeerAuthentication", {"selector": {}}, ["workload selector specified without labels"]),
+        ("Telemetry", {"selector": {}}, ["workload selector specified without labels"]),
+        (
+            "Telemetry",
+            {"tracing": [{"providers": [{"name": "a"}, {"name": "b"}]}, {}]},
+            ["multiple tracing is not currently supported", "multiple providers is not currently supported"],
+        ),
         (
             "AuthorizationPolicy",
             {"action": "DENY", "rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]},
