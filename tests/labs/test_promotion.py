@@ -11,7 +11,7 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.kit.heard import Heard
 from tests.kit.workshop import BIN, HANGS, Workshop, until
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
+from workshop.mesh.promotion_verdict import PromotionStage, Tolerance
 from workshop.runbook import events
 from workshop.runbook.model import Runbook
 from workshop.runbook.request import Request
@@ -199,6 +200,75 @@ async def test_ctrl_c_rolls_back_and_says_so(at_v1: Workshop) -> None:
     assert "interrupted, and taken back" in said
     assert "~ VirtualService" not in said
     assert await weights(at_v1) == {"v1": 100}
+
+
+def test_without_prometheus_a_promotion_by_it_is_refused(at_v1: Workshop) -> None:
+    ran = at_v1.run("lab.istio.canary", "--promote", "v3", "--source", "prometheus")
+    assert ran.status == 2
+    assert "there is no Service istio-system/prometheus" in ran.unfolded
+    assert "next invoke lab.istio.observe" in ran.unfolded
+
+
+PROMETHEUS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: prometheus, namespace: istio-system}
+data:
+  prometheus.yml: |
+    global: {scrape_interval: 2s, scrape_timeout: 2s}
+    scrape_configs: [{job_name: prometheus}, {job_name: kubernetes-pods}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: prometheus, namespace: istio-system}
+spec: {selector: {app: prometheus}, ports: [{name: http, port: 9090}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: prometheus, namespace: istio-system, labels: {app: prometheus, sidecar.istio.io/inject: "false"}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: prometheus
+    image: prom/prometheus:v3.7.3
+    args: [--config.file=/etc/config/prometheus.yml]
+    volumeMounts: [{name: config, mountPath: /etc/config}]
+  volumes: [{name: config, configMap: {name: prometheus}}]
+"""
+"""As small as it can be, under the names of Istio's add-on."""
+
+
+@pytest.fixture(scope="module")
+def measured(at_v1: Workshop) -> Iterator[Workshop]:
+    """With a Prometheus that looks each two seconds."""
+    at_v1.converge("lab.istio.canary", "--to", "v1")
+    at_v1.by_hand(f"kubectl apply -f - <<'EOF'\n{PROMETHEUS}EOF\n")
+    at_v1.by_hand("kubectl wait pod prometheus -n istio-system --for=condition=Ready --timeout=300s")
+    yield at_v1
+    at_v1.by_hand("kubectl delete pod,service,configmap prometheus -n istio-system")
+
+
+async def test_prometheus_figures_roll_a_bad_version_back(measured: Workshop) -> None:
+    promoted = await promote(measured, "erring", source="prometheus", promote_stages="50,100")
+    assert promoted.status == 1, promoted.events[-1]
+    assert promoted.measured == [("50 % of the calls to erring", "fail"), ("after the roll-back", "pass")]
+    decided = r"at 50 %: errors: calls to erring that failed: 100.0% of [\d,]+ against the stable version's 0.0% of [\d,]+"
+    assert re.match(f"rolled back to v1: {decided}", promoted.reason), promoted.reason
+    assert promoted.between("calls to erring", "rolled back to v1 ") == ["apply"]
+    assert await weights(measured) == {"v1": 100}
+    assert await names(measured) == ALONE
+
+
+async def test_prometheus_figures_promote_a_good_version_and_count_each_call_once(measured: Workshop) -> None:
+    promoted = await promote(measured, "v3", source="prometheus", promote_stages="50,100")
+    assert promoted.status == 0, promoted.verdicts
+    assert promoted.measured == [(f"{percent} % of the calls to v3", "pass") for percent in (50, 100)]
+    stages = [event.verdict.measurements[0] for event in promoted.of(events.Measured)]
+    assert all(stage.errors == 0 for stage in stages)
+    requests = [PromotionStage(percent, "v1", "v3", Tolerance(0.05, 2)).requests for percent in (50, 100)]
+    for stage, sent in zip(stages, requests, strict=True):
+        assert sent <= stage.samples < 1.5 * sent, "each call once; a page that waits too long calls again"
+    assert await weights(measured) == {"v3": 100}
 
 
 @pytest.mark.parametrize(
