@@ -252,7 +252,10 @@ async def test_prometheus_figures_roll_a_bad_version_back(measured: Workshop) ->
     promoted = await promote(measured, "erring", source="prometheus", promote_stages="50,100")
     assert promoted.status == 1, promoted.events[-1]
     assert promoted.measured == [("50 % of the calls to erring", "fail"), ("after the roll-back", "pass")]
-    decided = r"at 50 %: errors: calls to erring that failed: 100.0% of [\d,]+ against the stable version's 0.0% of [\d,]+"
+    decided = (
+        r"at 50 %: errors: calls to erring that failed: 100.0% of [\d,]+ "
+        r"against the stable version's 0.0% of [\d,]+"
+    )
     assert re.match(f"rolled back to v1: {decided}", promoted.reason), promoted.reason
     assert promoted.between("calls to erring", "rolled back to v1 ") == ["apply"]
     assert await weights(measured) == {"v1": 100}

