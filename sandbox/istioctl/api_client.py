@@ -117,6 +117,19 @@ class Client:
             raise IstioctlError(done.stderr.decode(errors="replace").strip() or "the command failed")
         return done.stdout.decode()
 
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command of kubectl's that goes on; its output and its errors are one stream of lines."""
+        try:
+            return subprocess.Popen(
+                (*self._kubectl, *words),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        except OSError as error:
+            raise IstioctlError(str(error)) from error
+
     def _path(self, api_version: str, kind: str, namespace: str | None) -> str:
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         if api_version not in self._served:

@@ -48,6 +48,17 @@ def _proxy_config(kind: str, *filters: str, verbose: bool = False) -> Command:
     return Command(("proxy-config", kind), "proxy_config:proxy_config", help_, (shape, *flags), operands)
 
 
+def _dashboard(what: str, operands: str = "") -> Command:
+    flags = (
+        Flag("address", "", "Address to listen on", default="localhost"),
+        Flag("browser", "", "Use --browser=false to open no browser", switch=True, default="true"),
+        Flag("port", "p", "Local port to listen to", default="0"),
+        Flag("ui-port", "", "The component dashboard UI port", default=""),
+    )
+    help_ = f"Open {what.capitalize()} {'admin ' if operands else ''}web UI"
+    return Command(("dashboard", what), "dashboard:dashboard", help_, flags, operands)
+
+
 COMMANDS = (
     Command(
         ("version",),
@@ -113,13 +124,18 @@ COMMANDS = (
         "Retrieves the synchronization status of each Envoy in the mesh",
         (Flag("verbosity", "v", "Verbosity level: 0=default, 1=show all xDS types", default="0"),),
     ),
+    *map(_dashboard, ("grafana", "jaeger", "kiali", "prometheus")),
+    _dashboard("envoy", "POD[.NAMESPACE] | TYPE/NAME[.NAMESPACE]"),
     _proxy_config("clusters", "fqdn", "direction", "subset", "port"),
     _proxy_config("listeners", "address", "type", "port", verbose=True),
     _proxy_config("routes", "name", verbose=True),
     _proxy_config("endpoints", "address", "port", "cluster", "status"),
     _proxy_config("secrets"),
 )
-_OTHER_NAMES = {"experimental": "x", "exp": "x", "ps": "proxy-status", "pc": "proxy-config"}
+_OTHER_NAMES = {
+    **{"experimental": "x", "exp": "x", "ps": "proxy-status", "pc": "proxy-config"},
+    **{"dash": "dashboard", "d": "dashboard"},
+}
 _DESCRIBED = {"po": "pod", "svc": "service"}
 _KINDS = {
     **dict.fromkeys(("cluster", "c"), "clusters"),

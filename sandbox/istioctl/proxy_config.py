@@ -39,7 +39,7 @@ def proxy_config(invocation: Invocation) -> int:
         raise UsageError(f"{kind[:-1]} requires pod name or --file parameter; the sandbox's istioctl has no --file")
     if "port" in arguments.flags and (port := arguments.text("port")) and not port.isdigit():
         raise UsageError(f'invalid argument "{port}" for "--port" flag: it is a number')
-    pod, namespace = _pod(invocation.client, arguments.words[0], invocation.namespace)
+    pod, namespace = pod_of(invocation.client, arguments.words[0], invocation.namespace)
     path, found, rows = _SHOWN[kind]
     shown = found(ask(invocation.client, pod, namespace, path), arguments)
     if output == "short":
@@ -59,7 +59,7 @@ def ask(client: Client, pod: str, namespace: str, path: str) -> Object:
     return answer
 
 
-def _pod(client: Client, given: str, namespace: str) -> tuple[str, str]:
+def pod_of(client: Client, given: str, namespace: str) -> tuple[str, str]:
     """A pod's name and namespace, of `POD`, `POD.NAMESPACE`, `deploy/NAME`, `deploy/NAME.NAMESPACE`."""
     kind, slash, name = given.rpartition("/")
     name, dot, after = name.rpartition(".") if "." in name else (name, "", "")

@@ -16,6 +16,8 @@ _FLAGS = {
     "x describe pod": "ignoreUnmeshed proxy-admin-port",
     "x describe service": "ignoreUnmeshed proxy-admin-port",
     "proxy-status": f"{_XDS} {_ADMIN} o r",
+    **dict.fromkeys((f"dashboard {name}" for name in ("grafana", "jaeger", "kiali", "prometheus")), "revision r"),
+    "dashboard envoy": "selector l",
     "proxy-config clusters": f"{_ADMIN} f",
     "proxy-config listeners": f"{_ADMIN} f",
     "proxy-config routes": f"{_ADMIN} f",
@@ -25,8 +27,9 @@ _FLAGS = {
 """Of the real 1.31, by command: words are long names, letters short ones."""
 
 _COMMANDS = {
-    "": "admin authz bug-report completion create-remote-secret dashboard kube-inject manifest remote-clusters tag "
+    "": "admin authz bug-report completion create-remote-secret kube-inject manifest remote-clusters tag "
     "upgrade validate waypoint ztunnel-config",
+    "dashboard": "controlz istiod-debug proxy skywalking zipkin",
     "proxy-config": "all bootstrap ecds log rootca-compare",
     "x": "authz check-inject config envoy-stats injector internal-debug metrics proxy-status version workload",
 }

@@ -143,3 +143,14 @@ def install_commands(folder: Path) -> None:
         encoding="utf-8",
     )
     istioctl.chmod(0o755)
+
+
+SAMPLES = _ROOT / "sandbox" / "samples"
+"""What a person applies from the folder of that name in a release of Istio: `kubectl apply -f samples/addons`."""
+
+
+def link_samples(place: Path) -> None:
+    """Have them there, in place of what is there."""
+    if place.is_symlink() or not place.exists():
+        place.unlink(missing_ok=True)
+        place.symlink_to(SAMPLES)

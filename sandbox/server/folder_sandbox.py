@@ -28,7 +28,7 @@ from sandbox.arm.cloud import Cloud
 from sandbox.core.addresses import ARM_PORT, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.server.certificates import write_private
-from sandbox.server.client_files import PRIMARY, SECONDARY, Entry, install_commands, kubeconfig
+from sandbox.server.client_files import PRIMARY, SECONDARY, Entry, install_commands, kubeconfig, link_samples
 from sandbox.server.loading import Clusters, Loading, Saved, state_of
 from sandbox.server.stacks import KubernetesStack, ManagedStacks, Reservation, called, listen, reserve
 from sandbox.server.state import StateFolder
@@ -122,6 +122,7 @@ class FolderSandbox:
         entries = (Entry(PRIMARY, PRIMARY, primary.access), Entry(SECONDARY, SECONDARY, secondary.access))
         write_private(state.kubeconfig, kubeconfig(*entries))
         install_commands(state.bin)
+        link_samples(state.samples)
         async with asyncio.TaskGroup() as group:
             self._stacks = stacks = ManagedStacks(state.clusters, group)
             if self._shared == 1 and loading.runs_pods(SECONDARY):

@@ -78,6 +78,11 @@ class StateFolder:
         return self.folder / "ca.pem"
 
     @property
+    def samples(self) -> Path:
+        """Istio's, as far as they are here."""
+        return self.folder / "samples"
+
+    @property
     def bin(self) -> Path:
         return self.folder / "bin"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable
@@ -92,6 +93,10 @@ class Sandbox:
         # Another sandbox has had this address, and what it served is in the user's cache.
         cache = {"KUBECACHEDIR": str(running.kubeconfig.parent.parent / "cache")}
         self._environment = {**os.environ, **cache, "KUBECONFIG": str(running.kubeconfig)}
+
+    @property
+    def samples(self) -> Path:
+        return self._running.kubeconfig.parent / "samples"
 
     def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [str(self._running.bin / argv[0]), *argv[1:]]
@@ -248,7 +253,7 @@ def _through_the_gateway(sandbox: Sandbox) -> str:
 
 def test_what_it_does_not_do(sandbox: Sandbox) -> None:
     assert "unknown flag: --foo" in sandbox.fails(64, "istioctl", "install", "--foo")
-    assert 'unsupported command "dashboard"' in sandbox.fails(64, "istioctl", "dashboard", "kiali")
+    assert 'unsupported command "zipkin"' in sandbox.fails(64, "istioctl", "dashboard", "zipkin")
     assert "--purge must be set" in sandbox.fails(64, "istioctl", "uninstall", "-y")
     assert "no running Istio pods" in sandbox.fails(1, "istioctl", "proxy-status")
     assert 'context "nope" does not exist' in sandbox.fails(1, "istioctl", "version", "--context=nope")
@@ -267,6 +272,39 @@ def test_a_profile_without_the_gateway_removes_the_gateway_of_one_with(sandbox: 
     assert "istio-ingressgateway" not in sandbox("kubectl", "get", "deployments,services", "-n", "istio-system")
     sandbox("istioctl", "uninstall", "--purge", "-y")
     sandbox("kubectl", "delete", "namespace", "istio-system")
+
+
+def test_a_dashboard_is_at_a_port_of_this_machine_until_it_is_interrupted(sandbox: Sandbox) -> None:
+    """As the page has it (https://istio.io/latest/docs/tasks/observability/kiali/); what is printed, and that it
+    goes to another port where that of the page is taken, are those of istioctl/pkg/dashboard/dashboard.go."""
+    refused = "no pods found with selector app=kiali"
+    assert refused in sandbox.fails(1, "istioctl", "dashboard", "kiali", "--browser=false")
+    sandbox("kubectl", "create", "namespace", "istio-system")
+    sandbox("kubectl", "apply", "-f", str(sandbox.samples / "addons" / "kiali.yaml"))
+    sandbox("kubectl", "rollout", "status", "deployment/kiali", "-n", "istio-system")
+    taken = sandbox.start("istioctl", "dashboard", "kiali", "--browser=false", "--address", "127.0.0.1")
+    other = sandbox.start("istioctl", "d", "kiali", "--browser=false", "--address=127.0.0.1")
+    try:
+        for opened in (taken, other):
+            assert opened.stdout is not None
+            url = opened.stdout.readline().strip()
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/kiali", url)
+            assert opened.stdout.readline() == "skipping opening a browser\n"
+            assert json.loads(fetched(f"{url}/api/status"))["status"]["Kiali state"] == "running"
+        for opened in (taken, other):
+            opened.send_signal(signal.SIGINT)
+            assert opened.wait(timeout=60) == 0
+    finally:
+        for opened in (taken, other):
+            opened.kill()
+            opened.communicate()
+    sandbox("kubectl", "delete", "namespace", "istio-system")
+
+
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our own
+        found: bytes = answer.read()
+        return found
 
 
 def test_what_is_not_ready_in_time_is_said(sandbox: Sandbox) -> None:
