@@ -1,7 +1,7 @@
 """`istioctl dashboard`: a port of this machine that leads to an add-on's page, or to a proxy's, until Ctrl-C.
 
-The real kubectl forwards it. As the real istioctl does, it takes the port of the page itself where that is free, and
-says the address on the first line.
+The real kubectl forwards it. As the real istioctl does, it takes the port of the page itself where that is free,
+and says the address on the first line.
 """
 
 from __future__ import annotations
