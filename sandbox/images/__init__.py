@@ -62,8 +62,8 @@ TAGS: dict[str, Collection[str]] = {
     "pause": ("latest", "3.1", "3.2", "3.9", "3.10"),
     "pilot": _ISTIO,
     "podinfo": ("latest", "6.7.0", "6.9.1", "6.9.2"),
-    "prometheus": ("latest", "v3.7.3"),
-    "prometheus-config-reloader": ("v0.86.1",),
+    "prometheus": ("latest", "v3.7.3", "v3.10.0"),
+    "prometheus-config-reloader": ("v0.86.1", "v0.89.0"),
     "proxyv2": _ISTIO,
     **dict.fromkeys(("ratings-api", "ratings-web"), ("latest", "v1", "v1.0.0")),
 }

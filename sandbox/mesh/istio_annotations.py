@@ -78,6 +78,10 @@ _ALWAYS = (
     "istio",
 )
 _ALWAYS_SUFFIXES = ("rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied")
+OF_PROCESS = r"server\.(?:concurrency|live|state|uptime|version)|listener_manager\.workers_started"
+"""Of those, statistics of the process that all proxies share, which are as true of each of them. All are gauges."""
+OF_POLICIES = rf"(?:{'|'.join(map(re.escape, _ALWAYS_SUFFIXES))})$"
+"""The others of them that there can be: what AuthorizationPolicies have decided."""
 _ALWAYS_REGEXP = re.compile(r"vhost\..*\.route\..*")
 
 

@@ -18,6 +18,7 @@ from sandbox.core.cluster import Cluster
 from sandbox.core.turns import Turns
 from sandbox.mesh import metric_loggers
 from sandbox.mesh.data_plane import DataPlane
+from sandbox.mesh.istio_annotations import OF_POLICIES, OF_PROCESS
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.metric_labels import LABELS, NEVER_OPENED, MetricLabels
 from sandbox.mesh.registry import Proxy
@@ -39,6 +40,8 @@ _SUFFIXES = ("_bucket", "_sum", "_count", "")
 _TAG = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _LIMIT = ',le="'
 _CLOSED = metric_loggers.CLOSED
+_PROCESS = ("envoy_server_", "envoy_listener_manager_")
+_CONCURRENCY = "envoy_server_concurrency"
 _AT_ONCE = 256
 """Lines between two turns."""
 
@@ -64,6 +67,18 @@ class _Resolved:
     """Of a connection that ended before it was one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What Envoy has told of all proxies at once."""
+
+    counted: Mapping[str, Mapping[str, _Series]]
+    """By proxy and metric."""
+    process: Mapping[str, str]
+    """Values of what is the process's, by name."""
+    decided: bool
+    """Whether there is what AuthorizationPolicies have decided, of any proxy."""
+
+
 class IstioMetrics:
     """Of all proxies of one cluster."""
 
@@ -72,25 +87,43 @@ class IstioMetrics:
         self._resolved: dict[str, _Resolved] = {}
         """By Envoy's tags."""
         self._reading = asyncio.Lock()
-        self._next: asyncio.Task[Mapping[str, Mapping[str, _Series]]] | None = None
+        self._next: asyncio.Task[_Look] | None = None
 
     async def of(self, proxy: Proxy, pattern: re.Pattern[str] | None = None, kind: str = "") -> str:
         """In Prometheus' text format: all that was counted before the call. `pattern` finds the series that are
         wanted, `kind` (Envoy's `type`) their sort. Raises OSError without Envoy."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._read())
-        found = (await asyncio.shield(self._next)).get(proxy.id, {})
+        found = (await self._look()).counted.get(proxy.id, {})
         return "".join(_written(name, series, pattern) for name, series in found.items() if _is(name, kind))
 
-    async def _read(self) -> Mapping[str, Mapping[str, _Series]]:
-        """By proxy and metric. Who comes while Envoy is asked has to wait for the next answer."""
+    async def page(self, proxy: Proxy) -> str | None:
+        """All that a proxy tells Prometheus whose pod asks for nothing else; None if there is more than this knows.
+        All proxies of a mesh are asked at every scrape, so it takes one look for all. Raises OSError."""
+        look = await self._look()
+        if look.decided:
+            return None
+        found = look.counted.get(proxy.id, {})
+        lines = [_written(name, series, None) for name, series in found.items()]
+        for name, value in look.process.items():
+            value = str(proxy.threads) if name == _CONCURRENCY else value
+            lines.append(f"# TYPE {name} gauge\n{name}{{}} {value}\n")
+        return "".join(lines)
+
+    async def _look(self) -> _Look:
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+        return await asyncio.shield(self._next)
+
+    async def _read(self) -> _Look:
+        """Who comes while Envoy is asked has to wait for the next answer."""
         async with self._reading:
             self._next = None
-            names = quote(rf"^{metric_loggers.PREFIX}\.", safe="")
+            names = quote(rf"^{metric_loggers.PREFIX}\.|^(?:{OF_PROCESS})$|{OF_POLICIES}", safe="")
             answer = await self._data_plane.admin(f"/stats/prometheus?filter={names}")
-            return await self._by_proxy(answer.splitlines())
+            return await self._understood(answer.splitlines())
 
-    async def _by_proxy(self, lines: Iterable[str]) -> Mapping[str, Mapping[str, _Series]]:
+    async def _understood(self, lines: Iterable[str]) -> _Look:
+        process: dict[str, str] = {}
+        decided = False
         found: dict[str, dict[str, _Series]] = {}
         seen: dict[str, _Resolved] = {}
         turns = Turns()
@@ -98,8 +131,15 @@ class IstioMetrics:
             if number % _AT_ONCE == 0:
                 await turns.give()
             name, brace, rest = line.partition("{")
+            if not brace or line.startswith("#"):
+                continue
+            if not name.startswith(_OF_ENVOY):
+                if name.startswith(_PROCESS):
+                    process[name] = rest.removeprefix("} ")
+                decided = decided or not name.startswith(_PROCESS)
+                continue
             metric, suffix = _metric(name.removeprefix(_OF_ENVOY))
-            if not brace or line.startswith("#") or metric not in _NAMES:
+            if metric not in _NAMES:
                 continue
             told, _, value = rest.rpartition("} ")
             tags, _, limit = told.partition(_LIMIT)
@@ -114,7 +154,7 @@ class IstioMetrics:
                     suffix, resolved.labels, limit.removesuffix('"'), float(value)
                 )
         self._resolved = seen
-        return found
+        return _Look(found, process, decided)
 
     def _resolve(self, text: str) -> _Resolved | None:
         """None for what a proxy has counted that is gone."""

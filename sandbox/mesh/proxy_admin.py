@@ -21,7 +21,7 @@ from sandbox.core.addresses import NOWHERE, container_port
 from sandbox.mesh import envoy_clusters, inbound, metric_loggers, traffic_policies
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.identities import Authority
-from sandbox.mesh.istio_annotations import StatsInclusion
+from sandbox.mesh.istio_annotations import OF_PROCESS, StatsInclusion
 from sandbox.mesh.istio_metrics import IstioMetrics
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
@@ -43,8 +43,6 @@ _SECRETS = "dynamic_active_secrets"
 
 ADMIN_PORT = 15000
 _CONCURRENCY = "server.concurrency"
-_PROCESS = r"server\.(?:concurrency|live|state|uptime|version)|listener_manager\.workers_started"
-"""Statistics of the process that all proxies share, which are as true of each of them."""
 
 Answer = tuple[int, str]
 """Status and body."""
@@ -118,6 +116,10 @@ class AdminView:
 
         if not prometheus:
             return 200, view.text(await ask(view.envoy_filter))
+        if self._metrics and not parameters and self._inclusion == StatsInclusion():
+            page = await self._metrics.page(self._proxy)
+            if page is not None:
+                return 200, page
         exposition = await ask(view.envoy_filter, format="prometheus")
         every = await self._data_plane.admin(f"/stats?{urlencode({'filter': view.envoy_filter})}")
         distinct, ambiguous = distinguished(line.partition(": ")[0] for line in every.splitlines() if ": " in line)
@@ -273,7 +275,7 @@ class StatsView:
     def envoy_filter(self) -> str:
         """For Envoy: all that can be this proxy's."""
         own = rf"(?:(?:cluster|http|listener|tcp)\.)?{re.escape(self.proxy_id)}/"
-        return f"^(?:{own}|(?:{_PROCESS})$)"
+        return f"^(?:{own}|(?:{OF_PROCESS})$)"
 
     def own_name(self, name: str) -> str:
         """Without the proxy's id, as a proxy with an Envoy of its own says it."""

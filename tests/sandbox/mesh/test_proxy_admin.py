@@ -259,3 +259,12 @@ async def test_what_is_refused_says_so(loaded: Loaded) -> None:
         assert (await loaded.get(path)).startswith(
             "the sandbox's proxies answer these only: /clusters, /config_dump, "
         )
+
+
+async def test_a_scrape_is_told_by_one_look_what_each_question_would_be(loaded: Loaded) -> None:
+    def told(page: str) -> list[str]:
+        return sorted(line for line in page.split("\n") if line and not line.startswith("envoy_server_uptime{"))
+
+    asked_alone = await loaded.get("stats/prometheus?filter=.", annotations={})
+    assert told(await loaded.get("stats/prometheus", annotations={})) == told(asked_alone)
+    assert "envoy_server_concurrency{} 2" in told(asked_alone)
