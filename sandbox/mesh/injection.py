@@ -8,9 +8,7 @@ is never touched, so a namespace that is labelled later keeps its pods as they a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -18,7 +16,7 @@ import yaml
 
 from sandbox.api import admission_webhooks as webhooks
 from sandbox.core.cluster import Admission, Cluster, Object
-from sandbox.core.objects import clone, controller_of
+from sandbox.core.objects import clone
 from sandbox.mesh import sidecar_annotations as says
 from sandbox.mesh.agent_status import PROBERS_VARIABLE, SCRAPING_VARIABLE
 from sandbox.mesh.istio import (
@@ -32,6 +30,7 @@ from sandbox.mesh.istio import (
     VERSION,
 )
 from sandbox.mesh.istio_annotations import proxy_config_as_json, unsupported
+from sandbox.mesh.workload_names import workload_name, workload_of
 
 
 def service(cluster: Cluster) -> webhooks.Service:
@@ -84,7 +83,7 @@ def inject(pod: Object, settings: Object | None = None) -> None:
     for name, volume in json.loads(annotations.get(says.USER_VOLUME) or "{}").items():
         added["volumes"].append({"name": name, **volume})
     names = ",".join(container["name"] for container in spec["containers"])
-    workload = _workload(pod)
+    workload = workload_of(pod)
     proxy["env"] = _filled(
         proxy["env"],
         PROXY_CONFIG=f"{proxy_config_as_json(annotations)}\n",
@@ -115,40 +114,6 @@ def inject(pod: Object, settings: Object | None = None) -> None:
 
 
 _READINESS = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
-_WORKLOAD_LABEL = "service.istio.io/workload-name"
-_JOB_OF_CRON_JOB = re.compile(r"(.+)-\d{8,10}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Workload:
-    """What a pod is of: a Deployment, not its ReplicaSet; a CronJob, not its Job; or itself."""
-
-    api_version: str
-    kind: str
-    name: str
-
-    def owner(self, namespace: str) -> str:
-        return f"kubernetes://apis/{self.api_version}/namespaces/{namespace}/{self.kind.lower()}s/{self.name}"
-
-
-def _workload(pod: Object) -> _Workload:
-    """By the reference to its controller, as pkg/kube/util.go guesses it."""
-    metadata = pod["metadata"]
-    owner = controller_of(pod)
-    if owner is None or not metadata.get("generateName"):
-        return _Workload("v1", "Pod", str(metadata.get("name", "")))
-    api_version, kind, name = str(owner["apiVersion"]), str(owner["kind"]), str(owner["name"])
-    template = (metadata.get("labels") or {}).get("pod-template-hash")
-    if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
-        return _Workload(api_version, "Deployment", name.removesuffix(f"-{template}"))
-    if kind == "Job" and (found := _JOB_OF_CRON_JOB.fullmatch(name)):
-        return _Workload("batch/v1", "CronJob", found[1])
-    return _Workload(api_version, kind, name)
-
-
-def workload_name(pod: Object) -> str:
-    """What a pod is of, as proxies say it."""
-    return str((pod["metadata"].get("labels") or {}).get(_WORKLOAD_LABEL) or _workload(pod).name)
 
 
 def _label(metadata: Object, workload: str) -> None:

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.core.cluster import Cluster, Object
-from sandbox.mesh import envoy_clusters, inbound, injection, metric_loggers
+from sandbox.mesh import envoy_clusters, inbound, metric_loggers
+from sandbox.mesh.istio import CONTAINER
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.registry import DOMAIN, Proxy
 from sandbox.mesh.rules import Rules
+from sandbox.mesh.workload_names import workload_name
 
 UNKNOWN = "unknown"
 _CLUSTER = "Kubernetes"
@@ -46,10 +48,8 @@ class Workload:
     name: str
     namespace: str
     labels: Mapping[str, str]
-
-    @property
-    def meshed(self) -> bool:
-        return self.labels.get(inbound.TLS_MODE_LABEL) == "istio"
+    proxied: bool
+    """Whether it has a proxy that tells others who it is: a sidecar, or it is a gateway."""
 
     def label(self, *names: str) -> str:
         return next((self.labels[name] for name in names if self.labels.get(name)), "")
@@ -96,8 +96,10 @@ class Workloads:
         labels = metadata.get("labels") or {}
         known = self._by_address.get(address)
         if known is None or known.labels is not labels:
-            name = injection.workload_name(new)
-            self._by_address[address] = Workload(name, metadata["namespace"], labels)
+            name = workload_name(new)
+            containers = (*new["spec"].get("containers", ()), *(new["spec"].get("initContainers") or ()))
+            proxied = any(one["name"] == CONTAINER for one in containers)
+            self._by_address[address] = Workload(name, metadata["namespace"], labels, proxied)
 
     def at(self, address: str) -> Workload | None:
         return self._by_address.get(address)
@@ -147,7 +149,7 @@ class MetricLabels:
         identity = tags[metric_loggers.IDENTITY]
         there = self._workloads.at(tags[metric_loggers.PEER].partition(":")[0])
         # Proxies tell each other who they are in the headers of a request, and of a connection within mTLS only.
-        told = there is not None and there.meshed and (request or bool(identity))
+        told = there is not None and there.proxied and (request or bool(identity))
         if there is None or (side == "source" and not told):
             return _nobody(side, identity)
         unheard = tags.get(metric_loggers.CODE) == "0" or _UNHEARD & set(tags[metric_loggers.FLAGS].split(","))

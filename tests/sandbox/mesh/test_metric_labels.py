@@ -15,12 +15,11 @@ from sandbox.mesh.metric_labels import LABELS, MetricLabels
 from sandbox.mesh.registry import Proxy
 from tests.kit.cases import cases
 
-MESHED = {"security.istio.io/tlsMode": "istio"}
 PODS: dict[str, tuple[str, str, dict[str, str]]] = {
-    "client": ("asking", "client", MESHED),
-    "web": ("shop", "web-v1", {**MESHED, "app": "web", "version": "v1"}),
+    "client": ("asking", "client", {}),
+    "web": ("shop", "web-v1", {"app": "web", "version": "v1"}),
     "plain": ("shop", "plain", {"app": "plain", "version": "v3"}),
-    "gateway": ("asking", "gateway", MESHED),
+    "gateway": ("asking", "gateway", {}),
 }
 ADDRESSES = {name: f"127.64.16.{number}" for number, name in enumerate(PODS, 8)}
 
@@ -48,7 +47,8 @@ def found() -> MetricLabels:
         def runs(obj: Object, address: str = ADDRESSES[name]) -> None:
             obj["status"] = {"phase": "Running", "podIP": address}
 
-        create("pods", pod, namespace, {"containers": [{"name": "app", "image": "app"}]}, said)
+        names = ["istio-proxy"] if name == "gateway" else ["app", *(["istio-proxy"] if name != "plain" else [])]
+        create("pods", pod, namespace, {"containers": [{"name": one, "image": one} for one in names]}, said)
         cluster.edit("pods", namespace, pod, runs, manager="test", subresource="status")
     return labels
 
