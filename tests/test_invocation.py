@@ -134,7 +134,7 @@ def test_the_tests_run_in_a_folder_with_blanks(tmp_path: Path) -> None:
     )
     plain = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
     assert [shlex.split(line)[0] for line in plain.splitlines()] == [
-        f"{venv}/bin/{tool}" for tool in ("ruff", "ruff", "mypy", "lint-imports", "pytest")
+        f"{venv}/bin/{tool}" for tool in ("ruff", "ruff", "pytest", "mypy", "lint-imports", "pytest")
     ]
 
 

@@ -110,9 +110,11 @@ def may_listen(port: int) -> bool:
 
 
 class AddressPool:
-    """Hands out the addresses of a network in order, and those that were given back when no other is left."""
+    """Hands out the addresses of a network in order. Those that were given back come first, or (`sparing`) only when
+    no other is left."""
 
-    def __init__(self, network: str) -> None:
+    def __init__(self, network: str, *, sparing: bool = False) -> None:
+        self._sparing = sparing
         self._network = ipaddress.ip_network(network)
         self._next: Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address] = iter(self._network.hosts())
         self._free: list[str] = []
@@ -126,12 +128,16 @@ class AddressPool:
             self._taken.add(wanted)
             return wanted
         while True:
-            address = str(next(self._next, "")) or (self._free.pop(0) if self._free else "")
+            address = self._fresh() if self._sparing or not self._free else ""
+            address = address or (self._free.pop(0) if self._free else "")
             if not address:
                 raise ValueError(f"no address left in {self._network}")
             if address not in self._taken:
                 self._taken.add(address)
                 return address
+
+    def _fresh(self) -> str:
+        return str(next(self._next, ""))
 
     def give_back(self, address: str) -> None:
         if address in self._taken:
@@ -151,7 +157,7 @@ class Network:
         """All but the services' addresses."""
         self.pod_cidr = f"127.{block}.{first + 16}.0/21"
         self.service_cidr = f"127.{block}.{first + 128}.0/19"
-        self.pods = AddressPool(self.pod_cidr)
+        self.pods = AddressPool(self.pod_cidr, sparing=True)
         self.load_balancers = AddressPool(f"127.{block}.{first + 1}.0/24")
 
     def node_address(self, index: int) -> str:

@@ -143,9 +143,8 @@ def test_what_is_only_for_the_sandbox_is_refused_elsewhere(sandbox: Workshop, th
         assert "the target is cluster" in ran.said
 
 
-def test_a_shell_that_is_none_or_not_known(sandbox: Workshop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    monkeypatch.setenv("SHELL", "/none/there")
-    ran = sandbox.run("shell")
+def test_a_shell_that_is_none_or_not_known(sandbox: Workshop, home: Path) -> None:
+    ran = sandbox.run("shell", SHELL="/none/there")
     assert ran.status == 2
     assert "SHELL=/bin/sh invoke shell" in ran.said
     environment = {**sandbox.environment, "SHELL": sys.executable, "TERM": "dumb"}

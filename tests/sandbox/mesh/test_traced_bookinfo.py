@@ -147,8 +147,8 @@ def test_a_request_is_one_trace_across_all_services(bookinfo: Bookinfo, eventual
         assert parent["startTime"] <= span["startTime"] <= parent["startTime"] + parent["duration"]
     # The proxy that asks is the one that waits: the delay is in its span, and not in that of who is asked.
     asking, asked = spans[-2], spans[-1]
-    assert asking["duration"] >= DELAY
     # A timer may be a millisecond early, and the spans have two clocks' roundings.
+    assert asking["duration"] >= 0.9 * DELAY
     assert asked["startTime"] - asking["startTime"] >= 0.9 * DELAY
     assert asking["tags"]["response_flags"] == "DI"
     requests = {span["tags"]["guid:x-request-id"] for span in spans if "guid:x-request-id" in span["tags"]}
