@@ -110,8 +110,8 @@ def may_listen(port: int) -> bool:
 
 
 class AddressPool:
-    """Hands out the addresses of a network in order. Those that were given back come first, or (`sparing`) only when
-    no other is left."""
+    """Hands out the addresses of a network in order. Those that were given back come first, or (`sparing`) only
+    when no other is left."""
 
     def __init__(self, network: str, *, sparing: bool = False) -> None:
         self._sparing = sparing
