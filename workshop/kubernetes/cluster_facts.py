@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workshop.kubernetes import kinds
-from workshop.kubernetes.kinds import OF_ISTIO, Place
+from workshop.kubernetes.kinds import KINDS, OF_ISTIO, Place
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, LAB, Object
 from workshop.runbook.errors import WorkshopError
@@ -112,7 +112,7 @@ class Snapshot:
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """As `find`; `namespace` is empty for what is in none."""
         metadata = {"name": name, "namespace": namespace}
-        api_version = "networking.istio.io/v1" if kind in OF_ISTIO else ""
+        api_version = f"{KINDS[kind].group}/v1" if kind in OF_ISTIO else ""
         return self.find({"apiVersion": api_version, "kind": kind, "metadata": metadata})
 
     def all(self, kind: str, namespace: str) -> list[Object]:

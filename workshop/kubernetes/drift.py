@@ -40,7 +40,7 @@ from workshop.kubernetes.manifests import LAB, PART_OF, Object, is_ours, name_of
 from workshop.kubernetes.quantities import quantity
 from workshop.runbook.results import ABSENT, Difference
 
-EXACT_GROUPS = ("networking.istio.io", "security.istio.io")
+EXACT_GROUPS = ("networking.istio.io", "security.istio.io", "telemetry.istio.io")
 
 _KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),

@@ -54,6 +54,7 @@ ISTIO = (
     Kind("VirtualService", "virtualservices", _ISTIO),
     Kind("DestinationRule", "destinationrules", _ISTIO),
     Kind("ServiceEntry", "serviceentries", _ISTIO),
+    Kind("Telemetry", "telemetries", "telemetry.istio.io"),
 )
 OTHERS = (
     Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy"),
