@@ -6,6 +6,7 @@ begun again, and two at the same time do not harm each other.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -43,6 +44,25 @@ class Download:
 
     def fetch(self, target: Path) -> None:
         """Raises WorkshopError."""
+        archive = self._checked()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(target, self._program_in(archive))
+
+    def fetch_folder(self, target: Path) -> None:
+        """The same where `member` is a folder of texts. Raises WorkshopError."""
+        archive = self._checked()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as place:
+            whole = Path(place) / target.name
+            self._unpack(archive, whole)
+            with contextlib.suppress(OSError):  # another one was quicker
+                whole.replace(target)
+        if not target.is_dir():
+            raise WorkshopError(
+                f"unpack {self.url}", f"{target} cannot be written", next_command=f"ls -ld {target}"
+            )
+
+    def _checked(self) -> bytes:
         published = self._get(self.url + self.published).decode(errors="replace").split()
         archive = self._get(self.url)
         found = hashlib.sha256(archive).hexdigest()
@@ -53,8 +73,7 @@ class Download:
                 cause="the download was changed or cut off on its way; it was not kept",
                 next_command=f"curl -LO {self.url}",
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(target, self._program_in(archive))
+        return archive
 
     def _get(self, url: str) -> bytes:
         try:
@@ -68,6 +87,24 @@ class Download:
                 cause="this machine does not reach the server, or it has no such release",
                 next_command=f"curl -I {url}",
             ) from error
+
+    def _unpack(self, archive: bytes, into: Path) -> None:
+        """Only files that are below the folder, and nothing that leads out of it."""
+        inside = f"{self.member.rstrip('/')}/"
+        try:
+            with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as content:
+                for member in content:
+                    name = Path(member.name.removeprefix(inside))
+                    if not member.isfile() or not member.name.startswith(inside) or ".." in name.parts:
+                        continue
+                    file = content.extractfile(member)
+                    assert file is not None
+                    (into / name).parent.mkdir(parents=True, exist_ok=True)
+                    (into / name).write_bytes(file.read())
+        except (tarfile.TarError, OSError) as error:
+            raise WorkshopError(f"unpack {self.url}", str(error)) from error
+        if not into.is_dir():
+            raise WorkshopError(f"unpack {self.url}", f"there is no {self.member} in it")
 
     def _program_in(self, archive: bytes) -> bytes:
         try:

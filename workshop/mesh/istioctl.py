@@ -231,12 +231,17 @@ class Release:
         """Raises WorkshopError when it could not be downloaded now."""
         await asyncio.to_thread(self._download(version).reach)
 
+    def samples(self, version: str) -> Download:
+        """Of the folder `samples`, which the whole release has."""
+        url = f"{self.base_url.rstrip('/')}/{version}/{archive_name(version, 'istio')}"
+        return Download(url, f"istio-{version}/samples", "istio.download", seconds=self.seconds)
+
     def _download(self, version: str) -> Download:
         url = f"{self.base_url.rstrip('/')}/{version}/{archive_name(version)}"
         return Download(url, "istioctl", "istio.download", seconds=self.seconds)
 
 
-def archive_name(version: str) -> str:
+def archive_name(version: str, what: str = "istioctl") -> str:
     """Of this machine's release archive: istioctl-1.31.1-linux-amd64.tar.gz. Raises WorkshopError when Istio has
     none for it."""
-    return f"istioctl-{version}-{platform_name('istioctl', darwin='osx')}.tar.gz"
+    return f"{what}-{version}-{platform_name('istioctl', darwin='osx')}.tar.gz"
