@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.server import launcher
+from sandbox.server import client_files, launcher
 from workshop.guards import AccountGuard, LockedCluster
 from workshop.kubernetes.cluster_facts import cluster_of
 from workshop.kubernetes.cluster_guard import ClusterGuard
@@ -33,6 +33,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Holder
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.other_clusters import OtherCluster, OtherClusters, secondary
+from workshop.mesh.addons import Samples
 from workshop.mesh.istioctl import Istioctl, Program, Release
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
@@ -94,6 +95,7 @@ class Target:
     make_ready: Callable[[Callable[[str], None]], None]
     second: Kubectl | None = None
     second_name: str = ""
+    samples: Samples | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -190,6 +192,7 @@ class Target:
             Manifests: self.manifests,
             Journal: self.journal,
             OtherClusters: self.others,
+            Samples: self.samples or Samples.of(self.istioctl.program.release, self.settings.istio.version),
             Inventory: ClusterInventory(),
             ProofRecord: JournalProofRecord(self.journal, self.ground),
             **self.account(),
@@ -251,6 +254,7 @@ def _sandbox(settings: Settings, use: Use) -> Target:
         ClusterGuard(kubectl, "sandbox", disposable=True, adopt_command=hint),
         start,
         replace(kubectl, context=SECONDARY) if kubectl is ready_made else _made_beside(kubectl, use),
+        samples=Samples(client_files.SAMPLES, known_as=folder / "samples"),
     )
 
 
