@@ -24,8 +24,10 @@ from workshop.traffic.client import Unanswered, session
 INGRESS = Ingress()
 _TRIES = 40
 """Pages asked for until one has gone to the last service: with a share of 1/6, one is but for 1 of 1,000 times."""
-_SECONDS = 30.0
+_SECONDS = 60.0
 """For spans to be sent on and kept: Envoy's tracer sends them every 5 s."""
+_FOLLOWED = 10
+"""Of the pages sent last the traces are looked for."""
 _SKEW = 0.05
 """Seconds by which clocks of nodes may differ."""
 
@@ -43,12 +45,11 @@ class Traced:
 
     async def prove(self, run: Run) -> Verdict:
         base_url = await run.observe(self.ingress)
-        id = await self._sent(run, base_url)
-        if not id:
+        trace = await self._found(run, Jaeger.of(run), base_url)
+        if trace is None:
             said = f"none of {_TRIES} pages has gone through {' and '.join(self.services)}"
             return Verdict("inconclusive", f"{said}: no rule may send any there")
-        trace = await self._found(run, Jaeger.of(run), id)
-        run.emit(events.Told(run.lab, "\n".join((f"trace {id}", *trace.lines()))))
+        run.emit(events.Told(run.lab, "\n".join((f"trace {trace.id}", *trace.lines()))))
         return self.judged(trace)
 
     def judged(self, trace: Trace) -> Verdict:
@@ -91,41 +92,53 @@ class Traced:
         """Envoy's spans are of "ratings.bookinfo"."""
         return span.service.partition(".")[0]
 
-    async def _sent(self, run: Run, base_url: str) -> str:
-        """The id of the first page that has gone through all of them."""
-        for count in range(_TRIES):
-            id = secrets.token_hex(16)
-            headers = {"traceparent": f"00-{id}-{secrets.token_hex(8)}-01"}
-            run.emit(events.Progress(run.lab, "Pages with an id for their trace", count, _TRIES))
-            async with session(base_url + self.path, request_timeout=60.0, headers=headers) as there:
-                try:
-                    reply = await there.get("")
-                except Unanswered:
-                    continue
-            if reply.status == 200 and re.search(self.tells, reply.body.decode(errors="replace")):
-                run.emit(events.Progress(run.lab, "Pages with an id for their trace", count + 1, count + 1))
-                return id
-        return ""
-
-    async def _found(self, run: Run, there: Jaeger, id: str) -> Trace:
-        """Once all of it is there: each span with what it is a part of, and nothing new since the look before."""
+    async def _found(self, run: Run, there: Jaeger, base_url: str) -> Trace | None:
+        """The first trace that is whole: of a page that has gone through all of the services, each span with what
+        it is a part of, and nothing new since the look before. Connections that were open when tracing began are
+        not traced until they are made anew, so each look asks for a page. None if no page went through all."""
         found: list[Trace] = []
+        spans: dict[str, int] = {}
+        pages = 0
 
         async def missing() -> str:
-            trace = await there.trace(id)
-            if trace is None:
-                return "no trace of that id"
-            before = len(found[-1].spans) if found else 0
-            found.append(trace)
-            ids = {span.id for span in trace.spans}
-            roots = [span for span in trace.spans if span.parent not in ids]
-            if len(roots) > 1 or not self._of(trace, self.services[-1]):
-                return f"{len(trace.spans)} spans so far"
-            return "" if len(trace.spans) == before else f"{len(trace.spans)} spans so far"
+            nonlocal pages
+            pages += 1
+            id = secrets.token_hex(16)
+            if await self._sent(base_url, id):
+                spans[id] = 0
+            elif pages >= _TRIES and not spans:
+                return ""
+            for one in list(spans)[-_FOLLOWED:]:
+                trace = await there.trace(one)
+                if trace is None:
+                    continue
+                ids = {span.id for span in trace.spans}
+                roots = [span for span in trace.spans if span.parent not in ids]
+                whole = len(roots) == 1 and all(self._of(trace, service) for service in self.services)
+                if whole and len(trace.spans) == spans[one]:
+                    found.append(trace)
+                    return ""
+                spans[one] = len(trace.spans)
+            return f"{len(spans)} pages have an id, with {max(spans.values(), default=0)} spans at most so far"
 
-        what = f"the trace {id} to be in Jaeger"
-        await run.wait(what, missing, seconds=min(_SECONDS, run.patience), every=0.1, next_command=there.typed(id))
-        return found[-1]
+        await run.wait(
+            "a page's whole trace to be in Jaeger",
+            missing,
+            seconds=min(_SECONDS, run.patience),
+            every=0.3,
+            next_command=there.typed(next(reversed(spans), "ID")),
+        )
+        return found[0] if found else None
+
+    async def _sent(self, base_url: str, id: str) -> bool:
+        """Whether a page with this id for its trace has gone through all of them."""
+        headers = {"traceparent": f"00-{id}-{secrets.token_hex(8)}-01"}
+        async with session(base_url + self.path, request_timeout=60.0, headers=headers) as there:
+            try:
+                reply = await there.get("")
+            except Unanswered:
+                return False
+        return reply.status == 200 and re.search(self.tells, reply.body.decode(errors="replace")) is not None
 
     def commands(self, run: Run) -> tuple[str, ...]:
         send = (
