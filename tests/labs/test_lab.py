@@ -67,8 +67,14 @@ def planned(workshop: Workshop) -> str:
 
 @pytest.fixture(scope="module")
 def made(workshop: Workshop, planned: str) -> str:
-    """What `invoke lab` said there."""
-    return workshop.converge("lab").said
+    """What `invoke lab` said there. On a machine that has no time to tell delayed pages it is inconclusive; then it is
+    to go on and end well, and there is no first run to compare."""
+    ran = workshop.run("lab")
+    if ran.status == 3:
+        workshop.converge("lab")
+        pytest.skip("the machine was too slow for the first run to tell")
+    assert ran.status == 0, ran.said
+    return ran.said
 
 
 def test_a_plan_from_nothing_has_both_clusters_and_everything_on_the_primary(planned: str) -> None:
