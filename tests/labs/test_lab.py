@@ -67,8 +67,8 @@ def planned(workshop: Workshop) -> str:
 
 @pytest.fixture(scope="module")
 def made(workshop: Workshop, planned: str) -> str:
-    """What `invoke lab` said there. On a machine that has no time to tell delayed pages it is inconclusive; then it is
-    to go on and end well, and there is no first run to compare."""
+    """What `invoke lab` said there. On a machine that has no time to tell delayed pages it is inconclusive; then it
+    is to go on and end well, and there is no first run to compare."""
     ran = workshop.run("lab")
     if ran.status == 3:
         workshop.converge("lab")
