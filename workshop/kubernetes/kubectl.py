@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -36,12 +35,10 @@ from workshop.kubernetes import api_reading, tool_process
 from workshop.kubernetes.api_proxy import Answer, ApiProxy, ProxyFailed, of_this_loop
 from workshop.kubernetes.api_reading import Refused
 from workshop.kubernetes.kinds import KINDS, OF_ISTIO, Kind, Place
-from workshop.kubernetes.kubeconfigs import contexts_in
 from workshop.kubernetes.kubectl_failures import (
-    ANOTHER_SERVER,
-    UNREACHABLE,
     KubectlError,
     Reason,
+    advice,
     broke_on_its_way,
     reason_of,
 )
@@ -508,36 +505,7 @@ class Kubectl:
 
     def _error(self, args: Sequence[str], finished: tool_process.Finished) -> KubectlError:
         reason = reason_of(finished.stderr)
-        config = ("kubectl", f"--kubeconfig={self.kubeconfig}", "config")
-        cause, following = "", ""
-        if reason is Reason.NO_CONTEXT:
-            cause = f"{self.kubeconfig} has no context {self.context}; {_others(self.context, self.kubeconfig)}"
-            following = self.remake_hint or f"{command_line(config)} get-contexts"
-        elif reason is Reason.DAMAGED_KUBECONFIG:
-            cause = f"{self.kubeconfig} is damaged"
-            following = self.remake_hint or f"{command_line(config)} view"
-        elif reason is Reason.UNREACHABLE:
-            cause = UNREACHABLE
-            following = self.start_hint or self.typed("kubectl cluster-info")
-        elif reason is Reason.CERTIFICATE:
-            cause = ANOTHER_SERVER
-            following = self.remake_hint or self.start_hint or self.typed("kubectl cluster-info")
-        elif reason is Reason.UNAUTHORIZED:
-            cause = "the credentials in the kubeconfig are not (or no longer) accepted by this cluster"
-            following = self.typed("kubectl auth whoami")
-        elif reason is Reason.FORBIDDEN:
-            cause = "this user may not do that in this cluster"
-            following = self.typed("kubectl auth can-i --list")
-        elif reason is Reason.NOT_SERVED:
-            cause = "the cluster has no such kind; what brings it is not installed"
-            following = self.typed("kubectl api-resources")
-        elif reason is Reason.WEBHOOK_FAILED:
-            cause = "what a webhook asks does not answer: its Service is not there, or no pod of it is ready"
-            service = re.search(r"https?://[\w-]+\.([\w-]+)\.svc", finished.stderr)
-            following = self.typed(f"kubectl get services,pods {f'-n {service[1]}' if service else '-A'}")
-        elif reason is Reason.NOT_FOUND:
-            cause = "it is not there, or no longer"
-            following = self.typed("kubectl get all -A")
+        cause, following = advice(reason, finished.stderr, self)
         return KubectlError(
             command_line(("kubectl", *args)),
             finished.stderr or finished.stdout,
@@ -551,20 +519,6 @@ class Kubectl:
 def _may_tell_secrets(argv: Sequence[str], stdin: str) -> bool:
     """Whether what kubectl prints may be what a Secret holds."""
     return "Secret" in stdin or any(re.search(r"\bsecrets?\b", word) for word in argv if word[:1] not in "-/")
-
-
-_LISTED, _NEAREST = 6, 3
-"""Contexts of a kubeconfig that are named: all, or of more the nearest ones."""
-
-
-def _others(wanted: str, kubeconfig: Path) -> str:
-    """What contexts there are instead, in words."""
-    there = contexts_in(kubeconfig)
-    if len(there) <= _LISTED:
-        return f"it has {', '.join(there) or 'none'}"
-    near = difflib.get_close_matches(wanted, there, n=_NEAREST, cutoff=0.4)
-    said = f"it has {len(there)}"
-    return f"{said}, the nearest are {', '.join(near)}" if near else f"{said}, none of a similar name"
 
 
 async def _all_written(writes: Sequence[Coroutine[Any, Any, Object]]) -> list[Object]:

@@ -1,11 +1,16 @@
-"""Why kubectl did not do it: the reasons that it tells only in words, and the error that carries them."""
+"""Why kubectl did not do it: the reasons that it tells only in words, the error that carries them, and what to type
+next for each."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
 
-from workshop.kubernetes.tool_process import without_log_lines
+from workshop.kubernetes.kubeconfigs import contexts_in
+from workshop.kubernetes.tool_process import command_line, without_log_lines
 from workshop.runbook.errors import UsageError, WorkshopError
 
 
@@ -118,3 +123,66 @@ def broke_on_its_way(stderr: str) -> bool:
     """Whether the connection to the API server failed, in the words of Go's net, net/http and crypto/tls: what was
     asked may be right, and the same may succeed a moment later."""
     return _BROKEN.search(stderr) is not None
+
+
+class Asked(Protocol):
+    """The kubectl that failed: whose words lead on."""
+
+    @property
+    def kubeconfig(self) -> Path: ...
+    @property
+    def context(self) -> str: ...
+    @property
+    def start_hint(self) -> str: ...
+    @property
+    def remake_hint(self) -> str: ...
+    def typed(self, command: str) -> str: ...
+
+
+def advice(reason: Reason, stderr: str, asked: Asked) -> tuple[str, str]:
+    """The likeliest cause, and the next command to type; empty where nothing is likelier than the rest."""
+    config = ("kubectl", f"--kubeconfig={asked.kubeconfig}", "config")
+    cause, following = "", ""
+    if reason is Reason.NO_CONTEXT:
+        cause = f"{asked.kubeconfig} has no context {asked.context}; {_others(asked.context, asked.kubeconfig)}"
+        following = asked.remake_hint or f"{command_line(config)} get-contexts"
+    elif reason is Reason.DAMAGED_KUBECONFIG:
+        cause = f"{asked.kubeconfig} is damaged"
+        following = asked.remake_hint or f"{command_line(config)} view"
+    elif reason is Reason.UNREACHABLE:
+        cause = UNREACHABLE
+        following = asked.start_hint or asked.typed("kubectl cluster-info")
+    elif reason is Reason.CERTIFICATE:
+        cause = ANOTHER_SERVER
+        following = asked.remake_hint or asked.start_hint or asked.typed("kubectl cluster-info")
+    elif reason is Reason.UNAUTHORIZED:
+        cause = "the credentials in the kubeconfig are not (or no longer) accepted by this cluster"
+        following = asked.typed("kubectl auth whoami")
+    elif reason is Reason.FORBIDDEN:
+        cause = "this user may not do that in this cluster"
+        following = asked.typed("kubectl auth can-i --list")
+    elif reason is Reason.NOT_SERVED:
+        cause = "the cluster has no such kind; what brings it is not installed"
+        following = asked.typed("kubectl api-resources")
+    elif reason is Reason.WEBHOOK_FAILED:
+        cause = "what a webhook asks does not answer: its Service is not there, or no pod of it is ready"
+        service = re.search(r"https?://[\w-]+\.([\w-]+)\.svc", stderr)
+        following = asked.typed(f"kubectl get services,pods {f'-n {service[1]}' if service else '-A'}")
+    elif reason is Reason.NOT_FOUND:
+        cause = "it is not there, or no longer"
+        following = asked.typed("kubectl get all -A")
+    return cause, following
+
+
+_LISTED, _NEAREST = 6, 3
+"""Contexts of a kubeconfig that are named: all, or of more the nearest ones."""
+
+
+def _others(wanted: str, kubeconfig: Path) -> str:
+    """What contexts there are instead, in words."""
+    there = contexts_in(kubeconfig)
+    if len(there) <= _LISTED:
+        return f"it has {', '.join(there) or 'none'}"
+    near = difflib.get_close_matches(wanted, there, n=_NEAREST, cutoff=0.4)
+    said = f"it has {len(there)}"
+    return f"{said}, the nearest are {', '.join(near)}" if near else f"{said}, none of a similar name"
