@@ -196,6 +196,12 @@ class Page:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
+    async def until(self, expression: str) -> None:
+        """Asked again and again, until it is so."""
+        async with asyncio.timeout(HANGS):
+            while not await self.value(expression):
+                pass
+
     async def text(self, selector: str = "body") -> str:
         """As one sees it, without empty lines."""
         found = await self.value(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from tests.console.records import FAILED, HOSTILE_RUN
 from tests.console.test_handout import explained, handout
-from tests.pages.chromium import NAMES, Browser, Page, chromium, installed
+from tests.pages.chromium import NAMES, Browser, Page, installed
 from workshop.console.handout import handout_page
 from workshop.console.report_page import report_page
 
@@ -27,12 +25,6 @@ DOCUMENTS = {
     "report": lambda: report_page((FAILED, HOSTILE_RUN), "Mesh Workshop: a day"),
     "handout": lambda: handout_page(replace(handout(), labs=explained()[5:7])),
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with chromium(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

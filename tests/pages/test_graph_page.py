@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import copy
 from collections.abc import AsyncIterator
@@ -10,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.console.records import HOSTILE
-from tests.pages.chromium import HANGS, NAMES, Browser, Page, chromium, installed
+from tests.pages.chromium import NAMES, Browser, Page, installed
 from tests.test_graph_shown import graph
 from workshop.console.graph_page import GRAPH
 from workshop.graph_feed import GraphFeed
@@ -29,28 +27,19 @@ pytestmark = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with chromium(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
-
-
 @dataclass
 class Shown:
     page: Page
     feed: GraphFeed
-
-    async def until(self, expression: str) -> None:
-        async with asyncio.timeout(HANGS):
-            while not await self.page.value(expression):
-                pass
 
     async def put(self, data: dict[str, Any]) -> None:
         self.feed.put(data)
         await self.shows()
 
     async def shows(self) -> None:
-        await self.until(f"document.documentElement.dataset.version === '{self.feed.epoch}.{self.feed.version}'")
+        await self.page.until(
+            f"document.documentElement.dataset.version === '{self.feed.epoch}.{self.feed.version}'"
+        )
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -12,7 +11,7 @@ import pytest_asyncio
 from labs import RUNBOOK
 from tests.kit.in_process import bring_to_its_end, run_of
 from tests.kit.workshop import Workshop
-from tests.pages.chromium import NAMES, Browser, Page, chromium, installed
+from tests.pages.chromium import NAMES, Browser, Page, installed
 from workshop.kubernetes.ingress import Ingress
 
 pytestmark = [
@@ -55,12 +54,6 @@ async def _settled(session: aiohttp.ClientSession, url: str, shown: str) -> None
         if seen == ENOUGH:
             return
     raise AssertionError(f"{url} does not show {shown}")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with chromium(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
 
 
 def nothing_to_complain_of(page: Page, site: str) -> None:

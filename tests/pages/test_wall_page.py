@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import json
@@ -12,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import pytest
-import pytest_asyncio
 
 from labs import RUNBOOK
 from tests.classroom.walls import LABS, wall
 from tests.console.records import HOSTILE
-from tests.pages.chromium import HANGS, NAMES, Browser, Page, chromium, installed
+from tests.pages.chromium import NAMES, Browser, Page, installed
 from workshop.classroom.wall import Cell, CellState, Measured, Wall
 from workshop.classroom.wall_server import Board
 from workshop.console.wall_page import WALL
@@ -37,24 +35,12 @@ STATES: tuple[CellState, ...] = (*get_args(State), "failed", "stuck")
 ALL_LABS = tuple((lab.name, lab.title) for lab in RUNBOOK.labs if not lab.undoes)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with chromium(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
-
-
 @dataclass
 class Shown:
     page: Page
     board: Board
     wall: Wall
     url: str
-
-    async def until(self, expression: str) -> None:
-        """Asked again and again, until it is so."""
-        async with asyncio.timeout(HANGS):
-            while not await self.page.value(expression):
-                pass
 
     async def change(self, *places: int, **told: Any) -> None:
         """Of these members; ends when the page shows it."""
@@ -66,7 +52,9 @@ class Shown:
         await self.shows()
 
     async def shows(self) -> None:
-        await self.until(f"document.documentElement.dataset.version === '{self.board.epoch}.{self.board.version}'")
+        await self.page.until(
+            f"document.documentElement.dataset.version === '{self.board.epoch}.{self.board.version}'"
+        )
 
     async def focused(self) -> str:
         return str(await self.page.value("document.activeElement.textContent"))
@@ -385,11 +373,11 @@ async def test_a_server_that_is_gone_is_said_and_found_again(browser: Browser) -
             it = Shown(page, board, told, "")
             await it.shows()
             assert await page.text("#connection") == "live"
-        await it.until("document.querySelector('#connection').textContent.startsWith('not connected since ')")
+        await it.page.until("document.querySelector('#connection').textContent.startsWith('not connected since ')")
         assert await page.value("document.body.classList.contains('stale')")
         async with serving(PageServer(board, WALL, "t", back_after=0.05), "127.0.0.1", port, task="watch"):
             await it.change(0, doing="again")
-            await it.until("document.querySelector('#connection').textContent === 'live'")
-        await it.until("document.querySelector('#connection').className === 'lost'")
+            await it.page.until("document.querySelector('#connection').textContent === 'live'")
+        await it.page.until("document.querySelector('#connection').className === 'lost'")
         async with serving(PageServer(board, WALL, "another", back_after=0.05), "127.0.0.1", port, task="watch"):
-            await it.until("document.querySelector('#connection').textContent.startsWith('ended: ')")
+            await it.page.until("document.querySelector('#connection').textContent.startsWith('ended: ')")
