@@ -27,7 +27,7 @@ from workshop.runbook.errors import WorkshopError
 from workshop.runbook.results import Lasting
 from workshop.runbook.run import Run
 
-_KNOWN = frozenset(kind.name for kind in (*kinds.CORE, *kinds.ISTIO))
+_KNOWN = frozenset(kind.name for kind in (*kinds.CORE, *kinds.ISTIO, kinds.TELEMETRY))
 """Of which there are facts."""
 INSTALLED_LABEL = "operator.istio.io/component"
 """What istioctl puts on everything that it installs."""

@@ -54,8 +54,10 @@ ISTIO = (
     Kind("VirtualService", "virtualservices", _ISTIO),
     Kind("DestinationRule", "destinationrules", _ISTIO),
     Kind("ServiceEntry", "serviceentries", _ISTIO),
-    Kind("Telemetry", "telemetries", "telemetry.istio.io"),
 )
+"""What every mesh has that the labs of the runbook work on: where one is missing, Istio is."""
+TELEMETRY = Kind("Telemetry", "telemetries", "telemetry.istio.io")
+"""Istio's as well, for whoever traces."""
 OTHERS = (
     Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy"),
     Kind("Role", "roles", _RBAC),
@@ -66,8 +68,8 @@ OTHERS = (
     Kind("Node", "nodes", namespaced=False),
     Kind("Lease", "leases", "coordination.k8s.io"),
 )
-KINDS = {kind.name: kind for kind in (*CORE, *ISTIO, *OTHERS)}
-OF_ISTIO = frozenset(kind.name for kind in ISTIO)
+KINDS = {kind.name: kind for kind in (*CORE, *ISTIO, TELEMETRY, *OTHERS)}
+OF_ISTIO = frozenset(kind.name for kind in (*ISTIO, TELEMETRY))
 
 _AUTHORIZATION = "authorization.k8s.io"
 ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "selfsubjectaccessreviews", _AUTHORIZATION, namespaced=False)
