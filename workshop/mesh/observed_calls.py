@@ -32,6 +32,8 @@ from workshop.traffic.verdict import Plan, judge, plan
 INGRESS = Ingress()
 _LOOKED = 90.0
 """Seconds for Prometheus to look at all pods: six times what Istio's add-on takes (15 s)."""
+_UNKNOWN = "unknown"
+"""The version of a pod whose proxy has not answered."""
 _ROUNDING = 1e-9
 
 Key = tuple[str, str, str, str]
@@ -81,6 +83,11 @@ class CountedCalls:
         result = await send(load, need.n, progress=show_progress(run, title, 0, need.n))
         counted = (await self._read(run, prometheus)).since(before)
         run.emit(events.Told(run.lab, "\n".join(self._table(counted, result))))
+        return self.verdict(counted, result, shares, need)
+
+    def verdict(self, counted: Counted, result: Result, shares: Mapping[str, float], need: Plan) -> Verdict:
+        """Of what was `counted` while `result` came back, as many pages as the plan needs; `shares` are what the
+        rules say of versions, if anything."""
         return joined([self._exact(counted, result, need.n), *self._judged(counted, shares, need, result)])
 
     def _exact(self, counted: Counted, result: Result, sent: int) -> Verdict:
@@ -117,16 +124,21 @@ class CountedCalls:
         if not shares:
             return ()
         versions: dict[str, int] = dict.fromkeys(shares, 0)
+        astray: dict[str, int] = defaultdict(int)
         for (reporter, source, destination, version), count in counted.calls.items():
             if reporter == "source" and source == self.entry and destination.startswith(f"{self.split}-"):
-                versions[version] = versions.get(version, 0) + count
-        total = sum(versions.values())
+                (versions if version in shares else astray)[version] += count
+        unanswered = astray.pop(_UNKNOWN, 0)
+        if wrong := {version: count for version, count in astray.items() if count}:
+            said = " and ".join(f"{count:,} to {version}" for version, count in sorted(wrong.items()))
+            return (Verdict("fail", f"by the metrics {said}, which no rule sends any of {self.split}'s calls to"),)
+        total = sum(versions.values()) + unanswered
         if total < need.n:
             return (Verdict("inconclusive", f"{total:,} calls to {self.split} are counted, of {need.n:,} pages"),)
         if total > need.n:
             said = f"{total:,} calls to {self.split} are counted, more than one for each of {need.n:,} pages"
             return (Verdict("inconclusive", f"{said}: some were repeated"),)
-        found = judge(need, versions)
+        found = judge(need, versions, unanswered)
         bars = tuple(
             Bar(version, count / total, shares.get(version, 0.0), _accepted(need, version))
             for version, count in sorted(versions.items())

@@ -1,0 +1,69 @@
+"""What is said of what Prometheus has counted. The expectations are the definitions of `observed_calls`: a request
+is in every count that it belongs to, once, and only the version is chance."""
+
+from __future__ import annotations
+
+import pytest
+
+from workshop.mesh.observed_calls import Counted, CountedCalls
+from workshop.traffic.load import Result
+from workshop.traffic.verdict import plan
+
+PROOF = CountedCalls("/productpage", "bookinfo", "productpage-v1", "details-v1", "reviews")
+HALVES = {"v1": 0.5, "v3": 0.5}
+NEED = plan(HALVES, PROOF.deviation)
+N = NEED.n
+HALF = N // 2
+
+
+def counted(versions: dict[str, int], *, at_gateway: int = N, at_details: int = N, failed: int = 0) -> Counted:
+    """Calls of N pages; a version of None is of a pod whose proxy has not answered."""
+    found = Counted()
+    for reporter in ("source", "destination"):
+        found.calls[reporter, "istio-ingressgateway", "productpage-v1", "v1"] = at_gateway
+        found.calls[reporter, "productpage-v1", "details-v1", "v1"] = at_details
+    found.failed["source", "istio-ingressgateway", "productpage-v1", "v1"] = failed
+    for version, count in versions.items():
+        found.calls["source", "productpage-v1", f"reviews-{version}", version] = count
+    return found
+
+
+def pages(**counts: int) -> Result:
+    return Result(counts={status.removeprefix("s"): count for status, count in (counts or {"s200": N}).items()})
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "said"),
+    [
+        (counted({"v1": HALF, "v3": N - HALF}), "pass", "versions of reviews by the metrics: every share is as"),
+        # v2 has been called before, and its series is still there; of these pages it got none.
+        (counted({"v1": HALF, "v2": 0, "v3": N - HALF}), "pass", f"{N:,} calls of istio-ingressgateway"),
+        (counted({"v1": HALF, "v2": 1, "v3": N - HALF - 1}), "fail", "1 to v2, which no rule sends any of"),
+        (counted({"v1": N, "v3": 0}), "fail", "v1"),
+        # Of a pod that does not answer the version is not known, only that somebody was called.
+        (counted({"v1": HALF, "v3": 0, "unknown": N - HALF}), "inconclusive", "too few to tell"),
+        (counted({"v1": HALF, "v3": 0}), "inconclusive", f"{HALF:,} calls to reviews are counted, of {N:,} pages"),
+        (counted({"v1": N, "v3": N}), "inconclusive", "some were repeated"),
+        (
+            counted({"v1": HALF, "v3": N - HALF}, at_gateway=N - 1),
+            "fail",
+            f"{N - 1:,} calls of istio-ingressgateway",
+        ),
+        (counted({"v1": HALF, "v3": N - HALF}, at_details=N + 1), "inconclusive", "somebody else sends as well"),
+        (counted({"v1": HALF, "v3": N - HALF}, at_details=-N), "inconclusive", "a pod has been replaced"),
+        (counted({"v1": HALF, "v3": N - HALF}, failed=2), "fail", f"2 of {N:,} pages failed by the metrics, and 0"),
+    ],
+)
+def test_what_was_counted_is_held_against_what_was_sent(found: Counted, kind: str, said: str) -> None:
+    verdict = PROOF.verdict(found, pages(), HALVES, NEED)
+    assert (verdict.kind, said in verdict.reason) == (kind, True), verdict.reason
+
+
+def test_what_failed_is_counted_as_it_was_seen() -> None:
+    verdict = PROOF.verdict(counted({}, failed=3), pages(s200=N - 3, s503=3), {}, NEED)
+    assert (verdict.kind, "0.9% failed" in verdict.reason) == ("pass", True), verdict.reason
+
+
+def test_without_an_answer_to_every_page_nothing_is_known() -> None:
+    verdict = PROOF.verdict(counted({}), pages(s200=N - 1), {}, NEED)
+    assert (verdict.kind, verdict.reason) == ("inconclusive", f"1 of {N:,} requests had no answer")
