@@ -74,6 +74,7 @@ EDITS = {
         "DestinationRule primary/httpbin",
     ),
     "istio.mirror": rerouted("helloworld", "primary", edit="v1"),
+    "istio.observe": Typed("delete telemetry mesh-default -n istio-system", "Telemetry istio-system/mesh-default"),
     "istio.ratings": Typed("delete hpa ratings-web -n smoothies", "HorizontalPodAutoscaler smoothies/ratings-web"),
 }
 
@@ -105,7 +106,9 @@ spec:
 CUTS = {
     "istio.adopt": FROM_OUTSIDE,
     **dict.fromkeys(("istio.gateway", "istio.canary", "istio.identity", "istio.shift"), FROM_OUTSIDE),
-    **dict.fromkeys(("istio.fault", "istio.blue-green", "istio.mirror", "istio.ratings"), FROM_OUTSIDE),
+    **dict.fromkeys(
+        ("istio.fault", "istio.blue-green", "istio.mirror", "istio.observe", "istio.ratings"), FROM_OUTSIDE
+    ),
     "istio.circuit-breaker": ABORTED,
 }
 """The other labs measure nothing: they look at what the cluster, or a page from inside of it, says."""
