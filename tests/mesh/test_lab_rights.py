@@ -13,14 +13,18 @@ from workshop.kubernetes.proofs import exec_check
 from workshop.mesh.install import install
 from workshop.mesh.istioctl import Istioctl, Program, Release
 from workshop.mesh.lab_rights import rights_of, said
+from workshop.mesh.observed_calls import CountedCalls
 from workshop.runbook.model import Lab, Step
 
 ALL = {"get", "list", "watch", "create", "patch", "delete"}
 
 
-async def rights(folder: Path, *steps: Step, installs: bool = True) -> dict[str, set[str]]:
+async def rights(folder: Path, *steps: Step, installs: bool = True, role: str = "") -> dict[str, set[str]]:
     """By kind and namespace, without those of the mark and the lock."""
-    files = {name: text.replace("NAMESPACE", "shop") for name, text in (("web", DEPLOYMENT), ("door", SERVICE))}
+    files = {
+        name: text.replace("NAMESPACE", "shop")
+        for name, text in (("web", DEPLOYMENT), ("door", SERVICE), ("role", role))
+    }
     nowhere = Kubectl(Path("kubectl"), folder / "kubeconfig", "primary", folder, absent=True)
     istioctl = Istioctl(Program("1.31.1", Release("http://127.0.0.1:9", folder)), nowhere.kubeconfig, "primary")
     run = Recorded(nowhere, istioctl, manifests(folder, **files), OtherClusters({}))
@@ -42,6 +46,26 @@ async def test_of_its_objects_and_of_what_looks_at_them(tmp_path: Path) -> None:
         "pods shop": {"get", "list", "watch"},
         "pods/exec shop": {"create"},
     }
+
+
+ROLE = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reader}
+rules: [{apiGroups: [""], resources: [nodes], verbs: [get]}]
+"""
+
+
+async def test_who_makes_a_role_holds_what_it_allows_or_may_give_it(tmp_path: Path) -> None:
+    found = await rights(tmp_path, apply("Deploy", "role.yaml"), role=ROLE)
+    assert found["clusterroles.rbac.authorization.k8s.io"] >= {"create", "bind", "escalate"}
+
+
+async def test_a_service_is_asked_through_the_api_server(tmp_path: Path) -> None:
+    found = await rights(
+        tmp_path, apply("Deploy", "web.yaml", proofs=(CountedCalls("/", "shop", "web", "db", "web"),))
+    )
+    assert found["services/proxy istio-system"] == {"get"}
 
 
 async def test_what_is_elsewhere_or_left_out_is_not_needed_here(tmp_path: Path) -> None:

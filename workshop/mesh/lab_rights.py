@@ -3,7 +3,8 @@
 Nobody has listed it: it follows from the labs. The kinds and namespaces are those of the objects that their
 steps make, the verbs what the workshop does with objects; where a step installs Istio, the kinds that an
 installation is made of come to it. What is run inside of pods, and read from their logs, is in the commands that
-a step is explained with. The mark and the lock are in a namespace of their own.
+a step is explained with; so is what is asked of a Service through the API server. The mark and the lock are in a
+namespace of their own.
 """
 
 from __future__ import annotations
@@ -41,16 +42,17 @@ _INSIDE = {
     "port-forward": ("create", "pods/portforward"),
 }
 """What kubectl's commands about pods need."""
+_ASKED = re.compile(r"\bkubectl get --raw '?/api/v1/namespaces/([^/]+)/services/[^/]+/proxy/")
+"""What is asked of a program in the cluster, through the API server."""
 _CALLED = re.compile(rf"\bkubectl ({'|'.join(_INSIDE)}) (.*)")
 _HOME = re.compile(r"(?:^| )(?:-n|--namespace)[ =](\S+)")
 
+_ROLES = ("ClusterRole", "Role")
 _GIVING = tuple(
-    Access(KINDS[kind].plural, KINDS[kind].group, verb)
-    for kind in ("ClusterRole", "Role")
-    for verb in ("bind", "escalate")
+    Access(KINDS[kind].plural, KINDS[kind].group, verb) for kind in _ROLES for verb in ("bind", "escalate")
 )
-"""Istio's roles hold rights of istiod's: who does not hold all of these may only make the roles with these
-verbs."""
+"""The roles of Istio and its add-ons hold rights of their own: who does not hold all of these may only make the
+roles with these verbs."""
 
 _PARTS, _KINDS = 3, 6
 """Shown of what is missing."""
@@ -66,6 +68,7 @@ async def rights_of(labs: Sequence[Lab], run: Run, cluster: str = "", *, install
             kind, _, name = subject.partition(" ")
             if kind in KINDS:  # of another one, a step has no facts, and says so itself
                 found |= set(_objects(kind, name.rpartition("/")[0]))
+                found |= set(_GIVING if kind in _ROLES else ())
         if isinstance(step, Install) and installs:
             found |= set(_installing())
         for command in step.explain(here).commands:
@@ -101,6 +104,8 @@ def _installing() -> Iterator[Access]:
 
 def _inside(command: str) -> Iterator[Access]:
     line = command.partition("\n")[0]
+    if asked := _ASKED.search(line):
+        yield Access("services/proxy", "", "get", asked[1])
     if (called := _CALLED.search(line)) and (home := _HOME.search(called[2].partition(" -- ")[0])):
         verb, resource = _INSIDE[called[1]]
         yield Access(resource, "", verb, home[1])
