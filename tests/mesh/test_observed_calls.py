@@ -3,9 +3,14 @@ is in every count that it belongs to, once, and only the version is chance."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from workshop.mesh.observed_calls import Counted, CountedCalls
+from tests.kit.prometheus import behind_api, of_samples
+from tests.kit.runs import Recorded
+from workshop.mesh.observed_calls import Counted, CountedCalls, looked
+from workshop.mesh.prometheus import Prometheus
 from workshop.traffic.load import Result
 from workshop.traffic.verdict import plan
 
@@ -67,3 +72,15 @@ def test_what_failed_is_counted_as_it_was_seen() -> None:
 def test_without_an_answer_to_every_page_nothing_is_known() -> None:
     verdict = PROOF.verdict(counted({}), pages(s200=N - 1), {}, NEED)
     assert (verdict.kind, verdict.reason) == ("inconclusive", f"1 of {N:,} requests had no answer")
+
+
+async def test_where_prometheus_does_not_get_to_look_that_is_said_with_why(tmp_path: Path) -> None:
+    """Seen on a machine that was too busy for its looks: the step had failed, as if the mesh did not count."""
+    looks = {f'up{{job="kubernetes-pods", pod="{pod}"}}': "1x4" for pod in ("details", "reviews")}
+    async with behind_api(of_samples(looks, now=60.0)) as api:
+        kubectl = api.kubectl(tmp_path)
+        run = Recorded(kubectl)
+        run.patience = 0.0
+        found = await looked(run, Prometheus(kubectl, ""), {"reviews", "details"})
+        assert found == (60.0, "Prometheus has looked for 0 s, not yet at 2 of 2 pods (details)")
+        assert await looked(run, Prometheus(kubectl, ""), set()) == (60.0, "")

@@ -73,6 +73,15 @@ async def test_how_often_it_looks(api: BehindApi, prometheus: Prometheus) -> Non
     assert await prometheus.scrape_interval("nodes") is None
 
 
+async def test_what_came_of_its_looks_is_told_by_pod(api: BehindApi, prometheus: Prometheus) -> None:
+    """As https://prometheus.io/docs/prometheus/latest/querying/api/#targets has it."""
+    late = "context deadline exceeded"
+    pods = [("a", "up", ""), ("b", "down", late)]
+    told = [{"labels": {"pod": pod}, "health": health, "lastError": why} for pod, health, why in pods]
+    api.prometheus = text({"status": "success", "data": {"activeTargets": told}})
+    assert await prometheus.troubles("kubernetes-pods") == {"b": late}
+
+
 async def test_what_it_refuses_is_told_with_how_to_ask_the_same(prometheus: Prometheus) -> None:
     with pytest.raises(QueryRefused, match="ask Prometheus for rate\\(") as refused:
         await prometheus.query("rate(istio_requests_total)")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from workshop.kubernetes.ingress import Address, Ingress, url
@@ -26,12 +26,13 @@ from workshop.runbook import events
 from workshop.runbook.results import Bar, Hint, Measurement, Verdict
 from workshop.runbook.run import Run
 from workshop.traffic.load import Load, Result, send
-from workshop.traffic.measuring import show_progress
+from workshop.traffic.measuring import show_progress, wait_in_vain
 from workshop.traffic.verdict import Plan, judge, plan
 
 INGRESS = Ingress()
 _LOOKED = 90.0
 """Seconds for Prometheus to look at all pods: six times what Istio's add-on takes (15 s)."""
+_JOB = "kubernetes-pods"
 _UNKNOWN = "unknown"
 """The version of a pod whose proxy has not answered."""
 _ROUNDING = 1e-9
@@ -78,10 +79,15 @@ class CountedCalls:
         shares = await self._shares(run)
         need = plan(shares or {"v1": 0.5, "v2": 0.5}, self.deviation)
         before = await self._read(run, prometheus)
+        if isinstance(before, Verdict):
+            return before
         title = f"Pages of {self.entry}, counted by Prometheus"
         load = Load(f"{base_url.rstrip('/')}{self.path}", _by_status)
         result = await send(load, need.n, progress=show_progress(run, title, 0, need.n))
-        counted = (await self._read(run, prometheus)).since(before)
+        after = await self._read(run, prometheus)
+        if isinstance(after, Verdict):
+            return after
+        counted = after.since(before)
         run.emit(events.Told(run.lab, "\n".join(self._table(counted, result))))
         return self.verdict(counted, result, shares, need)
 
@@ -167,8 +173,11 @@ class CountedCalls:
         host = split.destinations[0].host.partition(".")[0]
         return host == self.split and split.when in ("", "all others")
 
-    async def _read(self, run: Run, prometheus: Prometheus) -> Counted:
-        at = await self._looked(run, prometheus)
+    async def _read(self, run: Run, prometheus: Prometheus) -> Counted | Verdict:
+        """The verdict of what cannot be read."""
+        at, still = await looked(run, prometheus, await _pods(Kubectl.of(run), self.namespace))
+        if still:
+            return Verdict("inconclusive", still)
         which = f'destination_workload_namespace="{self.namespace}"'
         by = "reporter, source_workload, destination_workload, destination_version"
         found = Counted()
@@ -193,39 +202,6 @@ class CountedCalls:
             for sample in await prometheus.query(query, at):
                 times[sample.labels.get("destination_workload", "")].append(sample.value / 1000)
         return {name: (found[0], found[1]) for name, found in times.items() if len(found) == 2}
-
-    async def _looked(self, run: Run, prometheus: Prometheus) -> float:
-        """Waits until Prometheus has looked at all pods again; its time then."""
-        kubectl = Kubectl.of(run)
-        now: float | None = None
-        pods = await _pods(kubectl, self.namespace)
-        at = 0.0
-
-        async def missing() -> str:
-            nonlocal now, at
-            found = await prometheus.query('timestamp(up{job="kubernetes-pods"})')
-            if now is None:
-                (said,) = await prometheus.query("time()")
-                now = said.value
-            up = await prometheus.query('up{job="kubernetes-pods"} == 1')
-            answered = {sample.labels.get("pod", "") for sample in up}
-            looked = {
-                sample.labels["pod"]: sample.value for sample in found if sample.labels.get("pod") in answered
-            }
-            behind = sorted(pod for pod in pods if looked.get(pod, 0.0) <= now)
-            at = max(looked.values(), default=0.0)
-            return f"not yet at {len(behind)} of {len(pods)} pods ({behind[0]})" if behind else ""
-
-        await run.wait(
-            "Prometheus to look at the pods",
-            missing,
-            seconds=min(_LOOKED, run.patience),
-            every=0.1,
-            next_command=kubectl.typed(
-                f"kubectl get pods -n {ISTIO_NAMESPACE} -l app.kubernetes.io/name=prometheus"
-            ),
-        )
-        return at
 
     def _table(self, counted: Counted, result: Result) -> list[str]:
         whole = max(result.seconds, 1e-3)
@@ -260,6 +236,34 @@ class CountedCalls:
         host, port = await run.observe(Address(self.ingress))
         said = "send pages, and see them in istioctl dashboard kiali"
         return (Hint("open", f"{url(host, port)}{self.path}", said),)
+
+
+async def looked(run: Run, prometheus: Prometheus, pods: Set[str]) -> tuple[float, str]:
+    """Waits until Prometheus has looked at all `pods` again: its time then, and what it still has not when that takes
+    too long. Raises as `Prometheus.query`."""
+    now: float | None = None
+    at = 0.0
+
+    async def missing() -> str:
+        nonlocal now, at
+        found = await prometheus.query(f'timestamp(up{{job="{_JOB}"}})')
+        if now is None:
+            (said,) = await prometheus.query("time()")
+            now = said.value
+        up = await prometheus.query(f'up{{job="{_JOB}"}} == 1')
+        answered = {sample.labels.get("pod", "") for sample in up}
+        times = {sample.labels["pod"]: sample.value for sample in found if sample.labels.get("pod") in answered}
+        behind = sorted(pod for pod in pods if times.get(pod, 0.0) <= now)
+        at = max(times.values(), default=0.0)
+        return f"not yet at {len(behind)} of {len(pods)} pods ({behind[0]})" if behind else ""
+
+    within = min(_LOOKED, run.patience)
+    still = await wait_in_vain(run, "Prometheus to look at the pods", missing, seconds=within)
+    if not still:
+        return at, ""
+    troubles = await prometheus.troubles(_JOB)
+    why = next((f"; {pod}: {why}" for pod, why in sorted(troubles.items()) if pod in pods), "")
+    return at, f"Prometheus has looked for {within:g} s, {still}{why}"
 
 
 def _by_status(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:

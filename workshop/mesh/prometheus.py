@@ -113,6 +113,15 @@ class Prometheus:
         told = [_seconds(str(target.get("scrapeInterval", ""))) for target in data["activeTargets"]]
         return min((interval for interval in told if interval), default=None)
 
+    async def troubles(self, job: str) -> dict[str, str]:
+        """What has come of the last look at a pod, of those that did not answer. Raises as `query`."""
+        data = await self._ask("targets", {"state": "active", "scrapePool": job}, "its targets")
+        return {
+            target["labels"].get("pod", ""): target["lastError"]
+            for target in data["activeTargets"]
+            if target.get("lastError")
+        }
+
     def typed(self, what: str, given: Mapping[str, str]) -> str:
         """How a person asks the same."""
         return self.kubectl.typed(f"kubectl get --raw {shlex.quote(_path(what, given))}")
