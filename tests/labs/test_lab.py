@@ -170,9 +170,10 @@ def test_the_end_says_what_to_look_at_and_how_to_go_on(made: str) -> None:
     assert HINT.findall(first) == HINT.findall(last)
     found = HINT.findall(last)
     ratings = ["open"] if HELM else []
-    assert [kind for kind, _ in found] == ["open", "open", "open", "call", *ratings, "try", "undo", "undo"]
+    assert [kind for kind, _ in found] == ["open", "open", "open", "call", "open", *ratings, "try", "undo", "undo"]
     pages = [re.sub(r".*http://[^/]+", "", what.split("  ")[0]) for kind, what in found if kind in ("open", "call")]
-    assert sorted({*pages, "/ratings/"}) == ["/hello", "/podinfo/", "/productpage", "/ratings/", "/smoothies/"]
+    shown = ["/hello", "/kiali/", "/podinfo/", "/productpage", "/ratings/", "/smoothies/"]
+    assert sorted({*pages, "/ratings/"}) == shown
     assert [what.split("  ")[0] for kind, what in found if kind == "undo"] == [
         "invoke lab.istio.cleanup",
         "invoke lab.azure.cleanup",

@@ -234,8 +234,8 @@ class CountedCalls:
 
     async def look_at(self, run: Run) -> tuple[Hint, ...]:
         host, port = await run.observe(Address(self.ingress))
-        said = "send pages, and see them in istioctl dashboard kiali"
-        return (Hint("open", f"{url(host, port)}{self.path}", said),)
+        page = Hint("open", f"{url(host, port)}{self.path}", "a page, for Prometheus to count")
+        return (page, Hint("type", f"{run.program} observe", "who calls whom, while it happens (Ctrl-C ends it)"))
 
 
 async def looked(run: Run, prometheus: Prometheus, pods: Set[str]) -> tuple[float, str]:
