@@ -195,7 +195,8 @@ class _AddonMove(Move):
                 f"kubectl label -f {file} --overwrite {PART_OF}={WORKSHOP} {LAB}={run.lab}",
                 f"kubectl rollout status -n {ISTIO_NAMESPACE} deployment/{addon}",
             ]
-        commands += tracing_provider.commands(self._provider) if self._traced else ()
+        switched = tracing_provider.commands if self._traced else tracing_provider.commands_without
+        commands += switched(self._provider)
         commands += [*apply_commands(run, objects, one.values), *rollout_commands(objects)]
         others_too = sorted(set(self._others(run, objects)))
         commands += [f"kubectl delete {what} --ignore-not-found" for what in others_too]

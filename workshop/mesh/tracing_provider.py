@@ -2,12 +2,16 @@
 Telemetry resource then names (https://istio.io/latest/docs/tasks/observability/distributed-tracing/).
 
 Istio's page has `istioctl install -f` write it. That would install an Istio anew that may be others', and have
-istiod restart; istiod reads the ConfigMap again by itself. So one entry is added to what is there, and taken out
-again: text that nobody else has touched is afterwards what it was.
+istiod restart; istiod reads the ConfigMap again by itself. So one line is added to what is there, at the front of
+the list of providers, or of the text where there is no list; and that line is taken out again. All other text stays
+as it was, however it ends, and a person does the same by `sed`. Where a list is written otherwise than block by
+block, as Istio and kubectl write it, the text is made anew from its YAML.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from workshop.runbook.run import Run
 
 NAME, KEY, FIELD = "istio", "mesh", "extensionProviders"
-_NO_END = "  #\n"
+_LIST = re.compile(rf"^{FIELD}: *\n(?=( *- ))", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +40,36 @@ class Provider:
         return {"name": self.name, "opentelemetry": {"service": self.service, "port": self.port}}
 
     @property
-    def block(self) -> str:
-        """What the mesh's configuration has of it where there is no other."""
-        return (
-            f"{FIELD}:\n- name: {self.name}\n  opentelemetry:\n    port: {self.port}\n    service: {self.service}\n"
-        )
+    def written(self) -> str:
+        """That as YAML, within a line."""
+        return f"{{name: {self.name}, opentelemetry: {{service: {self.service}, port: {self.port}}}}}"
 
 
 def with_provider(mesh: str, provider: Provider) -> str:
     """Raises ValueError for what is no mesh configuration."""
     config = _parsed(mesh)
-    if config.get(FIELD):
-        return _dumped({**config, FIELD: [*_others(config, provider), provider.entry]})
-    if FIELD in config:
-        return _dumped({**config, FIELD: [provider.entry]})
-    # Without an end of line a comment takes its place, so that it is known what was there before.
-    return f"{mesh}{provider.block}" if not mesh or mesh.endswith("\n") else f"{mesh}{_NO_END}{provider.block}"
+    wanted = {**config, FIELD: [provider.entry, *_others(config, provider)]}
+    if FIELD not in config:
+        return _that_says(wanted, f"{FIELD}: [{provider.written}]\n{mesh}")
+    return _that_says(wanted, _LIST.sub(lambda found: f"{found[0]}{found[1]}{provider.written}\n", mesh, count=1))
 
 
 def without_provider(mesh: str, provider: Provider) -> str:
     """Raises ValueError."""
-    if mesh.endswith(provider.block):
-        return mesh.removesuffix(provider.block).removesuffix(_NO_END)
     config = _parsed(mesh)
     left = _others(config, provider)
-    return _dumped({key: value for key, value in {**config, FIELD: left}.items() if key != FIELD or left})
+    wanted = {key: value for key, value in {**config, FIELD: left}.items() if key != FIELD or left}
+    return _that_says(wanted, re.sub(rf"(?m)^.*{re.escape(provider.written)}.*\n", "", mesh, count=1))
+
+
+def _that_says(wanted: Mapping[str, Any], text: str) -> str:
+    """The text, if it says this and no more; else one made of it."""
+    import yaml
+
+    with contextlib.suppress(ValueError):
+        if _parsed(text) == wanted:
+            return text
+    return yaml.safe_dump(dict(wanted), sort_keys=False)
 
 
 def is_there(mesh: str, provider: Provider) -> bool:
@@ -83,15 +92,11 @@ def _parsed(mesh: str) -> dict[str, Any]:
         config = yaml.safe_load(mesh) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"it is no YAML: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get(FIELD) or [], list):
+    if not isinstance(config, dict) or not isinstance(listed := config.get(FIELD) or [], list):
         raise ValueError("it is no mesh configuration")
+    if not all(isinstance(one, dict) for one in listed):
+        raise ValueError(f"{FIELD} is no list of providers")
     return config
-
-
-def _dumped(config: Mapping[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(config), sort_keys=False)
 
 
 def _reference() -> Object:
@@ -142,11 +147,30 @@ async def switch(run: Run, provider: Provider, *, on: bool) -> None:
 
 
 def commands(provider: Provider) -> tuple[str, ...]:
-    """What a person types to have it there, where no other is."""
-    where = f"configmap {NAME} -n {ISTIO_NAMESPACE}"
-    return (
-        f"kubectl get {where} -o jsonpath='{{.data.{KEY}}}' > mesh.yaml",
-        f"cat >> mesh.yaml <<'EOF'\n{provider.block}EOF",
-        f"kubectl create {where} --from-file={KEY}=mesh.yaml --dry-run=client -o json > mesh.json",
-        f"kubectl patch {where} --type=merge --patch-file=mesh.json",
+    """What a person types to have it there."""
+    list_begins = f"^{FIELD}: *$"
+    add = (
+        f"if grep -q '{list_begins}' mesh.yaml\n"
+        f"then sed '/{list_begins}/{{\nn\ns/^ *- /&{provider.written}\\\n&/\n}}' mesh.yaml\n"
+        f"else echo '{FIELD}: [{provider.written}]'; cat mesh.yaml\n"
+        "fi > traced.yaml"
     )
+    return (_without(provider), add, _patch("traced.yaml"))
+
+
+def commands_without(provider: Provider) -> tuple[str, ...]:
+    """What a person types to take it out again."""
+    return (_without(provider), _patch("mesh.yaml"))
+
+
+_WHERE = f"configmap {NAME} -n {ISTIO_NAMESPACE}"
+
+
+def _without(provider: Provider) -> str:
+    line = f"/{{name: {provider.name}, /d"
+    return f"kubectl get {_WHERE} -o jsonpath='{{.data.{KEY}}}' | sed '{line}' > mesh.yaml"
+
+
+def _patch(file: str) -> str:
+    made = f"kubectl create {_WHERE} --from-file={KEY}={file} --dry-run=client -o json"
+    return f"{made} | kubectl patch {_WHERE} --type=merge --patch-file=/dev/stdin"
