@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.server import launcher
+from workshop import authoring
 from workshop.settings import ROOT
 
 PAGE = (ROOT / "docs" / "authoring.md").read_text(encoding="utf-8")
@@ -103,6 +104,10 @@ def followed(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def plain(text: str) -> str:
     """Without what differs from one run to the next."""
     return re.sub(r"\d[\d,.]*", "0", " ".join(text.split()))
+
+
+def test_the_page_tells_of_all_that_a_lab_can_import() -> None:
+    assert [name for name in authoring.__all__ if not re.search(rf"\b{name}\b", PAGE)] == []
 
 
 def test_the_page_shows_what_its_commands_say(followed: Followed) -> None:
