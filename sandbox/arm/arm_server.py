@@ -30,8 +30,8 @@ from sandbox.arm.api_versions import check_version
 from sandbox.arm.azure_settings import Fault
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.cloud_state import CloudState
-from sandbox.arm.identities import Identities, Roles
 from sandbox.arm.managed_clusters import ClusterApi, Clusters
+from sandbox.arm.managed_identities import Identities, Roles
 from sandbox.arm.networks import Networks
 from sandbox.arm.protocol import NOT_SUPPORTED, Answer, ArmError, Call, Router
 from sandbox.arm.registries import Registries, RegistryApi

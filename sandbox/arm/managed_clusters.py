@@ -23,7 +23,7 @@ from sandbox.arm.cluster_rules import (
     check_quota,
     newest,
 )
-from sandbox.arm.identities import IDENTITY, new_identity
+from sandbox.arm.managed_identities import IDENTITY, new_identity
 from sandbox.arm.protocol import (
     CIDR_TEXT,
     NOT_SUPPORTED,

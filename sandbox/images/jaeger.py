@@ -20,7 +20,7 @@ from grpclib.server import Server
 from sandbox.images.program import Container, Factory, ProgramError, parse_flags
 from sandbox.images.web import JSON, TEXT, WebProgram
 from sandbox.jaeger import otlp, zipkin
-from sandbox.jaeger.api import Api
+from sandbox.jaeger.query_api import Api
 from sandbox.jaeger.spans import Span, SpanStore
 
 _LARGEST = 8 * 2**20

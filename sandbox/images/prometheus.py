@@ -19,8 +19,8 @@ from aiohttp import web
 from sandbox.core.cluster import Object
 from sandbox.images.program import Container, Factory, ProgramError, parse_flags
 from sandbox.images.web import WebProgram
-from sandbox.prometheus.api import Api
 from sandbox.prometheus.expressions import milliseconds
+from sandbox.prometheus.http_api import Api
 from sandbox.prometheus.pod_targets import JOB, PodTargets
 from sandbox.prometheus.scraping import ScrapeError, Scraper, Target
 from sandbox.prometheus.series import Store

@@ -13,7 +13,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sandbox.prometheus.api import Api
+from sandbox.prometheus.http_api import Api
 from sandbox.prometheus.scraping import Scraper, Target
 from tests.kit.workshop import BIN
 from tests.sandbox.prometheus.samples import loaded

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from workshop.kubernetes.charts import Chart, Values, by_name
 from workshop.kubernetes.cluster_facts import Snapshot, look
+from workshop.kubernetes.helm_charts import Chart, Values, by_name
 from workshop.kubernetes.kinds import Place
 from workshop.kubernetes.manifests import Object, lab_of, parse
 from workshop.runbook.errors import WorkshopError

@@ -31,8 +31,8 @@ from workshop.runbook.model import Position, Step, Timeline
 from workshop.runbook.results import ABSENT, Check, Difference, Explanation, HeldUp
 
 if TYPE_CHECKING:
-    from workshop.kubernetes.charts import Chart
     from workshop.kubernetes.cluster_facts import Snapshot
+    from workshop.kubernetes.helm_charts import Chart
     from workshop.kubernetes.helm_history import ChartRelease, StoredRevision
     from workshop.kubernetes.kubectl import Kubectl
     from workshop.runbook.run import Run
@@ -80,7 +80,7 @@ class HelmRelease(Apply):
         return ChartRelease(self._name, self._namespace)
 
     def chart(self, run: Run) -> Chart:
-        from workshop.kubernetes.charts import chart
+        from workshop.kubernetes.helm_charts import chart
 
         return chart(run.use(Manifests).path(run.lab, self._folder))
 

@@ -15,7 +15,7 @@ from sandbox.images.grafana import Grafana
 from sandbox.images.mesh_figures import Line
 from sandbox.images.program import Container
 from sandbox.images.web import WebProgram
-from sandbox.prometheus.api import Api
+from sandbox.prometheus.http_api import Api
 from sandbox.prometheus.scraping import Scraper
 from tests.kit import mesh_samples
 from tests.sandbox.node.conftest import Place, container

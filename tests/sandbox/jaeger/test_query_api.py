@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from sandbox.jaeger.api import Api
+from sandbox.jaeger.query_api import Api
 from sandbox.jaeger.spans import Span, SpanStore
 
 NOW = 1000.0

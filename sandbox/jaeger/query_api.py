@@ -17,7 +17,7 @@ from multidict import MultiMapping
 
 from sandbox.core.durations import seconds
 from sandbox.core.turns import Turns
-from sandbox.jaeger import page
+from sandbox.jaeger import trace_pages
 from sandbox.jaeger.spans import Span, SpanStore, Trace, Value
 
 _LOOKBACK = 2 * 24 * 3600 * 1_000_000
@@ -102,10 +102,10 @@ class Api:
                 _only(query, *_SEARCH)
                 searched = {**query, "limit": query.get("limit", "20")}
                 services = sorted({span.service for span in self._store.spans()})
-                return page.search(self._base, services, await self._shown(query), searched)
+                return trace_pages.search(self._base, services, await self._shown(query), searched)
             case ["", "trace", trace_id]:
                 _only(query)
-                return page.waterfall(self._base, self._trace(trace_id))
+                return trace_pages.waterfall(self._base, self._trace(trace_id))
         raise _Refusal(404, f"{path}: not supported by the sandbox, which has /search and /trace/ID")
 
     async def _shown(self, query: Parameters) -> list[Trace]:

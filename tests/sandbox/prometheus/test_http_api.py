@@ -11,7 +11,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from sandbox.prometheus.api import Api
+from sandbox.prometheus.http_api import Api
 from sandbox.prometheus.scraping import Scraper, Target
 from sandbox.prometheus.series import Store
 from tests.kit.cases import cases

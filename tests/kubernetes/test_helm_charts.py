@@ -11,7 +11,7 @@ import yaml
 
 from labs import RUNBOOK
 from tests.kit.tools import HELM, needs_helm
-from workshop.kubernetes.charts import by_name, chart, with_defaults
+from workshop.kubernetes.helm_charts import by_name, chart, with_defaults
 from workshop.kubernetes.manifests import parse, without_secrets
 from workshop.runbook.errors import UsageError
 

@@ -22,7 +22,7 @@ from sandbox.prometheus import exposition, numbers
 from sandbox.prometheus.evaluation import Result, Row, instant, over_range
 from sandbox.prometheus.expressions import BadData, milliseconds, parse, parse_selector
 from sandbox.prometheus.labels import NAME, Labels, quoted
-from sandbox.prometheus.page import page
+from sandbox.prometheus.query_page import page
 from sandbox.prometheus.scraping import Followed, Scraper
 from sandbox.prometheus.series import Series, Store
 from sandbox.prometheus.vectors import ExecutionError, Sample
