@@ -14,6 +14,10 @@ from collections.abc import Callable, Mapping
 from sandbox.core import quantities
 from sandbox.mesh.istio import STATUS_PORT
 
+TEMPLATES, GATEWAY = "inject.istio.io/templates", "gateway"
+OVERRIDES = "proxy.istio.io/overrides"
+"""Written by the injector: what a pod itself said of the containers that were added to it."""
+
 _REFUSED = {
     "sidecar.istio.io": (
         *("bootstrapOverride", "controlPlaneAuthPolicy", "discoveryAddress", "extraStatTags", "statsCompression"),
@@ -29,14 +33,14 @@ _REFUSED = {
 REFUSED = frozenset(f"{domain}/{name}" for domain, names in _REFUSED.items() for name in names)
 
 _ONLY: Mapping[str, tuple[str, ...]] = {
-    "inject.istio.io/templates": ("sidecar",),
+    TEMPLATES: ("sidecar", GATEWAY),
     "sidecar.istio.io/capNetBindService": ("false",),
     "sidecar.istio.io/enableCoreDump": ("false",),
     "sidecar.istio.io/interceptionMode": ("REDIRECT",),
     "sidecar.istio.io/nativeSidecar": ("true",),
     "status.sidecar.istio.io/port": (str(STATUS_PORT),),
 }
-"""Those that may say what is so anyway, and nothing else."""
+"""Those that may say what is so anyway, or which of two, and nothing else."""
 
 PROXY_CPU, PROXY_MEMORY = "sidecar.istio.io/proxyCPU", "sidecar.istio.io/proxyMemory"
 PROXY_CPU_LIMIT, PROXY_MEMORY_LIMIT = f"{PROXY_CPU}Limit", f"{PROXY_MEMORY}Limit"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,12 @@ def test_who_is_injected(
     assert containers(made, "initContainers") == (["istio-init", "istio-proxy"] if injected else [])
 
 
-def test_pods_on_the_hosts_network_and_those_with_a_proxy_are_left_alone() -> None:
+def test_pods_on_the_hosts_network_and_those_that_were_injected_are_left_alone() -> None:
     assert not injection.wanted(pod(hostNetwork=True))
-    for shape in ("containers", "initContainers"):
-        assert not injection.wanted(pod(**{"containers": [], shape: [{"name": "istio-proxy"}]}))
+    made = pod()
+    assert injection.wanted(made)
+    injection.inject(made)
+    assert not injection.wanted(made)
 
 
 def test_what_is_added() -> None:
@@ -222,6 +225,75 @@ def test_prometheus_is_sent_to_the_agent_who_asks_the_application() -> None:
     alone = injected({**asked, "prometheus.istio.io/merge-metrics": "false"})
     assert alone["metadata"]["annotations"]["prometheus.io/port"] == "9100"
     assert variable(alone, "ISTIO_PROMETHEUS_ANNOTATIONS") is None
+
+
+def test_a_gateway_is_what_the_template_of_that_name_says_and_the_pod_itself() -> None:
+    """As istio 1.31, pkg/kube/inject/testdata/inject/gateway.yaml.injected, has it."""
+    own = {"name": "istio-proxy", "image": "auto", "securityContext": {"runAsUser": 7}, "env": [{"name": "A"}]}
+    made = pod({"istio": "edge"}, containers=[own], securityContext={"fsGroup": 1})
+    made["metadata"]["annotations"] = {"inject.istio.io/templates": "gateway"}
+    injection.inject(made, {"hub": "example.org/istio", "tag": "1"})
+    labels, annotations, spec = made["metadata"]["labels"], made["metadata"]["annotations"], made["spec"]
+    (proxy,) = spec["containers"]
+    assert "initContainers" not in spec
+    assert proxy["image"] == "example.org/istio/proxyv2:1"
+    assert proxy["args"][:2] == ["proxy", "router"]
+    assert proxy["securityContext"] == {"runAsUser": 7, "runAsGroup": 1337}
+    assert proxy["readinessProbe"]["httpGet"] == {"path": "/healthz/ready", "port": 15021, "scheme": "HTTP"}
+    assert {"A", "ISTIO_META_WORKLOAD_NAME"} < {one["name"] for one in proxy["env"]}
+    sysctls = [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
+    assert spec["securityContext"] == {"fsGroup": 1, "sysctls": sysctls}
+    assert labels == {
+        "istio": "edge",
+        "service.istio.io/canonical-name": "p",
+        "service.istio.io/canonical-revision": "latest",
+    }
+    assert json.loads(annotations["proxy.istio.io/overrides"]) == {
+        "containers": [{key: own[key] for key in ("name", "securityContext", "env")}]
+    }
+    assert annotations["sidecar.istio.io/status"] == (
+        '{"initContainers":null,"containers":["istio-proxy"],"volumes":["workload-socket","credential-socket",'
+        '"workload-certs","istio-envoy","istio-data","istio-podinfo","istio-token","istiod-ca-cert"],'
+        '"imagePullSecrets":null,"revision":"default"}'
+    )
+    assert "kubectl.kubernetes.io/default-container" not in annotations
+
+
+def test_programs_beside_a_gateway_stand_before_it() -> None:
+    probe = {"httpGet": {"path": "/ok", "port": 8080}}
+    made = pod(containers=[{"name": "istio-proxy", "image": "auto"}, {"name": "app", "readinessProbe": probe}])
+    made["metadata"]["annotations"] = {"inject.istio.io/templates": "gateway"}
+    injection.inject(made)
+    app, proxy = made["spec"]["containers"]
+    assert (app["name"], proxy["name"]) == ("app", "istio-proxy")
+    assert app["readinessProbe"]["httpGet"]["path"] == "/app-health/app/readyz"
+    assert made["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] == "app"
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_what_a_pod_says_of_its_sidecar_is_laid_over_it(kind: str) -> None:
+    """https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/#customizing-injection, and of native
+    sidecars pkg/kube/inject (RunTemplate)."""
+    own = {
+        "name": "istio-proxy",
+        "image": "auto",
+        "resources": {"requests": {"cpu": "123m"}},
+        "volumeMounts": [{"mountPath": "/etc/certs", "name": "certs"}],
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "10"]}}},
+    }
+    app, asked = {"name": "app", "image": "app:1"}, {"certs": {"emptyDir": {}}}
+    lists = {"containers": [app], "initContainers": [], kind: [app, own] if kind == "containers" else [own]}
+    made = pod(**lists, volumes=[{"name": "certs", **asked["certs"]}])
+    injection.inject(made)
+    assert containers(made) == ["app"]
+    assert containers(made, "initContainers") == ["istio-init", "istio-proxy"]
+    proxy = made["spec"]["initContainers"][1]
+    assert proxy["image"] == "docker.io/istio/proxyv2:1.31.1"
+    assert proxy["restartPolicy"] == "Always"
+    assert proxy["resources"]["requests"] == {"cpu": "123m", "memory": "128Mi"}
+    assert proxy["lifecycle"] == own["lifecycle"]
+    assert {"certs", "istio-envoy"} < {mount["name"] for mount in proxy["volumeMounts"]}
+    assert list(json.loads(made["metadata"]["annotations"]["proxy.istio.io/overrides"])) == ["initContainers"]
 
 
 OWNERS = [
