@@ -239,8 +239,8 @@ class CountedCalls:
 
 
 async def looked(run: Run, prometheus: Prometheus, pods: Set[str]) -> tuple[float, str]:
-    """Waits until Prometheus has looked at all `pods` again: its time then, and what it still has not when that takes
-    too long. Raises as `Prometheus.query`."""
+    """Waits until Prometheus has looked at all `pods` again: its time then, and what is missing when that takes too
+    long. Raises as `Prometheus.query`."""
     now: float | None = None
     at = 0.0
 
