@@ -182,8 +182,8 @@ class Walk:
             after = self.versions()
             if after == before:
                 return checked
-            before = after
-        raise AssertionError(f"something is written whenever {lab.name} is checked")
+            written, before = sorted(dict(before.items() ^ after.items())), after
+        raise AssertionError(f"written whenever {lab.name} is checked: {', '.join(written)}")
 
     def versions(self) -> dict[str, str]:
         """The resourceVersion of every object of both clusters."""
