@@ -21,6 +21,7 @@ from sandbox.mesh.istio_metrics import IstioMetrics
 from sandbox.mesh.known_services import KnownServices
 from sandbox.mesh.mesh_programs import programs
 from sandbox.mesh.outside import Outside
+from sandbox.mesh.proxy_statistics import ProxyStatistics
 
 
 class Mesh:
@@ -40,8 +41,9 @@ class Mesh:
         self._neighbours, self._name = neighbours or Neighbours(), str(directory)
         self._names = GatewayNames(cluster, lambda: self._neighbours.changed(self._name))
         self.control_plane.resolve = self._resolve
-        self.metrics = IstioMetrics(cluster, self.data_plane, services)
-        self.programs = programs(self.control_plane, self.data_plane, self.metrics)
+        metrics = IstioMetrics(cluster, self.data_plane.proxies, services)
+        self.statistics = ProxyStatistics(self.data_plane, metrics)
+        self.programs = programs(self.control_plane, self.data_plane, self.statistics)
         injecting = {(*ISTIOD, "/inject"): injection.service(cluster)}
         validating = {(*ISTIOD, "/validate"): partial(validation.validate, resolve=self._resolve)}
         cluster.admission.append(webhooks.hook(cluster, "mutating", injecting))

@@ -77,11 +77,8 @@ _ALWAYS = (
     *("cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm", "reporter=", "component"),
     "istio",
 )
-_ALWAYS_SUFFIXES = ("rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied")
-OF_PROCESS = r"server\.(?:concurrency|live|state|uptime|version)|listener_manager\.workers_started"
-"""Of those, statistics of the process that all proxies share, which are as true of each of them. All are gauges."""
-OF_POLICIES = rf"(?:{'|'.join(map(re.escape, _ALWAYS_SUFFIXES))})$"
-"""The others of them that there can be: what AuthorizationPolicies have decided."""
+POLICY_SUFFIXES = ("rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied")
+"""Of what AuthorizationPolicies have decided."""
 _ALWAYS_REGEXP = re.compile(r"vhost\..*\.route\..*")
 
 
@@ -96,7 +93,7 @@ class StatsInclusion:
     def includes(self, name: str) -> bool:
         return (
             name.startswith(_ALWAYS + self.prefixes)
-            or name.endswith(_ALWAYS_SUFFIXES + self.suffixes)
+            or name.endswith(POLICY_SUFFIXES + self.suffixes)
             or any(regexp.fullmatch(name) for regexp in (_ALWAYS_REGEXP, *self.regexps))
         )
 

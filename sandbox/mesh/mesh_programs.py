@@ -17,28 +17,32 @@ from sandbox.mesh.data_plane import TYPES, DataPlane
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.istio import CONTAINER, STATUS_PORT, SYNC_STATUS, VERSION
 from sandbox.mesh.istio_annotations import StatsInclusion, stats_inclusion, threads
-from sandbox.mesh.istio_metrics import IstioMetrics
 from sandbox.mesh.istiod_debug import IstiodDebug
 from sandbox.mesh.proxy_admin import ADMIN_PORT, AdminView
+from sandbox.mesh.proxy_statistics import ProxyStatistics
 from sandbox.mesh.registry import CLUSTER_ID, TRUST_DOMAIN, Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 from sandbox.network.pod_network import Interception
 
 
-def programs(control_plane: ControlPlane, data_plane: DataPlane, metrics: IstioMetrics) -> Mapping[str, Factory]:
+def programs(
+    control_plane: ControlPlane, data_plane: DataPlane, statistics: ProxyStatistics
+) -> Mapping[str, Factory]:
     """Factories by image."""
     return {
         "pilot": lambda container: Istiod(container, control_plane, data_plane),
-        "proxyv2": lambda container: _proxy(container, data_plane, metrics, control_plane.authority),
+        "proxyv2": lambda container: _proxy(container, data_plane, statistics, control_plane.authority),
     }
 
 
-def _proxy(container: Container, data_plane: DataPlane, metrics: IstioMetrics, authority: Authority) -> Program:
+def _proxy(
+    container: Container, data_plane: DataPlane, statistics: ProxyStatistics, authority: Authority
+) -> Program:
     role = container.command[:2]
     if role and role[0] == "istio-iptables":
         return Redirection(container)
     if role == ["proxy", "sidecar"] or role == ["proxy", "router"]:
-        return ProxyAgent(container, data_plane, role[1], metrics, authority)
+        return ProxyAgent(container, data_plane, role[1], statistics, authority)
     raise ProgramError(f"proxyv2 does not know what to do with {' '.join(container.command) or 'no arguments'}")
 
 
@@ -162,7 +166,7 @@ class ProxyAgent(Program):
         container: Container,
         data_plane: DataPlane,
         role: str,
-        metrics: IstioMetrics,
+        statistics: ProxyStatistics,
         authority: Authority | None = None,
     ) -> None:
         """Without an authority it does not show its certificates."""
@@ -177,12 +181,13 @@ class ProxyAgent(Program):
             account=container.pod["spec"].get("serviceAccountName") or "default",
             workload=container.env.get("ISTIO_META_WORKLOAD_NAME", ""),
             threads=_threads(container),
+            inclusion=_stats_inclusion(container),
             named_ports={port["name"]: port["containerPort"] for port in _ports(container) if port.get("name")},
             ports={*(port["containerPort"] for port in _ports(container)), *container.network.served},
             leads_in=lambda port: container.network.interception.leads_in(port),
         )
         node = _node(container, self._proxy)
-        self._admin = AdminView(data_plane, self._proxy, _stats_inclusion(container), node, metrics, authority)
+        self._admin = AdminView(data_plane, self._proxy, statistics, node, authority)
         self._status = AgentStatus(container, self._admin)
         self._quiet = any(word.endswith(_QUIET) for word in container.command if word.startswith(_LOG_LEVEL))
 

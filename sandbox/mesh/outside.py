@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.core.addresses import may_listen
 from sandbox.core.cluster import Cluster, Object, WatchEvent
-from sandbox.mesh import envoy_clusters, listeners
+from sandbox.mesh import envoy_clusters, kept_statistics, listeners
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.gateways import INSTEAD
@@ -20,6 +20,8 @@ from sandbox.mesh.registry import DOMAIN, SERVICE_NAME, SLICES
 from sandbox.mesh.xds.ads import Configuration
 
 _PART = "outside"
+BYTES = "upstream_cx_rx_bytes_total"
+"""What is counted of each way in: what comes back out of the cluster."""
 
 
 class Outside:
@@ -79,7 +81,8 @@ class Outside:
                 if where and host in known and known[host].port(number):
                     way = f"outside|{number}|{name}.{namespace}"
                     ready = envoy_clusters.localities_of(known[host].endpoints[number], lambda _: False).alike
-                    clusters[way] = self._clusters.same(way, envoy_clusters.eds(way))
+                    counted = kept_statistics.only(envoy_clusters.eds(way), BYTES)
+                    clusters[way] = self._clusters.same(way, counted)
                     endpoints[way] = self._endpoints.same(way, envoy_clusters.assignment(way, ready))
                     opened[way] = self._listeners.same(way, listeners.forward(way, where, way))
         await self._data_plane.publish({_PART: Configuration(clusters, endpoints, opened)})

@@ -1,28 +1,24 @@
 """Envoy's administration interface as one proxy has it, though all proxies share one Envoy.
 
 Only what looks is there: nothing that changes or stops the Envoy of all the others. In Envoy every name of a
-proxy's own has the proxy's id in it (`cluster.POD.NAMESPACE/outbound|80||HOST;.…`); here it is taken out again. A
-real Envoy is told at its start which statistics to keep at all: a few of Istio's choice, and those that the pod's
-annotations name. Here that is decided when somebody looks.
+proxy's own has the proxy's id in it; here it is taken out again.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
 from sandbox.core.addresses import NOWHERE, container_port
-from sandbox.mesh import envoy_clusters, inbound, metric_loggers, traffic_policies
+from sandbox.mesh import envoy_clusters, inbound, kept_statistics, metric_loggers, traffic_policies
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.identities import Authority
-from sandbox.mesh.istio_annotations import OF_PROCESS, StatsInclusion
-from sandbox.mesh.istio_metrics import IstioMetrics
+from sandbox.mesh.proxy_statistics import ProxyStatistics, Wanted
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
 
@@ -42,7 +38,6 @@ _SHARED = (envoy_clusters.PASSTHROUGH, envoy_clusters.INBOUND_PASSTHROUGH, envoy
 _SECRETS = "dynamic_active_secrets"
 
 ADMIN_PORT = 15000
-_CONCURRENCY = "server.concurrency"
 
 Answer = tuple[int, str]
 """Status and body."""
@@ -55,15 +50,14 @@ class AdminView:
         self,
         data_plane: DataPlane,
         proxy: Proxy,
-        inclusion: StatsInclusion,
+        statistics: ProxyStatistics,
         node: Mapping[str, Any] | None = None,
-        metrics: IstioMetrics | None = None,
         authority: Authority | None = None,
     ) -> None:
-        """`node` is who the proxy says it is; `metrics` count its traffic, `authority` signs for it."""
-        self._data_plane, self._proxy, self._id, self._inclusion = data_plane, proxy, proxy.id, inclusion
+        """`node` is who the proxy says it is; `authority` signs for it."""
+        self._data_plane, self._proxy, self._id = data_plane, proxy, proxy.id
+        self._statistics, self._authority = statistics, authority
         self._node = node or {"id": proxy.id}
-        self._metrics, self._authority = metrics, authority
 
     async def answer(self, method: str, target: str) -> Answer:
         """What a request answers. Loggers are asked for by a POST, as of Envoy itself."""
@@ -108,24 +102,9 @@ class AdminView:
             pattern = re.compile(parameters["filter"]) if parameters.get("filter") else None
         except re.error as error:
             return 400, f"Invalid re2 regex: {error}\n"
-        view = StatsView(self._id, self._inclusion, pattern, self._proxy.threads)
-        passed = {key: value for key, value in parameters.items() if key not in ("filter", "format")}
-
-        async def ask(filter_: str, **more: str) -> str:
-            return await self._data_plane.admin(f"/stats?{urlencode({**passed, 'filter': filter_, **more})}")
-
-        if not prometheus:
-            return 200, view.text(await ask(view.envoy_filter))
-        if self._metrics and not parameters and self._inclusion == StatsInclusion():
-            page = await self._metrics.page(self._proxy)
-            if page is not None:
-                return 200, page
-        exposition = await ask(view.envoy_filter, format="prometheus")
-        every = await self._data_plane.admin(f"/stats?{urlencode({'filter': view.envoy_filter})}")
-        distinct, ambiguous = distinguished(line.partition(": ")[0] for line in every.splitlines() if ": " in line)
-        apart = [(await ask(f"^{re.escape(name)}$", format="prometheus"), [name]) for name in ambiguous]
-        counted = await self._metrics.of(self._proxy, pattern, passed.get("type", "")) if self._metrics else ""
-        return 200, counted + view.prometheus([(exposition, distinct), *apart])
+        wanted = Wanted(pattern, parameters.get("type", ""), "usedonly" in parameters)
+        told = self._statistics.page if prometheus else self._statistics.text
+        return 200, await told(self._proxy, wanted)
 
     async def _config_dump(self, parameters: Mapping[str, str]) -> Answer:
         own = "|".join((rf"{re.escape(self._id)}/.*", *_SHARED))
@@ -232,113 +211,11 @@ def own_names(proxy_id: str, value: Any) -> Any:
         return [own_names(proxy_id, one) for one in value]
     if not isinstance(value, dict):
         return value
-    made = {key: own_names(proxy_id, one) for key, one in metric_loggers.without(value).items()}
+    own = kept_statistics.without(metric_loggers.without(value))
+    made = {key: own_names(proxy_id, one) for key, one in own.items()}
     if "eds_cluster_config" in made:
         made.pop("upstream_bind_config", None)  # a real one is in its pod, and so comes from there
     return made
 
 
 _WAITING = re.compile(r"(?<=::default_priority::max_pending_requests::)\d+$")
-
-
-# Statistics
-
-_TAGS = (
-    ("cluster_name", r"^cluster(\.(.+);)"),
-    ("http_conn_manager_prefix", r"^http\.((.+?);\.)"),
-    ("tcp_prefix", r"^tcp\.((.*?)\.)\w+?$"),
-    ("response_code", r"_rq(_(\d{3}))$"),
-    ("response_code_class", r"_rq(_(\dxx))$"),
-    ("listener_address", r"^listener\.(([_.\d]*)\.)"),
-)
-"""What is shown as a label for Prometheus: from the name the first group is removed, the second is the value. As in
-Istio's bootstrap (tools/packaging/common/envoy_bootstrap.json), of which these are the ones that can occur here."""
-
-_TYPE = re.compile(r"# TYPE (\S+) (\S+)")
-_SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\} (.*)')
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-
-Identity = tuple[str, tuple[tuple[str, str], ...]]
-"""A name for Prometheus and its labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class StatsView:
-    """What one proxy's statistics are: of `proxy_id`, included, and (when given) found by `pattern`."""
-
-    proxy_id: str
-    inclusion: StatsInclusion
-    pattern: re.Pattern[str] | None = None
-    threads: int = 1
-
-    @property
-    def envoy_filter(self) -> str:
-        """For Envoy: all that can be this proxy's."""
-        own = rf"(?:(?:cluster|http|listener|tcp)\.)?{re.escape(self.proxy_id)}/"
-        return f"^(?:{own}|(?:{OF_PROCESS})$)"
-
-    def own_name(self, name: str) -> str:
-        """Without the proxy's id, as a proxy with an Envoy of its own says it."""
-        return name.replace(f"{self.proxy_id}/", "")
-
-    def shows(self, own_name: str) -> bool:
-        return self.inclusion.includes(own_name) and (
-            self.pattern is None or self.pattern.search(own_name) is not None
-        )
-
-    def text(self, answer: str) -> str:
-        """Envoy's `name: value` lines."""
-        found = []
-        for line in answer.splitlines():
-            name, colon, value = line.partition(": ")
-            own = self.own_name(name)
-            if colon and self.shows(own):
-                value = str(self.threads) if own == _CONCURRENCY else value
-                found.append(f"{own}: {value}\n")
-        return "".join(found)
-
-    def prometheus(self, answers: Iterable[tuple[str, Iterable[str]]]) -> str:
-        """Envoy's expositions for Prometheus, each with the names that Envoy has for what is to be taken from it.
-
-        Envoy makes no labels here, as looking for them costs time for every statistic that comes into being.
-        """
-        found: dict[str, list[str]] = {}
-        for answer, names in answers:
-            wanted = {_sanitized(name): _identity(own) for name in names if self.shows(own := self.own_name(name))}
-            base = kind = ""
-            for line in answer.splitlines():
-                if typed := _TYPE.fullmatch(line):
-                    base, kind = typed[1], typed[2]
-                elif (sample := _SAMPLE.fullmatch(line)) and base in wanted:
-                    shown, labels = wanted[base]
-                    value = str(self.threads) if shown == _sanitized(_CONCURRENCY) else sample[3]
-                    written = ",".join(f'{key}="{value}"' for key, value in (*labels, *_LABEL.findall(sample[2])))
-                    lines = found.setdefault(shown, [f"# TYPE {shown} {kind}\n"])
-                    lines.append(f"{shown}{sample[1][len(base) :]}{{{written}}} {value}\n")
-        return "".join("".join(lines) for lines in found.values())
-
-
-def distinguished(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Those of Envoy's names that stay different for Prometheus, and those that do not, as it has letters, digits
-    and underscores only: of services `a-b` in `c` and `a` in `b-c`."""
-    by_shown: dict[str, list[str]] = {}
-    for name in names:
-        by_shown.setdefault(_sanitized(name), []).append(name)
-    distinct = [same[0] for same in by_shown.values() if len(same) == 1]
-    return distinct, [name for same in by_shown.values() if len(same) > 1 for name in same]
-
-
-def _sanitized(name: str) -> str:
-    return "envoy_" + re.sub(r"\W", "_", name, flags=re.ASCII)
-
-
-def _identity(name: str) -> Identity:
-    """As Envoy does: every tag is looked for in the whole name, then what they removed is gone from it."""
-    labels, removed = [], []
-    for tag, pattern in _TAGS:
-        if found := re.search(pattern, name):
-            labels.append((tag, found[2]))
-            removed.append(found.span(1))
-    for start, end in sorted(removed, reverse=True):
-        name = name[:start] + name[end:]
-    return _sanitized(name), tuple(sorted(labels))

@@ -15,6 +15,7 @@ from sandbox.core.addresses import NOWHERE, in_sandbox
 from sandbox.core.cluster import Object
 from sandbox.core.service_entry_hosts import Host
 from sandbox.mesh import places
+from sandbox.mesh.istio_annotations import StatsInclusion
 from sandbox.mesh.kept import Kept
 
 DOMAIN = "svc.cluster.local"
@@ -260,6 +261,8 @@ class Proxy:
     workload: str = ""
     """What made the pod, such as its Deployment; "" for the pod itself."""
     threads: int = 1
+    inclusion: StatsInclusion = field(default_factory=StatsInclusion)
+    """Which statistics it has."""
     named_ports: Mapping[str, int] = field(default_factory=dict)
     """Ports of the pod's containers that have a name."""
     ports: set[int] = field(default_factory=set, compare=False)

@@ -31,6 +31,7 @@ from sandbox.api.local_cluster import LocalCluster
 from sandbox.core.addresses import API_PORT, BLOCKS, QUARTERS, Network
 from sandbox.core.node_pool import NodePool
 from sandbox.images import PROGRAMS, kiali, prometheus
+from sandbox.mesh import outside
 from sandbox.mesh.cluster_mesh import Mesh
 from sandbox.mesh.gateway_names import Neighbours
 from sandbox.node import Node
@@ -44,7 +45,7 @@ _REVISION_EPOCH = 1_700_000_000
 _HELD_SECONDS = 8.0
 """kubectl gives up after ten."""
 _LOOK_SECONDS = 5.0
-_TRAFFIC = "/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*upstream_cx_rx_bytes_total%24"
+_TRAFFIC = f"/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*{outside.BYTES}%24"
 
 
 @dataclass(frozen=True, slots=True)

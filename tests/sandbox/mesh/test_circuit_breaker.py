@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.mesh.registry import Proxy
 
-from .world import World, eventually
+from .world import OF_DESTINATIONS, World, eventually
 
 POOL = {"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 1, "maxRequestsPerConnection": 1}}
 EJECTION = {"consecutive5xxErrors": 1, "interval": "1s", "baseEjectionTime": "3m", "maxEjectionPercent": 100}
@@ -24,7 +24,7 @@ class Breaker:
     async def start(self) -> Breaker:
         self.address = self.world.service("httpbin", {"http": 8000})["spec"]["clusterIP"]
         await self.world.pod("httpbin", "httpbin", port=8000)
-        self.proxy: Proxy = await self.world.sidecar("client")
+        self.proxy: Proxy = await self.world.sidecar("client", annotations=OF_DESTINATIONS)
         return self
 
     def apply(self, **policy: Any) -> None:

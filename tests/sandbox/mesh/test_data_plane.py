@@ -116,7 +116,7 @@ async def test_an_agent_whose_end_is_cut_off_leaves_its_port(world: World) -> No
     pod["metadata"]["name"] = "other"
     network: Any = SimpleNamespace(ip=world.network.pods.take(), served={}, serving=None)
     container = Container(pod, {"name": "istio-proxy", "image": "proxyv2"}, {}, Files(), network, Streams())
-    agent = ProxyAgent(container, plane, "sidecar", world.mesh.metrics)
+    agent = ProxyAgent(container, plane, "sidecar", world.mesh.statistics)
     await agent.start()
     assert plane.pid is not None
     os.kill(plane.pid, signal.SIGSTOP)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from sandbox.core.addresses import inside
 from sandbox.mesh.control_plane import PEER_AUTHENTICATIONS
 from sandbox.mesh.registry import Proxy
 
-from .world import World, eventually
+from .world import NO_ANNOTATIONS, World, eventually
 
 
-async def pod(world: World, *, port: int = 9080) -> Proxy:
+async def pod(world: World, *, port: int = 9080, annotations: Mapping[str, str] = NO_ANNOTATIONS) -> Proxy:
     """In the mesh, with a program that listens at a port."""
-    proxy = await world.sidecar("web", app="web")
+    proxy = await world.sidecar("web", app="web", annotations=annotations)
     await world.serve("web", "v1", inside(proxy.address), port)
     return proxy
 
@@ -34,7 +34,7 @@ async def answered(world: World, proxy: Proxy, port: int) -> dict[str, str] | No
 async def test_a_port_that_only_the_program_knows_passes_through_the_proxy_as_soon_as_it_listens(
     world: World,
 ) -> None:
-    proxy = await pod(world)
+    proxy = await pod(world, annotations={"sidecar.istio.io/statsInclusionPrefixes": "http.Inbound"})
     assert await answered(world, proxy, 9080) is None
     proxy.ports.add(9080)
     world.mesh.data_plane.reconsider(proxy)

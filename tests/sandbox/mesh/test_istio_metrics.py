@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from sandbox.mesh.proxy_statistics import Wanted
 from sandbox.prometheus.exposition import labels, samples
 
 from .test_proxy_admin import running
@@ -18,11 +19,13 @@ REQUESTS, ERRORS = 40, 7
 
 async def told(world: World, pod: str) -> dict[str, Counter[tuple[str, ...]]]:
     """Samples by name, and in it by service, version, code and flags."""
-    page = await world.mesh.metrics.of(world.mesh.data_plane.proxies[f"{pod}.default"])
+    page = await world.mesh.statistics.page(world.mesh.data_plane.proxies[f"{pod}.default"])
     found: dict[str, Counter[tuple[str, ...]]] = {}
     for series, value, _ in samples(page, {}):
         known = dict(labels(series).mapping)
         name = known.pop("__name__")
+        if not name.startswith("istio_"):
+            continue
         wanted = (
             "destination_service_name",
             "destination_canonical_revision",
@@ -58,8 +61,8 @@ async def test_every_request_is_counted_once_by_where_it_went_and_how_it_ended(t
         both = await asyncio.gather(told(world, "client"), told(world, "client-2"))
         assert [sum(one["istio_requests_total"].values()) for one in both] == [REQUESTS, 1]
         proxy = world.mesh.data_plane.proxies["client.default"]
-        assert await world.mesh.metrics.of(proxy, re.compile("ratings")) == ""
-        assert "_total" not in await world.mesh.metrics.of(proxy, kind="Histograms")
+        assert await world.mesh.statistics.page(proxy, Wanted(re.compile("istio.*ratings"))) == ""
+        assert "_total" not in await world.mesh.statistics.page(proxy, Wanted(kind="Histograms"))
 
 
 async def test_what_was_counted_for_a_pod_is_not_its_successors(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import Counter
@@ -14,41 +15,50 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from sandbox.core.addresses import listen_port
 from sandbox.images.container_files import Files
 from sandbox.images.program import Container, Streams
+from sandbox.mesh.control_plane import AUTHORIZATION_POLICIES
 from sandbox.mesh.mesh_programs import ProxyAgent
 
-from .world import World, free_block
+from .world import OF_DESTINATIONS, World, eventually, free_block
 
 REQUESTS = 200
-OUTBOUND = {"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}
 SHARED = ("BlackHoleCluster", "InboundPassthroughCluster", "PassthroughCluster")
 CLUSTER = "cluster.outbound|9080||reviews.default.svc.cluster.local;"
 LABEL = 'cluster_name="outbound|9080||reviews.default.svc.cluster.local"'
+MATCHER = 'proxyStatsMatcher:\n  inclusionPrefixes:\n  - "cluster.outbound"\n  - "cluster_manager"\n'
+ANNOTATIONS: dict[str, dict[str, str]] = {
+    "client": OF_DESTINATIONS,
+    "client-2": OF_DESTINATIONS,
+    "plain": {},
+    "by-matcher": {"proxy.istio.io/config": MATCHER},
+    "by-regexp": {"sidecar.istio.io/statsInclusionRegexps": r".*reviews.*_200"},
+    "by-suffix": {"sidecar.istio.io/statsInclusionSuffixes": "downstream_rq_2xx,downstream_cx_total"},
+    "all": {"sidecar.istio.io/statsInclusionPrefixes": "cluster,http,listener,tcp"},
+}
+"""By pod."""
 
 
 @dataclass
 class Loaded:
-    """Two proxies of which the first has sent REQUESTS requests to `reviews`, the other one."""
+    """Proxies of which the first has sent REQUESTS requests to `reviews`, the others one."""
 
     world: World
 
-    async def exec(
-        self, *command: str, pod: str = "client", annotations: Any = OUTBOUND
-    ) -> tuple[int | None, str, str]:
+    async def exec(self, *command: str, pod: str = "client") -> tuple[int | None, str, str]:
         """Run a command in the pod's proxy: exit status, stdout, stderr."""
         obj = self.world.cluster.get("pods", "default", pod)
-        obj["metadata"]["annotations"] = annotations
         network: Any = type("PodNetwork", (), {"ip": obj["status"]["podIP"], "served": {}})()
         spec = {"name": "istio-proxy", "image": "proxyv2"}
         container = Container(obj, spec, {}, Files(), network, Streams())
         out, err = bytearray(), bytearray()
-        agent = ProxyAgent(container, self.world.mesh.data_plane, "sidecar", self.world.mesh.metrics)
+        agent = ProxyAgent(container, self.world.mesh.data_plane, "sidecar", self.world.mesh.statistics)
         status = await agent.exec(list(command), Streams(out=out.extend, err=err.extend))
         return status, out.decode(), err.decode()
 
-    async def get(self, path: str, *, pod: str = "client", annotations: Any = OUTBOUND) -> str:
-        status, out, err = await self.exec("pilot-agent", "request", "GET", path, pod=pod, annotations=annotations)
+    async def get(self, path: str, *, pod: str = "client") -> str:
+        status, out, err = await self.exec("pilot-agent", "request", "GET", path, pod=pod)
         assert (status, err) == (0, "")
         return out
 
@@ -70,9 +80,9 @@ async def loaded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load
     async with running(tmp_path_factory.mktemp("envoy")) as world:
         address = world.service("reviews", {"http": 9080})["spec"]["clusterIP"]
         await world.pod("reviews-v1", "reviews", "v1")
-        for name, requests in (("client", REQUESTS), ("client-2", 1)):
-            client = world.client(await world.sidecar(name), address, 9080)
-            for _ in range(requests):
+        for name, annotations in ANNOTATIONS.items():
+            client = world.client(await world.sidecar(name, annotations=annotations), address, 9080)
+            for _ in range(REQUESTS if name == "client" else 1):
                 assert (await client.get("/", "reviews"))[0] == 200
         yield Loaded(world)
 
@@ -97,22 +107,61 @@ async def test_counters_have_all_of_the_load_under_the_names_of_a_real_sidecar(l
 
 
 async def test_without_an_annotation_there_is_only_what_istio_always_has(loaded: Loaded) -> None:
-    text = await loaded.get("stats", annotations={})
+    text = await loaded.get("stats", pod="plain")
     assert {line.split(".")[0] for line in text.split("\n") if line} == {"server", "listener_manager"}
 
 
+async def test_envoy_keeps_what_some_proxy_shows_and_no_more(loaded: Loaded) -> None:
+    """What it keeps it walks for every question."""
+    kept = await loaded.world.mesh.data_plane.admin("/stats")
+    roots = set(re.findall(r"(?m)^(?!istio)(.*?)([\w-]+)\.default/(\w+)", kept))
+    assert {root for root in roots if root[1] in ("client", "plain")} == {("cluster.", "client", "outbound")}
+
+
+async def test_what_policies_decide_is_counted_without_an_annotation(loaded: Loaded) -> None:
+    """`rbac.denied` is among the suffixes that Istio always includes (pkg/bootstrap/config.go)."""
+    world = loaded.world
+    proxy = await world.sidecar("guarded", app="guarded")
+    proxy.ports.add(9080)
+    world.mesh.data_plane.reconsider(proxy)
+    nobody = {"selector": {"matchLabels": {"app": "guarded"}}, "action": "DENY", "rules": [{}]}
+    policy = {"metadata": {"name": "nobody", "namespace": "default"}, "spec": nobody}
+    world.cluster.create(AUTHORIZATION_POLICIES, policy, manager="test")
+
+    async def denied() -> bool:
+        try:
+            return (await world.outside(proxy.address, listen_port(9080)).get("/", "guarded"))[0] == 403
+        except (OSError, asyncio.IncompleteReadError):  # not there yet
+            return False
+
+    await eventually(denied)
+    name = "http.InboundPassthroughCluster;.rbac.denied"
+    assert value(await loaded.get("stats", pod="guarded"), name) == 1
+    label = 'http_conn_manager_prefix="InboundPassthroughCluster"'
+    assert f"envoy_http_rbac_denied{{{label}}} 1\n" in await loaded.get("stats/prometheus", pod="guarded")
+
+
+async def test_a_pod_of_the_same_name_shows_what_its_own_annotations_say(loaded: Loaded) -> None:
+    world = loaded.world
+    for asked in (OF_DESTINATIONS, {}):
+        proxy = await world.sidecar("again", annotations=asked)
+        assert ("envoy_cluster_" in await loaded.get("stats/prometheus", pod="again")) is bool(asked)
+        await world.mesh.data_plane.unregister(proxy)
+        world.cluster.delete("pods", "default", "again", grace_seconds=0)
+
+
 async def test_annotations_say_what_there_is(loaded: Loaded) -> None:
-    sample = 'proxyStatsMatcher:\n  inclusionPrefixes:\n  - "cluster.outbound"\n  - "cluster_manager"\n'
-    assert CLUSTER in await loaded.get("stats", annotations={"proxy.istio.io/config": sample})
-    by_regexp = {"sidecar.istio.io/statsInclusionRegexps": r".*reviews.*_200"}
-    assert (await loaded.get("stats?filter=reviews", annotations=by_regexp)).split("\n")[:2] == [
-        f"{CLUSTER}.external.upstream_rq_200: {REQUESTS}",
-        f"{CLUSTER}.upstream_rq_200: {REQUESTS}",
+    assert CLUSTER in await loaded.get("stats", pod="by-matcher")
+    assert (await loaded.get("stats?filter=reviews", pod="by-regexp")).split("\n")[:2] == [
+        f"{CLUSTER}.external.upstream_rq_200: 1",
+        f"{CLUSTER}.upstream_rq_200: 1",
     ]
-    listeners = await loaded.get(
-        "stats", annotations={"sidecar.istio.io/statsInclusionSuffixes": "downstream_rq_2xx,downstream_cx_total"}
-    )
-    assert value(listeners, "http.outbound_0.0.0.0_9080;.downstream_rq_2xx") == REQUESTS
+    page = (await loaded.get("stats/prometheus?filter=^cluster", pod="by-regexp")).splitlines()
+    assert {line.partition("{")[0] for line in page if "#" not in line} - {""} == {
+        *("envoy_cluster_external_upstream_rq", "envoy_cluster_upstream_rq")
+    }
+    listeners = await loaded.get("stats", pod="by-suffix")
+    assert value(listeners, "http.outbound_0.0.0.0_9080;.downstream_rq_2xx") == 1
     assert value(listeners, "listener.0.0.0.0_15001.downstream_cx_total") == 1
 
 
@@ -143,7 +192,7 @@ async def test_prometheus_leaves_out_what_the_filter_does(loaded: Loaded) -> Non
         text
         == f"# TYPE envoy_cluster_upstream_rq_total counter\nenvoy_cluster_upstream_rq_total{{{LABEL}}} 200\n\n"
     )
-    lines = (await loaded.get("stats/prometheus?filter=reviews", annotations={})).splitlines()
+    lines = (await loaded.get("stats/prometheus?filter=reviews", pod="plain")).splitlines()
     assert {line.split("{")[0] for line in lines if "#" not in line and line} == {
         *("istio_requests_total", "istio_request_duration_milliseconds_bucket"),
         *(f"istio_request_{metric}" for metric in ("duration_milliseconds_sum", "duration_milliseconds_count")),
@@ -153,12 +202,11 @@ async def test_prometheus_leaves_out_what_the_filter_does(loaded: Loaded) -> Non
 
 async def test_every_statistic_reaches_prometheus(loaded: Loaded) -> None:
     """Names in text and in Prometheus' form are matched by how tags are taken from them: none may be lost."""
-    everything = {"sidecar.istio.io/statsInclusionPrefixes": "cluster,http,listener,tcp"}
     counters, gauges, histograms = [
-        (await loaded.get(f"stats?type={kind}", annotations=everything)).count(": ")
+        (await loaded.get(f"stats?type={kind}", pod="all")).count(": ")
         for kind in ("Counters", "Gauges", "Histograms")
     ]
-    every = (await loaded.get("stats/prometheus", annotations=everything)).splitlines()
+    every = (await loaded.get("stats/prometheus", pod="all")).splitlines()
     samples = [line for line in every if not line.startswith(("istio_", "# TYPE istio_"))]
     kinds, kind = Counter[str](), ""
     for line in (line for line in samples if line and "istio_" not in line.partition("{")[0]):
@@ -178,7 +226,7 @@ async def test_names_that_are_the_same_to_prometheus_are_kept_apart(tmp_path: Pa
             world.service(name, {"http": 8080}, namespace=namespace)
             for number in range(pods):
                 await world.pod(f"{name}-{number}", name, port=8080, namespace=namespace)
-        await world.sidecar("client")
+        await world.sidecar("client", annotations=OF_DESTINATIONS)
         text = await Loaded(world).get("stats/prometheus?filter=membership_total")
     values = [
         f'envoy_cluster_membership_total{{cluster_name="outbound|8080||{host}.svc.cluster.local"}} {pods}'
@@ -214,6 +262,7 @@ async def test_a_dump_is_of_this_proxys_configuration(loaded: Loaded) -> None:
     kinds = {config["@type"].rpartition(".")[2]: config for config in json.loads(text)["configs"]}
     bootstrap = kinds.pop("BootstrapConfigDump")["bootstrap"]
     assert "client" not in json.dumps(kinds)
+    assert "stats_matcher" not in json.dumps(kinds)
     node = bootstrap["node"]
     address = node["metadata"]["INSTANCE_IPS"]
     assert (node["id"], node["cluster"]) == (
@@ -261,10 +310,14 @@ async def test_what_is_refused_says_so(loaded: Loaded) -> None:
         )
 
 
-async def test_a_scrape_is_told_by_one_look_what_each_question_would_be(loaded: Loaded) -> None:
+async def test_who_asks_at_the_same_time_is_told_what_each_would_be(loaded: Loaded) -> None:
     def told(page: str) -> list[str]:
         return sorted(line for line in page.split("\n") if line and not line.startswith("envoy_server_uptime{"))
 
-    asked_alone = await loaded.get("stats/prometheus?filter=.", annotations={})
-    assert told(await loaded.get("stats/prometheus", annotations={})) == told(asked_alone)
-    assert "envoy_server_concurrency{} 2" in told(asked_alone)
+    alone = [told(await loaded.get("stats/prometheus", pod=pod)) for pod in ANNOTATIONS]
+    together = await asyncio.gather(*(loaded.get("stats/prometheus", pod=pod) for pod in ANNOTATIONS))
+    assert [told(page) for page in together] == alone
+    assert all("envoy_server_concurrency{} 2" in page for page in alone)
+    used = told(await loaded.get("stats/prometheus?usedonly"))
+    assert set(used) < set(told(await loaded.get("stats/prometheus")))
+    assert f"envoy_cluster_upstream_rq_time_count{{{LABEL}}} {REQUESTS}" in used

@@ -13,7 +13,7 @@ import pytest
 from sandbox.network.directory import Directory
 from sandbox.network.pod_network import PodNetwork
 
-from .world import Client, World, eventually
+from .world import OF_DESTINATIONS, Client, World, eventually
 
 HOST = "other.example"
 
@@ -58,7 +58,7 @@ class Pod:
 
 @pytest.fixture
 async def pod(world: World) -> AsyncIterator[Pod]:
-    proxy = await world.sidecar("client")
+    proxy = await world.sidecar("client", annotations=OF_DESTINATIONS)
     directory = Directory(world.cluster)
     watching = asyncio.create_task(directory.run())
     view = PodNetwork(world.network, directory, proxy.address, proxy.namespace)

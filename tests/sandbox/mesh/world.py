@@ -17,11 +17,15 @@ from sandbox.core.cluster import Object
 from sandbox.istioctl.manifests import crds
 from sandbox.mesh.cluster_mesh import Mesh
 from sandbox.mesh.gateway_names import Neighbours
+from sandbox.mesh.istio_annotations import stats_inclusion
 from sandbox.mesh.registry import Proxy
 from sandbox.network.pod_network import proxy_header
 
 SLICES = "endpointslices.discovery.k8s.io"
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+NO_ANNOTATIONS: Mapping[str, str] = {}
+OF_DESTINATIONS = {"sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound"}
+"""An annotation: a proxy has statistics of where it sends to."""
 
 
 async def eventually(question: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
@@ -157,9 +161,18 @@ class World:
         await asyncio.start_server(talk, address, listen_port(port), ssl=tls)
         self._publish_endpoints("default", app)
 
-    async def sidecar(self, name: str, *, namespace: str = "default", **labels: str) -> Proxy:
-        """A pod that has nothing but a sidecar."""
-        proxy = Proxy("sidecar", name, namespace, self._pod_object(name, labels, namespace), labels)
+    async def sidecar(
+        self,
+        name: str,
+        *,
+        namespace: str = "default",
+        annotations: Mapping[str, str] = NO_ANNOTATIONS,
+        **labels: str,
+    ) -> Proxy:
+        """A pod that has nothing but a sidecar, with the statistics that its annotations ask for."""
+        address = self._pod_object(name, labels, namespace, annotations)
+        inclusion = stats_inclusion(annotations)
+        proxy = Proxy("sidecar", name, namespace, address, labels, inclusion=inclusion)
         self.mesh.data_plane.register(proxy)
         await self.mesh.data_plane.live(proxy)
         return proxy
@@ -204,10 +217,17 @@ class World:
         else:
             self.cluster.edit(key, namespace, name, lambda obj: obj.update(spec=spec), manager="test")
 
-    def _pod_object(self, name: str, labels: Mapping[str, str], namespace: str) -> str:
+    def _pod_object(
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        namespace: str,
+        annotations: Mapping[str, str] = NO_ANNOTATIONS,
+    ) -> str:
         address = self.network.pods.take()
+        metadata = {"name": name, "namespace": namespace, "labels": dict(labels), "annotations": dict(annotations)}
         obj = {
-            "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+            "metadata": metadata,
             "spec": {"containers": [{"name": "app", "image": "app"}]},
         }
         self.cluster.create("pods", obj, manager="test")
