@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.server import launcher
+from tests.kit import forked_sandboxes
 
 from .target import Target
 
@@ -38,7 +39,8 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         )
         return
     state = tmp_path_factory.mktemp("conformance") / "state"
-    running = launcher.ensure(state)
+    with forked_sandboxes.used():
+        running = launcher.ensure(state)
     target = Target(
         kubectl, str(running.bin / "istioctl"), str(running.kubeconfig), "primary", cache, patience or 10, True
     )

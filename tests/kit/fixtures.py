@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import launcher
+from tests.kit import forked_sandboxes
 from tests.kit.workshop import BIN, Cluster, Workshop
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.istioctl import Istioctl, Program, Release
@@ -24,7 +25,9 @@ _numbers = itertools.count(1)
 
 def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Running]:
     folder = tmp_path_factory.mktemp("sandbox") / "state"
-    yield launcher.ensure(folder)
+    with forked_sandboxes.used():
+        running = launcher.ensure(folder)
+    yield running
     launcher.stop(folder)
 
 

@@ -24,8 +24,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from tests.kit import forked_sandboxes
 
 BIN = Path(sys.executable).parent
 _REPOSITORY = Path(__file__).parents[2]
@@ -58,7 +60,15 @@ def invoke(*words: str, environment: Mapping[str, str], stdin: str, seconds: flo
 def _waiting() -> socket.socket:
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.kit.forked"]
-    process = subprocess.Popen(command, cwd=_REPOSITORY, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+    inherited, named = forked_sandboxes.for_another()
+    process = subprocess.Popen(
+        command,
+        cwd=_REPOSITORY,
+        env={**os.environ, **named},
+        stdin=theirs.fileno(),
+        stdout=subprocess.DEVNULL,
+        pass_fds=[inherited],
+    )
     theirs.close()
     atexit.register(process.wait)
     atexit.register(ours.close)
@@ -86,7 +96,6 @@ def _wait() -> None:
                 os.dup2(descriptor, number)
             for descriptor in (place, *streams, *(each.detach() for each in answers.values())):
                 os.close(descriptor)
-            _open_streams()
             sys.argv, environment = json.loads(request[0])
             os.environ.clear()
             os.environ.update(environment)
@@ -113,12 +122,20 @@ def _main() -> None:
     for name in ("workshop", "labs"):
         for module in pkgutil.walk_packages([str(_REPOSITORY / name)], f"{name}."):
             importlib.import_module(module.name)
+    forked_sandboxes.use()
     gc.collect()
     gc.freeze()
     _wait()
     sys.path[0] = str(BIN)
+    become(sys.argv, program.run)
+
+
+def become(words: list[str], run: Callable[[], None]) -> None:
+    """The program with that command, in a fork with its descriptors."""
+    _open_streams()
+    sys.argv = words
     try:
-        program.run()
+        run()
     except SystemExit as ended:
         if ended.code and not isinstance(ended.code, int):
             raise
