@@ -23,9 +23,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     "timeout": {"delay": 2 * TIMEOUT, "status": 504},
 }
 PRIMARY = ("azure.group", "azure.vnet", "azure.acr", "azure.aks")
-AT_ONCE = 16
-"""Runs share a process: each takes every sixteenth request, so that one test ends in seconds. Of each kind one part
-runs always, each its own, so that every fourth request has its fault; the others with `-m exhaustive`."""
+AT_ONCE = 32
+"""Runs share a process: each takes every thirty-second request, so that one test ends in seconds. Of each kind one
+part runs always, each its own, so that every eighth request has its fault; the others with `-m exhaustive`."""
 ALWAYS = {kind: place * AT_ONCE // len(FAULTS) for place, kind in enumerate(FAULTS)}
 
 
