@@ -169,16 +169,16 @@ def test_it_ends_measured_and_a_plan_then_finds_nothing(sandbox: Workshop) -> No
 
 
 def test_what_others_have_made_is_listed_and_goes_only_with_foreign(sandbox: Workshop) -> None:
-    assert reset(sandbox, to="istio.inject", foreign=True).status == 0
+    assert reset(sandbox, to="istio.inject", foreign=True, proof=False).status == 0
     kubectl_here(sandbox, "create configmap -n primary mine")
-    for kept in (reset(sandbox, to="istio.inject", plan=True), reset(sandbox, to="istio.inject")):
+    for kept in (reset(sandbox, to="istio.inject", plan=True), reset(sandbox, to="istio.inject", proof=False)):
         assert kept.status == 0
         assert "ConfigMap primary/mine  made by somebody else" in kept.said
     refused = reset(sandbox, before="istio.inject")
     assert refused.status == 1
     assert "--before istio.inject --foreign" in refused.said or "--to istio.adopt --foreign" in refused.said
     assert "configmap/mine" in kubectl_here(sandbox, "get configmap -n primary -o name")
-    assert reset(sandbox, before="istio.inject", foreign=True).status == 0
+    assert reset(sandbox, before="istio.inject", foreign=True, proof=False).status == 0
     assert typed(sandbox, "get namespace primary -o name") == ""
 
 
@@ -198,7 +198,7 @@ def test_who_holds_what_does_not_go_is_named(sandbox: Workshop, monkeypatch: pyt
 
 def test_the_lock_is_taken_once_for_all_of_a_reset(sandbox: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another run must not come in between the clean-up and what puts right the rest."""
-    assert reset(sandbox, to="istio.inject", foreign=True).status == 0
+    assert reset(sandbox, to="istio.inject", foreign=True, proof=False).status == 0
     kubectl_here(sandbox, "create configmap -n primary old")
     kubectl_here(sandbox, "label configmap -n primary old app.kubernetes.io/part-of=mesh-workshop")
     kubectl_here(sandbox, "delete deployment -n primary --all")
@@ -226,7 +226,7 @@ ADDED = {
 
 
 def test_what_was_added_to_the_workshop_s_objects_is_listed_and_goes_only_with_foreign(sandbox: Workshop) -> None:
-    assert reset(sandbox, to="istio.inject", foreign=True).status == 0
+    assert reset(sandbox, to="istio.inject", foreign=True, proof=False).status == 0
     wanted = dump(sandbox)
     for line in ADDED:
         kubectl_here(sandbox, line)
@@ -274,7 +274,7 @@ def test_a_lab_that_cannot_be_run_is_refused_before_anything_is_taken_back(sandb
 
 def test_a_cluster_that_is_not_the_workshops_is_refused(sandbox: Workshop) -> None:
     """Without the mark nothing is taken back."""
-    assert reset(sandbox, to="istio.inject", foreign=True).status == 0
+    assert reset(sandbox, to="istio.inject", foreign=True, proof=False).status == 0
     run = run_of(sandbox, LABS[0])
     asyncio.run(Kubectl.of(run).call(*shlex.split("delete configmap -n workshop-system workshop-mark")))
     refused = reset(sandbox, to="clean")
