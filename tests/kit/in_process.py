@@ -87,12 +87,13 @@ def run_here(
     to: str | None = None,
     options: Options | None = None,
     echo: bool = False,
+    proofs: bool = True,
     **modes: bool,
 ) -> Ran:
     """A lab, or the labs of a group; `modes` are those of `run_labs` (`undo`, say)."""
     names = [lab.name for lab in RUNBOOK.labs if lab.name == group or lab.name.startswith(f"{group}.")]
     labs = tuple(name for name in names if name == group or not RUNBOOK.lab(name).undoes)
-    asked = Request(labs, to=to, options={group: options} if options else {})
+    asked = Request(labs, to=to, options={group: options} if options else {}, proofs=proofs)
     return here(workshop, lambda config: command.run_labs(config, RUNBOOK, [asked], **modes), echo=echo)
 
 
