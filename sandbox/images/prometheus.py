@@ -1,33 +1,34 @@
 """prometheus: the sandbox's stand-in for it, in a pod. What it does is in `sandbox/prometheus`.
 
-It scrapes itself and the pods that are annotated for it. Of the file that `--config.file` names it takes how often
-and for how long, and which of those two jobs there are; other jobs it names in its log as not supported. Without
-a file it has both.
+It asks whom the file of `--config.file` says (`sandbox/prometheus/configuration.py`), and itself without one. A
+file that it does not take ends it, and its log says why. With `--web.enable-lifecycle` it reads the file again when
+it is asked to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from http.client import responses
 from typing import Any
 
-import yaml
 from aiohttp import web
 
 from sandbox.core.cluster import Object
 from sandbox.images.program import Container, Factory, ProgramError, parse_flags
 from sandbox.images.web import WebProgram
+from sandbox.prometheus.configuration import BadConfig, Configuration, Job, read
 from sandbox.prometheus.expressions import milliseconds
 from sandbox.prometheus.http_api import Api
-from sandbox.prometheus.pod_targets import JOB, PodTargets
-from sandbox.prometheus.scraping import ScrapeError, Scraper, Target
+from sandbox.prometheus.scraping import ScrapeError, Scraper
 from sandbox.prometheus.series import Store
+from sandbox.prometheus.targets import Targets
 
-_OWN_JOB = "prometheus"
 _LONGEST_KEPT = 3600.0
 """Seconds: what is older is forgotten, whatever `--storage.tsdb.retention.time` says. It is in memory."""
+
+_OWN = Configuration((Job("prometheus", 15.0, written=({"__address__": "localhost:9090"},)),))
+"""What the image has at /etc/prometheus/prometheus.yml."""
 
 _FLAGS = (
     *("--config.file", "--storage.tsdb.path", "--storage.tsdb.retention.time", "--web.console.libraries"),
@@ -35,40 +36,6 @@ _FLAGS = (
 )
 _RELOADER_FLAGS = ("--watched-dir", "--listen-address", "--reload-url", "--config-file", "--log-level")
 _PLAIN = ("--web.enable-lifecycle", "--web.enable-admin-api")
-
-
-@dataclass(slots=True)
-class Config:
-    """What the file says. Durations are seconds."""
-
-    interval: float = 15.0
-    timeout: float = 10.0
-    itself: bool = True
-    pods: bool = True
-    others: tuple[str, ...] = ()
-    """Names of jobs that are not here."""
-
-
-def read_config(text: str) -> Config:
-    """Raises ProgramError for what is no configuration."""
-    try:
-        said = yaml.safe_load(text) or {}
-        timing = said.get("global") or {}
-        jobs = {str(job["job_name"]): job for job in said.get("scrape_configs") or ()}
-        seconds = {name: milliseconds(str(timing[name])) / 1000 for name in timing if name in _TIMES}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ProgramError(f"Error loading config: {error}") from None
-    interval = seconds.get("scrape_interval", 60.0)
-    return Config(
-        interval,
-        seconds.get("scrape_timeout", min(10.0, interval)),
-        _OWN_JOB in jobs,
-        JOB in jobs,
-        tuple(name for name in jobs if name not in (_OWN_JOB, JOB)),
-    )
-
-
-_TIMES = ("scrape_interval", "scrape_timeout")
 
 
 class Prometheus(WebProgram):
@@ -79,8 +46,9 @@ class Prometheus(WebProgram):
 
     def __init__(self, container: Container, pods: Callable[[], Iterable[Object]]) -> None:
         super().__init__(container)
-        self._pods = PodTargets(pods)
-        self._config = Config()
+        self._pods, self._file = pods, ""
+        self._config = _OWN
+        self._lifecycle = False
         self._retention = _LONGEST_KEPT
         self._api: Api | None = None
         self._scraping: asyncio.Task[None] | None = None
@@ -89,12 +57,13 @@ class Prometheus(WebProgram):
         given, operands = parse_flags(arguments, _FLAGS, _PLAIN, program="prometheus")
         if operands:
             raise ProgramError(f"unknown arguments for the sandbox's prometheus: {' '.join(operands)}", 2)
+        self._lifecycle = "--web.enable-lifecycle" in given
         if file := given.get("--config.file"):
+            self._file = file
             try:
-                said = self.container.files.read(file).decode(errors="replace")
-            except OSError as error:
-                raise ProgramError(f"Error loading config (--config.file={file}): {error.strerror}") from None
-            self._config = read_config(said)
+                self._config = self._read()
+            except (OSError, BadConfig) as error:
+                raise ProgramError(f"Error loading config (--config.file={file}): {_said(error)}", 2) from None
         if address := given.get("--web.listen-address"):
             _, _, port = address.rpartition(":")
             if not port.isdecimal():
@@ -110,27 +79,24 @@ class Prometheus(WebProgram):
 
     async def start(self) -> None:
         await super().start()
-        config = self._config
-        for job in config.others:
-            self.container.log(f"not supported by the sandbox's Prometheus: the job {job}")
-        scraper = Scraper(
-            Store(),
-            self._targets,
-            self._fetch,
-            interval=config.interval,
-            timeout=config.timeout,
-            retention=self._retention,
-        )
-        self._api = Api(scraper, _version(self.container.image))
-        self._scraping = asyncio.create_task(scraper.run(self.refresh))
+        self._scraper = Scraper(Store(), list, self._fetch, retention=self._retention)
+        self._follow(self._config)
+        self._api = Api(self._scraper, _version(self.container.image))
+        self._scraping = asyncio.create_task(self._scraper.run(self.refresh))
 
-    def _targets(self) -> list[Target]:
-        targets = self._pods() if self._config.pods else []
-        if not self._config.itself:
-            return targets
-        address = f"localhost:{self.port}"
-        labels = {"job": _OWN_JOB, "instance": address}
-        return [*targets, Target(f"http://{address}/metrics", labels, {"__address__": address, "job": _OWN_JOB})]
+    def _read(self) -> Configuration:
+        """Raises OSError, BadConfig."""
+        files = self.container.files
+
+        def rules_in(file: str) -> str:
+            return files.read(file).decode(errors="replace") if files.exists(file) else ""
+
+        return read(files.read(self._file).decode(errors="replace"), rules_in)
+
+    def _follow(self, config: Configuration) -> None:
+        for job, why in config.left_out.items():
+            self.container.log(f"not supported by the sandbox's Prometheus: the job {job}: {why}")
+        self._scraper.targets = Targets(config.jobs, self._pods)
 
     async def _fetch(self, url: str) -> str:
         if not url.startswith("http:"):
@@ -138,7 +104,6 @@ class Prometheus(WebProgram):
         headers = {
             "accept": "text/plain;version=0.0.4",
             "user-agent": f"Prometheus/{_version(self.container.image)}",
-            "x-prometheus-scrape-timeout-seconds": f"{self._config.timeout:g}",
         }
         try:
             reply = await self.container.network.http.request("GET", url, headers)
@@ -162,7 +127,24 @@ class Prometheus(WebProgram):
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._api is None:
             raise web.HTTPServiceUnavailable(text="Service Unavailable")
+        if request.path == "/-/reload":
+            return self._reload(request.method)
         return await self._api.answer(request)
+
+    def _reload(self, method: str) -> web.Response:
+        """Statuses and words are those of web/web.go."""
+        if method not in ("POST", "PUT"):
+            return web.Response(status=405, text="Only POST or PUT requests allowed")
+        if not self._lifecycle:
+            return web.Response(status=403, text="Lifecycle API is not enabled.")
+        try:
+            config = self._read() if self._file else _OWN
+        except (OSError, BadConfig) as error:
+            said = f'couldn\'t load configuration (--config.file="{self._file}"): {_said(error)}'
+            self.container.log(f"Error reloading config: {said}")
+            return web.Response(status=500, text=f"failed to reload config: {said}\n")
+        self._follow(config)
+        return web.Response()
 
     def record(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Prometheus logs no request."""
@@ -192,6 +174,12 @@ class ConfigReloader(WebProgram):
         if request.path == "/healthz":
             return web.Response(text="OK")
         raise web.HTTPNotFound(text="404 page not found\n")
+
+
+def _said(error: OSError | BadConfig) -> str:
+    if isinstance(error, BadConfig):
+        return str(error)
+    return f"open {error.filename}: {(error.strerror or '').lower()}"
 
 
 def _version(image: str) -> str:

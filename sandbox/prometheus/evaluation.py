@@ -28,7 +28,7 @@ from sandbox.prometheus.expressions import (
     Subquery,
     Text,
 )
-from sandbox.prometheus.labels import NO_LABELS, BadRegex, Labels, Regex
+from sandbox.prometheus.labels import NO_LABELS, BadRegex, Labels, Regex, expanded
 from sandbox.prometheus.series import Points, Store, copied
 from sandbox.prometheus.vectors import (
     ExecutionError,
@@ -454,33 +454,9 @@ def _replacing(target: str, replacement: str, source: str, expression: str) -> C
 
     def change(labels: Labels) -> Labels:
         groups = regex.groups(labels[source])
-        return labels if groups is None else labels.with_({target: _expanded(replacement, groups)})
+        return labels if groups is None else labels.with_({target: expanded(replacement, groups)})
 
     return change
-
-
-def _expanded(template: str, groups: Mapping[str, str]) -> str:
-    """As Go's regexp does: `$1`, `${1}`, `$name`; a name is as long as can be, and an unknown one is nothing."""
-    parts = template.split("$$")
-    return "$".join(_expanded_part(part, groups) for part in parts)
-
-
-def _expanded_part(template: str, groups: Mapping[str, str]) -> str:
-    first, *rest = template.split("$")
-    found = [first]
-    for part in rest:
-        if part.startswith("{"):
-            name, closed, after = part[1:].partition("}")
-            valid = bool(closed) and _is_name(name)
-            found.append(groups.get(name, "") + after if valid else "$" + part)
-            continue
-        length = next((at for at, letter in enumerate(part) if not _is_name(letter)), len(part))
-        found.append(groups.get(part[:length], "") + part[length:] if length else "$" + part)
-    return "".join(found)
-
-
-def _is_name(text: str) -> bool:
-    return bool(text) and all(letter == "_" or letter.isalnum() for letter in text)
 
 
 def _joining(target: str, separator: str, *sources: str) -> Callable[[Labels], Labels]:

@@ -200,18 +200,19 @@ class Api:
 
     def _target(self, one: Followed) -> dict[str, Any]:
         target = one.target
+        interval, timeout = self._scraper.timing(target)
         return {
             "discoveredLabels": dict(sorted(target.discovered.items())),
             "labels": dict(sorted(target.labels.items())),
-            "scrapePool": target.labels.get("job", ""),
+            "scrapePool": target.discovered.get("job") or target.labels.get("job", ""),
             "scrapeUrl": target.url,
             "globalUrl": target.url,
             "lastError": one.error,
             "lastScrape": _rfc3339(one.scraped) if one.scraped else "0001-01-01T00:00:00Z",
             "lastScrapeDuration": one.took,
             "health": one.health,
-            "scrapeInterval": to_go(round(self._scraper.interval * 10**9)),
-            "scrapeTimeout": to_go(round(self._scraper.timeout * 10**9)),
+            "scrapeInterval": to_go(round(interval * 10**9)),
+            "scrapeTimeout": to_go(round(timeout * 10**9)),
         }
 
     async def _metadata(self, given: Parameters) -> _Answer:

@@ -103,6 +103,30 @@ class Regex:
         return caught | {name: caught[str(number)] for name, number in self._compiled.groupindex.items()}
 
 
+def expanded(template: str, groups: Mapping[str, str]) -> str:
+    """As Go's regexp does: `$1`, `${1}`, `$name`; a name is as long as can be, and an unknown one is nothing."""
+    parts = template.split("$$")
+    return "$".join(_expanded_part(part, groups) for part in parts)
+
+
+def _expanded_part(template: str, groups: Mapping[str, str]) -> str:
+    first, *rest = template.split("$")
+    found = [first]
+    for part in rest:
+        if part.startswith("{"):
+            name, closed, after = part[1:].partition("}")
+            valid = bool(closed) and _is_name(name)
+            found.append(groups.get(name, "") + after if valid else "$" + part)
+            continue
+        length = next((at for at, letter in enumerate(part) if not _is_name(letter)), len(part))
+        found.append(groups.get(part[:length], "") + part[length:] if length else "$" + part)
+    return "".join(found)
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and all(letter == "_" or letter.isalnum() for letter in text)
+
+
 class Matcher:
     """One condition on a label: `=`, `!=`, `=~` or `!~`."""
 

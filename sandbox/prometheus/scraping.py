@@ -31,18 +31,21 @@ class ScrapeError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Where one is, and what its series are labelled with. `discovered` is what was known of it, for who asks."""
+    """Where one is, and what its series are labelled with. `discovered` is what was known of it, for who asks.
+    `interval` and `timeout` are seconds, where they are not those of all."""
 
     url: str
     labels: Mapping[str, str]
     discovered: Mapping[str, str] = field(default_factory=dict)
     honor_labels: bool = False
     """Whether what it says itself is right where it says otherwise; else that is put into `exported_...`."""
+    interval: float | None = None
+    timeout: float | None = None
 
     @cached_property
-    def key(self) -> tuple[str, frozenset[tuple[str, str]]]:
+    def key(self) -> tuple[object, ...]:
         """What makes it another one."""
-        return self.url, frozenset(self.labels.items())
+        return self.url, frozenset(self.labels.items()), self.interval, self.timeout
 
 
 Fetch = Callable[[str], Awaitable[str]]
@@ -80,10 +83,14 @@ class Scraper:
         retention: float = 3600.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.store, self.interval, self.retention = store, interval, retention
+        self.store, self.retention, self.targets = store, retention, targets
         self.followed: dict[object, Followed] = {}
-        self._targets, self._fetch, self.timeout, self._now = targets, fetch, timeout, now
+        self._interval, self._timeout, self._fetch, self._now = interval, timeout, fetch, now
         self._tasks: dict[Followed, asyncio.Task[None]] = {}
+
+    def timing(self, target: Target) -> tuple[float, float]:
+        """Seconds between two scrapes, and how long one may take."""
+        return target.interval or self._interval, target.timeout or self._timeout
 
     async def run(self, refresh: float = 1.0) -> None:
         """Until cancelled. Who comes new is asked at once."""
@@ -106,7 +113,7 @@ class Scraper:
 
     def update(self) -> None:
         """Ask who the targets are. All that one told that went has ended."""
-        wanted = {target.key: target for target in self._targets()}
+        wanted = {target.key: target for target in self.targets()}
         for key in self.followed.keys() - wanted.keys():
             gone = self.followed.pop(key)
             if task := self._tasks.pop(gone, None):
@@ -121,10 +128,11 @@ class Scraper:
     async def _follow(self, one: Followed) -> None:
         clock = asyncio.get_running_loop().time
         due = clock()
+        interval, _ = self.timing(one.target)
         while True:
             await self.scrape(one)
             late = clock() - due
-            due += self.interval * (late // self.interval + 1)
+            due += interval * (late // interval + 1)
             await asyncio.sleep(due - clock())
 
     async def scrape(self, one: Followed) -> None:
@@ -135,7 +143,7 @@ class Scraper:
         metadata: dict[str, Metadata] = {}
         one.error = ""
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self.timing(one.target)[1]):
                 page = await self._fetch(one.target.url)
             if len(page) > LARGEST_PAGE:
                 raise ScrapeError("body size limit exceeded")

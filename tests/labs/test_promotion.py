@@ -216,7 +216,16 @@ metadata: {name: prometheus, namespace: istio-system}
 data:
   prometheus.yml: |
     global: {scrape_interval: 5s, scrape_timeout: 5s}
-    scrape_configs: [{job_name: prometheus}, {job_name: kubernetes-pods}]
+    scrape_configs:
+    - job_name: kubernetes-pods
+      honor_labels: true
+      kubernetes_sd_configs: [{role: pod}]
+      relabel_configs:
+      - {action: keep, source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape], regex: "true"}
+      - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path], target_label: __metrics_path__}
+      - source_labels: [__meta_kubernetes_pod_ip, __meta_kubernetes_pod_annotation_prometheus_io_port]
+        separator: ":"
+        target_label: __address__
 ---
 apiVersion: v1
 kind: Service

@@ -12,7 +12,6 @@ from sandbox.prometheus.evaluation import instant
 from sandbox.prometheus.exposition import BadExposition, labels, samples
 from sandbox.prometheus.expressions import parse
 from sandbox.prometheus.labels import NAME, Labels
-from sandbox.prometheus.pod_targets import PodTargets
 from sandbox.prometheus.scraping import ScrapeError, Scraper, Target
 from sandbox.prometheus.series import Store
 
@@ -211,71 +210,3 @@ def test_spaces_and_commas_where_the_format_has_them() -> None:
         (Labels({NAME: "c", "a": "b", "d": "e"}), float("inf"), None),
         (Labels({NAME: "c"}), 8.0, 5),
     ]
-
-
-def _pod(annotations: dict[str, str], ports: list[int], phase: str = "Running", **labels: str) -> dict[str, Any]:
-    return {
-        "metadata": {
-            "name": "web-1",
-            "uid": "1",
-            "namespace": "shop",
-            "annotations": annotations,
-            "labels": {"app.kubernetes.io/name": "web", **labels},
-        },
-        "spec": {"nodeName": "node-1", "containers": [{"ports": [{"containerPort": port} for port in ports]}]},
-        "status": {"phase": phase, "podIP": "127.9.0.1"},
-    }
-
-
-_SCRAPE = {"prometheus.io/scrape": "true"}
-
-
-@pytest.mark.parametrize(
-    ("annotations", "ports", "urls"),
-    [
-        (
-            {**_SCRAPE, "prometheus.io/port": "15020", "prometheus.io/path": "/stats/prometheus"},
-            [80],
-            ["15020/stats/prometheus"],
-        ),
-        ({**_SCRAPE, "prometheus.io/port": "nine"}, [8080], ["8080/metrics"]),
-        (_SCRAPE, [8080, 9090], ["8080/metrics", "9090/metrics"]),
-        ({**_SCRAPE, "prometheus.io/param_module": "a b", "prometheus.io/port": "1"}, [], ["1/metrics?module=a+b"]),
-        ({"prometheus.io/scrape": "yes"}, [80], []),
-        ({**_SCRAPE, "prometheus.io/scrape-slow": "true"}, [80], []),
-        ({}, [80], []),
-    ],
-)
-def test_pods_that_are_annotated_for_it_are_targets(
-    annotations: dict[str, str], ports: list[int], urls: list[str]
-) -> None:
-    assert [one.url for one in PodTargets(lambda: [_pod(annotations, ports)])()] == [
-        f"http://127.9.0.1:{url}" for url in urls
-    ]
-
-
-def test_what_a_pod_is_labelled_with() -> None:
-    (one,) = PodTargets(lambda: [_pod({**_SCRAPE, "prometheus.io/port": "15020"}, [], version="v1", empty="")])()
-    assert one.labels == {
-        "app_kubernetes_io_name": "web",
-        "version": "v1",
-        "namespace": "shop",
-        "pod": "web-1",
-        "node": "node-1",
-        "job": "kubernetes-pods",
-        "instance": "127.9.0.1:15020",
-    }
-    assert one.honor_labels
-    over = [_pod(_SCRAPE, [80], phase) for phase in ("Pending", "Succeeded", "Failed")]
-    assert not PodTargets(lambda: over)()
-
-
-def test_targets_of_a_pod_that_did_not_change_are_not_made_anew() -> None:
-    pods = [_pod(_SCRAPE, [80])]
-    targets = PodTargets(lambda: pods)
-    (first,) = targets()
-    assert targets()[0] is first
-    pods[0] = _pod(_SCRAPE, [81])
-    assert [one.url for one in targets()] == ["http://127.9.0.1:81/metrics"]
-    pods.clear()
-    assert not targets()
