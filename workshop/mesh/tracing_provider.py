@@ -147,30 +147,30 @@ async def switch(run: Run, provider: Provider, *, on: bool) -> None:
 
 
 def commands(provider: Provider) -> tuple[str, ...]:
-    """What a person types to have it there."""
+    """What a person types to have it there. What cannot be read is not written either."""
     list_begins = f"^{FIELD}: *$"
     add = (
-        f"if grep -q '{list_begins}' mesh.yaml\n"
-        f"then sed '/{list_begins}/{{\nn\ns/^ *- /&{provider.written}\\\n&/\n}}' mesh.yaml\n"
-        f"else echo '{FIELD}: [{provider.written}]'; cat mesh.yaml\n"
-        "fi > traced.yaml"
+        f"if grep -q '{list_begins}' mesh.yaml",
+        f"then sed '/{list_begins}/{{\nn\ns/^ *- /&{provider.written}\\\n&/\n}}' mesh.yaml",
+        f"else echo '{FIELD}: [{provider.written}]'; cat mesh.yaml",
+        "fi > traced.yaml",
     )
-    return (_without(provider), add, _patch("traced.yaml"))
+    return (" &&\n".join((*_without(provider), "\n".join(add), *_patch("traced.yaml"))),)
 
 
 def commands_without(provider: Provider) -> tuple[str, ...]:
     """What a person types to take it out again."""
-    return (_without(provider), _patch("mesh.yaml"))
+    return (" &&\n".join((*_without(provider), *_patch("mesh.yaml"))),)
 
 
 _WHERE = f"configmap {NAME} -n {ISTIO_NAMESPACE}"
 
 
-def _without(provider: Provider) -> str:
-    line = f"/{{name: {provider.name}, /d"
-    return f"kubectl get {_WHERE} -o jsonpath='{{.data.{KEY}}}' | sed '{line}' > mesh.yaml"
+def _without(provider: Provider) -> tuple[str, ...]:
+    get = f"kubectl get {_WHERE} -o jsonpath='{{.data.{KEY}}}' > was.yaml"
+    return get, f"sed '/{{name: {provider.name}, /d' was.yaml > mesh.yaml"
 
 
-def _patch(file: str) -> str:
-    made = f"kubectl create {_WHERE} --from-file={KEY}={file} --dry-run=client -o json"
-    return f"{made} | kubectl patch {_WHERE} --type=merge --patch-file=/dev/stdin"
+def _patch(file: str) -> tuple[str, ...]:
+    made = f"kubectl create {_WHERE} --from-file={KEY}={file} \\\n    --dry-run=client -o json > mesh.json"
+    return made, f"kubectl patch {_WHERE} --type=merge \\\n    --patch-file=mesh.json"
