@@ -27,7 +27,7 @@ def test_a_canary_a_fault_and_limits() -> None:
     parts = (Weighted(REVIEWS, "v1", "v1", 80), Weighted(REVIEWS, "v3", "v3", 20))
     assert canary_split == Split("bookinfo/reviews", parts)
     assert faulty.destinations == (Weighted(RATINGS, "v1", "v1", 100),)
-    assert found.faults == (Fault(RATINGS, "delay 7s for 50 %"),)
+    assert found.faults == (Fault(RATINGS, "delay 7s for 50 %", delayed=50),)
     httpbin = "httpbin.primary.svc.cluster.local"
     assert found.limits == (Limit(httpbin, "connections 1, waiting requests 1", ejects=True),)
 

@@ -46,6 +46,12 @@ class Span:
         """Envoy's response flags."""
         return frozenset(self.tags.get("response_flags", "-").split(",")) - {"-", ""}
 
+    @property
+    def is_delayed(self) -> bool:
+        """By a fault, in the proxy that tells it (https://www.envoyproxy.io/docs/envoy/latest/configuration/
+        observability/access_log/usage, DelayInjected)."""
+        return "DI" in self.flags
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -63,13 +69,14 @@ class Trace:
             span = found
 
     def lines(self) -> Iterator[str]:
-        """As text: each below what it is a part of, with when it began and how long it took."""
+        """As text: when each began and how long it took, below what it is a part of."""
         began = min((span.start for span in self.spans), default=0.0)
         for span in self._in_order():
-            depth = len(list(self.above(span)))
+            indent = "  " * len(list(self.above(span)))
             flags = f"  {','.join(sorted(span.flags))}" if span.flags else ""
-            said = f"{'  ' * depth}{span.service}: {span.operation}"
-            yield f"{said:<70} {(span.start - began) * 1000:9.1f} ms {span.seconds * 1000:9.1f} ms{flags}"
+            delayed = ": a fault's delay" if span.is_delayed else ""
+            times = f"{(span.start - began) * 1000:8.1f} ms {span.seconds * 1000:8.1f} ms"
+            yield f"{times}  {indent}{span.service}: {span.operation}{flags}{delayed}"
 
     def _in_order(self) -> Iterator[Span]:
         ids = {span.id for span in self.spans}

@@ -43,11 +43,13 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One that a route injects into requests for a host, in words: "delay 7s for 50 %"."""
+    """One that a route injects into requests for a host, in words: "delay 7s for 50 %". `delayed` is the percentage
+    of them that are held back."""
 
     host: str
     said: str
     when: str = ""
+    delayed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,11 @@ def rules_of(objects: Iterable[Object]) -> Rules:
             reached = tuple(_reached(route, service, versions))
             if reached and (len(reached) > 1 or reached[0].subset):
                 splits.append(Split(_name(service), reached, when))
-            if said := _fault(route.get("fault") or {}):
-                faults += [Fault(host, said, when) for host in dict.fromkeys(one.host for one in reached)]
+            fault = route.get("fault") or {}
+            if said := _fault(fault):
+                delayed = _delayed(fault.get("delay") or {})
+                hosts = dict.fromkeys(one.host for one in reached)
+                faults += [Fault(host, said, when, delayed) for host in hosts]
     return Rules(tuple(splits), tuple(faults), tuple(one for rule in destinations for one in _limits(rule)))
 
 
@@ -122,6 +127,10 @@ def _fault(fault: Mapping[str, Any]) -> str:
             status = f"HTTP {given[what]}" if what == "httpStatus" else str(given[what])
             said.append(f"{kind} {status} for {share:g} %")
     return ", ".join(said)
+
+
+def _delayed(delay: Mapping[str, Any]) -> float:
+    return float((delay.get("percentage") or {}).get("value", 100)) if "fixedDelay" in delay else 0.0
 
 
 def _when(matches: Iterable[Mapping[str, Any]]) -> str:

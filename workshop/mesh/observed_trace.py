@@ -1,6 +1,7 @@
 """A trace, found by an id that was chosen before the request was sent: the spans of all services it went through,
 each a part of that of its caller and within its time. Where a fault delays a call, the delay is in the span of the
-caller's proxy, which injects it, and not in that of the service called.
+caller's proxy, which injects it, and not in that of the service called. While a rule injects one, a second trace
+is looked for that has it; the page may have been given up on by then, and come without what was late.
 
 The request says by itself that it is to be traced (https://www.w3.org/TR/trace-context/), so this holds at any
 sampling.
@@ -8,14 +9,18 @@ sampling.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from dataclasses import dataclass
 from itertools import pairwise
 
 from workshop.kubernetes.ingress import Address, Ingress, url
+from workshop.kubernetes.kinds import Place
+from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh import jaeger
 from workshop.mesh.jaeger import Jaeger, Span, Trace
+from workshop.mesh.mesh_rules import Fault, rules_of
 from workshop.runbook import events
 from workshop.runbook.results import Hint, Verdict
 from workshop.runbook.run import Run
@@ -23,7 +28,10 @@ from workshop.traffic.client import Unanswered, session
 
 INGRESS = Ingress()
 _TRIES = 40
-"""Pages asked for until one has gone to the last service: with a share of 1/6, one is but for 1 of 1,000 times."""
+"""Pages asked for until one has gone to the last service, and at once for one that is delayed: with a share of 1/6,
+one is but for 1 of 1,000 times."""
+_SELDOM = 100 / 6
+"""Percent. Of calls that are delayed less often no trace is looked for."""
 _SECONDS = 60.0
 """For spans to be sent on and kept: Envoy's tracer sends them every 5 s."""
 _FOLLOWED = 10
@@ -45,52 +53,51 @@ class Traced:
 
     async def prove(self, run: Run) -> Verdict:
         base_url = await run.observe(self.ingress)
-        trace = await self._found(run, Jaeger.of(run), base_url)
+        there = Jaeger.of(run)
+        trace = await self._found(run, there, base_url)
         if trace is None:
             said = f"none of {_TRIES} pages has gone through {' and '.join(self.services)}"
             return Verdict("inconclusive", f"{said}: no rule may send any there")
-        run.emit(events.Told(run.lab, "\n".join((f"trace {trace.id}", *trace.lines()))))
-        return self.judged(trace)
+        self._tell(run, trace, "a page")
+        verdict = self.judged(trace)
+        fault = await self._delaying(run)
+        if verdict.kind != "pass" or fault is None:
+            return verdict
+        late = trace if delays_of(trace) else await self._delayed(run, there, base_url)
+        if late is not trace:
+            self._tell(run, late, f"a page that met the fault ({fault.said} of the calls to {_first(fault.host)})")
+        found = judged_delays(late)
+        return Verdict(found.kind, f"{verdict.reason}; {found.reason}" if found.kind == "pass" else found.reason)
+
+    def _tell(self, run: Run, trace: Trace, what: str) -> None:
+        run.emit(events.Told(run.lab, "\n".join((f"trace {trace.id} of {what}", *trace.lines()))))
 
     def judged(self, trace: Trace) -> Verdict:
         last = self._of(trace, self.services[-1])
         if not last:
             return Verdict("fail", f"the trace {trace.id} has no span of {self.services[-1]}")
-        ways = []
         for span in last:
             way = (span, *trace.above(span))
             if wrong := _out_of_order(way):
                 return Verdict("fail", f"in the trace {trace.id} {wrong}")
-            ways.append([self._service(one) for one in reversed(way)])
-        names = list(dict.fromkeys(name for name in ways[0] if name in self.services))
-        if names != list(self.services):
-            missing = ", ".join(ways[0]) or "none"
-            return Verdict("fail", f"the trace {trace.id} goes by {missing}, not by {', '.join(self.services)}")
-        if wrong := self._delayed_elsewhere(trace):
-            return Verdict("fail", wrong)
-        delays = [span for span in trace.spans if "DI" in span.flags]
+            names = list(dict.fromkeys(_first(one.service) for one in reversed(way)))
+            if [name for name in names if name in self.services] != list(self.services):
+                said = f"goes by {', '.join(names)}, not by {', '.join(self.services)}"
+                return Verdict("fail", f"the trace {trace.id} {said}")
         said = f"one trace of {len(trace.spans)} spans goes through {', '.join(self.services)}, in order"
-        late = "".join(f"; {_delay(span)}" for span in delays)
-        return Verdict("pass", f"{said}{late}")
+        return Verdict("pass", said)
 
-    def _delayed_elsewhere(self, trace: Trace) -> str:
-        """A fault's delay is the calling proxy's: what is below such a span did not take as long."""
-        for span in trace.spans:
-            if "DI" not in span.flags:
-                continue
-            if span.is_server:
-                return f"the delay is in the span of the called one, {span.service}"
-            below = [one for one in trace.spans if one.parent == span.id]
-            if any(one.seconds > span.seconds / 2 for one in below):
-                return f"the delay of {span.service} is also in the span of {below[0].service}"
-        return ""
+    async def _delaying(self, run: Run) -> Fault | None:
+        """What holds calls to one of the services back, often enough to be met."""
+        place = Place("VirtualService", self.namespace)
+        there = await Kubectl.of(run).look([place])
+        for fault in rules_of(there[place] or ()).faults:
+            if _first(fault.host) in self.services and not fault.when and fault.delayed >= _SELDOM:
+                return fault
+        return None
 
     def _of(self, trace: Trace, service: str) -> list[Span]:
-        return [span for span in trace.spans if self._service(span) == service]
-
-    def _service(self, span: Span) -> str:
-        """Envoy's spans are of "ratings.bookinfo"."""
-        return span.service.partition(".")[0]
+        return [span for span in trace.spans if _first(span.service) == service]
 
     async def _found(self, run: Run, there: Jaeger, base_url: str) -> Trace | None:
         """The first trace that is whole: of a page that has gone through all of the services, each span with what
@@ -112,9 +119,7 @@ class Traced:
                 trace = await there.trace(one)
                 if trace is None:
                     continue
-                ids = {span.id for span in trace.spans}
-                roots = [span for span in trace.spans if span.parent not in ids]
-                whole = len(roots) == 1 and all(self._of(trace, service) for service in self.services)
+                whole = _is_whole(trace) and all(self._of(trace, service) for service in self.services)
                 if whole and len(trace.spans) == spans[one]:
                     found.append(trace)
                     return ""
@@ -129,6 +134,36 @@ class Traced:
             next_command=there.typed(next(reversed(spans), "ID")),
         )
         return found[0] if found else None
+
+    async def _delayed(self, run: Run, there: Jaeger, base_url: str) -> Trace:
+        """One of a page of which a call was held back, with what is above it. Whoever asked may have given up
+        before, and the page have come without an answer to that call. Raises WorkshopError."""
+        ids = [secrets.token_hex(16) for _ in range(_TRIES)]
+        await asyncio.gather(*(self._sent(base_url, id) for id in ids))
+        found: list[Trace] = []
+        spans = 0
+
+        async def missing() -> str:
+            nonlocal spans
+            for id in ids:
+                trace = await there.trace(id)
+                if trace is None or not delays_of(trace) or not _is_whole(trace):
+                    continue
+                if len(trace.spans) == spans:
+                    found.append(trace)
+                    return ""
+                spans = len(trace.spans)
+                return f"one has {spans} spans so far"
+            return f"none of {len(ids)} pages has one yet"
+
+        await run.wait(
+            "the trace of a delayed page to be in Jaeger",
+            missing,
+            seconds=min(_SECONDS, run.patience),
+            every=0.3,
+            next_command=there.typed(ids[0]),
+        )
+        return found[0]
 
     async def _sent(self, base_url: str, id: str) -> bool:
         """Whether a page with this id for its trace has gone through all of them."""
@@ -169,5 +204,35 @@ def _out_of_order(way: tuple[Span, ...]) -> str:
     return ""
 
 
-def _delay(span: Span) -> str:
-    return f"the delay is where {span.service} calls ({span.operation}): {span.seconds:.2f} s"
+def delays_of(trace: Trace) -> list[Span]:
+    return [span for span in trace.spans if span.is_delayed]
+
+
+def judged_delays(trace: Trace) -> Verdict:
+    """A fault's delay is the calling proxy's: what is below such a span did not take as long."""
+    said = []
+    for span in delays_of(trace):
+        if span.is_server:
+            return Verdict(
+                "fail", f"in the trace {trace.id} the delay is in the span of {span.service}, the called one"
+            )
+        below = [one for one in trace.spans if one.parent == span.id]
+        if late := [one for one in below if one.seconds > span.seconds / 2]:
+            return Verdict(
+                "fail",
+                f"in the trace {trace.id} the delay of {span.service} is also in the span of {late[0].service}",
+            )
+        given_up = ", until its caller gave up" if "DC" in span.flags else ""
+        said.append(f"the delay is where {span.service} calls ({span.operation}): {span.seconds:.2f} s{given_up}")
+    return Verdict("pass", "; ".join(said))
+
+
+def _is_whole(trace: Trace) -> bool:
+    """Each span with what it is a part of, but for the first."""
+    ids = {span.id for span in trace.spans}
+    return len([span for span in trace.spans if span.parent not in ids]) == 1
+
+
+def _first(name: str) -> str:
+    """Envoy's spans are of "ratings.bookinfo", and rules are for hosts."""
+    return name.partition(".")[0]
