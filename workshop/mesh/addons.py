@@ -202,6 +202,7 @@ class _AddonMove(Move):
         commands += [f"kubectl delete {what} --ignore-not-found" for what in others_too]
         commands += [f"kubectl delete --ignore-not-found -f {samples.typed(addon)}" for addon in sorted(others)]
         commands += all_commands(run, proofs)
+        commands += [f"# a page for a browser, until Ctrl-C: istioctl dashboard {addon}" for addon in addons]
         return Explanation(commands=tuple(commands), seen=all_seen(run, proofs))
 
     def _others(self, run: Run, objects: list[Object]) -> Iterator[str]:
