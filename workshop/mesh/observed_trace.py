@@ -176,11 +176,13 @@ class Traced:
         return reply.status == 200 and re.search(self.tells, reply.body.decode(errors="replace")) is not None
 
     def commands(self, run: Run) -> tuple[str, ...]:
-        send = (
-            f'curl -s -o /dev/null -H "traceparent: 00-$TRACE-00f067aa0ba902b7-01" http://$GATEWAY_URL{self.path}'
-        )
+        get = "curl -s -o /dev/null"
+        send = f'{get} -H "traceparent: 00-$TRACE-00f067aa0ba902b7-01" http://$GATEWAY_URL{self.path}'
         return (
             *self.ingress.commands(),
+            "sleep 2  # until all proxies know of the change",
+            "# connections that were open before are not traced, and end with their next answer",
+            f"for i in $(seq 20); do {get} http://$GATEWAY_URL{self.path}; done",
             "TRACE=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \\n')",
             send,
             "sleep 6  # proxies send their spans every 5 s",
