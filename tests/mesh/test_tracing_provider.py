@@ -74,7 +74,7 @@ LISTS = ([], [{"name": "a"}], [{"name": "a"}, {"name": "b"}])
 
 @pytest.mark.parametrize(
     ("others", "other_port", "first", "flow"),
-    itertools.product(LISTS, (False, True), (False, True), (None, True, False)),
+    list(itertools.product(LISTS, (False, True), (False, True), (None, True, False))),
 )
 def test_however_it_is_written_it_says_the_same_afterwards(
     others: list[dict[str, object]], other_port: bool, first: bool, flow: bool | None
