@@ -52,7 +52,7 @@ def as_data(graph: Graph, which: str) -> dict[str, Any]:
         "rows": drawing.rows,
         "lanes": [[lane.name, lane.top, lane.rows] for lane in drawing.lanes],
         "nodes": [_node(graph, key, node, drawing) for key, node in nodes.items()],
-        "edges": [_edge(edge, drawing) for edge in graph.edges],
+        "edges": [_edge(edge, drawing) for edge in sorted(graph.edges, key=_by_namespace)],
         "splits": [_split(split) for split in graph.splits],
         "marks": [[_short(mark.host), mark.said, mark.kind, mark.bad] for mark in graph.marks],
     }

@@ -267,10 +267,10 @@ class Page:
             look = {one["name"]: one["value"] for one in style}
             size, weight = float(look["font-size"].removesuffix("px")), int(look["font-weight"])
             least = 3.0 if size >= 24 or (size >= 18.66 and weight >= 700) else 4.5
-            contrast = min(_contrast(look["color"], colour) for colour in behind["backgroundColors"])
-            if contrast < least:
+            found = min(contrast(look["color"], colour) for colour in behind["backgroundColors"])
+            if found < least:
                 html = (await self.ask("DOM.getOuterHTML", nodeId=node))["outerHTML"]
-                faint.append(f"{contrast:.1f} < {least}: {html[:120]}")
+                faint.append(f"{found:.1f} < {least}: {html[:120]}")
         return faint
 
     async def picture(self) -> bytes:
@@ -284,7 +284,8 @@ class Page:
         return {host for url in self.fetched if (host := urlsplit(url).netloc)}
 
 
-def _contrast(one: str, other: str) -> float:
+def contrast(one: str, other: str) -> float:
+    """Of two colours, as WCAG 2 defines it."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.console.records import HOSTILE
-from tests.pages.chromium import NAMES, Browser, Page, installed
+from tests.pages.chromium import NAMES, Browser, Page, contrast, installed
 from tests.test_graph_shown import graph
 from workshop.console.graph_page import GRAPH
 from workshop.graph_feed import GraphFeed
 from workshop.graph_shown import as_data
 from workshop.live_page import PageServer, serving
-from workshop.mesh.mesh_graph import Graph
+from workshop.mesh.mesh_graph import Edge, Graph, MarkedService, Node
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -84,6 +84,71 @@ async def test_workloads_stand_in_their_namespaces_from_left_to_right(browser: B
         assert await it.page.value("document.querySelectorAll('#drawing .edge.many').length") == 1
 
 
+INSIDE = """[...document.querySelectorAll('#drawing g:has(> .box)')].map(it => {
+    const box = it.querySelector('.box').getBoundingClientRect();
+    return [...it.querySelectorAll('text')].filter(it => it.textContent).map(it => it.getBoundingClientRect())
+        .every(text => text.left >= box.left && text.right <= box.right && text.bottom <= box.bottom); })"""
+LABELS = """[...document.querySelectorAll('#drawing .label')].map(it => {
+    const {left, top, right, bottom} = it.getBoundingClientRect(); return [left, top + 2, right, bottom - 2]; })"""
+"""Without what fonts leave free above and below."""
+
+
+def apart(one: list[float], other: list[float]) -> bool:
+    return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+def busy() -> Graph:
+    """Five columns of a fan out, a fan in, errors, TCP and a breaker; many calls, so that all figures are long."""
+    service = "orders.shop.svc.cluster.local"
+    shop = {name: Node("shop", name) for name in ("productpage-v1", "orders-v1", "orders-v2", "stock", "ledger")}
+    page, one, other, stock, ledger = shop.values()
+    gateway, database = Node("istio-system", "istio-ingressgateway"), Node("data", "stock-database")
+    called = {"version": "v1", "services": frozenset({service}), "p50": 0.1, "p99": 1.234}
+    return Graph(
+        (
+            Edge(gateway, page, 1660.0, 330.0, p50=0.1, p99=2.5),
+            Edge(gateway, ledger, 1234.0, 1.0, p50=0.1, p99=2.5),
+            Edge(page, one, 1660.0, 330.0, {"UO": 330.0}, **called),
+            Edge(page, other, 12.0, 1.5, {"DI": 6.0}, p50=0.1, p99=9.99),
+            Edge(page, ledger, 3.0, 0.0, p50=0.1, p99=0.2),
+            *(Edge(caller, stock, 1660.0, 330.0, p50=0.1, p99=2.5) for caller in (one, other, ledger)),
+            Edge(stock, database, bytes=3.1e6),
+            Edge(ledger, database),
+        ),
+        marks=(MarkedService(service, "breaker open: 20 % refused (connections 1)", "breaker", True),),
+        window=60.0,
+    )
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+async def test_what_stands_at_a_line_lies_over_no_box_and_no_other(browser: Browser, width: int) -> None:
+    async with shown(browser, as_data(busy(), "the sandbox"), width=width, height=800) as it:
+        assert await it.page.value("document.querySelector('#graph').scrollWidth") <= width
+        boxes, labels = await it.page.value(BOXES), await it.page.value(LABELS)
+        texts = await it.page.value(TEXTS.format(".label"))
+        assert {"1,660/s · 20 %", "2.50 s", "9.99 s ⚡", "1.23 s ⊘", "3.1 MB/s"} <= set(texts)
+        for place, label in enumerate(labels):
+            for box in boxes:
+                assert apart(label, box), f"{texts[place]} lies over a box"
+            for after, other in enumerate(labels[place + 1 :], place + 1):
+                assert apart(label, other), f"{texts[place]} and {texts[after]} lie over each other"
+        assert all(await it.page.value(INSIDE)), "what is in a box ends in it"
+
+
+async def test_long_names_are_cut_so_that_versions_stay_apart(browser: Browser) -> None:
+    name = "recommendations-for-returning-customers-in-all-of-europe"
+    page = Node("bookinfo", "productpage")
+    versions = [Node("bookinfo", f"{name}-v{number}") for number in (12, 13)]
+    graph = Graph(tuple(Edge(page, version, 1234567.0, 1.0, p99=1.0) for version in versions), window=60.0)
+    async with shown(browser, as_data(graph, "the sandbox")) as it:
+        titles = await it.page.value(TEXTS.format("g:has(> .box) .title"))
+        assert [title[-4:] for title in titles[1:]] == ["-v12", "-v13"]
+        assert all(title.startswith("recommendations") and "…" in title for title in titles[1:])
+        assert all(await it.page.value(INSIDE))
+        assert not await it.page.wider_than_its_window()
+        assert name + "-v12" in await it.page.text("#calls"), "the table has all of it"
+
+
 async def test_a_version_has_its_measured_share_beside_its_weight(browser: Browser) -> None:
     async with shown(browser) as it:
         assert (await it.page.text("#splits li")).split("\n")[0] == "bookinfo/reviews 600 calls"
@@ -113,7 +178,7 @@ async def test_the_table_says_it_in_words(browser: Browser) -> None:
             "[...document.querySelectorAll('#calls tbody tr')]"
             ".map(it => [...it.children].map(it => it.textContent))"
         )
-        assert rows[1] == [
+        assert rows[0] == [
             *("ingress.istio-system", "productpage-v1 bookinfo", "10.0/s", "10 %", "12 ms", "100 ms", "")
         ]
         assert rows[3][2:] == [
@@ -123,7 +188,7 @@ async def test_the_table_says_it_in_words(browser: Browser) -> None:
             "",
             "50 % delayed by a fault (DI), 25 % refused by the breaker (UO)",
         ]
-        assert rows[4][1:3] == ["service details bookinfo", "idle"]
+        assert rows[1][1:3] == ["service details bookinfo", "idle"]
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280, 1920])
@@ -152,6 +217,13 @@ async def test_it_can_be_read_in_the_light_and_in_the_dark(browser: Browser, sch
         colour = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
         assert (sum(await it.page.value(colour)) > 600) == (scheme == "light")
         assert await it.page.faint_text() == []
+        drawn = await it.page.value(
+            "[...document.querySelectorAll('#drawing text, #drawing .edge')].map(it => [it.textContent,"
+            " getComputedStyle(it)[it.tagName === 'text' ? 'fill' : 'stroke'], it.tagName,"
+            " getComputedStyle(it.closest('g')?.querySelector('.box') ?? document.querySelector('.lane')).fill])"
+        )
+        for text, ink, kind, behind in drawn:  # of WCAG 2's level AA, for text and for what is drawn
+            assert contrast(ink, behind) >= (4.5 if kind == "text" else 3.0), text
         await it.page.click("#theme")
         assert (sum(await it.page.value(colour)) > 600) == (scheme == "dark")
         it.page.complaints.clear()  # the developer tools have looked for the style in a cache

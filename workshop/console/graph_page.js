@@ -16,7 +16,8 @@
 
   // --- Words
 
-  const percent = (share) => share === null ? '?' : (share * 100).toFixed(1).replace(/\.0$/, '') + ' %';
+  const percent = (share) => share === null ? '?' : share > 0 && share < 0.0005 ? '<0.1 %' : (share * 100).toFixed(1).replace(/\.0$/, '') + ' %';
+  const roughly = (share) => share >= 0.0995 ? `${Math.round(share * 100)} %` : percent(share);
   const rate = (number) => (number >= 100 ? Math.round(number).toLocaleString('en') : number >= 0.95 ? number.toFixed(1) : number.toFixed(2)) + '/s';
   const brief = (number) => number >= 10 ? Math.round(number).toLocaleString('en') + '/s' : rate(number);
   const bytes = (number) => {
@@ -31,27 +32,46 @@
 
   // --- The graph
 
-  const NARROWEST = 148, WIDEST = 194, LABEL = 98, FARTHEST = 400;  // px: of a box, and of the room between two
+  const NARROWEST = 132, WIDEST = 300, FARTHEST = 240, TURN = 22;  // px: of a box, of the room between two, and of a line to turn in
   const LINE = 19, HEAD = 46, LANE = 26, BETWEEN = 12, EDGE = 14;
   const pen = document.createElement('canvas').getContext('2d');
   const family = getComputedStyle(document.body).fontFamily;
   const width = (text, weight, size) => { pen.font = `${weight} ${size}px ${family}`; return pen.measureText(text).width; };
+  // In the middle: what names of versions differ in is at their ends.
   const cut = (text, room, weight, size) => {
     if (width(text, weight, size) <= room) return text;
-    let length = text.length;
-    while (length > 1 && width(text.slice(0, length) + '…', weight, size) > room) length -= 1;
-    return text.slice(0, length) + '…';
+    let length = text.length - 1;
+    const short = () => text.slice(0, Math.ceil(length * 0.6)) + '…' + text.slice(text.length - Math.floor(length * 0.4));
+    while (length > 1 && width(short(), weight, size) > room) length -= 1;
+    return short();
   };
   const inside = (node) => (node.split ? 1 : 0) + node.marks.length;
+  const sign = (notes) => notes.some((note) => note.endsWith('I)')) ? ' ⚡' : notes.some((note) => note.endsWith('(UO)')) ? ' ⊘' : notes.length ? ' !' : '';
+  const figures = (node, room) => {
+    if (!node.rate) return '';
+    const long = `${brief(node.rate)} in` + (node.errors ? `, ${percent(node.errors)} errors` : '');
+    return width(long, 400, 13) <= room ? long : brief(node.rate) + (node.errors ? ` · ${roughly(node.errors)}` : '');
+  };
+  // What stands at a line: two texts, and how wide they are.
+  const label = (edge) => {
+    const rated = kind(edge) !== 'tcp', words = rated ? brief(edge.rate) + (edge.errors ? ` · ${roughly(edge.errors)}` : '') : bytes(edge.bytes);
+    const below = rated && edge.p99 !== null ? time(edge.p99) + sign(edge.notes) : sign(edge.notes).trim();
+    return { words, below, wide: Math.max(width(words, 650, 13), width(below, 650, 13)) };
+  };
+  const overlap = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 
   const graph = () => {
     const svg = byId('drawing');
     byId('empty').hidden = told.nodes.length > 0;
     svg.toggleAttribute('hidden', !told.nodes.length);
     if (!told.nodes.length) return;
+    const drawn = told.edges.filter((edge) => edge.from !== edge.to);
+    const labels = new Map(drawn.filter((edge) => kind(edge) !== 'idle').map((edge) => [edge, label(edge)]));
+    const gap = Math.max(90, ...[...labels.values()].map(({ wide }) => wide + TURN + 8));
     const room = byId('graph').clientWidth - 18, columns = told.columns;
-    const box = Math.max(NARROWEST, Math.min(WIDEST, (room - 2 * EDGE + LABEL) / columns - LABEL));
-    const step = columns > 1 ? Math.min(Math.max((room - 2 * EDGE - box) / (columns - 1), box + LABEL), FARTHEST) : 0;
+    const widest = Math.max(...told.nodes.map((node) => Math.max(width(node.name, 650, 14), width(figures(node, Infinity), 400, 13)) + 22));
+    const box = Math.max(NARROWEST, Math.min(WIDEST, widest, (room - 2 * EDGE + gap) / columns - gap));
+    const step = columns > 1 ? Math.min(Math.max((room - 2 * EDGE - box) / (columns - 1), box + gap), Math.max(box + FARTHEST, box + gap)) : 0;
     const full = Math.max(box + 2 * EDGE + step * (columns - 1), room);
     const lanes = [];
     for (const [name, first, rows] of told.lanes) {
@@ -70,45 +90,63 @@
       draw('rect', { class: 'lane', x: 0, y: top, width: full, height: end - top, rx: 8 }),
       draw('text', { class: 'lane-name', x: 10, y: top + 19 }, name)));
     const out = new Map(), into = new Map();
-    for (const edge of told.edges) {
-      out.set(edge.from, (out.get(edge.from) || 0) + 1);
-      into.set(edge.to, (into.get(edge.to) || 0) + 1);
+    for (const edge of drawn) {
+      for (const [met, id] of [[out, edge.from], [into, edge.to]]) met.set(id, [...met.get(id) || [], edge]);
     }
-    const labels = [];
-    for (const edge of told.edges) {
-      const from = at.get(edge.from), to = at.get(edge.to);
-      if (edge.from === edge.to) continue;
-      const forth = from.at[0] < to.at[0];
+    // Lines that end at one box do so below each other, in the order of where they come from.
+    const beside = (edge) => {
+      const before = (one) => one.via.length ? one.via[one.via.length - 1][1] : at.get(one.from).at[1];
+      const back = (one) => at.get(one.to).at[0] < at.get(one.from).at[0];
+      return into.get(edge.to).filter((one) => back(one) === back(edge)).sort((one, other) => before(one) - before(other));
+    };
+    // Lines turn in a narrow part of the room between two columns, so that what stands at them stands at a straight one.
+    const taken = told.nodes.map((node) => {
+      const half = (HEAD + LINE * inside(node)) / 2;
+      return [x(node.at[0]), middle(node.at[1]) - half, x(node.at[0]) + box, middle(node.at[1]) + half];
+    });
+    const turns = [], places = new Map(), AROUND = [-6, 16], ABOVE = [-21, -6], BELOW = [16, 31];
+    for (const edge of drawn) {
+      const from = at.get(edge.from), to = at.get(edge.to), forth = from.at[0] < to.at[0], tip = forth ? 1 : -1;
       const begin = [x(from.at[0]) + (forth ? box : 0), middle(from.at[1])];
-      const end = [x(to.at[0]) + (forth ? -9 : box + 9), middle(to.at[1])];
-      const points = [begin, ...edge.via.flatMap(([column, y]) => [[x(column), middle(y)], [x(column) + box, middle(y)]].sort((one, other) => forth ? one[0] - other[0] : other[0] - one[0])), end];
-      const bend = (one, other) => { const half = (one[0] + other[0]) / 2; return `C ${half} ${one[1]} ${half} ${other[1]} ${other[0]} ${other[1]}`; };
-      const path = `M ${points[0].join(' ')} ` + points.slice(1).map((point, place) => place % 2 || !edge.via.length ? bend(points[place], point) : bend(points[place], point)).join(' ');
+      const met = beside(edge), port = met.indexOf(edge), end = [x(to.at[0]) + (forth ? -9 : box + 9), middle(to.at[1]) + (port - (met.length - 1) / 2) * Math.min(9, 30 / met.length)];
+      const points = [begin, ...edge.via.flatMap(([column, y]) => [[x(column), middle(y)], [x(column) + box, middle(y)]].sort((one, other) => tip * (one[0] - other[0]))), end];
+      // It is told of at the end where fewer lines meet.
+      const late = out.get(edge.from).length >= into.get(edge.to).length, turn = Math.max(TURN, step - box - gap + TURN);
+      const bend = (one, other) => {
+        const [first, last] = late ? [one[0], one[0] + turn * tip] : [other[0] - turn * tip, other[0]], half = (first + last) / 2;
+        if (one[1] !== other[1]) turns.push([Math.min(first, last) + 6, Math.min(one[1], other[1]), Math.max(first, last) - 6, Math.max(one[1], other[1])]);
+        return `L ${first} ${one[1]} C ${half} ${one[1]} ${half} ${other[1]} ${last} ${other[1]} L ${other.join(' ')}`;
+      };
+      const path = `M ${begin.join(' ')} ` + points.slice(1).map((point, place) => place % 2 ? `L ${point.join(' ')}` : bend(points[place], point)).join(' ');
       const sort = kind(edge);
       parts.push(draw('path', { class: `edge ${sort}`, d: path },
         draw('title', {}, `${edge.names[0]} to ${edge.names[1]}: ${said(edge)}`)));
-      const tip = forth ? 1 : -1;
       parts.push(draw('path', { class: `tip ${sort}`, d: `M ${end[0] + 9 * tip} ${end[1]} l ${-10 * tip} -5 v 10 z` }));
-      if (sort === 'idle') continue;
-      // At the end where fewer lines meet, so that labels do not lie over each other.
-      const late = (out.get(edge.from) || 0) >= (into.get(edge.to) || 0);
-      const [place, anchor] = late ? [[end[0] - 8 * tip, end[1]], forth ? 'end' : 'start'] : [[begin[0] + 8 * tip, begin[1]], forth ? 'start' : 'end'];
-      // Where the line comes from below, or goes there, both stand above it.
-      const slope = late ? begin[1] - end[1] : end[1] - begin[1];
-      const [first, second] = slope > 1 ? [-22, -6] : slope < -1 ? [16, 32] : [-6, 16];
-      const words = sort === 'tcp' ? bytes(edge.bytes) : brief(edge.rate) + (edge.errors ? ` · ${percent(edge.errors)}` : '');
-      const noted = edge.notes.length ? (edge.notes.some((note) => note.endsWith('I)')) ? ' ⚡' : ' ⊘') : '';
-      labels.push(draw('text', { class: 'label' + (edge.errors >= MANY ? ' bad' : ''), x: place[0], y: place[1] + first, 'text-anchor': anchor }, words));
-      if (edge.p99 !== null && sort !== 'tcp') labels.push(draw('text', { class: 'label', x: place[0], y: place[1] + second, 'text-anchor': anchor }, draw('tspan', { class: noted ? 'noted' : 'slow' }, time(edge.p99) + noted)));
+      const atEnd = met.length === 1 ? AROUND : port === 0 ? ABOVE : port === met.length - 1 ? BELOW : null;
+      const ends = [[end[0] - 8 * tip, end[1], -tip, atEnd], [begin[0] + 8 * tip, begin[1], tip, AROUND]];
+      places.set(edge, (late ? ends : ends.reverse()).filter((one) => one[3]));
     }
-    parts.push(...labels, ...told.nodes.map((node) => {
+    // What fails is told of first; what has no room left is in the table, and where the mouse is on a line.
+    for (const [edge, { words, below, wide }] of [...labels].sort(([one], [other]) => other.errors - one.errors)) {
+      const found = places.get(edge).map(([left, y, side, rows]) => {
+        const here = [side > 0 ? left : left - wide, y + rows[0] - 11, side > 0 ? left + wide : left, y + rows[1] + 3];
+        const crossed = turns.filter((turn) => overlap(turn, here)).length;
+        return { left, side, here, rows: rows.map((row) => y + row), worth: taken.some((other) => overlap(other, here)) || crossed > 1 ? Infinity : crossed };
+      }).reduce((one, other) => other.worth < one.worth ? other : one);
+      if (found.worth === Infinity) continue;
+      taken.push(found.here);
+      const anchor = found.side > 0 ? 'start' : 'end';
+      parts.push(draw('text', { class: 'label' + (edge.errors >= MANY ? ' bad' : ''), x: found.left, y: found.rows[0], 'text-anchor': anchor }, words));
+      if (below) parts.push(draw('text', { class: 'label', x: found.left, y: found.rows[1], 'text-anchor': anchor }, draw('tspan', { class: edge.notes.length ? 'noted' : 'slow' }, below)));
+    }
+    parts.push(...told.nodes.map((node) => {
       const high = HEAD + LINE * inside(node), left = x(node.at[0]), top = middle(node.at[1]) - high / 2;
-      const sort = node.rate ? (node.errors >= MANY ? 'many' : node.errors ? 'some' : 'fine') : 'idle';
+      const sort = node.rate ? (node.errors >= MANY ? 'many' : node.errors ? 'some' : 'fine') : 'idle', below = figures(node, box - 20);
       const lines = [
         draw('title', {}, node.name),
         draw('rect', { class: `box ${sort}` + (node.service ? ' service' : '') + (node.outside ? ' outside' : ''), x: left, y: top, width: box, height: high, rx: 7 }),
-        draw('text', { class: 'title', x: left + 11, y: top + 20 }, cut(node.name, box - 20, 650, 14)),
-        draw('text', { class: 'figures', x: left + 11, y: top + 38 }, node.rate ? `${brief(node.rate)} in` + (node.errors ? `, ${percent(node.errors)} errors` : '') : ''),
+        draw('text', { class: 'title', x: left + 11, y: top + (below ? 20 : 28) }, cut(node.name, box - 20, 650, 14)),
+        draw('text', { class: 'figures', x: left + 11, y: top + 38 }, below),
       ];
       let y = top + HEAD;
       if (node.split) {
@@ -120,7 +158,7 @@
         y += LINE;
       }
       for (const [sort, words, bad] of node.marks) {
-        const text = (sort === 'fault' ? '⚡ ' : sort === 'ejected' ? '⏏ ' : '⊘ ') + words.replace(/^(fault|breaker open|breaker|ejected): /, '').replace(/ \(.*\)$/, '').replace(' for ', ', ');
+        const text = (sort === 'fault' ? '⚡ ' : sort === 'ejected' ? '⏏ ' : '⊘ ') + words.replace(/^(fault|breaker open|breaker): /, '').replace(/ \(.*\)$/, '').replace(' for ', ', ');
         lines.push(draw('text', { class: `mark ${sort}` + (bad ? ' bad' : ''), x: left + 11, y: y + 10 }, draw('title', {}, words), cut(text, box - 20, bad ? 650 : 400, 13)));
         y += LINE;
       }
@@ -150,7 +188,7 @@
           tick.style.left = `calc(${weight * 100}% - 1px)`;
           bar.append(tick);
           return make('tr', {}, make('th', { scope: 'row' }, label), make('td', { class: 'bar', 'aria-hidden': 'true' }, bar),
-            make('td', {}, percent(measured)), make('td', {}, `of ${percent(weight)}`));
+            make('td', {}, percent(measured)), make('td', { class: 'weight' }, `weight ${percent(weight)}`));
         }))),
         odd ? make('p', { class: 'odd-text' }, 'not as the weights say: they have just changed, or a rule is in the way') : null);
     }));
