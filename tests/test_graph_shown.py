@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from tests.kit.mesh_samples import rules
@@ -62,6 +63,13 @@ def test_numbers_have_the_digits_that_are_shown() -> None:
 def test_what_happens_to_few_requests_is_not_noted() -> None:
     (edge,) = [edge for edge in as_data(graph(), "")["edges"] if edge["to"] == "bookinfo/reviews-v3"]
     assert edge["notes"] == ["50 % delayed by a fault (DI)", "25 % refused by the breaker (UO)"]
+
+
+def test_what_is_missing_is_said_in_the_table_and_on_the_page() -> None:
+    assert (as_table(graph(), "").missing, as_data(graph(), "")["missing"]) == ("", "")
+    silent = replace(graph(), silent=("a-1", "b-1", "c-1", "d-1"))
+    said = "Prometheus gets nothing from 4 pods, so what they count is missing: a-1, b-1, c-1, ..."
+    assert as_table(silent, "").missing == as_data(silent, "")["missing"] == said
 
 
 def test_the_table_says_the_same() -> None:

@@ -7,18 +7,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from workshop.console.graph_layers import Drawing, drawn
-from workshop.console.graph_view import Call, GraphTable, Mark
+from workshop.console.graph_view import NOTHING, Call, GraphTable, Mark
+from workshop.console.words import count
 from workshop.mesh.mesh_graph import FLAGS, Edge, Graph, MarkedService, MeasuredSplit, Node, Part
 from workshop.runbook.results import Bar, Measurement
 
 OUTSIDE = "outside the mesh"
 _DOMAIN = ".svc.cluster.local"
+_NAMED = 3
+"""Of many pods."""
 _SEEN = 0.001
 """The share of requests from which on a response flag is told."""
 
 
 def about(which: str, graph: Graph) -> str:
     return f"{which}, over the last {graph.window:.0f} s"
+
+
+def missing(graph: Graph) -> str:
+    """What is not in it, and why; empty where all is."""
+    if not graph.silent:
+        return ""
+    named = ", ".join(graph.silent[:_NAMED]) + (", ..." if len(graph.silent) > _NAMED else "")
+    return f"Prometheus gets nothing from {count(len(graph.silent), 'pod')}, so what they count is missing: {named}"
 
 
 def as_table(graph: Graph, which: str, lost: str = "") -> GraphTable:
@@ -38,7 +49,7 @@ def as_table(graph: Graph, which: str, lost: str = "") -> GraphTable:
     ]
     splits = [found for split in graph.splits if (found := _measurement(split, graph.window))]
     marks = [Mark(_short(mark.host), mark.said, mark.bad) for mark in graph.marks]
-    return GraphTable(about(which, graph), tuple(calls), tuple(splits), tuple(marks), lost)
+    return GraphTable(about(which, graph), tuple(calls), tuple(splits), tuple(marks), lost, missing(graph))
 
 
 def as_data(graph: Graph, which: str) -> dict[str, Any]:
@@ -48,6 +59,8 @@ def as_data(graph: Graph, which: str) -> dict[str, Any]:
     drawing = drawn(lanes, [(_id(edge.source), _id(edge.destination)) for edge in graph.edges])
     return {
         "about": about(which, graph),
+        "missing": missing(graph),
+        "nothing": NOTHING,
         "columns": drawing.columns,
         "rows": drawing.rows,
         "lanes": [[lane.name, lane.top, lane.rows] for lane in drawing.lanes],

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from tests.kit.screens import bare, coloured, live_screen, rendered, written
-from workshop.console.graph_view import Call, GraphTable, Mark, bytes_text, graph_lines, rate_text, redrawn
+from workshop.console.graph_view import NOTHING, Call, GraphTable, Mark, bytes_text, graph_lines, rate_text, redrawn
 from workshop.console.lines import Lines
 from workshop.console.screen import PlainScreen
 from workshop.console.words import ASCII, UNICODE
@@ -78,7 +79,16 @@ def test_why_nothing_newer_is_known_comes_first() -> None:
 
 
 def test_a_mesh_without_requests_says_so() -> None:
-    assert shown(80, GraphTable("x"))[1].strip() == "no requests in the mesh yet"
+    assert shown(160, GraphTable("x"))[1].strip() == NOTHING
+
+
+def test_where_figures_are_missing_nobody_is_told_that_there_are_none() -> None:
+    said = "Prometheus gets nothing from 2 pods"
+    assert [line.strip() for line in shown(80, GraphTable("x", missing=said))[1:]] == [f"? {said}"]
+    assert [line.strip() for line in shown(80, replace(TABLE, missing=said))[1:3]] == [
+        f"? {said}",
+        shown(80)[1].strip(),
+    ]
 
 
 def test_ascii_alone_and_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,15 @@ async def test_figures_are_over_four_scrapes(looked: Looked, interval: float, wi
     assert (await looked(database(), interval=interval)).window == window
 
 
+async def test_pods_that_prometheus_gets_nothing_from(looked: Looked) -> None:
+    """Rates need two looks in the window (https://prometheus.io/docs/prometheus/latest/querying/functions/#rate),
+    of four; `up` is 0 after one that failed. New ones and ones that are lost now and then are none of these."""
+    looks = {"gone": "1x4 0x4", "never": "0x8", "at-times": "1x5 0 1 0", "new": "_x8 1", "well": "1x8"}
+    series = {f'up{{job="kubernetes-pods", namespace="x", pod="{pod}"}}': values for pod, values in looks.items()}
+    assert (await looked(series)).silent == ("gone", "never")
+    assert (await looked(bookinfo(8, 2))).silent == ()
+
+
 async def test_weights_beside_measured_shares(looked: Looked) -> None:
     split, _ = (await looked(bookinfo(8, 2))).splits
     assert [part.measured for part in split.parts] == pytest.approx([0.8, 0.2])

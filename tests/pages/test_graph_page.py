@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,8 +14,9 @@ from tests.console.records import HOSTILE
 from tests.pages.chromium import NAMES, Browser, Page, contrast, installed
 from tests.test_graph_shown import graph
 from workshop.console.graph_page import GRAPH
+from workshop.console.graph_view import NOTHING
 from workshop.graph_feed import GraphFeed
-from workshop.graph_shown import as_data
+from workshop.graph_shown import as_data, missing
 from workshop.live_page import PageServer, serving
 from workshop.mesh.mesh_graph import Edge, Graph, MarkedService, Node
 
@@ -252,9 +253,22 @@ async def test_what_is_lost_is_said_and_what_was_seen_stays(browser: Browser) ->
 
 async def test_a_mesh_without_requests(browser: Browser) -> None:
     async with shown(browser, as_data(Graph(), "the sandbox")) as it:
-        assert "No requests in the mesh yet." in await it.page.text("#graph")
+        assert await it.page.text("#graph") == NOTHING
+        assert await it.page.value("document.querySelector('#calls').hidden"), "no heads of nothing"
         await it.put(as_data(graph(), "the sandbox"))
         assert await it.page.value("document.querySelector('#empty').hidden")
+        assert await it.page.value("document.querySelector('#missing').hidden")
+        assert await it.page.text("#calls td") == "productpage-v1 bookinfo"
+
+
+async def test_pods_that_say_nothing_are_told_of(browser: Browser) -> None:
+    silent = Graph(silent=("ratings-v1-x",))
+    async with shown(browser, as_data(silent, "the sandbox")) as it:
+        assert await it.page.text("#graph") == missing(silent)
+        await it.put(as_data(replace(graph(), silent=silent.silent), "the sandbox"))
+        assert await it.page.text("#missing") == missing(silent)
+        assert await it.page.faint_text() == []
+        it.page.complaints.clear()  # the developer tools have looked for the style in a cache
 
 
 async def test_what_others_wrote_is_only_text(browser: Browser) -> None:

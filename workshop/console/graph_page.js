@@ -63,6 +63,7 @@
   const graph = () => {
     const svg = byId('drawing');
     byId('empty').hidden = told.nodes.length > 0;
+    put(byId('empty'), told.missing || told.nothing);
     svg.toggleAttribute('hidden', !told.nodes.length);
     if (!told.nodes.length) return;
     const drawn = told.edges.filter((edge) => edge.from !== edge.to);
@@ -223,6 +224,9 @@
     put(byId('about'), told.about);
     byId('lost').hidden = !told.lost;
     put(byId('lost'), told.lost ? `As it was at ${clock(told.looked)}: ${told.lost}` : '');
+    byId('missing').hidden = !told.missing || !told.nodes.length;
+    put(byId('missing'), told.missing);
+    byId('calls').hidden = !told.edges.length;
     document.body.classList.toggle('stale', Boolean(told.lost));
     splits();
     marks();

@@ -26,6 +26,7 @@ _LONGEST = 40
 """Columns of a name."""
 _WIDE = 120
 """From here on what is noted stands beside the figures, else below them."""
+NOTHING = "no requests in that time: open a page of the application, or have a lab measure with --check"
 _MANY = 0.05
 """The share of errors from which on they are alarming."""
 
@@ -56,7 +57,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class GraphTable:
-    """`about` says of which cluster, and over how long."""
+    """`about` says of which cluster, and over how long; `missing` what is not in it."""
 
     about: str
     calls: tuple[Call, ...] = ()
@@ -64,16 +65,19 @@ class GraphTable:
     marks: tuple[Mark, ...] = ()
     lost: str = field(default="")
     """Why it is as old as it is; empty while all is well."""
+    missing: str = field(default="")
 
 
 def graph_lines(table: GraphTable, lines: Lines) -> Iterator[RenderableType]:
     yield Text.assemble(("Mesh", "bold"), ("  " + table.about, "dim"))
     if table.lost:
         yield Text(f"{lines.glyphs.failed} {table.lost}", "bold red")
-    if not table.calls:
-        yield Text("no requests in the mesh yet", "dim")
-    else:
+    if table.missing:
+        yield Text(f"{lines.glyphs.inconclusive} {table.missing}", "yellow")
+    if table.calls:
         yield from _calls(table.calls, lines)
+    elif not table.missing:
+        yield Text(NOTHING, "dim")
     for split in table.splits:
         yield Text()
         yield measurement_lines(split, lines.width, lines.glyphs)

@@ -49,6 +49,9 @@ _SCRAPES, _SHORTEST, _LONGEST = 4, 10.0, 300.0
 _USUAL = 15.0
 """Seconds, of Istio's add-on."""
 
+_JOB = "kubernetes-pods"
+"""By which Istio's add-on finds proxies, and the sandbox's too."""
+
 _ENDS = (
     *("reporter", "source_workload", "source_workload_namespace"),
     *("destination_workload", "destination_workload_namespace", "destination_version"),
@@ -126,12 +129,14 @@ class MarkedService:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """As it was over the last `window` seconds."""
+    """As it was over the last `window` seconds. `silent` are pods that Prometheus gets nothing from, so that what
+    they counted is not in it."""
 
     edges: tuple[Edge, ...] = ()
     splits: tuple[MeasuredSplit, ...] = ()
     marks: tuple[MarkedService, ...] = ()
     window: float = _SHORTEST
+    silent: tuple[str, ...] = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -144,8 +149,8 @@ class Graph:
 
 
 async def scrape_interval(prometheus: Prometheus) -> float:
-    """Seconds between two looks of Prometheus at proxies, which Istio's add-on finds by this job."""
-    return await prometheus.scrape_interval("kubernetes-pods") or _USUAL
+    """Seconds between two looks of Prometheus at proxies."""
+    return await prometheus.scrape_interval(_JOB) or _USUAL
 
 
 async def look(prometheus: Prometheus, interval: float) -> Graph:
@@ -171,6 +176,7 @@ def queries(window: float) -> dict[str, str]:
         "p99": f"histogram_quantile(0.99, {times})",
         "bytes": f"{sent} + {received}",
         "ejected": "max by (cluster_name) (envoy_cluster_outlier_detection_ejections_active) > 0",
+        "silent": f'sum_over_time(up{{job="{_JOB}"}}{of}) < 2 and up{{job="{_JOB}"}} == 0',
     }
 
 
@@ -179,12 +185,13 @@ def graph_of(answers: Mapping[str, Vector], rules: Rules, window: float) -> Grap
     reported: dict[str, dict[tuple[Node, Node], Edge]] = {"source": {}, "destination": {}}
     for name, samples in answers.items():
         for sample in samples:
-            if name != "ejected" and not math.isnan(sample.value):
+            if name not in ("ejected", "silent") and not math.isnan(sample.value):
                 _add(reported, name, sample)
     edges = [*reported["source"].values(), *_unreported(reported)]
     edges = list(_at_their_workloads(edges))
     ordered = tuple(sorted(edges, key=lambda edge: (edge.source, edge.destination)))
-    graph = Graph(ordered, window=window)
+    silent = (sample.labels.get("pod") or sample.labels.get("instance", "") for sample in answers.get("silent", ()))
+    graph = Graph(ordered, window=window, silent=tuple(sorted(silent)))
     own = [edge for edge in reported["source"].values() if edge.destination.name]
     splits = tuple(_measured(split, own or ordered, window) for split in rules.splits)
     return replace(graph, splits=splits, marks=tuple(_marks(graph, rules, answers.get("ejected", ()))))
