@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from tests.kit.screens import bare, coloured, live_screen, rendered, written
 from workshop.console.graph_view import NOTHING, Call, GraphTable, Mark, bytes_text, graph_lines, rate_text, redrawn
 from workshop.console.lines import Lines
 from workshop.console.screen import PlainScreen
-from workshop.console.words import ASCII, UNICODE
+from workshop.console.words import ASCII, UNICODE, Glyphs
 from workshop.runbook.results import Bar, Measurement
 
 TABLE = GraphTable(
@@ -62,6 +63,35 @@ def test_what_is_noted_is_whole_and_beside_the_figures_where_there_is_room() -> 
     assert narrow.strip() == note
     (wide,) = [line for line in shown(160) if note in line]
     assert "9.90 s" in wide
+
+
+LONG = "recommendations-for-returning-customers-in-all-of-europe"
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_a_long_name_takes_what_the_other_leaves_and_keeps_its_end(width: int, glyphs: Glyphs) -> None:
+    calls = (
+        Call("istio-ingressgateway.mesh", "web", "shop", 8.0, 0.0, 0.03, 0.05),
+        *(Call("web", f"{LONG}-v{number}", "shop", 8.0, 0.5, 0.03, 0.05) for number in (12, 13)),
+    )
+
+    def drawn(*calls: Call) -> list[str]:
+        found = bare(rendered(graph_lines(GraphTable("x", calls), Lines(width, glyphs)), width)).splitlines()
+        assert all(cell_len(line.rstrip()) <= width for line in found)
+        return [line.strip() for line in found if glyphs.arrow in line]
+
+    assert drawn(calls[0])[0].startswith("istio-ingressgateway.mesh "), "whole, as there is room"
+    ends = [line.split(f"{glyphs.arrow} ")[1].split()[0] for line in drawn(*calls)]
+    assert [end[-4:] for end in ends] == ["web", "-v12", "-v13"]
+    assert all(end.startswith("recomm") and glyphs.more in end for end in ends[1:]) or ends[1] == f"{LONG}-v12"
+
+
+def test_what_is_said_of_a_service_is_below_itself_where_it_takes_two_lines() -> None:
+    mark = Mark("httpbin.primary", "breaker open: 41 % refused (connections 1, waiting requests 1)", True)
+    lines = shown(60, GraphTable("x", TABLE.calls, marks=(mark,)))[-2:]
+    assert lines[0].startswith("✗ httpbin.primary  breaker open")
+    assert re.match(r"  \S", lines[1])
 
 
 def test_splits_and_marks_follow() -> None:

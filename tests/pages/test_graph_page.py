@@ -104,7 +104,7 @@ def busy() -> Graph:
     shop = {name: Node("shop", name) for name in ("productpage-v1", "orders-v1", "orders-v2", "stock", "ledger")}
     page, one, other, stock, ledger = shop.values()
     gateway, database = Node("istio-system", "istio-ingressgateway"), Node("data", "stock-database")
-    called = {"version": "v1", "services": frozenset({service}), "p50": 0.1, "p99": 1.234}
+    called: dict[str, Any] = {"version": "v1", "services": frozenset({service}), "p50": 0.1, "p99": 1.234}
     return Graph(
         (
             Edge(gateway, page, 1660.0, 330.0, p50=0.1, p99=2.5),

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -22,8 +23,8 @@ from workshop.runbook.results import Measurement
 _FIGURES = 8
 """Columns of a figure: "1,234/s", "100.0 %", "999 kB/s"."""
 _GAP = 2
-_LONGEST = 40
-"""Columns of a name."""
+_INDENT = 2
+"""Columns before who calls."""
 _WIDE = 120
 """From here on what is noted stands beside the figures, else below them."""
 NOTHING = "no requests in that time: open a page of the application, or have a lab measure with --check"
@@ -85,23 +86,26 @@ def graph_lines(table: GraphTable, lines: Lines) -> Iterator[RenderableType]:
         yield Text()
     for mark in table.marks:
         sign, style = (lines.glyphs.failed, "bold red") if mark.bad else (lines.glyphs.skipped, "dim")
-        yield Text.assemble((f"{sign} ", style), mark.subject, "  ", (mark.said, style))
+        row = Table.grid(padding=(0, 1, 0, 0))
+        row.add_row(Text(sign, style), Text.assemble(mark.subject, "  ", (mark.said, style)))
+        yield row
 
 
 def _calls(calls: Sequence[Call], lines: Lines) -> Iterator[RenderableType]:
     """Each line by itself, all of the same widths: a note may be longer than the column it begins at."""
     wide = lines.width >= _WIDE
     room = lines.width - 4 * (_FIGURES + _GAP) - 2 * _GAP
-    name = min(room // (3 if wide else 2), _LONGEST)
+    arrow = f"{lines.glyphs.arrow} "
+    names = _widths(calls, room * 2 // 3 if wide else room, cell_len(arrow))
 
     def row(*cells: RenderableType) -> RenderableType:
         table = Table.grid(padding=(0, _GAP, 0, 0))
-        for _ in range(2):
-            table.add_column(width=name, no_wrap=True, overflow="ellipsis")
+        for width in names:
+            table.add_column(width=width, no_wrap=True)
         for _ in range(4):
             table.add_column(width=_FIGURES, justify="right", no_wrap=True)
         if wide:
-            table.add_column(width=room - 2 * name, overflow="fold")
+            table.add_column(width=room - sum(names), overflow="fold")
         table.add_row(*cells)
         return table
 
@@ -110,12 +114,38 @@ def _calls(calls: Sequence[Call], lines: Lines) -> Iterator[RenderableType]:
         if call.namespace != namespace:
             heads = ("", "requests", "errors", "P50", "P99") if namespace is None else ()
             namespace = call.namespace
-            yield row(Text(namespace or "outside", "cyan"), *(Text(head, "dim") for head in heads))
+            yield row(
+                Text(_cut(namespace or "outside", names[0], lines.glyphs.more), "cyan"),
+                *(Text(head, "dim") for head in heads),
+            )
         notes = Text(", ".join(call.notes), "yellow")
-        called = Text.assemble((f"{lines.glyphs.arrow} ", "dim"), call.destination)
-        yield row(Text(f"  {call.source}"), called, *_figures(call), *([notes] if wide else []))
+        source = " " * _INDENT + _cut(call.source, names[0] - _INDENT, lines.glyphs.more)
+        called = _cut(call.destination, names[1] - cell_len(arrow), lines.glyphs.more)
+        cells = Text(source), Text.assemble((arrow, "dim"), called), *_figures(call)
+        yield row(*cells, *([notes] if wide else []))
         if call.notes and not wide:
-            yield Padding(notes, (0, 0, 0, name + _GAP + 2))
+            yield Padding(notes, (0, 0, 0, names[0] + _GAP + 2))
+
+
+def _widths(calls: Sequence[Call], room: int, arrow: int) -> tuple[int, int]:
+    """Of both columns of names, as wide as what is in them; of too little room neither leaves the other less than
+    it needs, if half of it is enough."""
+    caller = max(max(_INDENT + cell_len(call.source), cell_len(call.namespace)) for call in calls)
+    called = max(arrow + cell_len(call.destination) for call in calls)
+    if caller + called <= room:
+        return caller, called
+    half = room // 2
+    first = caller if caller <= half else max(half, room - called)
+    return first, min(called, room - first)
+
+
+def _cut(name: str, width: int, more: str) -> str:
+    """In the middle: what names of versions differ in is at their ends."""
+    if cell_len(name) <= width:
+        return name
+    left = max(width - len(more), 1)
+    end = left * 2 // 5
+    return name[: left - end] + more + name[len(name) - end :]
 
 
 def _figures(call: Call) -> tuple[Text, ...]:
