@@ -72,6 +72,17 @@ def test_what_is_missing_is_said_in_the_table_and_on_the_page() -> None:
     assert as_table(silent, "").missing == as_data(silent, "")["missing"] == said
 
 
+def test_a_split_is_shown_where_there_is_somebody_else_to_send_to() -> None:
+    """All to v3 is news while there is a v1, as at a canary's end; all to the only one is none."""
+    made = graph()
+    (whole,) = made.splits
+    only = replace(whole, parts=whole.parts[:1])
+    alone = tuple(edge for edge in made.edges if edge.version != "v3")
+    for edges, splits, shown in ((made.edges, whole, 1), (made.edges, only, 1), (alone, only, 0), ((), only, 0)):
+        told = replace(made, edges=edges, splits=(splits,))
+        assert (len(as_table(told, "").splits), len(as_data(told, "")["splits"])) == (shown, shown)
+
+
 def test_the_table_says_the_same() -> None:
     table = as_table(graph(), "the sandbox")
     assert [(call.source, call.destination, call.namespace) for call in table.calls] == [

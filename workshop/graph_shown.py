@@ -47,7 +47,7 @@ def as_table(graph: Graph, which: str, lost: str = "") -> GraphTable:
         )
         for edge in sorted(graph.edges, key=_by_namespace)
     ]
-    splits = [found for split in graph.splits if (found := _measurement(split, graph.window))]
+    splits = [found for split in _splits(graph) if (found := _measurement(split, graph.window))]
     marks = [Mark(_short(mark.host), mark.said, mark.bad) for mark in graph.marks]
     return GraphTable(about(which, graph), tuple(calls), tuple(splits), tuple(marks), lost, missing(graph))
 
@@ -66,7 +66,7 @@ def as_data(graph: Graph, which: str) -> dict[str, Any]:
         "lanes": [[lane.name, lane.top, lane.rows] for lane in drawing.lanes],
         "nodes": [_node(graph, key, node, drawing) for key, node in nodes.items()],
         "edges": [_edge(edge, drawing) for edge in sorted(graph.edges, key=_by_namespace)],
-        "splits": [_split(split) for split in graph.splits],
+        "splits": [_split(split) for split in _splits(graph)],
         "marks": [[_short(mark.host), mark.said, mark.kind, mark.bad] for mark in graph.marks],
     }
 
@@ -126,6 +126,13 @@ def _parts(graph: Graph, node: Node, into: list[Edge]) -> Iterator[Part]:
 
 def _marks(graph: Graph, hosts: set[str]) -> Iterator[MarkedService]:
     return (mark for mark in graph.marks if mark.host in hosts)
+
+
+def _splits(graph: Graph) -> Iterator[MeasuredSplit]:
+    """Without those that send all to the only one there is."""
+    for split in graph.splits:
+        if len(split.parts) > 1 or len(graph.of(split.parts[0].destination.host)) > 1:
+            yield split
 
 
 def _split(split: MeasuredSplit) -> dict[str, Any]:
