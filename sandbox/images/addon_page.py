@@ -1,15 +1,14 @@
-"""What the pages of the stand-ins for Kiali and Grafana are made of: one look, a graph, charts. Text and SVG,
-without scripts; nothing comes from anywhere else.
+"""What the pages of the stand-ins for Kiali and Grafana are made of: one look, and charts (the graph is in
+`addon_graph`). Text and SVG, without scripts; nothing comes from anywhere else.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 from sandbox.images.mesh_figures import Line
 
@@ -42,136 +41,20 @@ def choices(name: str, given: Mapping[str, str], current: str) -> str:
     return f'<nav aria-label="{escape(name)}">{links}</nav>'
 
 
+def follows(query: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the page is to be looked at again and again; who reads it at leisure says `refresh=off`."""
+    return list(query.get("refresh", ())) != ["off"]
+
+
+def following(every: float, where: Mapping[str, str], live: bool) -> str:
+    """The choice of it, at a page with these parameters."""
+    links = {f"anew each {every:g} s": where, "as it is": {**where, "refresh": "off"}}
+    return choices("Follow", {said: f"?{urlencode(to)}" for said, to in links.items()}, [*links][0 if live else 1])
+
+
 def nothing(said: str, *, error: bool = False) -> str:
     role = ' role="alert"' if error else ""
     return f'<p class="none{" error" if error else ""}"{role}>{escape(said)}</p>'
-
-
-# A graph, in layers from left to right.
-
-
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    key: Key
-    name: str
-    below: str
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """`kind` is "", slow, bad or tcp; `width` in pixels."""
-
-    source: Key
-    destination: Key
-    said: str
-    below: str = ""
-    kind: str = ""
-    width: float = 2.0
-
-
-_BOX, _TALL, _GAP, _ROW, _EDGE = 190, 52, 130, 92, 12
-
-
-def graph(nodes: Sequence[Node], arrows: Sequence[Arrow]) -> str:
-    layers = _layers([node.key for node in nodes], [(a.source, a.destination) for a in arrows])
-    columns: dict[int, list[Node]] = defaultdict(list)
-    for node in nodes:
-        columns[layers[node.key]].append(node)
-    rows: dict[Key, float] = {}
-    most = max(map(len, columns.values()), default=0)
-    for _, column in sorted(columns.items()):
-        callers = {
-            node.key: [rows[a.source] for a in arrows if a.destination == node.key and a.source in rows]
-            for node in column
-        }
-        column.sort(key=lambda n: (sum(callers[n.key]) / len(callers[n.key]) if callers[n.key] else 0.0, n.key))
-        for place, node in enumerate(column):
-            rows[node.key] = place + (most - len(column)) / 2
-    at = {node.key: (_EDGE + layers[node.key] * (_BOX + _GAP), _EDGE + rows[node.key] * _ROW) for node in nodes}
-    wide = 2 * _EDGE + (max(columns, default=0) + 1) * (_BOX + _GAP) - _GAP
-    tall = 2 * _EDGE + max(most, 1) * _ROW - (_ROW - _TALL)
-    drawn = [
-        *(_line(arrow, at) for arrow in arrows),
-        *(_box(node, at[node.key]) for node in nodes),
-        *(_said(arrow, at) for arrow in arrows),
-    ]
-    return (
-        f'<div class="scroll"><svg class="graph" role="img" aria-label="Who calls whom" '
-        f'width="{wide}" height="{tall:.0f}" viewBox="0 0 {wide} {tall:.0f}">{"".join(drawn)}</svg></div>'
-    )
-
-
-def _layers(keys: Sequence[Key], edges: Iterable[tuple[Key, Key]]) -> dict[Key, int]:
-    """How far to the right each is: one more than the farthest of its callers. A call back to who has led there
-    does not count."""
-    called: dict[Key, list[Key]] = {key: [] for key in keys}
-    for source, destination in sorted(edges):
-        called[source].append(destination)
-    forward: list[tuple[Key, Key]] = []
-    done: list[Key] = []
-
-    def visit(key: Key, above: frozenset[Key]) -> None:
-        for other in called[key]:
-            if other not in above:
-                forward.append((key, other))
-                if other not in done:
-                    visit(other, above | {other})
-        done.append(key)
-
-    first = [key for key in keys if not any(key in others for others in called.values())]
-    for key in (*first, *keys):
-        if key not in done:
-            visit(key, frozenset({key}))
-    found = dict.fromkeys(keys, 0)
-    for key in reversed(done):
-        for source, destination in forward:
-            if source == key:
-                found[destination] = max(found[destination], found[key] + 1)
-    return found
-
-
-def _ways(arrow: Arrow, at: Mapping[Key, tuple[float, float]]) -> tuple[float, float, float, float]:
-    (x1, y1), (x2, y2) = at[arrow.source], at[arrow.destination]
-    return x1 + _BOX, y1 + _TALL / 2, x2 - 9, y2 + _TALL / 2
-
-
-def _line(arrow: Arrow, at: Mapping[Key, tuple[float, float]]) -> str:
-    x1, y1, x2, y2 = _ways(arrow, at)
-    bend = max(abs(x2 - x1) / 2, 40)
-    return (
-        f'<path class="edge {arrow.kind}" stroke-width="{arrow.width:.1f}" '
-        f'd="M{x1:.0f} {y1:.1f} C{x1 + bend:.0f} {y1:.1f} {x2 - bend:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"/>'
-        f'<path class="head {arrow.kind}" d="M{x2 + 8:.0f} {y2:.1f} l-10 -5 v10 z"/>'
-    )
-
-
-def _said(arrow: Arrow, places: Mapping[Key, tuple[float, float]]) -> str:
-    """In the middle of an arrow to the next layer, else near its end: what it passes is in the middle."""
-    x1, y1, x2, y2 = _ways(arrow, places)
-    x, y = ((x1 + x2) / 2, (y1 + y2) / 2) if x2 - x1 < 2 * _GAP else (x2 - _GAP / 2, y2 - 4)
-    lines = (("soft", y + 14, arrow.below), (arrow.kind, y - 1, arrow.said))
-    return "".join(
-        f'<text class="halo {kind}" x="{x:.0f}" y="{at:.1f}" text-anchor="middle">{escape(said)}</text>'
-        for kind, at, said in lines
-        if said
-    )
-
-
-def _box(node: Node, at: tuple[float, float]) -> str:
-    x, y = at
-    return (
-        f"<g><title>{escape(node.name)} {escape(node.below)}</title>"
-        f'<rect class="box" x="{x:.0f}" y="{y:.1f}" width="{_BOX}" height="{_TALL}" rx="9"/>'
-        f'<text class="name" x="{x + 14:.0f}" y="{y + 22:.1f}">{escape(_short(node.name))}</text>'
-        f'<text class="soft" x="{x + 14:.0f}" y="{y + 40:.1f}">{escape(_short(node.below))}</text></g>'
-    )
-
-
-def _short(text: str, most: int = 23) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 # A chart of lines.

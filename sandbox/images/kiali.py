@@ -15,7 +15,7 @@ from aiohttp import web
 
 from sandbox.core.cluster import Object
 from sandbox.images import addon_page
-from sandbox.images.addon_page import Arrow, Node
+from sandbox.images.addon_graph import Arrow, Node, graph
 from sandbox.images.mesh_figures import UNKNOWN, Calls, NoFigures, Prometheus, Workload
 from sandbox.images.program import Container, Factory, ProgramError, parse_flags
 from sandbox.images.web import JSON, WebProgram
@@ -24,6 +24,11 @@ WHAT = (
     "This is the sandbox's stand-in for Kiali: the graph of the mesh as the sandbox's Prometheus has it, and "
     "nothing else that Kiali does. It changes no configuration."
 )
+LINES = (
+    "At a line: requests a second, the share that failed (5xx, or no answer), and what 99 of 100 did not exceed. "
+    "Amber from 0.1 % failed on, red from 5 %; dotted: TCP. The thicker, the more requests."
+)
+OUTSIDE = "outside the mesh"
 REFRESH = 5.0
 SPANS = {"30 s": 30.0, "1 min": 60.0, "5 min": 300.0}
 _USUAL = "1 min"
@@ -101,14 +106,17 @@ class Kiali(WebProgram):
         current = next((said for said, seconds in SPANS.items() if span == f"{seconds:g}s"), _USUAL)
         wanted = frozenset(",".join(query.get("namespaces", ())).split(",")) - {""}
         where = {"namespaces": ",".join(sorted(wanted))} if wanted else {}
-        links = {said: f"?{urlencode({'duration': f'{s:g}s', **where})}" for said, s in SPANS.items()}
+        live = addon_page.follows(query)
+        kept = where if live else {**where, "refresh": "off"}
+        links = {said: f"?{urlencode({'duration': f'{s:g}s', **kept})}" for said, s in SPANS.items()}
         content, status = addon_page.choices("Over the last", links, current), 200
+        content += addon_page.following(REFRESH, {"duration": f"{SPANS[current]:g}s", **where}, live)
         try:
             content += _graph(_of(await self._prometheus.calls(SPANS[current]), wanted), SPANS[current])
         except NoFigures as error:
             self.container.log(str(error))
             content, status = content + addon_page.nothing(f"There are no figures: {error}.", error=True), 503
-        body = addon_page.page("Mesh graph", WHAT, content, every=REFRESH)
+        body = addon_page.page("Mesh graph", WHAT, content, every=REFRESH if live else 0.0)
         return web.Response(text=body, status=status, headers=addon_page.HEADERS)
 
 
@@ -121,28 +129,40 @@ def _of(
 
 def _graph(calls: Mapping[tuple[Workload, Workload], Calls], seconds: float) -> str:
     if not calls:
-        return addon_page.nothing(f"No calls in the last {seconds:g} seconds: send some requests.")
+        said = "open a page of the application, or have a lab measure with --check"
+        return addon_page.nothing(f"No calls in the last {seconds:g} seconds: {said}.")
     nodes = [Node(key, _name(key), _below(key, calls)) for key in sorted({end for ends in calls for end in ends})]
     busiest = max(one.rate for one in calls.values()) or 1.0
     arrows = [_arrow(ends, one, busiest) for ends, one in sorted(calls.items())]
     rows = "".join(
         f"<tr><td>{_escaped(ends[0])} → {_escaped(ends[1])}</td><td>{_rate(one)}</td>"
-        f"<td>{addon_page.figure(100 * one.share_failed)} %</td><td>{_p99(one) or '-'}</td></tr>\n"
+        f"<td{_marked(one)}>{addon_page.figure(100 * one.share_failed)} %</td><td>{_p99(one) or '-'}</td></tr>\n"
         for ends, one in sorted(calls.items())
     )
-    table = f"<table><tr><th>Calls</th><th>Rate</th><th>Failed</th><th>P99</th></tr>\n{rows}</table>"
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Calls", "Rate", "Failed", "P99"))
+    table = f"<table><tr>{heads}</tr>\n{rows}</table>"
     return (
-        f'<section class="card">{addon_page.graph(nodes, arrows)}</section>\n'
+        f'<section class="card">{graph(nodes, arrows)}<p class="what">{LINES}</p></section>\n'
         f'<section class="card scroll" style="margin-top:16px">{table}</section>'
     )
 
 
 def _arrow(ends: tuple[Workload, Workload], calls: Calls, busiest: float) -> Arrow:
-    failed = calls.share_failed
-    said = _rate(calls) + (f", {100 * failed:.3g} % failed" if failed else "")
-    kind = "tcp" if not calls.rate else "bad" if failed >= _BAD_SHARE else "slow" if failed >= _SLOW_SHARE else ""
+    failed = f", {addon_page.figure(float(f'{100 * calls.share_failed:.2g}'))} %" if calls.share_failed else ""
     time = _p99(calls)
-    return Arrow(*ends, said, f"P99 {time}" if time else "", kind, 1.5 + 3.5 * calls.rate / busiest)
+    below = f"P99 {time}" if time else ""
+    return Arrow(*ends, _rate(calls) + failed, below, _kind(calls), 1.5 + 3.5 * calls.rate / busiest)
+
+
+def _kind(calls: Calls) -> str:
+    if not calls.rate:
+        return "tcp"
+    return "bad" if calls.share_failed >= _BAD_SHARE else "slow" if calls.share_failed >= _SLOW_SHARE else ""
+
+
+def _marked(calls: Calls) -> str:
+    kind = _kind(calls)
+    return f' class="{kind}"' if kind in ("bad", "slow") else ""
 
 
 def _rate(calls: Calls) -> str:
@@ -152,16 +172,19 @@ def _rate(calls: Calls) -> str:
 
 
 def _p99(calls: Calls) -> str:
-    return f"{addon_page.figure(calls.p99)} ms" if calls.p99 is not None else ""
+    if calls.p99 is None:
+        return ""
+    return f"{addon_page.figure(calls.p99)} ms" if calls.p99 < 999.5 else f"{calls.p99 / 1000:.2f} s"
 
 
 def _name(workload: Workload) -> str:
-    return "outside the mesh" if workload[1] == UNKNOWN else workload[1]
+    return OUTSIDE if workload[1] == UNKNOWN else workload[1]
 
 
 def _below(workload: Workload, calls: Mapping[tuple[Workload, Workload], Calls]) -> str:
     coming = sum(one.rate for (_, destination), one in calls.items() if destination == workload)
-    return ", ".join(filter(None, (workload[0], f"{addon_page.figure(coming)}/s in" if coming else "")))
+    said = (workload[0], f"{addon_page.figure(coming)}/s in" if coming else "")
+    return "reached no pod" if workload[1].startswith("service ") else ", ".join(filter(None, said))
 
 
 def _escaped(workload: Workload) -> str:

@@ -2,7 +2,8 @@
 over a time how many, how many of them failed, and how long they took.
 
 It is asked over the pod's own network, by the HTTP API. Of a call that two proxies have counted the caller's
-counts, and the called one's where the caller has none.
+counts, as it knows also of those that got to no pod, and the called one's where the caller has none. Of a call that
+got to no pod the metrics name the service alone.
 """
 
 from __future__ import annotations
@@ -24,11 +25,17 @@ UNKNOWN = "unknown"
 """What metrics say of who has no proxy."""
 
 _COUNTED_ONCE = ('reporter="source"', f'reporter="destination", source_workload="{UNKNOWN}"')
-_FROM, _TO = (
+_FROM, _TO, _SERVICE = (
     ("source_workload", "source_workload_namespace"),
     ("destination_workload", "destination_workload_namespace"),
+    ("destination_service_name", "destination_service_namespace"),
 )
-_ENDS = ", ".join((*_FROM, *_TO))
+_REACHED = (
+    (", ".join(_TO), f'destination_workload!="{UNKNOWN}"'),
+    (", ".join(_SERVICE), f'destination_workload="{UNKNOWN}"'),
+)
+"""By what calls are told apart that got to a pod, and those that did not."""
+_ENDS = ", ".join((*_FROM, *_TO, *_SERVICE))
 _REQUESTS, _BUCKETS = "istio_requests_total", "istio_request_duration_milliseconds_bucket"
 _FAILED = 'response_code=~"5..|0"'
 
@@ -38,7 +45,7 @@ class NoFigures(Exception):
 
 
 Workload = tuple[str, str]
-"""Namespace and name; of what has no proxy, and of a service that no call has reached, no more than it is known."""
+"""Namespace and name; of what has no proxy, no more than it is known. That of a service is "service ..."."""
 
 
 @dataclass(slots=True)
@@ -70,11 +77,10 @@ class Prometheus:
 
     async def calls(self, seconds: float) -> dict[tuple[Workload, Workload], Calls]:
         """Who called whom in the last so many seconds."""
-        window = f"[{seconds:g}s]"
         rates, times, sent = await asyncio.gather(
-            self._once(f"sum by ({_ENDS}, response_code) (rate({_REQUESTS}{{WHICH}}{window}))"),
-            self._once(f"histogram_quantile(0.99, sum by ({_ENDS}, le) (rate({_BUCKETS}{{WHICH}}{window})))"),
-            self._once(f"sum by ({_ENDS}) (rate(istio_tcp_sent_bytes_total{{WHICH}}{window}))"),
+            self._now(f"sum by ({_ENDS}, response_code) ({_once(_REQUESTS, seconds)})"),
+            self._now(f"histogram_quantile(0.99, sum by ({_ENDS}, le) ({_once(_BUCKETS, seconds)}))"),
+            self._now(f"sum by ({_ENDS}) ({_once('istio_tcp_sent_bytes_total', seconds)})"),
         )
         found: dict[tuple[Workload, Workload], Calls] = defaultdict(Calls)
         for labels, value in rates:
@@ -84,28 +90,24 @@ class Prometheus:
                 calls.failed += value if _is_failure(labels.get("response_code", "")) else 0.0
         for labels, value in times:
             if _ends(labels) in found and not math.isnan(value):
-                found[_ends(labels)].p99 = value
+                found[_ends(labels)].p99 = max(value, found[_ends(labels)].p99 or 0.0)
         for labels, value in sent:
             if value > 0:
                 found[_ends(labels)].bytes += value
         return dict(found)
 
     async def signals(self, start: float, end: float, step: float, window: float) -> dict[str, tuple[Line, ...]]:
-        """The golden signals of each workload that was called, as it says itself; `failed` is in percent."""
-        by = ", ".join(_TO)
-        over = f"[{window:g}s]"
+        """The golden signals of each workload that was called; `failed` is in percent."""
         asked = {
-            "rate": f"sum by ({by}) (rate({_REQUESTS}{{WHICH}}{over}))",
-            "failed": f"sum by ({by}) (rate({_REQUESTS}{{WHICH, {_FAILED}}}{over}))",
-            "p50": f"histogram_quantile(0.5, sum by ({by}, le) (rate({_BUCKETS}{{WHICH}}{over})))",
-            "p99": f"histogram_quantile(0.99, sum by ({by}, le) (rate({_BUCKETS}{{WHICH}}{over})))",
+            "rate": [f"sum by ({by}) ({_once(_REQUESTS, window, which)})" for by, which in _REACHED],
+            "failed": [f"sum by ({by}) ({_once(_REQUESTS, window, which, _FAILED)})" for by, which in _REACHED],
         }
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            sums = [f"sum by ({by}, le) ({_once(_BUCKETS, window, which)})" for by, which in _REACHED]
+            asked[name] = [f"histogram_quantile({share}, {one})" for one in sums]
         times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
         every = await asyncio.gather(
-            *(
-                self._ask("query_range", {"query": query.replace("WHICH", 'reporter="destination"'), **times})
-                for query in asked.values()
-            )
+            *(self._ask("query_range", {"query": " or ".join(parts), **times}) for parts in asked.values())
         )
         found = {name: tuple(_lines(one)) for name, one in zip(asked, every, strict=True)}
         return {**found, "failed": tuple(_shares(found["failed"], found["rate"]))}
@@ -114,12 +116,9 @@ class Prometheus:
         found = await self._ask("status/buildinfo", {})
         return str(found.get("version", "")) if isinstance(found, dict) else ""
 
-    async def _once(self, query: str) -> list[tuple[Mapping[str, str], float]]:
-        """Each call counted by one of its proxies."""
-        every = await asyncio.gather(
-            *(self._ask("query", {"query": query.replace("WHICH", which)}) for which in _COUNTED_ONCE)
-        )
-        return [(one["metric"], float(one["value"][1])) for found in every for one in found["result"]]
+    async def _now(self, query: str) -> list[tuple[Mapping[str, str], float]]:
+        found = await self._ask("query", {"query": query})
+        return [(one["metric"], float(one["value"][1])) for one in found["result"]]
 
     async def _ask(self, what: str, given: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{what}?{urlencode(given)}"
@@ -139,12 +138,21 @@ class Prometheus:
             raise NoFigures(f"what answers at {self.url} is no Prometheus ({reply.status})") from None
 
 
+def _once(metric: str, seconds: float, *more: str) -> str:
+    """The rate of it, each call counted by one of its proxies."""
+    return " or ".join(f"rate({metric}{{{', '.join((which, *more))}}}[{seconds:g}s])" for which in _COUNTED_ONCE)
+
+
 def _ends(labels: Mapping[str, str]) -> tuple[Workload, Workload]:
     def end(names: tuple[str, str]) -> Workload:
         name, namespace = (labels.get(label, UNKNOWN) for label in names)
         return ("" if namespace == UNKNOWN else namespace), name
 
-    return end(_FROM), end(_TO)
+    called = end(_TO)
+    if called[1] == UNKNOWN:
+        namespace, service = end(_SERVICE)
+        called = namespace, service if service == UNKNOWN else f"service {service}"
+    return end(_FROM), called
 
 
 def _is_failure(code: str) -> bool:

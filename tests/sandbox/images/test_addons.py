@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from aiohttp import web
 
-from sandbox.images import addon_page, kiali
-from sandbox.images.addon_page import Arrow, Node
+from sandbox.images import addon_graph, addon_page, kiali
+from sandbox.images.addon_graph import Arrow, Node
 from sandbox.images.grafana import Grafana
 from sandbox.images.mesh_figures import Line
 from sandbox.images.program import Container
@@ -43,7 +43,12 @@ class OfSamples(WebProgram):
         async def nothing(url: str) -> str:
             raise OSError(url)
 
-        scraper = Scraper(loaded(mesh_samples.bookinfo()), lambda: [], nothing, now=lambda: mesh_samples.NOW)
+        scraper = Scraper(
+            loaded({**mesh_samples.bookinfo(), **mesh_samples.breaker()}),
+            lambda: [],
+            nothing,
+            now=lambda: mesh_samples.NOW,
+        )
         self._api = Api(scraper, "3.10.0", now=lambda: mesh_samples.NOW)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -85,10 +90,19 @@ async def test_kiali_draws_who_calls_whom_and_answers_what_tells_that_it_is_ther
     assert any(row.startswith("<td>productpage-v1 → reviews-v1</td><td>8/s</td><td>0 %</td>") for row in rows)
     assert any(row.startswith("<td>reviews-v3 → ratings-v1</td><td>2/s</td><td>0 %</td>") for row in rows)
     assert "outside the mesh → istio-ingressgateway</td><td>10/s" in page
-    assert "http" not in page.replace("http-equiv", "")
+    # A breaker refuses 10 a second of 40: of these the metrics name the service, and no pod.
+    assert any(row.startswith("<td>fortio → httpbin</td><td>30/s</td><td>0 %</td>") for row in rows)
+    refused = '<td>fortio → service httpbin</td><td>10/s</td><td class="bad">100 %</td>'
+    assert any(row.startswith(refused) for row in rows)
+    assert "://" not in page, "nothing from elsewhere"
 
     status, page = await ask(world, "kiali", 20001, "/kiali/?namespaces=istio-system&duration=30s")
     assert "reviews-v1" not in page
+    assert 'href="?duration=60s&amp;namespaces=istio-system"' in page
+    assert 'http-equiv="refresh"' in page
+    status, page = await ask(world, "kiali", 20001, "/kiali/?namespaces=istio-system&duration=30s&refresh=off")
+    assert 'http-equiv="refresh"' not in page
+    assert 'href="?duration=60s&amp;namespaces=istio-system&amp;refresh=off"' in page
     assert "istio-ingressgateway" in page
 
     assert await ask(world, "kiali", 20001, "/kiali/healthz") == (200, "")
@@ -150,14 +164,16 @@ def test_a_graph_is_in_layers_also_where_calls_go_back() -> None:
 
     nodes = [Node(at(name), name, "") for name in "abcd"]
     ends = [("a", "b"), ("b", "c"), ("c", "b"), ("a", "c"), ("c", "d"), ("d", "d")]
-    assert addon_page._layers([node.key for node in nodes], [(at(one), at(other)) for one, other in ends]) == {
+    assert addon_graph._layers([node.key for node in nodes], [(at(one), at(other)) for one, other in ends]) == {
         at("a"): 0,
         at("b"): 1,
         at("c"): 2,
         at("d"): 3,
     }
-    drawn = addon_page.graph(nodes, [Arrow(at(one), at(other), "<1/s>") for one, other in ends])
-    assert len(list(ElementTree.fromstring(drawn).iter("rect"))) == 4  # noqa: S314 - our own
+    drawn = addon_graph.graph(nodes, [Arrow(at(one), at(other), "<1/s>") for one, other in ends])
+    tree = ElementTree.fromstring(drawn)  # noqa: S314 - our own
+    assert len(list(tree.iter("rect"))) == 4
+    assert len([path for path in tree.iter("path") if path.get("class") == "edge "]) == 5
 
 
 def test_charts_have_round_scales_and_say_when_there_is_nothing() -> None:
