@@ -192,7 +192,7 @@ def _texts(lines: Sequence[_Line], boxes: Iterable[Point]) -> Iterator[str]:
     turns = [_area(one, other) for line in lines for one, other in line.turns() if one[1] != other[1]]
     for line in sorted(lines, key=lambda line: ("bad", "slow", "", "tcp").index(line.arrow.kind)):
         wide = _LETTER * max(len(line.arrow.said), len(line.arrow.below))
-        found = []
+        found: list[tuple[int, int, Area, float, float, int, tuple[int, int]]] = []
         for (x, y), side, rows in line.places:
             here = min(x, x + side * wide), y + rows[0] - 11, max(x, x + side * wide), y + rows[1] + 3
             crossed = sum(_overlap(turn, here) for turn in turns)

@@ -16,7 +16,9 @@ HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'",
 }
-_COLOURS = 8
+COLOURS = 8
+"""Lines that can be told apart in one chart."""
+SEND = "Open a page of the application, or send requests by hand: what comes of them is here a little later."
 
 _STYLE = (Path(__file__).parent / "assets" / "addons.css").read_text(encoding="utf-8")
 
@@ -59,7 +61,7 @@ def nothing(said: str, *, error: bool = False) -> str:
 
 # A chart of lines.
 
-_WIDE, _HIGH, _LEFT, _BOTTOM = 620, 200, 56, 22
+_WIDE, _HIGH, _LEFT, _BOTTOM = 620, 200, 74, 22
 
 
 def chart(title: str, unit: str, lines: Sequence[Line], names: Sequence[str], start: float, end: float) -> str:
@@ -74,21 +76,25 @@ def chart(title: str, unit: str, lines: Sequence[Line], names: Sequence[str], st
     def place(at: float, value: float) -> str:
         return f"{_LEFT + (at - start) * across:.1f} {_HIGH - _BOTTOM - value * up:.1f}"
 
+    def with_unit(value: float) -> str:
+        return figure(value) + (unit if unit.startswith("/") else f" {unit}")
+
     def colour(line: Line) -> int:
-        return names.index(line.name) % _COLOURS
+        return names.index(line.name) % COLOURS
 
     marks = "".join(
         f'<path class="rule" d="M{place(start, top * part)} H{_WIDE}"/><text class="soft" x="{_LEFT - 8}" '
-        f'y="{_HIGH - _BOTTOM - top * part * up + 4:.1f}" text-anchor="end">{figure(top * part)}</text>'
+        f'y="{_HIGH - _BOTTOM - top * part * up + 4:.1f}" text-anchor="end">{escape(with_unit(top * part))}</text>'
         for part in (0.0, 0.5, 1.0)
     )
     curves = "".join(
-        f'<path class="curve c{colour(line)}" d="M{" L".join(place(*point) for point in line.points)}"/>'
+        f'<path class="curve c{colour(line)}" d="M{" L".join(place(*point) for point in line.points)}">'
+        f"<title>{escape(line.name)}</title></path>"
         for line in lines
     )
     legend = "".join(
-        f'<li><i class="c{colour(line)}"></i>{escape(line.name)} <b>{figure(line.points[-1][1])}</b> '
-        f"{escape(unit)}</li>"
+        f'<li><i class="c{colour(line)}"></i>{escape(line.name)} '
+        f"<b>{escape(with_unit(line.points[-1][1]))}</b></li>"
         for line in lines
     )
     ago = f"{(end - start) / 60:g} min ago"

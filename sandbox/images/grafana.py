@@ -65,8 +65,11 @@ class Grafana(WebProgram):
     async def _page(self, query: Mapping[str, list[str]]) -> web.Response:
         span = next(iter(query.get("from", ())), "")
         current = next((said for said, seconds in SPANS.items() if span == f"now-{seconds:g}s"), _USUAL)
-        links = {said: f"?from=now-{seconds:g}s" for said, seconds in SPANS.items()}
+        live = addon_page.follows(query)
+        kept = "" if live else "&refresh=off"
+        links = {said: f"?from=now-{seconds:g}s{kept}" for said, seconds in SPANS.items()}
         content, status = addon_page.choices("Over the last", links, current), 200
+        content += addon_page.following(REFRESH, {"from": f"now-{SPANS[current]:g}s"}, live)
         seconds, end = SPANS[current], self.clock()
         step = seconds / _POINTS
         try:
@@ -76,7 +79,7 @@ class Grafana(WebProgram):
         except NoFigures as error:
             self.container.log(str(error))
             content, status = content + addon_page.nothing(f"There are no figures: {error}.", error=True), 503
-        body = addon_page.page("Workloads in the mesh", WHAT, content, every=REFRESH)
+        body = addon_page.page("Workloads in the mesh", WHAT, content, every=REFRESH if live else 0.0)
         return web.Response(text=body, status=status, headers=addon_page.HEADERS)
 
 
@@ -87,9 +90,34 @@ def _dashboard(found: Mapping[str, Sequence[Line]], start: float, end: float) ->
         ("How long half of the requests take at most (P50)", "ms", "p50"),
         ("How long 99 of 100 requests take at most (P99)", "ms", "p99"),
     )
-    names = sorted({line.name for lines in found.values() for line in lines})
-    drawn = (addon_page.chart(title, unit, found[name], names, start, end) for title, unit, name in charts)
-    return f'<div class="grid">{"".join(drawn)}</div>'
+    names = _foremost(found)
+    if not names:
+        return addon_page.nothing(f"No requests in this time. {addon_page.SEND}")
+    shown = sorted(names[: addon_page.COLOURS])
+    note = (
+        f"{len(shown)} of {len(names)} workloads: those with the most failed requests, then with the most requests."
+    )
+    drawn = (
+        addon_page.chart(title, unit, [line for line in found[name] if line.name in shown], shown, start, end)
+        for title, unit, name in charts
+    )
+    told = f'<p class="what">{note}</p>' if len(shown) < len(names) else ""
+    return f'{told}<div class="grid">{"".join(drawn)}</div>'
+
+
+def _foremost(found: Mapping[str, Sequence[Line]]) -> list[str]:
+    """The names of those that were called, in the order in which there is something to see of them."""
+    failed = {line.name: dict(line.points) for line in found["failed"]}
+
+    def order(line: Line) -> tuple[float, float, str]:
+        shares = failed.get(line.name, {})
+        return (
+            -sum(rate * shares.get(at, 0.0) for at, rate in line.points),
+            -sum(r for _, r in line.points),
+            line.name,
+        )
+
+    return [line.name for line in sorted(found["rate"], key=order) if line.points]
 
 
 def _json(said: Any, status: int = 200) -> web.Response:

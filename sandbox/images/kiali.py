@@ -129,8 +129,7 @@ def _of(
 
 def _graph(calls: Mapping[tuple[Workload, Workload], Calls], seconds: float) -> str:
     if not calls:
-        said = "open a page of the application, or have a lab measure with --check"
-        return addon_page.nothing(f"No calls in the last {seconds:g} seconds: {said}.")
+        return addon_page.nothing(f"No calls in the last {seconds:g} seconds. {addon_page.SEND}")
     nodes = [Node(key, _name(key), _below(key, calls)) for key in sorted({end for ends in calls for end in ends})]
     busiest = max(one.rate for one in calls.values()) or 1.0
     arrows = [_arrow(ends, one, busiest) for ends, one in sorted(calls.items())]

@@ -4,12 +4,13 @@ ports and the form of their files are those of the release's add-ons (samples/ad
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
 from aiohttp import web
 
-from sandbox.images import addon_graph, addon_page, kiali
+from sandbox.images import addon_graph, addon_page, grafana, kiali
 from sandbox.images.addon_graph import Arrow, Node
 from sandbox.images.grafana import Grafana
 from sandbox.images.mesh_figures import Line
@@ -137,8 +138,10 @@ async def test_grafana_draws_the_golden_signals_of_each_workload(
     assert status == 200
     assert "the sandbox's stand-in for Grafana" in page
     assert page.count("<svg") == 4
-    assert "reviews-v1.bookinfo <b>8</b> /s" in page
-    assert "reviews-v3.bookinfo <b>2</b> /s" in page
+    assert "reviews-v1.bookinfo <b>8/s</b>" in page
+    assert "reviews-v3.bookinfo <b>2/s</b>" in page
+    assert "httpbin.primary <b>30/s</b>" in page
+    assert "service httpbin.primary <b>100 %</b>" in page, "what the breaker refused"
     status, said = await ask(world, "grafana", 3000, "/api/dashboards/home")
     assert (status, "not supported by the sandbox's Grafana: /api/dashboards/home" in said) == (501, True)
 
@@ -176,8 +179,22 @@ def test_a_graph_is_in_layers_also_where_calls_go_back() -> None:
     assert len([path for path in tree.iter("path") if path.get("class") == "edge "]) == 5
 
 
+def test_of_many_workloads_those_are_drawn_that_fail_most_and_then_the_busiest() -> None:
+    lines = [Line(f"w{number:02}", ((0.0, float(number)), (60.0, float(number)))) for number in range(20)]
+    failed = [Line("w01", ((0.0, 50.0), (60.0, 50.0)))]
+    drawn = grafana._dashboard({"rate": lines, "failed": failed, "p50": lines, "p99": lines}, 0.0, 60.0)
+    (rates, *_) = drawn.split("</section>")
+    assert re.findall(r"</i>(w\d\d) ", rates) == ["w01", *(f"w{number}" for number in range(13, 20))]
+    assert "8 of 20 workloads" in drawn
+    none = grafana._dashboard({"rate": [], "failed": [], "p50": [], "p99": []}, 0.0, 60.0)
+    assert ("No requests in this time." in none, "<section" in none) == (True, False)
+
+
 def test_charts_have_round_scales_and_say_when_there_is_nothing() -> None:
     drawn = addon_page.chart("Requests", "/s", [Line("<a>", ((0.0, 0.0), (60.0, 3.0)))], ["<a>"], 0.0, 60.0)
     tree = ElementTree.fromstring(drawn)  # noqa: S314 - our own
-    assert [mark.text for mark in tree.iter("text")][:3] == ["0", "2.5", "5"]
+    assert [mark.text for mark in tree.iter("text")][:3] == ["0/s", "2.5/s", "5/s"]
+    drawn = addon_page.chart("P99", "ms", [Line("<a>", ((0.0, 0.0), (60.0, 4321.0)))], ["<a>"], 0.0, 60.0)
+    assert "5,000 ms</text>" in drawn
+    assert "<b>4,321 ms</b>" in drawn
     assert "No requests" in addon_page.chart("Requests", "/s", [Line("a")], ["a"], 0.0, 60.0)
