@@ -6,7 +6,7 @@ host: a rule that allows by one of them allows nothing there, and one that denie
 
 Of a rule every part must match, of a part (`from`, `to`) one item, of an item every field, and of a field one value
 (of a `not` field none). A value may be `*` (anything that is there) or begin or end with one. Of conditions
-(`when`) all must hold: those of the port belong to what is asked for, the others to who asks.
+(`when`) all must hold: those of the destination belong to what is asked for, the others to who asks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ACTIONS = ("ALLOW", "DENY")
 ALLOW, DENY = ACTIONS
 
 OPERATION_FIELDS = ("hosts", "methods", "paths", "ports")
-SOURCE_FIELDS = ("principals", "serviceAccounts", "namespaces")
+SOURCE_FIELDS = ("principals", "serviceAccounts", "namespaces", "trustDomains", "ipBlocks", "remoteIpBlocks")
 _OF_HTTP = ("hosts", "methods", "paths")
 
 _HEADER = re.compile(r"request\.headers\[(.+)\]")
@@ -36,11 +36,15 @@ _OF_CALLER = {
     "source.principal": "principals",
     "source.serviceAccount": "serviceAccounts",
     "source.namespace": "namespaces",
+    "source.trustDomain": "trustDomains",
+    "source.ip": "ipBlocks",
+    "remote.ip": "remoteIpBlocks",
 }
 """Keys of conditions that say the same as fields of `from`."""
-_DESTINATION_PORT = "destination.port"
+_OF_ASKED = {"destination.port": "ports", "destination.ip": "addresses"}
+"""Keys of conditions of what is asked for, of which the first says the same as a field of `to`."""
 _ANY_HEADER = "request.headers[NAME]"
-CONDITION_KEYS = (_ANY_HEADER, *_OF_CALLER, _DESTINATION_PORT)
+CONDITION_KEYS = (_ANY_HEADER, *_OF_CALLER, *_OF_ASKED)
 """Those that there are here."""
 
 DRY_RUN = "istio.io/dry-run"
@@ -191,6 +195,8 @@ def _policy(rule: Object, namespace: str, *, lenient: bool, http: bool) -> _Matc
     def source(field: str, value: str) -> _Match | None:
         if header := _HEADER.fullmatch(field):
             return of_http(_header(header[1], value))
+        if field in _ADDRESSES:
+            return {_ADDRESSES[field]: _range(value)}
         return {"authenticated": {"principal_name": _SOURCES[field](value, namespace)}}
 
     operations = [part["operation"] for part in rule.get("to") or ()] or [{}]
@@ -199,8 +205,8 @@ def _policy(rule: Object, namespace: str, *, lenient: bool, http: bool) -> _Matc
     asking: list[_Asked] = []
     for condition in rule.get("when") or ():
         key, values = condition["key"], (condition.get("values") or [], condition.get("notValues") or [])
-        if key == _DESTINATION_PORT:
-            asked.append(("ports", *values))
+        if key in _OF_ASKED:
+            asked.append((_OF_ASKED[key], *values))
         else:
             asking.append((_OF_CALLER.get(key, key), *values))
     return {
@@ -263,7 +269,18 @@ _OPERATIONS: Mapping[str, Callable[[str], _Match]] = {
     "methods": lambda value: _header(":method", value),
     "paths": _path,
     "ports": lambda value: {"destination_port": listen_port(int(value))},
+    "addresses": lambda value: {"destination_ip": _range(value)},
 }
+
+
+def _range(value: str) -> _Match:
+    """Of addresses, or one."""
+    address, slash, length = value.partition("/")
+    return {"address_prefix": address, "prefix_len": int(length) if slash else 128 if ":" in address else 32}
+
+
+_ADDRESSES = {"ipBlocks": "direct_remote_ip", "remoteIpBlocks": "remote_ip"}
+"""Of who has connected, and of who has asked first, as X-Forwarded-For says it where that is trusted."""
 
 
 def _principal(value: str, _: str) -> _Match:
@@ -286,10 +303,19 @@ def _namespace(value: str, _: str) -> _Match:
     return _regex(f".*/ns/{'.*'.join(map(_literally, value.split('*')))}/.*")
 
 
+def _trust_domain(value: str, _: str) -> _Match:
+    if "*" not in value:
+        return {"prefix": f"spiffe://{value}/"}
+    if value == "*":
+        return {"prefix": "spiffe://"}
+    return _regex(f"spiffe://{'[^/]*'.join(map(_literally, value.split('*')))}/.*")
+
+
 _SOURCES: Mapping[str, Callable[[str, str], _Match]] = {
     "principals": _principal,
     "serviceAccounts": _service_account,
     "namespaces": _namespace,
+    "trustDomains": _trust_domain,
 }
 """What the caller's certificate says of it, by value and the policy's namespace."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sandbox.core.cluster import Object
 from sandbox.mesh import checks
-from sandbox.mesh.authorization import ANY_SEGMENTS, DRY_RUN, FALSE, ONE_SEGMENT, TRUE, is_template
+from sandbox.mesh.authorization import ANY_SEGMENTS, DRY_RUN, FALSE, ONE_SEGMENT, TRUE, is_template, opposite
 
 _MOST_SERVICE_ACCOUNTS, _LONGEST_SERVICE_ACCOUNT = 16, 320
 _UINT32 = 2**32
@@ -82,14 +83,22 @@ def _parts(rule: Object, field: str, inner: str, found: str, check: Any) -> Iter
 
 
 def _source(source: Mapping[str, list[str]], found: str) -> Iterator[str]:
-    accounts = [name for name in ("serviceAccounts", "notServiceAccounts") if source.get(name)]
-    others = [name for name in source if name not in ("serviceAccounts", "notServiceAccounts") and source[name]]
-    if accounts and others:
+    accounts, *others = (
+        any(source.get(each) for each in (name, opposite(name)))
+        for name in ("serviceAccounts", "principals", "namespaces")
+    )
+    if accounts and any(others):
         yield f"cannot set serviceAccounts with namespaces or principals, {found}"
     for name, values in source.items():
         called = name[0].upper() + name[1:]
-        if name in accounts:
+        if name.lower().endswith("ipblocks"):
+            yield from _addresses(values)
+        if name.lower().endswith("serviceaccounts"):
             yield from _service_accounts(called, values)
+        elif name.lower().endswith("trustdomains"):
+            yield from _trust_domains(called, values)
+            if slashed := next((value for value in values if "/" in value), ""):
+                yield f"trust domain must not contain '/', found in {called}: \"{slashed}\""
         else:
             yield from _empty(called, values)
 
@@ -110,6 +119,10 @@ def _condition_values(key: str, values: list[str]) -> Iterator[str]:
     yield from _empty(key, values)
     if key == "destination.port":
         yield from _ports(values)
+    elif key.endswith(".ip"):
+        yield from _addresses(values)
+    elif key == "source.trustDomain":
+        yield from _trust_domains(key, values)
     elif key == "source.serviceAccount":
         yield from _service_accounts(key, values)
 
@@ -173,6 +186,37 @@ def _service_accounts(called: str, values: list[str]) -> Iterator[str]:
         return
 
 
+def _trust_domains(called: str, values: list[str]) -> Iterator[str]:
+    """istiod tells of the first only."""
+    if "" in values:
+        yield from _empty(called, values)
+        return
+    for value in values:
+        if value.count("*") > 1:
+            yield f'at most one wildcard is allowed, found in {called}: "{value}"'
+        elif "*" in value[1:-1]:
+            yield f'wildcard is only allowed at the start or end, found in {called}: "{value}"'
+        else:
+            continue
+        return
+
+
+def _addresses(values: Iterable[str]) -> Iterator[str]:
+    """Addresses and ranges of them. What is wrong with a range is said as by Go's `netip`."""
+    for value in values:
+        address, slash, length = value.partition("/")
+        try:
+            size = ipaddress.ip_address(address).max_prefixlen
+        except ValueError:
+            why = f'netip.ParsePrefix("{value}"): ParseAddr("{address}"): unable to parse IP'
+            yield f"bad CIDR range ({value}): {why}" if slash else f"bad IP address ({value})"
+            continue
+        if slash and not re.fullmatch("0|[1-9][0-9]*", length):
+            yield f'bad CIDR range ({value}): netip.ParsePrefix("{value}"): bad bits after slash: "{length}"'
+        elif slash and int(length) > size:
+            yield f'bad CIDR range ({value}): netip.ParsePrefix("{value}"): prefix length out of range'
+
+
 def _ports(ports: list[str]) -> Iterator[str]:
     """As Go's `strconv` says what is wrong with a number."""
     for port in ports:
@@ -191,7 +235,12 @@ def find_warnings(kind: str, spec: Object) -> Iterator[str]:
         yield "workload selector specified without labels"
     if kind == "AuthorizationPolicy" and spec.get("action") == "DENY":
         for rule in spec["rules"]:
-            # All that is supported of a source means something to TCP as well.
             operations = [part["operation"] for part in rule.get("to") or ()]
-            if operations and not any(one.get("ports") or one.get("notPorts") for one in operations):
+            sources = [part["source"] for part in rule.get("from") or ()]
+            if operations:
+                for_tcp = any(one.get("ports") or one.get("notPorts") for one in operations)
+            else:
+                # What else is supported of a source is of TCP, which istiod does not say of trust domains.
+                for_tcp = not sources or any(one.keys() - {"trustDomains", "notTrustDomains"} for one in sources)
+            if not for_tcp:
                 yield _FOR_HTTP_ONLY

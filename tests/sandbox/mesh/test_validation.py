@@ -164,6 +164,12 @@ EGRESS = (
             [],
         ),
         ("AuthorizationPolicy", {"rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]}, []),
+        ("AuthorizationPolicy", {"action": "DENY", "rules": [{"from": [{"source": {"ipBlocks": ["::1"]}}]}]}, []),
+        (
+            "AuthorizationPolicy",
+            {"action": "DENY", "rules": [{"from": [{"source": {"trustDomains": ["a"]}}]}]},
+            [HTTP_ONLY],
+        ),
         *(("Sidecar", {"egress": [{"hosts": hosts}]}, warned) for hosts, warned in EGRESS),
         (
             "Sidecar",
