@@ -25,6 +25,9 @@ from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX, Part
 OVER_TCP, OVER_HTTP = ("istio-peer-exchange", "istio"), ("istio-http/1.0", "istio-http/1.1", "istio-h2")
 """What a sidecar says that it speaks within TLS (ALPN), which tells it from a program's own TLS."""
 
+SPOKEN_OVER_HTTP = ("istio-http/1.1", "istio")
+"""Nothing that tells HTTP's version: the other side takes it from what is said first."""
+
 _VALID = timedelta(days=3650)
 _SOCKETS = "envoy.extensions.transport_sockets"
 _VERSIONS = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}
@@ -81,8 +84,7 @@ class Authority:
 
     def socket_of_client(self, identity: str, *, http: bool) -> Socket:
         def make() -> Socket:
-            # Nothing that tells HTTP's version: the other side takes it from what is said first.
-            spoken = ["istio-http/1.1", "istio"] if http else list(OVER_TCP)
+            spoken = list(SPOKEN_OVER_HTTP if http else OVER_TCP)
             return _tls(
                 "UpstreamTlsContext", {"common_tls_context": {**self._common(identity), "alpn_protocols": spoken}}
             )

@@ -12,6 +12,7 @@ from sandbox.mesh import connection_routes, envoy_clusters, http_routes, traffic
 from sandbox.mesh.connection_routes import ConnectionRoute
 from sandbox.mesh.envoy_clusters import socket_address
 from sandbox.mesh.http_routes import NO_RULES, Context
+from sandbox.mesh.identities import SPOKEN_OVER_HTTP
 from sandbox.mesh.istio import HEALTH_PATH, HEALTH_PORT
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.registry import Port, Proxy, Registry, Service
@@ -43,7 +44,7 @@ def sidecar(
     """
     chains: list[Part] = []
     guessed: list[int] = []
-    first = _worker_filter(proxy)
+    first, first_of_http = _worker_filter(proxy), _http_filter(proxy)
     named: list[int] = []
     taken: list[Mapping[str, Any]] = []
     in_force = rules.of_mesh(proxy.namespace) if rules.of_connections else None
@@ -51,13 +52,16 @@ def sidecar(
         http = partial(_http, f"{proxy.id}/outbound_0.0.0.0_{number};", table_name(proxy, number))
         speaks_http = any(port.protocol != "tcp" for _, port in serving)
         if speaks_http:
-            chains.append(_kept(chains_kept, f"http_{number}", {"destination_port": number}, None, first, http))
+            chains.append(
+                _kept(chains_kept, f"http_{number}", {"destination_port": number}, None, first_of_http, http)
+            )
         for service, match in _by_destination(number, serving, wildcard=not speaks_http):
             port = service.port(number)
             if port is not None and port.protocol == "auto":
                 guessed.append(number)
                 spoken = {**match, "application_protocols": ["http/1.0", "http/1.1", "h2c"]}
-                chains.append(_kept(chains_kept, f"http_{service.host}_{number}", spoken, None, first, http))
+                name = f"http_{service.host}_{number}"
+                chains.append(_kept(chains_kept, name, spoken, None, first_of_http, http))
             candidates = in_force.candidates(service.host) if in_force else []
             routes = list(_connection_routes(candidates, Context(proxy, number, MESH, registry, rules)))
             if all(route.conditions for route in routes):
@@ -97,7 +101,7 @@ def gateway(
         "stat_prefix": f"{proxy.id}/0.0.0.0_{port}",
         "address": socket_address(proxy.address, listen_port(port)),
         "listener_filters": inspector,
-        "filter_chains": chains or [chain("http", {}, *_worker_filter(proxy), _at_edge(proxy, port, table))],
+        "filter_chains": chains or [chain("http", {}, *_http_filter(proxy), _at_edge(proxy, port, table))],
         "traffic_direction": "OUTBOUND",
     }
 
@@ -133,7 +137,7 @@ def tls_chain(
     }
     names = list(names)
     match = {} if "*" in names else {"server_names": names}
-    return {**chain(table, match, *_worker_filter(proxy), http), "transport_socket": _transport(context)}
+    return {**chain(table, match, *_http_filter(proxy), http), "transport_socket": _transport(context)}
 
 
 def _at_edge(proxy: Proxy, port: int, table: str) -> Filter:
@@ -311,6 +315,7 @@ HTTP_FILTERS = [
 # Worker threads
 
 _WORKER = "sandbox.worker"
+_ALPN_OF_HTTP = ",".join(SPOKEN_OVER_HTTP)
 
 
 def filter_state(*objects: Filter) -> Filter:
@@ -326,6 +331,13 @@ def state_object(key: str, text: str, **more: Any) -> Filter:
 def _worker_filter(proxy: Proxy) -> list[Filter]:
     told = worker(proxy)
     return [filter_state(*told)] if told else []
+
+
+def _http_filter(proxy: Proxy) -> list[Filter]:
+    """The same where HTTP is spoken. Other sidecars are told that in the handshake (ALPN), also for a port of which
+    nobody has said it, as Istio's own filter does."""
+    told = state_object("envoy.network.application_protocols", _ALPN_OF_HTTP, shared_with_upstream="ONCE")
+    return [filter_state(*worker(proxy), told)]
 
 
 def worker(proxy: Proxy) -> list[Filter]:
