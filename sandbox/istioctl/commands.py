@@ -119,6 +119,16 @@ COMMANDS = (
         "SERVICE[.NAMESPACE]",
     ),
     Command(
+        ("x", "injector", "list"), "injection_status:injector_list", "List sidecar injector and sidecar versions"
+    ),
+    Command(
+        ("x", "check-inject"),
+        "injection_status:check_inject",
+        "Check whether a pod is (or will be) injected, and explain why",
+        (Flag("labels", "l", "Check the namespace with these labels of a pod: KEY=VALUE,…"),),
+        "[POD[.NAMESPACE] | TYPE/NAME[.NAMESPACE]]",
+    ),
+    Command(
         ("proxy-status",),
         "cluster_status:proxy_status",
         "Retrieves the synchronization status of each Envoy in the mesh",

@@ -31,7 +31,7 @@ _COMMANDS = {
     "upgrade validate waypoint ztunnel-config",
     "dashboard": "controlz istiod-debug proxy skywalking zipkin",
     "proxy-config": "all bootstrap ecds log rootca-compare",
-    "x": "authz check-inject config envoy-stats injector internal-debug metrics proxy-status version workload",
+    "x": "authz config envoy-stats internal-debug metrics proxy-status version workload",
 }
 """Those that are not here, by the word in front of them."""
 
