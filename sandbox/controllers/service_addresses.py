@@ -3,7 +3,7 @@ already has them; and an address of this machine for each of type LoadBalancer, 
 
 What is taken is noted from the services that are there. Nothing is booked, so a write that is refused later on, or
 only tried (--dry-run=server), leaves nothing behind. The data plane listens at load balancers. A port it may not
-listen on is said on the port's own entry in the status and in an event, and its node port works all the same.
+listen on is said on the port's own entry in the status and in an event, with what leads there instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from sandbox.controllers.controller import MANAGER, Controller, NamespacedName, name_of
 from sandbox.controllers.events import record
-from sandbox.core.addresses import Network, may_listen
+from sandbox.core import addresses
+from sandbox.core.addresses import Network
 from sandbox.core.cluster import Admission, ApiError, Cluster, Object, WatchEvent
 from sandbox.core.objects import at as value_at
 from sandbox.schema.findings import Cause, bad_value, forbidden, invalid
@@ -154,12 +155,12 @@ class ServiceAddresses:
 
 
 def _held(
-    service: Object, addresses: dict[str, NamespacedName], ports: dict[int, NamespacedName]
+    service: Object, given: dict[str, NamespacedName], ports: dict[int, NamespacedName]
 ) -> Iterator[tuple[dict[Any, NamespacedName], Any]]:
     """What a service holds, with where that is noted."""
     spec = service["spec"]
     if (address := spec.get("clusterIP")) and address != _HEADLESS:
-        yield addresses, address
+        yield given, address
     for port in spec.get("ports") or ():
         if port.get("nodePort"):
             yield ports, port["nodePort"]
@@ -228,11 +229,14 @@ class LoadBalancers(Controller[NamespacedName]):
             return None
         self._given[uid], self._uids[key] = address, uid
         record(self.cluster, service, "EnsuredLoadBalancer", "Ensured load balancer", source=_SOURCE)
-        refused = [str(port["port"]) for port in service["spec"].get("ports") or () if not may_listen(port["port"])]
+        every = {port["port"]: None for port in service["spec"].get("ports") or ()}
+        refused = [number for number in every if not addresses.may_listen(number)]
         if refused:
+            instead = [str(at) for number in refused for at in addresses.entered_at(number, every)]
+            leads = f"{', '.join(instead)} of its address lead there instead, and " if instead else ""
             said = (
-                f"Nobody but root may listen on port {', '.join(refused)} of this machine; "
-                "the service's node ports work, as would ports from 1024 on"
+                f"Nobody but root may listen on port {', '.join(map(str, refused))} of this machine; "
+                f"{leads}the service's node ports work, as would ports from 1024 on"
             )
             record(self.cluster, service, "PortNotAllowed", said, "Warning", _SOURCE)
         return address
@@ -265,7 +269,7 @@ def _ingress(spec: Object, address: str) -> Object:
         {
             "port": port["port"],
             "protocol": port.get("protocol", "TCP"),
-            **({} if may_listen(port["port"]) else {"error": _NOT_ALLOWED}),
+            **({} if addresses.may_listen(port["port"]) else {"error": _NOT_ALLOWED}),
         }
         for port in spec.get("ports") or ()
     ]

@@ -16,7 +16,7 @@ server listens on `api_address`, so two clusters never share one. With F = 32 * 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -107,6 +107,19 @@ def may_listen(port: int) -> bool:
     except (OSError, ValueError):
         first = 1024
     return port >= first
+
+
+INSTEAD = {80: 8080, 443: 8443}
+"""Ports that tutorials name, and those where load balancers take what comes for them, as nobody but root may listen
+on the former."""
+
+
+def entered_at(number: int, ports: Collection[int]) -> list[int]:
+    """Where a load balancer listens for `number`, one of its `ports`: there, or at another, or nowhere."""
+    if may_listen(number):
+        return [number]
+    instead = INSTEAD.get(number)
+    return [instead] if instead and instead not in ports else []
 
 
 class AddressPool:

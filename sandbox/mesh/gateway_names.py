@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from sandbox.core.addresses import INSTEAD, entered_at
 from sandbox.core.cluster import Cluster, Object
-from sandbox.mesh.gateways import INSTEAD
 from sandbox.mesh.rules import covers
 
 _DNS = ("DNS", "DNS_ROUND_ROBIN")
@@ -58,8 +58,9 @@ class GatewayNames:
                 wanted = gateway["spec"].get("selector") or {}
                 for service in self._balancers.values():
                     if wanted and wanted.items() <= (service["spec"].get("selector") or {}).items():
-                        ports = frozenset(port["port"] for port in service["spec"].get("ports") or ())
-                        return Entrance(_addresses(service)[0], ports)
+                        ports = {port["port"] for port in service["spec"].get("ports") or ()}
+                        listening = frozenset(at for port in ports for at in entered_at(port, ports))
+                        return Entrance(_addresses(service)[0], listening)
         return None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sandbox.core.addresses import INSTEAD
 from sandbox.core.cluster import Object
 from sandbox.mesh import authorization, connection_routes, listeners, route_tables
 from sandbox.mesh.authorization import Authorization
@@ -33,9 +34,6 @@ TLS_MODES: Mapping[str, bool] = {"SIMPLE": False, "MUTUAL": True, "OPTIONAL_MUTU
 """Whether the mode needs a CA for clients' certificates."""
 
 _MATCH = "filter_chain_match"
-INSTEAD = {80: 8080, 443: 8443}
-"""Ports that tutorials' Gateways name, and where the ingress gateway's service has them, as nobody but root may
-listen on the former."""
 _TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 _VERSIONS = {"TLSV1_0": "TLSv1_0", "TLSV1_1": "TLSv1_1", "TLSV1_2": "TLSv1_2", "TLSV1_3": "TLSv1_3"}
 _DEFAULT_VERSION = "TLSV1_2"

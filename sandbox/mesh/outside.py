@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.core.addresses import may_listen
+from sandbox.core import addresses
+from sandbox.core.addresses import INSTEAD
 from sandbox.core.cluster import Cluster, Object, WatchEvent
 from sandbox.mesh import envoy_clusters, kept_statistics, listeners
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
-from sandbox.mesh.gateways import INSTEAD
 from sandbox.mesh.istio import PORTS_NOTE
 from sandbox.mesh.kept import Kept
 from sandbox.mesh.known_services import KnownServices
@@ -91,23 +91,19 @@ class Outside:
 def ways_in(service: Object, port: Object, nodes: Iterable[str]) -> list[tuple[str, int]]:
     """Addresses and ports at which a service's port is reached."""
     where = [(address, port["nodePort"]) for address in nodes if port.get("nodePort")]
-    numbers = [port["port"], *_well_known(service, port["port"])]
-    return where + [(address, one) for address in _balancer_addresses(service, port["port"]) for one in numbers]
+    number, every = port["port"], {one["port"] for one in service["spec"].get("ports") or ()}
+    numbers = [*addresses.entered_at(number, every), *_well_known(service, number, every)]
+    return where + [(address, one) for address in _balancer_addresses(service) for one in numbers]
 
 
-def _well_known(service: Object, number: int) -> list[int]:
+def _well_known(service: Object, number: int, every: set[int]) -> list[int]:
     """80 for 8080 and 443 for 8443 of a gateway whose Service has these in their stead, where the kernel lets
     anybody listen there: `http://HOST/` leads to it then, as on a real cluster."""
     noted = PORTS_NOTE in (service["metadata"].get("annotations") or {})
-    taken = {port["port"] for port in service["spec"].get("ports") or ()}
     instead = {stand_in: known for known, stand_in in INSTEAD.items()}.get(number)
-    return [instead] if noted and instead and instead not in taken and may_listen(instead) else []
+    return [instead] if noted and instead and instead not in every and addresses.may_listen(instead) else []
 
 
-def _balancer_addresses(service: Object, port: int) -> Iterable[str]:
-    """The addresses given to a LoadBalancer service, but for ports whose status says they cannot be used."""
+def _balancer_addresses(service: Object) -> Iterable[str]:
     status = (service.get("status") or {}).get("loadBalancer") or {}
-    for ingress in status.get("ingress") or []:
-        unusable = any(p["port"] == port and p.get("error") for p in ingress.get("ports") or [])
-        if ingress.get("ip") and not unusable:
-            yield ingress["ip"]
+    return [ingress["ip"] for ingress in status.get("ingress") or () if ingress.get("ip")]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.controllers import service_addresses
+from sandbox.core import addresses
 from sandbox.core.cluster import ApiError, Object
 
 from .conftest import World
@@ -121,7 +121,7 @@ async def test_a_taken_load_balancer_address_is_told(world: World) -> None:
 
 
 async def test_a_port_that_cannot_be_listened_on_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_addresses, "may_listen", lambda port: port >= 1024)
+    monkeypatch.setattr(addresses, "may_listen", lambda port: port >= 1024)
     ports = [{"name": "low", "port": 80}, {"name": "high", "port": 8080}]
     world.create("services", service(type="LoadBalancer", ports=ports))
     await world.until(lambda: ingress(world))
@@ -129,4 +129,14 @@ async def test_a_port_that_cannot_be_listened_on_is_told(world: World, monkeypat
         {"port": 80, "protocol": "TCP", "error": "mesh-workshop.sandbox/PortNotAllowed"},
         {"port": 8080, "protocol": "TCP"},
     ]
-    assert "port 80 of this machine" in world.messages("PortNotAllowed")[0]
+    (said,) = world.messages("PortNotAllowed")
+    assert "port 80 of this machine; the service's node ports work" in said
+
+
+async def test_what_leads_to_such_a_port_instead_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "may_listen", lambda port: port >= 1024)
+    ports = [{"name": "http", "port": 80}, {"name": "https", "port": 443}]
+    world.create("services", service(type="LoadBalancer", ports=ports))
+    await world.until(lambda: world.messages("PortNotAllowed"))
+    (said,) = world.messages("PortNotAllowed")
+    assert "port 80, 443 of this machine; 8080, 8443 of its address lead there instead" in said

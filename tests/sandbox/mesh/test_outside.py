@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.core import addresses
 from sandbox.mesh import outside
 from sandbox.mesh.istio import PORTS_NOTE
 
@@ -24,13 +25,18 @@ def gateway(*ports: int, **annotations: str) -> Any:
         (True, gateway(8080, 8443, **{PORTS_NOTE: "why"}), 8080, [8080, 80]),
         (True, gateway(8080, 8443, **{PORTS_NOTE: "why"}), 8443, [8443, 443]),
         (False, gateway(8080, 8443, **{PORTS_NOTE: "why"}), 8080, [8080]),
+        (True, gateway(80, 443), 80, [80]),
+        (False, gateway(80, 443), 80, [8080]),
+        (False, gateway(80, 443), 443, [8443]),
+        (False, gateway(80, 8080), 80, []),
+        (False, gateway(22), 22, []),
         (True, gateway(8080, 8443), 8080, [8080]),
         (True, gateway(80, 8080, **{PORTS_NOTE: "why"}), 8080, [8080]),
         (True, gateway(15021, **{PORTS_NOTE: "why"}), 15021, [15021]),
     ],
 )
-def test_a_gateways_well_known_ports_lead_to_it_where_the_kernel_lets_them(
+def test_well_known_ports_lead_where_they_are_said_to_as_far_as_the_kernel_lets_them(
     monkeypatch: pytest.MonkeyPatch, allowed: bool, service: Any, port: int, reached: list[int]
 ) -> None:
-    monkeypatch.setattr(outside, "may_listen", lambda number: allowed or number >= 1024)
+    monkeypatch.setattr(addresses, "may_listen", lambda number: allowed or number >= 1024)
     assert outside.ways_in(service, {"port": port}, []) == [("127.64.1.1", number) for number in reached]
