@@ -54,6 +54,13 @@ def test_every_link_between_pages_leads_somewhere() -> None:
                 assert anchor in map(slug, heads), f"{page.relative_to(ROOT)}: {link}"
 
 
+def test_the_glossary_has_each_word_once() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| (?!meaning)", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"), re.M)
+    words = Counter(chain.from_iterable(row.split(", ") for row in rows))
+    assert len(words) > 80
+    assert [word for word, count in words.items() if count > 1] == []
+
+
 def slug(head: str) -> str:
     """As GitHub makes a heading's anchor."""
     return re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-")
