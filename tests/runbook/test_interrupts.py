@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from tests.kit.engine import Bench, FakeGate, Measured, Put, bench, lab
-from workshop.runbook.events import Interrupted
+from workshop.runbook.events import Event, Interrupted
 from workshop.runbook.results import Check
 from workshop.runbook.run import Run
 from workshop.runbook.stop import Stop
@@ -162,18 +162,22 @@ async def test_at_once_cancels_whatever_is_at_hand(where: str, signals: tuple[in
 
     async def hang(name: str) -> None:
         if name == "a1":
-            # One by one: two pending signals of a number are delivered as one.
-            asyncio.get_running_loop().call_later(0.001, hit, signals[0])
-            if len(signals) > 1:
-                asyncio.get_running_loop().call_later(0.05, hit, signals[1])
+            hit(signals[0])
             await asyncio.shield(asyncio.ensure_future(asyncio.Event().wait()))
 
+    def heard(event: Event) -> None:
+        """One by one: two pending signals of a number are delivered as one."""
+        if event == Interrupted(""):
+            hit(*signals[1:])
+
     setattr(world.world, where, hang)
+    world.on_event = heard
     assert await world.run("b") == 130
     assert world.outcomes()[1:] == ["skipped", "skipped"]
     assert world.outcomes()[0] == {"before_look": "skipped"}.get(where, "inconclusive")
     assert world.guard.held == world.guard.released
     assert world.finished().resume.startswith("invoke lab.b")
+    assert world.of(Interrupted)[-1].at_once
     await go_on(world)
 
 
