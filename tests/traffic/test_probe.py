@@ -144,7 +144,7 @@ async def test_waits_through_errors_too() -> None:
 async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_fails(
     within: float, patience: float
 ) -> None:
-    run, heard = listening()
+    run, _ = listening()
     run.patience = patience
     async with serving(splitting(lambda served: (1, 0, 0))) as server:
         verdict = await probe(0.5, 0, 0.5, visible_within=within).measure(run, server.url)
@@ -152,7 +152,6 @@ async def test_a_change_that_does_not_arrive_is_measured_at_the_time_limit_and_f
     assert re.search(r"no stars: 100.0%, accepted \d\d.\d% to \d\d.\d%; red", verdict.reason), verdict.reason
     assert verdict.reason.endswith("the change was not visible within 1 s")
     assert 75 <= verdict.measurements[0].samples <= 600, "all of one kind are soon enough"
-    assert sum(isinstance(event, events.Waiting) for event in heard) >= 2
 
 
 async def test_without_traffic_no_answer_came_and_where_nothing_was_changed_no_change_is_missed() -> None:
