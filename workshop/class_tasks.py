@@ -37,6 +37,7 @@ from workshop.classroom.next_commands import for_whom
 from workshop.classroom.readiness import examine_member, examine_quota, examine_tools
 from workshop.classroom.together import SILENT, Work, alike
 from workshop.classroom.whom import Class, Whom, read_class
+from workshop.console import words
 from workshop.kubernetes.lease import Holder
 from workshop.parts import (
     Part,
@@ -130,8 +131,6 @@ def run(
 
 async def _plan(job: Job, listen: Listener) -> int:
     """Says in a word what a run would change."""
-    from workshop.console import words
-
     with job.stop.signals(lambda: None):
         found = await job.stop.cuttable(planning.plan(job))
     changing = [step for step in found.steps if step.changes]

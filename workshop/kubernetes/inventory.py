@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from workshop.kubernetes.attendee_access import ACCOUNT
 from workshop.kubernetes.cluster_guard import NAMESPACE as MARK_NAMESPACE
 from workshop.kubernetes.deletion import held_up
+from workshop.kubernetes.drift import without
 from workshop.kubernetes.kinds import Kind
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.kubectl_failures import KubectlError, Reason
@@ -160,8 +161,6 @@ class ClusterInventory(Inventory):
 
 async def _take_away(kubectl: Kubectl, subject: str, paths: list[str]) -> None:
     """These parts of the object: all that is beside them stays as it is then."""
-    from workshop.kubernetes.drift import without
-
     kind, _, name = subject.partition(" ")
     namespace, _, name = name.rpartition("/")
     while live := await kubectl.find(kind, namespace, name):
