@@ -77,8 +77,9 @@ def test_an_operation_is_known_to_a_later_run_until_it_ends(path: Path) -> None:
 def test_an_operation_begun_again_replaces_the_first(path: Path) -> None:
     journal = Journal(path)
     journal.begin(ID, "create cluster", "first")
-    journal.begin(ID, "delete cluster", "second")
+    begun = journal.begin(ID, "delete cluster", "second")
     found = journal.operation(ID)
+    assert found == begun
     assert found
     assert found.kind == "delete cluster"
 
