@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -143,6 +144,8 @@ USES: dict[str, Callable[[Any], Any]] = {
     "changed": lambda cls: _changed(cls(1)),
     "deleted": lambda cls: delattr(cls(1), "a"),
     "a method": lambda cls: cls(1).both(),
+    "help": lambda cls: str(inspect.signature(cls)),
+    "no signature": lambda cls: hasattr(cls(1), "__signature__"),
 }
 
 

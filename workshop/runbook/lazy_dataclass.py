@@ -125,8 +125,19 @@ class _OfClass:
         return getattr(cls, self._name)
 
 
+class _Signature:
+    """For `help` and editors; the class itself then has none of its own."""
+
+    def __get__(self, instance: object, cls: type) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        _make(cls)
+        return inspect.signature(cls)
+
+
 _STANDING_IN: dict[str, Any] = {
     "__init__": _init,
+    "__signature__": _Signature(),
     **{name: _OfClass(name) for name in ("__dataclass_fields__", "__match_args__")},
     **{name: _method(name) for name in ("__eq__", "__hash__", "__repr__", "__setattr__", "__delattr__")},
 }
