@@ -74,7 +74,7 @@ def test_on_azure_its_labs_are_in_it_before_anything_was_made(
     [
         ("istio.canari", "html", "it is neither a lab nor a group of labs"),
         ("azure", "html", "its commands are for Azure, and az does not reach this target"),
-        ("istio", "pdf", "it can be written as html or markdown"),
+        ("istio", "pdf", "it is one of html, markdown"),
     ],
 )
 def test_what_there_is_none_of_is_refused(workshop: Workshop, labs: str, form: str, said: str) -> None:

@@ -519,12 +519,7 @@ def status(config: Config, runbook: Runbook, whom: Whom, form: str) -> int:
     """Where every member is; 1 when something has drifted. It reads only."""
 
     def act() -> int:
-        if form not in FORMS:
-            raise UsageError(
-                f"show the status of the class as {form}",
-                f"it can be shown as {' or '.join(FORMS)}",
-                next_command=f"{invocation.invoke()} class.status --format {FORMS[-1]}",
-            )
+        invocation.refuse_other_form(form, FORMS, "class.status")
         the_class = read_class(config, whom)
         whole = Request((), invocation.typed(), program=invocation.invoke())
         found: dict[str, Status] = {}

@@ -219,12 +219,7 @@ def status(config: Config, runbook: Runbook, form: str) -> int:
     """Where every lab is; 1 when something has drifted. `form` is table or json."""
 
     def act() -> int:
-        if form not in FORMS:
-            raise UsageError(
-                f"show the status as {form}",
-                f"it can be shown as {' or '.join(FORMS)}",
-                next_command=f"{invocation.invoke()} status --format {FORMS[-1]}",
-            )
+        invocation.refuse_other_form(form, FORMS, "status")
         settings = load(config)
         parts = list(for_status(settings, runbook, Request((), invocation.typed(), program=invocation.invoke())))
         validate(settings, account=any(part.use.account for part in parts))

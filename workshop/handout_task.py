@@ -31,12 +31,7 @@ def handout(config: Config, runbook: Runbook, *, labs: str, form: str, to: str, 
     def act() -> int:
         from workshop.console.handout import MADE_BY, Handout, handout_markdown, handout_page
 
-        if form not in FORMS:
-            raise UsageError(
-                f"write a handout as {form}",
-                f"it can be written as {' or '.join(FORMS)}",
-                next_command=f"{invocation.invoke()} handout --format {next(iter(FORMS))}",
-            )
+        invocation.refuse_other_form(form, FORMS, "handout")
         settings = load(config)
         names = _names(runbook, labs, settings)
         target = _target(settings, runbook, account=False)

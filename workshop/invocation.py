@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,16 @@ def refuse_others(task: str, why: str) -> None:
     others = [named.name for named in getattr(program, "tasks", ()) if named.name != task]
     if others:
         raise UsageError(f"use {task} with {others[0]}", why, next_command=f"{invoke()} {task}")
+
+
+def refuse_other_form(form: str, known: Collection[str], task: str) -> None:
+    """Raises UsageError for what --format of this task does not know."""
+    if form not in known:
+        raise UsageError(
+            f"use --format {shlex.quote(form)}",
+            f"it is one of {', '.join(known)}",
+            next_command=f"{invoke()} {task} --format {next(iter(known))}",
+        )
 
 
 def debugging() -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def history(config: Config, form: str) -> int:
     def act() -> int:
-        _refuse_unless(form, ("table", "json"), "history")
+        invocation.refuse_other_form(form, ("table", "json"), "history")
         settings = load(config)
         runs = records(Journal(journal_of(settings)))
         if form == "json":
@@ -50,15 +50,6 @@ def history(config: Config, form: str) -> int:
 
 def _class_has_run(settings: Settings) -> bool:
     return any(class_folder(settings).glob("*/journal.sqlite"))
-
-
-def _refuse_unless(form: str, known: Sequence[str], task: str) -> None:
-    if form not in known:
-        raise UsageError(
-            f"use --format {shlex.quote(form)}",
-            f"it is one of {', '.join(known)}",
-            next_command=f"{invocation.invoke()} {task} --format {known[-1]}",
-        )
 
 
 def records(journal: Journal, member: str = "") -> tuple[RunRecord, ...]:
@@ -90,7 +81,7 @@ def report(
     the classes of `also`, folders with commas between them: the shares of it that other machines have worked on."""
 
     def act() -> int:
-        _refuse_unless(form, tuple(FORMS), "report")
+        invocation.refuse_other_form(form, FORMS, "report")
         _refuse_together(run, day, of_class=of_class, also=also)
         settings = load(config)
         if of_class:

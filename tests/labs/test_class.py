@@ -297,7 +297,7 @@ def test_a_folder_that_is_a_file_stops_nobody_else(room: Room) -> None:
         (("class.run", "room.note", "--only", "adda"), "did you mean ada?"),
         (("class.run", "room.note", "--at-once", "0"), "it is a whole number, 1 or more"),
         (("class.run", "room.note", "--shard", "3/2"), "as 2/4"),
-        (("class.status", "--format", "xml"), "it can be shown as table or json"),
+        (("class.status", "--format", "xml"), "it is one of table, json"),
         (("class.reset",), "next invoke class.reset --to istio.install"),
         (("class.reset", "--to", "room.nte"), "next invoke class.reset --to room.note"),
         (("-R", "class.reset", "--to", "clean"), "would be done all the same"),
