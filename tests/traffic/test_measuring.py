@@ -121,6 +121,8 @@ async def test_the_verdict_covers_the_latencies_and_shows_them(share: float, kin
     assert (measured.latencies.p99 >= DELAY) == (share > 0)
     only_what_told_nothing_was_measured_again(judged)
     assert len(titles(heard)) == len(judged)
+    told = re.search(r"measured (\d+) times", verdict.reason)
+    assert told is None or int(told[1]) <= len(judged)
     last = heard[-1]
     assert isinstance(last, events.Progress)
     assert (last.what, last.done == last.total) == (titles(heard)[-1], True)
