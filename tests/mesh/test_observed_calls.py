@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.prometheus import behind_api, of_samples
 from tests.kit.runs import Recorded
-from workshop.mesh.observed_calls import Counted, CountedCalls, looked
+from workshop.mesh.observed_calls import Counted, CountedCalls, Looks, looked
 from workshop.mesh.prometheus import Prometheus
 from workshop.traffic.load import Result
 from workshop.traffic.verdict import plan
@@ -74,13 +74,39 @@ def test_without_an_answer_to_every_page_nothing_is_known() -> None:
     assert (verdict.kind, verdict.reason) == ("inconclusive", f"1 of {N:,} requests had no answer")
 
 
+LOOKS = {
+    'up{job="kubernetes-pods", pod="details"}': "1 1 1 0 1",
+    'up{job="kubernetes-pods", pod="reviews"}': "1x4",
+    'istio_requests_total{pod="details"}': "5 6 7 stale 8",
+    'istio_requests_total{pod="gone"}': "9 stale",
+}
+"""At 0, 15, 30, 45 and 60 s."""
+
+
 async def test_where_prometheus_does_not_get_to_look_that_is_said_with_why(tmp_path: Path) -> None:
     """Seen on a machine that was too busy for its looks: the step had failed, as if the mesh did not count."""
-    looks = {f'up{{job="kubernetes-pods", pod="{pod}"}}': "1x4" for pod in ("details", "reviews")}
-    async with behind_api(of_samples(looks, now=60.0)) as api:
+    async with behind_api(of_samples(LOOKS, now=60.0)) as api:
         kubectl = api.kubectl(tmp_path)
         run = Recorded(kubectl)
         run.patience = 0.0
         found = await looked(run, Prometheus(kubectl, ""), {"reviews", "details"})
-        assert found == (60.0, "Prometheus has looked for 0 s, not yet at 2 of 2 pods (details)")
-        assert await looked(run, Prometheus(kubectl, ""), set()) == (60.0, "")
+        assert found == "Prometheus has looked for 0 s, not yet at 2 of 2 pods (details)"
+        assert await looked(run, Prometheus(kubectl, ""), set()) == Looks(60.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        (0.0, 16.0, [6.0]),  # not what was told at 0 s, also by a pod that has gone since
+        (16.0, 46.0, [7.0]),  # though the last look at it failed
+        (31.0, 46.0, []),
+        (31.0, 60.0, [8.0]),
+    ],
+)
+async def test_a_look_that_fails_takes_nothing_back(
+    tmp_path: Path, start: float, end: float, told: list[float]
+) -> None:
+    async with behind_api(of_samples(LOOKS, now=60.0)) as api:
+        prometheus = Prometheus(api.kubectl(tmp_path), "")
+        found = await prometheus.query(Looks(start, end).values("istio_requests_total"), end)
+    assert [sample.value for sample in found] == told

@@ -2,7 +2,8 @@
 productpage and to details, by the proxy of either side; as many failures as were seen; and of the versions of a
 service the shares that the rules ask for.
 
-A reading counts when Prometheus has looked at every pod after the last request, by its own clock. So the
+A reading counts when Prometheus has looked at every pod after the last request, by its own clock; looks that fail
+for want of time are waited out. So the
 difference of two readings is exact: one request more or less is a failure of the metrics, or of somebody else who
 sends as well, which is told apart by there being more. Only which version a call went to is chance, with the tails
 of `traffic/verdict.py`.
@@ -175,13 +176,14 @@ class CountedCalls:
 
     async def _read(self, run: Run, prometheus: Prometheus) -> Counted | Verdict:
         """The verdict of what cannot be read."""
-        at, still = await looked(run, prometheus, await _pods(Kubectl.of(run), self.namespace))
-        if still:
-            return Verdict("inconclusive", still)
+        found = await looked(run, prometheus, await _pods(Kubectl.of(run), self.namespace))
+        if isinstance(found, str):
+            return Verdict("inconclusive", found)
         which = f'destination_workload_namespace="{self.namespace}"'
         by = "reporter, source_workload, destination_workload, destination_version"
-        found = Counted()
-        for sample in await prometheus.query(f"sum by ({by}, response_code) (istio_requests_total{{{which}}})", at):
+        counts = found.values(f"istio_requests_total{{{which}}}")
+        counted = Counted()
+        for sample in await prometheus.query(f"sum by ({by}, response_code) ({counts})", found.end):
             labels = sample.labels
             key = (
                 labels.get("reporter", ""),
@@ -189,17 +191,17 @@ class CountedCalls:
                 labels.get("destination_workload", ""),
                 labels.get("destination_version", ""),
             )
-            found.calls[key] += round(sample.value)
-            found.failed[key] += round(sample.value) if _failed(labels.get("response_code", "")) else 0
-        found.seconds = await self._times(prometheus, which, at)
-        return found
+            counted.calls[key] += round(sample.value)
+            counted.failed[key] += round(sample.value) if _failed(labels.get("response_code", "")) else 0
+        counted.seconds = await self._times(prometheus, which, found)
+        return counted
 
-    async def _times(self, prometheus: Prometheus, which: str, at: float) -> dict[str, tuple[float, float]]:
-        of = f'istio_request_duration_milliseconds_bucket{{reporter="destination", {which}}}'
+    async def _times(self, prometheus: Prometheus, which: str, looks: Looks) -> dict[str, tuple[float, float]]:
+        of = looks.values(f'istio_request_duration_milliseconds_bucket{{reporter="destination", {which}}}')
         times: dict[str, list[float]] = defaultdict(list)
         for share in (0.5, 0.99):
             query = f"histogram_quantile({share}, sum by (destination_workload, le) ({of}))"
-            for sample in await prometheus.query(query, at):
+            for sample in await prometheus.query(query, looks.end):
                 times[sample.labels.get("destination_workload", "")].append(sample.value / 1000)
         return {name: (found[0], found[1]) for name, found in times.items() if len(found) == 2}
 
@@ -238,32 +240,48 @@ class CountedCalls:
         return (page, Hint("type", f"{run.program} observe", "who calls whom, while it happens (Ctrl-C ends it)"))
 
 
-async def looked(run: Run, prometheus: Prometheus, pods: Set[str]) -> tuple[float, str]:
-    """Waits until Prometheus has looked at all `pods` again: its time then, and what is missing when that takes too
-    long. Raises as `Prometheus.query`."""
-    now: float | None = None
-    at = 0.0
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The time in which each pod has been looked at, by Prometheus' clock. Which pod answered when does not matter:
+    nothing is sent meanwhile."""
+
+    start: float
+    end: float
+
+    def values(self, selector: str) -> str:
+        """Of what was told within it. A look that failed afterwards ends a series for the time being, and what a
+        pod has told before that it has told."""
+        return f"last_over_time({selector}[{max(1, round((self.end - self.start) * 1000))}ms])"
+
+
+async def looked(run: Run, prometheus: Prometheus, pods: Set[str]) -> Looks | str:
+    """Waits until Prometheus has looked at all `pods` again; what it still has not when that takes too long. Raises
+    as `Prometheus.query`."""
+    start: float | None = None
+    end = 0.0
+    answered: set[str] = set()
 
     async def missing() -> str:
-        nonlocal now, at
-        found = await prometheus.query(f'timestamp(up{{job="{_JOB}"}})')
-        if now is None:
-            (said,) = await prometheus.query("time()")
-            now = said.value
+        nonlocal start, end
+        if start is None:
+            (now,) = await prometheus.query("time()")
+            start = now.value
+        times = await prometheus.query(f'timestamp(up{{job="{_JOB}"}})')
+        late = {sample.labels.get("pod", "") for sample in times if sample.value > start}
         up = await prometheus.query(f'up{{job="{_JOB}"}} == 1')
-        answered = {sample.labels.get("pod", "") for sample in up}
-        times = {sample.labels["pod"]: sample.value for sample in found if sample.labels.get("pod") in answered}
-        behind = sorted(pod for pod in pods if times.get(pod, 0.0) <= now)
-        at = max(times.values(), default=0.0)
+        answered.update(late & {sample.labels.get("pod", "") for sample in up})
+        end = max((sample.at for sample in up), default=start)
+        behind = sorted(pods - answered)
         return f"not yet at {len(behind)} of {len(pods)} pods ({behind[0]})" if behind else ""
 
     within = min(_LOOKED, run.patience)
     still = await wait_in_vain(run, "Prometheus to look at the pods", missing, seconds=within)
     if not still:
-        return at, ""
+        assert start is not None
+        return Looks(start, end)
     troubles = await prometheus.troubles(_JOB)
     why = next((f"; {pod}: {why}" for pod, why in sorted(troubles.items()) if pod in pods), "")
-    return at, f"Prometheus has looked for {within:g} s, {still}{why}"
+    return f"Prometheus has looked for {within:g} s, {still}{why}"
 
 
 def _by_status(status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> str | None:
