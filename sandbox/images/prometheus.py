@@ -8,16 +8,14 @@ it is asked to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
 from http.client import responses
-from typing import Any
 
 from aiohttp import web
 
-from sandbox.core.cluster import Object
 from sandbox.images.program import Container, Factory, ProgramError, parse_flags
 from sandbox.images.web import WebProgram
 from sandbox.prometheus.configuration import BadConfig, Configuration, Job, read
+from sandbox.prometheus.discovery import Look
 from sandbox.prometheus.expressions import milliseconds
 from sandbox.prometheus.http_api import Api
 from sandbox.prometheus.scraping import ScrapeError, Scraper
@@ -44,9 +42,9 @@ class Prometheus(WebProgram):
     refresh = 1.0
     """Seconds between two looks at which pods there are."""
 
-    def __init__(self, container: Container, pods: Callable[[], Iterable[Object]]) -> None:
+    def __init__(self, container: Container, look: Look) -> None:
         super().__init__(container)
-        self._pods, self._file = pods, ""
+        self._look, self._file = look, ""
         self._config = _OWN
         self._lifecycle = False
         self._retention = _LONGEST_KEPT
@@ -96,7 +94,7 @@ class Prometheus(WebProgram):
     def _follow(self, config: Configuration) -> None:
         for job, why in config.left_out.items():
             self.container.log(f"not supported by the sandbox's Prometheus: the job {job}: {why}")
-        self._scraper.targets = Targets(config.jobs, self._pods)
+        self._scraper.targets = Targets(config.jobs, self._look)
 
     async def _fetch(self, url: str) -> str:
         if not url.startswith("http:"):
@@ -187,9 +185,9 @@ def _version(image: str) -> str:
     return tag.removeprefix("v") or "latest"
 
 
-def programs(pods: Callable[[], Iterable[Any]]) -> dict[str, Factory]:
-    """Of a cluster's pods, as its API has them."""
+def programs(look: Look) -> dict[str, Factory]:
+    """Of a cluster's objects."""
     return {
-        "prometheus": lambda container: Prometheus(container, pods),
+        "prometheus": lambda container: Prometheus(container, look),
         "prometheus-config-reloader": ConfigReloader,
     }

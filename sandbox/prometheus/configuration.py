@@ -2,8 +2,8 @@
 (https://prometheus.io/docs/prometheus/latest/configuration/configuration/).
 
 What the add-on of Istio's releases says is read: targets written down, and those that Kubernetes knows of, with
-rules that relabel them. Of Kubernetes' kinds there are pods here; a job that asks for others is left out, and is
-one of `left_out`, for the log. Any other field is refused by its name; what is wrong is said in Prometheus' words.
+rules that relabel them. Its jobs that ask nodes and the API server, by HTTPS, are `left_out`, for the log. Any
+other field is refused by its name; what is wrong is said in Prometheus' words.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from sandbox.prometheus.discovery import ROLES
 from sandbox.prometheus.expressions import milliseconds
 from sandbox.prometheus.relabeling import Rule, read_rule
 
@@ -28,7 +29,7 @@ _JOB = (
 )
 _NEVER = ("bearer_token_file", "tls_config")
 """Of jobs that ask by HTTPS: there are none here."""
-_ROLES = ("endpoints", "endpointslice", "ingress", "node", "pod", "service")
+_ALL_ROLES = (*ROLES, "endpointslice", "ingress", "node")
 
 
 class BadConfig(ValueError):
@@ -47,7 +48,8 @@ class Job:
     scheme: str = "http"
     params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     written: tuple[Mapping[str, str], ...] = ()
-    of_pods: bool = False
+    roles: tuple[str, ...] = ()
+    """As whom Kubernetes knows its targets."""
     rules: tuple[Rule, ...] = ()
 
 
@@ -95,10 +97,12 @@ def _job(path: str, name: str, written: Mapping[str, Any], default: tuple[float,
             rules.append(read_rule(rule))
         except ValueError as error:
             raise BadConfig(f"{path}.relabel_configs[{number}]: {error}") from None
-    others = sorted({role for role in roles if role != "pod"})
+    others = sorted(set(roles).difference(ROLES))
     scheme = written.get("scheme", "http")
-    if not others and (scheme != "http" or any(field in written for field in _NEVER)):
+    secure = scheme != "http" or any(field in written for field in _NEVER)
+    if secure and not roles:
         raise _unsupported(f"{path}: HTTPS")
+    why = f"there is no discovery of role {', '.join(others)}" if others else "it asks by HTTPS" if secure else ""
     job = Job(
         name,
         interval,
@@ -108,16 +112,16 @@ def _job(path: str, name: str, written: Mapping[str, Any], default: tuple[float,
         scheme,
         {key: tuple(values) for key, values in (written.get("params") or {}).items()},
         tuple(_written(f"{path}.static_configs", written.get("static_configs") or ())),
-        "pod" in roles,
+        tuple(dict.fromkeys(roles)),
         tuple(rules),
     )
-    return job, f"there are no targets of role {', '.join(others)} here" if others else ""
+    return job, why
 
 
 def _role(path: str, written: Mapping[str, Any]) -> str:
     _only(path, written, ("role",))
     role = str(written.get("role", ""))
-    if role not in _ROLES:
+    if role not in _ALL_ROLES:
         raise BadConfig(f'unknown Kubernetes SD role "{role}"')
     return role
 

@@ -83,7 +83,7 @@ class KubernetesStack:
         programs = {
             **PROGRAMS,
             **kiali.programs(lambda: self.cluster.list("namespaces")),
-            **prometheus.programs(lambda: self.cluster.list("pods")),
+            **prometheus.programs(self.cluster.list),
             **self._mesh.programs,
         }
         self._node = Node(self.cluster, reservation.network, programs, pool)

@@ -51,7 +51,7 @@ async def start(place: Place, config: str, *arguments: str) -> None:
 def configured(place: Place, config: str) -> None:
     metadata = {"name": "prometheus", "namespace": NAMESPACE}
     place.cluster.create("configmaps", {"metadata": metadata, "data": {"prometheus.yml": config}}, manager="test")
-    place.programs |= programs(lambda: place.cluster.list("pods"))
+    place.programs |= programs(place.cluster.list)
 
 
 def asking(*arguments: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ async def test_the_command_line_and_file_of_istios_addon(place: Place) -> None:
         "--web.console.templates=/etc/prometheus/consoles",
         "--web.enable-lifecycle",
     )
-    said = "the job kubernetes-nodes: there are no targets of role node here"
+    said = "the job kubernetes-nodes: there is no discovery of role node"
     assert f"not supported by the sandbox's Prometheus: {said}" in await place.log("prometheus")
     assert await targets(place) == [("prometheus", "5s", "2s")]
     assert await ask(place, "/-/healthy") == (200, b"Prometheus Server is Healthy.\n")
@@ -153,7 +153,7 @@ async def test_asked_to_it_reads_its_file_again(place: Place, monkeypatch: pytes
 
 
 async def test_without_the_flag_it_reads_nothing_again(place: Place) -> None:
-    place.programs |= programs(list)
+    place.programs |= programs(place.cluster.list)
     await place.serving("prometheus", container(IMAGE))
     assert await ask(place, "/-/reload", "POST") == (403, b"Lifecycle API is not enabled.")
     assert await targets(place) == [("prometheus", "15s", "10s")]
@@ -179,7 +179,7 @@ async def test_a_file_that_it_does_not_take_ends_it(place: Place, config: str, s
 
 
 async def test_a_flag_it_does_not_have_ends_it(place: Place) -> None:
-    place.programs |= programs(lambda: [])
+    place.programs |= programs(place.cluster.list)
     place.start("prometheus", container(IMAGE, args=["--web.enable-remote-write-receiver"]), restartPolicy="Never")
     await place.until(lambda: place.state("prometheus").get("terminated"))
     assert place.state("prometheus")["terminated"]["exitCode"] == 2

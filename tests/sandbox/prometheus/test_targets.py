@@ -1,8 +1,8 @@
-"""Which pods are asked, where, and how they are labelled: by the rules of a configuration.
+"""Who is asked, where, and how they are labelled: by the rules of a configuration.
 
-`ISTIO` is what the add-on of Istio 1.31.1 has for pods (samples/addons/prometheus.yaml of the release, jobs
-`kubernetes-pods` and `kubernetes-pods-slow`), rule by rule; the labels that Prometheus discovers are those of its
-documentation (configuration, kubernetes_sd_config, role pod).
+`ISTIO` is what the add-on of Istio 1.31.1 has for pods and services (samples/addons/prometheus.yaml of the release:
+all its jobs but those that ask nodes and the API server), rule by rule; the labels that Prometheus discovers are
+those of its documentation (configuration, kubernetes_sd_config).
 """
 
 from __future__ import annotations
@@ -46,8 +46,38 @@ def _rules(wanted: str) -> list[dict[str, Any]]:
     ]
 
 
-def _job(name: str, rules: list[dict[str, Any]], **more: str) -> dict[str, Any]:
-    discovery = [{"role": "pod"}]
+SERVICE = "__meta_kubernetes_service"
+OF_SERVICE = f"{SERVICE}_annotation_prometheus_io"
+
+
+def _service_rules(wanted: str) -> list[dict[str, Any]]:
+    return [
+        _rule("keep", f"{OF_SERVICE}_{wanted}", regex="true"),
+        *([_rule("drop", f"{OF_SERVICE}_scrape_slow", regex="true")] if wanted == "scrape" else []),
+        _rule("replace", f"{OF_SERVICE}_scheme", "__scheme__", "(https?)"),
+        _rule("replace", f"{OF_SERVICE}_path", "__metrics_path__", "(.+)"),
+        _rule("replace", f"__address__ {OF_SERVICE}_port", "__address__", r"(.+?)(?::\d+)?;(\d+)", "$1:$2"),
+        _rule("labelmap", "", regex=f"{OF_SERVICE}_param_(.+)", replacement="__param_$1"),
+        _rule("labelmap", "", regex=f"{SERVICE}_label_(.+)"),
+        _rule("replace", "__meta_kubernetes_namespace", "namespace"),
+        _rule("replace", f"{SERVICE}_name", "service"),
+        _rule("replace", f"{POD}_node_name", "node"),
+    ]
+
+
+PROBED = [
+    _rule("keep", f"{OF_SERVICE}_probe", regex="true"),
+    {"source_labels": ["__address__"], "target_label": "__param_target"},
+    {"replacement": "blackbox", "target_label": "__address__"},
+    {"source_labels": ["__param_target"], "target_label": "instance"},
+    _rule("labelmap", "", regex=f"{SERVICE}_label_(.+)"),
+    {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+    {"source_labels": [f"{SERVICE}_name"], "target_label": "service"},
+]
+
+
+def _job(name: str, rules: list[dict[str, Any]], role: str = "pod", **more: Any) -> dict[str, Any]:
+    discovery = [{"role": role}]
     return {
         "job_name": name,
         "honor_labels": True,
@@ -62,6 +92,8 @@ ISTIO = {
     "scrape_configs": [
         _job("kubernetes-pods", _rules("scrape")),
         _job("kubernetes-pods-slow", _rules("scrape_slow"), scrape_interval="5m", scrape_timeout="30s"),
+        _job("kubernetes-service-endpoints", _service_rules("scrape"), "endpoints"),
+        _job("kubernetes-services", PROBED, "service", metrics_path="/probe", params={"module": ["http_2xx"]}),
     ],
 }
 SAMPLE = Path(__file__).parents[3] / "sandbox" / "samples" / "addons" / "prometheus.yaml"
@@ -97,9 +129,10 @@ def _pod(annotations: dict[str, str], *ports: int, phase: str = "Running", **lab
     }
 
 
-def targets(config: str, *pods: dict[str, Any]) -> list[Target]:
+def targets(config: str, *pods: dict[str, Any], **others: list[dict[str, Any]]) -> list[Target]:
     """But for what asks Prometheus itself."""
-    found = Targets(read(config).jobs, lambda: pods)()
+    there = {"pods": list(pods), **others}
+    found = Targets(read(config).jobs, lambda resource: there.get(resource, []))()
     return [one for one in found if one.labels["job"] != "prometheus"]
 
 
@@ -188,13 +221,94 @@ def test_what_is_known_of_a_pod_before_the_rules() -> None:
 
 def test_targets_of_a_pod_that_did_not_change_are_not_made_anew() -> None:
     pods = [_pod(SCRAPE, 80)]
-    asked = Targets(read(OURS).jobs, lambda: pods)
+    asked = Targets(read(OURS).jobs, lambda resource: pods)
     first = asked()[-1]
     assert asked()[-1] is first
     pods[0] = _pod(SCRAPE, 81)
     assert asked()[-1].url == "http://127.9.0.1:81/metrics"
     pods.clear()
     assert [one.url for one in asked()] == ["http://localhost:9090/metrics"]
+
+
+def _service(annotations: dict[str, str], *ports: int) -> dict[str, Any]:
+    metadata = {"name": "web", "namespace": "shop", "uid": "s", "labels": {"team": "a"}, "annotations": annotations}
+    spec = {"clusterIP": "10.0.0.1", "ports": [{"name": f"p{port}", "port": port} for port in ports]}
+    return {"metadata": metadata, "spec": spec}
+
+
+def _endpoints(*ports: int, ready: bool = True) -> dict[str, Any]:
+    """With the pod behind it, and an address that is none's."""
+    target = {"kind": "Pod", "namespace": "shop", "name": "web-1"}
+    addresses = [{"ip": "127.9.0.1", "nodeName": "node-1", "targetRef": target}, {"ip": "127.9.0.9"}]
+    said = {"ports": [{"name": "web", "port": port} for port in ports]}
+    subset = {("addresses" if ready else "notReadyAddresses"): addresses, **said}
+    return {"metadata": {"name": "web", "namespace": "shop", "uid": "e"}, "subsets": [subset]}
+
+
+def test_what_is_behind_a_service_that_is_annotated_for_it_is_asked() -> None:
+    config = yaml.safe_dump(ISTIO)
+    there = {"endpoints": [_endpoints(8080)], "services": [_service({**SCRAPE, "prometheus.io/port": "9102"}, 80)]}
+    assert [(one.url, one.labels) for one in targets(config, _pod({}, 8080, 9102), **there)] == [
+        (f"http://{address}:9102/metrics", {"instance": f"{address}:9102", "job": "kubernetes-service-endpoints",
+         "namespace": "shop", "service": "web", "team": "a", **node})
+        for address, node in (("127.9.0.1", {"node": "node-1"}), ("127.9.0.9", {}))
+    ]  # fmt: skip
+    assert not targets(config, _pod({}, 8080), **{**there, "services": [_service({}, 80)]})
+
+
+def test_a_service_that_is_to_be_probed_is_a_parameter_of_who_probes() -> None:
+    (one,) = targets(yaml.safe_dump(ISTIO), services=[_service({"prometheus.io/probe": "true"}, 80)])
+    assert one.url == "http://blackbox/probe?module=http_2xx&target=web.shop.svc%3A80"
+    assert one.labels == {
+        "instance": "web.shop.svc:80",
+        "job": "kubernetes-services",
+        "namespace": "shop",
+        "service": "web",
+        "team": "a",
+    }
+
+
+def test_what_is_known_behind_a_service_before_the_rules() -> None:
+    """The port that the service leads to, an address without a pod, and the pod's other port."""
+    config = yaml.safe_dump({"scrape_configs": [_job("all", [], "endpoints")]})
+    there = {"endpoints": [_endpoints(80, ready=False)], "services": [_service({}, 80)]}
+    served, bare, other = (one.discovered for one in targets(config, _pod({}, 80, 9102), **there))
+    assert [one["__address__"] for one in (served, bare, other)] == [
+        "127.9.0.1:80",
+        "127.9.0.9:80",
+        "127.9.0.1:9102",
+    ]
+    for one in (served, bare, other):
+        assert (one[f"{SERVICE}_name"], one["__meta_kubernetes_endpoints_name"]) == ("web", "web")
+        assert (one[f"{SERVICE}_cluster_ip"], one[f"{SERVICE}_type"]) == ("10.0.0.1", "ClusterIP")
+    endpoint = "__meta_kubernetes_endpoint"
+    assert {
+        name.removeprefix(endpoint): value for name, value in served.items() if name.startswith(f"{endpoint}_")
+    } == {
+        "_ready": "false",
+        "_port_name": "web",
+        "_port_protocol": "TCP",
+        "_node_name": "node-1",
+        "_address_target_kind": "Pod",
+        "_address_target_name": "web-1",
+    }
+    assert [one.get(f"{POD}_container_port_number") for one in (served, bare, other)] == ["80", None, "9102"]
+    assert f"{POD}_name" not in bare
+
+
+def test_who_is_behind_a_service_is_made_anew_when_one_of_its_pods_has_changed() -> None:
+    there = {"pods": [_pod({}, 80)], "endpoints": [_endpoints(80)], "services": [_service({}, 80)]}
+    config = yaml.safe_dump(
+        {"scrape_configs": [_job("all", [_rule("labelmap", "", regex=f"{POD}_label_(v.*)")], "endpoints")]}
+    )
+    asked = Targets(read(config).jobs, lambda resource: there[resource])
+    first = asked()
+    assert asked()[0] is first[0]
+    there["pods"][0] = _pod({}, 80, version="v2")
+    assert asked()[0].labels["version"] == "v2"
+    there["services"].clear()
+    alone = asked()
+    assert asked()[0] is alone[0]
 
 
 WRITTEN = "static_configs: [{targets: ['a:1', 'b:2'], labels: {x: y, z: w}}]"
@@ -256,11 +370,12 @@ def test_times_are_those_of_all_unless_a_job_has_its_own() -> None:
 
 
 def test_jobs_of_what_is_not_here_are_left_out_and_told() -> None:
-    """The add-on has seven, with HTTPS and tokens."""
+    """The add-on has three, with tokens."""
     of_nodes = "{job_name: nodes, scheme: https, tls_config: {}, kubernetes_sd_configs: [{role: node}]}"
-    found = read(f"scrape_configs: [{of_nodes}, {{job_name: b}}]")
+    of_api = "{job_name: api, scheme: https, bearer_token_file: t, kubernetes_sd_configs: [{role: endpoints}]}"
+    found = read(f"scrape_configs: [{of_nodes}, {of_api}, {{job_name: b}}]")
     assert [job.name for job in found.jobs] == ["b"]
-    assert found.left_out == {"nodes": "there are no targets of role node here"}
+    assert found.left_out == {"nodes": "there is no discovery of role node", "api": "it asks by HTTPS"}
 
 
 NOT_HERE = "not supported by the sandbox's Prometheus"
