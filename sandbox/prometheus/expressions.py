@@ -200,6 +200,22 @@ def milliseconds(duration: str) -> int:
     return _milliseconds(parser.parse_duration(duration))
 
 
+_WHOLE = {"y": 365 * 86_400_000, "w": 7 * 86_400_000}
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+
+
+def duration(milliseconds: int) -> str:
+    """As Prometheus writes it (`model.Duration`): in years or weeks if nothing is left, else without what is 0."""
+    for unit, size in _WHOLE.items():
+        if milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    found = ""
+    for unit, size in _UNITS.items():
+        count, milliseconds = divmod(milliseconds, size)
+        found += f"{count}{unit}" if count else ""
+    return found
+
+
 _TOKEN = re.compile(
     r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|[(\[{+\-*/%^<>=!,]|\b(?:and|or|unless|atan2)\b""",
     re.DOTALL | re.IGNORECASE,

@@ -16,11 +16,10 @@ import msgspec
 from aiohttp import web
 from multidict import MultiDict
 
-from sandbox.core.durations import to_go
 from sandbox.core.turns import Turns
 from sandbox.prometheus import exposition, numbers
 from sandbox.prometheus.evaluation import Result, Row, instant, over_range
-from sandbox.prometheus.expressions import BadData, milliseconds, parse, parse_selector
+from sandbox.prometheus.expressions import BadData, duration, milliseconds, parse, parse_selector
 from sandbox.prometheus.labels import NAME, Labels, quoted
 from sandbox.prometheus.query_page import page
 from sandbox.prometheus.scraping import Followed, Scraper
@@ -211,8 +210,8 @@ class Api:
             "lastScrape": _rfc3339(one.scraped) if one.scraped else "0001-01-01T00:00:00Z",
             "lastScrapeDuration": one.took,
             "health": one.health,
-            "scrapeInterval": to_go(round(interval * 10**9)),
-            "scrapeTimeout": to_go(round(timeout * 10**9)),
+            "scrapeInterval": duration(round(interval * 1000)),
+            "scrapeTimeout": duration(round(timeout * 1000)),
         }
 
     async def _metadata(self, given: Parameters) -> _Answer:

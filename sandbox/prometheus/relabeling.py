@@ -13,6 +13,7 @@ from typing import Any
 from sandbox.prometheus.labels import BadRegex, Regex, expanded
 
 ACTIONS = ("replace", "keep", "drop", "labelmap")
+_TIMES = ("__scrape_interval__", "__scrape_timeout__")
 _FIELDS = ("action", "source_labels", "separator", "regex", "target_label", "replacement")
 
 
@@ -41,6 +42,8 @@ def read_rule(written: Any) -> Rule:
         raise ValueError(f"the action {action}: not supported by the sandbox's Prometheus, which has {known}")
     if action == "replace" and not target:
         raise ValueError("relabel configuration for replace action requires 'target_label' value")
+    if target in _TIMES:
+        raise ValueError(f"target_label {target}: not supported by the sandbox's Prometheus")
     if isinstance(sources, str):
         raise ValueError("source_labels is no list of names")
     try:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from sandbox.prometheus.configuration import Job
 from sandbox.prometheus.discovery import ADDRESS, Look, Object, discovered
+from sandbox.prometheus.expressions import duration
 from sandbox.prometheus.relabeling import relabelled
 from sandbox.prometheus.scraping import Target
 
@@ -62,6 +63,8 @@ def _target(job: Job, labels: Mapping[str, str]) -> Target | None:
         "job": job.name,
         "__scheme__": job.scheme,
         "__metrics_path__": job.path,
+        "__scrape_interval__": duration(round(job.interval * 1000)),
+        "__scrape_timeout__": duration(round(job.timeout * 1000)),
         **{f"{_PARAMETER}{name}": values[0] for name, values in job.params.items() if values},
         **labels,
     }

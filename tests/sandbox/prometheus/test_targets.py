@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from sandbox.prometheus.configuration import BadConfig, Job, read
+from sandbox.prometheus.expressions import duration, milliseconds
 from sandbox.prometheus.scraping import Target
 from sandbox.prometheus.targets import Targets
 
@@ -192,6 +193,8 @@ def test_what_is_known_of_a_pod_before_the_rules() -> None:
         "__address__": "127.9.0.1:80",
         "__scheme__": "http",
         "__metrics_path__": "/metrics",
+        "__scrape_interval__": "1m",
+        "__scrape_timeout__": "10s",
         "__meta_kubernetes_namespace": "shop",
         **{
             f"{POD}_{name}": value
@@ -429,6 +432,7 @@ def test_a_job_that_is_refused_is_named(job: str, said: str) -> None:
     [
         ("{action: hashmod}", f"the action hashmod: {NOT_HERE}, which has replace, keep, drop, labelmap"),
         ("{modulus: 2}", f"modulus: {NOT_HERE}"),
+        ("{target_label: __scrape_interval__}", f"target_label __scrape_interval__: {NOT_HERE}"),
         ("{}", "relabel configuration for replace action requires 'target_label' value"),
         ("{target_label: a, regex: '('}", "error parsing regexp"),
         ("{target_label: a, source_labels: b}", "source_labels is no list of names"),
@@ -440,3 +444,8 @@ def test_a_rule_that_is_refused_is_named(rule: str, said: str) -> None:
         read(f"scrape_configs: [{{job_name: a, relabel_configs: [{{target_label: b}}, {rule}]}}]")
     assert str(refused.value).startswith("scrape_configs[a].relabel_configs[1]: ")
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("written", ["1ms", "15s", "1m", "1m30s", "90d", "12w", "1y", "1d12h", "2h1s"])
+def test_a_duration_is_written_as_it_was(written: str) -> None:
+    assert duration(milliseconds(written)) == written
