@@ -22,7 +22,8 @@ from sandbox.jaeger.spans import Span, SpanStore, Trace, Value
 
 _LOOKBACK = 2 * 24 * 3600 * 1_000_000
 """Microseconds: how far back traces are looked for where nobody says it."""
-_LIMIT = 100
+_LIMIT, _LISTED = 100, 20
+"""Traces, of the API and of the page."""
 _ID = re.compile(r"[0-9a-fA-F]{1,32}")
 
 _SEARCH = (
@@ -58,8 +59,8 @@ class Api:
                 raise _Refusal(405, f"{request.method} {path}: not supported by the sandbox")
             if below.startswith("/api/"):
                 return _json(*await self._data(below.removeprefix("/api/"), request.query))
-            text = await self._page(below, request.query)
-            return web.Response(text=text, content_type="text/html", charset="utf-8")
+            text, status = await self._page(below, request.query)
+            return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
         except _Refusal as refusal:
             return _json(None, status=refusal.status, errors=[{"code": refusal.status, "msg": str(refusal)}])
 
@@ -96,23 +97,25 @@ class Api:
                 return calls, len(calls)
         raise _Refusal(404, f"/api/{path}: not supported by the sandbox")
 
-    async def _page(self, path: str, query: Parameters) -> str:
-        match path.split("/"):
-            case ["", "" | "search"]:
-                _only(query, *_SEARCH)
-                searched = {**query, "limit": query.get("limit", "20")}
-                services = sorted({span.service for span in self._store.spans()})
-                return trace_pages.search(self._base, services, await self._shown(query), searched)
-            case ["", "trace", trace_id]:
-                _only(query)
-                return trace_pages.waterfall(self._base, self._trace(trace_id))
-        raise _Refusal(404, f"{path}: not supported by the sandbox, which has /search and /trace/ID")
+    async def _page(self, path: str, query: Parameters) -> tuple[str, int]:
+        """A refusal is a page as well: it is a person who reads it."""
+        try:
+            match path.split("/"):
+                case ["", "" | "search"]:
+                    return await self._search(query), 200
+                case ["", "trace", trace_id]:
+                    _only(query)
+                    return trace_pages.waterfall(self._base, self._trace(trace_id)), 200
+            raise _Refusal(404, f"{path}: not supported by the sandbox, which has /search and /trace/ID")
+        except _Refusal as refusal:
+            services = sorted({span.service for span in self._store.spans()})
+            return trace_pages.search(self._base, services, (), {**query}, str(refusal)), refusal.status
 
-    async def _shown(self, query: Parameters) -> list[Trace]:
-        """Of all services, where none is chosen."""
-        if query.get("service") or query.get("traceID"):
-            return await self._found(query, Turns())
-        return [trace for _, trace in zip(range(20), self._store.traces(), strict=False)]
+    async def _search(self, query: Parameters) -> str:
+        _only(query, *_SEARCH)
+        services = sorted({span.service for span in self._store.spans()})
+        found = await self._found(query, Turns(), most=_LISTED, anywhere=True)
+        return trace_pages.search(self._base, services, found, {**query, "limit": query.get("limit", str(_LISTED))})
 
     def _trace(self, trace_id: str) -> Trace:
         if not _ID.fullmatch(trace_id):
@@ -125,22 +128,25 @@ class Api:
     def _operations(self, service: str) -> Iterator[tuple[str, str]]:
         return ((span.operation, span.kind) for span in self._store.spans() if span.service == service)
 
-    async def _found(self, query: Parameters, turns: Turns) -> list[Trace]:
-        """Traces with a span that is as asked for in every respect, the latest first."""
+    async def _found(
+        self, query: Parameters, turns: Turns, *, most: int = _LIMIT, anywhere: bool = False
+    ) -> list[Trace]:
+        """Traces with a span that is as asked for in every respect, the latest first; `most` where nobody says how
+        many. The page need not name a service (`anywhere`)."""
         if ids := query.getall("traceID", []):
             return [self._trace(trace_id) for trace_id in ids]
-        service = _needed(query, "service")
+        service = query.get("service", "") if anywhere else _needed(query, "service")
         now = int(self._now() * 1e6)
         start, end = _number(query, "start", max(now - _LOOKBACK, 0)), _number(query, "end", now)
         shortest, longest = _microseconds(query, "minDuration"), _microseconds(query, "maxDuration")
-        limit = _number(query, "limit", _LIMIT)
+        limit = _number(query, "limit", most)
         if shortest is not None and longest is not None and shortest > longest:
             raise _Refusal(400, "'maxDuration' should be greater than 'minDuration'")
         operation, tags = query.get("operation", ""), _tags(query)
 
         def fits(span: Span) -> bool:
             return (
-                span.service == service
+                service in ("", span.service)
                 and operation in ("", span.operation)
                 and start <= span.start <= end
                 and (shortest is None or span.duration >= shortest)

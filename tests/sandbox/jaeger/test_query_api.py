@@ -124,8 +124,6 @@ REFUSED: list[tuple[str, int, str]] = [
     ("/api/traces/xyz", 400, "xyz is not a trace id"),
     (f"/api/traces/{'c' * 32}", 404, "trace not found"),
     ("/api/metrics/calls", 404, "/api/metrics/calls: not supported by the sandbox"),
-    ("/monitor", 404, "/monitor: not supported by the sandbox, which has /search and /trace/ID"),
-    ("/trace/dd", 404, "trace not found"),
 ]
 
 
@@ -159,6 +157,52 @@ async def test_the_pages_show_what_there_is(api: Api) -> None:
     assert re.findall(r"padding-left:(\d+)px", drawn.text) == ["0", "14", "28"]
     assert drawn.text.count(" failed<") == 1
     assert not re.search(r"(?:src|href)=\"(?!/jaeger/|data:)", drawn.text + listed.text)
+
+
+async def test_the_page_searches_where_no_service_is_chosen_and_shows_the_latest_first(api: Api) -> None:
+    for query, found in (
+        ("minDuration=1s", [BOOK]),
+        ("tag=error:true", [BOOK]),
+        ("operation=GET+reviews", [OTHER, BOOK]),
+        ("limit=1", [OTHER]),
+        ("minDuration=1h", []),
+    ):
+        status, page = await ask(api, f"/jaeger/search?service=&{query}")
+        assert (status, re.findall(r'href="/jaeger/trace/(\w+)"', page.text)) == (200, found), query
+    assert "No traces." in page.text
+    store = SpanStore()
+    store.add([span(OTHER, 1, 0, "late", 995_000_000, 1), span(BOOK, 1, 0, "early", 990_000_000, 1)])
+    _, page = await ask(Api(store, "", lambda: NOW), "/search")
+    assert re.findall(r'href="/trace/(\w+)"', page.text) == [OTHER, BOOK]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/search?tag=b&service=reviews", 400, "malformed &#x27;tag&#x27; parameter, expecting key:value"),
+        (
+            "/search?minDuration=%3Cb%3E",
+            400,
+            "unable to parse param &#x27;minDuration&#x27;: &lt;b&gt; is not a duration such as 1.2s",
+        ),
+        ("/monitor", 404, "/monitor: not supported by the sandbox, which has /search and /trace/ID"),
+        ("/trace/dd", 404, "trace not found"),
+    ],
+)
+async def test_a_page_says_what_it_refuses_above_the_search(api: Api, path: str, status: int, said: str) -> None:
+    got, page = await ask(api, f"/jaeger{path}")
+    assert (got, page.content_type) == (status, "text/html")
+    assert f'role="alert">{said}' in page.text
+    assert ("<option selected>reviews" in page.text) == ("service=reviews" in path)
+
+
+async def test_what_proxies_noted_of_a_call_stands_at_its_bar() -> None:
+    store = SpanStore()
+    late = {"response_flags": "DC,DI", "error": "true"}
+    store.add([span(BOOK, 1, 0, "a", 1, 8_000_000), span(BOOK, 2, 1, "b", 2, 2_500_000, tags=late)])
+    _, page = await ask(Api(store, "", lambda: NOW), f"/trace/{BOOK}")
+    assert ">2.5s failed, DC, DI</text>" in page.text
+    assert "DC: caller left, DI: delayed by a fault</p>" in page.text
 
 
 async def test_nothing_that_came_in_is_markup() -> None:
