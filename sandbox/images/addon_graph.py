@@ -38,7 +38,7 @@ class Arrow:
     width: float = 2.0
 
 
-_BOX, _TALL, _ROW, _EDGE = 194, 52, 92, 12
+_BOX, _TALL, _ROW, _EDGE = 200, 52, 92, 12
 _TURN, _NEAREST = 36, 100
 """Pixels in which a line turns, and between two columns at least."""
 _LETTER = 7.3
