@@ -42,19 +42,21 @@ def profile(api: BehindApi, tmp_path: Path) -> Path:
     return tmp_path / "profile.yaml"
 
 
-async def observe(profile: Path, *words: str) -> Ran:
+async def observe(profile: Path, *words: str, **variables: str) -> Ran:
     workshop = Workshop(profile.parent / "state")
-    return await asyncio.to_thread(workshop.run, "-f", str(profile), "observe", *words)
+    return await asyncio.to_thread(workshop.run, "-f", str(profile), "observe", *words, **variables)
 
 
 async def test_once_it_is_a_table(profile: Path, api: BehindApi) -> None:
-    ran = await observe(profile, "--once")
+    picture = profile.parent / "graph.svg"  # as tools/picture.py has it
+    ran = await observe(profile, "--once", WORKSHOP_PICTURE=str(picture))
     assert ran.status == 0, ran.said
     assert re.search(r"productpage-v1 +→ reviews-v3 +2\.0/s +0\.0 % +38 ms +50 ms", ran.said)
     assert re.search(r"fortio +→ httpbin +40\.0/s +25\.0 %", ran.said)
     assert re.search(r"v3 .* 20\.0 % .* 20\.0 %", ran.said)
     assert "httpbin.primary  breaker open: 25 % refused" in ran.said
     assert not (profile.parent / "state").exists(), "a look leaves nothing"
+    assert "productpage-v1" in picture.read_text()
 
 
 async def test_without_prometheus_it_says_what_brings_one(profile: Path, api: BehindApi) -> None:

@@ -8,7 +8,11 @@ command as its title. README's pictures are drawn anew when a run looks otherwis
     python tools/picture.py docs/run.svg invoke lab.istio.canary
     python tools/picture.py docs/rollback.svg invoke lab.istio.canary --promote erring
 
-The last one ends with 1: a promotion that rolled back has failed.
+The last one ends with 1: a promotion that rolled back has failed. The mesh's graph is drawn of BookInfo with
+reviews at 80 and 20, half of the calls to ratings late, and the breaker's limits met by fortio, some requests a
+second of each:
+
+    python tools/picture.py docs/observe.svg invoke observe --once
 """
 
 from __future__ import annotations

@@ -24,9 +24,6 @@ from workshop.target import Target, Use, describe
 if TYPE_CHECKING:
     from invoke.config import Config
 
-    from workshop.console.screen import Screen
-    from workshop.mesh.mesh_graph import Graph
-
 PORT = "8441"
 SEEN = "the workloads' names, who calls whom, and how that goes"
 
@@ -51,15 +48,12 @@ def _prometheus(target: Target) -> Prometheus:
 async def _once(target: Target) -> None:
     prometheus = _prometheus(target)
     graph = await mesh_graph.look(prometheus, await mesh_graph.scrape_interval(prometheus))
-    _print(invocation.open_plainly(), graph, target.which)
-
-
-def _print(screen: Screen, graph: Graph, which: str) -> None:
     from workshop.console.graph_view import graph_lines
     from workshop.graph_shown import as_table
 
-    for line in graph_lines(as_table(graph, which), screen.lines):
-        screen.print(line)
+    with invocation.open_plainly() as screen:
+        for line in graph_lines(as_table(graph, target.which), screen.lines):
+            screen.print(line)
 
 
 async def _serve(target: Target, host: str, port: int) -> None:
