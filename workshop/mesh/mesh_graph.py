@@ -270,16 +270,21 @@ def _at_their_workloads(edges: Sequence[Edge]) -> Iterator[Edge]:
 
 
 def _together(one: Edge, other: Edge) -> Edge:
+    """Of both the P50 of the one with more requests; and the greater P99, of those that are one of a hundred at
+    least: what a fault delays until its caller leaves gets to no pod."""
     flags = {flag: one.flags.get(flag, 0) + other.flags.get(flag, 0) for flag in {*one.flags, *other.flags}}
-    first, second = (one, other) if one.version else (other, one)
+    more = max(one, other, key=lambda edge: (edge.p50 is not None, edge.rate))
+    heard = [
+        edge.p99 for edge in (one, other) if edge.p99 is not None and edge.rate >= (one.rate + other.rate) / 100
+    ]
     return replace(
-        first,
+        one if one.version else other,
         rate=one.rate + other.rate,
         errors=one.errors + other.errors,
         flags=flags,
         bytes=one.bytes + other.bytes,
-        p50=first.p50 if first.p50 is not None else second.p50,
-        p99=first.p99 if first.p99 is not None else second.p99,
+        p50=more.p50,
+        p99=max(heard, default=None),
         services=one.services | other.services,
     )
 
