@@ -1,8 +1,13 @@
-"""`kubectl port-forward`: SPDY/3.1 inside a WebSocket, which is how every kubectl since 1.31 does it.
+"""`kubectl port-forward`: SPDY/3.1 inside a WebSocket, which is how every kubectl since 1.31 does it; and channels
+of a WebSocket, which is how client libraries do it.
 
-Each connection is a pair of SPDY streams, one for data and one for what went wrong. Of SPDY this is the server's
-side, as far as it is needed here: streams are opened by the client only, and neither side uses flow control, as
-kubectl's implementation has none.
+With SPDY each connection is a pair of streams, one for data and one for what went wrong. Of SPDY this is the
+server's side, as far as it is needed here: streams are opened by the client only, and neither side uses flow
+control, as kubectl's implementation has none.
+
+With channels there is one connection for each port that is asked for. A message's first byte is its channel: 0 is
+the first port's data, 1 what went wrong with it, 2 and 3 are the next one's. The first message of each says the
+port, and the WebSocket ends with the last connection.
 """
 
 from __future__ import annotations
@@ -13,7 +18,8 @@ import logging
 import socket
 import struct
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -24,6 +30,7 @@ from sandbox.node.pod_run import PodRun
 log = logging.getLogger(__name__)
 
 _PROTOCOL = "SPDY/3.1+portforward.k8s.io"
+_CHANNELS = "v4.channel.k8s.io"
 _LONGEST_REASON = 123
 
 _SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY = 1, 2, 3, 6, 7
@@ -171,9 +178,13 @@ def _frame(kind: int, flags: int, body: bytes) -> bytes:
 
 
 async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamResponse:
-    """Raises ApiError for a client that speaks something else."""
-    if _PROTOCOL not in request.headers.get("Sec-WebSocket-Protocol", ""):
-        raise ApiError(400, "BadRequest", f"unable to upgrade: the sandbox's port-forward is {_PROTOCOL}")
+    """Raises ApiError for a client that speaks something else. One that does not say what speaks by channels."""
+    asked = request.headers.get("Sec-WebSocket-Protocol", "")
+    if not asked or _CHANNELS in asked:
+        return await _serve_channels(request, pod)
+    if _PROTOCOL not in asked:
+        known = f"{_PROTOCOL} and {_CHANNELS}"
+        raise ApiError(400, "BadRequest", f"unable to upgrade: {asked}: the sandbox's port-forward has {known}")
     channel = web.WebSocketResponse(protocols=(_PROTOCOL,), max_msg_size=0)
     await channel.prepare(request)
     forwarder = _Forwarder(pod)
@@ -190,6 +201,74 @@ async def serve_port_forward(request: web.Request, pod: PodRun) -> web.StreamRes
         session.close()
         await forwarder.stop()
     return channel
+
+
+class Stream(Protocol):
+    """One way of a connection that is forwarded."""
+
+    reader: asyncio.StreamReader
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def end(self) -> None: ...
+
+
+class _Channel:
+    """A stream that is a channel of a WebSocket, whose end nobody is told."""
+
+    def __init__(self, socket: web.WebSocketResponse, number: int, port: int) -> None:
+        self.headers = {"port": str(port)}
+        self.reader = asyncio.StreamReader()
+        self._socket, self._number = socket, number
+
+    async def write(self, data: bytes) -> None:
+        await self._socket.send_bytes(bytes((self._number,)) + data)
+
+    async def end(self) -> None:
+        pass
+
+
+async def _serve_channels(request: web.Request, pod: PodRun) -> web.StreamResponse:
+    ports = _ports(request)
+    socket = web.WebSocketResponse(protocols=(_CHANNELS,), max_msg_size=0)
+    await socket.prepare(request)
+    channels = [_Channel(socket, number, ports[number // 2]) for number in range(2 * len(ports))]
+    for channel in channels:
+        await channel.write(int(channel.headers["port"]).to_bytes(2, "little"))
+    forwarder = _Forwarder(pod)
+    for data, error in zip(channels[::2], channels[1::2], strict=True):
+        forwarder.connect(data, error)
+    closing = asyncio.create_task(_close_after(forwarder, socket))
+    try:
+        async for message in socket:
+            content = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+            if content and content[0] < len(channels):
+                channels[content[0]].reader.feed_data(content[1:])
+    finally:
+        for channel in channels:
+            channel.reader.feed_eof()
+        await forwarder.stop()
+        await asyncio.gather(closing, return_exceptions=True)
+    return socket
+
+
+def _ports(request: web.Request) -> list[int]:
+    """Raises ApiError."""
+    said = [port for text in request.query.getall("ports", []) for port in text.split(",")]
+    for port in said:
+        if not (port.isdecimal() and 1 <= int(port) <= 65535):
+            raise ApiError(400, "BadRequest", f'unable to upgrade: query parameter "ports": {port!r} is no port')
+    if not said:
+        raise ApiError(400, "BadRequest", 'unable to upgrade: query parameter "ports" is required')
+    return [int(port) for port in said]
+
+
+async def _close_after(forwarder: _Forwarder, socket: web.WebSocketResponse) -> None:
+    await forwarder.ended()
+    await socket.close()
 
 
 async def connected(answer: LocalAnswer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -210,8 +289,8 @@ class _Forwarder:
 
     def __init__(self, pod: PodRun) -> None:
         self._pod = pod
-        self._errors: dict[str, SpdyStream] = {}
-        self._data: dict[str, SpdyStream] = {}
+        self._errors: dict[str, Stream] = {}
+        self._data: dict[str, Stream] = {}
         self._connections: set[asyncio.Task[None]] = set()
 
     def opened(self, stream: SpdyStream) -> None:
@@ -219,16 +298,23 @@ class _Forwarder:
         kind = self._errors if stream.headers.get("streamtype") == "error" else self._data
         kind[request] = stream
         if request in self._errors and request in self._data:
-            task = asyncio.create_task(self._forward(self._data.pop(request), self._errors.pop(request)))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+            self.connect(self._data.pop(request), self._errors.pop(request))
+
+    def connect(self, data: Stream, error: Stream) -> None:
+        task = asyncio.create_task(self._forward(data, error))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def ended(self) -> None:
+        """Until all that there are now have."""
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def stop(self) -> None:
         for task in self._connections:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self.ended()
 
-    async def _forward(self, data: SpdyStream, error: SpdyStream) -> None:
+    async def _forward(self, data: Stream, error: Stream) -> None:
         """What fails is told on the connection's error stream: the others go on."""
         try:
             await self._carry(data)
@@ -241,7 +327,7 @@ class _Forwarder:
         await data.end()
         await error.end()
 
-    async def _carry(self, data: SpdyStream) -> None:
+    async def _carry(self, data: Stream) -> None:
         """Raises OSError when the port does not take connections."""
         port = int(data.headers["port"])
         answers = (run.program and run.program.answers_at(port) for run in (*self._pod.init, *self._pod.containers))
@@ -260,7 +346,7 @@ class _Forwarder:
                 upload.cancel()
                 await asyncio.gather(upload, return_exceptions=True)
 
-    async def _upload(self, data: SpdyStream, writer: asyncio.StreamWriter) -> None:
+    async def _upload(self, data: Stream, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while piece := await data.reader.read(65536):
                 writer.write(piece)

@@ -6,6 +6,7 @@ import base64
 import json
 import ssl
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlencode
 
 import aiohttp
@@ -77,6 +78,13 @@ class Session:
                 await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
             return [frame async for frame in socket]
 
+    def forwarding(
+        self, session: aiohttp.ClientSession, namespace: str, ports: str, protocols: tuple[str, ...]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+        path = f"{self.url}/api/v1/namespaces/{namespace}/pods/bin/portforward?{ports}"
+        limit = aiohttp.ClientWSTimeout(ws_close=10)
+        return session.ws_connect(path, ssl=self.ssl, protocols=protocols, timeout=limit)
+
 
 @pytest.fixture
 def client(sandbox: Running) -> Session:
@@ -109,6 +117,35 @@ async def test_streams_in_base64(client: Session, pod: str, protocol: str) -> No
         assert json.loads(told["3"])["status"] == "Success"
     else:
         assert "3" not in told
+
+
+ASKED = b"GET /status/418 HTTP/1.1\r\nHost: bin\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("protocols", [("v4.channel.k8s.io",), ()])
+async def test_ports_are_forwarded_by_channels(client: Session, pod: str, protocols: tuple[str, ...]) -> None:
+    """kubernetes.stream.portforward names the protocol, kr8s does not. Each expects a port's number first, and the
+    end of all when the pod has ended its connections."""
+    async with (
+        aiohttp.ClientSession(headers=client.headers) as session,
+        client.forwarding(session, pod, "ports=8080&ports=9", protocols) as socket,
+    ):
+        assert socket.protocol == (protocols[0] if protocols else None)
+        await socket.send_bytes(b"\0" + ASKED)
+        frames = [frame async for frame in socket]
+    ports = [bytes((number,)) + port.to_bytes(2, "little") for number, port in enumerate((8080, 8080, 9, 9))]
+    assert [one.data for one in frames[:4]] == ports
+    assert joined(frames[4:], 0).startswith(b"HTTP/1.1 418 ")
+    assert joined(frames[4:], 3) == b"failed to connect to port 9 inside pod bin: Connection refused"
+
+
+@pytest.mark.parametrize("ports", ["", "ports=http", "ports=0", "ports=80,70000"])
+async def test_ports_that_are_none_are_refused(client: Session, pod: str, ports: str) -> None:
+    async with aiohttp.ClientSession(headers=client.headers) as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with client.forwarding(session, pod, ports, ()):
+                pass
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("protocols", [("channel.k8s.io",), ()])
