@@ -28,7 +28,7 @@ from grpclib.server import Server, Stream
 from sandbox.mesh import envoy_clusters
 from sandbox.mesh.data_plane import TYPES, DataPlane
 from sandbox.mesh.istio import ISTIOD, SYNC_STATUS, VERSION
-from sandbox.mesh.proxy_admin import own_names
+from sandbox.mesh.proxy_admin import as_real, own_names
 from sandbox.mesh.registry import Proxy
 from sandbox.mesh.xds import envoy_messages
 from sandbox.mesh.xds.ads import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, Kind
@@ -136,10 +136,29 @@ class IstiodDebug:
                 resources.update((cluster["name"], cluster) for cluster in envoy_clusters.shared())
             written = b""
             for name, resource in resources.items():
-                own = envoy_messages.encode(kind, own_names(proxy.id, resource)).SerializeToString()
+                shown = _shown(kind, own_names(proxy.id, resource), proxy.threads)
+                own = envoy_messages.encode(kind, shown).SerializeToString()
                 in_any = _field(1, TYPE_PREFIX + kind) + _field(2, own)
                 written += _field(field, held(own_names(proxy.id, name), in_any))
             yield f"{TYPE_PREFIX}envoy.admin.v3.{message}", written
+
+
+def _shown(kind: Kind, resource: Any, threads: int) -> Any:
+    """As the proxy shows it, which hides keys."""
+    if kind == CLUSTERS:
+        as_real({"dynamic_active_clusters": [{"cluster": resource}]}, threads)
+    elif kind == LISTENERS:
+        as_real({"dynamic_listeners": [{"active_state": {"listener": resource}}]}, threads)
+    return _without_keys(resource)
+
+
+def _without_keys(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_keys(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    hidden = {"inline_string": "[redacted]"}
+    return {key: hidden if key == "private_key" else _without_keys(one) for key, one in value.items()}
 
 
 def _field(number: int, content: bytes | str) -> bytes:

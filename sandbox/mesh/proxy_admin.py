@@ -113,7 +113,9 @@ class AdminView:
         if not answer.startswith("{"):  # a mask or a resource that Envoy does not know
             return 400, f"{answer}\n"
         dump = msgspec.json.decode(answer)
-        dump["configs"] = [self._as_real(own_names(self._id, config)) for config in dump.get("configs", ())]
+        dump["configs"] = [
+            as_real(own_names(self._id, config), self._proxy.threads) for config in dump.get("configs", ())
+        ]
         for config in dump["configs"]:
             if "bootstrap" in config:
                 config["bootstrap"] = self._bootstrap(config["bootstrap"])
@@ -136,26 +138,6 @@ class AdminView:
         """The limit of waiting requests that the rule says (see `traffic_policies.with_threads`)."""
         outbound = limit.string.startswith("outbound|")
         return str(traffic_policies.without_threads(int(limit[0]), self._proxy.threads)) if outbound else limit[0]
-
-    def _as_real(self, dump: Any) -> Any:
-        """Where `virtualInbound` is on a real one, whose packet filter leads all there, and no port is shifted; and
-        limits as rules say them."""
-        for one in dump.get("dynamic_active_clusters") or ():
-            cluster = one.get("cluster") or {}
-            for limits in (cluster.get("circuit_breakers") or {}).get("thresholds") or ():
-                if cluster["name"].startswith("outbound|") and "max_pending_requests" in limits:
-                    limit = traffic_policies.without_threads(limits["max_pending_requests"], self._proxy.threads)
-                    limits["max_pending_requests"] = limit
-        for one in dump.get("dynamic_listeners") or ():
-            listener = (one.get("active_state") or {}).get("listener") or {}
-            if listener.get("name") == inbound.LISTENER:
-                listener["address"]["socket_address"]["address"] = "0.0.0.0"  # noqa: S104 - what is shown
-                opened = listener.pop("additional_addresses", ())
-                for chain in listener.get("filter_chains") or ():
-                    match = chain.get("filter_chain_match") or {}
-                    if opened and "destination_port" in match:
-                        match["destination_port"] = container_port(match["destination_port"])
-        return dump
 
     def _lines(self, answer: str) -> str:
         mine = (f"{self._id}/", *(f"{name}::" for name in _SHARED))
@@ -216,6 +198,27 @@ def own_names(proxy_id: str, value: Any) -> Any:
     if "eds_cluster_config" in made:
         made.pop("upstream_bind_config", None)  # a real one is in its pod, and so comes from there
     return made
+
+
+def as_real(dump: Any, threads: int) -> Any:
+    """Where `virtualInbound` is on a real one, whose packet filter leads all there, and no port is shifted; and
+    limits as rules say them. Changes `dump`, a section of a proxy's configuration with its own names."""
+    for one in dump.get("dynamic_active_clusters") or ():
+        cluster = one.get("cluster") or {}
+        for limits in (cluster.get("circuit_breakers") or {}).get("thresholds") or ():
+            if cluster["name"].startswith("outbound|") and "max_pending_requests" in limits:
+                limit = traffic_policies.without_threads(limits["max_pending_requests"], threads)
+                limits["max_pending_requests"] = limit
+    for one in dump.get("dynamic_listeners") or ():
+        listener = (one.get("active_state") or {}).get("listener") or {}
+        if listener.get("name") == inbound.LISTENER:
+            listener["address"]["socket_address"]["address"] = "0.0.0.0"  # noqa: S104 - what is shown
+            opened = listener.pop("additional_addresses", ())
+            for chain in listener.get("filter_chains") or ():
+                match = chain.get("filter_chain_match") or {}
+                if opened and "destination_port" in match:
+                    match["destination_port"] = container_port(match["destination_port"])
+    return dump
 
 
 _WAITING = re.compile(r"(?<=::default_priority::max_pending_requests::)\d+$")

@@ -12,7 +12,9 @@ from grpclib.client import Channel
 from grpclib.const import Cardinality, Status
 from grpclib.exceptions import GRPCError
 
+from sandbox.mesh.istio_annotations import StatsInclusion
 from sandbox.mesh.istiod_debug import PLAIN_PORT, TLS_PORT
+from sandbox.mesh.proxy_admin import AdminView
 from sandbox.mesh.xds import envoy_messages
 from sandbox.mesh.xds.ads import CLUSTERS, LISTENERS
 
@@ -73,6 +75,20 @@ async def test_istiod_says_who_is_connected_and_what_they_are_to_have(world: Wor
         assert f"type.googleapis.com/{kind}".encode() in dump[message]
         assert name in dump[message]
     assert proxy.id.encode() not in b"".join(dump.values())
+    assert b"PRIVATE KEY" not in b"".join(dump.values())
+    # What the proxy says that it has is the same, which `proxy-status POD` looks at.
+    _, said = await AdminView(world.mesh.data_plane, proxy, StatsInclusion()).get("config_dump")
+    has = {config["@type"].rpartition(".")[2]: config for config in json.loads(said)["configs"]}
+    clusters = [one["cluster"] for one in has["ClustersConfigDump"]["dynamic_active_clusters"]]
+    listeners = [one["active_state"]["listener"] for one in has["ListenersConfigDump"]["dynamic_listeners"]]
+    assert {"virtualInbound", "outbound"} <= {one["name"] for one in listeners}
+    for kind, message, found in (
+        (CLUSTERS, "ClustersConfigDump", clusters),
+        (LISTENERS, "ListenersConfigDump", listeners),
+    ):
+        for one in found:
+            written = {key: value for key, value in one.items() if key != "@type"}
+            assert envoy_messages.encode(kind, written).SerializeToString() in dump[message], one["name"]
     (told,) = (await ask(address, "istio.io/debug", ["syncz"])).resources
     assert [each["proxy"] for each in json.loads(told.value)] == [proxy.id]
     for asked, status in (
