@@ -201,8 +201,11 @@ def own_names(proxy_id: str, value: Any) -> Any:
 
 
 def as_real(dump: Any, threads: int) -> Any:
-    """Where `virtualInbound` is on a real one, whose packet filter leads all there, and no port is shifted; and
-    limits as rules say them. Changes `dump`, a section of a proxy's configuration with its own names."""
+    """Listeners where they are on a real one (at any address, at the port itself, and a packet filter leads to
+    `virtualInbound`), and limits as rules say them.
+
+    Changes `dump`, a section of a proxy's configuration with its own names.
+    """
     for one in dump.get("dynamic_active_clusters") or ():
         cluster = one.get("cluster") or {}
         for limits in (cluster.get("circuit_breakers") or {}).get("thresholds") or ():
@@ -211,8 +214,9 @@ def as_real(dump: Any, threads: int) -> Any:
                 limits["max_pending_requests"] = limit
     for one in dump.get("dynamic_listeners") or ():
         listener = (one.get("active_state") or {}).get("listener") or {}
+        if place := (listener.get("address") or {}).get("socket_address"):
+            place |= {"address": "0.0.0.0", "port_value": container_port(place["port_value"])}  # noqa: S104 - shown
         if listener.get("name") == inbound.LISTENER:
-            listener["address"]["socket_address"]["address"] = "0.0.0.0"  # noqa: S104 - what is shown
             opened = listener.pop("additional_addresses", ())
             for chain in listener.get("filter_chains") or ():
                 match = chain.get("filter_chain_match") or {}
