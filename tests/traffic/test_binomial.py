@@ -6,7 +6,7 @@ from math import comb
 
 import pytest
 
-from workshop.traffic.binomial import UpperTail, at_least, at_most, probability
+from workshop.traffic.binomial import UpperTail, at_least, at_most, by_chance, probability
 
 
 def exact(n: int, share: Fraction) -> list[Fraction]:
@@ -39,6 +39,15 @@ def test_tails_of_a_thousand_requests_equal_brute_force_sums() -> None:
 def test_shares_of_0_and_1_are_certain(count: int, n: int, share: float, below: float, above: float) -> None:
     assert at_most(count, n, share) == below
     assert at_least(count, n, share) == above
+
+
+@pytest.mark.parametrize("share", [Fraction(1, 2), Fraction(1, 20), Fraction(97, 100), Fraction(1)])
+@pytest.mark.parametrize("n", [0, 1, 17, 120])
+def test_what_chance_explains_is_all_but_two_tails(n: int, share: Fraction) -> None:
+    half, below = Fraction(1, 200), [Fraction(0), *accumulate(exact(n, share))]
+    least, most = by_chance(n, float(share), 2 * float(half))
+    assert below[least] <= half < below[least + 1]
+    assert 1 - below[most + 1] <= half < 1 - below[most]
 
 
 @pytest.mark.parametrize(("right", "wrong"), [(0.5, 0.6), (0.05, 0.09), (0.95, 0.99), (0.9, 1.0), (0.01, 0.9)])

@@ -24,7 +24,7 @@ from itertools import chain
 from workshop.kubernetes.kinds import Place
 from workshop.mesh.mesh_rules import Limit, Rules, Split, Weighted, rules_of
 from workshop.mesh.prometheus import Prometheus, Sample, Vector
-from workshop.traffic.binomial import at_least, at_most
+from workshop.traffic.binomial import by_chance
 from workshop.traffic.verdict import FALSE_ALARM
 
 UNKNOWN = "unknown"
@@ -314,11 +314,7 @@ def _range(calls: int, share: float) -> tuple[float, float]:
     """Of shares that so many calls have by chance."""
     if not calls:
         return 0.0, 1.0
-    least = most = round(calls * share)
-    while least > 0 and at_most(least - 1, calls, share) > FALSE_ALARM / 2:
-        least -= 1
-    while most < calls and at_least(most + 1, calls, share) > FALSE_ALARM / 2:
-        most += 1
+    least, most = by_chance(calls, share, FALSE_ALARM)
     return max(0.0, (least - 0.5) / calls), min(1.0, (most + 0.5) / calls)
 
 

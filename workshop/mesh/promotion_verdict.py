@@ -34,7 +34,7 @@ from functools import cache
 
 from workshop.mesh.proxy_stats import Buckets, Destination
 from workshop.runbook.results import Bar, Latencies, Measurement, Verdict
-from workshop.traffic.binomial import at_least, at_most
+from workshop.traffic.binomial import at_most, by_chance
 from workshop.traffic.claims import no_worse, requests_needed
 from workshop.traffic.latency import of_buckets
 from workshop.traffic.verdict import ERROR, FALSE_ALARM, Plan, plan
@@ -228,15 +228,7 @@ class PromotionStage:
 
     def _accepted(self, calls: int) -> tuple[int, int]:
         """The fewest and the most calls that the new version gets of so many, by chance."""
-        if self.percent == 100:
-            return calls, calls
-        expected = round(calls * self.share)
-        least, most = expected, expected
-        while least > 0 and at_most(least - 1, calls, self.share) > FALSE_ALARM / 2:
-            least -= 1
-        while most < calls and at_least(most + 1, calls, self.share) > FALSE_ALARM / 2:
-            most += 1
-        return least, most
+        return (calls, calls) if self.percent == 100 else by_chance(calls, self.share, FALSE_ALARM)
 
     def _measurements(self, figures: Figures) -> Iterator[Measurement]:
         stable, candidate = figures.stable, figures.candidate

@@ -4,6 +4,8 @@
 from its neighbour; the first comes from log-gamma. The relative error is that of log-gamma at n (about
 n·log n·1e-16, so 1e-12 for a thousand requests).
 
+`by_chance` is the range between two tails.
+
 `UpperTail` follows the acceptance limit of a test as n grows by one, in constant time, which is what makes the
 search for the smallest n cheap. It rests on two identities of X_n ~ Binomial(n, q):
 
@@ -47,6 +49,17 @@ def at_most(count: int, n: int, share: float) -> float:
 def at_least(count: int, n: int, share: float) -> float:
     """P(X >= count) for X ~ Binomial(n, share): the failures are at most n - count."""
     return at_most(n - count, n, 1 - share)
+
+
+def by_chance(n: int, share: float, alarm: float) -> tuple[int, int]:
+    """The fewest and the most of n that chance explains: with a probability of `alarm` at most it is outside of
+    this range, half of that on each side."""
+    least = most = round(n * share)
+    while least > 0 and at_most(least - 1, n, share) > alarm / 2:
+        least -= 1
+    while most < n and at_least(most + 1, n, share) > alarm / 2:
+        most += 1
+    return least, most
 
 
 class UpperTail:
