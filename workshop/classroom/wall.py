@@ -26,7 +26,7 @@ from workshop.runbook.record import LabRecord, RunRecord, StepRecord, Trouble
 from workshop.runbook.request import clean_up_of
 from workshop.runbook.reset import state_of
 from workshop.runbook.results import Bar
-from workshop.runbook.status import State
+from workshop.runbook.status import DONE, State
 from workshop.runbook.stop import INTERRUPTED
 
 PATIENCE = 600.0
@@ -36,8 +36,6 @@ some five minutes."""
 CellState = State | Literal["failed", "stuck"]
 Condition = Literal["stuck", "under way", "idle", "not begun", "done"]
 """Of a member. `idle`: has begun, and nothing is being done."""
-
-_DONE = ("converged", "superseded", "by hand")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Cell:
 
     @property
     def done(self) -> bool:
-        return self.state in _DONE
+        return self.state in DONE
 
 
 @dataclass(frozen=True, slots=True)

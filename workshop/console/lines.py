@@ -355,12 +355,7 @@ _CHECK_STYLES: dict[Outcome, tuple[str, str]] = {
 }
 """Glyph and style, the worst first."""
 
-_CHECK_ENDINGS = {
-    0: ("changed", "Converged", "bold green"),
-    1: ("failed", "Not converged", "bold red"),
-    3: ("inconclusive", "Inconclusive", "bold yellow"),
-    130: ("skipped", "Interrupted", "bold yellow"),
-}
+_CHECK_ENDINGS = {**_ENDINGS, 1: ("failed", "Not converged", "bold red")}
 
 
 @dataclass(frozen=True, slots=True)

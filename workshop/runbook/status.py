@@ -25,7 +25,8 @@ State = Literal["converged", "superseded", "by hand", "under way", "not proved",
 """Of a lab as a whole. `by hand`: as wanted, but somebody has typed it, or added to it. `unknown`: a check could
 not tell, and says why."""
 
-_DONE: tuple[State, ...] = ("converged", "superseded", "by hand")
+DONE: tuple[State, ...] = ("converged", "superseded", "by hand")
+"""Of these there is nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class LabStatus:
 
     @property
     def done(self) -> bool:
-        return self.state in _DONE
+        return self.state in DONE
 
 
 @dataclass(frozen=True, slots=True)
