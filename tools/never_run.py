@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 RECORDER = """
-import os, sys, threading
+import contextlib, os, sys, threading
 
 _root, _file, _seen = os.environ["NEVER_RUN_ROOT"], os.environ["NEVER_RUN_SEEN"], set()
 
@@ -30,7 +30,8 @@ def _entered(frame, event, _):
     if event == "call" and code not in _seen:
         _seen.add(code)
         if code.co_filename.startswith(_root):
-            with open(_file, "a") as out:  # at once: a process may be killed
+            # At once: a process may be killed. Or outlive the file: a sandbox does, when a command fails.
+            with contextlib.suppress(OSError), open(_file, "a") as out:
                 out.write(f"{code.co_filename}\\t{code.co_firstlineno}\\n")
 
 sys.setprofile(_entered)
