@@ -33,8 +33,8 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.lease import Holder
 from workshop.kubernetes.manifests import Manifests
 from workshop.kubernetes.other_clusters import OtherCluster, OtherClusters, secondary
-from workshop.mesh.addons import Samples
 from workshop.mesh.istioctl import Istioctl, Program, Release
+from workshop.mesh.release_samples import Samples
 from workshop.mistakes import Mistake
 from workshop.runbook.errors import UsageError, WorkshopError
 from workshop.runbook.journal import Journal, JournalProofRecord, ProofRecord

@@ -15,11 +15,11 @@ from aiohttp import web
 from sandbox.images.program import Container, Factory, ProgramError, parse_flags
 from sandbox.images.web import WebProgram
 from sandbox.prometheus.configuration import BadConfig, Configuration, Job, read
-from sandbox.prometheus.discovery import Look
 from sandbox.prometheus.expressions import milliseconds
 from sandbox.prometheus.http_api import Api
 from sandbox.prometheus.scraping import ScrapeError, Scraper
 from sandbox.prometheus.series import Store
+from sandbox.prometheus.target_discovery import Look
 from sandbox.prometheus.targets import Targets
 
 _LONGEST_KEPT = 3600.0

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from sandbox.prometheus.discovery import ROLES
 from sandbox.prometheus.expressions import milliseconds
 from sandbox.prometheus.relabeling import Rule, read_rule
+from sandbox.prometheus.target_discovery import ROLES
 
 INTERVAL, TIMEOUT = 60.0, 10.0
 """Seconds, where the file says nothing else."""

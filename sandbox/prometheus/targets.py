@@ -1,4 +1,4 @@
-"""Who is asked: of each job the targets that its file has, and those that Kubernetes knows of (`discovery`).
+"""Who is asked: of each job the targets that its file has, and those that Kubernetes knows of (`target_discovery`).
 
 The job's rules keep some of them, and say where and how those are asked. Labels that begin with two underscores end
 there.
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlencode
 
 from sandbox.prometheus.configuration import Job
-from sandbox.prometheus.discovery import ADDRESS, Look, Object, discovered
 from sandbox.prometheus.expressions import duration
 from sandbox.prometheus.relabeling import relabelled
 from sandbox.prometheus.scraping import Target
+from sandbox.prometheus.target_discovery import ADDRESS, Look, Object, discovered
 
 _PARAMETER = "__param_"
 

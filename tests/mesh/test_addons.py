@@ -18,7 +18,8 @@ from tests.kit.runs import Recorded, manifests
 from tests.kit.workshop import BIN, Cluster
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.stages import Stage, stage
-from workshop.mesh.addons import AddonStages, Samples
+from workshop.mesh.addons import AddonStages
+from workshop.mesh.release_samples import Samples
 from workshop.mesh.tracing_provider import Provider
 from workshop.settings import ROOT
 

@@ -210,6 +210,11 @@ async def test_it_fits_into_its_window(browser: Browser, width: int) -> None:
             " >= document.querySelector('#graph').getBoundingClientRect().right"
         )
         assert beside == (width == 1920)
+        narrow = await it.page.value(
+            "[...document.querySelectorAll('#calls tbody tr')]"
+            ".every(row => row.firstChild.offsetWidth === row.offsetWidth)"
+        )
+        assert narrow == (width < 700), "below each other, where they do not stand side by side"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,20 +1,14 @@
 """Istio's add-ons (Prometheus, Grafana, Kiali, Jaeger), as its releases have them in `samples/addons`.
 
-Which files these are is the target's to say: on a cluster those of the pinned release, downloaded with its
-published SHA-256 and kept; on the sandbox its own. A lab names them, and what else is to be there at each of its
-stages.
+A lab names them, and what else is to be there at each of its stages. The files are the target's: `release_samples`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import (
     ISTIO_NAMESPACE,
     LAB,
@@ -23,81 +17,22 @@ from workshop.kubernetes.manifests import (
     Manifests,
     Object,
     is_ours,
-    mark,
     name_of,
-    parse,
     placeholders,
 )
 from workshop.kubernetes.proofs import all_commands, all_seen
 from workshop.kubernetes.stages import Move, ObservedStages, Stage, Stages
-from workshop.kubernetes.typed_commands import apply_commands, rollout_commands
 from workshop.mesh import tracing_provider
-from workshop.mesh.istioctl import Release
 from workshop.mesh.tracing_provider import Provider
-from workshop.runbook.errors import UsageError
 from workshop.runbook.model import Position, Step
 from workshop.runbook.results import Check, Explanation
-from workshop.runbook.run import Run
+
+if TYPE_CHECKING:
+    from workshop.mesh.release_samples import Samples
+    from workshop.runbook.run import Run
 
 _SECONDS = 300.0
 """For all of them to be available: images of some 500 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """The folder `samples` of a release of Istio. It is there already, unless the `release` of that `version` has
-    it. `known_as` is where a person finds it, if that is elsewhere."""
-
-    folder: Path
-    release: Release | None = None
-    version: str = ""
-    known_as: Path | None = None
-
-    @classmethod
-    def of(cls, release: Release, version: str) -> Samples:
-        return cls(release.folder / f"istio-{version}" / "samples", release, version)
-
-    def file(self, addon: str) -> Path:
-        return self.folder / "addons" / f"{addon}.yaml"
-
-    def typed(self, addon: str) -> str:
-        """The file, for a shell."""
-        return shlex.quote(str((self.known_as or self.folder) / "addons" / f"{addon}.yaml"))
-
-    @property
-    def there(self) -> bool:
-        return self.release is None or self.folder.is_dir()
-
-    async def fetch(self) -> None:
-        """Raises WorkshopError."""
-        if self.release is not None and not self.there:
-            await asyncio.to_thread(self.release.samples(self.version).fetch_folder, self.folder)
-
-    def load(self, addon: str, lab: str) -> list[Object]:
-        """Labelled as the lab's. Raises UsageError."""
-        file = self.file(addon)
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"read {file}", error.strerror or str(error)) from error
-        found = [_without_nulls(obj) for obj in parse(text, str(file))]
-        for obj in found:
-            mark(obj, lab)
-        return found
-
-    def commands(self) -> Iterator[str]:
-        """What a person types to have them."""
-        if self.release is not None:
-            download, into = self.release.samples(self.version), shlex.quote(str(self.folder.parent.parent))
-            yield f"mkdir -p {into}"
-            yield f"curl -fL {download.url} | tar -xz -C {into} {download.member}"
-
-
-def _without_nulls(value: Any) -> Any:
-    """A field that is null is as good as none, and no server keeps it."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 class AddonStages(Stages):
@@ -121,18 +56,18 @@ class AddonStages(Stages):
         return tuple(self._stages.values())
 
     def made(self, one: Stage, run: Run, values: Mapping[str, str]) -> list[Object]:
-        samples, lab = run.use(Samples), one.lab or run.lab
+        samples, lab = _samples(run), one.lab or run.lab
         loaded = [obj for addon in self.addons.get(one.name, ()) for obj in samples.load(addon, lab)]
         return [*loaded, *super().made(one, run, values)]
 
     async def observe(self, run: Run, *, strict: bool = False) -> ObservedStages:
-        await run.use(Samples).fetch()
+        await _samples(run).fetch()
         return await super().observe(run, strict=strict)
 
     async def position(self, run: Run) -> Position:
         """While the release's files are not here, and none of its add-ons is there as the workshop's, nothing has
         to be downloaded to know that they are not."""
-        samples = run.use(Samples)
+        samples = _samples(run)
         if not samples.there and not await _ours(run, {name for names in self.addons.values() for name in names}):
             return Position(None)
         return await super().position(run)
@@ -161,6 +96,7 @@ class _AddonMove(Move):
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
+        from workshop.kubernetes.kubectl import Kubectl
 
         if not self._traced:
             await tracing_provider.switch(run, self._provider, on=False)
@@ -176,12 +112,14 @@ class _AddonMove(Move):
             await tracing_provider.switch(run, self._provider, on=True)
 
     async def made(self, run: Run) -> frozenset[str]:
-        await run.use(Samples).fetch()
+        await _samples(run).fetch()
         return await super().made(run)
 
     def explain(self, run: Run) -> Explanation:
         """The add-ons by their files, as Istio's pages have it; what has to be downloaded for that comes first."""
-        samples, one, proofs = run.use(Samples), self._to, self._to.proofs(run)
+        from workshop.kubernetes.typed_commands import apply_commands, rollout_commands
+
+        samples, one, proofs = _samples(run), self._to, self._to.proofs(run)
         addons = self._addons.addons.get(one.name, ())
         manifests = run.use(Manifests)
         values = placeholders(one.values, run)
@@ -214,6 +152,12 @@ class _AddonMove(Move):
                     if name_of(obj) not in there:
                         metadata = obj["metadata"]
                         yield f"{obj['kind'].lower()} {metadata['name']} -n {metadata['namespace']}"
+
+
+def _samples(run: Run) -> Samples:
+    from workshop.mesh.release_samples import Samples
+
+    return run.use(Samples)
 
 
 async def _ours(run: Run, deployments: set[str]) -> bool:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workshop.kubernetes.manifests import ISTIO_NAMESPACE, Object
 from workshop.runbook.errors import WorkshopError
+from workshop.runbook.lazy_dataclass import dataclass
 from workshop.runbook.results import ABSENT, Difference
 
 if TYPE_CHECKING:
