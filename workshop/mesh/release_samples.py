@@ -1,6 +1,6 @@
-"""The samples that come with a release of Istio; its add-ons are some of them. Which files these are is the target's
-to say: on a cluster those of the pinned release, downloaded with its published SHA-256 and kept; on the sandbox its
-own.
+"""The samples that come with a release of Istio; its add-ons are some of them. Which files these are is the
+target's to say: on a cluster those of the pinned release, downloaded with its published SHA-256 and kept; on the
+sandbox its own.
 """
 
 from __future__ import annotations
