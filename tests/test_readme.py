@@ -15,14 +15,20 @@ BLOCKS = re.findall(
 )
 
 
-@pytest.mark.parametrize(("place", "task", "locked"), [(0, "lab", "requirements"), (1, "test", "requirements-dev")])
-def test_each_command_is_one_line_that_shows_its_progress(place: int, task: str, locked: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "task", "locked"),
+    [(0, "lab", ["requirements.lock"]), (1, "test", ["requirements-uv.lock", "requirements-dev.lock"])],
+)
+def test_each_command_is_one_line_that_shows_its_progress(place: int, task: str, locked: list[str]) -> None:
     """Seen: pip, told to be quiet, said nothing for up to 100 s."""
     (line,) = BLOCKS[place].splitlines()
-    venv, pip, invoke = (shlex.split(command) for command in line.split(" && "))
+    venv, *installs, invoke = (shlex.split(command) for command in line.split(" && "))
     assert venv == ["python3", "-m", "venv", ".venv"]
-    assert pip[:2] == [".venv/bin/pip", "install"]
-    assert not [word for word in pip if word == "--quiet" or re.match(r"-\w*q|--progress-bar", word)]
-    assert pip[-1] == f"{locked}.lock"
-    assert {"--no-deps", "--require-hashes"} < set(pip)
+    for install in installs:
+        assert not [word for word in install if word == "--quiet" or re.match(r"-\w*q|--(no-)?progress", word)]
+        assert {"--no-deps", "--require-hashes"} < set(install)
+    begins = [[".venv/bin/pip", "install"], [".venv/bin/uv", "pip", "install", "--python", ".venv/bin/python"]]
+    for install, begin in zip(installs, begins, strict=False):
+        assert install[: len(begin)] == begin
+    assert [install[-1] for install in installs] == locked
     assert invoke == [".venv/bin/invoke", task]

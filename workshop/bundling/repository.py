@@ -22,7 +22,7 @@ LOCK = "requirements.lock"
 CONSISTS_OF = (
     *(".ci", "benchmarks", "config", "docs", "labs", "sandbox", "tests", "tools", "workshop"),
     *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"),
-    *("pyproject.toml", LOCK, "requirements-dev.lock", "tasks.py"),
+    *("pyproject.toml", LOCK, "requirements-dev.lock", "requirements-uv.lock", "tasks.py"),
 )
 """Where there is no git to ask: at the top of the workshop's folder."""
 
