@@ -21,6 +21,7 @@ import yaml
 from labs.istio import canary
 from tests.kit.engine import FakeGate, FakeGuard
 from tests.kit.heard import Heard
+from tests.kit.in_process import bring_all
 from tests.kit.workshop import BIN, HANGS, Workshop, until
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.manifests import Manifests
@@ -32,11 +33,15 @@ from workshop.runbook.runner import execute
 from workshop.runbook.schedule import Job
 from workshop.settings import ROOT
 
+FEW_CALLS = "25,100"
+"""Stages. At 5 %, the default's first one, twice as many calls tell a bad version, five times as many a good."""
 TRIED = "deployments,services,virtualservices,destinationrules -n bookinfo -l workshop/lab=istio.canary -o name"
 
 
 @pytest.fixture(scope="module")
 def at_v1(workshop: Workshop) -> Workshop:
+    workshop.converge("sandbox.up")
+    bring_all(workshop, "istio.gateway")
     workshop.converge("lab.istio.canary", "--to", "v1")
     return workshop
 
@@ -128,19 +133,27 @@ ALONE = [
 
 
 @pytest.mark.parametrize(
-    ("name", "decided"),
+    ("name", "stages", "percent", "decided"),
     [
-        ("erring", r"errors: calls to erring that failed: 100.0% of \d+ against the stable version's 0.0% of \d+"),
-        ("slow", r"P99: calls to slow slower than \d+ ms: (9\d|100)\.\d% of \d+ against"),
+        (
+            *("erring", {}, 5),
+            r"errors: calls to erring that failed: 100.0% of \d+ against the stable version's 0.0% of \d+",
+        ),
+        (
+            *("slow", {"promote_stages": FEW_CALLS}, 25),
+            r"P99: calls to slow slower than \d+ ms: (9\d|100)\.\d% of \d+ against",
+        ),
     ],
 )
-async def test_a_bad_version_is_rolled_back_at_once(at_v1: Workshop, name: str, decided: str) -> None:
+async def test_a_bad_version_is_rolled_back_at_once(
+    at_v1: Workshop, name: str, stages: dict[str, str], percent: int, decided: str
+) -> None:
     await kubectl_of(at_v1).call("delete", "virtualservice", "reviews", "-n", "bookinfo")  # all versions in turn
-    promoted = await promote(at_v1, name)
+    promoted = await promote(at_v1, name, **stages)
     assert promoted.status == 1, promoted.events[-1]
-    expected = [(f"5 % of the calls to {name}", "fail"), ("after the roll-back", "pass")]
+    expected = [(f"{percent} % of the calls to {name}", "fail"), ("after the roll-back", "pass")]
     assert promoted.measured == expected, promoted.verdicts
-    assert re.match(rf"rolled back to v1: at 5 %: {decided}", promoted.reason), promoted.reason
+    assert re.match(rf"rolled back to v1: at {percent} %: {decided}", promoted.reason), promoted.reason
     # One write, and nothing before it: how long that takes is for the machine to say (0.2 s on a quiet one).
     assert promoted.between(f"calls to {name}", "rolled back to v1 ") == ["apply"]
     assert promoted.written[0] == "VirtualService reviews"  # before there is anything to be sent to
@@ -178,8 +191,8 @@ async def test_a_killed_promotion_is_off_the_path_and_the_next_run_begins_at_v1(
 
 
 def test_a_good_version_gets_all_requests_and_is_where_the_lab_ends(at_v1: Workshop) -> None:
-    ran = at_v1.converge("lab.istio.canary", "--promote", "v3", "--promote-stages", "25,50,100")
-    for percent in (25, 50, 100):
+    ran = at_v1.converge("lab.istio.canary", "--promote", "v3", "--promote-stages", "25,75,100")
+    for percent in (25, 75, 100):
         assert re.search(rf"measured +2 {percent} % of the calls to v3", ran.said)
     assert ran.said.count("split, errors and P99 are good") == 3
     assert "v3 has all requests, and was no worse than v1 at any stage" in ran.said
@@ -258,12 +271,12 @@ def measured(at_v1: Workshop) -> Iterator[Workshop]:
 
 
 async def test_prometheus_figures_roll_a_bad_version_back(measured: Workshop) -> None:
-    promoted = await promote(measured, "erring", source="prometheus", promote_stages="50,100")
+    promoted = await promote(measured, "erring", source="prometheus", promote_stages=FEW_CALLS)
     assert promoted.status == 1, promoted.events[-1]
-    expected = [("50 % of the calls to erring", "fail"), ("after the roll-back", "pass")]
+    expected = [("25 % of the calls to erring", "fail"), ("after the roll-back", "pass")]
     assert promoted.measured == expected, promoted.verdicts
     decided = (
-        r"at 50 %: errors: calls to erring that failed: 100.0% of [\d,]+ "
+        r"at 25 %: errors: calls to erring that failed: 100.0% of [\d,]+ "
         r"against the stable version's 0.0% of [\d,]+"
     )
     assert re.match(f"rolled back to v1: {decided}", promoted.reason), promoted.reason
@@ -273,12 +286,12 @@ async def test_prometheus_figures_roll_a_bad_version_back(measured: Workshop) ->
 
 
 async def test_prometheus_figures_promote_a_good_version_and_count_each_call_once(measured: Workshop) -> None:
-    promoted = await promote(measured, "v3", source="prometheus", promote_stages="50,100")
+    promoted = await promote(measured, "v3", source="prometheus", promote_stages=FEW_CALLS)
     assert promoted.status == 0, promoted.verdicts
-    assert promoted.measured == [(f"{percent} % of the calls to v3", "pass") for percent in (50, 100)]
+    assert promoted.measured == [(f"{percent} % of the calls to v3", "pass") for percent in (25, 100)]
     stages = [event.verdict.measurements[0] for event in promoted.of(events.Measured)]
     assert all(stage.errors == 0 for stage in stages)
-    requests = [PromotionStage(percent, "v1", "v3", Tolerance(0.05, 2)).requests for percent in (50, 100)]
+    requests = [PromotionStage(percent, "v1", "v3", Tolerance(0.05, 2)).requests for percent in (25, 100)]
     for stage, sent in zip(stages, requests, strict=True):
         assert sent <= stage.samples < 1.5 * sent, "each call once; a page that waits too long calls again"
     assert await weights(measured) == {"v3": 100}
