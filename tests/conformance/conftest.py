@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--context", default="", help="its context, unless it is the current one")
     group.addoption("--istioctl", default="istioctl", help="the program, for a cluster of --kubeconfig")
     group.addoption(
-        "--patience", type=float, default=0, help="seconds for a rule to be everywhere (10; a cluster: 60)"
+        "--patience", type=float, default=0, help="seconds for a rule to be everywhere (30; a cluster: 60)"
     )
 
 
@@ -42,7 +42,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with forked_sandboxes.used():
         running = launcher.ensure(state)
     target = Target(
-        kubectl, str(running.bin / "istioctl"), str(running.kubeconfig), "primary", cache, patience or 10, True
+        kubectl, str(running.bin / "istioctl"), str(running.kubeconfig), "primary", cache, patience or 30, True
     )
     installed = target.run("istioctl", ["install", "-y"])
     assert installed.status == 0, installed.err
