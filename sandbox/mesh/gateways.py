@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sandbox.core.addresses import INSTEAD
+from sandbox.core.addresses import INSTEAD, entered_at
 from sandbox.core.cluster import Object
 from sandbox.mesh import authorization, connection_routes, listeners, route_tables
 from sandbox.mesh.authorization import Authorization
@@ -57,7 +57,7 @@ def translate(
     """The listeners and route tables of one gateway's pod."""
     opened = []
     own = []
-    https_port = _service_port(proxy, 443, registry)
+    https_port = _https_port(proxy, registry)
     for port, found in _ports(proxy, registry, rules.gateways).items():
         if found.kind == "tcp":
             routes = _connection_routes(proxy, *found.servers[0], registry, rules)
@@ -226,14 +226,24 @@ def pod_port(proxy: Proxy, number: int, registry: Registry) -> int:
 
 def _service_port(proxy: Proxy, number: int, registry: Registry) -> int:
     """What clients call a Gateway's port: itself, unless only its stand-in is a port of the pod's services."""
-    ports = {
+    ports = _service_ports(proxy, registry)
+    instead = INSTEAD.get(number, number)
+    return instead if number not in ports and instead in ports else number
+
+
+def _service_ports(proxy: Proxy, registry: Registry) -> set[int]:
+    return {
         port.number
         for service in registry.services
         if _is_before(service.selector, service.namespace, proxy)
         for port in service.ports
     }
-    instead = INSTEAD.get(number, number)
-    return instead if number not in ports and instead in ports else number
+
+
+def _https_port(proxy: Proxy, registry: Registry) -> int:
+    """Where a redirect to HTTPS leads: to where a load balancer lets people in."""
+    number = _service_port(proxy, 443, registry)
+    return next(iter(entered_at(number, _service_ports(proxy, registry))), number)
 
 
 def _is_before(selector: Mapping[str, str], namespace: str, proxy: Proxy) -> bool:

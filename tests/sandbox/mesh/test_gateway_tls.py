@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from sandbox.core import addresses
 from sandbox.mesh.registry import Proxy
 
 from .test_gateways import to
@@ -172,6 +173,28 @@ async def test_plain_requests_are_sent_to_the_encrypted_port(world: World, entra
     await eventually(redirected)
     assert (await client.get("/", "nobody.example"))[0] == 301
     await eventually(lambda: entrance.answers("one.example", "one"))
+
+
+@pytest.mark.parametrize(("first", "port"), [(1024, ":8443"), (0, "")])
+async def test_a_redirect_leads_to_where_a_load_balancer_listens_for_443(
+    world: World, monkeypatch: pytest.MonkeyPatch, first: int, port: str
+) -> None:
+    """On a real one to 443 itself, as here where anybody may listen there."""
+    monkeypatch.setattr(addresses, "may_listen", lambda number: number >= first)
+    proxy = await world.gateway("edge", istio="ingressgateway")
+    world.service("edge", {"http2": 80, "https": 443}, selector=dict(proxy.labels), port={"targetPort": 8080})
+    world.apply("gateways", "gate", gateway(server(80, "*", protocol="HTTP", httpsRedirect=True)))
+    client = world.outside(proxy.address, 8080)
+
+    async def redirected() -> bool:
+        try:
+            status, headers, _ = await client.get("/page", "one.example")
+        except OSError:
+            client.close()
+            return False
+        return (status, headers.get("location")) == (301, f"https://one.example{port}/page")
+
+    await eventually(redirected)
 
 
 async def test_mutual_asks_the_client_for_a_certificate(world: World, entrance: Entrance, tmp_path: Path) -> None:
