@@ -27,7 +27,10 @@ def test_each_command_is_one_line_that_shows_its_progress(place: int, task: str,
     for install in installs:
         assert not [word for word in install if word == "--quiet" or re.match(r"-\w*q|--(no-)?progress", word)]
         assert {"--no-deps", "--require-hashes"} < set(install)
-    begins = [[".venv/bin/pip", "install"], [".venv/bin/uv", "pip", "install", "--python", ".venv/bin/python"]]
+    begins = [
+        [".venv/bin/pip", "install"],
+        [".venv/bin/uv", "pip", "install", "--system-certs", "--python", ".venv/bin/python"],
+    ]
     for install, begin in zip(installs, begins, strict=False):
         assert install[: len(begin)] == begin
     assert [install[-1] for install in installs] == locked
