@@ -4,6 +4,7 @@ and of the API what tells that it is there: `healthz`, `api/status`, `api/namesp
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
@@ -30,6 +31,8 @@ LINES = (
 )
 OUTSIDE = "outside the mesh"
 REFRESH = 5.0
+Graph = Mapping[tuple[Workload, Workload], Calls]
+"""By who called whom."""
 SPANS = {"30 s": 30.0, "1 min": 60.0, "5 min": 300.0}
 _USUAL = "1 min"
 _PROMETHEUS = "http://prometheus.istio-system:9090"
@@ -45,6 +48,8 @@ class Kiali(WebProgram):
         super().__init__(container)
         self._namespaces = namespaces
         self._root, self._url = "/kiali", _PROMETHEUS
+        self._looking: dict[float, asyncio.Task[Graph]] = {}
+        """By how many seconds the calls are of."""
 
     def configure(self, arguments: list[str]) -> None:
         given, operands = parse_flags(arguments, ("-config", "--config"), program="kiali")
@@ -109,25 +114,31 @@ class Kiali(WebProgram):
         live = addon_page.follows(query)
         kept = where if live else {**where, "refresh": "off"}
         links = {said: f"?{urlencode({'duration': f'{s:g}s', **kept})}" for said, s in SPANS.items()}
-        content, status = addon_page.choices("Over the last", links, current), 200
+        content = addon_page.choices("Over the last", links, current)
         content += addon_page.following(REFRESH, {"duration": f"{SPANS[current]:g}s", **where}, live)
         try:
-            content += _graph(_of(await self._prometheus.calls(SPANS[current]), wanted), SPANS[current])
+            content += _graph(_of(await self._calls(SPANS[current]), wanted), SPANS[current])
         except NoFigures as error:
             self.container.log(str(error))
-            content, status = content + addon_page.nothing(f"There are no figures: {error}.", error=True), 503
+            content += addon_page.nothing(f"There are no figures: {error}.", error=True)
         body = addon_page.page("Mesh graph", WHAT, content, every=REFRESH if live else 0.0)
-        return web.Response(text=body, status=status, headers=addon_page.HEADERS)
+        return web.Response(text=body, headers=addon_page.HEADERS)
+
+    async def _calls(self, seconds: float) -> Graph:
+        """Those who ask while Prometheus is asked have its answer, too."""
+        if seconds not in self._looking:
+            asked = asyncio.create_task(self._prometheus.calls(seconds))
+            asked.add_done_callback(lambda _: self._looking.pop(seconds))
+            self._looking[seconds] = asked
+        return await asyncio.shield(self._looking[seconds])
 
 
-def _of(
-    calls: Mapping[tuple[Workload, Workload], Calls], namespaces: frozenset[str]
-) -> dict[tuple[Workload, Workload], Calls]:
+def _of(calls: Graph, namespaces: frozenset[str]) -> Graph:
     """Those that one of these namespaces has to do with; all, where none is asked for."""
     return {ends: one for ends, one in calls.items() if not namespaces or namespaces & {end[0] for end in ends}}
 
 
-def _graph(calls: Mapping[tuple[Workload, Workload], Calls], seconds: float) -> str:
+def _graph(calls: Graph, seconds: float) -> str:
     if not calls:
         return addon_page.nothing(f"No calls in the last {seconds:g} seconds. {addon_page.SEND}")
     nodes = [Node(key, _name(key), _below(key, calls)) for key in sorted({end for ends in calls for end in ends})]
