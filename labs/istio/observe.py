@@ -78,6 +78,7 @@ LAB = Lab(
     title="See the mesh: metrics, graph and traces",
     text=__doc__,
     needs=("istio.gateway",),
+    apart_from=("istio.canary", "istio.identity", "istio.fault"),  # which send requests to BookInfo as well
     options=(SAMPLING,),
     tries=(
         ("--to traces --sampling 10", "only one request of ten is traced, unless it says itself that it is to be"),

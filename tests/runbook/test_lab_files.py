@@ -34,6 +34,12 @@ MISTAKES = {
     "of_lab": (GOOD.replace("title=", "titel="), 4, "Lab has no titel", "did you mean title?"),
     "of_step": (GOOD.replace('"good.yaml"', '"good.yaml", redy="2/2"'), 8, "apply has no redy", "ready?"),
     "need": (GOOD.replace("parts=", 'needs=("acme.god",),\n    parts='), 8, "needs acme.god, and", ""),
+    "apart": (
+        GOOD.replace("parts=", 'apart_from=("acme.god",),\n    parts='),
+        8,
+        "is apart from acme.god, and",
+        "",
+    ),
     "manifest": (GOOD.replace("good.yaml", "goood.yaml"), 8, "no manifest goood.yaml", "mean good.yaml?"),
     "tuple": (GOOD.replace("parts=", 'needs="acme.good",\n    parts='), 8, "needs is 'acme.good'", "needs=(..., )"),
     "part": (GOOD.replace("parts=(", 'parts=("good.yaml",'), 8, "parts has 'good.yaml' in it", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,10 +94,10 @@ async def test_elsewhere_a_run_has_other_tools_and_asks_for_its_prerequisites_at
     assert await run.of_lab("a").deviations() == ()
 
 
-@pytest.mark.parametrize("more", [{"needs": ["later"]}, {"undoes": ["later"]}])
-def test_a_lab_needs_what_comes_before_it(more: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="a needs later, which does not come before it"):
-        Runbook((lab("a", **more), lab("later")))
+@pytest.mark.parametrize("field", ["needs", "undoes", "apart_from"])
+def test_a_lab_names_what_comes_before_it(field: str) -> None:
+    with pytest.raises(ValueError, match="a names later, which does not come before it"):
+        Runbook((replace(lab("a"), **{field: ("later",)}), lab("later")))
 
 
 def test_where_a_lab_is_declared_is_no_part_of_what_it_is() -> None:

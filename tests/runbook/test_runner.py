@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -241,6 +242,26 @@ async def test_independent_labs_overlap_and_dependent_ones_do_not() -> None:
     world.world.before_change = meet
     assert await world.run("c") == 0
     assert world.world.changes[-1] == "c1"
+
+
+async def test_a_lab_waits_for_those_it_is_apart_from_however_they_end_and_needs_none_of_them() -> None:
+    alone = replace(lab("c", Put("c1")), apart_from=("a", "b"))
+    world = bench(lab("a", Put("a1")), lab("b", Put("b1")), alone)
+    assert await world.run("c") == 0
+    assert world.world.changes == ["c1"]
+
+    world = bench(lab("a", Put("a1")), lab("b", Put("b1")), alone)
+
+    async def fail_late(name: str) -> None:
+        if name == "a1":
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert world.world.changes == ["b1"], "c waits"
+            raise WorkshopError("put a1", "no")
+
+    world.world.before_change = fail_late
+    assert await world.run("a", "b", "c") == 1
+    assert world.world.changes == ["b1", "c1"]
 
 
 async def test_steps_together_overlap_and_the_next_waits_for_all() -> None:

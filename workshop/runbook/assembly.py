@@ -34,11 +34,16 @@ FLAGS = (
 """What every lab can be given on the command line, and no option of its own can be called."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
-_TUPLES = {"parts": Step | Together | Timeline, "needs": str, "options": Option, "undoes": str, "tries": tuple}
+_TUPLES = {
+    "parts": Step | Together | Timeline,
+    "options": Option,
+    "tries": tuple,
+    **dict.fromkeys(("needs", "undoes", "apart_from"), str),
+}
 
 
 def assembled(labs: Iterable[Lab]) -> Runbook:
-    """The labs in the order given, but each after what it needs and a clean-up after what it takes back."""
+    """The labs in the order given, but each after those that it needs, takes back or is apart from."""
     found: dict[str, Lab] = {}
     for lab in labs:
         if first := found.get(lab.name):
@@ -46,7 +51,7 @@ def assembled(labs: Iterable[Lab]) -> Runbook:
         else:
             found[lab.name] = lab if lab.mistake else _checked(lab)
     for lab in list(found.values()):
-        for need in (*lab.all_needs, *lab.undoes):
+        for need in lab.all_before:
             if need not in found:
                 found[lab.name] = mistaken(lab, _unknown_need(lab, need, found))
                 break
@@ -136,7 +141,7 @@ def _unknown_need(lab: Lab, need: str, known: Iterable[str]) -> UsageError:
     near = _near(need, known)
     return UsageError(
         f"read {_place(lab, need)}",
-        f"{lab.name} needs {need}, and there is no such lab",
+        f"{lab.name} {'is apart from' if need in lab.apart_from else 'needs'} {need}, and there is no such lab",
         cause=f"did you mean {near}?" if near else "invoke --list shows all labs; here, lab. is left away",
     )
 
@@ -162,9 +167,9 @@ def _ordered(labs: list[Lab]) -> Iterator[Lab]:
     """Each as soon as what must come before it has come."""
     placed: set[str] = set()
     while labs:
-        lab = next((lab for lab in labs if placed.issuperset((*lab.all_needs, *lab.undoes))), None)
+        lab = next((lab for lab in labs if placed.issuperset(lab.all_before)), None)
         if lab is None:
-            stuck = {lab.name: (*lab.all_needs, *lab.undoes) for lab in labs}
+            stuck = {lab.name: lab.all_before for lab in labs}
             name, way = next(iter(stuck)), list[str]()
             while name not in way:
                 way.append(name)

@@ -126,13 +126,15 @@ class _OfClass:
 
 
 class _Signature:
-    """For `help` and editors; the class itself then has none of its own."""
+    """For `help` and editors. Who has asked once may ask again."""
 
     def __get__(self, instance: object, cls: type) -> inspect.Signature:
         if instance is not None:
             raise AttributeError("__signature__")
         _make(cls)
-        return inspect.signature(cls)
+        signature = inspect.signature(cls)
+        cls.__signature__ = signature  # type: ignore[attr-defined]
+        return signature
 
 
 _STANDING_IN: dict[str, Any] = {

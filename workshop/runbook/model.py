@@ -257,9 +257,11 @@ Part = Step | Together | Timeline
 class Lab:
     """One section of the workshop.
 
-    `needs` are labs that must have converged before. `undoes` makes it a clean-up: its parts are none, and it runs
-    the undo of those labs' parts, last first; with `clean_up`, of all labs that are its to take back (see
-    `cleaned_up`). `named` are those of them that a person has named, where a line with --undo made the clean-up.
+    `needs` are labs that must have converged before. Those of `apart_from`, when a run has them, are to have ended
+    before, however: their requests would be counted with the lab's own. `undoes` makes it a clean-up: its parts are
+    none, and it runs the undo of those labs' parts, last first; with `clean_up`, of all labs that are its to take
+    back (see `cleaned_up`). `named` are those of them that a person has named, where a line with --undo made the
+    clean-up.
     `tries` are options worth trying once it has converged, each with what that shows: ("--to blue", "back to
     blue"). `file` and `line` are where it is declared, which it finds out itself; `mistake` is what is wrong with
     that file (see `lab_files`), raised when the lab is asked for.
@@ -273,6 +275,7 @@ class Lab:
     options: tuple[Option, ...] = ()
     undoes: tuple[str, ...] = ()
     tries: tuple[tuple[str, str], ...] = ()
+    apart_from: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     clean_up: bool = False
     file: str = field(default="", compare=False)
@@ -295,6 +298,11 @@ class Lab:
         later = [name for part in self.parts if isinstance(part, Together) for name in part.after]
         return tuple(dict.fromkeys((*self.needs, *later)))
 
+    @property
+    def all_before(self) -> tuple[str, ...]:
+        """All labs that it names as those which come before it."""
+        return tuple(dict.fromkeys((*self.all_needs, *self.undoes, *self.apart_from)))
+
 
 @dataclass_now(frozen=True)
 class Runbook:
@@ -306,9 +314,9 @@ class Runbook:
         object.__setattr__(self, "labs", tuple(cleaned_up(self.labs)))
         before: set[str] = set()
         for lab in self.labs:
-            for other in (*lab.all_needs, *lab.undoes):
+            for other in lab.all_before:
                 if other not in before:
-                    raise ValueError(f"lab {lab.name} needs {other}, which does not come before it")
+                    raise ValueError(f"lab {lab.name} names {other}, which does not come before it")
             before.add(lab.name)
 
     @cached_property

@@ -142,7 +142,7 @@ class _Runner:
         if self._request.pause:
             return tuple(name for name in taking_part if self._comes_before(name, lab))
         needed = {other.name for other in self._runbook.with_needs((*lab.needs, *lab.undoes))}
-        return tuple(name for name in taking_part if name in needed)
+        return tuple(name for name in taking_part if name in needed.union(lab.apart_from))
 
     def _waited_for(self, name: str) -> set[str]:
         """Also what only some of the lab's parts have waited for."""
@@ -157,7 +157,8 @@ class _Runner:
             before = self._before(lab)
             for name in before:
                 await done[name].wait()
-            failed = [name for name in before if not self._outcomes.converged(name)]
+            wanted = (name for name in before if name not in lab.apart_from)
+            failed = [name for name in wanted if not self._outcomes.converged(name)]
             if self._stop.asked:
                 return
             self._start(lab)
