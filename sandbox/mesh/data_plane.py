@@ -59,6 +59,8 @@ class DataPlane:
         """What Envoy is to be told next."""
         self._publishing = asyncio.Lock()
         self._flushing = asyncio.Lock()
+        self._dropped: tuple[int | None, int] = (None, 0)
+        """Envoy's process, and how many flushes of its it had dropped when it was asked last."""
         self._live: set[str] = set()
         self._forgetting: set[asyncio.Task[None]] = set()
         self._progress = asyncio.Condition()
@@ -204,9 +206,27 @@ class DataPlane:
             async with aiohttp.ClientSession(connector=connector, base_url="http://envoy") as session:
                 if path.partition("?")[0].startswith("/stats"):
                     async with self._flushing:
-                        await _flush(session)
+                        await self._flush(session)
                 async with session.request(method, URL(path, encoded=True)) as got:
                     return await got.text()
+
+    async def _flush(self, session: aiohttp.ClientSession) -> None:
+        """Have Envoy put its histograms together; one call at a time. Raises OSError without Envoy.
+
+        Its worker threads collect values by themselves; a flush, which asking for statistics begins but does not
+        wait for (`stats_flush_on_admin`), brings them together. What tells is the count of flushes that were
+        dropped because one was under way: when it has not grown since the question before, be that an earlier
+        call's, the last question began a flush; when it has not grown since that, that flush is done.
+        """
+        pid, begun = self.pid, False
+        before = self._dropped[1] if self._dropped[0] == pid else await _dropped(session)
+        while True:
+            after = await _dropped(session)
+            self._dropped = pid, after
+            if after == before and begun:
+                return
+            begun = begun or after == before
+            before = after
 
 
 async def _accepts(address: str, port: int) -> None:
@@ -219,23 +239,6 @@ async def _accepts(address: str, port: int) -> None:
 
 
 _DROPPED = URL("/stats?type=Counters&filter=^server%5C.dropped_stat_flushes$", encoded=True)
-
-
-async def _flush(session: aiohttp.ClientSession) -> None:
-    """Have Envoy put its histograms together; one call at a time. Raises OSError without Envoy.
-
-    Its worker threads collect values by themselves; a flush, which asking for statistics begins but does not wait
-    for (`stats_flush_on_admin`), brings them together. What tells is the count of flushes that were dropped because
-    one was under way: when it has not grown since the question before, the last question began a flush; when it has
-    not grown since that, that flush is done.
-    """
-    before, begun = await _dropped(session), False
-    while True:
-        after = await _dropped(session)
-        if after == before and begun:
-            return
-        begun = begun or after == before
-        before = after
 
 
 async def _dropped(session: aiohttp.ClientSession) -> int:

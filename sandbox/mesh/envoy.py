@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sandbox.mesh import kept_statistics
+from sandbox.mesh import stats_matchers
 from sandbox.mesh.access_logs import FLUSH_MILLISECONDS
 from sandbox.mesh.istio import ENVOY_THREADS, LARGEST_REGEX_PROGRAM
 from sandbox.mesh.xds.envoy_messages import TYPE_PREFIX
@@ -68,7 +68,7 @@ def bootstrap() -> dict[str, Any]:
                 {"name": "spans", "static_layer": _SPANS},
             ]
         },
-        "stats_config": {"use_all_default_tags": False, "stats_matcher": kept_statistics.OF_ALL},
+        "stats_config": {"use_all_default_tags": False, "stats_matcher": stats_matchers.OF_ALL},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "DELTA_GRPC",

@@ -97,6 +97,16 @@ class StatsInclusion:
             or any(regexp.fullmatch(name) for regexp in (_ALWAYS_REGEXP, *self.regexps))
         )
 
+    @property
+    def matcher(self) -> dict[str, Any]:
+        """As pilot-agent writes it into a bootstrap."""
+        patterns = [
+            *({"prefix": prefix} for prefix in (*self.prefixes, *_ALWAYS)),
+            *({"suffix": suffix} for suffix in (*self.suffixes, *POLICY_SUFFIXES)),
+            *({"safe_regex": {"regex": regexp.pattern}} for regexp in (*self.regexps, _ALWAYS_REGEXP)),
+        ]
+        return {"inclusion_list": {"patterns": patterns}}
+
 
 def stats_inclusion(annotations: Mapping[str, str]) -> StatsInclusion:
     """What a pod's annotations ask for. An annotation of its own beats the same in `proxy.istio.io/config`.

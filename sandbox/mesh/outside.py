@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.core import addresses
 from sandbox.core.addresses import INSTEAD
 from sandbox.core.cluster import Cluster, Object, WatchEvent
-from sandbox.mesh import envoy_clusters, kept_statistics, listeners
+from sandbox.mesh import envoy_clusters, listeners, stats_matchers
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.debounced_watch import DebouncedWatch
 from sandbox.mesh.istio import PORTS_NOTE
@@ -20,8 +20,10 @@ from sandbox.mesh.registry import DOMAIN, SERVICE_NAME, SLICES
 from sandbox.mesh.xds.ads import Configuration
 
 _PART = "outside"
-BYTES = "upstream_cx_rx_bytes_total"
+_BYTES = "upstream_cx_rx_bytes_total"
 """What is counted of each way in: what comes back out of the cluster."""
+TRAFFIC = f"/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*{_BYTES}%24"
+"""What Envoy is asked for that."""
 
 
 class Outside:
@@ -81,7 +83,7 @@ class Outside:
                 if where and host in known and known[host].port(number):
                     way = f"outside|{number}|{name}.{namespace}"
                     ready = envoy_clusters.localities_of(known[host].endpoints[number], lambda _: False).alike
-                    counted = kept_statistics.only(envoy_clusters.eds(way), BYTES)
+                    counted = stats_matchers.only(envoy_clusters.eds(way), _BYTES)
                     clusters[way] = self._clusters.same(way, counted)
                     endpoints[way] = self._endpoints.same(way, envoy_clusters.assignment(way, ready))
                     opened[way] = self._listeners.same(way, listeners.forward(way, where, way))

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import msgspec
 
 from sandbox.core.addresses import NOWHERE, container_port
-from sandbox.mesh import envoy_clusters, inbound, kept_statistics, metric_loggers, traffic_policies
+from sandbox.mesh import envoy_clusters, inbound, metric_loggers, stats_matchers, traffic_policies
 from sandbox.mesh.data_plane import DataPlane
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.proxy_statistics import ProxyStatistics, Wanted
@@ -125,13 +125,15 @@ class AdminView:
         return 200, _indented(dump)
 
     def _bootstrap(self, written: Mapping[str, Any]) -> dict[str, Any]:
-        """Envoy's, with what is each proxy's own on a real mesh: who it is and where its interface is."""
+        """Envoy's, with what is each proxy's own on a real mesh: who it is, its interface, and what it counts."""
         address = {"socket_address": {"address": "127.0.0.1", "port_value": ADMIN_PORT}}
         made = dict(written)
         if "node" in made:
             made["node"] = {**made["node"], **self._node}
         if "admin" in made:
             made["admin"] = {**made["admin"], "address": address}
+        if "stats_config" in made:
+            made["stats_config"] = {**made["stats_config"], "stats_matcher": self._proxy.inclusion.matcher}
         return made
 
     def _said(self, limit: re.Match[str]) -> str:
@@ -193,7 +195,7 @@ def own_names(proxy_id: str, value: Any) -> Any:
         return [own_names(proxy_id, one) for one in value]
     if not isinstance(value, dict):
         return value
-    own = kept_statistics.without(metric_loggers.without(value))
+    own = stats_matchers.without(metric_loggers.without(value))
     made = {key: own_names(proxy_id, one) for key, one in own.items()}
     if "eds_cluster_config" in made:
         made.pop("upstream_bind_config", None)  # a real one is in its pod, and so comes from there

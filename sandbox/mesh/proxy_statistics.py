@@ -1,7 +1,7 @@
 """Statistics of proxies as each would have them with an Envoy of its own, of the one that they share.
 
 In Envoy every name of a proxy's own has the proxy's id in it (`cluster.POD.NAMESPACE/outbound|80||HOST;.…`); here
-it is taken out again, and what a pod's annotations leave out is left out (`kept_statistics` has most of that not
+it is taken out again, and what a pod's annotations leave out is left out (`stats_matchers` has most of that not
 even counted). All who ask for Prometheus' form at the same time are answered of one look at Envoy: a scrape asks
 all proxies of a mesh at once.
 
@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from sandbox.core.turns import Turns
@@ -50,8 +51,7 @@ _BETWEEN_TURNS = 64
 """Metrics."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Metric:
+class _Metric(NamedTuple):
     """One metric of Envoy's exposition for Prometheus: its name there, what it is, and its samples' lines."""
 
     name: str
@@ -60,10 +60,10 @@ class _Metric:
 
 
 def _metrics(exposition: str) -> Iterator[_Metric]:
-    for text in f"\n{exposition.strip()}".split("\n# TYPE ")[1:]:
+    for text in filter(None, exposition.removeprefix("# TYPE ").split("\n# TYPE ")):
         head, _, samples = text.partition("\n")
         name, _, kind = head.partition(" ")
-        yield _Metric(name, kind, samples)
+        yield _Metric(name, kind, samples.rstrip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,19 @@ _Names = Mapping[str, Sequence[_Statistic | None]]
 the same. None: not to be shown."""
 
 
+_Own = Mapping[str, Sequence[tuple[_Statistic, _Metric]]]
+"""Statistics as Envoy has told them, by proxy."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What Envoy has told of all proxies at once."""
 
     counted: Mapping[str, Counted]
+    """Istio's metrics by proxy."""
     process: Mapping[str, str]
     """Values by name."""
-    own: Mapping[str, Sequence[tuple[_Statistic, _Metric]]]
-    """By proxy."""
+    own: _Own
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +166,14 @@ class ProxyStatistics:
             if wanted.is_of("gauge") and wanted.names(name):
                 shown = _sanitized(name)
                 lines.append(f"# TYPE {shown} gauge\n{shown}{{}} {_of_process(name, value, proxy)}\n")
+        found = look.own.get(proxy.id, ())
+        if wanted.pattern or wanted.kind:
+            found = [
+                (one, metric) for one, metric in found if wanted.is_of(metric.kind) and wanted.names(one.own_name)
+            ]
         own: dict[str, list[str]] = {}
-        for statistic, metric in look.own.get(proxy.id, ()):
-            if wanted.is_of(metric.kind) and wanted.names(statistic.own_name):
-                head = f"# TYPE {statistic.shown} {metric.kind}\n"
-                own.setdefault(statistic.shown, [head]).append(statistic.written(metric))
+        for one, metric in found:
+            own.setdefault(one.shown, [f"# TYPE {one.shown} {metric.kind}\n"]).append(one.written(metric))
         return "".join((*lines, *(line for found in own.values() for line in found)))
 
     async def _look(self, *, used_only: bool) -> _Look:
@@ -197,9 +204,13 @@ class ProxyStatistics:
             else:
                 others.setdefault(metric.name, []).append(metric)
         counted = await self._metrics.counted(of_metrics, turns)
+        return _Look(counted, process, await self._own(others, option, turns))
+
+    async def _own(self, metrics: Mapping[str, Sequence[_Metric]], option: str, turns: Turns) -> _Own:
+        """By the proxy that shows it, what is not of Istio's metrics."""
         own: dict[str, list[tuple[_Statistic, _Metric]]] = {}
-        names = await self._known(others, turns)
-        for number, (name, same) in enumerate(others.items()):
+        names = await self._known(metrics, turns)
+        for number, (name, same) in enumerate(metrics.items()):
             if number % _BETWEEN_TURNS == 0:
                 await turns.give()
             found = names.get(name, ())
@@ -211,7 +222,7 @@ class ProxyStatistics:
                 query = urlencode({"filter": f"^{re.escape(statistic.name)}$"})
                 alone = await self._data_plane.admin(f"/stats/prometheus?{query}&{option}")
                 own.setdefault(statistic.proxy_id, []).extend((statistic, one) for one in _metrics(alone))
-        return _Look(counted, process, own)
+        return own
 
     async def _known(self, metrics: Mapping[str, Sequence[_Metric]], turns: Turns) -> _Names:
         """The names that these have, and others."""

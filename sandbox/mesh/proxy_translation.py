@@ -19,7 +19,6 @@ from sandbox.mesh.envoy_clusters import Destination
 from sandbox.mesh.identities import Authority
 from sandbox.mesh.inbound import Around, Served
 from sandbox.mesh.kept import Kept
-from sandbox.mesh.kept_statistics import KeptStatistics
 from sandbox.mesh.localities import Localities
 from sandbox.mesh.mesh_certificates import Credential
 from sandbox.mesh.mesh_config import OFF, AccessLog
@@ -27,6 +26,7 @@ from sandbox.mesh.registry import Endpoint, Proxy, Registry, Service, from_entry
 from sandbox.mesh.route_tables import TableCache
 from sandbox.mesh.rules import Rules
 from sandbox.mesh.sidecar_scopes import Scope
+from sandbox.mesh.stats_matchers import StatsMatchers
 from sandbox.mesh.tracing import TracedListeners, Tracing
 from sandbox.mesh.xds.ads import Configuration
 from sandbox.mesh.xds.envoy_messages import Part
@@ -160,7 +160,7 @@ class ProxyTranslation:
         self._logged, self._logged_inbound = LoggedListeners(proxy), LoggedListeners(proxy)
         self._traced, self._traced_inbound = TracedListeners(proxy.id), TracedListeners(proxy.id)
         self._log, self._tracing = OFF, tracing.OFF
-        self._statistics = KeptStatistics(proxy)
+        self._matchers = StatsMatchers(proxy)
         self._own: list[dict[str, Any]] = []
         """A sidecar's listeners."""
         self._inbound: Kept[str, dict[str, Any]] = Kept()
@@ -241,11 +241,11 @@ class ProxyTranslation:
         listener = inbound.listener(proxy, found, guard, self._inbound_chains)
         logged = self._logged_inbound.of([listener], self._log)
         (traced,) = self._traced_inbound.of(logged, self._tracing)
-        self._inbound_listeners = [self._inbound.same("", self._statistics.of_listener(traced))]
+        self._inbound_listeners = [self._inbound.same("", self._matchers.of_listener(traced))]
         self._inbound_seen = seen
 
     def _inbound_cluster(self, one: Served) -> dict[str, Any]:
-        return self._statistics.of_cluster(self._tracing.named(inbound.cluster(self.proxy, one)))
+        return self._matchers.of_cluster(self._tracing.named(inbound.cluster(self.proxy, one)))
 
     def _cluster(self, destination: Destination) -> dict[str, Any]:
         key = (destination.service.host, destination.port.number, destination.subset)
@@ -259,7 +259,7 @@ class ProxyTranslation:
         http = destination.port.protocol in ("http", "http2")
         spoken = self._authority.spoken_to(self.proxy.identity, mode, http=http)
         made = envoy_clusters.cluster(self.proxy, destination, spoken)
-        return self._statistics.of_cluster(self._tracing.named(made))
+        return self._matchers.of_cluster(self._tracing.named(made))
 
     def _assignment(self, destination: Destination, localities: Localities) -> dict[str, Any]:
         name, traffic = envoy_clusters.name_of(self.proxy.id, destination), destination.traffic
@@ -303,7 +303,7 @@ class ProxyTranslation:
     def _same(self, opened: Any) -> list[dict[str, Any]]:
         self._listeners.turn()
         opened = self._traced.of(self._logged.of(opened, self._log), self._tracing)
-        return [self._listeners.same(one["name"], self._statistics.of_listener(one)) for one in opened]
+        return [self._listeners.same(one["name"], self._matchers.of_listener(one)) for one in opened]
 
 
 def _kept(before: _Resources, now: _Resources) -> _Resources:

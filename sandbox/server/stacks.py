@@ -45,7 +45,6 @@ _REVISION_EPOCH = 1_700_000_000
 _HELD_SECONDS = 8.0
 """kubectl gives up after ten."""
 _LOOK_SECONDS = 5.0
-_TRAFFIC = f"/stats?usedonly&filter=%5Ecluster%5C.outside%5C%7C.*{outside.BYTES}%24"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class KubernetesStack:
         """How many bytes have come out of the cluster by load balancers and node ports."""
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                said = await self._mesh.data_plane.admin(_TRAFFIC)
+                said = await self._mesh.data_plane.admin(outside.TRAFFIC)
         except (OSError, TimeoutError):
             return 0
         return sum(int(line.rpartition(":")[2]) for line in said.splitlines())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+from sandbox.mesh import outside
+
 from .world import Client, World, eventually
 
 GATEWAY = {
@@ -167,6 +169,8 @@ async def test_load_balancers_and_node_ports_work_without_a_mesh(world: World) -
     for address, port in ((balancer, 8000), (node, 30080)):
         client = world.outside(address, port)
         await eventually(lambda client=client: _served(client, "v1"))  # type: ignore[misc]
+    counted = await world.mesh.data_plane.admin(outside.TRAFFIC)
+    assert int(counted.rpartition(":")[2]) > 0, "a sandbox that is used does not end"
 
 
 async def test_the_ways_in_follow_endpoints_and_end_with_their_service(world: World) -> None:

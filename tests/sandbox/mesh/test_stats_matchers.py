@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.mesh.istio_annotations import StatsInclusion
-from sandbox.mesh.kept_statistics import KeptStatistics
 from sandbox.mesh.registry import Proxy
+from sandbox.mesh.stats_matchers import StatsMatchers
 
 NAMES = (
-    "cluster.ID/outbound|80||c.d.svc.cluster.local;.upstream_rq_200",
+    "cluster.ID/outbound|80||c.http.svc.cluster.local;.upstream_rq_200",
     "cluster.ID/inbound|80||;.upstream_cx_total",
     "http.ID/outbound_0.0.0.0_80;.rbac.allowed",
     "listener.ID/0.0.0.0_15001.http.ID/outbound;.downstream_rq_2xx",
@@ -28,9 +28,9 @@ PREFIXES = st.builds(
 @given(st.lists(PREFIXES | st.sampled_from(["c", "http", "x"]), max_size=3))
 def test_by_prefixes_envoy_keeps_just_what_the_proxy_shows(prefixes: list[str]) -> None:
     inclusion = StatsInclusion(tuple(prefixes))
-    kept = KeptStatistics(Proxy("sidecar", "a", "b", "", {}, inclusion=inclusion))
+    matchers = StatsMatchers(Proxy("sidecar", "a", "b", "", {}, inclusion=inclusion))
     for name in NAMES:
-        made = (kept.of_cluster if name.startswith("cluster.") else kept.of_listener)({"name": "x"})
+        made = (matchers.of_cluster if name.startswith("cluster.") else matchers.of_listener)({"name": "x"})
         patterns = made["stats_matcher"]["inclusion_list"]["patterns"] if "stats_matcher" in made else ()
         written = name.replace("ID", "a.b")
         matched = any(

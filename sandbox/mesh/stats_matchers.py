@@ -20,7 +20,8 @@ Matcher = Mapping[str, Any]
 
 _FIELD = "stats_matcher"
 _METRICS = f"{metric_loggers.PREFIX}."
-_KINDS = ("cluster.", "http.", "listener.", "tcp.")
+_LISTENER = "listener."
+_KINDS = ("cluster.", "http.", _LISTENER, "tcp.")
 """How Envoy's names begin before the proxy's id; it may also be the first there is."""
 _MANAGER = ".http."
 """Comes before the id once more, in names of what a listener counts for a connection manager."""
@@ -42,7 +43,7 @@ def only(cluster: dict[str, Any], suffix: str) -> dict[str, Any]:
     return {**cluster, _FIELD: {"inclusion_list": {"patterns": [{"suffix": suffix}]}}}
 
 
-class KeptStatistics:
+class StatsMatchers:
     """One proxy's, as its pod's annotations say."""
 
     def __init__(self, proxy: Proxy) -> None:
@@ -73,8 +74,10 @@ def _as_envoy_writes(prefix: str, proxy_id: str) -> Iterator[str]:
         if kind.startswith(prefix):
             yield f"{kind}{proxy_id}/"
         elif prefix.startswith(kind):
-            listener, http, manager = prefix.removeprefix(kind).partition(_MANAGER)
-            yield f"{kind}{proxy_id}/{listener}{http}" + (f"{proxy_id}/{manager}" if http else "")
+            rest = prefix.removeprefix(kind)
+            if kind == _LISTENER:
+                rest = rest.replace(_MANAGER, f"{_MANAGER}{proxy_id}/", 1)
+            yield f"{kind}{proxy_id}/{rest}"
 
 
 def without(config: Mapping[str, Any]) -> Mapping[str, Any]:
