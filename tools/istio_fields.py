@@ -22,10 +22,6 @@ What the sandbox does with each field of Istio's reference. A field that is refu
 applied, by its path; none is ignored. On a real cluster Istio decides.
 
 A `*` stands for any key of a map; lists have no part of their own in a path. Made by `tools/istio_fields.py`.
-
-## Where the sandbox differs
-
-- There are no `istio_*` metrics.
 """
 
 
