@@ -170,12 +170,22 @@ async def _transfer(process: Process, session: aiohttp.ClientSession, call: _Cal
 
 
 def _url(given: str) -> URL:
-    url = URL(given if "://" in given else f"http://{given}")
+    try:
+        url = URL(given if "://" in given else f"http://{given}")
+    except ValueError as error:
+        why = (
+            "Port number was not a decimal number between 0 and 65535" if "port" in str(error).lower() else _NO_HOST
+        )
+        raise _Failed(3, f"URL rejected: {why}") from error
     if url.scheme != "http":
         raise _Failed(1, f"Protocol {url.scheme!r} not supported: the sandbox's pods speak plain HTTP")
     if not url.raw_host:
-        raise _Failed(3, "URL rejected: No host part in the URL")
+        raise _Failed(3, f"URL rejected: {_NO_HOST}")
     return url
+
+
+_NO_HOST = "No host part in the URL"
+_WRONG_PORT = "Port number was not a decimal number between 0 and 65535"
 
 
 def _redirected(url: URL, reply: aiohttp.ClientResponse) -> URL | None:

@@ -36,6 +36,9 @@ async def test_the_curl_image_is_curl(place: Place) -> None:
     ("url", "status", "message"),
     [
         ("https://app", 1, "plain HTTP"),
+        ("http://:8080/get", 3, "URL rejected: No host part in the URL"),
+        ("http://app:http/", 3, "URL rejected: Port number was not a decimal number between 0 and 65535"),
+        ("http://app:99999/", 3, "URL rejected: Port number was not a decimal number between 0 and 65535"),
         ("http://nobody.example", 6, "Could not resolve host: nobody.example"),
         ("localhost:1", 7, "Failed to connect to localhost port 1"),
         ("-f localhost:8080/status/404", 22, "returned error: 404"),
