@@ -3,6 +3,7 @@
 fixtures.py    a sandbox for all tests of a worker, with kubectl; the product on a sandbox of its own
 workshop.py    the product: `invoke` as a person types it, what it said, and what its sandbox then has
 forked.py      how that needs no start of its own
+forked_sandboxes.py  nor does a sandbox
 in_process.py  labs run in the test's own process, brought to their end without proofs
 engine.py      a world in memory for the engine: objects, steps, timelines, a guard, and a bench to run them
 runs.py        a run for one step, and a cluster in memory of which kubectl does what a real one does
