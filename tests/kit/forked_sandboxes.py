@@ -73,7 +73,7 @@ def _start(
     assert stdin == subprocess.DEVNULL
     assert stdout is stderr
     assert start_new_session
-    if len("\0".join(command).encode()) >= _LONGEST or len(pass_fds) > _MOST or not _MEMORY.exists():
+    if len(os.fsencode("\0".join(command))) >= _LONGEST or len(pass_fds) > _MOST or not _MEMORY.exists():
         return subprocess.Popen(
             command,
             stdin=stdin,
@@ -184,7 +184,7 @@ def _have_only(passed: Sequence[int], numbers: Sequence[int]) -> None:
 def _name(command: Sequence[str]) -> None:
     """In /proc/PID/cmdline, which is the memory that a process finds its command in when it begins."""
     begin, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:47])
-    words = "\0".join(command).encode() + b"\0"
+    words = os.fsencode("\0".join(command)) + b"\0"
     with _MEMORY.open("r+b", buffering=0) as memory:
         memory.seek(begin)
         memory.write(words.ljust(end - begin, b"\0"))
