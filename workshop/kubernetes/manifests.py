@@ -70,7 +70,7 @@ class Manifests:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"read {path}", error.strerror or str(error)) from error
-        objects: list[Object] = copy.deepcopy(_parsed(_filled(text, path, {**self.images, **values}), str(path)))
+        objects: list[Object] = copy.deepcopy(parsed(_filled(text, path, {**self.images, **values}), str(path)))
         for obj in objects:
             mark(obj, lab)
         return objects
@@ -89,8 +89,8 @@ class Manifests:
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str, file: str) -> list[Object]:
-    """The objects of a manifest, of which everybody takes a copy: a run asks five times for each."""
+def parsed(text: str, file: str) -> list[Object]:
+    """As `parse`, of which everybody takes a copy: a run asks five times for each manifest."""
     return parse(text, file)
 
 

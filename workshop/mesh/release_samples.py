@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workshop.kubernetes.manifests import Object, mark, parse
+from workshop.kubernetes.manifests import Object, mark, parsed
 from workshop.mesh.istioctl import Release
 from workshop.runbook.errors import UsageError
 
@@ -54,7 +54,7 @@ class Samples:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"read {file}", error.strerror or str(error)) from error
-        found = [_without_nulls(obj) for obj in parse(text, str(file))]
+        found = [_without_nulls(obj) for obj in parsed(text, str(file))]
         for obj in found:
             mark(obj, lab)
         return found

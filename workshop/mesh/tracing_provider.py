@@ -89,7 +89,7 @@ def _parsed(mesh: str) -> dict[str, Any]:
     import yaml
 
     try:
-        config = yaml.safe_load(mesh) or {}
+        config = yaml.load(mesh, yaml.CSafeLoader) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"it is no YAML: {error}") from error
     if not isinstance(config, dict) or not isinstance(listed := config.get(FIELD) or [], list):
