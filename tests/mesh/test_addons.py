@@ -19,8 +19,11 @@ from tests.kit.workshop import BIN, Cluster
 from workshop.kubernetes.kubectl import Kubectl
 from workshop.kubernetes.stages import Stage, stage
 from workshop.mesh.addons import AddonStages
+from workshop.mesh.istioctl import Release
 from workshop.mesh.release_samples import Samples
 from workshop.mesh.tracing_provider import Provider
+from workshop.runbook.errors import WorkshopError
+from workshop.runbook.model import Position
 from workshop.settings import ROOT
 
 METRICS = ("prometheus", "grafana", "kiali")
@@ -117,3 +120,21 @@ async def test_what_is_typed_brings_the_add_ons_shows_their_pages_and_takes_them
         assert said in person.page(command)
     person.type(*person.explained("off"))
     assert person.there() == before
+
+
+async def test_without_its_files_nothing_is_downloaded_to_know_that_nothing_is_there(
+    sandbox: launcher.Running, tmp_path: Path
+) -> None:
+    """On a cluster the files are those of a release, which is downloaded when one of its add-ons is installed."""
+    kubectl = Kubectl(BIN / "kubectl", sandbox.kubeconfig, "primary", tmp_path / "cache")
+    elsewhere = Samples.of(Release("http://127.0.0.1:9", tmp_path), "1.31.1")
+    run = Recorded(kubectl, elsewhere, manifests(tmp_path), lab="istio.observe")
+    assert await STAGES.position(run) == Position(None)
+    step = STAGES.step("metrics", run)
+    missing = {item.subject for item in (await step.check(run)).differences}
+    assert {"Deployment istio-system/kiali", "the rest of samples/addons/kiali.yaml"} <= missing
+    assert not (await STAGES.check_undo(run)).differences
+    made = await step.made(run)
+    assert {"ClusterRole prometheus", "ConfigMap istio-system/grafana"} <= made
+    with pytest.raises(WorkshopError, match="download http://127.0.0.1:9/1.31.1/"):
+        await step.apply(run)

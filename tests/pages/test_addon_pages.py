@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.images import addon_page, grafana, kiali
 from sandbox.images.mesh_figures import Calls, Line, Workload
-from sandbox.jaeger import page as jaeger
+from sandbox.jaeger import trace_pages as jaeger
 from sandbox.jaeger.spans import Span, SpanStore
 from tests.console.records import HOSTILE
 from tests.pages.chromium import NAMES, Browser, Page, contrast, installed

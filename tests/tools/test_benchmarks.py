@@ -39,7 +39,7 @@ def test_the_page_is_the_same_for_all_tools(tmp_path: Path) -> None:
     script = page.by_hand(*(step.script for step in steps))
     subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=30)
     found = page.in_the_end(steps)
-    assert (len(found["primary"]), len(found["secondary"])) == (50, 5)
+    assert (len(found["primary"]), len(found["secondary"])) == (53, 5)
     namespaces = [each for each in found["primary"] if each["kind"] == "Namespace"]
     assert found["primary"][: len(namespaces)] == namespaces
     assert {each["metadata"]["labels"]["istio-injection"] for each in namespaces} == {"enabled"}

@@ -248,7 +248,7 @@
     const vertical = Math.ceil(headEms * 15) + 8;
     const nameEms = Math.min(ems(names, 700, 0.97), 11) + 0.4;
     let found = best(width, height - 22, nameEms, LEAST), heads = 22, kind = 'numbered';
-    for (let less = 1; !found && nameEms - less >= 6; less += 1) found = best(width, height - 22, nameEms - less, LEAST);
+    for (let less = 0.5; !found && nameEms - less >= 5; less += 0.5) found = best(width, height - 22, nameEms - less, LEAST);
     const named = best(width, height - vertical, nameEms, 16);
     if (named && named.font >= found.font * 0.8) [found, heads, kind] = [named, vertical, 'vertical'];
     if (!found) {  // more members than the window has room for: the page is scrolled

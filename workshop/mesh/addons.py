@@ -17,6 +17,7 @@ from workshop.kubernetes.manifests import (
     Manifests,
     Object,
     is_ours,
+    mark,
     name_of,
     placeholders,
 )
@@ -24,8 +25,8 @@ from workshop.kubernetes.proofs import all_commands, all_seen
 from workshop.kubernetes.stages import Move, ObservedStages, Stage, Stages
 from workshop.mesh import tracing_provider
 from workshop.mesh.tracing_provider import Provider
-from workshop.runbook.model import Position, Step
-from workshop.runbook.results import Check, Explanation
+from workshop.runbook.model import Step
+from workshop.runbook.results import Check, Difference, Explanation
 
 if TYPE_CHECKING:
     from workshop.mesh.release_samples import Samples
@@ -57,20 +58,22 @@ class AddonStages(Stages):
 
     def made(self, one: Stage, run: Run, values: Mapping[str, str]) -> list[Object]:
         samples, lab = _samples(run), one.lab or run.lab
-        loaded = [obj for addon in self.addons.get(one.name, ()) for obj in samples.load(addon, lab)]
-        return [*loaded, *super().made(one, run, values)]
+        of_addons = [
+            obj
+            for addon in self.addons.get(one.name, ())
+            for obj in (samples.load(addon, lab) if samples.there else (_known_of(addon, lab),))
+        ]
+        return [*of_addons, *super().made(one, run, values)]
 
     async def observe(self, run: Run, *, strict: bool = False) -> ObservedStages:
-        await _samples(run).fetch()
+        await self.fetch_if_there(run)
         return await super().observe(run, strict=strict)
 
-    async def position(self, run: Run) -> Position:
-        """While the release's files are not here, and none of its add-ons is there as the workshop's, nothing has
-        to be downloaded to know that they are not."""
+    async def fetch_if_there(self, run: Run) -> None:
+        """While none of the add-ons is there as the workshop's, nothing has to be downloaded to know that."""
         samples = _samples(run)
-        if not samples.there and not await _ours(run, {name for names in self.addons.values() for name in names}):
-            return Position(None)
-        return await super().position(run)
+        if not samples.there and await _ours(run, {name for names in self.addons.values() for name in names}):
+            await samples.fetch()
 
     def step(self, stage: str, run: Run) -> Step:
         one = self._start if stage == self.start else self._stages[stage]
@@ -85,19 +88,17 @@ class _AddonMove(Move):
         self._addons, self._provider, self._traced = timeline, provider, wanted is not None
 
     async def check(self, run: Run) -> Check:
-        found = await super().check(run)
-        return replace(
-            found,
-            differences=(
-                *found.differences,
-                *await tracing_provider.differences(run, self._provider, self._traced),
-            ),
-        )
+        found, addons = await super().check(run), self._addons.addons.get(self._to.name, ())
+        rest = () if _samples(run).there else (f"the rest of samples/addons/{addon}.yaml" for addon in addons)
+        provider = await tracing_provider.differences(run, self._provider, self._traced)
+        return replace(found, differences=(*found.differences, *map(Difference, rest), *provider))
 
     async def apply(self, run: Run) -> None:
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl
 
+        if self._addons.addons.get(self._to.name):
+            await _samples(run).fetch()
         if not self._traced:
             await tracing_provider.switch(run, self._provider, on=False)
         await super().apply(run)
@@ -112,8 +113,11 @@ class _AddonMove(Move):
             await tracing_provider.switch(run, self._provider, on=True)
 
     async def made(self, run: Run) -> frozenset[str]:
-        await _samples(run).fetch()
-        return await super().made(run)
+        await self._addons.fetch_if_there(run)
+        found, addons = await super().made(run), self._addons.addons.get(self._to.name, ())
+        return (
+            found if _samples(run).there else found.union(name for addon in addons for name in _consists_of(addon))
+        )
 
     def explain(self, run: Run) -> Explanation:
         """The add-ons by their files, as Istio's pages have it; what has to be downloaded for that comes first."""
@@ -152,6 +156,25 @@ class _AddonMove(Move):
                     if name_of(obj) not in there:
                         metadata = obj["metadata"]
                         yield f"{obj['kind'].lower()} {metadata['name']} -n {metadata['namespace']}"
+
+
+def _known_of(addon: str, lab: str) -> Object:
+    """What is known of an add-on without its file."""
+    obj: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": addon, "namespace": ISTIO_NAMESPACE},
+    }
+    mark(obj, lab)
+    return obj
+
+
+def _consists_of(addon: str) -> Iterator[str]:
+    """The kinds that Istio's add-ons are made of, for who asks what a person has to be allowed."""
+    yield from (
+        f"{kind} {ISTIO_NAMESPACE}/{addon}" for kind in ("ConfigMap", "Deployment", "Service", "ServiceAccount")
+    )
+    yield from (f"{kind} {addon}" for kind in ("ClusterRole", "ClusterRoleBinding"))
 
 
 def _samples(run: Run) -> Samples:
