@@ -6,6 +6,7 @@ import re
 
 from tests.kit.workshop import Workshop
 
+
 def test_what_was_counted_and_traced_is_proved_and_taken_away_again(workshop: Workshop) -> None:
     workshop.converge("lab.istio.gateway")
     before = workshop.dump()
