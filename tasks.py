@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import ExitStack
 from functools import partial
 
-from invoke import Context, Promise, task
+from invoke import Context, Exit, Promise, task
 
 import workshop.cli  # noqa: F401 - first: what is imported from here on is compiled once
 from labs import RUNBOOK
@@ -26,14 +25,19 @@ def test(context: Context) -> None:
     run = partial(context.run, pty=False, env=compiled_once)
     for command in ("ruff check", "ruff format --check"):
         run(f"{tools}/{command}", echo=True)
-    # mypy leaves a processor free, and pytest's workers would all compile all tests, each for itself.
-    with ExitStack() as beside:
-        compiling = run(f"{tools}/pytest -n 0 --collect-only", asynchronous=True, hide=True, warn=True)
-        if isinstance(compiling, Promise):  # -R runs nothing
-            beside.enter_context(compiling)
-        for command in ("mypy", "lint-imports"):
-            run(f"{tools}/{command}", echo=True)
-    run(f"{tools}/pytest", echo=True)
+    # What tests leave of the processors is enough for these; they are told at the end.
+    checks = [
+        run(f"nice -n 19 {tools}/{command}", echo=True, asynchronous=True, hide=True, warn=True)
+        for command in ("mypy", "lint-imports")
+    ]
+    # Else pytest's workers would all compile all tests, each for itself.
+    run(f"{tools}/pytest -n 0 --collect-only", hide=True, warn=True)
+    ended = [run(f"{tools}/pytest", echo=True, warn=True)]
+    for check in checks:
+        ended.append(check.join() if isinstance(check, Promise) else check)  # -R runs nothing
+        print(f"{ended[-1].command}\n{ended[-1].stdout}{ended[-1].stderr}", flush=True)
+    if failed := [each.exited for each in ended if each.failed]:
+        raise Exit(code=failed[0])
 
 
 ns = namespace(RUNBOOK, test)
