@@ -34,8 +34,9 @@ def test(context: Context) -> None:
     run(f"{tools}/pytest -n 0 --collect-only", hide=True, warn=True)
     ended = [run(f"{tools}/pytest", echo=True, warn=True)]
     for check in checks:
-        ended.append(check.join() if isinstance(check, Promise) else check)  # -R runs nothing
-        print(f"{ended[-1].command}\n{ended[-1].stdout}{ended[-1].stderr}", flush=True)
+        if isinstance(check, Promise):  # -R runs nothing
+            ended.append(check.join())
+            print(f"{check.command}\n{ended[-1].stdout}{ended[-1].stderr}", flush=True)
     if failed := [each.exited for each in ended if each.failed]:
         raise Exit(code=failed[0])
 
