@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workshop.kubernetes.proofs import Proof
     from workshop.runbook.run import Run
 
-SAMPLING = Number("sampling", "Which percentage of requests is traced; Istio's own default is 1.", "100")
+SAMPLING = Number("sampling", "Which percentage of requests is traced; Istio's own default is 1.", "100", low=1)
 METRICS = ("prometheus", "grafana", "kiali")
 
 
@@ -41,7 +41,7 @@ def counted(run: Run) -> tuple[Proof, ...]:
 def traced(run: Run) -> tuple[Proof, ...]:
     from workshop.mesh.observed_trace import Traced
 
-    return (Traced("/productpage", "bookinfo", ("productpage", "reviews", "ratings"), STARS_TELL),)
+    return (Traced("/productpage", "bookinfo", ("productpage", "reviews", "ratings"), STARS_TELL, SAMPLING),)
 
 
 OBSERVED = AddonStages(
@@ -80,8 +80,6 @@ LAB = Lab(
     needs=("istio.gateway",),
     apart_from=("istio.canary", "istio.identity", "istio.fault"),  # which send requests to BookInfo as well
     options=(SAMPLING,),
-    tries=(
-        ("--to traces --sampling 10", "only one request of ten is traced, unless it says itself that it is to be"),
-    ),
+    tries=(("--to traces --sampling 10", "only one request of ten is traced"),),
     parts=(OBSERVED,),
 )

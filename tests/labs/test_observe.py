@@ -17,3 +17,13 @@ def test_what_was_counted_and_traced_is_proved_and_taken_away_again(workshop: Wo
     assert "nothing was applied" in workshop.converge("lab.istio.observe").said
     workshop.converge("lab.istio.observe", "--to", "off", "--yes")
     assert workshop.dump() == before
+
+
+def test_of_a_share_of_requests_a_trace_is_found_as_well(workshop: Workshop) -> None:
+    """With none traced there would be nothing to find: seen, a run that waited a minute and failed."""
+    assert workshop.run("lab.istio.observe", "--sampling", "0").status == 2
+    ran = workshop.run("lab.istio.observe", "--to", "traces", "--sampling", "20")
+    assert ran.status in (0, 3), ran.said
+    told = "20 % of requests are traced" if ran.status else "goes through productpage, reviews, ratings, in order"
+    assert told in ran.said
+    workshop.converge("lab.istio.observe", "--to", "off", "--yes")
