@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from workshop.kubernetes.kubectl import Kubectl
 from workshop.mesh.jaeger import Span, Trace
 from workshop.mesh.observed_trace import Traced, judged_delays
 from workshop.runbook import events
+from workshop.runbook.options import Number
 
 PROOF = Traced("/productpage", "bookinfo", ("productpage", "reviews", "ratings"), "glyphicon-star|text-red-500")
 SEEN = """
@@ -152,3 +154,13 @@ async def test_while_a_fault_delays_calls_a_trace_that_has_the_delay_is_found_an
     for rule in (delayed(1, 1.2), delayed(50, 1.2, "end-user: {exact: jason}")):
         await kubectl.call("apply", "-f", "-", stdin=rule)
         assert await PROOF._delaying(run) is None
+
+    # Where nothing is traced nothing is found: that is wrong only if every request is to be.
+    await kubectl.call("delete", "telemetries", "--all", "-n", "istio-system")
+    run.patience = 0.5
+    for sampling, kind in ((None, "fail"), (Number("sampling", "", "10"), "inconclusive")):
+        found = await replace(PROOF, sampling=sampling).prove(run)
+        share = sampling.default if sampling else "100"
+        assert (found.kind, f"{share} % of requests are traced, and no page's" in found.reason) == (kind, True), (
+            found
+        )

@@ -37,8 +37,8 @@ _SECONDS = 300.0
 
 
 class AddonStages(Stages):
-    """Stages at which some of the add-ons are there. `addons` are those of each stage, and `tracing` where spans go
-    at it, by name. Of what is not there at a stage nothing is left."""
+    """Stages at which some of the add-ons are there. `addons` are those of each stage; at those of `traced` spans
+    go to the `provider`. Of what is not there at a stage nothing is left."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class AddonStages(Stages):
         traced: tuple[str, ...],
     ) -> None:
         super().__init__(title, *stages, start=start)
-        self.addons, self._provider, self._traced = addons, provider, traced
+        self.addons, self.provider, self.traced = addons, provider, traced
 
     @property
     def every_stage(self) -> tuple[Stage, ...]:
@@ -66,10 +66,10 @@ class AddonStages(Stages):
         return [*of_addons, *super().made(one, run, values)]
 
     async def observe(self, run: Run, *, strict: bool = False) -> ObservedStages:
-        await self.fetch_if_there(run)
+        await self.fetch_if_ours(run)
         return await super().observe(run, strict=strict)
 
-    async def fetch_if_there(self, run: Run) -> None:
+    async def fetch_if_ours(self, run: Run) -> None:
         """While none of the add-ons is there as the workshop's, nothing has to be downloaded to know that."""
         samples = _samples(run)
         if not samples.there and await _ours(run, {name for names in self.addons.values() for name in names}):
@@ -77,19 +77,22 @@ class AddonStages(Stages):
 
     def step(self, stage: str, run: Run) -> Step:
         one = self._start if stage == self.start else self._stages[stage]
-        return _AddonMove(self, one, self._provider if one.name in self._traced else None, self._provider)
+        return _AddonMove(self, one)
 
 
 class _AddonMove(Move):
     """Moves, waits until what is there is available, and has the mesh's configuration name the provider or not."""
 
-    def __init__(self, timeline: AddonStages, to: Stage, wanted: Provider | None, provider: Provider) -> None:
+    _timeline: AddonStages
+
+    def __init__(self, timeline: AddonStages, to: Stage) -> None:
         super().__init__(timeline, to)
-        self._addons, self._provider, self._traced = timeline, provider, wanted is not None
+        self._addons = timeline.addons.get(to.name, ())
+        self._provider, self._traced = timeline.provider, to.name in timeline.traced
 
     async def check(self, run: Run) -> Check:
-        found, addons = await super().check(run), self._addons.addons.get(self._to.name, ())
-        rest = () if _samples(run).there else (f"the rest of samples/addons/{addon}.yaml" for addon in addons)
+        found = await super().check(run)
+        rest = () if _samples(run).there else (f"the rest of samples/addons/{addon}.yaml" for addon in self._addons)
         provider = await tracing_provider.differences(run, self._provider, self._traced)
         return replace(found, differences=(*found.differences, *map(Difference, rest), *provider))
 
@@ -97,7 +100,7 @@ class _AddonMove(Move):
         from workshop.kubernetes import rollout
         from workshop.kubernetes.kubectl import Kubectl
 
-        if self._addons.addons.get(self._to.name):
+        if self._addons:
             await _samples(run).fetch()
         if not self._traced:
             await tracing_provider.switch(run, self._provider, on=False)
@@ -113,24 +116,23 @@ class _AddonMove(Move):
             await tracing_provider.switch(run, self._provider, on=True)
 
     async def made(self, run: Run) -> frozenset[str]:
-        await self._addons.fetch_if_there(run)
-        found, addons = await super().made(run), self._addons.addons.get(self._to.name, ())
-        return (
-            found if _samples(run).there else found.union(name for addon in addons for name in _consists_of(addon))
-        )
+        await self._timeline.fetch_if_ours(run)
+        found = await super().made(run)
+        if _samples(run).there:
+            return found
+        return found.union(name for addon in self._addons for name in _consists_of(addon))
 
     def explain(self, run: Run) -> Explanation:
         """The add-ons by their files, as Istio's pages have it; what has to be downloaded for that comes first."""
         from workshop.kubernetes.typed_commands import apply_commands, rollout_commands
 
         samples, one, proofs = _samples(run), self._to, self._to.proofs(run)
-        addons = self._addons.addons.get(one.name, ())
         manifests = run.use(Manifests)
         values = placeholders(one.values, run)
         objects = [obj for file in one.files for obj in manifests.load(one.lab or run.lab, file, values)]
-        others = {name for names in self._addons.addons.values() for name in names}.difference(addons)
-        commands: list[str] = [*samples.commands()] if addons and not samples.there else []
-        for addon in addons:
+        others = {name for names in self._timeline.addons.values() for name in names}.difference(self._addons)
+        commands: list[str] = [*samples.commands()] if self._addons and not samples.there else []
+        for addon in self._addons:
             file = samples.typed(addon)
             commands += [
                 f"kubectl apply -f {file}",
@@ -144,13 +146,13 @@ class _AddonMove(Move):
         commands += [f"kubectl delete {what} --ignore-not-found" for what in others_too]
         commands += [f"kubectl delete --ignore-not-found -f {samples.typed(addon)}" for addon in sorted(others)]
         commands += all_commands(run, proofs)
-        commands += [f"# a page for a browser, until Ctrl-C: istioctl dashboard {addon}" for addon in addons]
+        commands += [f"# a page for a browser, until Ctrl-C: istioctl dashboard {addon}" for addon in self._addons]
         return Explanation(commands=tuple(commands), seen=all_seen(run, proofs))
 
     def _others(self, run: Run, objects: list[Object]) -> Iterator[str]:
         """What manifests of other stages have, as kubectl takes it."""
         there = set(map(name_of, objects))
-        for stage in self._addons.every_stage:
+        for stage in self._timeline.every_stage:
             for file in stage.files:
                 for obj in run.use(Manifests).load(run.lab, file, placeholders(stage.values, run)):
                     if name_of(obj) not in there:

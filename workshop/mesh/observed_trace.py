@@ -3,8 +3,8 @@ each a part of that of its caller and within its time. Where a fault delays a ca
 caller's proxy, which injects it, and not in that of the service called. While a rule injects one, a second trace
 is looked for that has it; the page may have been given up on by then, and come without what was late.
 
-The request says by itself that it is to be traced (https://www.w3.org/TR/trace-context/), so this holds at any
-sampling.
+The request brings the id, as what it is a part of (https://www.w3.org/TR/trace-context/). Whether it is traced is
+for the proxy that it comes to first: where only a share is, pages are asked for until one has been.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from workshop.mesh import jaeger
 from workshop.mesh.jaeger import Jaeger, Span, Trace
 from workshop.mesh.mesh_rules import Fault, rules_of
 from workshop.runbook import events
-from workshop.runbook.errors import WorkshopError
 from workshop.runbook.options import Number
 from workshop.runbook.results import Hint, Verdict
 from workshop.runbook.run import Run
 from workshop.traffic.client import Unanswered, session
+from workshop.traffic.measuring import wait_in_vain
 
 INGRESS = Ingress()
 _TRIES = 40
@@ -42,8 +42,6 @@ _FOLLOWED = 40
 """Of the pages sent last the traces are looked for: of those of some 20 s."""
 _ALL = 100
 """Percent."""
-_BETWEEN = 1.0
-"""Seconds between two looks, at most."""
 _SKEW = 0.05
 """Seconds by which clocks of nodes may differ."""
 
@@ -64,13 +62,11 @@ class Traced:
     async def prove(self, run: Run) -> Verdict:
         base_url = await run.observe(self.ingress)
         there = Jaeger.of(run)
-        try:
-            trace = await self._found(run, there, base_url)
-        except WorkshopError as error:
-            if self.sampling is None or self.sampling.of(run.options) == _ALL:
-                raise
-            said = f"{self.sampling.of(run.options)} % of requests are traced, and of none of these pages all was"
-            return Verdict("inconclusive", f"{said}: {error.came_back}")
+        trace, missing = await self._found(run, there, base_url)
+        if missing:
+            share = self.sampling.of(run.options) if self.sampling else _ALL
+            said = f"{share} % of requests are traced, and no page's whole trace has come to Jaeger: {missing}"
+            return Verdict("fail" if share == _ALL else "inconclusive", said)
         if trace is None:
             said = f"none of {_TRIES} pages has gone through {' and '.join(self.services)}"
             return Verdict("inconclusive", f"{said}: no rule may send any there")
@@ -115,10 +111,11 @@ class Traced:
     def _of(self, trace: Trace, service: str) -> list[Span]:
         return [span for span in trace.spans if _first(span.service) == service]
 
-    async def _found(self, run: Run, there: Jaeger, base_url: str) -> Trace | None:
+    async def _found(self, run: Run, there: Jaeger, base_url: str) -> tuple[Trace | None, str]:
         """The first trace that is whole: of a page that has gone through all of the services, each span with what
         it is a part of, and nothing new since the look before. Connections that were open when tracing began are
-        not traced until they are made anew, so each look asks for pages. None if no page went through all."""
+        not traced until they are made anew, so each look asks for pages. None if no page went through all, and what
+        is still missing when that takes too long."""
         found: list[Trace] = []
         spans: dict[str, int] = {}
         pages = 0
@@ -142,15 +139,9 @@ class Traced:
                 spans[one] = len(trace.spans)
             return f"{len(spans)} pages have an id, with {max(spans.values(), default=0)} spans at most so far"
 
-        await run.wait(
-            "a page's whole trace to be in Jaeger",
-            missing,
-            seconds=min(_SECONDS, run.patience),
-            every=0.3,
-            next_command=there.typed(next(reversed(spans), "ID")),
-            pause=lambda seconds: asyncio.sleep(min(seconds, _BETWEEN)),
-        )
-        return found[0] if found else None
+        within = min(_SECONDS, run.patience)
+        still = await wait_in_vain(run, "a page's whole trace to be in Jaeger", missing, seconds=within)
+        return (found[0] if found else None), still
 
     async def _delayed(self, run: Run, there: Jaeger, base_url: str) -> Trace:
         """One of a page of which a call was held back, with what is above it. Whoever asked may have given up

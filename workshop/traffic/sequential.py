@@ -179,9 +179,8 @@ class Sequential:
         above, below = (
             0 if side is None else side.accepted(n) if passed else side.open(n) for side in self.sides[label]
         )
-        return max(0.0, (n - below) / n), min(
-            1.0, above / n
-        )  # as a share is made of a count: 1 - x may round elsewhere
+        # As a share is made of a count: 1 - below / n may round elsewhere.
+        return max(0.0, (n - below) / n), min(1.0, above / n)
 
     def possible(self, errors: int, lost: int) -> bool:
         """Whether there may still be a pass, with so many answers that are of no use."""
