@@ -122,11 +122,27 @@ async def test_what_is_typed_brings_the_add_ons_shows_their_pages_and_takes_them
     assert person.there() == before
 
 
+GRAFANA_ALONE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: grafana
+  namespace: istio-system
+  labels: {app.kubernetes.io/part-of: mesh-workshop, workshop/lab: istio.observe}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: grafana}}
+  template:
+    metadata: {labels: {app: grafana}}
+    spec: {containers: [{name: grafana, image: "docker.io/grafana/grafana:12.0.1"}]}
+"""
+
+
 async def test_without_its_files_nothing_is_downloaded_to_know_that_nothing_is_there(
-    sandbox: launcher.Running, tmp_path: Path
+    person: Person, tmp_path: Path
 ) -> None:
     """On a cluster the files are those of a release, which is downloaded when one of its add-ons is installed."""
-    kubectl = Kubectl(BIN / "kubectl", sandbox.kubeconfig, "primary", tmp_path / "cache")
+    kubectl = person.run.use(Kubectl)
     elsewhere = Samples.of(Release("http://127.0.0.1:9", tmp_path), "1.31.1")
     run = Recorded(kubectl, elsewhere, manifests(tmp_path), lab="istio.observe")
     assert await STAGES.position(run) == Position(None)
@@ -138,3 +154,10 @@ async def test_without_its_files_nothing_is_downloaded_to_know_that_nothing_is_t
     assert {"ClusterRole prometheus", "ConfigMap istio-system/grafana"} <= made
     with pytest.raises(WorkshopError, match="download http://127"):
         await step.apply(run)
+
+    # One of them is there as the workshop's: what else there is of it only its file says.
+    await kubectl.call("apply", "-f", "-", stdin=GRAFANA_ALONE)
+    run.facts.forget()
+    with pytest.raises(WorkshopError, match="download http://127"):
+        await STAGES.position(run)
+    await kubectl.call("delete", "-f", "-", stdin=GRAFANA_ALONE)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.kit.prometheus import behind_api, of_samples
 from tests.kit.runs import Recorded
@@ -110,3 +111,27 @@ async def test_a_look_that_fails_takes_nothing_back(
         prometheus = Prometheus(api.kubectl(tmp_path), "")
         found = await prometheus.query(Looks(start, end).values("istio_requests_total"), end)
     assert [sample.value for sample in found] == told
+
+
+async def test_each_pod_has_to_answer_once_and_not_all_at_the_same_time(tmp_path: Path) -> None:
+    """On a busy machine some look always fails, and each time it may be another one."""
+    looks = iter([(11.0, {"details"}), (12.0, {"reviews"})])
+    now, up = next(looks)
+
+    async def prometheus(request: web.Request) -> web.StreamResponse:
+        nonlocal now, up
+        query = request.query["query"]
+        if query == "time()":
+            return web.json_response({"status": "success", "data": {"resultType": "scalar", "result": [10, "10"]}})
+        answered = up if query.startswith("up") else {"details", "reviews"}
+        found = [{"metric": {"pod": pod}, "value": [now, str(now)]} for pod in sorted(answered)]
+        if query.startswith("up"):
+            now, up = next(looks, (now, up))
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": found}})
+
+    async with behind_api(prometheus) as api:
+        kubectl = api.kubectl(tmp_path)
+        run = Recorded(kubectl)
+        run.patience = 5.0
+        found = await looked(run, Prometheus(kubectl, ""), {"details", "reviews"})
+    assert found == Looks(10.0, 12.0)
