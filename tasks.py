@@ -19,7 +19,7 @@ from workshop.cli.namespace import namespace
 
 @task(klass=HarmlessTask)
 def test(context: Context) -> None:
-    """Lint, types, layers and all tests."""
+    """Lint, types, layers and the tests, but those that are slow (`pytest -m slow`: CI runs them too)."""
     tools = shlex.quote(f"{sys.prefix}/bin")
     compiled_once = {"PYTHONDONTWRITEBYTECODE": ""}  # not by each of some hundred processes
     run = partial(context.run, pty=False, env=compiled_once)
@@ -32,7 +32,7 @@ def test(context: Context) -> None:
     ]
     # Else pytest's workers would all compile all tests, each for itself.
     run(f"{tools}/pytest -n 0 --collect-only", hide=True, warn=True)
-    ended = [run(f"{tools}/pytest", echo=True, warn=True)]
+    ended = [run(f"{tools}/pytest -m 'not slow and not exhaustive'", echo=True, warn=True)]
     for check in checks:
         if isinstance(check, Promise):  # -R runs nothing
             ended.append(check.join())

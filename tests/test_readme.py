@@ -35,3 +35,10 @@ def test_each_command_is_one_line_that_shows_its_progress(place: int, task: str,
         assert install[: len(begin)] == begin
     assert [install[-1] for install in installs] == locked
     assert invoke == [".venv/bin/invoke", task]
+
+
+def test_what_ci_runs_after_readme_s_command_is_all_that_it_leaves_out() -> None:
+    """But what is exhaustive, which nobody runs unasked."""
+    (quick,) = re.findall(r"pytest -m '(.*)'", (ROOT / "tasks.py").read_text())
+    (*_, rest) = re.findall(r"pytest -m '(.*)'", (ROOT / ".ci" / "run").read_text())
+    assert (quick, rest) == ("not slow and not exhaustive", "slow and not exhaustive")

@@ -25,10 +25,11 @@ FAULTS: dict[str, dict[str, Any]] = {
 PRIMARY = ("azure.group", "azure.vnet", "azure.acr", "azure.aks")
 AT_ONCE = 32
 """Runs share a process: each takes every thirty-second request, so that one test ends in seconds. Of each kind one
-part runs always, each its own, so that every eighth request has its fault; the others with `-m exhaustive`."""
+part runs in CI, each its own, so that every eighth request has its fault; the others with `-m exhaustive`."""
 ALWAYS = {kind: place * AT_ONCE // len(FAULTS) for place, kind in enumerate(FAULTS)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "part"),
     [

@@ -1,6 +1,6 @@
 """A run killed at fifty moments, and the same command again: it converges, and nothing is made twice.
 
-Every run of the tests has five of them, spread over the run as all are; `-m exhaustive` has the others.
+Every run of CI has five of them, spread over the run as all are; `-m exhaustive` has the others.
 
 The moments are requests of the run, spread over all of it: the process is killed while that request is on its way,
 of a part's moments every other one before Azure acts on it and every other one after.
@@ -47,6 +47,7 @@ def killed(arm: Arm, session: Session, number: int, *, acts: bool) -> bool:
     return reached
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part", [0, *(pytest.param(part, marks=pytest.mark.exhaustive) for part in range(1, AT_ONCE))]
 )

@@ -18,6 +18,8 @@ from tests.kit.workshop import Ran
 from workshop.bundling import wheels
 from workshop.settings import ROOT
 
+pytestmark = pytest.mark.slow
+
 START = ROOT / "workshop" / "bundling" / "start.sh"
 
 

@@ -17,6 +17,8 @@ from .runner import Runner
 from .schema import Case, CaseError, read
 from .target import Target
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ALL = read()
 

@@ -62,7 +62,7 @@ def kubectl(sandbox: launcher.Running, tmp_path_factory: pytest.TempPathFactory)
     return Kubectl(binary, sandbox.kubeconfig, tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(scope="session", params=["new", "old"])
+@pytest.fixture(scope="session", params=["new", pytest.param("old", marks=pytest.mark.slow)])
 def either_kubectl(
     request: pytest.FixtureRequest, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
 ) -> Kubectl:

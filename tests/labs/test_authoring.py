@@ -110,6 +110,7 @@ def test_the_page_tells_of_all_that_a_lab_can_import() -> None:
     assert [name for name in authoring.__all__ if not re.search(rf"\b{name}\b", PAGE)] == []
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_its_commands_say(followed: Followed) -> None:
     assert len(followed.shown) > 4
     for lines, said in followed.shown:

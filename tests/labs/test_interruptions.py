@@ -22,6 +22,7 @@ def test_only_refuses_and_names_what_to_run(workshop: Workshop) -> None:
     assert "invoke lab.istio.bookinfo" in ran.said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [3, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_killed_after_any_step_the_same_command_converges(workshop: Workshop, steps: int) -> None:
     """Killed as soon as some more steps are done, while the next one is under way, until one comes to its end."""
@@ -84,6 +85,7 @@ def test_a_second_run_is_refused_while_the_first_one_holds_the_lock(workshop: Wo
     assert f"process {first.pid}" in second.said
 
 
+@pytest.mark.slow
 def test_a_reset_keeps_others_out_to_its_end_and_once_killed_keeps_out_nobody(
     workshop: Workshop, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.kit.workshop import Workshop
 
 
@@ -19,6 +21,7 @@ def test_what_was_counted_and_traced_is_proved_and_taken_away_again(workshop: Wo
     assert workshop.dump() == before
 
 
+@pytest.mark.slow
 def test_of_a_share_of_requests_a_trace_is_found_as_well(workshop: Workshop) -> None:
     """With none traced there would be nothing to find: seen, a run that waited a minute and failed."""
     assert workshop.run("lab.istio.observe", "--sampling", "0").status == 2

@@ -16,6 +16,8 @@ from tests.kit.in_process import LABS, converge_here, run_here
 from tests.kit.workshop import Cluster, Ran, Workshop
 from workshop.runbook.model import Lab, Timeline
 
+pytestmark = pytest.mark.slow
+
 SHARING = ("istio.canary", "istio.identity")
 """Labs that move the same objects, and are quick. Istio's other labs are with `-m exhaustive`."""
 

@@ -270,6 +270,7 @@ def measured(at_v1: Workshop) -> Iterator[Workshop]:
     at_v1.by_hand("kubectl delete pod,service,configmap prometheus -n istio-system")
 
 
+@pytest.mark.slow
 async def test_prometheus_figures_roll_a_bad_version_back(measured: Workshop) -> None:
     promoted = await promote(measured, "erring", source="prometheus", promote_stages=FEW_CALLS)
     assert promoted.status == 1, promoted.events[-1]
@@ -285,6 +286,7 @@ async def test_prometheus_figures_roll_a_bad_version_back(measured: Workshop) ->
     assert await names(measured) == ALONE
 
 
+@pytest.mark.slow
 async def test_prometheus_figures_promote_a_good_version_and_count_each_call_once(measured: Workshop) -> None:
     promoted = await promote(measured, "v3", source="prometheus", promote_stages=FEW_CALLS)
     assert promoted.status == 0, promoted.verdicts

@@ -11,6 +11,8 @@ import pytest
 from tests.kit.in_process import bring_all, converge_here, kubectl_here, run_here
 from tests.kit.workshop import Workshop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def there(workshop: Workshop) -> Workshop:

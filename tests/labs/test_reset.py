@@ -129,6 +129,7 @@ def defined(sandbox: Workshop, definitions: dict[str, dict[str, Any]], state: st
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(2, 40))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_half_state_is_brought_back(
     sandbox: Workshop,
@@ -168,6 +169,7 @@ def test_it_ends_measured_and_a_plan_then_finds_nothing(sandbox: Workshop) -> No
     assert here(sandbox, lambda config: command.status(config, RUNBOOK, "table")).status == 0
 
 
+@pytest.mark.slow
 def test_what_others_have_made_is_listed_and_goes_only_with_foreign(sandbox: Workshop) -> None:
     assert reset(sandbox, to="istio.inject", foreign=True, proof=False).status == 0
     kubectl_here(sandbox, "create configmap -n primary mine")
@@ -225,6 +227,7 @@ ADDED = {
 }
 
 
+@pytest.mark.slow
 def test_what_was_added_to_the_workshop_s_objects_is_listed_and_goes_only_with_foreign(sandbox: Workshop) -> None:
     assert reset(sandbox, to="istio.inject", foreign=True, proof=False).status == 0
     wanted = dump(sandbox)

@@ -125,6 +125,7 @@ def test_without_a_sandbox_there_is_nothing_to_save(tmp_path: Path) -> None:
     assert "no sandbox runs in" in refused.unfolded
 
 
+@pytest.mark.slow
 def test_a_class_begins_with_it(file: Path, tmp_path: Path) -> None:
     room = Workshop(tmp_path / "room")
     room.state.mkdir()
@@ -157,6 +158,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     launcher.stop(workshop.state / "sandbox")
 
 
+@pytest.mark.slow
 def test_clusters_that_were_made_in_it_are_in_it(made: Workshop, tmp_path: Path) -> None:
     kubectl_here(made, "create configmap mine")
     made.converge("sandbox.save", "made")

@@ -35,6 +35,8 @@ from workshop.runbook.run import Facts, Run
 from workshop.runbook.schedule import Job
 from workshop.runbook.status import LabStatus, status
 
+pytestmark = pytest.mark.slow
+
 OUTSIDE = {"Namespace default", "Namespace workshop-system"}
 
 

@@ -133,6 +133,7 @@ async def test_a_private_ingress(
     assert everything(kubectl) == before
 
 
+@pytest.mark.slow
 async def test_an_istio_that_was_there_is_not_uninstalled(kubectl: Kubectl, istioctl: Istioctl) -> None:
     """Nor what is left of it after somebody deleted istio-system, also not when a run has repaired it. Another
     version of it is a difference."""
@@ -158,6 +159,7 @@ async def test_an_istio_that_was_there_is_not_uninstalled(kubectl: Kubectl, isti
     await uninstall(kubectl, istioctl)
 
 
+@pytest.mark.slow
 async def test_killed_before_it_was_marked_it_is_marked_by_the_next_run(
     kubectl: Kubectl, istioctl: Istioctl
 ) -> None:

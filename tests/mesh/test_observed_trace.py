@@ -138,6 +138,7 @@ def kubectl(own_sandbox: launcher.Running, tmp_path: Path) -> Kubectl:
     return Kubectl(BIN / "kubectl", own_sandbox.kubeconfig, "primary", tmp_path)
 
 
+@pytest.mark.slow
 async def test_while_a_fault_delays_calls_a_trace_that_has_the_delay_is_found_and_told(kubectl: Kubectl) -> None:
     """On a real Envoy; the delay is half as long as what reviews v3 waits for."""
     for manifest in (BOOKINFO.read_text(), JAEGER.read_text(), f"{delayed(30, 1.2)}---{TELEMETRY}"):

@@ -17,6 +17,7 @@ from tests.console.records import HOSTILE
 from tests.pages.chromium import NAMES, Browser, Page, contrast, installed
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(
         installed() is None, reason=f"no browser is installed: there is none of {', '.join(NAMES)} in PATH"

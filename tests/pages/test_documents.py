@@ -15,6 +15,7 @@ from workshop.console.handout import handout_page
 from workshop.console.report_page import report_page
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(
         installed() is None, reason=f"no browser is installed: there is none of {', '.join(NAMES)} in PATH"

@@ -21,6 +21,7 @@ from workshop.live_page import PageServer, serving
 from workshop.mesh.mesh_graph import Edge, Graph, MarkedService, Node
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(
         installed() is None, reason=f"no browser is installed: there is none of {', '.join(NAMES)} in PATH"

@@ -15,6 +15,7 @@ from tests.pages.chromium import NAMES, Browser, Page, installed
 from workshop.kubernetes.ingress import Ingress
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(
         installed() is None, reason=f"no browser is installed: there is none of {', '.join(NAMES)} in PATH"

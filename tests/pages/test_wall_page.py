@@ -25,6 +25,7 @@ from workshop.runbook.results import Bar
 from workshop.runbook.status import State
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(
         installed() is None, reason=f"no browser is installed: there is none of {', '.join(NAMES)} in PATH"

@@ -18,6 +18,8 @@ from sandbox.server.launcher import NoAnswer, Running, SandboxError
 from tests.kit.sandbox import Kubectl
 from tests.sandbox.test_serve import WEB
 
+pytestmark = pytest.mark.slow
+
 Eventually = Callable[[Callable[[], Any]], Any]
 
 NAMES = ("ada", "bob", "cleo")
