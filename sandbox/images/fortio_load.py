@@ -27,7 +27,8 @@ from urllib.parse import urlsplit
 
 from sandbox.core.durations import to_go
 from sandbox.images.program import Container
-from sandbox.network.http_client import Connection, Reply
+from sandbox.network.http_client import Connection
+from sandbox.network.http_reply import Reply
 
 VERSION = "1.75.2"
 """The version that the workshop pins."""

@@ -24,7 +24,7 @@ from sandbox.images.mongo_protocol import Database, Document, ObjectId, Unreacha
 from sandbox.images.program import Container, Factory, ProgramError
 from sandbox.images.smoothies_page import STARS
 from sandbox.images.web import HTML, JSON, TEXT, WebProgram, propagated_headers
-from sandbox.network.http_client import Reply
+from sandbox.network.http_reply import Reply
 
 _MOST_AT_ONCE = 100
 _API_NOT_HERE = ("/", "/api", "/api/item", "/api/loadtest")

@@ -5,22 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import yaml
-
 from sandbox.core.cluster import Object
 from sandbox.core.programs import kubectl
 from sandbox.istioctl.command_line import Arguments, IstioctlError
+from sandbox.network.http_reply import Reply
 
 MANAGER = "istio-operator"
 _SECONDS = 60
@@ -30,11 +29,51 @@ class NotFoundError(IstioctlError):
     """The API has no such object, or does not serve the kind."""
 
 
+class Connection:
+    """Kept, and made anew when the server has ended it meanwhile: a person may have been asked something."""
+
+    def __init__(self, host: str, port: int, tls: SSLContext) -> None:
+        self.host, self.port, self._tls = host, port, tls
+        self._socket: ssl.SSLSocket | None = None
+
+    def exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Raises OSError, or ValueError for what is no HTTP."""
+        sent = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(body)), **headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        line = f"{method} {quote(path, safe='/?&=,:%')} HTTP/1.1"
+        message = f"{line}\r\n{head}\r\n".encode() + body
+        kept = self._socket is not None
+        try:
+            return self._send(message, method)
+        except (ConnectionError, ssl.SSLError):
+            if not kept:
+                raise
+            return self._send(message, method)
+
+    def _send(self, message: bytes, method: str) -> Reply:
+        if self._socket is None:
+            plain = socket.create_connection((self.host, self.port), timeout=_SECONDS)
+            self._socket = self._tls.wrap_socket(plain, server_hostname=self.host)
+        connection, self._socket = self._socket, None
+        reply = Reply(method)
+        connection.sendall(message)
+        while not reply.whole:
+            if not (piece := connection.recv(65536)):
+                reply.feed_end()
+                break
+            reply.feed(piece)
+        if not reply.whole:
+            raise ConnectionError("the server has ended the connection")
+        if reply.kept:
+            self._socket = connection
+        return reply
+
+
 class Client:
     """One connection. `namespace` is the kubeconfig context's, or `default`; `kubectl` are the words by which
     kubectl talks to the same cluster."""
 
-    def __init__(self, connection: HTTPSConnection, token: str, namespace: str, kubectl: Sequence[str]) -> None:
+    def __init__(self, connection: Connection, token: str, namespace: str, kubectl: Sequence[str]) -> None:
         self._connection, self._token, self.namespace, self._kubectl = connection, token, namespace, kubectl
         self._served: dict[str, dict[str, Object]] = {}
 
@@ -42,18 +81,17 @@ class Client:
         self, method: str, path: str, body: Object | None = None, *, content: str = "application/json"
     ) -> Object:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": content}
+        content_sent = b"" if body is None else json.dumps(body).encode()
         try:
-            self._connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = self._connection.getresponse()
-            answer = response.read()
-        except (OSError, HTTPException) as error:
+            reply = self._connection.exchange(method, path, headers, content_sent)
+        except (OSError, ValueError) as error:
             server = f"{self._connection.host}:{self._connection.port}"
             raise IstioctlError(f"the connection to the server {server} was refused or lost: {error}") from error
-        got = _object(answer)
-        if response.status == 404:
+        got = _object(reply.body)
+        if reply.status == 404:
             raise NotFoundError(got.get("message", "not found"))
-        if response.status >= 400:
-            raise IstioctlError(got.get("message") or f"the server answered {response.status}")
+        if reply.status >= 400:
+            raise IstioctlError(got.get("message") or f"the server answered {reply.status}")
         return got
 
     def check_sandbox(self) -> None:
@@ -164,7 +202,7 @@ def connect(kubeconfig: str = "", context: str = "") -> Client:
         )
     where = urlsplit(cluster["server"])
     tls = _tls(cluster, path)
-    connection = HTTPSConnection(where.hostname or "", where.port, context=tls, timeout=_SECONDS)
+    connection = Connection(where.hostname or "", where.port or 443, tls)
     command = (kubectl() or "kubectl", f"--kubeconfig={path}", f"--context={wanted}")
     return Client(connection, user["token"], chosen.get("namespace") or "default", command)
 
@@ -185,6 +223,8 @@ def _read(path: Path) -> Object:
     try:
         config = json.loads(text)
     except ValueError:
+        import yaml  # a fourth of what most commands take
+
         config = yaml.safe_load(text)
     return config if isinstance(config, dict) else {}
 

@@ -18,7 +18,8 @@ from sandbox.core.cluster import Object
 from sandbox.images.program import Container
 from sandbox.mesh.istio import HEALTH_PATH, STATS_PORT, STATUS_PORT
 from sandbox.mesh.proxy_admin import AdminView
-from sandbox.network.http_client import BadReply, Connection, Reply
+from sandbox.network.http_client import BadReply, Connection
+from sandbox.network.http_reply import Reply
 
 PROBERS_VARIABLE = "ISTIO_KUBE_APP_PROBERS"
 SCRAPING_VARIABLE = "ISTIO_PROMETHEUS_ANNOTATIONS"

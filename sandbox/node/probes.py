@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from sandbox.core.addresses import listen_port
 from sandbox.core.cluster import Object
-from sandbox.network.http_client import Connection, Reply
+from sandbox.network.http_client import Connection
+from sandbox.network.http_reply import Reply
 from sandbox.network.pod_network import PodNetwork
 
 Execute = Callable[[list[str]], Awaitable[tuple[int, str]]]

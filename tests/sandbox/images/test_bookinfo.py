@@ -13,7 +13,7 @@ from aiohttp import web
 from sandbox.images import bookinfo as images
 from sandbox.images.bookinfo import signed, user_of
 from sandbox.images.web import WebProgram
-from sandbox.network.http_client import Reply
+from sandbox.network.http_reply import Reply
 from tests.sandbox.node.conftest import Place, container
 
 ALL = ("details", "ratings", "reviews", "productpage")

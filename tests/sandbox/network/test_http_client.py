@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from sandbox.network.http_client import KEPT, Reply
+from sandbox.network.http_client import KEPT
+from sandbox.network.http_reply import Reply
 from tests.sandbox.node.conftest import Place, container
 
 
