@@ -21,9 +21,12 @@ Area = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Node:
+    """`figure` is never cut, however long what stands before it is."""
+
     key: Key
     name: str
     below: str
+    figure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +229,17 @@ def _point(point: Point) -> str:
 
 def _box(node: Node, at: Point) -> str:
     x, y = at[0], at[1] - _TALL / 2
+    figure = f", {node.figure}" if node.below and node.figure else node.figure
+    below = _short(node.below, 24 - len(figure)) + figure
     return (
-        f"<g><title>{escape(node.name)} {escape(node.below)}</title>"
+        f"<g><title>{escape(node.name)} {escape(node.below)}{escape(figure)}</title>"
         f'<rect class="box" x="{x:.0f}" y="{y:.1f}" width="{_BOX}" height="{_TALL}" rx="9"/>'
         f'<text class="name" x="{x + 12:.0f}" y="{y + 22:.1f}">{escape(_short(node.name, 20))}</text>'
-        f'<text class="soft" x="{x + 12:.0f}" y="{y + 40:.1f}">{escape(_short(node.below, 24))}</text></g>'
+        f'<text class="soft" x="{x + 12:.0f}" y="{y + 40:.1f}">{escape(below)}</text></g>'
     )
 
 
 def _short(text: str, most: int) -> str:
     """Cut in the middle: what names of versions differ in is at their ends."""
-    return text if len(text) <= most else f"{text[: most - 9]}\u2026{text[-8:]}"
+    end = min(8, most // 2)
+    return text if len(text) <= most else f"{text[: most - 1 - end]}\u2026{text[-end:]}"

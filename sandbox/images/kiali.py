@@ -141,7 +141,7 @@ def _of(calls: Graph, namespaces: frozenset[str]) -> Graph:
 def _graph(calls: Graph, seconds: float) -> str:
     if not calls:
         return addon_page.nothing(f"No calls in the last {seconds:g} seconds. {addon_page.SEND}")
-    nodes = [Node(key, _name(key), _below(key, calls)) for key in sorted({end for ends in calls for end in ends})]
+    nodes = [Node(key, _name(key), *_below(key, calls)) for key in sorted({end for ends in calls for end in ends})]
     busiest = max(one.rate for one in calls.values()) or 1.0
     arrows = [_arrow(ends, one, busiest) for ends, one in sorted(calls.items())]
     rows = "".join(
@@ -191,10 +191,12 @@ def _name(workload: Workload) -> str:
     return OUTSIDE if workload[1] == UNKNOWN else workload[1]
 
 
-def _below(workload: Workload, calls: Mapping[tuple[Workload, Workload], Calls]) -> str:
+def _below(workload: Workload, calls: Mapping[tuple[Workload, Workload], Calls]) -> tuple[str, str]:
+    """Its namespace, and what comes in."""
+    if workload[1].startswith("service "):
+        return "reached no pod", ""
     coming = sum(one.rate for (_, destination), one in calls.items() if destination == workload)
-    said = (workload[0], f"{addon_page.figure(coming)}/s in" if coming else "")
-    return "reached no pod" if workload[1].startswith("service ") else ", ".join(filter(None, said))
+    return workload[0], f"{addon_page.figure(coming)}/s in" if coming else ""
 
 
 def _escaped(workload: Workload) -> str:

@@ -191,6 +191,19 @@ def test_a_graph_is_in_layers_also_where_calls_go_back() -> None:
     assert len([path for path in tree.iter("path") if path.get("class") == "edge "]) == 5
 
 
+def test_in_a_box_names_are_cut_and_figures_never() -> None:
+    """Seen of 0.0175/s in istio-system: "istio-system, 0…175/s in"."""
+    texts = [
+        ("istio-system", "0.0175/s in"),
+        ("a-namespace-of-letters", "11.2/s in"),
+        ("", "2/s in"),
+        ("a", ""),
+    ]
+    nodes = [Node(("", str(at)), "kiali", *text) for at, text in enumerate(texts)]
+    found = re.findall(r'class="soft"[^>]*>([^<]*)<', addon_graph.graph(nodes, []))
+    assert found == ["istio…ystem, 0.0175/s in", "a-name…etters, 11.2/s in", "2/s in", "a"]
+
+
 def test_of_many_workloads_those_are_drawn_that_fail_most_and_then_the_busiest() -> None:
     lines = [Line(f"w{number:02}", ((0.0, float(number)), (60.0, float(number)))) for number in range(20)]
     failed = [Line("w01", ((0.0, 50.0), (60.0, 50.0)))]
