@@ -33,7 +33,7 @@ def read_objects(names: Iterable[str]) -> Iterator[Object]:
             documents = list(yaml.safe_load_all(text))
         except OSError as error:
             raise FileError(f"{name}: {error.strerror}") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise FileError(f"{name} is not YAML: {error}") from error
         for obj in filter(None, documents):
             if not _is_object(obj):

@@ -96,7 +96,7 @@ class Client:
 
     def check_sandbox(self) -> None:
         """Raises IstioctlError for any cluster that is not a sandbox."""
-        version = self.request("GET", "/version").get("gitVersion", "")
+        version = str(self.request("GET", "/version").get("gitVersion") or "unknown")
         if "sandbox" not in version:
             raise IstioctlError(
                 f"this istioctl is the sandbox's own, and the cluster (version {version}) is not a sandbox; "
@@ -109,9 +109,8 @@ class Client:
             path = self._path(api_version, kind, namespace)
         except NotFoundError:
             return []
-        items: list[Object] = self.request("GET", path + (f"?labelSelector={quote(labels)}" if labels else ""))[
-            "items"
-        ]
+        answer = self.request("GET", path + (f"?labelSelector={quote(labels)}" if labels else ""))
+        items: list[Object] = answer.get("items") or []
         return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
 
     def find(self, api_version: str, kind: str, namespace: str | None, name: str) -> Object | None:
@@ -171,7 +170,7 @@ class Client:
     def _path(self, api_version: str, kind: str, namespace: str | None) -> str:
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         if api_version not in self._served:
-            resources = self.request("GET", base)["resources"]
+            resources = self.request("GET", base).get("resources") or ()
             self._served[api_version] = {r["kind"]: r for r in resources if "/" not in r["name"]}
         resource = self._served[api_version].get(kind)
         if resource is None:
@@ -189,29 +188,55 @@ def _object(answer: bytes) -> Object:
 
 
 def connect(kubeconfig: str = "", context: str = "") -> Client:
-    """A client for a kubeconfig (else $KUBECONFIG, else ~/.kube/config) and context (else the current one)."""
-    path = kubeconfig or os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or str(Path.home() / ".kube/config")
-    config = _read(Path(path))
+    """A client for a kubeconfig (else the first file of $KUBECONFIG that is there, else ~/.kube/config) and context
+    (else the current one). Raises IstioctlError, also for what the sandbox's istioctl does not do."""
+    path = Path(kubeconfig or _usual())
+    config = _read(path)
     wanted = context or config.get("current-context", "")
-    chosen = _named(config, "contexts", wanted, "context")
-    cluster = _named(config, "clusters", chosen.get("cluster", ""), "cluster")
-    user = _named(config, "users", chosen.get("user", ""), "user")
-    if not user.get("token"):
+    try:
+        chosen = _named(config, "contexts", wanted, "context")
+        cluster = _named(config, "clusters", chosen.get("cluster", ""), "cluster")
+        user = _named(config, "users", chosen.get("user", ""), "user")
+        connection = _connection(cluster, path)
+        token, namespace = str(user.get("token") or ""), chosen.get("namespace") or "default"
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise IstioctlError(f"invalid configuration: context {wanted!r} of {path}: {_reason(error)}") from error
+    if not token:
         raise IstioctlError(
             f"context {wanted!r} of {path} has no token; the sandbox's istioctl knows no other login"
         )
-    where = urlsplit(cluster["server"])
-    tls = _tls(cluster, path)
-    connection = Connection(where.hostname or "", where.port or 443, tls)
+    if not token.isascii() or not token.isprintable():
+        raise IstioctlError(f"invalid configuration: the token of context {wanted!r} of {path} is none")
     command = (kubectl() or "kubectl", f"--kubeconfig={path}", f"--context={wanted}")
-    return Client(connection, user["token"], chosen.get("namespace") or "default", command)
+    return Client(connection, token, namespace, command)
 
 
-def _tls(cluster: Mapping[str, Any], path: str) -> SSLContext:
+def _usual() -> str:
+    named = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+    there = [name for name in named if Path(name).exists()]
+    return next(iter(there or named), str(Path.home() / ".kube/config"))
+
+
+def _reason(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _connection(cluster: Mapping[str, Any], path: Path) -> Connection:
+    """Raises IstioctlError, ValueError, OSError."""
+    for field in ("insecure-skip-tls-verify", "tls-server-name", "proxy-url"):
+        if cluster.get(field):
+            raise IstioctlError(f"{path}: {field}: the sandbox's istioctl has it not")
+    where = urlsplit(cluster["server"])
+    if where.scheme != "https" or not where.hostname or where.path.strip("/"):
+        raise IstioctlError(f"{path}: server {cluster['server']!r}: the sandbox's istioctl takes https://HOST:PORT")
+    return Connection(where.hostname, where.port or 443, _tls(cluster, path))
+
+
+def _tls(cluster: Mapping[str, Any], path: Path) -> SSLContext:
     if data := cluster.get("certificate-authority-data"):
         return ssl.create_default_context(cadata=base64.b64decode(data).decode())
     authority = cluster.get("certificate-authority")
-    return ssl.create_default_context(cafile=str(Path(path).parent / authority) if authority else None)
+    return ssl.create_default_context(cafile=str(path.parent / authority) if authority else None)
 
 
 def _read(path: Path) -> Object:
@@ -220,12 +245,17 @@ def _read(path: Path) -> Object:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise IstioctlError(f"invalid configuration: no kubeconfig at {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise IstioctlError(f"invalid configuration: {path} is not UTF-8: {error}") from error
     try:
         config = json.loads(text)
     except ValueError:
         import yaml  # a fourth of what most commands take
 
-        config = yaml.safe_load(text)
+        try:
+            config = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise IstioctlError(f"invalid configuration: {path} is not YAML: {error}") from error
     return config if isinstance(config, dict) else {}
 
 

@@ -119,9 +119,10 @@ def _asked_for(arguments: Arguments, **values: str) -> bool:
 
 def _rule(resource: Object) -> str:
     """`NAME.NAMESPACE` of the rule that a route or a cluster comes from (`rules.origin`)."""
-    if "metadata" not in resource:
+    told = (resource.get("metadata") or {}).get("filter_metadata") or {}
+    if "config" not in told.get("istio", {}):  # that of spans alone (`tracing.Tracing.named`)
         return ""
-    *_, namespace, _, name = resource["metadata"]["filter_metadata"]["istio"]["config"].split("/")
+    *_, namespace, _, name = told["istio"]["config"].split("/")
     return f"{name}.{namespace}"
 
 

@@ -17,6 +17,8 @@ NODE_CPU, NODE_MEMORY = "2", "7Gi"
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_FILLED = {"configMap", "secret", "projected", "downwardAPI"}
+
 
 class NotConfigured(Exception):
     """Something the container refers to is not there (yet)."""
@@ -162,6 +164,11 @@ class Environment:
     def volumes(self) -> dict[str, Content]:
         """The content of the pod's volumes by name. Raises NotConfigured."""
         return {volume["name"]: self._content(volume) for volume in self.pod["spec"].get("volumes") or ()}
+
+    def filled_volumes(self) -> dict[str, Content]:
+        """The same, of those that are filled from objects."""
+        volumes = self.pod["spec"].get("volumes") or ()
+        return {volume["name"]: self._content(volume) for volume in volumes if _FILLED & volume.keys()}
 
     def _content(self, source: Object) -> Content:
         for kind, resource in (("configMap", "configmaps"), ("secret", "secrets")):

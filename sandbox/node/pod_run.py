@@ -88,6 +88,7 @@ class PodRun:
 
     def container(self, spec: Object, streams: Streams) -> Container:
         environment = self._environment()
+        self._renew_volumes(environment)
         files = environment.files(spec, self._volumes)
         return Container(self.pod, spec, environment.variables(spec), files, self.network, streams)
 
@@ -162,6 +163,14 @@ class PodRun:
                 await asyncio.sleep(1)
             else:
                 return
+
+    def _renew_volumes(self, environment: Environment) -> None:
+        """A kubelet brings what ConfigMaps and Secrets say up to date within a minute or so; here a container that
+        starts again finds it. What is gone meanwhile stays as it was, and so does what containers write."""
+        with contextlib.suppress(NotConfigured):
+            for name, content in environment.filled_volumes().items():
+                self._volumes[name].clear()
+                self._volumes[name].update(content)
 
     def update(self, pod: Object) -> None:
         """The object changed."""

@@ -17,6 +17,7 @@ def test_what_was_counted_and_traced_is_proved_and_taken_away_again(workshop: Wo
     assert re.search(r"one trace of \d+ spans goes through productpage, reviews, ratings, in order", said), said
     assert "every share is as expected" in said.partition("Kiali seen from outside")[2]
     assert "nothing was applied" in workshop.converge("lab.istio.observe").said
+    assert "reviews.bookinfo" in workshop.by_hand("istioctl proxy-config clusters deploy/productpage-v1.bookinfo")
     workshop.converge("lab.istio.observe", "--to", "off", "--yes")
     assert workshop.dump() == before
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sandbox.istioctl.api_client import Connection
+from sandbox.istioctl.api_client import Connection, connect
+from sandbox.istioctl.command_line import IstioctlError
 from sandbox.server.certificates import server_context
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -66,3 +69,52 @@ def test_one_that_ends_before_its_answer_is_asked_once(served: tuple[Server, Con
     with pytest.raises(ConnectionError):
         connection.exchange("DELETE", "/api", {}, b"{}")
     assert len(server.asked) == 1
+
+
+def kubeconfig(login: str = "secret", **cluster: Any) -> dict[str, Any]:
+    """As a client has it of a cluster; istioctl's Connection is made when it is asked for something first."""
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", **cluster}}],
+        "users": [{"name": "u", "user": {"token": login}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [", "is not YAML"),
+        (b"a: \xff", "is not UTF-8"),
+        (b"", "no configuration has been provided"),
+        ({**kubeconfig(), "contexts": ["c"]}, "invalid configuration: context 'c'"),
+        ({**kubeconfig(), "contexts": {"c": {}}}, "invalid configuration: context 'c'"),
+        ({**kubeconfig(), "clusters": [{"name": "c", "cluster": {"insecure": True}}]}, "no 'server'"),
+        (kubeconfig(server="https://127.0.0.1:abc"), "Port could not be cast"),
+        (kubeconfig(server="http://127.0.0.1:1"), "takes https://HOST:PORT"),
+        (kubeconfig(server="https://127.0.0.1:1/prefix"), "takes https://HOST:PORT"),
+        (kubeconfig(**{"insecure-skip-tls-verify": True}), "insecure-skip-tls-verify: the sandbox's"),
+        (kubeconfig(**{"certificate-authority-data": "bm9uZQ=="}), "invalid configuration: context 'c'"),
+        (kubeconfig(**{"certificate-authority": "nowhere.pem"}), "No such file"),
+        (kubeconfig(""), "has no token"),
+        (kubeconfig("secret\nX-Mine: 1"), "the token of context 'c' of .* is none"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_says_why(
+    content: bytes | dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    """In words, and never with its token."""
+    file = tmp_path / "config"
+    file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    with pytest.raises(IstioctlError, match=said) as raised:
+        connect(str(file))
+    assert "secret" not in str(raised.value)
+
+
+def test_of_several_kubeconfigs_the_first_that_is_there_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kubectl merges them, and passes over what is not there."""
+    (tmp_path / "one").write_text(json.dumps(kubeconfig()))
+    monkeypatch.setenv("KUBECONFIG", f":{tmp_path}/none:{tmp_path}/one")
+    assert connect().namespace == "default"

@@ -79,6 +79,29 @@ async def test_an_image_that_changes_restarts_the_container(place: Place) -> Non
     assert '"version": "6.9.2"' in (await place.exec("web", "curl", "-s", "localhost:9898/version"))[1]
 
 
+async def test_a_container_that_starts_again_finds_what_objects_say_by_now(place: Place) -> None:
+    """Seen: a Prometheus that had crashed for its ConfigMap read the old one again and again. What was written into
+    an emptyDir stays."""
+    config = {"metadata": {"name": "changing", "namespace": NAMESPACE}, "data": {"a": "1"}}
+    place.cluster.create("configmaps", config, manager="test")
+    volumes = [{"name": "changing", "configMap": {"name": "changing"}}, {"name": "own", "emptyDir": {}}]
+    mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} for volume in volumes]
+    await place.serving("web", {**PODINFO, "volumeMounts": mounts}, volumes=volumes)
+    assert (await place.exec("web", "sh", "-c", "cat /changing/a; echo kept > /own/a"))[1] == "1"
+
+    def changed(found: dict) -> None:  # type: ignore[type-arg]
+        found["data"] = {"a": "2"}
+
+    def newer(pod: dict) -> None:  # type: ignore[type-arg]
+        pod["spec"]["containers"][0]["image"] = "podinfo:6.9.2"
+
+    place.cluster.edit("configmaps", NAMESPACE, "changing", changed, manager="test")
+    place.cluster.edit("pods", NAMESPACE, "web", newer, manager="test")
+    await place.until(lambda: place.pod("web")["status"]["containerStatuses"][0]["restartCount"] == 1)
+    await place.until(lambda: place.ready("web"))
+    assert (await place.exec("web", "sh", "-c", "cat /changing/a /own/a"))[1] == "2kept\n"
+
+
 async def test_a_crash_is_restarted_at_once_and_then_backed_off(place: Place) -> None:
     place.start("web", container("busybox", "sh", "-c", "echo so long; exit 3"))
     await place.until(lambda: place.state("web").get("waiting", {}).get("reason") == "CrashLoopBackOff")
