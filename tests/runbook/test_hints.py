@@ -56,6 +56,11 @@ MINE = "invoke -f my.yaml"
             ],
         ),
         (Request(CANARY, to="v1"), ["next invoke lab.istio.canary", "undo invoke lab.istio.canary --undo"]),
+        (
+            # Seen: what came next took another sampling for a stage off the path, and began again.
+            Request(CANARY, to="v1", options={"istio.canary": {"of": "a b", "only": True, "not": None}}),
+            ["next invoke lab.istio.canary --of 'a b' --only", "undo invoke lab.istio.canary --undo"],
+        ),
         (Request(CANARY, to="v3"), ["next invoke lab.istio.shift", "try", "undo"]),
         (Request(("azure.group",), step=1), ["next invoke lab.azure.group --step 2", "undo"]),
         (Request(("azure.group",), step=2), ["next invoke lab.azure.aks", "undo"]),

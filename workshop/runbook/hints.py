@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from workshop.runbook.model import Lab, Runbook, Timeline
@@ -46,13 +47,20 @@ def _seen(look_at: Sequence[Hint], *, several: bool) -> Iterator[Hint]:
 
 
 def _following(runbook: Runbook, request: Request, labs: Sequence[Lab]) -> Iterator[Hint]:
-    pause = " --pause" if request.pause else ""
     last = labs[-1]
+    pause = " --pause" if request.pause else ""
+    given = {
+        name: value for name, value in request.options.get(last.name, {}).items() if value not in (None, False)
+    }
+    own = [
+        f" --{name}" if value is True else f" --{name} {shlex.quote(str(value))}" for name, value in given.items()
+    ]
+    same = "".join((*own, pause))
     if request.step is not None and request.step < step_count(runbook, last):
-        yield Hint("next", f"{request.program} lab.{last.name} --step {request.step + 1}{pause}", "the next step")
+        yield Hint("next", f"{request.program} lab.{last.name} --step {request.step + 1}{same}", "the next step")
         return
     if request.to is not None and request.to not in _last_stages(last):
-        yield Hint("next", f"{request.program} lab.{last.name}{pause}", "on from this stage to the last one")
+        yield Hint("next", f"{request.program} lab.{last.name}{same}", "on from this stage to the last one")
         return
     after = [lab for lab in runbook.labs[runbook.position(last.name) + 1 :] if not lab.undoes]
     if after:
