@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import urllib.request
@@ -161,3 +162,13 @@ async def test_without_its_files_nothing_is_downloaded_to_know_that_nothing_is_t
     with pytest.raises(WorkshopError, match="download http://127"):
         await STAGES.position(run)
     await kubectl.call("delete", "-f", "-", stdin=GRAFANA_ALONE)
+
+
+def test_a_path_with_a_comma_is_typed_as_one_file(tmp_path: Path) -> None:
+    """kubectl's -f is a list with commas. Seen where the repository was in such a folder."""
+    samples = Samples(tmp_path / 'a, "b" c')
+    samples.file("kiali").parent.mkdir(parents=True)
+    samples.file("kiali").write_text("{apiVersion: v1, kind: ConfigMap, metadata: {name: it}}")
+    line = f"{shlex.quote(str(BIN / 'kubectl'))} label --local -o name -f {samples.typed('kiali')} a=b"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "configmap/it\n"

@@ -36,7 +36,10 @@ class Samples:
 
     def typed(self, addon: str) -> str:
         """The file, for a shell."""
-        return shlex.quote(str((self.known_as or self.folder) / "addons" / f"{addon}.yaml"))
+        file = str((self.known_as or self.folder) / "addons" / f"{addon}.yaml")
+        if "," in file:  # kubectl takes several files in one -f, as a line of CSV
+            file = '"' + file.replace('"', '""') + '"'
+        return shlex.quote(file)
 
     @property
     def there(self) -> bool:

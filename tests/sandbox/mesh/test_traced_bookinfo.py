@@ -91,7 +91,7 @@ def bookinfo(own_sandbox: launcher.Running, tmp_path_factory: pytest.TempPathFac
     operator = tmp_path_factory.mktemp("operator") / "operator.yaml"
     operator.write_text(yaml.safe_dump(OPERATOR))
     sandbox("istioctl", "install", "-y", "-f", str(operator))
-    sandbox("kubectl", "apply", "-f", str(MANIFEST))
+    sandbox("kubectl", "apply", "-f", "-", stdin=MANIFEST.read_text())
     for namespace in ("bookinfo", "istio-system"):
         sandbox("kubectl", "rollout", "status", "deployment", "-n", namespace, "--timeout=60s")
     return Bookinfo(sandbox)
