@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -141,8 +142,12 @@ def test_a_lost_wheel_is_named(unpacked: Path) -> None:
 def _python(folder: Path, script: str) -> str:
     """One that says of itself what the test wants."""
     folder.mkdir()
-    lines = (f"#!{sys.executable}", "import platform, sys", script, "code, sys.argv = sys.argv[2], sys.argv[2:]")
-    (folder / "python3").write_text("\n".join((*lines, "exec(code)\n")))
+    lines = ("import platform, sys", script, "code, sys.argv = sys.argv[2], sys.argv[2:]")
+    (folder / "old.py").write_text("\n".join((*lines, "exec(code)\n")))
+    command = shlex.join(
+        (sys.executable, str(folder / "old.py"))
+    )  # which no #! takes with a blank, or when it is long
+    (folder / "python3").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     (folder / "python3").chmod(0o755)
     return str(folder / "python3")
 
