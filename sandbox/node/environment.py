@@ -165,10 +165,9 @@ class Environment:
         """The content of the pod's volumes by name. Raises NotConfigured."""
         return {volume["name"]: self._content(volume) for volume in self.pod["spec"].get("volumes") or ()}
 
-    def filled_volumes(self) -> dict[str, Content]:
-        """The same, of those that are filled from objects."""
-        volumes = self.pod["spec"].get("volumes") or ()
-        return {volume["name"]: self._content(volume) for volume in volumes if _FILLED & volume.keys()}
+    def filled(self, volume: Object) -> Content | None:
+        """The content of one that is filled from objects; None of another. Raises NotConfigured."""
+        return self._content(volume) if _FILLED & volume.keys() else None
 
     def _content(self, source: Object) -> Content:
         for kind, resource in (("configMap", "configmaps"), ("secret", "secrets")):

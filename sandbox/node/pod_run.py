@@ -167,10 +167,11 @@ class PodRun:
     def _renew_volumes(self, environment: Environment) -> None:
         """A kubelet brings what ConfigMaps and Secrets say up to date within a minute or so; here a container that
         starts again finds it. What is gone meanwhile stays as it was, and so does what containers write."""
-        with contextlib.suppress(NotConfigured):
-            for name, content in environment.filled_volumes().items():
-                self._volumes[name].clear()
-                self._volumes[name].update(content)
+        for volume in self.pod["spec"].get("volumes") or ():
+            with contextlib.suppress(NotConfigured):
+                if (content := environment.filled(volume)) is not None:
+                    self._volumes[volume["name"]].clear()
+                    self._volumes[volume["name"]].update(content)
 
     def update(self, pod: Object) -> None:
         """The object changed."""

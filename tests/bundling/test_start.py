@@ -144,9 +144,8 @@ def _python(folder: Path, script: str) -> str:
     folder.mkdir()
     lines = ("import platform, sys", script, "code, sys.argv = sys.argv[2], sys.argv[2:]")
     (folder / "old.py").write_text("\n".join((*lines, "exec(code)\n")))
-    command = shlex.join(
-        (sys.executable, str(folder / "old.py"))
-    )  # which no #! takes with a blank, or when it is long
+    # No #! takes a path with a blank, or a long one.
+    command = shlex.join((sys.executable, str(folder / "old.py")))
     (folder / "python3").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     (folder / "python3").chmod(0o755)
     return str(folder / "python3")

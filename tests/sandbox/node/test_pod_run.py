@@ -81,10 +81,12 @@ async def test_an_image_that_changes_restarts_the_container(place: Place) -> Non
 
 async def test_a_container_that_starts_again_finds_what_objects_say_by_now(place: Place) -> None:
     """Seen: a Prometheus that had crashed for its ConfigMap read the old one again and again. What was written into
-    an emptyDir stays."""
-    config = {"metadata": {"name": "changing", "namespace": NAMESPACE}, "data": {"a": "1"}}
-    place.cluster.create("configmaps", config, manager="test")
-    volumes = [{"name": "changing", "configMap": {"name": "changing"}}, {"name": "own", "emptyDir": {}}]
+    an emptyDir stays, and so does the content of an object that is gone."""
+    for name in ("going", "changing"):
+        config = {"metadata": {"name": name, "namespace": NAMESPACE}, "data": {"a": "1"}}
+        place.cluster.create("configmaps", config, manager="test")
+    volumes = [{"name": name, "configMap": {"name": name}} for name in ("going", "changing")]
+    volumes.append({"name": "own", "emptyDir": {}})
     mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} for volume in volumes]
     await place.serving("web", {**PODINFO, "volumeMounts": mounts}, volumes=volumes)
     assert (await place.exec("web", "sh", "-c", "cat /changing/a; echo kept > /own/a"))[1] == "1"
@@ -96,10 +98,11 @@ async def test_a_container_that_starts_again_finds_what_objects_say_by_now(place
         pod["spec"]["containers"][0]["image"] = "podinfo:6.9.2"
 
     place.cluster.edit("configmaps", NAMESPACE, "changing", changed, manager="test")
+    place.cluster.delete("configmaps", NAMESPACE, "going")
     place.cluster.edit("pods", NAMESPACE, "web", newer, manager="test")
     await place.until(lambda: place.pod("web")["status"]["containerStatuses"][0]["restartCount"] == 1)
     await place.until(lambda: place.ready("web"))
-    assert (await place.exec("web", "sh", "-c", "cat /changing/a /own/a"))[1] == "2kept\n"
+    assert (await place.exec("web", "sh", "-c", "cat /changing/a /going/a /own/a"))[1] == "21kept\n"
 
 
 async def test_a_crash_is_restarted_at_once_and_then_backed_off(place: Place) -> None:
